@@ -1,0 +1,158 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Access says who may subscribe to the channels of a rule.
+type Access string
+
+const (
+	Public    Access = "public"    // everybody
+	Authorize Access = "authorize" // whom the app's push.authorize lets in
+)
+
+// Channel is one rule: what holds for every channel whose name matches.
+type Channel struct {
+	Match   string  `yaml:"match" eg:"public.**"` // a pattern; see the package comment
+	Access  Access  `yaml:"access" eg:"public"`
+	History History `yaml:"history"`
+}
+
+// History bounds what a channel remembers: a message leaves it at the first bound that it passes.
+type History struct {
+	Messages int      `yaml:"messages"` // 0: nothing is remembered, whatever the other two say
+	Age      Duration `yaml:"age"`
+	Bytes    Size     `yaml:"bytes"`
+}
+
+// DefaultHistory is the history of a rule that does not mention it.
+func DefaultHistory() History {
+	return History{Messages: 100, Age: Duration(10 * time.Minute), Bytes: 1 * MB}
+}
+
+// Rule returns the first rule that matches the channel, which is a name that ValidChannel accepts.
+// False means that nobody may subscribe to it. It does not allocate.
+func (c *Config) Rule(channel string) (*Channel, bool) {
+	for i := range c.Channels {
+		if match(c.Channels[i].Match, channel) {
+			return &c.Channels[i], true
+		}
+	}
+	return nil, false
+}
+
+// ErrChannelName is what every error of ValidChannel wraps.
+var ErrChannelName = errors.New("bad channel name")
+
+const (
+	maxChannelName = 255 // bytes
+	lettersDigits  = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	nameMarks      = "_-:@/=+~" // and the dot between segments
+)
+
+// ValidChannel returns nil for 1 to 255 bytes of A-Za-z0-9 and _-:@/=+~ in segments that dots
+// separate, none of them empty. The error may be shown to whoever sent the name: it quotes no
+// byte that a terminal would act on.
+func ValidChannel(name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("%w: it is empty", ErrChannelName)
+	case len(name) > maxChannelName:
+		return fmt.Errorf("%w: %d bytes; want at most %d", ErrChannelName, len(name), maxChannelName)
+	}
+	for i := range len(name) {
+		if c := name[i]; c != '.' && !isNameByte(c) {
+			return fmt.Errorf("%w: %s at byte %d; want letters, digits and %s.", ErrChannelName, showByte(c), i+1, nameMarks)
+		}
+	}
+	switch {
+	case name[0] == '.':
+		return fmt.Errorf("%w: it begins with a dot", ErrChannelName)
+	case name[len(name)-1] == '.':
+		return fmt.Errorf("%w: it ends with a dot", ErrChannelName)
+	}
+	if i := strings.Index(name, ".."); i >= 0 {
+		return fmt.Errorf("%w: an empty segment at byte %d", ErrChannelName, i+2)
+	}
+	return nil
+}
+
+func isNameByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(nameMarks, c) >= 0
+}
+
+func showByte(c byte) string {
+	if ' ' <= c && c <= '~' {
+		return fmt.Sprintf("%q", c)
+	}
+	return fmt.Sprintf("byte 0x%02x", c)
+}
+
+// checkPattern applies the rules of names to a pattern, and those of * and ** on top.
+func checkPattern(pattern string) error {
+	if len(pattern) > maxChannelName {
+		return fmt.Errorf("%d bytes; want at most %d", len(pattern), maxChannelName)
+	}
+	rest, more := pattern, true
+	for more {
+		var segment string
+		segment, rest, more = strings.Cut(rest, ".")
+		switch {
+		case segment == "":
+			return fmt.Errorf("%s has an empty segment", show(pattern))
+		case segment == "**" && more:
+			return fmt.Errorf("%s has ** before its end; it stands for all the segments that remain", show(pattern))
+		case segment == "*" || segment == "**":
+		case strings.Contains(segment, "*"):
+			return fmt.Errorf("%s has * beside other characters; it stands for a whole segment", show(pattern))
+		}
+		for i := range len(segment) {
+			if c := segment[i]; c != '*' && !isNameByte(c) {
+				return fmt.Errorf("%s has %s; want letters, digits, %s., * and **", show(pattern), showByte(c), nameMarks)
+			}
+		}
+	}
+	return nil
+}
+
+// match walks pattern and name together, a segment at a time; patterns are short and nothing is
+// compiled, so that a Config made by hand works like a parsed one.
+func match(pattern, name string) bool {
+	for {
+		want, patternRest, patternMore := strings.Cut(pattern, ".")
+		if want == "**" && !patternMore {
+			return name != ""
+		}
+		got, nameRest, nameMore := strings.Cut(name, ".")
+		if got != want && (want != "*" || got == "") {
+			return false
+		}
+		if !patternMore || !nameMore {
+			return patternMore == nameMore
+		}
+		pattern, name = patternRest, nameRest
+	}
+}
+
+// covers reports whether every name that narrow matches is matched by wide too, so that a rule
+// for narrow behind one for wide is never reached.
+func covers(wide, narrow string) bool {
+	for {
+		w, wideRest, wideMore := strings.Cut(wide, ".")
+		if w == "**" {
+			return true
+		}
+		n, narrowRest, narrowMore := strings.Cut(narrow, ".")
+		if n == "**" || w != n && w != "*" {
+			return false
+		}
+		if !wideMore || !narrowMore {
+			return wideMore == narrowMore
+		}
+		wide, narrow = wideRest, narrowRest
+	}
+}

@@ -1,0 +1,164 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"time"
+)
+
+// maxFile is far beyond any real configuration; it keeps a wrong path (a log, a device) from
+// being read into memory.
+const maxFile = 1 * MB
+
+// Config is a whole config.yaml. Parse and Load return it checked; nothing changes it afterwards.
+//
+// In the tags, yaml is the key and eg an example for the error that a wrong type earns.
+type Config struct {
+	Listen         Listen         `yaml:"listen"`
+	Upstream       Upstream       `yaml:"upstream"`
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" eg:"[10.0.0.0/8]"`
+	Hooks          Hooks          `yaml:"hooks"`
+	Push           Push           `yaml:"push"`
+	Channels       []Channel      `yaml:"channels" eg:"[{match: \"public.**\", access: public}]"`
+	Timeouts       Timeouts       `yaml:"timeouts"`
+	Limits         Limits         `yaml:"limits"`
+	UpstreamPool   UpstreamPool   `yaml:"upstream_pool"`
+	Log            Log            `yaml:"log"`
+}
+
+// Hooks is the listener that the app calls.
+type Hooks struct {
+	Listen  Listen   `yaml:"listen"`
+	Token   string   `yaml:"token" eg:"the output of \"openssl rand -hex 16\""`
+	Hosts   []string `yaml:"hosts" eg:"[holdfast.internal]"` // lower case, without ports
+	MaxBody Size     `yaml:"max_body"`
+}
+
+// Push is what clients reach under Path.
+type Push struct {
+	Path             string   `yaml:"path" eg:"/_push"`
+	Authorize        string   `yaml:"authorize" eg:"/push/authorize"` // may carry a query; empty: no rule may ask for it
+	AuthorizeTimeout Duration `yaml:"authorize_timeout"`
+	Origins          []string `yaml:"origins" eg:"[https://www.example.com]"` // as browsers send them: lower case, no default port
+	Heartbeat        Duration `yaml:"heartbeat"`                              // 0: none are sent
+	Wait             Duration `yaml:"wait"`
+	MaxWait          Duration `yaml:"max_wait"`
+	MaxChannels      int      `yaml:"max_channels"`
+	MaxMessage       Size     `yaml:"max_message"`
+	Outbox           Size     `yaml:"outbox"`
+	OutboxTotal      Size     `yaml:"outbox_total"`
+	MaxConnections   int      `yaml:"max_connections"` // 0: bounded by the file limit only
+	HistoryTotal     Size     `yaml:"history_total"`
+}
+
+// Timeouts bound every wait for somebody else.
+type Timeouts struct {
+	Header   Duration `yaml:"header"`
+	Idle     Duration `yaml:"idle"`
+	Body     Duration `yaml:"body"`
+	Send     Duration `yaml:"send"`
+	Connect  Duration `yaml:"connect"`
+	Upstream Duration `yaml:"upstream"`
+	Tunnel   Duration `yaml:"tunnel"`
+	Drain    Duration `yaml:"drain"` // 0: requests in progress are cut
+}
+
+// Limits bound what a client may send.
+type Limits struct {
+	Header      Size `yaml:"header"`
+	Fields      int  `yaml:"fields"`
+	Body        Size `yaml:"body"`        // 0: the app decides
+	Connections int  `yaml:"connections"` // 0: bounded by the file limit only
+}
+
+// UpstreamPool is what is kept of connections to the upstream between two requests.
+type UpstreamPool struct {
+	Idle        int      `yaml:"idle"` // 0: none are kept
+	IdleTimeout Duration `yaml:"idle_timeout"`
+}
+
+// Log says what is written and how; Level and Format hold one of the words in the lists below.
+type Log struct {
+	Level  string `yaml:"level" eg:"info"`
+	Format string `yaml:"format" eg:"text"`
+}
+
+var (
+	logLevels  = []string{"debug", "info", "warn", "error"}
+	logFormats = []string{"text", "json"}
+)
+
+// Default is what an empty file means. It has no channel rule, so every channel is refused.
+func Default() *Config {
+	return &Config{
+		Listen:   Listen{Network: "tcp", Address: "127.0.0.1:8080"},
+		Upstream: Upstream{Network: "tcp", Address: "127.0.0.1:8081", Host: "127.0.0.1:8081"},
+		Hooks: Hooks{
+			Listen:  Listen{Network: "tcp", Address: "127.0.0.1:9090"},
+			MaxBody: 1 * MB,
+		},
+		Push: Push{
+			Path:             "/_push",
+			AuthorizeTimeout: seconds(5),
+			Heartbeat:        seconds(25),
+			Wait:             seconds(25),
+			MaxWait:          seconds(120),
+			MaxChannels:      32,
+			MaxMessage:       64 * KB,
+			Outbox:           256 * KB,
+			OutboxTotal:      64 * MB,
+			HistoryTotal:     64 * MB,
+		},
+		Timeouts: Timeouts{
+			Header:   seconds(60),
+			Idle:     seconds(75),
+			Body:     seconds(60),
+			Send:     seconds(60),
+			Connect:  seconds(5),
+			Upstream: seconds(60),
+			Tunnel:   Duration(time.Hour),
+			Drain:    seconds(10),
+		},
+		Limits:       Limits{Header: 16 * KB, Fields: 100},
+		UpstreamPool: UpstreamPool{Idle: 64, IdleTimeout: seconds(4)},
+		Log:          Log{Level: "info", Format: "text"},
+	}
+}
+
+// Load reads the file at path. The error is an Errors unless the file could not be read.
+func Load(path string) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	defer f.Close()
+	// One byte more than Parse accepts, so that it sees the file is too long.
+	data, err := io.ReadAll(io.LimitReader(f, int64(maxFile)+1))
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	return Parse(path, data)
+}
+
+// Parse reads data; name stands for the file in errors. The error is an Errors, in the order of
+// the file.
+func Parse(name string, data []byte) (*Config, error) {
+	d := newDecoder(name)
+	if len(data) > int(maxFile) {
+		d.addAt(mark{}, "", fmt.Sprintf("the file is larger than %s", maxFile))
+		return nil, d.errs
+	}
+	root := d.read(data)
+	c := Default()
+	if root != nil {
+		d.document(root, c)
+	}
+	d.validate(c)
+	if len(d.errs) > 0 {
+		d.errs.sort()
+		return nil, d.errs
+	}
+	return c, nil
+}

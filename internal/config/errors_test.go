@@ -1,0 +1,145 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Each case is a file and the whole text of the error, without the "c.yaml:" in front.
+func TestSyntaxAndKeys(t *testing.T) {
+	check(t, []errorCase{
+		{"misspelt key, with two neighbours swapped", "push:\n  path: /_p\n  heartbaet: 25s", `3:3: push.heartbaet: unknown key; did you mean "heartbeat"?`},
+		{"misspelt at the top", "listne: 127.0.0.1:1", `1:1: listne: unknown key; did you mean "listen"?`},
+		{"misspelt in a rule", "channels:\n- match: a\n  acces: public\n  access: public", `3:3: channels[0].acces: unknown key; did you mean "access"?`},
+		{"camel case", "push: {maxWait: 60s}", `1:8: push.maxWait: unknown key; did you mean "max_wait"?`},
+		{"key of another section", "heartbeat: 25s", `1:1: heartbeat: unknown key; did you mean "push.heartbeat"?`},
+		{"key that several sections have", "connections: 5\nidle: 5", "1:1: connections: unknown key; did you mean \"limits.connections\"?\nc.yaml:2:1: idle: unknown key"},
+		{"key of the top in a section", "push:\n  upstream: http://a", `2:3: push.upstream: unknown key`},
+		{"key of the top in a section, only there", "push: {trusted_proxies: []}", `1:8: push.trusted_proxies: unknown key; did you mean "trusted_proxies"?`},
+		{"nothing near", "quota: 5", `1:1: quota: unknown key`},
+		{"key of great length", strings.Repeat("x", 100) + ": 5", `1:1: "` + strings.Repeat("x", 60) + `"…: unknown key`},
+		{"key with control bytes", "\"a\\e[31mb\": 5", `1:1: "a\x1b[31mb": unknown key`},
+		{"duplicate key", "push:\n  wait: 10s\n  path: /p\n  wait: 20s", `4:3: push.wait: duplicate key; first at line 2`},
+		{"list as key", "[a]: 1", `1:1: a list as a key; want one of listen, upstream, trusted_proxies, hooks, push, channels, timeouts, limits, upstream_pool, log`},
+		{"merge key", "push: &p {wait: 10s}\nlog:\n  <<: *p", `3:3: log: merge keys (<<) are not supported; write the keys out, or use an alias for a whole value`},
+		{"two documents", "listen: :1\n---\nlisten: :2", `2:1: a second document begins here; want one`},
+		{"not YAML", "push:\n  path: [a", `1: not YAML at or after this line: did not find expected ',' or ']'`},
+		{"not YAML, no line known", "\x00", ` not YAML: control characters are not allowed`},
+		{"unknown alias", "listen: *a", ` not YAML: unknown anchor 'a' referenced`},
+	})
+}
+
+func TestWrongTypes(t *testing.T) {
+	check(t, []errorCase{
+		{"text for the whole file", "hello", `1:1: a single value; want keys and values, one of listen, upstream, trusted_proxies, hooks, push, channels, timeouts, limits, upstream_pool, log`},
+		{"list for a section", "log: [info]", `1:6: log: a list; want keys and values, one of level, format`},
+		{"value for a list", "trusted_proxies: 10.0.0.1", `1:18: trusted_proxies: a single value; want a list such as [10.0.0.0/8]`},
+		{"block for a list", "channels: {match: a}", `1:11: channels: a block of keys; want a list such as [{match: "public.**", access: public}]`},
+		{"list for text", "push: {path: [/p]}", `1:14: push.path: a list; want text such as /_push`},
+		{"list for an item", "push: {origins: [[a]]}", `1:18: push.origins[0]: a list; want text such as https://www.example.com`},
+		{"block for a duration", "push: {wait: {}}", `1:14: push.wait: a block of keys; want a duration such as 25s`},
+		{"nothing for a duration", "push:\n  wait:", `2:8: push.wait: no value; want a duration such as 25s`},
+		{"nothing for a listener", "listen: ~", `1:9: listen: no value; want host:port such as 127.0.0.1:8080, or unix:/path`},
+		{"nothing for an upstream", "upstream: ~", `1:11: upstream: no value; want http://host:port such as http://127.0.0.1:8081, or http+unix:/path`},
+		{"nothing for a proxy", "trusted_proxies: [~]", `1:19: trusted_proxies[0]: no value; want an address or a block such as 10.0.0.0/8`},
+		{"nothing for the token", "hooks: {token: ~}", `1:16: hooks.token: no value; want text such as the output of "openssl rand -hex 16"`},
+		{"text for a number", "limits: {fields: many}", `1:18: limits.fields: "many" is not a whole number; want a whole number such as 32`},
+		{"fraction for a number", "limits: {fields: 1.5}", `1:18: limits.fields: "1.5" is not a whole number; want a whole number such as 32`},
+		{"octal for a number", "limits: {fields: 0100}", `1:18: limits.fields: "0100" is not a whole number; want a whole number such as 32`},
+		{"list for a number", "limits: {fields: [1]}", `1:18: limits.fields: a list; want a whole number such as 32`},
+		{"duration without unit", "push: {wait: 25}", `1:14: push.wait: "25" has no unit; want a duration such as 25s`},
+		{"duration in days", "push: {wait: 1d}", `1:14: push.wait: "1d" is not a duration; want a duration such as 25s`},
+		{"duration, empty", "push: {wait: ''}", `1:14: push.wait: "" is not a duration; want a duration such as 25s`},
+		{"duration, negative", "push: {wait: -5s}", `1:14: push.wait: "-5s" is negative; want a duration such as 25s`},
+		{"size of nothing", "push: {outbox: big}", `1:16: push.outbox: "big" is not a size; want a size such as 64KB`},
+		{"size with a space", "push: {outbox: 64 KB}", `1:16: push.outbox: "64 KB" is not a size; want a size such as 64KB`},
+		{"size in a list", "push: {outbox: [64KB]}", `1:16: push.outbox: a list; want a size such as 64KB`},
+		{"size beyond int64", "push: {outbox: 9999999999999999999}", `1:16: push.outbox: "9999999999999999999" is too large; want a size such as 64KB`},
+		{"size beyond int64 by its unit", "push: {outbox: 9999999999999999TB}", `1:16: push.outbox: "9999999999999999TB" is too large; want a size such as 64KB`},
+		{"tag", "push: {path: !!binary L3A=}", `1:14: push.path: the tag "!!binary" is not supported; want text such as /_push`},
+	})
+}
+
+func TestRanges(t *testing.T) {
+	check(t, []errorCase{
+		{"too short", "push: {heartbeat: 10ms}", `1:19: push.heartbeat: 10ms is out of range; want 0 (off) or 1s to 10m`},
+		{"too long", "timeouts: {tunnel: 1000h}", `1:20: timeouts.tunnel: 1000h is out of range; want 100ms to 168h`},
+		{"0 where it means nothing", "timeouts: {idle: 0}", `1:18: timeouts.idle: 0 is out of range; want 100ms to 24h`},
+		{"negative number", "push: {max_connections: -1}", `1:25: push.max_connections: -1 is out of range; want 0 (bounded by the file limit) or 1 to 10000000`},
+		{"size too small", "limits: {header: 512}", `1:18: limits.header: 512 is out of range; want 1KB to 1MB`},
+		{"history of a rule", "channels:\n- match: a\n  access: public\n  history: {messages: 200000, age: 0, bytes: 3GB}",
+			"4:23: channels[0].history.messages: 200000 is out of range; want 0 (off) or 1 to 100000\n" +
+				"c.yaml:4:36: channels[0].history.age: 0 is out of range; want 1s to 720h\n" +
+				"c.yaml:4:46: channels[0].history.bytes: 3GB is out of range; want 1KB to 1GB"},
+		{"wait above max_wait", "push: {max_wait: 10s}", `1:18: push.max_wait: push.wait 25s is more than push.max_wait 10s`},
+		{"outbox above the total", "push: {outbox: 65MB}", `1:16: push.outbox: push.outbox 65MB is more than push.outbox_total 64MB`},
+		{"unknown level", "log: {level: warning}", `1:14: log.level: unknown "warning"; want debug, info, warn, error`},
+		{"misspelt format", "log: {format: jsno}", `1:15: log.format: unknown "jsno"; want text, json; did you mean "json"?`},
+	})
+}
+
+// Several problems are one error, in the order of the file whichever check found them.
+func TestSeveralProblems(t *testing.T) {
+	text := "push:\n  wait: 0\n  heartbaet: 25s\nlisten: 80\n"
+	_, err := Parse("/etc/holdfast/config.yaml", []byte(text))
+	const want = `/etc/holdfast/config.yaml:2:9: push.wait: 0 is out of range; want 1s to 1h
+/etc/holdfast/config.yaml:3:3: push.heartbaet: unknown key; did you mean "heartbeat"?
+/etc/holdfast/config.yaml:4:9: listen: "80" has no host:port; want host:port such as 127.0.0.1:8080, or unix:/path`
+	if err == nil || err.Error() != want {
+		t.Errorf("got:\n%v\nwant:\n%s", err, want)
+	}
+	var one *Error
+	if !errors.As(err, &one) || one.Line != 2 || one.Column != 9 || one.Key != "push.wait" {
+		t.Errorf("errors.As found %+v", one)
+	}
+}
+
+func TestProblemsAreBounded(t *testing.T) {
+	_, err := Parse("c.yaml", []byte(strings.Repeat("x: 1\n", 5000)))
+	if es, ok := err.(Errors); !ok || len(es) != maxProblems {
+		t.Errorf("%d problems, want %d", len(es), maxProblems)
+	}
+	// An alias to many mistakes, many times: takes minutes unless the walk stops.
+	text := "x: &a {" + strings.Repeat("y: 1, ", 50_000) + "}\nchannels: [" + strings.Repeat("*a, ", maxList) + "]"
+	_, err = Parse("c.yaml", []byte(text))
+	if es, ok := err.(Errors); !ok || len(es) != maxProblems {
+		t.Errorf("%d problems, want %d", len(es), maxProblems)
+	}
+	_, err = Parse("c.yaml", []byte("channels: ["+strings.Repeat("~,", maxList)+"~]"))
+	if want := "c.yaml:1:11: channels: 1001 items; want at most 1000"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	_, err := Load(filepath.Join(dir, "none.yaml"))
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+	large := filepath.Join(dir, "large.yaml")
+	if err := os.WriteFile(large, make([]byte, maxFile+10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Load(large)
+	if want := large + ": the file is larger than 1MB"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+type errorCase struct{ name, text, want string }
+
+func check(t *testing.T, cases []errorCase) {
+	t.Helper()
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Parse("c.yaml", []byte(c.text))
+			if want := "c.yaml:" + c.want; err == nil || err.Error() != want {
+				t.Errorf("\n%s\ngot:  %v\nwant: %s", c.text, err, want)
+			}
+		})
+	}
+}

@@ -1,0 +1,151 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+)
+
+const shipped = "../../config.yaml"
+
+// The shipped file is the manual: if it shows another value than the default, it lies.
+func TestShippedFileShowsTheDefaults(t *testing.T) {
+	got, err := Load(shipped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := []Channel{{Match: "public.**", Access: Public, History: DefaultHistory()}}
+	if !reflect.DeepEqual(got.Channels, rules) {
+		t.Errorf("channels = %+v, want %+v", got.Channels, rules)
+	}
+	got.Channels = nil
+	if want := Default(); !reflect.DeepEqual(got, want) {
+		t.Errorf("shipped file:\n%+v\ndefaults:\n%+v", got, want)
+	}
+}
+
+func TestShippedFileHasEveryKey(t *testing.T) {
+	comments := readComments(t)
+	for _, key := range allKeys(reflect.TypeFor[Config](), "") {
+		comment, ok := comments[key]
+		switch {
+		case !ok:
+			t.Errorf("%s is not in config.yaml", key)
+		case comment == "":
+			t.Errorf("%s has no comment in config.yaml", key)
+		}
+	}
+}
+
+// The ranges in the comments are those that validate enforces.
+func TestShippedFileStatesEveryRange(t *testing.T) {
+	comments := readComments(t)
+	checked := 0
+	for _, key := range allKeys(reflect.TypeFor[Config](), "") {
+		c := Default()
+		c.Channels = []Channel{{Match: "a", Access: Public, History: DefaultHistory()}}
+		v := reflect.ValueOf(c).Elem()
+		for name := range strings.SplitSeq(key, ".") {
+			name, isItem := strings.CutSuffix(name, "[0]")
+			v = v.Field(slices.Index(keysOf(v.Type()), name))
+			if isItem {
+				v = v.Index(0)
+			}
+		}
+		if !v.CanInt() {
+			continue
+		}
+		v.SetInt(math.MaxInt64)
+		d := newDecoder("")
+		d.ranges(c)
+		d.channels(c)
+		if len(d.errs) == 0 {
+			t.Errorf("%s has no range", key)
+			continue
+		}
+		_, want, _ := strings.Cut(d.errs[0].Problem, "want ")
+		if !strings.Contains(comments[key], want) {
+			t.Errorf("%s: the comment does not say %q:\n%s", key, want, comments[key])
+		}
+		checked++
+	}
+	if checked < 20 {
+		t.Errorf("only %d keys with a range were found", checked)
+	}
+}
+
+// A file made from a Config means the same Config.
+func TestRoundTrip(t *testing.T) {
+	want := Default()
+	want.Listen = Listen{Network: "unix", Address: "/run/holdfast.sock"}
+	want.Channels = []Channel{{Match: "a.*.**", Access: Public, History: History{Messages: 7, Age: seconds(3605), Bytes: 1500}}}
+	data, err := yaml.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Parse("round.yaml", data)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, data)
+	}
+	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// allKeys lists the paths of every key below t; the item of a list of structs is [0].
+func allKeys(t reflect.Type, section string) []string {
+	var keys []string
+	for i, name := range keysOf(t) {
+		key, field := join(section, name), t.Field(i).Type
+		keys = append(keys, key)
+		if field.Kind() == reflect.Slice && !isScalar(field.Elem()) {
+			field, key = field.Elem(), key+"[0]"
+		}
+		if field.Kind() == reflect.Struct && !isScalar(field) {
+			keys = append(keys, allKeys(field, key)...)
+		}
+	}
+	return keys
+}
+
+// readComments returns key path → the comment above the key, on one line.
+func readComments(t *testing.T) map[string]string {
+	t.Helper()
+	data, err := os.ReadFile(shipped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	comments := map[string]string{}
+	var walk func(n *yaml.Node, section string)
+	walk = func(n *yaml.Node, section string) {
+		switch n.Kind {
+		case yaml.MappingNode:
+			for i := 0; i < len(n.Content); i += 2 {
+				// yaml gives the comment above the first key of a list item to the item.
+				comment := n.Content[i].HeadComment
+				if i == 0 {
+					comment += n.HeadComment
+				}
+				key := join(section, n.Content[i].Value)
+				comments[key] = strings.Join(strings.Fields(strings.ReplaceAll(comment, "#", "")), " ")
+				walk(n.Content[i+1], key)
+			}
+		case yaml.SequenceNode:
+			for i, item := range n.Content {
+				walk(item, fmt.Sprintf("%s[%d]", section, i))
+			}
+		}
+	}
+	walk(doc.Content[0], "")
+	return comments
+}

@@ -1,0 +1,267 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// minToken is the shortest hooks.token: what guards publishing must not be guessable.
+const minToken = 16
+
+// maxConnections is beyond any file limit; a larger number is a slip.
+const maxConnections = 10_000_000
+
+// validate checks what a single value's notation does not show: ranges, words, and keys against
+// each other. A key whose value could not be read has its default here and its error already.
+func (d *decoder) validate(c *Config) {
+	d.listeners(c)
+	d.hooks(&c.Hooks)
+	d.push(&c.Push)
+	d.channels(c)
+	d.ranges(c)
+	d.word("log.level", c.Log.Level, logLevels)
+	d.word("log.format", c.Log.Format, logFormats)
+}
+
+// add reports key, unless its value could not be read in the first place.
+func (d *decoder) add(key, problem string) {
+	if !d.failed[key] {
+		d.addAt(d.place(key), key, problem)
+	}
+}
+
+// place is where key's value stands in the file, or else the section that it is missing from.
+func (d *decoder) place(key string) mark {
+	for key != "" {
+		if m, ok := d.at[key]; ok {
+			return m
+		}
+		key = key[:max(0, strings.LastIndexAny(key, ".["))]
+	}
+	return d.at[""]
+}
+
+// given returns the first of keys that the file has. Two keys that do not fit together are
+// reported at one that somebody wrote, not at one that has its default.
+func (d *decoder) given(keys ...string) string {
+	for _, key := range keys {
+		if _, ok := d.at[key]; ok {
+			return key
+		}
+	}
+	return keys[0]
+}
+
+func (d *decoder) listeners(c *Config) {
+	l, h, u := c.Listen, c.Hooks.Listen, c.Upstream
+	if d.failed["listen"] || d.failed["hooks.listen"] || d.failed["upstream"] {
+		return // a default in their place would be compared with what somebody wrote
+	}
+	if sameAddress(l.Network, l.Address, u.Network, u.Address) {
+		d.add(d.given("upstream", "listen"), fmt.Sprintf("upstream %s and listen %s are the same address; Holdfast would call itself", u, l))
+	}
+	if sameAddress(h.Network, h.Address, u.Network, u.Address) {
+		d.add(d.given("upstream", "hooks.listen"), fmt.Sprintf("upstream %s and hooks.listen %s are the same address; clients would reach the hooks", u, h))
+	}
+	if sameAddress(l.Network, l.Address, h.Network, h.Address) {
+		d.add(d.given("hooks.listen", "listen"), fmt.Sprintf("hooks.listen %s and listen %s are the same address; want two", h, l))
+	}
+}
+
+func (d *decoder) hooks(h *Hooks) {
+	// No message shows the token: errors go to logs.
+	switch {
+	case h.Token == "" && !h.Listen.Local() && !d.failed["hooks.token"]:
+		d.addAt(d.place("hooks.listen"), "hooks.token", fmt.Sprintf("required, as hooks.listen %s can be reached from other machines; want at least %d characters", h.Listen, minToken))
+	case h.Token != "" && len(h.Token) < minToken:
+		d.add("hooks.token", fmt.Sprintf("%d characters; want at least %d", len(h.Token), minToken))
+	case strings.Trim(h.Token, lettersDigits+"!#$%&'*+-.^_`|~/=:,;@?(){}<>") != "":
+		d.add("hooks.token", "has a space, a quote, a backslash or a character outside ASCII; want one that fits a header field as it is")
+	}
+	for i, host := range h.Hosts {
+		key := fmt.Sprintf("hooks.hosts[%d]", i)
+		bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+		switch {
+		case d.failed[key]:
+		case strings.Contains(host, "*"):
+			d.add(key, show(host)+" has a *; list each name, as any other may be a web page's that points at this machine")
+		case checkHost(bare) != nil:
+			d.add(key, checkHost(bare).Error()+"; want a name without a port, such as holdfast.internal")
+		}
+		h.Hosts[i] = canonicalHost(bare)
+	}
+}
+
+func (d *decoder) push(p *Push) {
+	if problem := pathProblem(p.Path); problem != "" {
+		d.add("push.path", show(p.Path)+" "+problem+"; want a path such as /_push")
+	}
+	if problem := authorizeProblem(p.Authorize); problem != "" {
+		d.add("push.authorize", show(p.Authorize)+" "+problem+"; want a path on the app such as /push/authorize")
+	}
+	for i, origin := range p.Origins {
+		key := fmt.Sprintf("push.origins[%d]", i)
+		if d.failed[key] {
+			continue
+		}
+		normal, err := parseOrigin(origin)
+		if err != nil {
+			d.add(key, err.Error())
+		}
+		p.Origins[i] = normal
+	}
+	if p.Wait > p.MaxWait {
+		d.add(d.given("push.wait", "push.max_wait"), fmt.Sprintf("push.wait %s is more than push.max_wait %s", p.Wait, p.MaxWait))
+	}
+	if p.Outbox > p.OutboxTotal {
+		d.add(d.given("push.outbox", "push.outbox_total"), fmt.Sprintf("push.outbox %s is more than push.outbox_total %s", p.Outbox, p.OutboxTotal))
+	}
+}
+
+// pathProblem is strict about push.path because the router compares it byte by byte: a spelling
+// that browsers or proxies would rewrite is a path that nobody ever reaches.
+func pathProblem(p string) string {
+	switch {
+	case !strings.HasPrefix(p, "/"):
+		return "does not begin with /"
+	case p == "/":
+		return "would take every request from the app"
+	case strings.ContainsAny(p, "?#"):
+		return "has a query or a fragment"
+	case strings.HasSuffix(p, "/"):
+		return "ends with /"
+	case strings.Trim(p, lettersDigits+"-._~/") != "":
+		return "has other characters than letters, digits and -._~/"
+	}
+	for segment := range strings.SplitSeq(p[1:], "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return "has an empty or a dot segment"
+		}
+	}
+	return ""
+}
+
+// authorizeProblem allows a query, as many apps have one script for everything.
+func authorizeProblem(p string) string {
+	switch {
+	case p == "":
+		return ""
+	case !strings.HasPrefix(p, "/") || strings.HasPrefix(p, "//"):
+		return "does not begin with one /"
+	case strings.Contains(p, "#"):
+		return "has a fragment"
+	}
+	for i := range len(p) {
+		if p[i] <= ' ' || p[i] >= 0x7f {
+			return "has a space, a control character or one outside ASCII"
+		}
+	}
+	return ""
+}
+
+func (d *decoder) channels(c *Config) {
+	for i := range c.Channels {
+		rule, key := &c.Channels[i], fmt.Sprintf("channels[%d]", i)
+		if d.failed[key] {
+			continue
+		}
+		d.pattern(c.Channels[:i], rule.Match, key)
+		switch {
+		case rule.Access == "":
+			d.add(key+".access", "missing; want public or authorize")
+		case rule.Access == Authorize && c.Push.Authorize == "" && !d.failed["push.authorize"]:
+			d.add(key+".access", "authorize needs push.authorize, the path on the app that decides, and that is empty")
+		default:
+			d.word(key+".access", string(rule.Access), []string{string(Public), string(Authorize)})
+		}
+		h := &rule.History
+		inRange(d, key+".history.messages", h.Messages, 1, 100_000, "off")
+		inRange(d, key+".history.age", h.Age, seconds(1), Duration(30*24*time.Hour), "")
+		inRange(d, key+".history.bytes", h.Bytes, 1*KB, 1*GB, "")
+	}
+}
+
+// pattern checks one rule's match, also against the rules before it: one that hides a later rule
+// may leave open what the later one was written to close.
+func (d *decoder) pattern(before []Channel, pattern, key string) {
+	key += ".match"
+	if pattern == "" {
+		d.add(key, `missing; want a pattern such as "public.**"`)
+		return
+	}
+	if err := checkPattern(pattern); err != nil {
+		d.add(key, err.Error())
+		return
+	}
+	for i := range before {
+		earlier := before[i].Match
+		line := d.place(fmt.Sprintf("channels[%d].match", i)).line
+		switch {
+		case earlier == pattern:
+			d.add(key, fmt.Sprintf("%s has a rule already, at line %d; the first match wins", show(pattern), line))
+			return
+		case earlier != "" && checkPattern(earlier) == nil && covers(earlier, pattern):
+			d.add(key, fmt.Sprintf("%s is never reached, as %s at line %d matches all of it and the first match wins", show(pattern), show(earlier), line))
+			return
+		}
+	}
+}
+
+func (d *decoder) ranges(c *Config) {
+	inRange(d, "hooks.max_body", c.Hooks.MaxBody, 1*KB, 1*GB, "")
+
+	p := &c.Push
+	inRange(d, "push.authorize_timeout", p.AuthorizeTimeout, shortest, seconds(60), "")
+	inRange(d, "push.heartbeat", p.Heartbeat, seconds(1), seconds(600), "off")
+	inRange(d, "push.wait", p.Wait, seconds(1), Duration(time.Hour), "")
+	inRange(d, "push.max_wait", p.MaxWait, seconds(1), Duration(time.Hour), "")
+	inRange(d, "push.max_channels", p.MaxChannels, 1, 10_000, "")
+	inRange(d, "push.max_message", p.MaxMessage, 1, 64*MB, "")
+	inRange(d, "push.outbox", p.Outbox, 4*KB, 1*GB, "")
+	inRange(d, "push.outbox_total", p.OutboxTotal, 4*KB, 1*TB, "")
+	inRange(d, "push.max_connections", p.MaxConnections, 1, maxConnections, "bounded by the file limit")
+	inRange(d, "push.history_total", p.HistoryTotal, 1*KB, 1*TB, "")
+
+	t := &c.Timeouts
+	inRange(d, "timeouts.header", t.Header, shortest, seconds(600), "")
+	inRange(d, "timeouts.idle", t.Idle, shortest, Duration(24*time.Hour), "")
+	inRange(d, "timeouts.body", t.Body, shortest, Duration(time.Hour), "")
+	inRange(d, "timeouts.send", t.Send, shortest, Duration(time.Hour), "")
+	inRange(d, "timeouts.connect", t.Connect, shortest, seconds(300), "")
+	inRange(d, "timeouts.upstream", t.Upstream, shortest, Duration(24*time.Hour), "")
+	inRange(d, "timeouts.tunnel", t.Tunnel, shortest, Duration(7*24*time.Hour), "")
+	inRange(d, "timeouts.drain", t.Drain, shortest, Duration(time.Hour), "off")
+
+	l := &c.Limits
+	inRange(d, "limits.header", l.Header, 1*KB, 1*MB, "")
+	inRange(d, "limits.fields", l.Fields, 1, 10_000, "")
+	inRange(d, "limits.body", l.Body, 1, 1*TB, "the app decides")
+	inRange(d, "limits.connections", l.Connections, 1, maxConnections, "bounded by the file limit")
+
+	inRange(d, "upstream_pool.idle", c.UpstreamPool.Idle, 1, 100_000, "none are kept")
+	inRange(d, "upstream_pool.idle_timeout", c.UpstreamPool.IdleTimeout, shortest, Duration(time.Hour), "")
+}
+
+// shortest is the least timeout: below it, a machine that is merely busy would time out.
+const shortest = Duration(100 * time.Millisecond)
+
+// inRange reports a value outside lo to hi. zero says what 0 means where 0 is allowed too.
+func inRange[T int | Duration | Size](d *decoder, key string, got, lo, hi T, zero string) {
+	if lo <= got && got <= hi || got == 0 && zero != "" {
+		return
+	}
+	want := fmt.Sprintf("%v to %v", lo, hi)
+	if zero != "" {
+		want = fmt.Sprintf("0 (%s) or %s", zero, want)
+	}
+	d.add(key, fmt.Sprintf("%v is out of range; want %s", got, want))
+}
+
+// word reports a value that is not one of known.
+func (d *decoder) word(key, got string, known []string) {
+	if !slices.Contains(known, got) {
+		d.add(key, fmt.Sprintf("unknown %s; want %s%s", show(got), strings.Join(known, ", "), didYouMean(got, known)))
+	}
+}
