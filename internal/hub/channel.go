@@ -1,0 +1,59 @@
+package hub
+
+import (
+	"hash/maphash"
+	"strings"
+)
+
+// channel is one name that somebody subscribes to or that has history; it is forgotten when neither is
+// left. All fields are guarded by Hub.mu.
+type channel struct {
+	name        string // never changed
+	groups      []*Group
+	hist        *history // nil when nothing is kept
+	last        ID       // newest message accepted here while the channel existed; 0 when there was none
+	floor       ID       // newest message that may have been here and is not kept
+	subscribers int
+}
+
+// channelLocked returns the channel of that name, made if need be.
+func (h *Hub) channelLocked(name string) *channel {
+	ch := h.channels[name]
+	if ch == nil {
+		// The name may be a piece of a long URL, or of a buffer: a copy keeps only itself alive.
+		ch = &channel{name: strings.Clone(name), floor: *h.lostFloor(name)}
+		h.channels[ch.name] = ch
+	}
+	return ch
+}
+
+// forgetLocked lets go of ch if nobody subscribes to it and it has no history.
+func (h *Hub) forgetLocked(ch *channel) {
+	if len(ch.groups) > 0 || ch.hist != nil {
+		return
+	}
+	delete(h.channels, ch.name)
+	lost := h.lostFloor(ch.name)
+	*lost = max(*lost, ch.floor)
+}
+
+// lostFloor returns the floor for a channel of that name that does not exist: never less than its own
+// was when it was forgotten, perhaps more, since names share entries.
+func (h *Hub) lostFloor(name string) *ID {
+	return &h.lost[maphash.String(h.seed, name)%uint64(len(h.lost))]
+}
+
+// pushLocked appends m to every group of ch that does not have it from another channel of the same draft.
+// It returns how many subscribers that makes.
+func (ch *channel) pushLocked(m *Message, wake []*Lane) (subscribers int, _ []*Lane) {
+	for _, g := range ch.groups {
+		if n := len(g.pending); n > 0 && g.pending[n-1].ID == m.ID {
+			continue
+		}
+		subscribers += int(g.count)
+		if g.lane.pushLocked(g, m) {
+			wake = append(wake, g.lane)
+		}
+	}
+	return subscribers, wake
+}

@@ -1,0 +1,155 @@
+package hub
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+)
+
+// Group is all subscribers of one lane that hold exactly the same set of channels. It lives as long as it
+// has members.
+type Group struct {
+	// Static after construction, but for the index in links.
+	lane  *Lane
+	links []link // sorted by name; at least one
+
+	// Guarded by Hub.mu.
+	pending []*Message // accepted, not yet in a batch; from lane.spare, nil at rest
+	next    *Group     // in the lane's run queue
+	count   uint32     // members
+	queued  bool       // in the run queue, or having its turn
+
+	// Owned by the lane's goroutine. The batch is swapped in under Hub.mu.
+	cursor  uint32 // members[:cursor] have got the batch
+	members []Subscriber
+	batch   []*Message // what the pass in progress delivers; nil between passes
+}
+
+// link is a group's entry in a channel: channel.groups[index] is the group.
+type link struct {
+	channel *channel
+	index   uint32 // guarded by Hub.mu
+}
+
+// Channels returns the names of the group's channels, sorted.
+func (g *Group) Channels() []string {
+	names := make([]string, len(g.links))
+	for i := range g.links {
+		names[i] = g.links[i].channel.name
+	}
+	return names
+}
+
+// Holds reports whether the group's set has the channel.
+func (g *Group) Holds(channel string) bool {
+	_, ok := slices.BinarySearchFunc(g.links, channel, func(l link, name string) int {
+		return strings.Compare(l.channel.name, name)
+	})
+	return ok
+}
+
+// add makes s the last member. Its position is up to date already, so a pass in progress skips it.
+func (g *Group) add(s Subscriber) {
+	p := s.Place()
+	p.group, p.index = g, uint32(len(g.members))
+	g.members = append(g.members, s)
+}
+
+// remove takes the member at p out. In a pass nobody is visited twice and nobody is missed: a hole
+// before the cursor is filled with the last visited member, and the last member moves to its place.
+func (g *Group) remove(p *Place) {
+	hole, last := p.index, uint32(len(g.members)-1)
+	if hole < g.cursor {
+		g.cursor--
+		g.move(g.cursor, hole)
+		hole = g.cursor
+	}
+	g.move(last, hole)
+	g.members[last] = nil
+	g.members = g.members[:last]
+	if cap(g.members) > 64 && len(g.members) < cap(g.members)/4 {
+		g.members = slices.Clip(slices.Clone(g.members))
+	}
+	p.group, p.index = nil, 0
+}
+
+func (g *Group) move(from, to uint32) {
+	if from != to {
+		g.members[to] = g.members[from]
+		g.members[to].Place().index = to
+	}
+}
+
+// groupLocked returns the lane's group with this set of channels (sorted, each once, at least one), made
+// if need be.
+func (l *Lane) groupLocked(set []*channel) *Group {
+	var key string
+	var g *Group
+	if len(set) == 1 {
+		g = l.single[set[0]]
+	} else {
+		key = setKey(set)
+		g = l.several[key]
+	}
+	if g != nil {
+		return g
+	}
+	g = &Group{lane: l, links: make([]link, len(set))}
+	for i, ch := range set {
+		g.links[i] = link{ch, uint32(len(ch.groups))}
+		ch.groups = append(ch.groups, g)
+	}
+	if len(set) == 1 {
+		l.single[set[0]] = g
+	} else {
+		l.several[key] = g
+	}
+	l.hub.groups++
+	return g
+}
+
+// dropLocked takes a group without members out of its channels. One that is queued stays so until
+// its turn, which gives back its messages.
+func (g *Group) dropLocked() {
+	l := g.lane
+	l.hub.groups--
+	if len(g.links) == 1 {
+		delete(l.single, g.links[0].channel)
+	} else {
+		set := make([]*channel, len(g.links))
+		for i := range g.links {
+			set[i] = g.links[i].channel
+		}
+		delete(l.several, setKey(set))
+	}
+	for _, k := range g.links {
+		k.channel.unlinkLocked(k.index)
+		l.hub.forgetLocked(k.channel)
+	}
+}
+
+// unlinkLocked removes the group at index i, by moving the last one there.
+func (ch *channel) unlinkLocked(i uint32) {
+	last := len(ch.groups) - 1
+	moved := ch.groups[last]
+	ch.groups[i] = moved
+	ch.groups[last] = nil
+	ch.groups = ch.groups[:last]
+	if cap(ch.groups) > 64 && last < cap(ch.groups)/4 {
+		ch.groups = slices.Clip(slices.Clone(ch.groups))
+	}
+	at, _ := slices.BinarySearchFunc(moved.links, ch.name, func(l link, name string) int {
+		return strings.Compare(l.channel.name, name)
+	})
+	moved.links[at].index = i
+}
+
+// setKey names a set of channels. Lengths, not separators: a name may have any byte.
+func setKey(set []*channel) string {
+	var b []byte
+	for _, ch := range set {
+		b = binary.AppendUvarint(b, uint64(len(ch.name)))
+		b = append(b, ch.name...)
+	}
+	return string(b)
+}

@@ -1,0 +1,187 @@
+package hub
+
+import (
+	"sort"
+	"time"
+)
+
+// History is how much of a channel is kept for subscribers that resume. Whichever bound is reached first
+// makes the oldest message go.
+type History struct {
+	Messages int           // zero: none is kept
+	Age      time.Duration // zero: any age
+	Bytes    int64         // of data and event names; zero: any size
+}
+
+// history is what one channel keeps: a run of its newest messages without holes. It exists while it has
+// messages. All fields are guarded by Hub.mu.
+type history struct {
+	hub     *Hub     // never changed
+	channel *channel // never changed; nil in the marks of a list
+	rule    History
+
+	ring  []*Message // len is a power of two
+	first int        // index of the oldest
+	n     int
+	bytes int64 // of data and event names
+
+	prev, next *history // in histories
+}
+
+func (k *history) at(i int) *Message { return k.ring[(k.first+i)&(len(k.ring)-1)] }
+
+func (k *history) push(m *Message) {
+	if k.n == len(k.ring) {
+		ring := make([]*Message, max(1, 2*len(k.ring)))
+		for i := range k.n {
+			ring[i] = k.at(i)
+		}
+		k.ring, k.first = ring, 0
+	}
+	k.ring[(k.first+k.n)&(len(k.ring)-1)] = m
+	k.n++
+	k.bytes += int64(len(m.Data) + len(m.Event))
+}
+
+func (k *history) pop() *Message {
+	m := k.ring[k.first]
+	k.ring[k.first] = nil
+	k.first = (k.first + 1) & (len(k.ring) - 1)
+	k.n--
+	k.bytes -= int64(len(m.Data) + len(m.Event))
+	return m
+}
+
+// appendSince appends the messages with an id above after to list.
+func (k *history) appendSince(list []*Message, after ID) []*Message {
+	for i := sort.Search(k.n, func(i int) bool { return k.at(i).ID > after }); i < k.n; i++ {
+		list = append(list, k.at(i))
+	}
+	return list
+}
+
+// exceeds reports whether the oldest message has to go by the channel's own rule.
+func (k *history) exceeds(now int64) bool {
+	return k.n > k.rule.Messages ||
+		k.rule.Bytes > 0 && k.bytes > k.rule.Bytes ||
+		k.rule.Age > 0 && now-k.at(0).at > int64(k.rule.Age)
+}
+
+// histories is all that is kept, in a ring list from the most to the least recently used channel.
+// All fields are guarded by Hub.mu.
+type histories struct {
+	root     history // root.next was used last, root.prev longest ago
+	messages int
+	bytes    int64 // of everything that messages take, renderings too
+	evicted  uint64
+}
+
+func (l *histories) insert(k, before *history) {
+	k.prev, k.next = before.prev, before
+	k.prev.next, k.next.prev = k, k
+}
+
+func (l *histories) remove(k *history) {
+	k.prev.next, k.next.prev = k.next, k.prev
+	k.prev, k.next = nil, nil
+}
+
+// touch makes k the most recently used.
+func (l *histories) touch(k *history) {
+	l.remove(k)
+	l.insert(k, l.root.next)
+}
+
+// oldest returns the least recently used history, nil when there is none.
+func (l *histories) oldest() *history {
+	k := l.root.prev
+	for k != &l.root && k.channel == nil {
+		k = k.prev
+	}
+	if k == &l.root {
+		return nil
+	}
+	return k
+}
+
+// keepLocked appends m to the channel's history as its rule has it, and moves the floor over what is not
+// or no longer kept.
+func (h *Hub) keepLocked(ch *channel, m *Message, rule History) {
+	if rule.Messages <= 0 || m.sizeLocked() > h.historyTotal {
+		// Something is missing after this one: what came before it would be a run with a hole.
+		for ch.hist != nil {
+			h.evictLocked(ch.hist)
+		}
+		ch.floor = m.ID
+		return
+	}
+	k := ch.hist
+	if k == nil {
+		k = &history{hub: h, channel: ch}
+		ch.hist = k
+		h.held.insert(k, h.held.root.next)
+	} else {
+		h.held.touch(k)
+	}
+	k.rule = rule
+	k.push(m)
+	m.hist, m.held = k, true
+	h.held.messages++
+	h.held.bytes += m.sizeLocked()
+	for ch.hist != nil && k.exceeds(m.at) {
+		h.evictLocked(k)
+	}
+	h.trimLocked()
+}
+
+// evictLocked lets the oldest message of k go.
+func (h *Hub) evictLocked(k *history) {
+	m := k.pop()
+	m.held = false
+	h.held.messages--
+	h.held.bytes -= m.sizeLocked()
+	k.channel.floor = m.ID
+	if k.n == 0 {
+		h.held.remove(k)
+		k.channel.hist = nil
+	}
+}
+
+// trimLocked brings all that is kept below the total: the least recently used channel's oldest goes.
+func (h *Hub) trimLocked() {
+	for h.held.bytes > h.historyTotal {
+		k := h.held.oldest()
+		h.evictLocked(k)
+		h.held.evicted++
+		h.forgetLocked(k.channel)
+	}
+}
+
+// sweepSlice is how many channels Sweep looks at before it lets others have the lock.
+const sweepSlice = 256
+
+// Sweep drops what is older at now than its channel's rule keeps. To be called every few seconds.
+func (h *Hub) Sweep(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	// The mark goes from the least to the most recently used; others may move meanwhile, to the front,
+	// where it comes later.
+	mark := new(history)
+	h.held.insert(mark, &h.held.root)
+	for seen := 1; mark.prev != &h.held.root; seen++ {
+		k := mark.prev
+		h.held.remove(mark)
+		h.held.insert(mark, k)
+		if k.channel != nil {
+			for k.channel.hist != nil && k.exceeds(now.UnixNano()) {
+				h.evictLocked(k)
+			}
+			h.forgetLocked(k.channel)
+		}
+		if seen%sweepSlice == 0 {
+			h.mu.Unlock()
+			h.mu.Lock()
+		}
+	}
+	h.held.remove(mark)
+}

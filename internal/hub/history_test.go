@@ -1,0 +1,140 @@
+package hub
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// kept returns what a resume from the hub's start would bring.
+func kept(h *Hub, channel string) string {
+	var s recorder
+	r := h.Lane(0).Join(&s, []string{channel}, h.start, true)
+	h.Lane(0).Leave(&s)
+	return texts(r.Messages)
+}
+
+func TestHistoryRules(t *testing.T) {
+	c := newClock()
+	rules := map[string]History{
+		"none":  {},
+		"two":   {Messages: 2},
+		"bytes": {Messages: 100, Bytes: 5},
+		"age":   {Messages: 100, Age: time.Minute},
+	}
+	h := New(Options{Now: c.now, Rule: func(name string) (History, bool) { r, ok := rules[name]; return r, ok }})
+	all := []string{"none", "two", "bytes", "age"}
+	for i, data := range []string{"1", "22", "333", "1", "1"} {
+		say(t, h, data, all...)
+		if i == 2 {
+			c.add(time.Minute) // not yet too old
+		}
+		check(t, h)
+	}
+	want(t, "none", kept(h, "none"), "")
+	want(t, "two", kept(h, "two"), "two:1 two:1")
+	want(t, "bytes", kept(h, "bytes"), "bytes:333 bytes:1 bytes:1")
+	want(t, "age", kept(h, "age"), "age:1 age:22 age:333 age:1 age:1")
+	h.Sweep(c.now())
+	want(t, "age, at the minute", kept(h, "age"), "age:1 age:22 age:333 age:1 age:1")
+	h.Sweep(c.now().Add(1))
+	want(t, "age, swept", kept(h, "age"), "age:1 age:1")
+	c.add(time.Minute + 1)
+	say(t, h, "9", "age")
+	want(t, "age, on publish", kept(h, "age"), "age:9")
+	say(t, h, "123456", "bytes")
+	want(t, "bytes, one too large", kept(h, "bytes"), "")
+	check(t, h)
+	rules["two"] = History{}
+	say(t, h, "x", "two")
+	want(t, "two, with another rule", kept(h, "two"), "")
+	c.add(time.Hour)
+	h.Sweep(c.now())
+	checkEmpty(t, h)
+}
+
+// The least recently used channel gives first, and a resume is a use.
+func TestHistoryTotal(t *testing.T) {
+	h := New(Options{Rule: keep(100), HistoryTotal: 6*(messageCost+10) + 5})
+	say10 := func(channel string, n int) { t.Helper(); say(t, h, fmt.Sprintf("%010d", n), channel) }
+	for n := range 3 {
+		say10("kept1", n)
+		say10("kept2", n)
+	}
+	if s := h.Stats(); s.Evicted != 0 || s.HistoryMessages != 6 {
+		t.Errorf("at the bound: %+v", s)
+	}
+	say10("kept3", 0)
+	want(t, "kept2", kept(h, "kept2"), "kept2:0000000000 kept2:0000000001 kept2:0000000002")
+	want(t, "kept1", kept(h, "kept1"), "kept1:0000000001 kept1:0000000002")
+	say10("kept3", 1) // and kept2 was used before kept1
+	want(t, "kept2", kept(h, "kept2"), "kept2:0000000001 kept2:0000000002")
+	for n := 2; n < 20; n++ {
+		say10("kept3", n)
+		check(t, h)
+	}
+	if s := h.Stats(); s.Channels != 1 || s.HistoryMessages != 6 || s.Evicted != 20 {
+		t.Errorf("after a flood on one channel: %+v", s)
+	}
+	var s recorder
+	r := h.Lane(0).Join(&s, []string{"kept1", "kept2", "kept3"}, h.start, true)
+	if len(r.Gaps) != 3 {
+		t.Errorf("evictions told: %+v", r.Gaps)
+	}
+	// A message that can never be kept costs its own channel what is before it, and others nothing.
+	say10("kept1", 0)
+	if _, err := h.Publish([]Draft{{Channels: []string{"kept2"}, Data: make([]byte, 2000)}}); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "kept1", kept(h, "kept1"), "kept1:0000000000")
+	want(t, "kept2", kept(h, "kept2"), "")
+	run(h)
+	check(t, h)
+}
+
+// Renderings of kept messages count, as long as they are kept.
+func TestHistoryCountsRenderings(t *testing.T) {
+	h := New(Options{Rule: keep(2), HistoryTotal: 2000})
+	var s recorder
+	h.Lane(0).Join(&s, []string{"kept", "bare"}, 0, false)
+	render := func(*Message) []byte { return make([]byte, 500) }
+	for range 4 {
+		say(t, h, "x", "kept")
+		say(t, h, "x", "bare")
+	}
+	run(h)
+	for _, m := range s.got {
+		m.Rendered(0, render)
+		m.Rendered(0, render)
+		check(t, h)
+	}
+	if got, want := h.Stats().HistoryBytes, int64(2*(messageCost+1+500)); got != want {
+		t.Errorf("%d bytes, want %d", got, want)
+	}
+	for slot := range Encodings {
+		s.got[len(s.got)-2].Rendered(slot, render)
+	}
+	if st := h.Stats(); st.Evicted != 2 || st.HistoryBytes != 0 {
+		t.Errorf("renderings beyond the total: %+v", st)
+	}
+	check(t, h)
+}
+
+func TestSweepMany(t *testing.T) {
+	c := newClock()
+	h := New(Options{Now: c.now, Rule: func(string) (History, bool) { return History{Messages: 2, Age: time.Minute}, true }})
+	for i := range 3*sweepSlice + 7 {
+		say(t, h, "x", fmt.Sprint(i))
+	}
+	c.add(30 * time.Second)
+	for i := 0; i < 3*sweepSlice+7; i += 3 {
+		say(t, h, "y", fmt.Sprint(i))
+	}
+	h.Sweep(c.now().Add(31 * time.Second))
+	if s := h.Stats(); s.Channels != sweepSlice+3 || s.HistoryMessages != s.Channels {
+		t.Errorf("after one sweep: %+v", s)
+	}
+	check(t, h)
+	h.Sweep(c.now().Add(time.Hour))
+	checkEmpty(t, h)
+}

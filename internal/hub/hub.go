@@ -1,0 +1,87 @@
+package hub
+
+import (
+	"hash/maphash"
+	"sync"
+	"time"
+)
+
+// Options are the properties of a hub.
+type Options struct {
+	Lanes int // event loops that deliver; zero means 1
+
+	// Rule returns what is kept of a channel; false refuses to publish to it. It is called without a
+	// lock, from any goroutine. Nil takes every channel and keeps nothing.
+	Rule func(channel string) (History, bool)
+
+	HistoryTotal int64 // bytes that all histories may take together, with renderings; zero means 64 MiB
+	Backlog      int64 // bytes accepted and not yet delivered, beyond which Publish refuses; zero means 64 MiB
+
+	Now func() time.Time // zero means time.Now
+}
+
+const defaultTotal = 64 << 20
+
+// lostFloors is how many entries forgotten channels share to remember what they lost: 32 KiB.
+const lostFloors = 4096
+
+// Hub has the channels and everything about them.
+type Hub struct {
+	// Static after construction.
+	lanes        []Lane
+	rule         func(string) (History, bool)
+	now          func() time.Time
+	historyTotal int64
+	backlogMax   int64
+	start        ID
+	seed         maphash.Seed
+
+	mu          sync.Mutex // guards what follows, channels, histories, and the fields that say so; never held while calling out
+	last        ID         // newest accepted
+	channels    map[string]*channel
+	lost        [lostFloors]ID // see lostFloor
+	held        histories
+	groups      int
+	subscribers int
+	backlog     int64
+	published   uint64
+	refused     uint64
+}
+
+// New returns a hub. It starts nothing.
+func New(o Options) *Hub {
+	h := &Hub{
+		lanes:        make([]Lane, max(o.Lanes, 1)),
+		rule:         o.Rule,
+		now:          o.Now,
+		historyTotal: o.HistoryTotal,
+		backlogMax:   o.Backlog,
+		seed:         maphash.MakeSeed(),
+		channels:     make(map[string]*channel),
+	}
+	if h.rule == nil {
+		h.rule = func(string) (History, bool) { return History{}, true }
+	}
+	if h.now == nil {
+		h.now = time.Now
+	}
+	if h.historyTotal == 0 {
+		h.historyTotal = defaultTotal
+	}
+	if h.backlogMax == 0 {
+		h.backlogMax = defaultTotal
+	}
+	h.start = ID(h.now().UnixMilli()) << 20
+	h.last = h.start
+	for i := range h.lost {
+		h.lost[i] = h.start // nothing is known of what was before
+	}
+	h.held.root.prev, h.held.root.next = &h.held.root, &h.held.root
+	for i := range h.lanes {
+		h.lanes[i] = Lane{hub: h, single: make(map[*channel]*Group), several: make(map[string]*Group)}
+	}
+	return h
+}
+
+// Lane returns the lane of event loop i.
+func (h *Hub) Lane(i int) *Lane { return &h.lanes[i] }

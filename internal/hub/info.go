@@ -1,0 +1,104 @@
+package hub
+
+import (
+	"slices"
+	"strings"
+)
+
+// Info is what is known of a channel.
+type Info struct {
+	Name        string
+	Subscribers int
+	Messages    int   // kept
+	Bytes       int64 // of their data and event names
+	LastID      ID    // newest message while the channel was held or kept; zero when there was none
+}
+
+func (ch *channel) infoLocked() Info {
+	i := Info{Name: ch.name, Subscribers: ch.subscribers, LastID: ch.last}
+	if ch.hist != nil {
+		i.Messages, i.Bytes = ch.hist.n, ch.hist.bytes
+	}
+	return i
+}
+
+// Channel describes one channel; false when nobody subscribes to it and nothing is kept.
+func (h *Hub) Channel(name string) (Info, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ch := h.channels[name]
+	if ch == nil {
+		return Info{}, false
+	}
+	return ch.infoLocked(), true
+}
+
+// listSlice is how many channels Channels looks at before it lets others have the lock.
+const listSlice = 1024
+
+// Channels describes the first limit channels by name that begin with prefix, and reports whether there
+// are more. The list is not of one moment.
+func (h *Hub) Channels(prefix string, limit int) (list []Info, more bool) {
+	limit = max(limit, 0)
+	cut := func() {
+		slices.SortFunc(list, func(a, b Info) int { return strings.Compare(a.Name, b.Name) })
+		// Forgotten and made again meanwhile, a channel can come up twice.
+		list = slices.CompactFunc(list, func(a, b Info) bool { return a.Name == b.Name })
+		if len(list) > limit {
+			list, more = list[:limit], true
+		}
+	}
+	h.mu.Lock()
+	seen := 0
+	for name, ch := range h.channels {
+		if strings.HasPrefix(name, prefix) {
+			if list = append(list, ch.infoLocked()); len(list) >= 2*limit+listSlice {
+				cut()
+			}
+		}
+		if seen++; seen%listSlice == 0 {
+			h.mu.Unlock()
+			h.mu.Lock()
+		}
+	}
+	h.mu.Unlock()
+	cut()
+	return list, more
+}
+
+// Stats are the hub's numbers at one moment; the last four only grow.
+type Stats struct {
+	Channels    int
+	Groups      int
+	Subscribers int
+
+	HistoryMessages int
+	HistoryBytes    int64 // as bounded by Options.HistoryTotal
+	Backlog         int64 // as bounded by Options.Backlog
+
+	Published uint64 // drafts accepted
+	Delivered uint64 // messages handed to subscribers
+	Evicted   uint64 // messages that went because of Options.HistoryTotal
+	Refused   uint64 // drafts refused because of Options.Backlog
+}
+
+// Stats returns the hub's numbers.
+func (h *Hub) Stats() Stats {
+	h.mu.Lock()
+	s := Stats{
+		Channels:        len(h.channels),
+		Groups:          h.groups,
+		Subscribers:     h.subscribers,
+		HistoryMessages: h.held.messages,
+		HistoryBytes:    h.held.bytes,
+		Backlog:         h.backlog,
+		Published:       h.published,
+		Evicted:         h.held.evicted,
+		Refused:         h.refused,
+	}
+	h.mu.Unlock()
+	for i := range h.lanes {
+		s.Delivered += h.lanes[i].delivered.Load()
+	}
+	return s
+}

@@ -1,0 +1,158 @@
+package hub
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Replay is what Join owes the subscriber at once: the gaps, then the messages.
+type Replay struct {
+	Messages []*Message // by growing id, one per id
+	Gaps     []Gap      // by channel name
+}
+
+// Gap says that messages of a channel, after the id the subscriber resumed from and up to Through, may
+// have existed and are not kept. What Replay has of the channel comes on top.
+type Gap struct {
+	Channel string
+	Through ID
+}
+
+// Join subscribes s to a set of channels (in any order, repetitions do not matter). Without resume nothing
+// is replayed. With resume, Replay has what the channels kept since after, and a Gap for every channel
+// that may have lost something since; an id that this hub cannot have given out, from before its start
+// or from its future, gets a gap for every channel and all that is kept. Position is the newest id that
+// the hub has accepted: whatever comes later is delivered.
+//
+// A subscriber that is already subscribed moves. What it is owed on channels that are in both sets comes
+// in Replay, without a gap; after and resume then speak of the channels that are new to it. An after older
+// than Position may bring a message that it had on another channel a second time.
+//
+// With no channels at all s is not subscribed afterwards, and has a Position all the same.
+func (l *Lane) Join(s Subscriber, channels []string, after ID, resume bool) Replay {
+	names := channels
+	if len(names) > 1 {
+		names = slices.Clone(channels)
+		slices.Sort(names)
+		names = slices.Compact(names)
+	}
+	p := s.Place()
+	old := p.group
+	l.check(old)
+
+	h := l.hub
+	h.mu.Lock()
+	var buf [8]*channel
+	set := buf[:0]
+	for _, name := range names {
+		set = append(set, h.channelLocked(name))
+	}
+	var g *Group
+	if len(set) > 0 {
+		g = l.groupLocked(set)
+		g.count++
+	}
+	var r Replay
+	if old != nil {
+		r.Messages = owed(old, p.pos, g)
+	}
+	for _, ch := range set {
+		ch.subscribers++
+		if resume && (old == nil || !old.Holds(ch.name)) {
+			r.resumeLocked(h, ch, after)
+		}
+	}
+	if old == nil {
+		h.subscribers++
+	} else {
+		old.leaveLocked()
+	}
+	if g == nil {
+		h.subscribers--
+	}
+	newest := h.last
+	h.mu.Unlock()
+
+	if old != nil {
+		old.remove(p)
+	}
+	if g != nil {
+		g.add(s)
+	}
+	p.pos = newest
+	r.sort()
+	return r
+}
+
+// Leave ends the subscription of s; what it was still owed goes with it. It may come back with a resume
+// from its Position. Leave of one that is not subscribed does nothing.
+func (l *Lane) Leave(s Subscriber) {
+	p := s.Place()
+	g := p.group
+	if g == nil {
+		return
+	}
+	l.check(g)
+	l.hub.mu.Lock()
+	l.hub.subscribers--
+	g.leaveLocked()
+	l.hub.mu.Unlock()
+	g.remove(p)
+}
+
+// check panics if a subscriber is handled by another lane than its own: its fields would race.
+func (l *Lane) check(g *Group) {
+	if g != nil && g.lane != l {
+		panic("hub: subscriber of another lane")
+	}
+}
+
+// leaveLocked counts one member off.
+func (g *Group) leaveLocked() {
+	for _, k := range g.links {
+		k.channel.subscribers--
+	}
+	if g.count--; g.count == 0 {
+		g.dropLocked()
+	}
+}
+
+// owed returns what a member of old at pos has not been handed yet and still concerns it in g.
+func owed(old *Group, pos ID, g *Group) []*Message {
+	if g == nil {
+		return nil
+	}
+	var list []*Message
+	for _, part := range [2][]*Message{newerThan(old.batch, pos), newerThan(old.pending, pos)} {
+		for _, m := range part {
+			// The group has a message once, under the first of its channels that the draft named.
+			for ; m != nil; m = m.next {
+				if old.Holds(m.Channel) && g.Holds(m.Channel) {
+					list = append(list, m)
+					break
+				}
+			}
+		}
+	}
+	return list
+}
+
+// resumeLocked adds what ch has kept since after, and the gap if there may have been more.
+func (r *Replay) resumeLocked(h *Hub, ch *channel, after ID) {
+	if after > h.last {
+		after = 0 // not an id of ours; no floor is below h.start, so this is a gap
+	}
+	if after < ch.floor {
+		r.Gaps = append(r.Gaps, Gap{ch.name, ch.floor})
+	}
+	if ch.hist != nil {
+		r.Messages = ch.hist.appendSince(r.Messages, after)
+		h.held.touch(ch.hist)
+	}
+}
+
+// sort brings the channels' messages into the order of ids and leaves one of each.
+func (r *Replay) sort() {
+	slices.SortStableFunc(r.Messages, func(a, b *Message) int { return cmp.Compare(a.ID, b.ID) })
+	r.Messages = slices.CompactFunc(r.Messages, func(a, b *Message) bool { return a.ID == b.ID })
+}

@@ -1,0 +1,183 @@
+package hub
+
+import (
+	"slices"
+	"sync/atomic"
+)
+
+// spareBatches and spareBatchCap bound the empty batch slices a lane keeps for reuse.
+const (
+	spareBatches  = 64
+	spareBatchCap = 1024
+)
+
+// Lane is the share of one event loop. Its methods, OnWork aside, are for that loop's goroutine only.
+type Lane struct {
+	hub    *Hub
+	onWork func() // set before use, never changed
+
+	delivered atomic.Uint64
+
+	// Guarded by Hub.mu.
+	single     map[*channel]*Group // groups with one channel
+	several    map[string]*Group   // groups with more, by setKey
+	head, tail *Group              // run queue
+	busy       bool                // has work that Step has not yet said is done
+	spare      [][]*Message        // empty, for pending
+}
+
+// OnWork sets what is called when the lane gets work and had none: then Step is due, until it says there
+// is no more. f is called from any goroutine and must not block. Set it before the lane is used.
+func (l *Lane) OnWork(f func()) { l.onWork = f }
+
+// Step delivers what is pending to at most about n members and reports whether there is more to do.
+// Groups take turns: one whose members are not through after n goes to the back of the queue.
+func (l *Lane) Step(n int) (more bool) {
+	n = max(n, 1)
+	var g *Group
+	for n > 0 {
+		if g = l.turn(g); g == nil {
+			return false
+		}
+		n -= l.pass(g, n)
+	}
+	return l.yield(g)
+}
+
+// pass continues g's batch with at most n members and returns how many it came to.
+func (l *Lane) pass(g *Group, n int) (visited int) {
+	delivered := 0
+	last := g.batch[len(g.batch)-1].ID
+	for visited < n && int(g.cursor) < len(g.members) {
+		s := g.members[g.cursor]
+		g.cursor++
+		visited++
+		p := s.Place()
+		part := newerThan(g.batch, p.pos)
+		if len(part) == 0 {
+			continue
+		}
+		p.pos = last
+		delivered += len(part)
+		s.Deliver(part) // may change g's members and cursor, not its batch
+	}
+	l.delivered.Add(uint64(delivered))
+	return visited
+}
+
+// newerThan returns the messages of batch with an id above pos.
+func newerThan(batch []*Message, pos ID) []*Message {
+	if len(batch) == 0 || batch[0].ID > pos {
+		return batch
+	}
+	i, _ := slices.BinarySearchFunc(batch, pos, func(m *Message, pos ID) int {
+		if m.ID <= pos {
+			return -1
+		}
+		return 1
+	})
+	return batch[i:]
+}
+
+// turn puts g back, if it is not nil, and returns the group whose turn it is, with a batch; nil when no
+// work is left.
+func (l *Lane) turn(g *Group) *Group {
+	l.hub.mu.Lock()
+	defer l.hub.mu.Unlock()
+	if g != nil {
+		l.putBackLocked(g)
+	}
+	for {
+		g := l.head
+		if g == nil {
+			l.busy = false
+			return nil
+		}
+		if l.head = g.next; l.head == nil {
+			l.tail = nil
+		}
+		g.next = nil
+		if g.count == 0 {
+			g.queued = false
+			l.releaseLocked(g.pending)
+			l.releaseLocked(g.batch)
+			g.pending, g.batch, g.cursor = nil, nil, 0
+			continue
+		}
+		if g.batch == nil {
+			g.batch, g.pending = g.pending, nil
+		}
+		return g
+	}
+}
+
+// yield puts g back and reports whether the lane has work left.
+func (l *Lane) yield(g *Group) bool {
+	l.hub.mu.Lock()
+	defer l.hub.mu.Unlock()
+	l.putBackLocked(g)
+	l.busy = l.head != nil
+	return l.busy
+}
+
+// putBackLocked ends g's turn: to the back of the queue if anything is left to deliver.
+func (l *Lane) putBackLocked(g *Group) {
+	if int(g.cursor) >= len(g.members) {
+		l.releaseLocked(g.batch)
+		g.batch, g.cursor = nil, 0
+	}
+	g.queued = g.batch != nil || g.pending != nil
+	if g.queued {
+		l.enqueueLocked(g)
+	}
+}
+
+func (l *Lane) enqueueLocked(g *Group) {
+	if l.tail == nil {
+		l.head = g
+	} else {
+		l.tail.next = g
+	}
+	l.tail = g
+}
+
+// pushLocked appends m to what is pending for g. It reports whether the lane has to be woken.
+func (l *Lane) pushLocked(g *Group, m *Message) (wake bool) {
+	if g.pending == nil {
+		if n := len(l.spare); n > 0 {
+			g.pending = l.spare[n-1]
+			l.spare[n-1] = nil
+			l.spare = l.spare[:n-1]
+		}
+	}
+	g.pending = append(g.pending, m)
+	if m.refs++; m.refs == 1 {
+		l.hub.backlog += m.backlogCost()
+	}
+	if !g.queued {
+		g.queued = true
+		l.enqueueLocked(g)
+	}
+	if l.busy {
+		return false
+	}
+	l.busy = true
+	return true
+}
+
+// releaseLocked takes a batch or a pending list off the backlog and keeps its slice for reuse.
+func (l *Lane) releaseLocked(batch []*Message) {
+	for _, m := range batch {
+		if m.refs--; m.refs == 0 {
+			l.hub.backlog -= m.backlogCost()
+		}
+	}
+	if cap(batch) == 0 || cap(batch) > spareBatchCap || len(l.spare) == spareBatches {
+		return
+	}
+	clear(batch)
+	l.spare = append(l.spare, batch[:0])
+}
+
+// backlogCost is what m takes while it waits, in bytes. Renderings are made when it is delivered.
+func (m *Message) backlogCost() int64 { return int64(messageCost + len(m.Data) + len(m.Event)) }

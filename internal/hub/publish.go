@@ -1,0 +1,133 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+)
+
+var (
+	ErrNoChannel = errors.New("hub: message without a channel")
+	ErrNoRule    = errors.New("hub: no rule for this channel")
+	ErrBusy      = errors.New("hub: too much is waiting to be delivered")
+)
+
+// Draft is a message to be. The hub keeps Data, which must not be changed any more.
+type Draft struct {
+	Channels []string // at least one; repetitions do not matter
+	Event    string
+	Data     []byte
+	JSON     bool // Data is one JSON value
+}
+
+// Receipt says what became of a draft.
+type Receipt struct {
+	ID          ID
+	Subscribers int // who the message is on its way to
+}
+
+// parcel is a draft on its way in.
+type parcel struct {
+	messages []*Message // one per channel, without id
+	rules    []History
+}
+
+// Publish accepts all drafts, in their order, or returns an error and accepts none: ErrNoChannel, ErrNoRule
+// (both with the offender in front), ErrBusy. It does not wait for deliveries.
+func (h *Hub) Publish(drafts []Draft) ([]Receipt, error) {
+	parcels := make([]parcel, len(drafts))
+	now := h.now().UnixNano()
+	for i := range drafts {
+		p, err := h.pack(&drafts[i], now)
+		if err != nil {
+			if len(drafts) > 1 {
+				err = fmt.Errorf("message %d: %w", i+1, err)
+			}
+			return nil, err
+		}
+		parcels[i] = p
+	}
+	receipts := make([]Receipt, len(drafts))
+	var buf [16]*Lane
+	wake := buf[:0]
+
+	h.mu.Lock()
+	if h.backlog > h.backlogMax {
+		h.refused += uint64(len(drafts))
+		h.mu.Unlock()
+		return nil, ErrBusy
+	}
+	for i := range parcels {
+		receipts[i], wake = h.acceptLocked(&parcels[i], wake)
+	}
+	h.mu.Unlock()
+
+	for _, l := range wake {
+		if l.onWork != nil {
+			l.onWork()
+		}
+	}
+	return receipts, nil
+}
+
+// pack makes the messages of a draft, linked in the order of its channels.
+func (h *Hub) pack(d *Draft, now int64) (p parcel, err error) {
+	if len(d.Channels) == 0 {
+		return p, ErrNoChannel
+	}
+	binary := !utf8.Valid(d.Data)
+	for _, name := range unique(d.Channels) {
+		rule, ok := h.rule(name)
+		if !ok {
+			return p, fmt.Errorf("channel %q: %w", name, ErrNoRule)
+		}
+		m := &Message{Channel: name, Event: d.Event, Data: d.Data, JSON: d.JSON, Binary: binary, at: now}
+		if n := len(p.messages); n > 0 {
+			p.messages[n-1].next = m
+		}
+		p.messages = append(p.messages, m)
+		p.rules = append(p.rules, rule)
+	}
+	return p, nil
+}
+
+// unique returns names in their order, each once.
+func unique(names []string) []string {
+	if len(names) < 2 {
+		return names
+	}
+	seen := make(map[string]bool, len(names))
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		again := seen[name]
+		seen[name] = true
+		return again
+	})
+}
+
+// acceptLocked gives a draft the next id and puts it where it belongs. It appends the lanes that
+// have work now and had none.
+func (h *Hub) acceptLocked(p *parcel, wake []*Lane) (Receipt, []*Lane) {
+	h.last++
+	h.published++
+	r := Receipt{ID: h.last}
+	for i, m := range p.messages {
+		m.ID = h.last
+		ch := h.channels[m.Channel]
+		if ch == nil {
+			if p.rules[i].Messages <= 0 {
+				*h.lostFloor(m.Channel) = m.ID // nobody holds it and nothing keeps it
+				continue
+			}
+			ch = h.channelLocked(m.Channel)
+		}
+		m.Channel = ch.name
+		ch.last = m.ID
+		n := 0
+		n, wake = ch.pushLocked(m, wake)
+		r.Subscribers += n
+		h.keepLocked(ch, m, p.rules[i])
+		h.forgetLocked(ch)
+	}
+	return r, wake
+}
