@@ -1,0 +1,160 @@
+package hooks
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	defaultAuthorizeTimeout = 5 * time.Second
+	defaultAuthorizeConns   = 64
+
+	maxVerdict = 64 << 10 // bytes of an answer's body
+
+	// authorizeIdle is below the keep-alive of the servers that legacy apps run on; Apache's is 5 s.
+	authorizeIdle = 4 * time.Second
+)
+
+// ErrNoVerdict is what Authorize's errors have in common: the app could not be asked, or its answer is
+// neither yes nor no.
+var ErrNoVerdict = errors.New("hooks: no verdict from the app")
+
+// AuthorizerOptions are the properties of an Authorizer. Network, Address and Path are required.
+type AuthorizerOptions struct {
+	Network, Address string        // where the app listens: tcp and host:port, or unix and a path
+	Host             string        // Host to send when the client's is not known
+	Path             string        // on the app; it may have a query
+	Timeout          time.Duration // for all of one question, waiting for a connection included; zero means 5 s
+	MaxConns         int           // questions at a time, the others wait; zero means 64
+}
+
+// Question is a client that wants to hold channels. Empty fields are not sent.
+type Question struct {
+	Channels []string
+
+	// The client's own, as they came; several Cookie fields joined by "; ".
+	Host, Cookie, Authorization, UserAgent, AcceptLanguage string
+
+	Proto        string // "http" or "https": how the client came
+	ClientAddr   string // the client's address, without port
+	ForwardedFor string // value of X-Forwarded-For; empty means ClientAddr
+}
+
+// Authorizer asks the app whether a client may hold channels. Any number of goroutines may ask.
+type Authorizer struct {
+	options AuthorizerOptions
+	target  string // up to the channels
+	client  fasthttp.HostClient
+}
+
+// NewAuthorizer returns an authorizer. It starts nothing; connections are made when there is a question.
+func NewAuthorizer(o AuthorizerOptions) *Authorizer {
+	if o.Timeout <= 0 {
+		o.Timeout = defaultAuthorizeTimeout
+	}
+	if o.MaxConns <= 0 {
+		o.MaxConns = defaultAuthorizeConns
+	}
+	a := &Authorizer{options: o, target: o.Path + "?"}
+	if strings.Contains(o.Path, "?") {
+		a.target = o.Path + "&"
+	}
+	a.client = fasthttp.HostClient{
+		Addr: "app", // for the engine's own use; see DialTimeout
+		DialTimeout: func(_ string, timeout time.Duration) (net.Conn, error) {
+			nc, err := net.DialTimeout(o.Network, o.Address, timeout)
+			if err != nil {
+				return nil, err
+			}
+			return &askConn{Conn: nc}, nil
+		},
+		MaxConns:            o.MaxConns,
+		MaxConnWaitTimeout:  o.Timeout,
+		MaxIdleConnDuration: authorizeIdle,
+		ConnPoolStrategy:    fasthttp.LIFO,
+		MaxResponseBodySize: maxVerdict,
+		ReadBufferSize:      maxHead,
+
+		// A slow app is not asked again: that would multiply its load. The one thing that is tried again
+		// is a connection found unfit before a byte was written to it, and each of the pool may be.
+		MaxIdemponentCallAttempts: o.MaxConns + 1,
+		RetryIfErr: func(_ *fasthttp.Request, _ int, err error) (resetTimeout, retry bool) {
+			return false, errors.Is(err, errUnfit)
+		},
+
+		NoDefaultUserAgentHeader: true,
+		DisablePathNormalizing:   true,
+		SecureErrorLogMessage:    true,
+	}
+	return a
+}
+
+// Close closes the connections that wait for the next question.
+func (a *Authorizer) Close() { a.client.CloseIdleConnections() }
+
+// Authorize asks the app. An error, always an ErrNoVerdict, means that there is neither a yes nor a no;
+// the client must not get in.
+func (a *Authorizer) Authorize(q Question) (Verdict, error) {
+	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(resp)
+	a.write(req, q)
+	err := a.client.DoTimeout(req, resp, a.options.Timeout)
+	var v Verdict
+	if err == nil {
+		v, err = verdictOf(resp, q.Channels)
+	}
+	if err != nil {
+		return Verdict{}, fmt.Errorf("%w: GET %s: %w", ErrNoVerdict, a.options.Path, err)
+	}
+	return v, nil
+}
+
+// write fills in the request. The engine's own handling of fields is off, as it takes cookies apart and
+// puts them together in its own way; line ends in values it still replaces.
+func (a *Authorizer) write(req *fasthttp.Request, q Question) {
+	var target strings.Builder
+	target.WriteString("http://app")
+	target.WriteString(a.target)
+	for i, channel := range q.Channels {
+		if i > 0 {
+			target.WriteByte('&')
+		}
+		target.WriteString("channel=")
+		target.WriteString(url.QueryEscape(channel))
+	}
+	req.SetRequestURI(target.String())
+
+	h := &req.Header
+	h.DisableSpecialHeader()
+	host := q.Host
+	if host == "" {
+		host = a.options.Host
+	}
+	forwarded := q.ForwardedFor
+	if forwarded == "" {
+		forwarded = q.ClientAddr
+	}
+	for _, field := range [...]struct{ name, value string }{
+		{fasthttp.HeaderHost, host},
+		{fasthttp.HeaderAccept, "application/json"},
+		{fasthttp.HeaderCookie, q.Cookie},
+		{fasthttp.HeaderAuthorization, q.Authorization},
+		{fasthttp.HeaderUserAgent, q.UserAgent},
+		{fasthttp.HeaderAcceptLanguage, q.AcceptLanguage},
+		{fasthttp.HeaderXForwardedFor, forwarded},
+		{fasthttp.HeaderXForwardedProto, q.Proto},
+		{fasthttp.HeaderXForwardedHost, q.Host},
+		{"X-Real-IP", q.ClientAddr},
+	} {
+		if field.value != "" {
+			h.SetCanonical([]byte(field.name), []byte(field.value))
+		}
+	}
+}

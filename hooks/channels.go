@@ -1,0 +1,123 @@
+package hooks
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"holdfast/internal/hub"
+)
+
+const (
+	defaultLimit = 1000
+	maxLimit     = 10000
+)
+
+// channelInfo is what is told of a channel.
+type channelInfo struct {
+	Name        string `json:"name"`
+	Subscribers int    `json:"subscribers"`
+	Messages    int    `json:"messages"`
+	LastID      string `json:"last_id,omitempty"` // left out when there was no message yet
+}
+
+func infoOf(i hub.Info) channelInfo {
+	c := channelInfo{Name: i.Name, Subscribers: i.Subscribers, Messages: i.Messages}
+	if i.LastID != 0 {
+		c.LastID = i.LastID.String()
+	}
+	return c
+}
+
+// channels answers GET /channels.
+func (s *Server) channels(c *call) error {
+	query, err := parseQuery(c.query, "match", "limit")
+	if err != nil {
+		return err
+	}
+	limit := defaultLimit
+	if v, ok := query["limit"]; ok {
+		limit, err = strconv.Atoi(v[0])
+		if err != nil || limit < 1 || limit > maxLimit || len(v) > 1 {
+			return fmt.Errorf("%w: limit %.100q; want one number from 1 to %d", errQuery, v, maxLimit)
+		}
+	}
+	answer := struct {
+		Channels []channelInfo `json:"channels"`
+		More     bool          `json:"more,omitempty"`
+	}{Channels: []channelInfo{}}
+	match := "**"
+	if v, ok := query["match"]; ok {
+		if len(v) > 1 {
+			return fmt.Errorf("%w: match is given %d times", errQuery, len(v))
+		}
+		match = v[0]
+	}
+	prefix, open := strings.CutSuffix(match, "**")
+	switch {
+	case strings.Contains(prefix, "*"):
+		return fmt.Errorf("%w: match %.100q; a * can only stand twice and at the end", errQuery, match)
+	case !open:
+		if i, ok := s.options.Hub.Channel(match); ok {
+			answer.Channels = append(answer.Channels, infoOf(i))
+		}
+	default:
+		var list []hub.Info
+		list, answer.More = s.options.Hub.Channels(prefix, limit)
+		for _, i := range list {
+			answer.Channels = append(answer.Channels, infoOf(i))
+		}
+	}
+	s.answerJSON(c.ctx, answer)
+	return nil
+}
+
+// channel answers GET /channels/{name}.
+func (s *Server) channel(c *call) error {
+	name, err := url.PathUnescape(strings.TrimPrefix(c.path, channelsPath+"/"))
+	if err != nil {
+		return fmt.Errorf("%w: %w", errChannel, err)
+	}
+	if err := s.validChannel(name); err != nil {
+		return err
+	}
+	if _, err := parseQuery(c.query); err != nil {
+		return err
+	}
+	i, ok := s.options.Hub.Channel(name)
+	if !ok {
+		return fmt.Errorf("%w: %q", errNothing, name)
+	}
+	s.answerJSON(c.ctx, infoOf(i))
+	return nil
+}
+
+func (s *Server) validChannel(name string) error {
+	if err := s.options.ValidChannel(name); err != nil {
+		return fmt.Errorf("%w %.100q: %w", errChannel, name, err)
+	}
+	return nil
+}
+
+// parseQuery parses a query that may have these parameters and no others.
+func parseQuery(query string, known ...string) (url.Values, error) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errQuery, err)
+	}
+next:
+	for name := range values {
+		for _, k := range known {
+			if name == k {
+				continue next
+			}
+		}
+		want := "none is known here"
+		if len(known) > 0 {
+			want = "want " + strings.Join(known, " or ")
+		}
+		return nil, fmt.Errorf("%w: parameter %.100q; %s", errQuery, name, want)
+	}
+	return values, nil
+}

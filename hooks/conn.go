@@ -1,0 +1,29 @@
+package hooks
+
+import (
+	"io"
+	"net"
+	"time"
+)
+
+// lingerTime is how long a caller that was refused in the middle of its request may go on sending.
+const lingerTime = 2 * time.Second
+
+// conn is a caller's connection.
+type conn struct {
+	net.Conn
+	local  bool // a unix socket
+	linger bool // owned by the connection's goroutine: bytes of a request may be unread
+	idle   bool // guarded by Server.mu: waits for a request
+}
+
+// Close ends the connection. With bytes unread the kernel would send a reset, and that can overtake the
+// answer that says why; so it first reads on, for a while.
+func (c *conn) Close() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger && w.CloseWrite() == nil {
+		if err := c.SetReadDeadline(time.Now().Add(lingerTime)); err == nil {
+			_, _ = io.Copy(io.Discard, c.Conn)
+		}
+	}
+	return c.Conn.Close()
+}

@@ -1,0 +1,78 @@
+// Package hooks is where Holdfast and the app talk: the listener that the app calls to publish and to ask
+// what is held, and the question that Holdfast asks the app before a hold.
+//
+// # What the app calls
+//
+// The listener is meant for loopback or a unix socket. Publish data as it is, to one channel or to several,
+// with any content type:
+//
+//	$ curl -d 'It has arrived.' 'http://127.0.0.1:9090/publish?channel=orders.42'
+//	{"id":"0dzln3kxtdtb4","subscribers":3}
+//	$ curl -d 'It has arrived.' 'http://127.0.0.1:9090/publish?channel=orders.42&channel=orders&event=arrived'
+//	{"id":"0dzln3kxtdtb5","subscribers":7}
+//
+// Publish JSON. A string in "data" is published as its text, any other value as JSON:
+//
+//	$ curl -d '{"channel": "orders.42", "data": {"state": "arrived"}, "event": "state"}' http://127.0.0.1:9090/publish
+//	{"id":"0dzln3kxtdtb6","subscribers":3}
+//
+// Publish many at once, as an array or as NDJSON, one object a line. All are valid and published in this
+// order, or none is:
+//
+//	$ curl -d '[{"channel": "a", "data": 1}, {"channel": ["b", "c"], "data": 2}]' http://127.0.0.1:9090/publish
+//	{"messages":[{"id":"0dzln3kxtdtb7","subscribers":0},{"id":"0dzln3kxtdtb8","subscribers":1}]}
+//
+// Subscribers is how many the message is on its way to. The id grows from message to message.
+//
+// Ask what is held or kept. The list is sorted by name; match is a name, or the beginning of names
+// followed by **; limit is 1,000 unless given, and "more" says that it cut the list:
+//
+//	$ curl 'http://127.0.0.1:9090/channels?match=orders.**&limit=10'
+//	{"channels":[{"name":"orders.42","subscribers":3,"messages":2,"last_id":"0dzln3kxtdtb6"}]}
+//	$ curl http://127.0.0.1:9090/channels/orders.42
+//	{"name":"orders.42","subscribers":3,"messages":2,"last_id":"0dzln3kxtdtb6"}
+//
+// For operations:
+//
+//	$ curl http://127.0.0.1:9090/healthz
+//	ok
+//	$ curl http://127.0.0.1:9090/readyz
+//	ready
+//	$ curl http://127.0.0.1:9090/metrics
+//
+// With hooks.token set, everything but /healthz needs it:
+//
+//	$ curl -H "Authorization: Bearer $TOKEN" -d hello 'http://127.0.0.1:9090/publish?channel=news'
+//
+// # What is refused
+//
+// Every refusal is {"error":"…"} with what is wrong and where to change it, and publishes nothing. The
+// checks come in this order:
+//
+//	403  Host is not localhost, a loopback address or one of hooks.hosts (any Host will do on a unix socket):
+//	     a web page whose name points here (DNS rebinding) is not let in
+//	403  Origin or Sec-Fetch-Site: only browsers send them, and browsers do not publish (CSRF)
+//	401  hooks.token is set, and the token is missing or wrong
+//	404  no such path            405  wrong method; Allow names the right ones
+//	413  body over hooks.max_body
+//	415  Content-Encoding
+//	400  bad channel, event, parameter or JSON, or no rule for the channel under "channels"
+//	503  subscribers are too far behind: too much is accepted and not yet delivered
+//
+// A listener that other machines can reach does not start without a token; see [CheckBind].
+//
+// # What the app is asked
+//
+// Before a client may hold channels that are not public, [Authorizer] asks the app, as the client would:
+//
+//	GET /push/authorize?channel=orders.42&channel=orders HTTP/1.1
+//	Host, Cookie, Authorization, User-Agent, Accept-Language: the client's own
+//	Accept: application/json
+//	X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, X-Real-IP
+//
+// 2xx lets the client in; 401 and 403 refuse it, and so does a redirect, which is to a login as a rule.
+// Anything else, or no answer in time, is neither: the client gets 503. A 2xx answer of type
+// application/json may say more; keys that it does not know are an error, as a typo must not let anybody in:
+//
+//	{"channels": ["orders.42"], "user": "anna", "expires": 3600}
+package hooks

@@ -1,0 +1,140 @@
+package hooks
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/hub"
+)
+
+// What a call can be refused for. The texts, with what is wrapped around them, are for the caller.
+var (
+	errHost     = errors.New("host is not listed")
+	errBrowser  = errors.New("browsers are not answered here")
+	errToken    = errors.New("token is missing or wrong")
+	errPath     = errors.New("no such path")
+	errMethod   = errors.New("wrong method")
+	errTooBig   = errors.New("body is too large")
+	errEncoding = errors.New("content-encoding is not supported")
+	errHead     = errors.New("request line and fields are too large")
+	errSlow     = errors.New("request did not come in time")
+	errHTTP     = errors.New("not a valid HTTP request")
+	errQuery    = errors.New("bad query")
+	errJSON     = errors.New("bad JSON")
+	errChannel  = errors.New("bad channel")
+	errEvent    = errors.New("bad event")
+	errRule     = errors.New("no rule for this channel")
+	errNothing  = errors.New("nobody holds this channel and nothing is kept")
+	errNotReady = errors.New("not ready")
+)
+
+// methodError is errMethod with what would be right.
+type methodError struct{ allow string }
+
+func (e methodError) Error() string { return errMethod.Error() + ": want " + e.allow }
+func (e methodError) Unwrap() error { return errMethod }
+
+// statusOf is the one place where errors become status codes.
+func statusOf(err error) int {
+	for _, s := range []struct {
+		err    error
+		status int
+	}{
+		{errHost, fasthttp.StatusForbidden},
+		{errBrowser, fasthttp.StatusForbidden},
+		{errToken, fasthttp.StatusUnauthorized},
+		{errPath, fasthttp.StatusNotFound},
+		{errNothing, fasthttp.StatusNotFound},
+		{errMethod, fasthttp.StatusMethodNotAllowed},
+		{errTooBig, fasthttp.StatusRequestEntityTooLarge},
+		{errEncoding, fasthttp.StatusUnsupportedMediaType},
+		{errHead, fasthttp.StatusRequestHeaderFieldsTooLarge},
+		{errSlow, fasthttp.StatusRequestTimeout},
+		{errHTTP, fasthttp.StatusBadRequest},
+		{errQuery, fasthttp.StatusBadRequest},
+		{errJSON, fasthttp.StatusBadRequest},
+		{errChannel, fasthttp.StatusBadRequest},
+		{errEvent, fasthttp.StatusBadRequest},
+		{errRule, fasthttp.StatusBadRequest},
+		{hub.ErrNoRule, fasthttp.StatusBadRequest},
+		{hub.ErrNoChannel, fasthttp.StatusBadRequest},
+		{hub.ErrBusy, fasthttp.StatusServiceUnavailable},
+		{errNotReady, fasthttp.StatusServiceUnavailable},
+	} {
+		if errors.Is(err, s.err) {
+			return s.status
+		}
+	}
+	return fasthttp.StatusInternalServerError
+}
+
+// refuse answers with err, counts and logs it.
+func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
+	status := statusOf(err)
+	ctx.Response.ResetBody()
+	ctx.SetStatusCode(status)
+	var method methodError
+	switch {
+	case errors.As(err, &method):
+		ctx.Response.Header.Set(fasthttp.HeaderAllow, method.allow)
+	case status == fasthttp.StatusUnauthorized:
+		ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, `Bearer realm="holdfast hooks"`)
+	case status == fasthttp.StatusServiceUnavailable:
+		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "1")
+	}
+	text := err.Error()
+	if status == fasthttp.StatusInternalServerError {
+		text = "internal error; the log has it"
+	}
+	s.answerJSON(ctx, struct {
+		Error string `json:"error"`
+	}{strings.TrimPrefix(text, "hub: ")})
+	s.logRefusal(ctx, status, err)
+}
+
+// handleError is called for requests that the engine could not read. Its errors quote the request, so
+// they are not passed on.
+func (s *Server) handleError(ctx *fasthttp.RequestCtx, err error) {
+	if c, ok := ctx.Conn().(*conn); ok {
+		c.linger = true
+	}
+	var small *fasthttp.ErrSmallBuffer
+	var ne net.Error
+	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		err = s.tooBig()
+		if len(ctx.Request.Header.RawHeaders()) > 0 { // see limitBody
+			if _, better := s.admit(ctx); better != nil {
+				err = better
+			}
+		}
+	case errors.As(err, &small):
+		err = fmt.Errorf("%w: more than %d bytes", errHead, maxHead)
+	case errors.As(err, &ne) && ne.Timeout():
+		err = errSlow
+	default:
+		err = errHTTP
+	}
+	s.refuse(ctx, err)
+	s.count(ctx)
+}
+
+func (s *Server) tooBig() error {
+	return fmt.Errorf("%w: more than the %d bytes of hooks.max_body", errTooBig, s.options.MaxBody)
+}
+
+// answerJSON writes v and a newline.
+func (s *Server) answerJSON(ctx *fasthttp.RequestCtx, v any) {
+	ctx.SetContentType("application/json")
+	e := json.NewEncoder(ctx)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		s.log.Error("hooks answer cannot be encoded", "err", err)
+		ctx.Error("", fasthttp.StatusInternalServerError)
+	}
+}

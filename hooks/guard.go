@@ -1,0 +1,98 @@
+package hooks
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+// ErrOpenBind is why a listener does not start: other machines can reach it, and it has no token.
+var ErrOpenBind = errors.New("hooks: other machines can reach this listener: set hooks.token, or listen on loopback or a unix socket")
+
+func openBindError(listen string) error { return fmt.Errorf("listen on %s: %w", listen, ErrOpenBind) }
+
+// CheckBind reports whether listen (host:port or unix:/path) may be listened on with this token: without
+// one only loopback and unix sockets. A name other than localhost counts as one that others can reach.
+func CheckBind(listen, token string) error {
+	if token != "" || strings.HasPrefix(listen, "unix:") {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return fmt.Errorf("hooks: listen: %w", err)
+	}
+	if !isLoopback(host) {
+		return openBindError(listen)
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.Zone() == "" && a.Unmap().IsLoopback()
+}
+
+// canonicalHost returns a host name as names are compared here. An address loses its brackets.
+func canonicalHost(host string) string {
+	if n := len(host); n > 2 && host[0] == '[' && host[n-1] == ']' {
+		host = host[1 : n-1]
+	}
+	return strings.ToLower(host)
+}
+
+// checkHost refuses a Host that is not listed. A page on evil.test whose name is made to point at this
+// machine (DNS rebinding) is of the same origin as this listener; its Host gives it away.
+func (s *Server) checkHost(h *fasthttp.RequestHeader) error {
+	host := string(h.Host())
+	name := host
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		if port := host[i+1:]; port != "" && strings.Trim(port, "0123456789") == "" {
+			name = host[:i]
+		}
+	}
+	bare := canonicalHost(name)
+	if strings.IndexByte(bare, ':') >= 0 && bare == strings.ToLower(name) {
+		return fmt.Errorf("%w: %.100q; an IPv6 address stands in brackets", errHost, host)
+	}
+	if isLoopback(bare) || s.hosts[bare] {
+		return nil
+	}
+	return fmt.Errorf("%w: %.100q; hooks.hosts lists the names", errHost, host)
+}
+
+// checkBrowser refuses whatever a browser sends for a page: a form or a fetch from any origin can reach
+// a loopback address (CSRF), and no browser has business here. Not even an empty value passes.
+func checkBrowser(h *fasthttp.RequestHeader) error {
+	for _, field := range [...]string{fasthttp.HeaderOrigin, "Sec-Fetch-Site"} {
+		if len(h.PeekAll(field)) > 0 {
+			return fmt.Errorf("%w: the request has %s", errBrowser, field)
+		}
+	}
+	return nil
+}
+
+// checkToken compares in constant time, whatever the lengths.
+func (s *Server) checkToken(h *fasthttp.RequestHeader) error {
+	if s.options.Token == "" {
+		return nil
+	}
+	const scheme = "Bearer "
+	fields := h.PeekAll(fasthttp.HeaderAuthorization)
+	if len(fields) != 1 || len(fields[0]) < len(scheme) || !strings.EqualFold(string(fields[0][:len(scheme)]), scheme) {
+		return fmt.Errorf("%w: send it as Authorization: Bearer, see hooks.token", errToken)
+	}
+	sum := sha256.Sum256(fields[0][len(scheme):])
+	if subtle.ConstantTimeCompare(sum[:], s.tokenSum[:]) != 1 {
+		return fmt.Errorf("%w: it is not that of hooks.token", errToken)
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+package hooks
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"holdfast/internal/hub"
+)
+
+// app is a server with everything a test wants to look at.
+type app struct {
+	*Server
+	t   *testing.T
+	hub *hub.Hub
+	ln  net.Listener
+	log *lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// listener stands in for one channel subscriber.
+type listener struct {
+	place hub.Place
+	got   []*hub.Message
+}
+
+func (l *listener) Place() *hub.Place        { return &l.place }
+func (l *listener) Deliver(b []*hub.Message) { l.got = append(l.got, b...) }
+
+// start serves on loopback, or on a unix socket, a server that was prepared.
+func start(t *testing.T, network string, o Options, prepare ...func(*Server)) *app {
+	t.Helper()
+	a := &app{t: t, log: new(lockedBuffer)}
+	if o.Hub == nil {
+		o.Hub = hub.New(hub.Options{Rule: func(name string) (hub.History, bool) {
+			return hub.History{Messages: 100}, !strings.HasPrefix(name, "unruled")
+		}})
+	}
+	if o.Rule == nil {
+		o.Rule = func(name string) bool { return !strings.HasPrefix(name, "unruled") }
+	}
+	if o.ValidChannel == nil {
+		o.ValidChannel = func(name string) error {
+			if name == "" || strings.ContainsAny(name, " ,\r\n\x00") || len(name) > 255 {
+				return errors.New("want letters, digits and dots")
+			}
+			return nil
+		}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	a.hub = o.Hub
+	address := "127.0.0.1:0"
+	if network == "unix" {
+		address = filepath.Join(t.TempDir(), "hooks")
+	}
+	ln, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.ln = ln
+	a.Server = New(o)
+	for _, f := range prepare {
+		f(a.Server)
+	}
+	served := make(chan error, 1)
+	go func() { served <- a.Serve(ln) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := a.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := <-served; !errors.Is(err, ErrClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return a
+}
+
+func (a *app) dial() net.Conn {
+	a.t.Helper()
+	c, err := net.Dial(a.ln.Addr().Network(), a.ln.Addr().String())
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	return c
+}
+
+type answer struct {
+	status int
+	header http.Header
+	body   string
+	closes bool
+}
+
+// raw sends bytes as they are on a connection of their own and returns the answer.
+func (a *app) raw(request string) answer {
+	a.t.Helper()
+	c := a.dial()
+	defer c.Close() //nolint:errcheck // the answer is there or is not
+	go func() { _, _ = io.WriteString(c, request) }()
+	return a.read(bufio.NewReader(c), strings.HasPrefix(request, "HEAD "))
+}
+
+func (a *app) read(br *bufio.Reader, head bool) answer {
+	a.t.Helper()
+	var req *http.Request
+	if head {
+		req = &http.Request{Method: "HEAD"}
+	}
+	r, err := http.ReadResponse(br, req)
+	if err != nil {
+		a.t.Fatalf("no answer: %v", err)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		a.t.Fatalf("answer breaks off: %v", err)
+	}
+	return answer{r.StatusCode, r.Header, string(body), r.Close}
+}
+
+// request returns a request with a good Host and, if the body is not empty, its length.
+func request(line, fields, body string) string {
+	if body != "" {
+		fields += "Content-Length: " + strconv.Itoa(len(body)) + "\r\n"
+	}
+	return line + " HTTP/1.1\r\nHost: localhost\r\n" + fields + "\r\n" + body
+}

@@ -1,0 +1,175 @@
+package hooks
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"holdfast/internal/hub"
+)
+
+// maxEvent is the longest name of an event, in bytes.
+const maxEvent = 64
+
+// receipt is what is told of a message.
+type receipt struct {
+	ID          string `json:"id"`
+	Subscribers int    `json:"subscribers"`
+}
+
+// publish answers POST /publish.
+func (s *Server) publish(c *call) error {
+	if e := c.ctx.Request.Header.ContentEncoding(); len(e) > 0 && !strings.EqualFold(string(e), "identity") {
+		return fmt.Errorf("%w: %.100q; send the body as it is", errEncoding, e)
+	}
+	query, err := parseQuery(c.query, "channel", "event")
+	if err != nil {
+		return err
+	}
+	body := c.ctx.Request.Body()
+	var drafts []hub.Draft
+	batch := false
+	switch {
+	case query.Has("channel"):
+		drafts = []hub.Draft{{Channels: query["channel"], Data: bytes.Clone(body)}}
+		if v := query["event"]; len(v) > 1 {
+			return fmt.Errorf("%w: given %d times", errEvent, len(v))
+		} else if len(v) == 1 {
+			if err := validEvent(v[0]); err != nil {
+				return err
+			}
+			drafts[0].Event = strings.Clone(v[0])
+		}
+		for _, name := range query["channel"] {
+			if err := s.publishable(name); err != nil {
+				return err
+			}
+		}
+	case query.Has("event"):
+		return fmt.Errorf("%w: event without channel; a JSON body has both in it", errQuery)
+	default:
+		drafts, batch, err = parsePublish(body, s.publishable)
+		if err != nil {
+			return err
+		}
+	}
+	receipts, err := s.options.Hub.Publish(drafts)
+	if err != nil {
+		return err
+	}
+	told := make([]receipt, len(receipts))
+	for i, r := range receipts {
+		told[i] = receipt{ID: r.ID.String(), Subscribers: r.Subscribers}
+	}
+	if batch {
+		s.answerJSON(c.ctx, struct {
+			Messages []receipt `json:"messages"`
+		}{told})
+	} else {
+		s.answerJSON(c.ctx, told[0])
+	}
+	return nil
+}
+
+// publishable reports whether a message may go to the channel.
+func (s *Server) publishable(name string) error {
+	if err := s.validChannel(name); err != nil {
+		return err
+	}
+	if !s.options.Rule(name) {
+		return fmt.Errorf("%w: %q; add one that matches to channels", errRule, name)
+	}
+	return nil
+}
+
+// validEvent keeps event names to what every kind of client can be told: no line ends, no NUL.
+func validEvent(name string) error {
+	if len(name) < 1 || len(name) > maxEvent {
+		return fmt.Errorf("%w: a name has 1 to %d characters, not %d", errEvent, maxEvent, len(name))
+	}
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("_.:-", c) >= 0:
+		default:
+			return fmt.Errorf("%w %q: want letters, digits and _.:-", errEvent, name)
+		}
+	}
+	return nil
+}
+
+// parsePublish reads the JSON forms of a publish: one object, an array of them, or one a line. Batch
+// says that the answer is to be a list. The drafts keep nothing of body.
+func parsePublish(body []byte, channel func(string) error) (drafts []hub.Draft, batch bool, err error) {
+	values, array, err := splitJSON(body)
+	if err != nil {
+		return nil, false, err
+	}
+	if len(values) == 0 && !array {
+		return nil, false, fmt.Errorf("%w: the body is empty; data goes with ?channel=", errJSON)
+	}
+	drafts = make([]hub.Draft, 0, len(values))
+	for _, v := range values {
+		d, err := v.draft(channel)
+		if err != nil {
+			return nil, false, err
+		}
+		drafts = append(drafts, d)
+	}
+	return drafts, array || len(drafts) > 1, nil
+}
+
+// draft reads one message.
+func (v jsonValue) draft(channel func(string) error) (d hub.Draft, err error) {
+	hasData := false
+	err = v.members(func(key string, m jsonValue) error {
+		switch key {
+		case "channel":
+			if d.Channels, err = m.stringOrStrings(); err != nil {
+				return m.fail(fmt.Errorf("%w: want a name or a list of names", errChannel))
+			}
+			for _, name := range d.Channels {
+				if err := channel(name); err != nil {
+					return m.fail(err)
+				}
+			}
+		case "event":
+			if d.Event, err = m.text(); err != nil {
+				return m.fail(fmt.Errorf("%w: want text", errEvent))
+			}
+			if err := validEvent(d.Event); err != nil {
+				return m.fail(err)
+			}
+		case "data":
+			hasData = true
+			if m.raw[0] == '"' {
+				text, err := m.text()
+				if err != nil {
+					return err
+				}
+				d.Data = []byte(text)
+				return nil
+			}
+			var b bytes.Buffer
+			if err := json.Compact(&b, m.raw); err != nil {
+				return m.fail(fmt.Errorf("%w: %w", errJSON, err))
+			}
+			d.Data, d.JSON = b.Bytes(), true
+		case "idempotency_key":
+			return m.fail(fmt.Errorf("%w: idempotency_key is not supported yet", errJSON))
+		default:
+			return m.fail(fmt.Errorf("%w: unknown key %s; want channel, data or event", errJSON, strconv.Quote(clip(key))))
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return d, err
+	case len(d.Channels) == 0:
+		return d, v.fail(fmt.Errorf("%w: the message names none", errChannel))
+	case !hasData:
+		return d, v.fail(fmt.Errorf("%w: the message has no data", errJSON))
+	}
+	return d, nil
+}

@@ -1,0 +1,257 @@
+package hooks
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/hub"
+)
+
+const (
+	defaultMaxBody = 1 << 20
+
+	maxConns     = 1024
+	maxHead      = 16 << 10 // bytes of request line and fields
+	readTimeout  = time.Minute
+	writeTimeout = time.Minute
+	idleTimeout  = 75 * time.Second
+)
+
+// ErrClosed is returned by Serve after Shutdown.
+var ErrClosed = errors.New("hooks: server closed")
+
+// Options are the properties of a Server. Hub is required.
+type Options struct {
+	Token   string   // secret of the callers; empty: none is asked for, on loopback only
+	Hosts   []string // Host names accepted beside localhost and loopback addresses, without ports
+	MaxBody int      // bytes of one request's body; zero means 1 MiB
+
+	Rule         func(channel string) bool  // reports whether a rule matches the channel; nil: all are
+	ValidChannel func(channel string) error // says what is wrong with a name; nil: any but the empty one will do
+
+	Hub     *hub.Hub
+	Log     *slog.Logger      // nil: no log
+	Metrics func(w io.Writer) // writes everybody's metrics in Prometheus text format; the Server adds its own
+	Version string            // for /metrics
+	Ready   func() error      // why clients cannot be served now; nil: they can
+}
+
+// Server answers what the app calls.
+type Server struct {
+	// Static after construction.
+	options  Options
+	hosts    map[string]bool
+	tokenSum [sha256.Size]byte
+	engine   fasthttp.Server
+	log      *slog.Logger
+	metrics  *metrics.Set
+	refusals *refusalLog
+
+	mu        sync.Mutex // guards what follows, and conn.idle
+	listeners map[net.Listener]bool
+	conns     map[*conn]bool
+	closing   bool
+	closingc  chan struct{} // closed by Shutdown
+	emptyc    chan struct{} // closed when, after that, the last connection and the last Serve have ended
+}
+
+// New returns a server. It starts nothing.
+func New(o Options) *Server {
+	if o.MaxBody <= 0 {
+		o.MaxBody = defaultMaxBody
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Rule == nil {
+		o.Rule = func(string) bool { return true }
+	}
+	if o.ValidChannel == nil {
+		o.ValidChannel = func(channel string) error {
+			if channel == "" {
+				return errors.New("empty")
+			}
+			return nil
+		}
+	}
+	s := &Server{
+		options:   o,
+		hosts:     make(map[string]bool),
+		tokenSum:  sha256.Sum256([]byte(o.Token)),
+		log:       o.Log,
+		metrics:   metrics.NewSet(),
+		refusals:  newRefusalLog(),
+		listeners: make(map[net.Listener]bool),
+		conns:     make(map[*conn]bool),
+		closingc:  make(chan struct{}),
+		emptyc:    make(chan struct{}),
+	}
+	for _, host := range o.Hosts {
+		s.hosts[canonicalHost(host)] = true
+	}
+	s.engine = fasthttp.Server{
+		Handler:               s.handle,
+		ErrorHandler:          s.handleError,
+		HeaderReceived:        s.limitBody,
+		ConnState:             s.connState,
+		Concurrency:           maxConns,
+		ReadBufferSize:        maxHead,
+		MaxRequestBodySize:    o.MaxBody,
+		ReadTimeout:           readTimeout,
+		WriteTimeout:          writeTimeout,
+		IdleTimeout:           idleTimeout,
+		Logger:                engineLog{o.Log},
+		ReduceMemoryUsage:     true, // no buffers for idle connections; large bodies do not stay in pools
+		NoDefaultServerHeader: true,
+		SecureErrorLogMessage: true,
+		// A multipart body is data as it is, too.
+		DisablePreParseMultipartForm: true,
+	}
+	return s
+}
+
+// Serve answers calls on ln until Shutdown, and then returns ErrClosed, or until ln breaks. It closes
+// ln, and returns after the last of its connections has ended. Several Serves may run.
+func (s *Server) Serve(ln net.Listener) error {
+	defer ln.Close() //nolint:errcheck // closed already after Shutdown
+	if a, ok := ln.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() && s.options.Token == "" {
+		return openBindError(ln.Addr().String())
+	}
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	s.listeners[ln] = true
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.listeners, ln)
+		s.settleLocked()
+		s.mu.Unlock()
+	}()
+
+	var conns sync.WaitGroup
+	defer conns.Wait()
+	pause := time.Duration(0)
+	for {
+		nc, err := ln.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+		case s.isClosing():
+			return ErrClosed
+		case errors.Is(err, net.ErrClosed):
+			return err
+		default: // too many files, as a rule: it passes
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.log.Error("hooks listener cannot accept", "err", err, "again_in", pause)
+			select {
+			case <-time.After(pause):
+			case <-s.closingc:
+			}
+			continue
+		}
+		c := &conn{Conn: nc, idle: true, linger: true, local: ln.Addr().Network() == "unix"}
+		if !s.track(c) {
+			_ = nc.Close()
+			continue
+		}
+		conns.Go(func() { s.serveConn(c) })
+	}
+}
+
+func (s *Server) serveConn(c *conn) {
+	defer s.forget(c)
+	if err := s.engine.ServeConn(c); err != nil {
+		s.logEnd(c, err)
+	}
+}
+
+// Shutdown closes the listeners and the connections that are idle, and waits for those that are not. When
+// ctx ends first it closes them too and returns the ctx's error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	if !s.closing {
+		s.closing = true
+		close(s.closingc)
+	}
+	for ln := range s.listeners {
+		_ = ln.Close()
+	}
+	for c := range s.conns {
+		if c.idle {
+			_ = c.Conn.Close()
+		}
+	}
+	s.settleLocked()
+	s.mu.Unlock()
+
+	select {
+	case <-s.emptyc:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	for c := range s.conns {
+		_ = c.Conn.Close()
+	}
+	s.mu.Unlock()
+	return ctx.Err()
+}
+
+func (s *Server) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}
+
+func (s *Server) track(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.conns[c] = true
+	return true
+}
+
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.settleLocked()
+	s.mu.Unlock()
+}
+
+// settleLocked tells Shutdown when there is nothing left.
+func (s *Server) settleLocked() {
+	if s.closing && len(s.conns)+len(s.listeners) == 0 {
+		select {
+		case <-s.emptyc:
+		default:
+			close(s.emptyc)
+		}
+	}
+}
+
+// connState notes which connections wait for a request: Shutdown may close those. It is called on the
+// connection's goroutine.
+func (s *Server) connState(nc net.Conn, state fasthttp.ConnState) {
+	c := nc.(*conn)
+	c.linger = c.linger && state != fasthttp.StateActive
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.idle = state == fasthttp.StateIdle
+	if c.idle && s.closing {
+		_ = c.Conn.Close()
+	}
+}
