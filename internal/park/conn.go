@@ -1,0 +1,185 @@
+package park
+
+import (
+	"errors"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// Event says why a Handler is called; several can come at once.
+type Event uint8
+
+const (
+	Readable Event = 1 << iota // bytes, or the end of them, can be read
+	Writable                   // room to write came back, or a Dial has its result
+	HangUp                     // the peer closed its side or the connection broke; bytes may still wait
+	Expired                    // the deadline has passed; it is cleared
+)
+
+// ErrAgain means that the call would block: wait for Ready.
+var ErrAgain = errors.New("park: would block")
+
+// ErrClosed is returned by operations on a connection that was closed here.
+var ErrClosed = errors.New("park: connection closed")
+
+// Handler has a connection. Ready runs on the connection's loop and must not block.
+type Handler interface {
+	Ready(c *Conn, ev Event)
+}
+
+// Conn is one socket: a slot in the poller's table. The pointer is reused after Close; keep a Ref
+// where the connection may close meanwhile.
+type Conn struct {
+	fd  int32         // slot number; the descriptor on Linux
+	gen atomic.Uint32 // odd while open; see doc.go
+
+	owner   atomic.Pointer[Loop] // set by open
+	handler Handler              // owned by the loop
+
+	// Timing wheel: due is what was asked for, at where the slot is linked, never later than due.
+	due, at    uint32
+	prev, next int32
+
+	addr [16]byte // peer address, IPv4 mapped into IPv6; zero for unix sockets
+	port uint16
+
+	state uint8 // connLinked, …
+
+	sys sysConn
+}
+
+const (
+	connLinked uint8 = 1 << iota // is in the wheel
+	connClient                   // was accepted, not dialled
+	connV4                       // addr is an IPv4 address
+	connV6
+)
+
+// Loop returns the loop that owns c. It may be called from any goroutine while c is open.
+func (c *Conn) Loop() *Loop { return c.owner.Load() }
+
+// Hold makes h the handler of c, for good: until h hands it on or closes it. It does not look whether
+// bytes already wait; a handler that may have missed an edge reads once.
+func (c *Conn) Hold(h Handler) { c.handler = h }
+
+// Handler returns who has c.
+func (c *Conn) Handler() Handler { return c.handler }
+
+// SetDeadline asks for an Expired event after d; zero or less asks for none. An earlier deadline is
+// replaced.
+func (c *Conn) SetDeadline(d time.Duration) {
+	if d <= 0 {
+		c.due = 0
+		return
+	}
+	l := c.Loop()
+	l.wheel.set(c, l.tick+ticks(d))
+}
+
+// RemoteAddr returns the peer's address; it is invalid for unix sockets.
+func (c *Conn) RemoteAddr() netip.AddrPort {
+	switch {
+	case c.state&connV4 != 0:
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(c.addr[12:])), c.port)
+	case c.state&connV6 != 0:
+		return netip.AddrPortFrom(netip.AddrFrom16(c.addr), c.port)
+	}
+	return netip.AddrPort{}
+}
+
+func (c *Conn) setRemote(a netip.AddrPort) {
+	c.state &^= connV4 | connV6
+	c.port = a.Port()
+	addr := a.Addr()
+	switch {
+	case addr.Is4() || addr.Is4In6():
+		c.addr, c.state = addr.Unmap().As16(), c.state|connV4
+	case addr.Is6():
+		c.addr, c.state = addr.As16(), c.state|connV6
+	}
+}
+
+// Read reads what waits into p. It returns ErrAgain when nothing does, io.EOF at the peer's end.
+func (c *Conn) Read(p []byte) (int, error) { return c.sysRead(p) }
+
+// Write writes as much of p as the kernel takes. n < len(p) always comes with an error; with ErrAgain
+// the rest may be tried again after Writable.
+func (c *Conn) Write(p []byte) (int, error) { return c.sysWrite(p) }
+
+// Writev writes a and then b in one call, like Write.
+func (c *Conn) Writev(a, b []byte) (int, error) { return c.sysWritev(a, b) }
+
+// Stale reports whether an idle connection has something to read: the end, an error or stray bytes.
+// The bytes stay unread.
+func (c *Conn) Stale() bool { return c.sysStale() }
+
+// DialError returns nil once a connection made by Dial is established, ErrAgain before that, and
+// what went wrong otherwise.
+func (c *Conn) DialError() error { return c.sysDialError() }
+
+// CloseWrite ends our side of the stream; reading goes on.
+func (c *Conn) CloseWrite() error { return c.sysCloseWrite() }
+
+// Close closes c; bytes that were written are still sent.
+func (c *Conn) Close() { c.close(false) }
+
+// Abort closes c with a reset, so that the peer cannot take what it has for the whole.
+func (c *Conn) Abort() { c.close(true) }
+
+// publish makes a closed slot an open connection of l and returns its generation. The slot is its
+// loop's from then on.
+func (c *Conn) publish(l *Loop, h Handler, remote netip.AddrPort, state uint8) uint32 {
+	gen := c.gen.Load() + 1 // the load orders what follows after the last owner's close
+	c.handler = h
+	c.due, c.state = 0, state
+	c.setRemote(remote)
+	c.owner.Store(l)
+	if state&connClient != 0 {
+		l.poller.clients.Add(1)
+	}
+	c.gen.Store(gen)
+	return gen
+}
+
+func (c *Conn) close(reset bool) {
+	if c.gen.Load()&1 == 0 {
+		return
+	}
+	l := c.Loop()
+	l.wheel.unlink(c)
+	if c.state&connClient != 0 {
+		l.poller.clients.Add(-1)
+	}
+	c.due, c.handler, c.state = 0, nil, 0
+	// From here on the slot may be reopened by another goroutine as soon as the descriptor is free,
+	// so the generation moves first and sysClose is the last to touch the slot.
+	c.sysClose(reset)
+}
+
+// Ref names a connection across goroutines and time: it stays harmless after the connection closed
+// and the slot was reused.
+type Ref struct {
+	c   *Conn
+	gen uint32
+}
+
+// Ref returns a reference to c as it is now.
+func (c *Conn) Ref() Ref { return Ref{c, c.gen.Load()} }
+
+// Conn returns the connection if it is still the same one. Only its loop may ask.
+func (r Ref) Conn() (*Conn, bool) {
+	if r.c == nil || r.c.gen.Load() != r.gen {
+		return nil, false
+	}
+	return r.c, true
+}
+
+// Post runs f with the connection on loop l, its own, unless it has closed by then.
+func (r Ref) Post(l *Loop, f func(c *Conn)) {
+	l.Post(func() {
+		if c, ok := r.Conn(); ok {
+			f(c)
+		}
+	})
+}

@@ -1,0 +1,343 @@
+//go:build linux && !park_plain
+
+package park
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// eventBatch events are taken from the kernel at once.
+const eventBatch = 256
+
+// sysConn is empty: on Linux a connection is its slot and the kernel's socket.
+type sysConn struct{}
+
+type sysPoller struct{}
+
+func (p *Poller) sysWait() {}
+
+type sysLoop struct {
+	epfd   int
+	file   *os.File // the epoll descriptor, in Go's netpoller
+	raw    syscall.RawConn
+	wakefd int
+	events []unix.EpollEvent
+	armed  uint32 // tick for which the read deadline is set
+	iov    [2]unix.Iovec
+}
+
+// slotLimit is the number of descriptors that the table must be able to name.
+func slotLimit() int {
+	var r unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) != nil || r.Cur > 4<<20 {
+		return 4 << 20
+	}
+	return int(r.Cur)
+}
+
+func (l *Loop) sysOpen() error {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("epoll_create1: %w", err)
+	}
+	// Only a non-blocking descriptor is put into the netpoller by os.NewFile.
+	if err := unix.SetNonblock(epfd, true); err != nil {
+		return fmt.Errorf("epoll descriptor: %w", err)
+	}
+	wakefd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return fmt.Errorf("eventfd: %w", err)
+	}
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(wakefd)} // generation 0: not a slot
+	if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, wakefd, &ev); err != nil {
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
+	file := os.NewFile(uintptr(epfd), "epoll")
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("epoll descriptor: %w", err)
+	}
+	l.sys = sysLoop{epfd: epfd, file: file, raw: raw, wakefd: wakefd, events: make([]unix.EpollEvent, eventBatch)}
+	return nil
+}
+
+func (l *Loop) sysClose() {
+	l.sys.file.Close()
+	unix.Close(l.sys.wakefd)
+}
+
+func (l *Loop) sysWake() {
+	one := [8]byte{1}
+	unix.Write(l.sys.wakefd, one[:]) // a full counter wakes as well
+}
+
+// sysRun waits for the epoll descriptor to become readable in Go's netpoller. The callback returns
+// false to wait: as the netpoller's edge is only forgotten when Read begins, nothing is missed between
+// an empty epoll_wait and the wait.
+func (l *Loop) sysRun() {
+	for !l.stopped {
+		err := l.sys.raw.Read(func(uintptr) bool { return l.turn() })
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			panic(fmt.Sprintf("park: waiting on epoll: %v", err)) // only after our own Close
+		}
+		if err != nil {
+			l.sys.armed = 0
+			l.sys.file.SetReadDeadline(time.Time{})
+		}
+	}
+}
+
+// turn handles events and chores until there are none. It returns true to end the loop.
+func (l *Loop) turn() bool {
+	for {
+		n, errno := epollWait(l.sys.epfd, l.sys.events)
+		if errno != 0 && errno != unix.EINTR {
+			panic(fmt.Sprintf("park: epoll_wait: %v", errno))
+		}
+		l.clock()
+		for i := range n {
+			ev := &l.sys.events[i]
+			l.deliver(ev.Fd, uint32(ev.Pad), ev.Events)
+		}
+		more := l.chores()
+		if l.stopped {
+			return true
+		}
+		if n == 0 && !more {
+			if l.sleepUntilExpiry() {
+				return false
+			}
+		}
+	}
+}
+
+// sleepUntilExpiry arms the wake-up for the next deadline. It reports false when one is due already.
+func (l *Loop) sleepUntilExpiry() bool {
+	if l.wheel.nearest == l.sys.armed {
+		return true
+	}
+	d := l.untilExpiry()
+	switch {
+	case d == 0:
+		return false
+	case d < 0:
+		l.sys.file.SetReadDeadline(time.Time{})
+	default:
+		l.sys.file.SetReadDeadline(time.Now().Add(d))
+	}
+	l.sys.armed = l.wheel.nearest
+	return true
+}
+
+func (l *Loop) deliver(fd int32, gen uint32, bits uint32) {
+	if gen == 0 {
+		var b [8]byte
+		unix.Read(l.sys.wakefd, b[:])
+		return
+	}
+	c := l.poller.slots.get(fd)
+	if c.gen.Load() != gen {
+		return
+	}
+	var ev Event
+	if bits&unix.EPOLLIN != 0 {
+		ev |= Readable
+	}
+	if bits&unix.EPOLLOUT != 0 {
+		ev |= Writable
+	}
+	if bits&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		ev |= HangUp | Readable
+	}
+	l.dispatch(c, ev)
+}
+
+// open makes the slot of fd, in the given state, and adds it to l's set. It owns fd, also when it fails.
+func (l *Loop) open(fd int, h Handler, remote netip.AddrPort, state uint8, events uint32) (*Conn, error) {
+	c, err := l.poller.slots.make(fd)
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	gen := c.publish(l, h, remote, state)
+	ev := unix.EpollEvent{Events: events | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(fd), Pad: int32(gen)}
+	if err := unix.EpollCtl(l.sys.epfd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("park: epoll_ctl: %w", err)
+	}
+	return c, nil
+}
+
+func (c *Conn) sysClose(reset bool) {
+	fd := int(c.fd)
+	if reset {
+		unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
+	c.gen.Add(1)
+	unix.Close(fd) // also takes it out of the epoll set
+}
+
+func (c *Conn) sysRead(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
+		n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(c.fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
+		switch errno {
+		case 0:
+			if n == 0 {
+				return 0, io.EOF
+			}
+			return int(n), nil
+		case unix.EAGAIN:
+			return 0, ErrAgain
+		case unix.EINTR:
+			continue
+		}
+		return 0, os.NewSyscallError("read", errno)
+	}
+}
+
+func (c *Conn) sysWrite(p []byte) (int, error) {
+	written := 0
+	for written < len(p) {
+		n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(c.fd), uintptr(unsafe.Pointer(&p[written])), uintptr(len(p)-written))
+		switch errno {
+		case 0:
+			written += int(n)
+		case unix.EAGAIN:
+			return written, ErrAgain
+		case unix.EINTR:
+		default:
+			return written, os.NewSyscallError("write", errno)
+		}
+	}
+	return written, nil
+}
+
+func (c *Conn) sysWritev(a, b []byte) (int, error) {
+	if len(a) == 0 {
+		return c.sysWrite(b)
+	}
+	if len(b) == 0 {
+		return c.sysWrite(a)
+	}
+	iov := &c.Loop().sys.iov
+	iov[0] = unix.Iovec{Base: &a[0], Len: uint64(len(a))}
+	iov[1] = unix.Iovec{Base: &b[0], Len: uint64(len(b))}
+	for {
+		n, _, errno := unix.RawSyscall(unix.SYS_WRITEV, uintptr(c.fd), uintptr(unsafe.Pointer(&iov[0])), 2)
+		if errno == unix.EINTR {
+			continue
+		}
+		iov[0], iov[1] = unix.Iovec{}, unix.Iovec{}
+		switch errno {
+		case 0:
+		case unix.EAGAIN:
+			return 0, ErrAgain
+		default:
+			return 0, os.NewSyscallError("writev", errno)
+		}
+		written := int(n)
+		if written < len(a) {
+			m, err := c.sysWrite(a[written:])
+			if written += m; err != nil {
+				return written, err
+			}
+		}
+		m, err := c.sysWrite(b[written-len(a):])
+		return written + m, err
+	}
+}
+
+func (c *Conn) sysStale() bool {
+	var b [1]byte
+	_, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(c.fd), uintptr(unsafe.Pointer(&b[0])), 1,
+		unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+	return errno != unix.EAGAIN
+}
+
+// sysBreak ends both directions and leaves the descriptor to whoever still uses it.
+func (c *Conn) sysBreak() { unix.Shutdown(int(c.fd), unix.SHUT_RDWR) }
+
+func (c *Conn) sysCloseWrite() error {
+	return os.NewSyscallError("shutdown", unix.Shutdown(int(c.fd), unix.SHUT_WR))
+}
+
+func (c *Conn) sysDialError() error {
+	fd := int(c.fd)
+	code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil {
+		return os.NewSyscallError("getsockopt", err)
+	}
+	if code != 0 {
+		return os.NewSyscallError("connect", syscall.Errno(code))
+	}
+	if _, err := unix.Getpeername(fd); err != nil {
+		if errors.Is(err, unix.ENOTCONN) {
+			return ErrAgain
+		}
+		return os.NewSyscallError("connect", err)
+	}
+	return nil
+}
+
+func epollWait(epfd int, events []unix.EpollEvent) (int, syscall.Errno) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])),
+		uintptr(len(events)), 0, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
+func (l *Loop) sysDial(network, address string, h Handler) (*Conn, error) {
+	sa, family, remote, err := sockaddr(network, address)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	if family != unix.AF_UNIX {
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	}
+	if err := unix.Connect(fd, sa); err != nil && !errors.Is(err, unix.EINPROGRESS) {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("connect", err)
+	}
+	return l.open(fd, h, remote, 0, unix.EPOLLIN|unix.EPOLLOUT)
+}
+
+func sockaddr(network, address string) (unix.Sockaddr, int, netip.AddrPort, error) {
+	if network == "unix" {
+		return &unix.SockaddrUnix{Name: address}, unix.AF_UNIX, netip.AddrPort{}, nil
+	}
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil, 0, ap, fmt.Errorf("park: dial %s %q: %w", network, address, err)
+	}
+	if ap.Addr().Unmap().Is4() {
+		return &unix.SockaddrInet4{Port: int(ap.Port()), Addr: ap.Addr().Unmap().As4()}, unix.AF_INET, ap, nil
+	}
+	sa := &unix.SockaddrInet6{Port: int(ap.Port()), Addr: ap.Addr().As16()}
+	if zone := ap.Addr().Zone(); zone != "" {
+		ifi, err := net.InterfaceByName(zone)
+		if err != nil {
+			return nil, 0, ap, fmt.Errorf("park: dial %q: %w", address, err)
+		}
+		sa.ZoneId = uint32(ifi.Index)
+	}
+	return sa, unix.AF_INET6, ap, nil
+}

@@ -1,0 +1,124 @@
+//go:build linux && !park_plain
+
+package park
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+const acceptBatch = 64 // connections accepted before other events have their turn
+
+// listener is a listening socket's handler. It lives on one loop and spreads what it accepts over all:
+// a descriptor per loop (SO_REUSEPORT) would let a second process bind the same port unnoticed.
+type listener struct {
+	p      *Poller
+	loop   *Loop
+	ref    Ref
+	accept func(*Loop) Handler
+	unlink string // path of a unix socket, removed on close
+}
+
+func (p *Poller) newListener(ln net.Listener, accept func(*Loop) Handler) (*listener, error) {
+	x := &listener{p: p, loop: p.loops[0], accept: accept}
+	var file *os.File
+	var err error
+	switch ln := ln.(type) {
+	case *net.TCPListener:
+		file, err = ln.File()
+	case *net.UnixListener:
+		x.unlink = ln.Addr().String()
+		ln.SetUnlinkOnClose(false)
+		file, err = ln.File()
+	default:
+		return nil, fmt.Errorf("%T is not a TCP or unix listener", ln)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	// The duplicate is ours alone from here: left in Go's netpoller, each new connection would wake it.
+	ln.Close()
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	if x.unlink == "" { // inherited by accepted connections
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 60)
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15)
+	}
+	c, err := x.loop.open(fd, x, netip.AddrPort{}, 0, unix.EPOLLIN)
+	if err != nil {
+		return nil, err
+	}
+	x.ref = c.Ref()
+	return x, nil
+}
+
+func (x *listener) close() {
+	x.ref.Post(x.loop, (*Conn).Close)
+	if x.unlink != "" {
+		os.Remove(x.unlink)
+	}
+}
+
+// Ready accepts a batch. An error such as EMFILE waits and tries again; it never ends the listener.
+func (x *listener) Ready(c *Conn, _ Event) {
+	for range acceptBatch {
+		if x.p.full() {
+			x.p.refused.Add(1)
+			c.SetDeadline(acceptPause)
+			return
+		}
+		fd, sa, err := unix.Accept4(int(c.fd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		switch {
+		case err == nil:
+			x.take(fd, sa)
+		case errors.Is(err, unix.EAGAIN):
+			return
+		case errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EINTR):
+		default:
+			x.p.acceptFailed(err)
+			c.SetDeadline(acceptPause)
+			return
+		}
+	}
+	ref := c.Ref()
+	c.Loop().Later(func() {
+		if c, ok := ref.Conn(); ok {
+			x.Ready(c, Readable)
+		}
+	})
+}
+
+func (x *listener) take(fd int, sa unix.Sockaddr) {
+	l := x.p.nextLoopFor()
+	h := x.accept(l)
+	if h == nil {
+		x.p.refused.Add(1)
+		unix.Close(fd)
+		return
+	}
+	var remote netip.AddrPort
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		remote = netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		remote = netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
+	}
+	x.p.accepted.Add(1)
+	if _, err := l.open(fd, h, remote, connClient, unix.EPOLLIN|unix.EPOLLOUT); err != nil {
+		x.p.acceptFailed(err)
+	}
+}

@@ -1,0 +1,162 @@
+package park
+
+import (
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// scratchSize is the largest single read or write.
+const scratchSize = 64 << 10
+
+// Loop is one goroutine and the connections it owns.
+type Loop struct {
+	Index  int
+	poller *Poller
+	wheel  *wheel
+	sys    sysLoop
+
+	// Owned by the loop's goroutine.
+	in, out []byte
+	tick    uint32
+	now     time.Time
+	later   []func()
+	spare   []func()
+	stopped bool
+
+	mu     sync.Mutex // guards what follows
+	posted []func()
+	awake  bool // a wake-up is on its way or the loop is looking
+	ended  bool
+
+	start time.Time
+}
+
+func newLoop(p *Poller, index int) (*Loop, error) {
+	l := &Loop{
+		Index: index, poller: p, wheel: newWheel(p.slots), tick: 1,
+		in: make([]byte, scratchSize), out: make([]byte, scratchSize),
+	}
+	l.now = time.Now()
+	l.start = l.now
+	return l, l.sysOpen()
+}
+
+// Poller returns the poller that l belongs to.
+func (l *Loop) Poller() *Poller { return l.poller }
+
+// In returns the loop's scratch buffer for reading: 64 kB, valid until the handler returns.
+func (l *Loop) In() []byte { return l.in }
+
+// Out returns a second scratch buffer, for what is about to be written, under the same rule.
+func (l *Loop) Out() []byte { return l.out }
+
+// Now returns the time at which the current round of events began.
+func (l *Loop) Now() time.Time { return l.now }
+
+// Post runs f on the loop, in the order of the calls, soon. Any goroutine may call it. It reports
+// false, and drops f, after the loop has ended.
+func (l *Loop) Post(f func()) bool {
+	l.mu.Lock()
+	if l.ended {
+		l.mu.Unlock()
+		return false
+	}
+	l.posted = append(l.posted, f)
+	wake := !l.awake
+	l.awake = true
+	l.mu.Unlock()
+	if wake {
+		l.sysWake()
+	}
+	return true
+}
+
+// Later runs f on the loop after the events that are ready now have been handled once. Only the loop
+// itself may call it: it is how long work is done in slices.
+func (l *Loop) Later(f func()) { l.later = append(l.later, f) }
+
+// Each calls f for every open connection of the loop, from the loop.
+func (l *Loop) Each(f func(*Conn)) { l.poller.slots.each(l, f) }
+
+// Dial begins a connection to address ("tcp" with an IP address, or "unix"). h hears Writable or
+// HangUp when there is a result; DialError tells which.
+func (l *Loop) Dial(network, address string, h Handler) (*Conn, error) {
+	return l.sysDial(network, address, h)
+}
+
+// run is the goroutine of the loop.
+func (l *Loop) run() {
+	l.sysRun()
+	l.mu.Lock()
+	l.ended = true
+	l.posted = nil
+	l.mu.Unlock()
+	l.Each(func(c *Conn) {
+		if s, ok := c.handler.(*Stream); ok { // a worker still uses it, and closes it at Release
+			c.sysBreak()
+			s.Ready(c, HangUp)
+			return
+		}
+		c.Close()
+	})
+	l.sysClose()
+}
+
+func (l *Loop) stop() { l.stopped = true }
+
+// clock is called once per round of events.
+func (l *Loop) clock() {
+	l.now = time.Now()
+	l.tick = uint32(l.now.Sub(l.start)/tickLength) + 1
+}
+
+// dispatch gives an event to the connection's handler. A panic costs that connection, not the process.
+func (l *Loop) dispatch(c *Conn, ev Event) {
+	ref := c.Ref()
+	defer func() {
+		if r := recover(); r != nil {
+			l.poller.panics.Add(1)
+			l.poller.opts.Log.Error("panic in a connection's handler", "panic", r, "stack", string(debug.Stack()))
+			if c, ok := ref.Conn(); ok {
+				c.Abort()
+			}
+		}
+	}()
+	if h := c.handler; h != nil {
+		h.Ready(c, ev)
+	}
+}
+
+func (l *Loop) expired(c *Conn) { l.dispatch(c, Expired) }
+
+// chores runs what was posted or put off, then expires deadlines. It reports whether more waits.
+func (l *Loop) chores() (more bool) {
+	if len(l.later) > 0 {
+		run := l.later
+		l.later = l.spare[:0]
+		for i, f := range run {
+			f()
+			run[i] = nil
+		}
+		l.spare = run[:0]
+	}
+	l.mu.Lock()
+	posted := l.posted
+	l.posted = nil
+	l.awake = len(posted) > 0
+	l.mu.Unlock()
+	for _, f := range posted {
+		f()
+	}
+	l.wheel.advance(l.tick, l.expired)
+	return len(posted) > 0 || len(l.later) > 0
+}
+
+// untilExpiry returns how long the loop may sleep, or less than zero for as long as it likes.
+func (l *Loop) untilExpiry() time.Duration {
+	if l.wheel.nearest == 0 {
+		return -1
+	}
+	return max(time.Until(l.start.Add(time.Duration(l.wheel.nearest)*tickLength)), 0)
+}

@@ -1,0 +1,158 @@
+package park
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// acceptPause is how long a listener rests after accept failed for want of descriptors or memory.
+const acceptPause = 500 * time.Millisecond
+
+// Options of a Poller; zero means the default.
+type Options struct {
+	Loops    int          // event loops; default one per core (GOMAXPROCS)
+	Workers  int          // most worker goroutines at once; default 64
+	Queue    int          // calls to Go that may wait for a worker; default 16,384
+	MaxConns int          // most accepted connections; default what the file limit allows
+	Log      *slog.Logger // default slog.Default()
+}
+
+// Poller is the loops, their table of connections and the workers. The same table serves listeners,
+// clients and upstream connections.
+type Poller struct {
+	opts    Options
+	slots   *slots
+	loops   []*Loop
+	workers workers
+
+	nextLoop  atomic.Uint32
+	clients   atomic.Int64 // accepted and open
+	accepted  atomic.Int64
+	refused   atomic.Int64 // over MaxConns
+	acceptErr atomic.Int64 // accept failed, mostly for want of descriptors
+	panics    atomic.Int64
+
+	mu        sync.Mutex // guards what follows
+	listeners []*listener
+	closed    bool
+
+	sys sysPoller
+}
+
+// New returns a poller that nothing runs yet. Loops accept Post, Listen and Dial at once; they act
+// when Serve runs.
+func New(o Options) (*Poller, error) {
+	if o.Loops <= 0 {
+		o.Loops = runtime.GOMAXPROCS(0)
+	}
+	if o.Workers <= 0 {
+		o.Workers = 64
+	}
+	if o.Queue <= 0 {
+		o.Queue = 16384
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	p := &Poller{opts: o, slots: newSlots(slotLimit())}
+	p.workers = workers{limit: o.Workers, queue: o.Queue, p: p}
+	for i := range o.Loops {
+		l, err := newLoop(p, i)
+		if err != nil {
+			return nil, fmt.Errorf("park: loop %d: %w", i, err)
+		}
+		p.loops = append(p.loops, l)
+	}
+	return p, nil
+}
+
+// Loops returns the loops, by index.
+func (p *Poller) Loops() []*Loop { return p.loops }
+
+// Serve runs the loops until Shutdown and returns when they and the workers have ended.
+func (p *Poller) Serve() error {
+	var wg sync.WaitGroup
+	for _, l := range p.loops {
+		wg.Go(l.run)
+	}
+	wg.Wait()
+	p.workers.wait()
+	p.sysWait()
+	return nil
+}
+
+// Shutdown closes the listeners and every connection and ends the loops. It does not wait; Serve
+// returns when all is gone. Handlers are not called again.
+func (p *Poller) Shutdown() {
+	p.StopListening()
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.workers.close()
+	for _, l := range p.loops {
+		l.Post(l.stop)
+	}
+}
+
+// Listen accepts connections on ln and gives each to the handler that accept returns for its loop; nil
+// refuses it. accept runs on any loop and must not touch the connection. After Listen the poller owns ln.
+// The new connection's handler hears Readable when the first bytes are there.
+func (p *Poller) Listen(ln net.Listener, accept func(l *Loop) Handler) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return ErrClosed
+	}
+	x, err := p.newListener(ln, accept)
+	if err != nil {
+		return fmt.Errorf("park: listen on %s: %w", ln.Addr(), err)
+	}
+	p.listeners = append(p.listeners, x)
+	return nil
+}
+
+// StopListening closes the listeners; connections stay.
+func (p *Poller) StopListening() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, x := range p.listeners {
+		x.close()
+	}
+	p.listeners = nil
+}
+
+// Stats are counts for metrics.
+type Stats struct {
+	Clients, Accepted, Refused, AcceptErrors, Panics, Workers, Queued int64
+}
+
+// Stats may be called from any goroutine.
+func (p *Poller) Stats() Stats {
+	w, q := p.workers.count()
+	return Stats{
+		Clients: p.clients.Load(), Accepted: p.accepted.Load(), Refused: p.refused.Load(),
+		AcceptErrors: p.acceptErr.Load(), Panics: p.panics.Load(), Workers: int64(w), Queued: int64(q),
+	}
+}
+
+// nextLoopFor spreads connections evenly.
+func (p *Poller) nextLoopFor() *Loop {
+	return p.loops[int(p.nextLoop.Add(1))%len(p.loops)]
+}
+
+// full reports whether another client may not be accepted.
+func (p *Poller) full() bool {
+	return p.opts.MaxConns > 0 && p.clients.Load() >= int64(p.opts.MaxConns)
+}
+
+// acceptFailed counts and logs a failed accept: the 1st, 2nd, 4th, 8th …, not a line each.
+func (p *Poller) acceptFailed(err error) {
+	if n := p.acceptErr.Add(1); n&(n-1) == 0 {
+		p.opts.Log.Warn("accept failed; trying again", "error", err, "failures", n)
+	}
+}

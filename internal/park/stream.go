@@ -1,0 +1,157 @@
+package park
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// Stream is a connection in the hands of one worker: a net.Conn that blocks, with deadlines, on the
+// loop's readiness events rather than in poll(2), so a blocked worker pins no OS thread.
+//
+// It serves one request: Read gives the bytes handed to NewStream and then, when the request has ended
+// (Idle was called), io.EOF instead of waiting, which makes an engine's serve function return.
+// Close only makes a note; the worker calls Release when the engine has returned.
+type Stream struct {
+	c    *Conn
+	loop *Loop
+	wake chan struct{} // buffered; never closed
+
+	head    []byte // bytes read by the loop and not yet by the worker
+	idle    bool
+	closed  bool
+	readBy  time.Time
+	writeBy time.Time
+	gone    atomic.Bool // the peer hung up
+	local   net.Addr
+	remote  net.Addr
+}
+
+var _ net.Conn = (*Stream)(nil)
+
+// NewStream hands c to a worker, with bytes that were read already. It runs on the loop; all else runs
+// on the worker until Release. The connection's deadline is cleared.
+func NewStream(c *Conn, head []byte) *Stream {
+	s := &Stream{c: c, loop: c.Loop(), wake: make(chan struct{}, 1), head: head}
+	c.SetDeadline(0)
+	if ap := c.RemoteAddr(); ap.IsValid() {
+		s.remote = net.TCPAddrFromAddrPort(ap)
+	} else {
+		s.remote = &net.UnixAddr{Net: "unix"}
+	}
+	s.local = &net.UnixAddr{Net: "unix"}
+	c.Hold(s)
+	return s
+}
+
+// Ready wakes the worker.
+func (s *Stream) Ready(_ *Conn, ev Event) {
+	if ev&HangUp != 0 {
+		s.gone.Store(true)
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Gone reports whether the peer has hung up. Any goroutine may ask.
+func (s *Stream) Gone() bool { return s.gone.Load() }
+
+// Idle tells the stream that the request has ended: Read returns io.EOF when nothing is left.
+func (s *Stream) Idle() { s.idle = true }
+
+// Closed reports whether Close was called.
+func (s *Stream) Closed() bool { return s.closed }
+
+// Release gives the connection back: f runs on the loop with the bytes that nobody read. The stream
+// must not be used after. If the loop has ended f does not run, and the connection is closed.
+func (s *Stream) Release(f func(c *Conn, rest []byte)) {
+	c, rest := s.c, s.head
+	if !s.loop.Post(func() { f(c, rest) }) {
+		c.Close()
+	}
+}
+
+func (s *Stream) Read(p []byte) (int, error) {
+	if len(s.head) > 0 {
+		n := copy(p, s.head)
+		s.head = s.head[n:]
+		return n, nil
+	}
+	if s.closed {
+		return 0, net.ErrClosed
+	}
+	for {
+		if s.idle {
+			return 0, io.EOF
+		}
+		n, err := s.c.sysRead(p)
+		if !errors.Is(err, ErrAgain) {
+			return n, err
+		}
+		if err := s.wait("read", s.readBy); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (s *Stream) Write(p []byte) (int, error) {
+	if s.closed {
+		return 0, net.ErrClosed
+	}
+	written := 0
+	for {
+		n, err := s.c.sysWrite(p[written:])
+		written += n
+		if !errors.Is(err, ErrAgain) {
+			return written, err
+		}
+		if err := s.wait("write", s.writeBy); err != nil {
+			return written, err
+		}
+	}
+}
+
+// wait blocks until the loop has an event for us or the deadline passes.
+func (s *Stream) wait(op string, by time.Time) error {
+	if by.IsZero() {
+		<-s.wake
+		return nil
+	}
+	timer := time.NewTimer(time.Until(by))
+	defer timer.Stop()
+	select {
+	case <-s.wake:
+		return nil
+	case <-timer.C:
+		return &net.OpError{Op: op, Net: "park", Addr: s.remote, Err: os.ErrDeadlineExceeded}
+	}
+}
+
+// Close only makes a note; see Release.
+func (s *Stream) Close() error {
+	s.closed = true
+	return nil
+}
+
+func (s *Stream) LocalAddr() net.Addr  { return s.local }
+func (s *Stream) RemoteAddr() net.Addr { return s.remote }
+
+func (s *Stream) SetDeadline(t time.Time) error {
+	s.readBy, s.writeBy = t, t
+	return nil
+}
+
+func (s *Stream) SetReadDeadline(t time.Time) error {
+	s.readBy = t
+	return nil
+}
+
+func (s *Stream) SetWriteDeadline(t time.Time) error {
+	s.writeBy = t
+	return nil
+}

@@ -1,0 +1,121 @@
+package park
+
+import "time"
+
+// tickLength is how coarse deadlines are.
+const tickLength = 100 * time.Millisecond
+
+// wheelSize buckets reach 102 s ahead; a later deadline is linked at the far end and moves on from
+// there.
+const wheelSize = 1024
+
+// none ends a bucket's list. Slot 0 is a valid number.
+const none = -1
+
+// wheel is a hashed timing wheel whose list links live in the slots: a deadline costs no allocation,
+// and moving one to a later time, which every request does, costs one store: the slot stays where it
+// is linked and is moved only when its bucket comes up.
+type wheel struct {
+	slots   *slots
+	heads   [wheelSize]int32
+	done    uint32 // every bucket up to this tick has been looked at
+	nearest uint32 // no slot is linked at an earlier tick; 0 when none is linked
+	linked  int
+}
+
+func newWheel(s *slots) *wheel {
+	w := &wheel{slots: s}
+	for i := range w.heads {
+		w.heads[i] = none
+	}
+	return w
+}
+
+// ticks returns d in ticks, rounded up and one more, because the current tick has partly passed.
+func ticks(d time.Duration) uint32 {
+	n := (d + tickLength - 1) / tickLength
+	if n > 1<<30 {
+		n = 1 << 30
+	}
+	return uint32(n) + 1
+}
+
+func (w *wheel) set(c *Conn, due uint32) {
+	c.due = due
+	if c.state&connLinked != 0 {
+		if c.at <= due {
+			return
+		}
+		w.unlink(c)
+	}
+	w.link(c)
+}
+
+func (w *wheel) link(c *Conn) {
+	c.at = min(max(c.due, w.done+1), w.done+wheelSize-1)
+	head := &w.heads[c.at%wheelSize]
+	c.prev, c.next = none, *head
+	if *head != none {
+		w.slots.get(*head).prev = c.fd
+	}
+	*head = c.fd
+	c.state |= connLinked
+	w.linked++
+	if w.nearest == 0 || c.at < w.nearest {
+		w.nearest = c.at
+	}
+}
+
+func (w *wheel) unlink(c *Conn) {
+	if c.state&connLinked == 0 {
+		return
+	}
+	if c.prev != none {
+		w.slots.get(c.prev).next = c.next
+	} else {
+		w.heads[c.at%wheelSize] = c.next
+	}
+	if c.next != none {
+		w.slots.get(c.next).prev = c.prev
+	}
+	c.state &^= connLinked
+	w.linked--
+}
+
+// advance calls expired for every connection whose deadline has passed by tick now. expired may set,
+// clear and close at will.
+func (w *wheel) advance(now uint32, expired func(*Conn)) {
+	if w.nearest == 0 || now < w.nearest { // every bucket up to now is empty
+		w.done = now
+		return
+	}
+	w.done = w.nearest - 1
+	if now-w.done > wheelSize { // after a long sleep one round of the wheel sees every slot
+		w.done = now - wheelSize
+	}
+	for w.done < now {
+		w.done++
+		for fd := w.heads[w.done%wheelSize]; fd != none; fd = w.heads[w.done%wheelSize] {
+			c := w.slots.get(fd)
+			w.unlink(c)
+			switch {
+			case c.due == 0:
+			case c.due <= now:
+				c.due = 0
+				expired(c)
+			default:
+				w.link(c)
+			}
+		}
+	}
+	w.nearest = 0
+	if w.linked == 0 {
+		return
+	}
+	for t := w.done + 1; t < w.done+wheelSize; t++ {
+		if w.heads[t%wheelSize] != none {
+			w.nearest = t
+			return
+		}
+	}
+}
