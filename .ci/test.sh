@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Runs every check and every test. A step that fails does not stop the next one; what failed is
+# printed in full at the end, then a line per step, then the count of all tests.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+out=.ci/out
+rm -rf "$out"
+mkdir -p "$out"
+: >"$out/steps.tsv"
+
+# A checkout that belongs to another user must not fail the build; nothing here reads the stamp.
+export GOFLAGS="${GOFLAGS:-} -buildvcs=false"
+
+# step KIND NAME COMMAND…: KIND is check, judged by its exit code, or test, whose output is that
+# of go test -json.
+step() {
+	local kind=$1 name=$2 start=$SECONDS code=0 file
+	shift 2
+	file=$out/${name//[^a-z0-9_]/-}
+	echo "-> $name"
+	"$@" >"$file.out" 2>"$file.err" </dev/null || code=$?
+	printf '%s\t%s\t%d\t%d\t%s\n' "$kind" "$name" "$code" "$((SECONDS - start))" "$file" >>"$out/steps.tsv"
+}
+
+check() { step check "$@"; }
+tests() {
+	local name=$1
+	shift
+	step test "$name" go test -json -count=1 "$@"
+}
+
+check install .ci/install.sh
+check gofmt .ci/fmt.sh
+for name in linux windows darwin park_plain e2e ci; do
+	check "vet $name" .ci/vet.sh "$name"
+done
+check staticcheck .ci/vet.sh staticcheck
+tests race -race -timeout 20m ./...
+tests "race park_plain" -race -timeout 20m -tags park_plain ./proxy/... ./upgrade/... ./internal/park/...
+tests e2e -timeout 15m -tags e2e -skip '^TestCost' ./internal/e2e/...
+tests "e2e costs" -timeout 15m -tags e2e -run '^TestCost' ./internal/e2e/...
+
+go build -o "$out/summary" ./.ci/summary.go || exit 1
+exec "$out/summary" "$out/steps.tsv"

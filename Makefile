@@ -1,0 +1,18 @@
+# Names for the scripts in .ci/, which CI runs too.
+
+.PHONY: demo fmt fuzz test vet
+
+demo: # the parcel-tracking page, by polling and by push
+	go run . demo
+
+fmt: # rewrite the Go files that gofmt would write differently
+	.ci/fmt.sh -w
+
+fuzz: # every fuzz test in turn, FUZZTIME (30s) each
+	.ci/fuzz.sh
+
+test: # install what the tests need (Debian, as root), then run everything
+	.ci/test.sh
+
+vet: # go vet for each system and build tag, and staticcheck
+	.ci/vet.sh
