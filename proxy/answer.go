@@ -1,0 +1,126 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+)
+
+// answer is the head of the app's response, checked.
+type answer struct {
+	raw     []byte
+	status  int
+	minor   byte
+	line    []byte // after "HTTP/1.x ": status and reason
+	fields  []field
+	length  int64
+	chunked bool
+	close   bool
+	upgrade bool
+}
+
+var errAnswer = errors.New("malformed response")
+
+func bad(what string) error { return fmt.Errorf("%w: %s", errAnswer, what) }
+
+// parse checks a complete head.
+func (a *answer) parse(p []byte) error {
+	*a = answer{raw: p, fields: a.fields[:0], length: -1}
+	end := bytes.IndexByte(p, '\n')
+	line := p[:end-1]
+	if len(line) < 12 || string(line[:7]) != "HTTP/1." || line[7] != '0' && line[7] != '1' || line[8] != ' ' {
+		return bad("status line")
+	}
+	a.minor = line[7] - '0'
+	a.line = line[9:]
+	for _, c := range a.line[:3] {
+		if !isDigit(c) {
+			return bad("status")
+		}
+		a.status = a.status*10 + int(c-'0')
+	}
+	if a.status < 100 || a.status > 999 || len(a.line) > 3 && a.line[3] != ' ' {
+		return bad("status")
+	}
+	for _, c := range a.line {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return bad("control byte in the reason")
+		}
+	}
+	a.close = a.minor == 0
+	for p = p[end+1:]; len(p) > 2; p = p[end+1:] {
+		end = bytes.IndexByte(p, '\n')
+		if err := a.field(p[:end-1]); err != nil {
+			return err
+		}
+	}
+	if a.chunked && a.length >= 0 {
+		a.close = true // Transfer-Encoding counts (RFC 9112 §6.3), and what follows is not to be trusted
+		for i := range a.fields {
+			if equalFold(a.fields[i].name, "content-length") {
+				a.fields[i].drop = true
+			}
+		}
+	}
+	return nil
+}
+
+func (a *answer) field(line []byte) error {
+	colon := bytes.IndexByte(line, ':')
+	if colon <= 0 {
+		return bad("header field without a name")
+	}
+	f := field{name: line[:colon], value: trimOWS(line[colon+1:])}
+	for _, c := range f.name {
+		if !isToken[c] {
+			return bad("invalid byte in a header field's name")
+		}
+	}
+	for _, c := range f.value {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return bad("control byte in a header field")
+		}
+	}
+	switch len(f.name) {
+	case 7:
+		f.drop = equalFold(f.name, "upgrade")
+	case 10:
+		switch {
+		case equalFold(f.name, "keep-alive"):
+			f.drop = true
+		case equalFold(f.name, "connection"):
+			f.drop = true
+			for list := f.value; len(list) > 0; {
+				var token []byte
+				token, list, _ = bytes.Cut(list, []byte(","))
+				switch token = trimOWS(token); {
+				case equalFold(token, "close"):
+					a.close = true
+				case equalFold(token, "keep-alive"):
+					a.close = false
+				case equalFold(token, "upgrade"):
+					a.upgrade = true
+				}
+			}
+		}
+	case 14:
+		if equalFold(f.name, "content-length") {
+			n, ok := parseLength(f.value)
+			if !ok || a.length >= 0 {
+				return bad("invalid or repeated Content-Length")
+			}
+			a.length = n
+		}
+	case 16:
+		f.drop = equalFold(f.name, "proxy-connection")
+	case 17:
+		if equalFold(f.name, "transfer-encoding") {
+			if a.chunked || a.minor == 0 || !equalFold(f.value, "chunked") {
+				return bad("Transfer-Encoding")
+			}
+			a.chunked = true
+		}
+	}
+	a.fields = append(a.fields, f)
+	return nil
+}

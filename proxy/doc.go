@@ -1,0 +1,23 @@
+// Package proxy stands between a client and the app, one request at a time.
+//
+// The path of a request. A client connection that waits for one is parked under the loop's [Front]:
+// a slot, no buffer. Its bytes are checked strictly as one head (RFC 9112) before anything else reads
+// them. What Local owns is handed over; the rest becomes an exchange: a struct with both legs' sockets
+// that is moved on by readiness and never blocks. Heads are relayed line by line, order, case and
+// repetition kept; bodies are streamed through with at most one buffer each way.
+//
+//	Front ──head──► exchange ──answer complete──► Front
+//	  │                │ 101
+//	  └─► Local        └─────► tunnel
+//
+// What is changed on the way. Hop-by-hop fields (RFC 9110 §7.6.1) are removed in both directions, as
+// are fields with an underscore in their name (CGI and PHP cannot tell them from the dashed ones),
+// Proxy, and Expect, which is answered here. X-Forwarded-For, -Proto, -Host and X-Real-IP are set; what
+// a client says in them counts only if it comes from a trusted proxy. Request trailers are dropped.
+//
+// What is never done. A message that one side cut short is never finished for the other: a response is
+// cut with a reset, an upload by closing the upstream. A request is repeated at most once, and only if
+// a pooled connection failed before the first byte of an answer and the method is idempotent or
+// nothing was sent. A connection with stray bytes, an error or an early answer does not go back to the
+// pool.
+package proxy

@@ -1,0 +1,275 @@
+package proxy
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast/internal/wiretest"
+)
+
+// TestRequestIsRelayed compares what the app is sent, byte for byte.
+func TestRequestIsRelayed(t *testing.T) {
+	tests := []struct{ name, sent, want string }{
+		{"order, case and repetition are kept", lines("GET /a?b=%2f&c= HTTP/1.1", "hOST: x", "accept:  */*  ", "X-a: 1", "x-A: 2", "Cookie: a=b; c"),
+			"GET /a?b=%2f&c= HTTP/1.1\r\nhOST: x\r\naccept: */*\r\nX-a: 1\r\nx-A: 2\r\nCookie: a=b; c\r\n" + forwardedTo("x") + "\r\n"},
+		{"empty query", lines("GET /a? HTTP/1.1", "Host: x"), "GET /a? HTTP/1.1\r\nHost: x\r\n" + forwardedTo("x") + "\r\n"},
+		{"double slash with a URL", lines("GET //admin/x?u=http://a HTTP/1.1", "Host: x"), "GET //admin/x?u=http://a HTTP/1.1\r\nHost: x\r\n" + forwardedTo("x") + "\r\n"},
+		{"absolute form", lines("GET http://x/p HTTP/1.1", "Host: x"), "GET /p HTTP/1.1\r\nHost: x\r\n" + forwardedTo("x") + "\r\n"},
+		{"hop by hop", lines("GET / HTTP/1.1", "Host: x", "Connection: keep-alive, X-Hop", "X-hop: 1", "Keep-Alive: 5", "TE: trailers", "Proxy-Connection: close", "Proxy: http://evil", "Upgrade: h2c"),
+			""},
+		{"hop by hop without protected", lines("GET / HTTP/1.1", "Host: x", "Connection: keep-alive, hop", "Hop: 1", "Keep-Alive: 5", "TE: trailers", "Proxy-Connection: close", "Proxy: http://evil", "Upgrade: h2c"),
+			"GET / HTTP/1.1\r\nHost: x\r\n" + forwardedTo("x") + "\r\n"},
+		{"forged forwarding", lines("GET / HTTP/1.1", "Host: x", "x-forwarded-for: 6.6.6.6", "X_Forwarded_For: 6.6.6.6", "X-Forwarded-Proto: https", "Forwarded: for=6.6.6.6", "X-Real-IP: 6.6.6.6", "X-FORWARDED-HOST: evil"),
+			"GET / HTTP/1.1\r\nHost: x\r\n" + forwardedTo("x") + "\r\n"},
+		{"HTTP/1.0 without Host", lines("GET / HTTP/1.0"), "GET / HTTP/1.1\r\nHost: UPSTREAM\r\nX-Forwarded-For: 127.0.0.1\r\nX-Real-IP: 127.0.0.1\r\nX-Forwarded-Proto: http\r\n\r\n"},
+		{"OPTIONS *", lines("OPTIONS * HTTP/1.1", "Host: x"), "OPTIONS * HTTP/1.1\r\nHost: x\r\n" + forwardedTo("x") + "\r\n"},
+		{"empty line first", "\r\n" + lines("GET / HTTP/1.1", "Host: x"), "GET / HTTP/1.1\r\nHost: x\r\n" + forwardedTo("x") + "\r\n"},
+		{"body with a length", lines("PUT /u HTTP/1.1", "Host: x", "Content-Length: 3") + "abc", "PUT /u HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n" + forwardedTo("x") + "\r\nabc"},
+		{"body in chunks", lines("POST /u HTTP/1.1", "Host: x", "Transfer-Encoding: chunked") + "3;ext=1\r\nabc\r\n0\r\nTrailer: dropped\r\n\r\n",
+			"POST /u HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n" + forwardedTo("x") + "\r\n3\r\nabc\r\n0\r\n\r\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			u := wiretest.NewUpstream(t, wiretest.Answer(echo))
+			addr, _ := start(t, u.Addr)
+			c := wiretest.Dial(t, addr)
+			c.Send(tt.sent)
+			resp, body := c.Response(http.MethodGet)
+			want := strings.ReplaceAll(tt.want, "UPSTREAM", u.Addr)
+			if want == "" {
+				if resp.StatusCode != 400 || u.Sent() != "" {
+					t.Fatalf("answered %d and the app was sent %q; want 400 and nothing", resp.StatusCode, u.Sent())
+				}
+				return
+			}
+			if got := u.Sent(); got != want {
+				t.Errorf("the app was sent\n%q\nwant\n%q\nanswer %d %q", got, want, resp.StatusCode, body)
+			}
+		})
+	}
+}
+
+// TestRequestArrivesInPieces sends a request a byte at a time.
+func TestRequestArrivesInPieces(t *testing.T) {
+	u := wiretest.NewUpstream(t, wiretest.Answer(echo))
+	addr, _ := start(t, u.Addr)
+	c := wiretest.Dial(t, addr)
+	for _, b := range lines("POST /p HTTP/1.1", "Host: x", "Transfer-Encoding: chunked") + "5\r\nhello\r\n0\r\n\r\n" {
+		c.Send(string(b))
+		time.Sleep(100 * time.Microsecond)
+	}
+	if _, body := c.Response("POST"); body != `POST /p "hello"` {
+		t.Errorf("answer %q", body)
+	}
+}
+
+func TestConnectionIsKept(t *testing.T) {
+	u := wiretest.NewUpstream(t, wiretest.Answer(echo))
+	addr, _ := start(t, u.Addr)
+	c := wiretest.Dial(t, addr)
+	for i := range 5 {
+		c.Send(lines(fmt.Sprintf("GET /%d HTTP/1.1", i), "Host: x"))
+		if _, body := c.Response("GET"); body != fmt.Sprintf(`GET /%d ""`, i) {
+			t.Fatalf("answer %q", body)
+		}
+	}
+	if n := len(u.Conns()); n != 1 {
+		t.Errorf("%d upstream connections for one client's requests, one after the other; want 1", n)
+	}
+}
+
+func TestPipelinedRequests(t *testing.T) {
+	u := wiretest.NewUpstream(t, wiretest.Answer(echo))
+	addr, _ := start(t, u.Addr)
+	c := wiretest.Dial(t, addr)
+	var all strings.Builder
+	for i := range 50 {
+		all.WriteString(lines(fmt.Sprintf("POST /%d HTTP/1.1", i), "Host: x", "Content-Length: 2") + "ab")
+	}
+	c.Send(all.String())
+	for i := range 50 {
+		if _, body := c.Response("POST"); body != fmt.Sprintf(`POST /%d "ab"`, i) {
+			t.Fatalf("answer %d is %q", i, body)
+		}
+	}
+}
+
+// TestResponseIsRelayed compares what the client gets, byte for byte.
+func TestResponseIsRelayed(t *testing.T) {
+	get := lines("GET / HTTP/1.1", "Host: x")
+	tests := []struct{ name, sent, answer, want string }{
+		{"lines kept", get, "HTTP/1.1 200 Fine\r\nServer: s\r\nset-cookie: a\r\nSet-Cookie: b\r\nETag: \"x\"\r\nContent-Length: 2\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\n\r\nhi",
+			"HTTP/1.1 200 Fine\r\nServer: s\r\nset-cookie: a\r\nSet-Cookie: b\r\nETag: \"x\"\r\nContent-Length: 2\r\n\r\nhi"},
+		{"chunks and trailers", get, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n2\r\nhi\r\n0\r\nT: 1\r\n\r\n",
+			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n2\r\nhi\r\n0\r\nT: 1\r\n\r\n"},
+		{"HTTP/1.0 client", lines("GET / HTTP/1.0"), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+			"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhi"},
+		{"HTTP/1.0 client that stays", lines("GET / HTTP/1.0", "Connection: keep-alive"), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+			"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nhi"},
+		{"until close", get, "HTTP/1.0 200 OK\r\n\r\nhi", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhi"},
+		{"HEAD", lines("HEAD / HTTP/1.1", "Host: x"), "HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n"},
+		{"304", get, "HTTP/1.1 304 Not Modified\r\nContent-Length: 200\r\n\r\n", "HTTP/1.1 304 Not Modified\r\nContent-Length: 200\r\n\r\n"},
+		{"204", get, "HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n"},
+		{"103", get, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+		{"stray bytes", get, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\n\r\nevil", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"},
+		{"empty reason", get, "HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n"},
+	}
+	for _, tt := range tests {
+		for _, pieces := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, in pieces %v", tt.name, pieces), func(t *testing.T) {
+				u := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
+					if _, err := http.ReadRequest(c.Reader); err != nil {
+						return
+					}
+					if !pieces {
+						io.WriteString(c, tt.answer)
+					} else {
+						for i := range tt.answer {
+							io.WriteString(c, tt.answer[i:i+1])
+							time.Sleep(50 * time.Microsecond)
+						}
+					}
+					if !strings.Contains(tt.answer, "/1.0") {
+						io.Copy(io.Discard, c) // until the proxy ends it
+					}
+				})
+				addr, _ := start(t, u.Addr)
+				c := wiretest.Dial(t, addr)
+				c.Send(tt.sent)
+				c.Expect(tt.want)
+				c.Conn.(*net.TCPConn).CloseWrite()
+				if rest, _ := c.Rest(); rest != "" {
+					t.Errorf("after the response came %q", rest)
+				}
+			})
+		}
+	}
+}
+
+func TestClientGoneClosesTheUpstream(t *testing.T) {
+	gone := make(chan error, 1)
+	asked := make(chan struct{})
+	u := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
+		http.ReadRequest(c.Reader)
+		close(asked)
+		_, err := c.Reader.ReadByte()
+		gone <- err
+	})
+	addr, _ := start(t, u.Addr)
+	c := wiretest.Dial(t, addr)
+	c.Send(lines("GET /slow HTTP/1.1", "Host: x"))
+	<-asked
+	c.Close()
+	select {
+	case <-gone:
+	case <-time.After(wiretest.Timeout):
+		t.Fatal("the app's connection is still open")
+	}
+}
+
+func TestExpectContinueIsAnsweredHere(t *testing.T) {
+	u := wiretest.NewUpstream(t, wiretest.Answer(echo))
+	addr, _ := start(t, u.Addr)
+	c := wiretest.Dial(t, addr)
+	c.Send(lines("POST / HTTP/1.1", "Host: x", "Content-Length: 2", "Expect: 100-continue"))
+	c.Expect("HTTP/1.1 100 Continue\r\n\r\n")
+	c.Send("hi")
+	if _, body := c.Response("POST"); body != `POST / "hi"` {
+		t.Errorf("answer %q", body)
+	}
+	if strings.Contains(u.Sent(), "Expect") {
+		t.Errorf("the app was sent %q", u.Sent())
+	}
+}
+
+// TestEarlyAnswer has an app that refuses an upload while it is still being sent, and closes.
+func TestEarlyAnswer(t *testing.T) {
+	u := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
+		http.ReadRequest(c.Reader)
+		io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
+		c.Conn.(*net.TCPConn).CloseWrite()
+		io.Copy(io.Discard, io.LimitReader(c.Reader, 1<<20))
+	})
+	addr, _ := start(t, u.Addr)
+	c := wiretest.Dial(t, addr)
+	c.Send(lines("POST / HTTP/1.1", "Host: x", "Content-Length: 100000000"))
+	go func() { // as much as is taken
+		b := make([]byte, 64<<10)
+		for {
+			if _, err := c.Write(b); err != nil {
+				return
+			}
+		}
+	}()
+	resp, body := c.Response("POST")
+	if resp.StatusCode != 413 || body != "big" {
+		t.Errorf("answer %d %q", resp.StatusCode, body)
+	}
+	c.Close()
+}
+
+func TestRetry(t *testing.T) {
+	for _, tt := range []struct {
+		method string
+		status int
+	}{{"GET", 200}, {"POST", 502}} {
+		t.Run(tt.method, func(t *testing.T) {
+			var u *wiretest.Upstream
+			u = wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
+				n := 0
+				wiretest.Answer(func(*http.Request, []byte) []byte {
+					if n++; n == 2 && c.Index == 0 {
+						return nil // the pooled connection takes the request and dies
+					}
+					return ok("fine")
+				})(c)
+			})
+			addr, x := start(t, u.Addr)
+			c := wiretest.Dial(t, addr)
+			c.Send(lines("GET /first HTTP/1.1", "Host: x"))
+			c.Response("GET")
+			c.Send(lines(tt.method+" /second HTTP/1.1", "Host: x", "Content-Length: 0"))
+			if resp, _ := c.Response(tt.method); resp.StatusCode != tt.status {
+				t.Errorf("status %d, want %d", resp.StatusCode, tt.status)
+			}
+			if n := strings.Count(u.Sent(), "/second"); n != 1 && tt.method == "POST" || n > 2 {
+				t.Errorf("the app was sent the request %d times", n)
+			}
+			if tt.method == "GET" && x.Stats().Retries != 1 {
+				t.Errorf("%d retries counted", x.Stats().Retries)
+			}
+		})
+	}
+}
+
+func TestUpstreamErrors(t *testing.T) {
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.Close()
+	silent := wiretest.NewUpstream(t, func(c *wiretest.Recorded) { io.Copy(io.Discard, c) })
+	garbage := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
+		http.ReadRequest(c.Reader)
+		io.WriteString(c, "SSH-2.0-OpenSSH\r\n\r\n")
+	})
+	for _, tt := range []struct {
+		name, upstream string
+		status         int
+	}{{"refused", dead.Addr().String(), 502}, {"silent", silent.Addr, 504}, {"garbage", garbage.Addr, 502}} {
+		t.Run(tt.name, func(t *testing.T) {
+			addr, _ := start(t, tt.upstream, func(o *Options) { o.UpstreamTime = 100 * time.Millisecond })
+			c := wiretest.Dial(t, addr)
+			c.Send(lines("GET / HTTP/1.1", "Host: x"))
+			resp, body := c.Response("GET")
+			if resp.StatusCode != tt.status || strings.Contains(body, "127.0.0.1") {
+				t.Errorf("answer %d %q", resp.StatusCode, body)
+			}
+		})
+	}
+}

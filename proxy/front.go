@@ -1,0 +1,203 @@
+package proxy
+
+import (
+	"sync"
+
+	"holdfast/internal/park"
+)
+
+// Front is the handler of client connections that wait for a request, one per loop: a connection under
+// it has no buffer and no struct of its own.
+type Front struct {
+	p    *Proxy
+	loop *park.Loop
+	pool pool
+	head head   // of the request that is being looked at
+	ans  answer // of the response that is being looked at
+	free []*exchange
+}
+
+// Ready reads what came. A hang-up or a spurious wake-up is settled here and costs nothing else.
+func (f *Front) Ready(c *park.Conn, ev park.Event) {
+	if ev&park.Expired != 0 {
+		c.Close()
+		return
+	}
+	if ev&park.Readable == 0 {
+		if c.Handler() == park.Handler(f) && ev&park.Writable != 0 {
+			f.firstDeadline(c)
+		}
+		return
+	}
+	f.read(c, ev&park.HangUp != 0)
+}
+
+// firstDeadline starts the clock of a connection that has not sent anything: its first event is that
+// it can be written to.
+func (f *Front) firstDeadline(c *park.Conn) { c.SetDeadline(f.p.o.HeaderTime) }
+
+// read takes what is there. hung says that the peer has ended its side: that is not told again, so
+// whoever comes to read next must look.
+func (f *Front) read(c *park.Conn, hung bool) {
+	in := f.loop.In()
+	n, err := c.Read(in)
+	switch {
+	case err == park.ErrAgain:
+		return
+	case err != nil:
+		c.Close()
+		return
+	}
+	f.take(c, in[:n], hung || n == len(in))
+}
+
+// take looks at bytes that begin a request. more says that further bytes may wait in the kernel.
+func (f *Front) take(c *park.Conn, b []byte, more bool) {
+	n, r := headEnd(b, 0)
+	switch {
+	case r != nil:
+		f.refuse(c, r)
+	case n == 0:
+		x := partialPool.Get().(*partial)
+		x.f = f
+		x.b = append(x.b[:0], b...)
+		c.Hold(x)
+		c.SetDeadline(f.p.o.HeaderTime)
+		if !x.grow(c, 0) && more {
+			x.Ready(c, park.Readable)
+		}
+	default:
+		f.request(c, b[:n], b[n:], more)
+	}
+}
+
+// request has a complete head and what follows it.
+func (f *Front) request(c *park.Conn, b, rest []byte, more bool) {
+	if len(b) > f.p.o.HeaderBytes {
+		f.refuse(c, refuse(431, "request head too large"))
+		return
+	}
+	h := &f.head
+	if r := h.parse(b, limits{f.p.o.HeaderBytes, f.p.o.HeaderFields}); r != nil {
+		f.refuse(c, r)
+		return
+	}
+	if max := f.p.o.BodyBytes; max > 0 && h.length > max {
+		f.refuse(c, refuse(413, "request body too large"))
+		return
+	}
+	if f.p.o.Local != nil && f.p.o.Local.Owns(h.path) {
+		f.p.o.Local.Serve(c, h.raw, rest)
+		return
+	}
+	f.p.stats.requests.Add(1)
+	f.forward(c, h, rest, more)
+}
+
+// resume parks c until its next request, or begins on the bytes that came already. more says that
+// further bytes may wait in the kernel whose event was not acted on.
+func (f *Front) resume(c *park.Conn, rest []byte, more bool) {
+	if f.p.draining.Load() && len(rest) == 0 {
+		c.Close()
+		return
+	}
+	c.Hold(f)
+	c.SetDeadline(f.p.o.IdleTime)
+	if len(rest) > 0 {
+		rest = append([]byte(nil), rest...)
+	}
+	if len(rest) == 0 && !more {
+		return
+	}
+	// Not at once: a client that pipelines must not take the loop, nor the stack, for itself.
+	ref := c.Ref()
+	f.loop.Later(func() {
+		c, ok := ref.Conn()
+		switch {
+		case !ok || c.Handler() != park.Handler(f):
+		case len(rest) > 0:
+			f.take(c, rest, true)
+		default:
+			f.read(c, true)
+		}
+	})
+}
+
+var partialPool = sync.Pool{New: func() any { return new(partial) }}
+
+// partial is a connection in the middle of a request's head.
+type partial struct {
+	f *Front
+	b []byte
+}
+
+func (x *partial) Ready(c *park.Conn, ev park.Event) {
+	if ev&park.Expired != 0 {
+		f := x.f
+		x.release()
+		f.refuse(c, refuse(408, "request head not complete in time"))
+		return
+	}
+	if ev&park.Readable == 0 {
+		return
+	}
+	in := x.f.loop.In()
+	for {
+		n, err := c.Read(in)
+		if err == park.ErrAgain {
+			return
+		}
+		if err != nil {
+			x.release()
+			c.Close()
+			return
+		}
+		seen := len(x.b)
+		x.b = append(x.b, in[:n]...)
+		if x.grow(c, seen) {
+			return
+		}
+	}
+}
+
+// grow looks at the bytes from offset seen on. It reports whether the connection has gone on.
+func (x *partial) grow(c *park.Conn, seen int) bool {
+	f := x.f
+	n, r := headEnd(x.b, seen)
+	if r == nil && n == 0 && len(x.b) > f.p.o.HeaderBytes {
+		r = refuse(431, "request head too large")
+		if headLineMissing(x.b) {
+			r = refuse(414, "request target too long")
+		}
+	}
+	switch {
+	case r != nil:
+		x.release()
+		f.refuse(c, r)
+	case n > 0:
+		b := x.b
+		x.b = nil // the head is read from it while others may take x
+		x.release()
+		f.request(c, b[:n], b[n:], true)
+	default:
+		return false
+	}
+	return true
+}
+
+func headLineMissing(b []byte) bool {
+	for _, c := range b {
+		if c == '\n' {
+			return false
+		}
+	}
+	return true
+}
+
+func (x *partial) release() {
+	x.f = nil
+	if cap(x.b) > 64<<10 {
+		x.b = nil
+	}
+	partialPool.Put(x)
+}

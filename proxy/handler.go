@@ -1,0 +1,120 @@
+package proxy
+
+import (
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"holdfast/internal/park"
+)
+
+// Options of a Proxy. Times of zero mean no limit.
+type Options struct {
+	Upstream Upstream
+	Pool     int           // idle upstream connections kept, over all loops
+	PoolIdle time.Duration // how long one is kept; below the app's own keep-alive time
+
+	HeaderTime   time.Duration // a request's head must be complete
+	IdleTime     time.Duration // between two requests
+	BodyTime     time.Duration // between two reads of a request body
+	SendTime     time.Duration // between two writes to a client
+	ConnectTime  time.Duration
+	UpstreamTime time.Duration // between two reads or writes on the upstream
+	TunnelTime   time.Duration // a tunnel with no byte either way
+
+	HeaderBytes  int   // of a request's head
+	HeaderFields int   // header fields of a request
+	BodyBytes    int64 // of a request's body; 0: the app decides
+
+	Trusted func(netip.Addr) bool // peers whose X-Forwarded-* are believed; nil: none
+	Local   Local                 // requests that are Holdfast's own; nil: none
+	Log     *slog.Logger
+}
+
+// Local serves requests that are not for the app.
+type Local interface {
+	// Owns reports whether a path, as it was sent and without query, is not the app's.
+	Owns(path []byte) bool
+
+	// Serve takes c over, for good, on its loop. head is a complete request head that passed the strict
+	// check, rest the bytes read after it; both are valid during the call only. Proxy.Resume gives the
+	// connection back for its next request.
+	Serve(c *park.Conn, head, rest []byte)
+}
+
+// Proxy forwards requests to one upstream. It has a Front per loop and starts no goroutine but the
+// resolver of Serve.
+type Proxy struct {
+	o        Options
+	fronts   []*Front
+	stats    counters
+	draining atomic.Bool
+	inFlight atomic.Int64
+}
+
+// Stats are counts for metrics.
+type Stats struct {
+	Requests, Refused, UpstreamErrors, Retries, ClientGone, Cut, Tunnels, Dialled, InFlight int64
+}
+
+type counters struct {
+	requests, refused, upstreamErrors, retries, clientGone, cut, tunnels, dialled atomic.Int64
+}
+
+// New returns a proxy on the poller's loops. It starts nothing.
+func New(p *park.Poller, o Options) *Proxy {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Trusted == nil {
+		o.Trusted = func(netip.Addr) bool { return false }
+	}
+	if o.Upstream.Named() {
+		o.Upstream.resolved = new(atomic.Pointer[string])
+	}
+	x := &Proxy{o: o}
+	for _, l := range p.Loops() {
+		f := &Front{p: x, loop: l}
+		f.pool = pool{f: f, limit: (o.Pool + len(p.Loops()) - 1) / len(p.Loops())}
+		x.fronts = append(x.fronts, f)
+	}
+	return x
+}
+
+// Accept returns the handler of a new connection on loop l, for park.Poller.Listen.
+func (x *Proxy) Accept(l *park.Loop) park.Handler { return x.fronts[l.Index] }
+
+// Named reports whether the upstream is a host name, which Resolve must look up.
+func (x *Proxy) Named() bool { return x.o.Upstream.Named() }
+
+// Resume takes a connection back for its next request; rest are bytes that were read already. It runs
+// on the connection's loop.
+func (x *Proxy) Resume(c *park.Conn, rest []byte) {
+	x.fronts[c.Loop().Index].resume(c, rest, true)
+}
+
+// Drain closes connections that wait for a request and lets each that is in one close after it. Any
+// goroutine may call it, once the listeners are closed.
+func (x *Proxy) Drain() {
+	x.draining.Store(true)
+	for _, f := range x.fronts {
+		f.loop.Post(func() {
+			f.loop.Each(func(c *park.Conn) {
+				if c.Handler() == park.Handler(f) {
+					c.Close()
+				}
+			})
+		})
+	}
+}
+
+// Stats may be called from any goroutine.
+func (x *Proxy) Stats() Stats {
+	s := &x.stats
+	return Stats{
+		Requests: s.requests.Load(), Refused: s.refused.Load(), UpstreamErrors: s.upstreamErrors.Load(),
+		Retries: s.retries.Load(), ClientGone: s.clientGone.Load(), Cut: s.cut.Load(),
+		Tunnels: s.tunnels.Load(), Dialled: s.dialled.Load(), InFlight: x.inFlight.Load(),
+	}
+}

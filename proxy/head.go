@@ -1,0 +1,412 @@
+package proxy
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+)
+
+// field is one header field; name and value point into the head.
+type field struct {
+	name, value []byte
+	drop        bool
+}
+
+// head is a request's head, checked. Its slices point into the bytes that were parsed.
+type head struct {
+	raw      []byte // from the request line to the empty line
+	method   []byte
+	target   []byte // as it was sent, in origin form
+	path     []byte // target without query
+	minor    byte   // HTTP/1.minor
+	fields   []field
+	host     []byte
+	length   int64 // Content-Length; -1 without
+	chunked  bool
+	close    bool   // the client wants no further request on this connection
+	upgrade  []byte // value of Upgrade if Connection names it
+	expects  bool   // Expect: 100-continue
+	hasHost  bool
+	forwards [4][]byte // what the client said in the forwarding fields, by index of forwardNames
+}
+
+// refusal is why a request is not let in.
+type refusal struct {
+	status int
+	reason string
+}
+
+func (r *refusal) Error() string {
+	return fmt.Sprintf("%d %s: %s", r.status, http.StatusText(r.status), r.reason)
+}
+
+func refuse(status int, reason string) *refusal { return &refusal{status, reason} }
+
+// limits of a head.
+type limits struct {
+	bytes  int
+	fields int
+}
+
+// headEnd looks for the end of a head in p, from offset from, at which an earlier look had stopped. It
+// returns the length of the head or 0 when it is not complete. Lines must end in CRLF: RFC 9112 §2.2
+// lets a recipient take a bare LF, and every parser that does sees other lines than one that doesn't.
+func headEnd(p []byte, from int) (int, *refusal) {
+	for i := max(from, 0); ; {
+		j := bytes.IndexByte(p[i:], '\n')
+		if j < 0 {
+			return 0, nil
+		}
+		j += i
+		if j == 0 || p[j-1] != '\r' {
+			return 0, refuse(400, "line ends in a bare LF")
+		}
+		if j == 1 || j >= 3 && p[j-2] == '\n' {
+			if j == 1 {
+				i = j + 1 // an empty line before the request line; parse checks that there is one at most
+				continue
+			}
+			if j == 3 && p[0] == '\r' {
+				return 0, refuse(400, "more than one empty line before the request line")
+			}
+			return j + 1, nil
+		}
+		i = j + 1
+	}
+}
+
+// parse checks a complete head, strictly (RFC 9112), and fills in h. h.fields is reused.
+func (h *head) parse(p []byte, lim limits) *refusal {
+	*h = head{fields: h.fields[:0], length: -1}
+	if p[0] == '\r' {
+		p = p[2:] // RFC 9112 §2.2: one empty line before the request line
+	}
+	h.raw = p
+	end := bytes.IndexByte(p, '\n')
+	if r := h.requestLine(p[:end-1]); r != nil {
+		return r
+	}
+	for p = p[end+1:]; len(p) > 2; {
+		end = bytes.IndexByte(p, '\n')
+		if len(h.fields) == lim.fields {
+			return refuse(431, "too many header fields")
+		}
+		if r := h.field(p[:end-1]); r != nil {
+			return r
+		}
+		p = p[end+1:]
+	}
+	return h.finish()
+}
+
+func (h *head) requestLine(line []byte) *refusal {
+	sp := bytes.IndexByte(line, ' ')
+	if sp <= 0 {
+		return refuse(400, "request line without a method")
+	}
+	h.method = line[:sp]
+	for _, c := range h.method {
+		if !isToken[c] {
+			return refuse(400, "invalid byte in the method")
+		}
+	}
+	line = line[sp+1:]
+	sp = bytes.IndexByte(line, ' ')
+	if sp <= 0 {
+		return refuse(400, "request line without a version")
+	}
+	h.target = line[:sp]
+	switch version := line[sp+1:]; {
+	case string(version) == "HTTP/1.1":
+		h.minor = 1
+	case string(version) == "HTTP/1.0":
+	case len(version) == 8 && bytes.HasPrefix(version, []byte("HTTP/")) && isDigit(version[5]) && version[6] == '.' && isDigit(version[7]):
+		return refuse(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+	default:
+		return refuse(400, "malformed version")
+	}
+	switch string(h.method) {
+	case "CONNECT", "TRACE":
+		return refuse(405, "method not allowed")
+	}
+	for _, c := range h.target {
+		if c <= ' ' || c >= 0x7f || c == '#' {
+			return refuse(400, "byte that is not allowed in a request target")
+		}
+	}
+	return nil
+}
+
+// origin brings the target into origin form (RFC 9112 §3.2.1) and sets path. It runs when Host is known.
+func (h *head) origin() *refusal {
+	switch {
+	case h.target[0] == '/':
+	case string(h.target) == "*" && string(h.method) == "OPTIONS":
+	default:
+		rest, ok := cutPrefixFold(h.target, "http://")
+		if !ok {
+			rest, ok = cutPrefixFold(h.target, "https://")
+		}
+		if !ok {
+			return refuse(400, "request target is neither a path nor an absolute http URL")
+		}
+		end := bytes.IndexAny(rest, "/?")
+		if end < 0 {
+			end = len(rest)
+		}
+		if !bytes.EqualFold(rest[:end], h.host) {
+			return refuse(400, "request target and Host disagree")
+		}
+		if h.target = rest[end:]; len(h.target) == 0 || h.target[0] == '?' {
+			h.target = append([]byte("/"), h.target...)
+		}
+	}
+	h.path = h.target
+	if q := bytes.IndexByte(h.target, '?'); q >= 0 {
+		h.path = h.target[:q]
+	}
+	return nil
+}
+
+func (h *head) field(line []byte) *refusal {
+	if line[0] == ' ' || line[0] == '\t' {
+		return refuse(400, "folded header field")
+	}
+	colon := bytes.IndexByte(line, ':')
+	if colon <= 0 {
+		return refuse(400, "header field without a name")
+	}
+	f := field{name: line[:colon], value: trimOWS(line[colon+1:])}
+	for _, c := range f.name {
+		if !isToken[c] {
+			return refuse(400, "invalid byte in a header field's name")
+		}
+		if c == '_' {
+			f.drop = true
+		}
+	}
+	for _, c := range f.value {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return refuse(400, "control byte in a header field")
+		}
+	}
+	if !f.drop {
+		if r := h.known(&f); r != nil {
+			return r
+		}
+	}
+	h.fields = append(h.fields, f)
+	return nil
+}
+
+// known looks at the fields that say something to a proxy.
+func (h *head) known(f *field) *refusal {
+	switch len(f.name) {
+	case 2:
+		f.drop = equalFold(f.name, "te")
+	case 4:
+		if equalFold(f.name, "host") {
+			if h.hasHost {
+				return refuse(400, "more than one Host")
+			}
+			h.hasHost, h.host = true, f.value
+			if !validHost(f.value) {
+				return refuse(400, "invalid Host")
+			}
+		}
+	case 5:
+		f.drop = equalFold(f.name, "proxy") // a CGI program reads it as HTTP_PROXY
+	case 6:
+		if equalFold(f.name, "expect") {
+			if !equalFold(f.value, "100-continue") {
+				return refuse(417, "only Expect: 100-continue is understood")
+			}
+			f.drop, h.expects = true, h.minor == 1
+		}
+	case 7:
+		if equalFold(f.name, "upgrade") {
+			f.drop, h.upgrade = true, f.value
+		} else if equalFold(f.name, "trailer") {
+			f.drop = true // request trailers are dropped
+		}
+	case 10:
+		f.drop = equalFold(f.name, "connection") || equalFold(f.name, "keep-alive")
+	case 12:
+		if equalFold(f.name, "content-type") && h.has("content-type") {
+			return refuse(400, "more than one Content-Type")
+		}
+	case 14:
+		if equalFold(f.name, "content-length") {
+			n, ok := parseLength(f.value)
+			if !ok || h.length >= 0 {
+				return refuse(400, "invalid or repeated Content-Length")
+			}
+			h.length = n
+		} else {
+			f.drop = equalFold(f.name, "http2-settings")
+		}
+	case 16:
+		f.drop = equalFold(f.name, "proxy-connection")
+	case 17:
+		if equalFold(f.name, "transfer-encoding") {
+			if h.chunked {
+				return refuse(400, "more than one Transfer-Encoding")
+			}
+			if !equalFold(f.value, "chunked") {
+				if equalFold(f.value, "identity") || len(f.value) == 0 {
+					return refuse(400, "invalid Transfer-Encoding")
+				}
+				return refuse(501, "only the chunked transfer coding is understood")
+			}
+			h.chunked = true
+		}
+	}
+	if !f.drop {
+		for i, name := range forwardNames {
+			if equalFold(f.name, name) {
+				f.drop = true
+				if h.forwards[i] != nil { // a list, also over several fields
+					f.value = append(append(append([]byte{}, h.forwards[i]...), ", "...), f.value...)
+				}
+				h.forwards[i] = f.value
+			}
+		}
+		f.drop = f.drop || equalFold(f.name, "forwarded")
+	}
+	return nil
+}
+
+func (h *head) has(name string) bool {
+	for i := range h.fields {
+		if equalFold(h.fields[i].name, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// finish checks what only the whole head tells.
+func (h *head) finish() *refusal {
+	if !h.hasHost && h.minor == 1 {
+		return refuse(400, "no Host")
+	}
+	if r := h.origin(); r != nil {
+		return r
+	}
+	if h.chunked {
+		if h.length >= 0 {
+			return refuse(400, "both Content-Length and Transfer-Encoding")
+		}
+		if h.minor == 0 {
+			return refuse(400, "Transfer-Encoding in HTTP/1.0")
+		}
+	}
+	h.close = h.minor == 0
+	upgrade := h.upgrade
+	h.upgrade = nil
+	for i := range h.fields {
+		f := &h.fields[i]
+		if !equalFold(f.name, "connection") {
+			continue
+		}
+		for list := f.value; len(list) > 0; {
+			var token []byte
+			token, list, _ = bytes.Cut(list, []byte(","))
+			switch token = trimOWS(token); {
+			case equalFold(token, "close"):
+				h.close = true
+			case equalFold(token, "keep-alive"):
+				if h.minor == 0 {
+					h.close = false
+				}
+			case equalFold(token, "upgrade"):
+				if h.minor == 1 {
+					h.upgrade = upgrade
+				}
+			case len(token) == 0:
+			default:
+				if isProtected(token) {
+					return refuse(400, "Connection names a field that is not hop-by-hop")
+				}
+				for j := range h.fields {
+					if bytes.EqualFold(h.fields[j].name, token) {
+						h.fields[j].drop = true
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// protected fields must not be removed by naming them in Connection: the app would see another request.
+var protected = []string{
+	"host", "content-length", "transfer-encoding", "content-type", "content-encoding", "cookie",
+	"authorization", "origin", "referer", "cache-control", "range", "if-match", "if-none-match",
+}
+
+func isProtected(name []byte) bool {
+	for _, p := range protected {
+		if equalFold(name, p) {
+			return true
+		}
+	}
+	return len(name) > 2 && (name[0] == 'x' || name[0] == 'X') && name[1] == '-'
+}
+
+// parseLength parses a Content-Length: digits only (RFC 9110 §8.6), below 2^62.
+func parseLength(b []byte) (int64, bool) {
+	if len(b) == 0 || len(b) > 18 {
+		return 0, false
+	}
+	var n int64
+	for _, c := range b {
+		if !isDigit(c) {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, true
+}
+
+// validHost checks uri-host [":" port] (RFC 9110 §7.2). Userinfo and lists have no place here.
+func validHost(h []byte) bool {
+	if len(h) == 0 || len(h) > 255 {
+		return false
+	}
+	name, port := h, []byte(nil)
+	if h[0] == '[' {
+		end := bytes.IndexByte(h, ']')
+		if end < 3 {
+			return false
+		}
+		for _, c := range h[1:end] {
+			if !isHex(c) && c != ':' && c != '.' {
+				return false
+			}
+		}
+		name, port = nil, h[end+1:]
+		if len(port) > 0 && port[0] != ':' {
+			return false
+		}
+	} else if i := bytes.IndexByte(h, ':'); i >= 0 {
+		name, port = h[:i], h[i:]
+		if i == 0 {
+			return false
+		}
+	}
+	for _, c := range name {
+		if !isDigit(c) && (c|0x20 < 'a' || c|0x20 > 'z') && c != '.' && c != '-' && c != '_' {
+			return false
+		}
+	}
+	if len(port) > 6 {
+		return false
+	}
+	for i, c := range port {
+		if i > 0 && !isDigit(c) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,77 @@
+package proxy
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast/internal/park"
+	"holdfast/internal/wiretest"
+)
+
+func TestMain(m *testing.M) { wiretest.Main(m) }
+
+// start runs a proxy in front of the upstream at address and returns its own.
+func start(t testing.TB, upstream string, change ...func(*Options)) (string, *Proxy) {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	p, err := park.New(park.Options{Loops: 2, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{
+		Upstream: Upstream{Network: "tcp", Address: upstream, Host: upstream},
+		Pool:     8, PoolIdle: 5 * time.Second,
+		HeaderTime: wiretest.Timeout, IdleTime: wiretest.Timeout, BodyTime: wiretest.Timeout,
+		SendTime: wiretest.Timeout, ConnectTime: wiretest.Timeout, UpstreamTime: wiretest.Timeout,
+		TunnelTime: wiretest.Timeout, HeaderBytes: 16 << 10, HeaderFields: 100, Log: log,
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	x := New(p, o)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	if err := p.Listen(ln, x.Accept); err != nil {
+		t.Fatal(err)
+	}
+	donec := make(chan struct{})
+	go func() {
+		defer close(donec)
+		p.Serve()
+	}()
+	t.Cleanup(func() {
+		p.Shutdown()
+		<-donec
+	})
+	return addr, x
+}
+
+// trust makes the proxy believe loopback peers.
+func trust(o *Options) { o.Trusted = func(a netip.Addr) bool { return a.IsLoopback() } }
+
+// ok is a plain answer with a length.
+func ok(body string) []byte {
+	return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}
+
+// echo answers with what it was sent.
+func echo(r *http.Request, body []byte) []byte {
+	return ok(fmt.Sprintf("%s %s %q", r.Method, r.RequestURI, body))
+}
+
+// forwardedTo is what the proxy adds to a request for host from a client on loopback.
+func forwardedTo(host string) string {
+	return "X-Forwarded-For: 127.0.0.1\r\nX-Real-IP: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: " + host + "\r\n"
+}
+
+func lines(s ...string) string { return strings.Join(s, "\r\n") + "\r\n\r\n" }

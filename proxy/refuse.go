@@ -1,0 +1,73 @@
+package proxy
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"holdfast/internal/park"
+)
+
+const (
+	lingerTime  = 5 * time.Second
+	lingerBytes = 1 << 20
+)
+
+// page is a short answer made here. It says nothing of what is inside.
+func page(status int, close bool, body bool) []byte {
+	text := fmt.Sprintf("<!doctype html>\n<html><head><title>%d %[2]s</title></head>\n<body><h1>%[1]d %[2]s</h1></body></html>\n",
+		status, http.StatusText(status))
+	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\nContent-Length: %d\r\n",
+		status, http.StatusText(status), time.Now().UTC().Format(http.TimeFormat), len(text))
+	if status == 503 {
+		b = append(b, "Retry-After: 5\r\n"...)
+	}
+	if status == 405 {
+		b = append(b, "Allow: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\n"...)
+	}
+	if close {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	b = append(b, "\r\n"...)
+	if body {
+		b = append(b, text...)
+	}
+	return b
+}
+
+// refuse answers a request that is not let in, and closes.
+func (f *Front) refuse(c *park.Conn, r *refusal) {
+	f.p.stats.refused.Add(1)
+	f.p.o.Log.Info("request refused", "status", r.status, "reason", r.reason, "client", c.RemoteAddr())
+	c.Write(page(r.status, true, true)) // a peer that does not even take this gets nothing
+	linger(c)
+}
+
+// linger closes our side and reads on for a while: bytes left unread would make the kernel send a
+// reset, and the client could lose the answer (RFC 9112 §9.6).
+func linger(c *park.Conn) {
+	c.CloseWrite()
+	x := &lingering{left: lingerBytes}
+	c.Hold(x)
+	c.SetDeadline(lingerTime)
+	x.Ready(c, park.Readable)
+}
+
+type lingering struct{ left int }
+
+func (x *lingering) Ready(c *park.Conn, ev park.Event) {
+	if ev&park.Expired != 0 {
+		c.Close()
+		return
+	}
+	for {
+		n, err := c.Read(c.Loop().In())
+		if err == park.ErrAgain {
+			return
+		}
+		if x.left -= n; err != nil || x.left < 0 {
+			c.Close()
+			return
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+
+	"holdfast/internal/park"
+)
+
+// tunnel passes bytes both ways after the app has switched protocols. While nothing moves it is two
+// slots and this struct.
+type tunnel struct {
+	f    *Front
+	legs [2]leg // client, upstream
+}
+
+// leg is one side's connection and what its kernel would not take yet.
+type leg struct {
+	c     *park.Conn
+	out   *pending
+	ended bool // it sends no more
+	shut  bool // the other side's end was passed on to it
+}
+
+// switchProtocols ends the exchange in a tunnel (RFC 9110 §15.2.2).
+func (x *exchange) switchProtocols(a *answer, rest []byte) bool {
+	if !x.upgrade || !x.req.done {
+		x.fail(502, errExtra)
+		return false
+	}
+	b := appendAnswer(x.f.loop.Out()[:0], a)
+	b = append(b, "Connection: Upgrade\r\n"...)
+	for i := range a.fields {
+		if equalFold(a.fields[i].name, "upgrade") {
+			b = appendField(b, a.fields[i].name, a.fields[i].value)
+		}
+	}
+	b = append(b, "\r\n"...)
+	t := &tunnel{f: x.f}
+	t.legs[0].c, t.legs[0].out = x.client, x.toClient
+	t.legs[1].c, t.legs[1].out = x.up, x.toUp
+	x.toClient, x.toUp, x.up = nil, nil, nil
+	early := append([]byte(nil), x.early...)
+	client := x.client
+	x.release()
+	client.Hold(t)
+	t.legs[1].c.Hold(t)
+	t.f.p.stats.tunnels.Add(1)
+	if send(client, &t.legs[0].out, b, rest) != nil || send(t.legs[1].c, &t.legs[1].out, early, nil) != nil {
+		t.close()
+		return false
+	}
+	t.touch()
+	for i := range t.legs { // either may have sent more, and its event is past
+		if t.legs[i].c != nil {
+			t.pump(i)
+		}
+	}
+	return false
+}
+
+func (t *tunnel) touch() {
+	t.legs[0].c.SetDeadline(t.f.p.o.TunnelTime)
+}
+
+func (t *tunnel) Ready(c *park.Conn, ev park.Event) {
+	i := 0
+	if c == t.legs[1].c {
+		i = 1
+	}
+	if ev&park.Expired != 0 {
+		t.close()
+		return
+	}
+	if ev&park.Writable != 0 && t.legs[i].out != nil {
+		t.pump(1 - i)
+	}
+	if ev&park.Readable != 0 && t.legs[i].c != nil {
+		t.pump(i)
+	}
+}
+
+// pump moves bytes from leg i to the other one.
+func (t *tunnel) pump(i int) {
+	from, to := &t.legs[i], &t.legs[1-i]
+	in := t.f.loop.In()
+	for turn := 0; ; turn++ {
+		switch err := flush(to.c, &to.out); {
+		case err == park.ErrAgain:
+			return
+		case err != nil:
+			t.close()
+			return
+		}
+		if from.ended {
+			break
+		}
+		if turn == maxTurns {
+			ref := from.c.Ref()
+			t.f.loop.Later(func() {
+				if c, ok := ref.Conn(); ok && c.Handler() == park.Handler(t) {
+					t.pump(i)
+				}
+			})
+			return
+		}
+		n, err := from.c.Read(in)
+		switch {
+		case err == park.ErrAgain:
+			return
+		case errors.Is(err, io.EOF):
+			from.ended = true
+		case err != nil:
+			t.close()
+			return
+		default:
+			t.touch()
+			if send(to.c, &to.out, in[:n], nil) != nil {
+				t.close()
+				return
+			}
+		}
+	}
+	if !to.shut {
+		to.shut = true
+		to.c.CloseWrite()
+	}
+	if to.ended && from.ended && from.out == nil && to.out == nil {
+		t.close()
+	}
+}
+
+// close ends both legs.
+func (t *tunnel) close() {
+	if t.legs[0].c == nil {
+		return
+	}
+	t.f.p.stats.tunnels.Add(-1)
+	for i := range t.legs {
+		drop(&t.legs[i].out)
+		t.legs[i].c.Close()
+		t.legs[i].c = nil
+	}
+}
