@@ -75,3 +75,6 @@ func forwardedTo(host string) string {
 }
 
 func lines(s ...string) string { return strings.Join(s, "\r\n") + "\r\n\r\n" }
+
+// wirePeer is a client's address where there is no connection.
+var wirePeer = netip.MustParseAddrPort("192.0.2.1:1234")
