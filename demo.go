@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"holdfast/internal/config"
+	"holdfast/internal/demo"
+)
+
+// runDemo serves the embedded parcel app with Holdfast in front, all on loopback.
+func runDemo(args []string, out, errs io.Writer) error {
+	f := newFlags("demo", "", errs)
+	address := f.String("listen", "127.0.0.1:8080", "`address` of the page; port 0 takes a free one")
+	hooksAddress := f.String("hooks", "127.0.0.1:9090", "`address` of the hooks listener; port 0 takes a free one")
+	move := f.Duration("move", 20*time.Second, "how often the parcel moves by itself; 0: never")
+	if err := parseFlags(f, args); err != nil {
+		return err
+	}
+	app, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("demo: the app's listener: %w", err)
+	}
+	defer app.Close()
+	c, err := config.Parse("the demo's configuration", fmt.Appendf(nil, `
+listen: %q
+upstream: "http://%s"
+hooks: {listen: %q}
+channels:
+  - {match: "public.**", access: public}
+log: {level: warn}
+`, freePort(f, "listen", *address), app.Addr(), freePort(f, "hooks", *hooksAddress)))
+	if err != nil {
+		return err
+	}
+	s, err := newServer(c, newLog(c, errs))
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	parcels := demo.New(demo.Options{
+		HooksURL: "http://" + s.hooksAddr.String(), PushPath: c.Push.Path, AutoMove: *move, Log: s.log,
+	})
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	appc := make(chan error, 1)
+	go func() { // ends with Shutdown below
+		appc <- parcels.Serve(app)
+		stop()
+	}()
+	fmt.Fprintf(out, `
+  The parcel, watched by polling and by push:
+
+      http://%[1]s/
+
+  Move it, from another terminal:
+
+      curl -X POST http://%[1]s/parcels/HF-2041/move
+
+  Hold a connection and push to it:
+
+      curl -N -H 'Accept: text/event-stream' 'http://%[1]s/_push?channel=public.hello'
+      curl -d 'hello' 'http://%[2]s/publish?channel=public.hello'
+
+  Ctrl-C ends it.
+
+`, s.addr, s.hooksAddr)
+	err = s.serve(ctx)
+	end, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	parcels.Shutdown(end)
+	if appErr := <-appc; err == nil && !errors.Is(appErr, demo.ErrClosed) {
+		err = appErr
+	}
+	return err
+}
+
+// freePort returns the address to listen on: the one that was asked for, or, where the default is in
+// use by something else, one with a free port.
+func freePort(f *flag.FlagSet, name, address string) string {
+	asked := false
+	f.Visit(func(x *flag.Flag) { asked = asked || x.Name == name })
+	ln, err := net.Listen("tcp", address)
+	if err != nil && !asked {
+		ln, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return address // newServer says what is wrong with it
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}

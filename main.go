@@ -1,0 +1,131 @@
+// Holdfast stands in front of a web app, passes everything through, holds the connections that wait,
+// and turns the app's local webhook calls into pushes to them.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+
+	"holdfast/internal/config"
+)
+
+const usage = `Holdfast adds push to an app that you need not change.
+
+  holdfast [run] [-config FILE]     serve; FILE is config.yaml if there is one
+  holdfast check [-config FILE]     say what is wrong in the configuration
+  holdfast demo                     a parcel-tracking app, polled and pushed to
+  holdfast publish CHANNEL [DATA]   publish DATA, or standard input
+  holdfast tail URL CHANNEL...      print what is published
+  holdfast version
+
+"holdfast COMMAND -h" lists a command's flags.
+`
+
+// errUsage means that the command line was wrong and the flag set has said how.
+var errUsage = errors.New("usage")
+
+func main() {
+	err := command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	switch {
+	case err == nil:
+	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// command runs one command. Errors are for people.
+func command(args []string, in io.Reader, out, errs io.Writer) error {
+	name := "run"
+	if len(args) > 0 && len(args[0]) > 0 && args[0][0] != '-' {
+		name, args = args[0], args[1:]
+	} else if len(args) > 0 && (args[0] == "-h" || args[0] == "-help" || args[0] == "--help") {
+		name = "help"
+	}
+	switch name {
+	case "run":
+		return run(args, errs)
+	case "check":
+		return check(args, out, errs)
+	case "demo":
+		return runDemo(args, out, errs)
+	case "publish":
+		return publish(args, in, out, errs)
+	case "tail":
+		return tail(args, out, errs)
+	case "version":
+		fmt.Fprintln(out, "holdfast", version())
+		return nil
+	case "help":
+		fmt.Fprint(out, usage)
+		return nil
+	}
+	fmt.Fprintf(errs, "holdfast: there is no command %q\n\n%s", name, usage)
+	return errUsage
+}
+
+// version is what the build knows of itself.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	if v == "" || v == "(devel)" {
+		v = "devel"
+	}
+	return v + " " + info.GoVersion
+}
+
+// newFlags makes a command's flag set, which reports to errs.
+func newFlags(name, arguments string, errs io.Writer) *flag.FlagSet {
+	f := flag.NewFlagSet("holdfast "+name, flag.ContinueOnError)
+	f.SetOutput(errs)
+	f.Usage = func() {
+		fmt.Fprintf(errs, "usage: holdfast %s [flags] %s\n", name, arguments)
+		f.PrintDefaults()
+	}
+	return f
+}
+
+// parseFlags turns a flag error, which is already printed, into errUsage.
+func parseFlags(f *flag.FlagSet, args []string) error {
+	err := f.Parse(args)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		return errUsage
+	}
+	return err
+}
+
+// loadConfig reads the file that was asked for, or config.yaml, or takes the defaults.
+func loadConfig(path string) (*config.Config, error) {
+	if path != "" {
+		return config.Load(path)
+	}
+	if _, err := os.Stat("config.yaml"); err == nil {
+		return config.Load("config.yaml")
+	}
+	return config.Default(), nil
+}
+
+func check(args []string, out, errs io.Writer) error {
+	f := newFlags("check", "", errs)
+	path := f.String("config", "", "configuration `file`; default config.yaml, or the defaults without one")
+	if err := parseFlags(f, args); err != nil {
+		return err
+	}
+	c, err := loadConfig(*path)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "ok: %s in front of %s, hooks on %s, push under %s with %d channel rules\n",
+		c.Listen, c.Upstream.Address, c.Hooks.Listen, c.Push.Path, len(c.Channels))
+	return nil
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/VictoriaMetrics/metrics"
+)
+
+// writeMetrics writes every room's counts in Prometheus text format.
+func (s *server) writeMetrics(w io.Writer) {
+	gauge := func(name string, v int64) { fmt.Fprintf(w, "%s %d\n", name, v) }
+	p := s.poller.Stats()
+	gauge("holdfast_connections", p.Clients)
+	gauge("holdfast_connections_accepted_total", p.Accepted)
+	gauge("holdfast_connections_refused_total", p.Refused)
+	gauge("holdfast_accept_errors_total", p.AcceptErrors)
+	gauge("holdfast_panics_total", p.Panics)
+	gauge("holdfast_workers", p.Workers)
+	gauge("holdfast_workers_queued", p.Queued)
+	x := s.proxy.Stats()
+	gauge("holdfast_proxy_requests_total", x.Requests)
+	gauge("holdfast_proxy_requests_in_flight", x.InFlight)
+	gauge("holdfast_proxy_refused_total", x.Refused)
+	gauge("holdfast_proxy_upstream_errors_total", x.UpstreamErrors)
+	gauge("holdfast_proxy_retries_total", x.Retries)
+	gauge("holdfast_proxy_client_gone_total", x.ClientGone)
+	gauge("holdfast_proxy_cut_total", x.Cut)
+	gauge("holdfast_proxy_tunnels", x.Tunnels)
+	gauge("holdfast_proxy_upstream_connects_total", x.Dialled)
+	h := s.hub.Stats()
+	gauge("holdfast_channels", int64(h.Channels))
+	gauge("holdfast_subscribers", int64(h.Subscribers))
+	gauge("holdfast_messages_published_total", int64(h.Published))
+	gauge("holdfast_messages_delivered_total", int64(h.Delivered))
+	gauge("holdfast_history_evicted_total", int64(h.Evicted))
+	gauge("holdfast_publish_refused_total", int64(h.Refused))
+	gauge("holdfast_publish_backlog_bytes", int64(h.Backlog))
+	s.writeHeld(w)
+	metrics.WriteProcessMetrics(w)
+}
+
+// writeHeld writes what is held by kind and what was dropped by reason.
+func (s *server) writeHeld(w io.Writer) {
+	k := s.keeper.Stats()
+	for _, kind := range slices.Sorted(maps.Keys(k.Held)) {
+		fmt.Fprintf(w, "holdfast_held{kind=%q} %d\n", kind, k.Held[kind])
+	}
+	for _, reason := range slices.Sorted(maps.Keys(k.Dropped)) {
+		fmt.Fprintf(w, "holdfast_held_dropped_total{reason=%q} %d\n", reason, k.Dropped[reason])
+	}
+	fmt.Fprintf(w, "holdfast_hold_refused_total %d\n", k.Refused)
+	fmt.Fprintf(w, "holdfast_authorize_errors_total %d\n", k.AuthorizeErrors)
+	fmt.Fprintf(w, "holdfast_client_messages_total %d\n", k.ClientMessages)
+	fmt.Fprintf(w, "holdfast_outbox_bytes %d\n", k.Outbox)
+}

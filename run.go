@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"holdfast/hooks"
+	"holdfast/internal/config"
+	"holdfast/internal/hub"
+	"holdfast/internal/park"
+	"holdfast/proxy"
+	"holdfast/upgrade"
+)
+
+// gcPercent lets the heap grow by a quarter between collections: what is held is small and lives long,
+// so collections are cheap, and at Go's 100 half the memory would be garbage not yet returned.
+const gcPercent = 25
+
+func run(args []string, errs io.Writer) error {
+	f := newFlags("run", "", errs)
+	path := f.String("config", "", "configuration `file`; default config.yaml, or the defaults without one")
+	if err := parseFlags(f, args); err != nil {
+		return err
+	}
+	c, err := loadConfig(*path)
+	if err != nil {
+		return err
+	}
+	log := newLog(c, errs)
+	s, err := newServer(c, log)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	log.Info("holdfast is up", "listen", s.addr, "upstream", c.Upstream.Address, "hooks", s.hooksAddr, "push", c.Push.Path)
+	return s.serve(ctx)
+}
+
+func newLog(c *config.Config, w io.Writer) *slog.Logger {
+	var level slog.Level
+	level.UnmarshalText([]byte(c.Log.Level)) // config has checked it
+	o := &slog.HandlerOptions{Level: level}
+	if c.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// server is the rooms, introduced to each other, on their listeners.
+type server struct {
+	config *config.Config
+	log    *slog.Logger
+	poller *park.Poller
+	hub    *hub.Hub
+	proxy  *proxy.Proxy
+	keeper *upgrade.Keeper
+	hooks  *hooks.Server
+	asker  *hooks.Authorizer
+
+	hooksListener   net.Listener
+	addr, hooksAddr net.Addr
+}
+
+// newServer opens both listeners, or neither. Nothing is served before serve.
+func newServer(c *config.Config, log *slog.Logger) (*server, error) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	s := &server{config: c, log: log}
+	if err := hooks.CheckBind(c.Hooks.Listen.Address, c.Hooks.Token); c.Hooks.Listen.Network == "tcp" && err != nil {
+		return nil, err
+	}
+	front, err := listen(c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if s.hooksListener, err = listen(c.Hooks.Listen); err != nil {
+		front.Close()
+		return nil, fmt.Errorf("hooks.listen: %w", err)
+	}
+	s.addr, s.hooksAddr = front.Addr(), s.hooksListener.Addr()
+	if s.poller, err = park.New(park.Options{MaxConns: c.Limits.Connections, Log: log}); err != nil {
+		front.Close()
+		s.hooksListener.Close()
+		return nil, err
+	}
+	s.hub = hub.New(hub.Options{
+		Lanes: len(s.poller.Loops()), HistoryTotal: int64(c.Push.HistoryTotal), Rule: s.history,
+	})
+	s.keeper = s.newKeeper()
+	s.proxy = s.newProxy()
+	s.hooks = hooks.New(hooks.Options{
+		Token: c.Hooks.Token, Hosts: c.Hooks.Hosts, MaxBody: int(c.Hooks.MaxBody),
+		Rule:         func(channel string) bool { _, ok := c.Rule(channel); return ok },
+		ValidChannel: config.ValidChannel,
+		Hub:          s.hub, Log: log, Version: version(), Metrics: s.writeMetrics,
+	})
+	if err := s.poller.Listen(front, s.proxy.Accept); err != nil {
+		s.hooksListener.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func listen(l config.Listen) (net.Listener, error) {
+	if l.Network == "unix" { // a socket left by a process that is gone
+		if c, err := net.Dial("unix", l.Address); err == nil {
+			c.Close()
+		} else if errors.Is(err, syscall.ECONNREFUSED) {
+			os.Remove(l.Address)
+		}
+	}
+	return net.Listen(l.Network, l.Address)
+}
+
+func (s *server) newProxy() *proxy.Proxy {
+	c := s.config
+	return proxy.New(s.poller, proxy.Options{
+		Upstream: proxy.Upstream{Network: c.Upstream.Network, Address: c.Upstream.Address, Host: c.Upstream.Host},
+		Pool:     c.UpstreamPool.Idle, PoolIdle: time.Duration(c.UpstreamPool.IdleTimeout),
+		HeaderTime: time.Duration(c.Timeouts.Header), IdleTime: time.Duration(c.Timeouts.Idle),
+		BodyTime: time.Duration(c.Timeouts.Body), SendTime: time.Duration(c.Timeouts.Send),
+		ConnectTime: time.Duration(c.Timeouts.Connect), UpstreamTime: time.Duration(c.Timeouts.Upstream),
+		TunnelTime:  time.Duration(c.Timeouts.Tunnel),
+		HeaderBytes: int(c.Limits.Header), HeaderFields: c.Limits.Fields, BodyBytes: int64(c.Limits.Body),
+		Trusted: s.trusted, Local: s.keeper, Log: s.log,
+	})
+}
+
+func (s *server) newKeeper() *upgrade.Keeper {
+	c := s.config
+	o := upgrade.Options{
+		Path: c.Push.Path, Heartbeat: time.Duration(c.Push.Heartbeat),
+		Wait: time.Duration(c.Push.Wait), MaxWait: time.Duration(c.Push.MaxWait),
+		MaxChannels: c.Push.MaxChannels, MaxMessage: int(c.Push.MaxMessage),
+		Outbox: int(c.Push.Outbox), OutboxTotal: int64(c.Push.OutboxTotal), MaxConnections: c.Push.MaxConnections,
+		Origins: c.Push.Origins, Rule: s.access, ValidChannel: config.ValidChannel,
+		Trusted: s.trusted, Hub: s.hub, Poller: s.poller, Log: s.log,
+		Resume: func(conn *park.Conn, rest []byte) { s.proxy.Resume(conn, rest) },
+	}
+	if c.Push.Authorize != "" {
+		s.asker = hooks.NewAuthorizer(hooks.AuthorizerOptions{
+			Network: c.Upstream.Network, Address: c.Upstream.Address, Host: c.Upstream.Host,
+			Path: c.Push.Authorize, Timeout: time.Duration(c.Push.AuthorizeTimeout),
+		})
+		o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
+			v, err := s.asker.Authorize(hooks.Question(q))
+			return upgrade.Verdict(v), err
+		}
+	}
+	return upgrade.New(o)
+}
+
+func (s *server) history(channel string) (hub.History, bool) {
+	r, ok := s.config.Rule(channel)
+	if !ok {
+		return hub.History{}, false
+	}
+	return hub.History{Messages: r.History.Messages, Age: time.Duration(r.History.Age), Bytes: int64(r.History.Bytes)}, true
+}
+
+func (s *server) access(channel string) (authorize, ok bool) {
+	r, ok := s.config.Rule(channel)
+	return ok && r.Access == config.Authorize, ok
+}
+
+func (s *server) trusted(a netip.Addr) bool {
+	for _, p := range s.config.TrustedProxies {
+		if p.Contains(a.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+// serve runs everything until ctx ends, then drains: no new connections, held clients are told, and
+// requests in progress have until timeouts.drain.
+func (s *server) serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var group sync.WaitGroup
+	var failed error
+	var once sync.Once
+	start := func(name string, f func() error) {
+		group.Go(func() {
+			if err := f(); err != nil && !errors.Is(err, hooks.ErrClosed) {
+				once.Do(func() { failed = fmt.Errorf("%s: %w", name, err) })
+			}
+			cancel() // the first to end stops the others
+		})
+	}
+	start("listen", s.poller.Serve)
+	start("hooks.listen", func() error { return s.hooks.Serve(s.hooksListener) })
+	if s.proxy.Named() {
+		start("upstream", func() error { return s.proxy.Resolve(ctx) })
+	}
+	start("history", func() error { return s.sweep(ctx) })
+	<-ctx.Done()
+	s.drain()
+	group.Wait()
+	return failed
+}
+
+// sweep drops history by age, and gives memory back after a storm: most of what a process holds then is
+// garbage that the runtime would keep for minutes.
+func (s *server) sweep(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Second)
+	defer tick.Stop()
+	var before int64
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			s.hub.Sweep(now)
+			stats := s.poller.Stats()
+			moved := stats.Accepted - before
+			before = stats.Accepted
+			if moved > 1000 {
+				debug.FreeOSMemory()
+			}
+		}
+	}
+}
+
+func (s *server) drain() {
+	s.log.Info("holdfast is going down", "drain", time.Duration(s.config.Timeouts.Drain))
+	s.poller.StopListening()
+	s.keeper.Drain()
+	s.proxy.Drain()
+	for by := time.Now().Add(time.Duration(s.config.Timeouts.Drain)); time.Now().Before(by) && s.poller.Stats().Clients > 0; {
+		time.Sleep(20 * time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	s.hooks.Shutdown(ctx)
+	s.poller.Shutdown()
+	if s.asker != nil {
+		s.asker.Close()
+	}
+}

@@ -1,0 +1,169 @@
+package upgrade
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+)
+
+// frames is the state between two frames or in the middle of one: it exists only while there is any.
+type frames struct {
+	buf  []byte    // an unfinished frame
+	op   ws.OpCode // of the message whose fragments have come; zero: none
+	size int       // of those fragments
+	tail []byte    // text: an unfinished character at the end of the last fragment
+}
+
+func (f *frames) empty() bool { return len(f.buf) == 0 && f.op == 0 }
+
+// frame is a complete frame, unmasked.
+type frame struct {
+	op      ws.OpCode
+	payload []byte
+	message ws.OpCode // data frame that completes a message: its opcode; zero otherwise
+}
+
+// wireError is a client's breach of the protocol and the close code that answers it.
+type wireError struct {
+	code   ws.StatusCode
+	reason string
+}
+
+func (e *wireError) Error() string { return e.reason }
+
+var (
+	errTooBig = &wireError{ws.StatusMessageTooBig, "message too big"}
+	errUTF8   = &wireError{ws.StatusInvalidFramePayloadData, "invalid UTF-8"}
+)
+
+// next reads one frame from p, which it unmasks in place. n is 0 while the frame is not complete.
+func (f *frames) next(p []byte, max int) (fr frame, n int, e *wireError) {
+	h, size, e := header(p)
+	if size == 0 || e != nil {
+		return fr, 0, e
+	}
+	state := ws.StateServerSide
+	if f.op != 0 {
+		state = state.Set(ws.StateFragmented)
+	}
+	if err := ws.CheckHeader(h, state); err != nil {
+		return fr, 0, &wireError{ws.StatusProtocolError, err.Error()}
+	}
+	if h.Length > int64(max) || !h.OpCode.IsControl() && h.Length+int64(f.size) > int64(max) {
+		return fr, 0, errTooBig
+	}
+	if n = size + int(h.Length); len(p) < n {
+		return fr, 0, nil
+	}
+	fr = frame{op: h.OpCode, payload: p[size:n]}
+	ws.Cipher(fr.payload, h.Mask, 0)
+	if h.OpCode.IsControl() {
+		return fr, n, checkClose(fr)
+	}
+	if h.OpCode != ws.OpContinuation {
+		f.op = h.OpCode
+	}
+	f.size += len(fr.payload)
+	if f.op == ws.OpText {
+		if e := f.text(fr.payload, h.Fin); e != nil {
+			return fr, n, e
+		}
+	}
+	if h.Fin {
+		fr.message = f.op
+		f.op, f.size, f.tail = 0, 0, nil
+	}
+	return fr, n, nil
+}
+
+// text checks UTF-8 over the fragments of a message and fails at the first that cannot be mended.
+func (f *frames) text(p []byte, last bool) *wireError {
+	if len(f.tail) > 0 {
+		p = append(f.tail, p...)
+		f.tail = nil
+	}
+	for len(p) > 0 {
+		r, n := utf8.DecodeRune(p)
+		if r == utf8.RuneError && n <= 1 {
+			if last || utf8.FullRune(p) || len(p) >= utf8.UTFMax {
+				return errUTF8
+			}
+			f.tail = bytes.Clone(p)
+			return nil
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
+func checkClose(fr frame) *wireError {
+	if fr.op != ws.OpClose || len(fr.payload) == 0 {
+		return nil
+	}
+	if len(fr.payload) == 1 {
+		return &wireError{ws.StatusProtocolError, "close payload of one byte"}
+	}
+	code := ws.StatusCode(binary.BigEndian.Uint16(fr.payload))
+	if err := ws.CheckCloseFrameData(code, string(fr.payload[2:])); err != nil {
+		if errors.Is(err, ws.ErrProtocolInvalidUTF8) {
+			return errUTF8
+		}
+		return &wireError{ws.StatusProtocolError, err.Error()}
+	}
+	return nil
+}
+
+// header reads a frame's header from p. size is 0 while it is not complete.
+func header(p []byte) (h ws.Header, size int, e *wireError) {
+	if len(p) < 2 {
+		return h, 0, nil
+	}
+	size = 2
+	switch p[1] & 0x7f {
+	case 126:
+		size += 2
+	case 127:
+		size += 8
+	}
+	extended := size
+	if p[1]&0x80 != 0 {
+		size += 4
+	}
+	if len(p) < size {
+		return h, 0, nil
+	}
+	h, err := ws.ReadHeader(bytes.NewReader(p[:size]))
+	if err != nil {
+		return h, 0, &wireError{ws.StatusProtocolError, err.Error()}
+	}
+	if extended == 4 && h.Length < 126 || extended == 10 && h.Length < 1<<16 {
+		return h, 0, &wireError{ws.StatusProtocolError, "length not in its shortest form"}
+	}
+	return h, size, nil
+}
+
+// appendFrame appends a whole frame as a server sends it: not masked, not compressed.
+func appendFrame(b []byte, op ws.OpCode, payload ...[]byte) []byte {
+	n := 0
+	for _, p := range payload {
+		n += len(p)
+	}
+	b = append(b, 0x80|byte(op))
+	switch {
+	case n < 126:
+		b = append(b, byte(n))
+	case n < 1<<16:
+		b = append(b, 126)
+		b = binary.BigEndian.AppendUint16(b, uint16(n))
+	default:
+		b = append(b, 127)
+		b = binary.BigEndian.AppendUint64(b, uint64(n))
+	}
+	for _, p := range payload {
+		b = append(b, p...)
+	}
+	return b
+}

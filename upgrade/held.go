@@ -1,0 +1,224 @@
+package upgrade
+
+import (
+	"time"
+
+	"holdfast/internal/hub"
+	"holdfast/internal/park"
+)
+
+const (
+	closeTime  = 5 * time.Second // for a client to end its side after we ended ours
+	maxEarly   = 16 << 10        // bytes of a next request that are kept during a long poll
+	maxChatter = 16 << 10        // bytes at once where the client has nothing to say
+)
+
+// held is one held connection: what it is, where it stands, and nil pointers while it is idle. It stays
+// a small plain struct; everything runs on its connection's loop.
+type held struct {
+	stand hub.Place
+	k     *Keeper
+	c     *park.Conn
+	out   *outbox // what the kernel would not take; nil in between
+	in    *frames // an unfinished frame or message of a WebSocket; nil in between
+	rest  []byte  // long poll: bytes of the next request
+	cors  string  // origin to allow by name
+	wait  time.Duration
+
+	kind     kind
+	v1       bool // WebSocket with the subprotocol
+	http10   bool
+	close    bool // long poll: no further request on this connection
+	pinged   bool // no sign of life since the last heartbeat
+	stalled  bool // the outbox did not move since the last heartbeat
+	answered bool // long poll: only the outbox is left
+}
+
+var (
+	_ hub.Subscriber = (*held)(nil)
+	_ park.Handler   = (*held)(nil)
+)
+
+// Place is where the connection stands in its channels.
+func (x *held) Place() *hub.Place { return &x.stand }
+
+func (x *held) lane() *hub.Lane { return x.k.o.Hub.Lane(x.c.Loop().Index) }
+
+// begin takes the connection on its loop, joins the channels and then sends the first bytes.
+func (x *held) begin(c *park.Conn, v *visit) {
+	x.c = c
+	c.Hold(x)
+	x.k.stats.held[x.kind].Add(1)
+	replay := x.lane().Join(x, v.join, v.after.id, v.after.resume)
+	gone := c.Ref()
+	switch x.kind {
+	case webSocket:
+		x.beginWebSocket(v.written, replay)
+	case sse:
+		x.beginSSE(replay)
+	case longPoll:
+		x.beginLongPoll(replay)
+	}
+	if c, ok := gone.Conn(); !ok || c.Handler() != park.Handler(x) {
+		return
+	}
+	// Bytes may have come before the hold, and their event is past.
+	switch {
+	case x.kind == webSocket && len(v.rest) > 0:
+		if !x.frames(v.rest) {
+			return
+		}
+	case x.kind == longPoll:
+		x.rest = v.rest
+	}
+	x.read()
+}
+
+// Ready is told what happens on the socket.
+func (x *held) Ready(c *park.Conn, ev park.Event) {
+	if ev&park.Expired != 0 {
+		x.tick()
+		return
+	}
+	if ev&park.Writable != 0 && x.out != nil && !x.flush() {
+		return
+	}
+	if ev&park.Readable != 0 {
+		x.read()
+	}
+}
+
+// read takes what the client says.
+func (x *held) read() {
+	in := x.c.Loop().In()
+	for {
+		n, err := x.c.Read(in)
+		if err == park.ErrAgain {
+			return
+		}
+		if err != nil {
+			x.end(clientGone)
+			return
+		}
+		x.pinged = false
+		switch {
+		case x.kind == webSocket:
+			if !x.frames(in[:n]) {
+				return
+			}
+		case x.kind == longPoll && len(x.rest)+n <= maxEarly:
+			x.rest = append(x.rest, in[:n]...)
+		case x.kind == longPoll || n > maxChatter:
+			x.end(talkative)
+			return
+		}
+	}
+}
+
+// tick is the heartbeat, or the end of a long poll's wait.
+func (x *held) tick() {
+	if x.out != nil {
+		if x.stalled {
+			x.end(slow)
+			return
+		}
+		x.stalled = true
+		x.c.SetDeadline(x.k.o.Heartbeat)
+		return
+	}
+	switch x.kind {
+	case webSocket:
+		if x.pinged {
+			x.end(pongTimeout)
+			return
+		}
+		x.pinged = true
+		if !x.send(pingFrame, true) {
+			return
+		}
+	case sse:
+		if !x.send(sseHeartbeat, true) {
+			return
+		}
+	case longPoll:
+		x.answer(nil, nil)
+		return
+	}
+	x.c.SetDeadline(x.k.o.Heartbeat)
+}
+
+// Deliver hands over messages, by growing id.
+func (x *held) Deliver(batch []*hub.Message) {
+	if x.kind == longPoll {
+		x.answer(batch, nil)
+		return
+	}
+	if len(batch) == 1 || x.out != nil {
+		for _, m := range batch {
+			if !x.send(x.render(m), true) {
+				return
+			}
+		}
+		return
+	}
+	buf := x.c.Loop().Out()[:0]
+	for _, m := range batch {
+		r := x.render(m)
+		if len(buf)+len(r) > cap(buf) {
+			if len(buf) > 0 && !x.send(buf, false) {
+				return
+			}
+			buf = buf[:0]
+			if len(r) > cap(buf) || x.out != nil {
+				if !x.send(r, true) {
+					return
+				}
+				continue
+			}
+		}
+		buf = append(buf, r...)
+	}
+	if len(buf) > 0 {
+		x.send(buf, false)
+	}
+}
+
+// drain ends the connection politely because Holdfast goes down.
+func (x *held) drain() {
+	switch x.kind {
+	case webSocket:
+		x.closeWith(1001, "going down", draining)
+	case sse:
+		if x.send(retryHint(), false) {
+			x.leave(draining)
+			finish(x.c)
+		}
+	case longPoll:
+		x.close = true
+		x.answer(nil, nil)
+	}
+}
+
+// leave takes the connection out of its channels and counts why. The socket is the caller's.
+func (x *held) leave(why dropReason) {
+	x.lane().Leave(x)
+	x.k.stats.held[x.kind].Add(-1)
+	x.k.stats.drop(why)
+	x.dropOutbox()
+	x.in = nil
+	x.k.o.Log.Debug("hold ended", "kind", x.kind.String(), "reason", why.String(), "client", x.c.RemoteAddr())
+}
+
+// end leaves and closes.
+func (x *held) end(why dropReason) {
+	if x.answered {
+		x.dropOutbox()
+	} else {
+		x.leave(why)
+	}
+	if why == clientGone {
+		x.c.Close()
+	} else {
+		x.c.Abort()
+	}
+}

@@ -1,0 +1,149 @@
+package upgrade
+
+import (
+	"bytes"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/fasthttp/websocket"
+	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/hub"
+	"holdfast/internal/park"
+)
+
+// stepMembers are delivered to before the loop looks at other events: about half a millisecond.
+const stepMembers = 64
+
+// Options of a Keeper.
+type Options struct {
+	Path           string        // of the push URL
+	Heartbeat      time.Duration // between two signs of life on a silent connection; 0: none
+	Wait, MaxWait  time.Duration // of a long poll: without being asked, and at most
+	MaxChannels    int           // of one connection
+	MaxMessage     int           // bytes of a message from a client
+	Outbox         int           // bytes that may wait for one slow reader
+	OutboxTotal    int64         // bytes that may wait for all slow readers
+	MaxConnections int           // held at once; 0: no limit of its own
+	Origins        []string      // accepted beside the same origin: lower case, default port left out
+
+	Rule         func(channel string) (authorize, ok bool)
+	ValidChannel func(channel string) error
+	Authorize    func(Question) (Verdict, error) // asks the app; runs on a worker
+	Trusted      func(netip.Addr) bool           // peers whose X-Forwarded-* are believed
+
+	Hub    *hub.Hub
+	Poller *park.Poller
+	Log    *slog.Logger
+	Resume func(c *park.Conn, rest []byte) // takes a keep-alive connection back, on its loop
+}
+
+// Question is what the app is asked before a hold.
+type Question struct {
+	Channels []string
+
+	Host, Cookie, Authorization, UserAgent, AcceptLanguage string
+
+	Proto        string
+	ClientAddr   string
+	ForwardedFor string
+}
+
+// Verdict is the app's answer.
+type Verdict struct {
+	Allowed  bool
+	Status   int
+	Channels []string // nil: all that were asked for
+	User     string
+	Expires  time.Duration
+}
+
+// Keeper holds connections.
+type Keeper struct {
+	o        Options
+	engine   fasthttp.Server
+	upgrader websocket.FastHTTPUpgrader
+	draining atomic.Bool
+	stats    counters
+}
+
+// New returns a keeper. It starts nothing; the hub's lanes are wired to the poller's loops.
+func New(o Options) *Keeper {
+	k := &Keeper{o: o}
+	k.engine = fasthttp.Server{
+		Handler: k.handle, NoDefaultServerHeader: true, DisablePreParseMultipartForm: true,
+		ReadBufferSize: 64 << 10, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
+		KeepHijackedConns: true, SecureErrorLogMessage: true, Logger: silent{},
+		ConnState: func(c net.Conn, s fasthttp.ConnState) {
+			if s == fasthttp.StateIdle {
+				c.(*visit).idle()
+			}
+		},
+	}
+	k.upgrader = websocket.FastHTTPUpgrader{
+		Subprotocols: []string{subprotocol},
+		CheckOrigin:  func(*fasthttp.RequestCtx) bool { return true }, // was checked for all kinds
+	}
+	for i, loop := range o.Poller.Loops() {
+		lane := o.Hub.Lane(i)
+		var step func()
+		step = func() {
+			if lane.Step(stepMembers) {
+				loop.Later(step)
+			}
+		}
+		lane.OnWork(func() { loop.Post(step) })
+	}
+	return k
+}
+
+type silent struct{}
+
+func (silent) Printf(string, ...any) {}
+
+// Owns reports whether a path is the push URL or below it.
+func (k *Keeper) Owns(path []byte) bool {
+	if len(path) < len(k.o.Path) || string(path[:len(k.o.Path)]) != k.o.Path {
+		return false
+	}
+	return len(path) == len(k.o.Path) || path[len(k.o.Path)] == '/'
+}
+
+// Serve takes c over, on its loop. head is a complete request head that passed the strict check, rest
+// what was read after it; both are copied.
+func (k *Keeper) Serve(c *park.Conn, head, rest []byte) {
+	v := &visit{k: k, rest: bytes.Clone(rest), remote: c.RemoteAddr()}
+	v.Stream = park.NewStream(c, bytes.Clone(head))
+	if !k.o.Poller.Go(v.serve) {
+		k.stats.refused.Add(1)
+		k.o.Log.Warn("hold refused: all workers are busy and their queue is full")
+		c.Write([]byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))
+		finish(c)
+	}
+}
+
+// Drain ends every held connection politely. New ones are refused.
+func (k *Keeper) Drain() {
+	k.draining.Store(true)
+	for _, l := range k.o.Poller.Loops() {
+		l.Post(func() {
+			l.Each(func(c *park.Conn) {
+				if h, ok := c.Handler().(*held); ok {
+					h.drain()
+				}
+			})
+		})
+	}
+}
+
+// jitter spreads d over its upper half.
+func jitter(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return d/2 + rand.N(d/2+1)
+}

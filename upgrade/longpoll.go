@@ -1,0 +1,67 @@
+package upgrade
+
+import (
+	"fmt"
+
+	"holdfast/internal/hub"
+)
+
+func (x *held) beginLongPoll(replay hub.Replay) {
+	if len(replay.Messages) > 0 || len(replay.Gaps) > 0 || x.wait <= 0 {
+		x.answer(replay.Messages, replay.Gaps)
+		return
+	}
+	x.c.SetDeadline(x.wait)
+}
+
+// answer ends a long poll. next is where the client stands, so that what is published before its next
+// poll is not lost.
+func (x *held) answer(batch []*hub.Message, gaps []hub.Gap) {
+	if x.answered {
+		return
+	}
+	body := []byte(`{"messages":[`)
+	for i, m := range batch {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, m.Rendered(slotJSON, renderJSON)...)
+	}
+	body = append(body, `],"next":"`...)
+	body = x.stand.Position().Append(body)
+	body = append(body, '"')
+	for i, g := range gaps {
+		if i == 0 {
+			body = append(body, `,"gap":[`...)
+		} else {
+			body = append(body, ',')
+		}
+		body = append(body, quote(g.Channel)...)
+	}
+	if len(gaps) > 0 {
+		body = append(body, ']')
+	}
+	body = append(body, "}\n"...)
+
+	head := []byte("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n")
+	head = x.allowOrigin(head)
+	if x.close {
+		head = append(head, "Connection: close\r\n"...)
+	}
+	head = fmt.Appendf(head, "Content-Length: %d\r\n\r\n", len(body))
+	x.leave(answered)
+	x.answered = true
+	x.c.SetDeadline(x.k.o.Heartbeat)
+	if x.send(append(head, body...), false) && x.out == nil {
+		x.resume()
+	}
+}
+
+// resume gives the connection back for its next request.
+func (x *held) resume() {
+	if x.close {
+		finish(x.c)
+		return
+	}
+	x.k.o.Resume(x.c, x.rest)
+}

@@ -1,0 +1,46 @@
+package upgrade
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+// sameOrigin reports whether the page that asks may: a request without Origin (no browser, or a same-origin
+// GET), one of the same scheme, host and port, or one of the listed origins, which is then told so.
+func (k *Keeper) sameOrigin(ctx *fasthttp.RequestCtx, peer netip.AddrPort) bool {
+	h := &ctx.Request.Header
+	origin := strings.ToLower(string(h.Peek("Origin")))
+	if origin == "" {
+		return string(h.Peek("Sec-Fetch-Site")) != "cross-site"
+	}
+	origin = withoutDefaultPort(origin)
+	if slices.Contains(k.o.Origins, origin) {
+		ctx.Response.Header.Set("Access-Control-Allow-Origin", string(h.Peek("Origin")))
+		ctx.Response.Header.Set("Access-Control-Allow-Credentials", "true")
+		ctx.Response.Header.Set("Vary", "Origin")
+		return true
+	}
+	scheme, host := "http", string(h.Host())
+	if peer.IsValid() && k.o.Trusted(peer.Addr().Unmap()) {
+		if string(h.Peek("X-Forwarded-Proto")) == "https" {
+			scheme = "https"
+		}
+		if said := h.Peek("X-Forwarded-Host"); len(said) > 0 {
+			host = string(said)
+		}
+	}
+	return origin == withoutDefaultPort(scheme+"://"+strings.ToLower(host))
+}
+
+func withoutDefaultPort(origin string) string {
+	if rest, ok := strings.CutSuffix(origin, ":80"); ok && strings.HasPrefix(origin, "http://") {
+		return rest
+	}
+	if rest, ok := strings.CutSuffix(origin, ":443"); ok && strings.HasPrefix(origin, "https://") {
+		return rest
+	}
+	return origin
+}

@@ -1,0 +1,276 @@
+package upgrade
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fasthttp/websocket"
+	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/hub"
+)
+
+// after is where a subscriber comes back from.
+type after struct {
+	id     hub.ID
+	resume bool
+}
+
+// handle decides one request, on a worker.
+func (k *Keeper) handle(ctx *fasthttp.RequestCtx) {
+	defer func() {
+		if r := recover(); r != nil {
+			k.o.Log.Error("panic while a hold was decided", "panic", r)
+			ctx.ResetBody()
+			k.refuse(ctx, 500, "internal error")
+			ctx.SetConnectionClose()
+		}
+	}()
+	v := ctx.Conn().(*visit)
+	if status, why := k.decide(ctx, v); status != 0 {
+		v.hold = nil
+		k.refuse(ctx, status, why)
+	}
+}
+
+// decide makes the checks in order. It returns a status and the reason, or 0 with v.hold set.
+func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
+	h := &ctx.Request.Header
+	if h.ContentLength() > 0 || len(h.Peek("Transfer-Encoding")) > 0 {
+		ctx.SetConnectionClose()
+		return 400, "a body has no meaning here"
+	}
+	path, _, _ := bytes.Cut(h.RequestURI(), []byte("?"))
+	if string(path) != k.o.Path {
+		return 404, "nothing under this path"
+	}
+	if !ctx.IsGet() {
+		ctx.Response.Header.Set("Allow", "GET")
+		return 405, "use GET"
+	}
+	if !k.sameOrigin(ctx, v.remote) {
+		k.o.Log.Info("hold refused: foreign origin; see push.origins", "origin", string(h.Peek("Origin")), "host", string(h.Host()))
+		return 403, "this origin may not hold channels here"
+	}
+	if k.draining.Load() {
+		return 503, "going down"
+	}
+	if max := k.o.MaxConnections; max > 0 && k.stats.heldNow() >= int64(max) {
+		k.o.Log.Warn("hold refused: push.max_connections are held", "limit", max)
+		return 503, "too many connections are held"
+	}
+	channels, status, why := k.channels(ctx)
+	if status != 0 {
+		return status, why
+	}
+	from, err := resumeAfter(ctx)
+	if err != nil {
+		return 400, err.Error()
+	}
+	x := &held{k: k, kind: kindOf(ctx)}
+	var wait time.Duration
+	switch x.kind {
+	case webSocket:
+		if status, why := checkHandshake(ctx); status != 0 {
+			return status, why
+		}
+	case longPoll:
+		if wait, err = k.wait(ctx); err != nil {
+			return 400, err.Error()
+		}
+	}
+	if channels, status, why = k.authorize(ctx, v, channels); status != 0 {
+		return status, why
+	}
+	if v.Gone() {
+		return 503, "client is gone"
+	}
+	v.join, v.after, v.hold = channels, from, x
+	x.http10 = !h.IsHTTP11()
+	x.close = h.ConnectionClose() || x.http10
+	switch x.kind {
+	case webSocket:
+		if err := k.upgrader.Upgrade(ctx, func(*websocket.Conn) {}); err != nil {
+			return 400, err.Error()
+		}
+		x.v1 = string(ctx.Response.Header.Peek("Sec-WebSocket-Protocol")) == subprotocol
+		ctx.Response.Header.Del("Content-Type")
+	case longPoll:
+		x.wait = wait
+		fallthrough
+	default:
+		x.cors = string(ctx.Response.Header.Peek("Access-Control-Allow-Origin"))
+		ctx.HijackSetNoResponse(true)
+		ctx.Hijack(func(net.Conn) {})
+	}
+	return 0, ""
+}
+
+func kindOf(ctx *fasthttp.RequestCtx) kind {
+	h := &ctx.Request.Header
+	if bytes.EqualFold(h.Peek("Upgrade"), []byte("websocket")) {
+		return webSocket
+	}
+	if bytes.Contains(bytes.ToLower(h.Peek("Accept")), []byte("text/event-stream")) {
+		return sse
+	}
+	return longPoll
+}
+
+// channels returns the channels that are asked for, each of which a rule matches.
+func (k *Keeper) channels(ctx *fasthttp.RequestCtx) (list []string, status int, why string) {
+	for _, c := range ctx.QueryArgs().PeekMulti("channel") {
+		if len(list) == k.o.MaxChannels {
+			return nil, 400, fmt.Sprintf("more than %d channels", k.o.MaxChannels)
+		}
+		name := string(c)
+		if err := k.o.ValidChannel(name); err != nil {
+			return nil, 400, err.Error()
+		}
+		if _, ok := k.o.Rule(name); !ok {
+			k.o.Log.Info("hold refused: no rule of the key channels matches", "channel", name)
+			return nil, 403, "no rule for this channel"
+		}
+		list = append(list, name)
+	}
+	if len(list) == 0 {
+		return nil, 400, "no channel; ask for ?channel=NAME"
+	}
+	return list, 0, ""
+}
+
+func resumeAfter(ctx *fasthttp.RequestCtx) (after, error) {
+	id := ctx.Request.Header.Peek("Last-Event-ID")
+	if len(id) == 0 {
+		id = ctx.QueryArgs().Peek("last_id")
+	}
+	if len(id) == 0 {
+		return after{}, nil
+	}
+	n, err := hub.ParseID(string(id))
+	if err != nil {
+		return after{}, fmt.Errorf("last_id is not an id of a message")
+	}
+	return after{n, true}, nil
+}
+
+// wait returns how long a long poll may wait: the query, Prefer: wait=N (RFC 7240 §4.3), or the default.
+func (k *Keeper) wait(ctx *fasthttp.RequestCtx) (time.Duration, error) {
+	asked := string(ctx.QueryArgs().Peek("wait"))
+	if asked == "" {
+		for _, p := range strings.Split(string(ctx.Request.Header.Peek("Prefer")), ",") {
+			if n, ok := strings.CutPrefix(strings.TrimSpace(p), "wait="); ok {
+				asked = n
+			}
+		}
+	}
+	if asked == "" {
+		return k.o.Wait, nil
+	}
+	n, err := strconv.Atoi(asked)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("wait is not a number of seconds")
+	}
+	return min(time.Duration(min(n, 1<<20))*time.Second, k.o.MaxWait), nil
+}
+
+// checkHandshake makes the checks that the upgrader leaves out (RFC 6455 §4.2.1).
+func checkHandshake(ctx *fasthttp.RequestCtx) (int, string) {
+	h := &ctx.Request.Header
+	if !h.IsHTTP11() {
+		return 400, "a WebSocket needs HTTP/1.1"
+	}
+	if v := string(h.Peek("Sec-WebSocket-Version")); v != "13" {
+		ctx.Response.Header.Set("Sec-WebSocket-Version", "13")
+		return 426, "WebSocket version 13 is spoken here"
+	}
+	if key, err := base64.StdEncoding.DecodeString(string(h.Peek("Sec-WebSocket-Key"))); err != nil || len(key) != 16 {
+		return 400, "Sec-WebSocket-Key is not 16 bytes in base64"
+	}
+	upgrade := false
+	for _, token := range strings.Split(string(h.Peek("Connection")), ",") {
+		switch strings.ToLower(strings.TrimSpace(token)) {
+		case "close":
+			return 400, "Connection says close beside upgrade"
+		case "upgrade":
+			upgrade = true
+		}
+	}
+	if !upgrade {
+		return 400, "Connection does not say upgrade"
+	}
+	return 0, ""
+}
+
+// authorize asks the app for the channels whose rule wants it.
+func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string) ([]string, int, string) {
+	var open, asked []string
+	for _, c := range channels {
+		if ask, _ := k.o.Rule(c); ask {
+			asked = append(asked, c)
+		} else {
+			open = append(open, c)
+		}
+	}
+	if len(asked) == 0 {
+		return channels, 0, ""
+	}
+	if k.o.Authorize == nil {
+		return nil, 503, "nobody can be asked"
+	}
+	h := &ctx.Request.Header
+	q := Question{
+		Channels: asked, Host: string(h.Host()), Cookie: joined(h.PeekAll("Cookie"), "; "),
+		Authorization: string(h.Peek("Authorization")), UserAgent: string(h.UserAgent()),
+		AcceptLanguage: string(h.Peek("Accept-Language")), Proto: "http",
+	}
+	if addr := v.remote.Addr(); addr.IsValid() {
+		q.ClientAddr = addr.Unmap().String()
+		if k.o.Trusted(addr) {
+			if said := joined(h.PeekAll("X-Forwarded-For"), ", "); said != "" {
+				q.ForwardedFor = said + ", " + q.ClientAddr
+			}
+			if said := string(h.Peek("X-Forwarded-Proto")); said == "https" {
+				q.Proto = said
+			}
+		}
+	}
+	verdict, err := k.o.Authorize(q)
+	switch {
+	case err != nil:
+		k.stats.authorizeErrors.Add(1)
+		k.o.Log.Error("hold refused: the app could not be asked (push.authorize)", "error", err)
+		return nil, 503, "could not be authorized now"
+	case !verdict.Allowed:
+		if verdict.Status == 401 {
+			return nil, 401, "not logged in"
+		}
+		return nil, 403, "not allowed"
+	case verdict.Channels == nil:
+		return channels, 0, ""
+	}
+	list := append(open, verdict.Channels...)
+	if len(list) == 0 {
+		return nil, 403, "not allowed"
+	}
+	return list, 0, ""
+}
+
+func joined(list [][]byte, sep string) string { return string(bytes.Join(list, []byte(sep))) }
+
+// refuse answers with a short JSON reason.
+func (k *Keeper) refuse(ctx *fasthttp.RequestCtx, status int, why string) {
+	k.stats.refused.Add(1)
+	ctx.SetStatusCode(status)
+	ctx.SetContentType("application/json")
+	ctx.Response.Header.Set("Cache-Control", "no-store")
+	if status == 503 {
+		ctx.Response.Header.Set("Retry-After", "5")
+	}
+	ctx.SetBodyString(`{"error":` + quote(why) + "}\n")
+}

@@ -1,0 +1,38 @@
+package upgrade
+
+import (
+	"fmt"
+	"time"
+
+	"holdfast/internal/hub"
+)
+
+// retryTime is after how long a browser comes back, spread so that they do not come all at once.
+const retryTime = 4 * time.Second
+
+// sseHeartbeat is a comment: browsers ignore it, proxies see life.
+var sseHeartbeat = []byte(":\n\n")
+
+func retryHint() []byte { return fmt.Appendf(nil, "retry: %d\n\n", jitter(retryTime).Milliseconds()) }
+
+// beginSSE sends the head and the first bytes. The stream ends with the connection: no chunk around
+// each event.
+func (x *held) beginSSE(replay hub.Replay) {
+	b := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\nConnection: close\r\n")
+	b = append(x.allowOrigin(b), "\r\n"...)
+	b = append(b, retryHint()...)
+	for _, g := range replay.Gaps {
+		b = fmt.Appendf(b, "event: gap\nid: %s\ndata: %s\n\n", g.Through, gapJSON(g))
+	}
+	x.c.SetDeadline(jitter(x.k.o.Heartbeat))
+	if x.send(b, false) && len(replay.Messages) > 0 {
+		x.Deliver(replay.Messages)
+	}
+}
+
+func (x *held) allowOrigin(b []byte) []byte {
+	if x.cors == "" {
+		return b
+	}
+	return fmt.Appendf(b, "Access-Control-Allow-Origin: %s\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n", x.cors)
+}

@@ -1,0 +1,76 @@
+package upgrade
+
+import "sync/atomic"
+
+// kind is how a request stays open.
+type kind uint8
+
+const (
+	webSocket kind = iota
+	sse
+	longPoll
+	kinds
+)
+
+func (k kind) String() string { return [kinds]string{"websocket", "sse", "longpoll"}[k] }
+
+// dropReason is why a held connection ended: constant, log word and metric label at once.
+type dropReason uint8
+
+const (
+	clientGone   dropReason = iota // the client closed or the network did
+	clientClosed                   // a WebSocket's close handshake
+	answered                       // a long poll has its answer
+	slow                           // more waits than its outbox may hold
+	pongTimeout                    // no sign of life since the last heartbeat
+	badFrame                       // the client broke the protocol
+	talkative                      // bytes where the client has nothing to say
+	draining                       // Holdfast goes down
+	gapped                         // a raw WebSocket cannot be told of a gap
+	dropReasons
+)
+
+func (r dropReason) String() string {
+	return [dropReasons]string{"client_gone", "client_closed", "answered", "slow", "pong_timeout",
+		"bad_frame", "talkative", "draining", "gap"}[r]
+}
+
+type counters struct {
+	held            [kinds]atomic.Int64
+	dropped         [dropReasons]atomic.Int64
+	refused         atomic.Int64
+	authorizeErrors atomic.Int64
+	clientMessages  atomic.Int64
+	outbox          atomic.Int64 // bytes waiting for slow readers
+}
+
+func (c *counters) drop(r dropReason) { c.dropped[r].Add(1) }
+
+func (c *counters) heldNow() (n int64) {
+	for i := range c.held {
+		n += c.held[i].Load()
+	}
+	return n
+}
+
+// Stats are counts for metrics, by label.
+type Stats struct {
+	Held, Dropped                                    map[string]int64
+	Refused, AuthorizeErrors, ClientMessages, Outbox int64
+}
+
+// Stats may be called from any goroutine.
+func (k *Keeper) Stats() Stats {
+	s := Stats{
+		Held: map[string]int64{}, Dropped: map[string]int64{}, Refused: k.stats.refused.Load(),
+		AuthorizeErrors: k.stats.authorizeErrors.Load(), ClientMessages: k.stats.clientMessages.Load(),
+		Outbox: k.stats.outbox.Load(),
+	}
+	for i := range kinds {
+		s.Held[i.String()] = k.stats.held[i].Load()
+	}
+	for r := range dropReasons {
+		s.Dropped[r.String()] = k.stats.dropped[r].Load()
+	}
+	return s
+}

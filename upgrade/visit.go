@@ -1,0 +1,84 @@
+package upgrade
+
+import (
+	"net/netip"
+
+	"holdfast/internal/park"
+)
+
+// visit is one request to the push URL while a worker has it: the connection that fasthttp sees. Once a
+// hold is decided, what fasthttp writes is kept back: the loop sends it after the channels are joined.
+type visit struct {
+	*park.Stream
+	k      *Keeper
+	remote netip.AddrPort
+	rest   []byte // bytes after the head: early frames, or the next request
+
+	hold    *held // set by the handler: the connection is to be held
+	join    []string
+	after   after
+	written []byte
+	wasIdle bool
+}
+
+func (v *visit) idle() {
+	v.wasIdle = true
+	v.Idle()
+}
+
+// Write is fasthttp's.
+func (v *visit) Write(p []byte) (int, error) {
+	if v.hold != nil {
+		v.written = append(v.written, p...)
+		return len(p), nil
+	}
+	return v.Stream.Write(p)
+}
+
+// serve runs on a worker.
+func (v *visit) serve() {
+	err := v.k.engine.ServeConn(v)
+	hold := v.hold
+	v.Release(func(c *park.Conn, unread []byte) {
+		switch {
+		case hold != nil && v.Gone():
+			v.k.stats.drop(clientGone)
+			c.Close()
+		case hold != nil:
+			hold.begin(c, v)
+		case err == nil && v.wasIdle && len(unread) == 0 && !v.Gone():
+			v.k.o.Resume(c, v.rest)
+		default:
+			finish(c)
+		}
+	})
+}
+
+// finish closes our side and reads on until the client has ended its own: unread bytes would make the
+// kernel send a reset, and the answer could be lost.
+func finish(c *park.Conn) {
+	c.CloseWrite()
+	x := &finishing{left: 256 << 10}
+	c.Hold(x)
+	c.SetDeadline(closeTime)
+	x.Ready(c, park.Readable)
+}
+
+type finishing struct{ left int }
+
+func (x *finishing) Ready(c *park.Conn, ev park.Event) {
+	if ev&park.Expired != 0 {
+		c.Close()
+		return
+	}
+	for {
+		n, err := c.Read(c.Loop().In())
+		if err == park.ErrAgain {
+			return
+		}
+		if x.left -= n; err != nil || x.left < 0 {
+			c.Close()
+			return
+		}
+	}
+}
