@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -35,7 +36,9 @@ func publish(args []string, in io.Reader, out, errs io.Writer) error {
 	client := &http.Client{Timeout: 10 * time.Second}
 	base := strings.TrimSuffix(*hooksURL, "/")
 	if path, ok := strings.CutPrefix(base, "unix:"); ok {
-		client.Transport = &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", path) }}
+		client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}}
 		base = "http://localhost"
 	}
 	query := url.Values{"channel": {f.Arg(0)}}

@@ -219,8 +219,7 @@ func TestRetry(t *testing.T) {
 		status int
 	}{{"GET", 200}, {"POST", 502}} {
 		t.Run(tt.method, func(t *testing.T) {
-			var u *wiretest.Upstream
-			u = wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
+			u := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
 				n := 0
 				wiretest.Answer(func(*http.Request, []byte) []byte {
 					if n++; n == 2 && c.Index == 0 {

@@ -56,9 +56,6 @@ func start(t testing.TB, upstream string, change ...func(*Options)) (string, *Pr
 	return addr, x
 }
 
-// trust makes the proxy believe loopback peers.
-func trust(o *Options) { o.Trusted = func(a netip.Addr) bool { return a.IsLoopback() } }
-
 // ok is a plain answer with a length.
 func ok(body string) []byte {
 	return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)

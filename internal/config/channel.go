@@ -66,7 +66,7 @@ func ValidChannel(name string) error {
 	}
 	for i := range len(name) {
 		if c := name[i]; c != '.' && !isNameByte(c) {
-			return fmt.Errorf("%w: %s at byte %d; want letters, digits and %s.", ErrChannelName, showByte(c), i+1, nameMarks)
+			return fmt.Errorf("%w: %s at byte %d; want letters, digits and any of .%s", ErrChannelName, showByte(c), i+1, nameMarks)
 		}
 	}
 	switch {

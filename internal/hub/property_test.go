@@ -75,7 +75,6 @@ type worldLane struct {
 	*Lane
 	random  *rand.Rand
 	members []*member
-	depth   int // Delivers in progress
 }
 
 // member is a subscriber and all that it was told.

@@ -129,9 +129,9 @@ func (c *Conn) Abort() { c.close(true) }
 
 // publish makes a closed slot an open connection of l and returns its generation. The slot is its
 // loop's from then on.
-func (c *Conn) publish(l *Loop, h Handler, remote netip.AddrPort, state uint8) uint32 {
+func (c *Conn) publish(l *Loop, h Handler, sys sysConn, remote netip.AddrPort, state uint8) uint32 {
 	gen := c.gen.Load() + 1 // the load orders what follows after the last owner's close
-	c.handler = h
+	c.handler, c.sys = h, sys
 	c.due, c.state = 0, state
 	c.setRemote(remote)
 	c.owner.Store(l)

@@ -24,7 +24,7 @@ type sysConn struct{}
 
 type sysPoller struct{}
 
-func (p *Poller) sysWait() {}
+func (*sysPoller) wait() {}
 
 type sysLoop struct {
 	epfd   int
@@ -169,7 +169,7 @@ func (l *Loop) open(fd int, h Handler, remote netip.AddrPort, state uint8, event
 		unix.Close(fd)
 		return nil, err
 	}
-	gen := c.publish(l, h, remote, state)
+	gen := c.publish(l, h, sysConn{}, remote, state)
 	ev := unix.EpollEvent{Events: events | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(fd), Pad: int32(gen)}
 	if err := unix.EpollCtl(l.sys.epfd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
 		c.Close()

@@ -52,7 +52,6 @@ type plainIO struct {
 	blocked bool // a write was cut short: Writable is owed
 	half    bool // our side is to end after out
 	closed  bool
-	reset   bool
 }
 
 func slotLimit() int { return plainSlots }
@@ -71,7 +70,7 @@ func (l *Loop) sysWake() {
 	}
 }
 
-func (p *Poller) sysWait() { p.sys.wg.Wait() }
+func (s *sysPoller) wait() { s.wg.Wait() }
 
 func (l *Loop) sysRun() {
 	timer := time.NewTimer(math.MaxInt64)
@@ -118,8 +117,7 @@ func (l *Loop) openPlain(nc net.Conn, h Handler, remote netip.AddrPort, state ui
 	// The load in publish orders this after the last owner's close; the store there publishes it.
 	gen := c.gen.Load() + 1
 	x.ref = Ref{c, gen}
-	c.sys.io = x
-	c.publish(l, h, remote, state)
+	c.publish(l, h, sysConn{x}, remote, state)
 	if nc != nil {
 		x.start()
 	}

@@ -82,7 +82,7 @@ func (p *Poller) Serve() error {
 	}
 	wg.Wait()
 	p.workers.wait()
-	p.sysWait()
+	p.sys.wait()
 	return nil
 }
 
