@@ -29,6 +29,7 @@ func (s *server) writeMetrics(w io.Writer) {
 	gauge("holdfast_proxy_client_gone_total", x.ClientGone)
 	gauge("holdfast_proxy_cut_total", x.Cut)
 	gauge("holdfast_proxy_tunnels", x.Tunnels)
+	gauge("holdfast_proxy_buffered_bytes", x.Buffered)
 	gauge("holdfast_proxy_upstream_connects_total", x.Dialled)
 	h := s.hub.Stats()
 	gauge("holdfast_channels", int64(h.Channels))

@@ -135,6 +135,8 @@ func (s *server) newProxy() *proxy.Proxy {
 		ConnectTime: time.Duration(c.Timeouts.Connect), UpstreamTime: time.Duration(c.Timeouts.Upstream),
 		TunnelTime:  time.Duration(c.Timeouts.Tunnel),
 		HeaderBytes: int(c.Limits.Header), HeaderFields: c.Limits.Fields, BodyBytes: int64(c.Limits.Body),
+		BodyRate: int(c.Limits.BodyRate), SendRate: int(c.Limits.SendRate),
+		RequestBuffer: int(c.Buffers.Request), ResponseBuffer: int(c.Buffers.Response), BufferTotal: int64(c.Buffers.Total),
 		Trusted: s.trusted, Local: s.keeper, Log: s.log,
 	})
 }

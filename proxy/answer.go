@@ -17,6 +17,8 @@ type answer struct {
 	chunked bool
 	close   bool
 	upgrade bool
+	stream  bool // not to be taken ahead of the client
+	accel   bool // there are X-Accel-* fields, which an app says to the proxy in front of it
 }
 
 var errAnswer = errors.New("malformed response")
@@ -103,6 +105,10 @@ func (a *answer) field(line []byte) error {
 				}
 			}
 		}
+	case 12:
+		if equalFold(f.name, "content-type") {
+			_, a.stream = cutPrefixFold(f.value, "text/event-stream")
+		}
 	case 14:
 		if equalFold(f.name, "content-length") {
 			n, ok := parseLength(f.value)
@@ -119,7 +125,12 @@ func (a *answer) field(line []byte) error {
 				return bad("Transfer-Encoding")
 			}
 			a.chunked = true
+		} else if equalFold(f.name, "x-accel-buffering") {
+			a.stream = a.stream || equalFold(f.value, "no")
 		}
+	}
+	if _, ok := cutPrefixFold(f.name, "x-accel-"); ok {
+		a.accel = true
 	}
 	a.fields = append(a.fields, f)
 	return nil

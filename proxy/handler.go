@@ -26,6 +26,12 @@ type Options struct {
 	HeaderBytes  int   // of a request's head
 	HeaderFields int   // header fields of a request
 	BodyBytes    int64 // of a request's body; 0: the app decides
+	BodyRate     int   // bytes a second, the least while a request's body is waited for; 0: any
+	SendRate     int   // bytes a second, the least that a client that is waited for takes; 0: any
+
+	RequestBuffer  int   // bytes of a request's body collected before the app is asked; 0: none
+	ResponseBuffer int   // bytes taken from the app ahead of one client; 0: one reading
+	BufferTotal    int64 // bytes of both kinds, all clients together; past it, one reading each; default 16 MB
 
 	Trusted func(netip.Addr) bool // peers whose X-Forwarded-* are believed; nil: none
 	Local   Local                 // requests that are Holdfast's own; nil: none
@@ -51,11 +57,12 @@ type Proxy struct {
 	stats    counters
 	draining atomic.Bool
 	inFlight atomic.Int64
+	buffered atomic.Int64 // bytes gathered, or taken ahead of clients
 }
 
 // Stats are counts for metrics.
 type Stats struct {
-	Requests, Refused, UpstreamErrors, Retries, ClientGone, Cut, Tunnels, Dialled, InFlight int64
+	Requests, Refused, UpstreamErrors, Retries, ClientGone, Cut, Tunnels, Dialled, InFlight, Buffered int64
 }
 
 type counters struct {
@@ -66,6 +73,9 @@ type counters struct {
 func New(p *park.Poller, o Options) *Proxy {
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if o.BufferTotal == 0 {
+		o.BufferTotal = 16 << 20
 	}
 	if o.Trusted == nil {
 		o.Trusted = func(netip.Addr) bool { return false }
@@ -115,6 +125,6 @@ func (x *Proxy) Stats() Stats {
 	return Stats{
 		Requests: s.requests.Load(), Refused: s.refused.Load(), UpstreamErrors: s.upstreamErrors.Load(),
 		Retries: s.retries.Load(), ClientGone: s.clientGone.Load(), Cut: s.cut.Load(),
-		Tunnels: s.tunnels.Load(), Dialled: s.dialled.Load(), InFlight: x.inFlight.Load(),
+		Tunnels: s.tunnels.Load(), Dialled: s.dialled.Load(), InFlight: x.inFlight.Load(), Buffered: x.buffered.Load(),
 	}
 }

@@ -11,11 +11,18 @@ const keepPending = 128 << 10
 
 var pendingPool = sync.Pool{New: func() any { return new(pending) }}
 
-// pending is bytes that one side sent and the other's kernel would not take yet. There is at most one
-// reading's worth: the sender is not read from before it is empty.
+// pending is bytes that one side sent and the other's kernel would not take yet.
 type pending struct {
 	b   []byte
-	off int
+	off int // of b, that is gone already
+}
+
+// len may be called on nil.
+func (p *pending) len() int {
+	if p == nil {
+		return 0
+	}
+	return len(p.b) - p.off
 }
 
 // send writes a and b to c, or as much as the kernel takes, and keeps the rest in *p. Order is kept.
@@ -29,6 +36,8 @@ func send(c *park.Conn, p **pending, a, b []byte) error {
 			return err
 		}
 		*p = pendingPool.Get().(*pending)
+	} else if q := *p; q.off > len(q.b)/2 {
+		q.b, q.off = q.b[:copy(q.b, q.b[q.off:])], 0
 	}
 	if n < len(a) {
 		(*p).b = append((*p).b, a[n:]...)

@@ -24,6 +24,7 @@ type Config struct {
 	Channels       []Channel      `yaml:"channels" eg:"[{match: \"public.**\", access: public}]"`
 	Timeouts       Timeouts       `yaml:"timeouts"`
 	Limits         Limits         `yaml:"limits"`
+	Buffers        Buffers        `yaml:"buffers"`
 	UpstreamPool   UpstreamPool   `yaml:"upstream_pool"`
 	Log            Log            `yaml:"log"`
 }
@@ -70,7 +71,16 @@ type Limits struct {
 	Header      Size `yaml:"header"`
 	Fields      int  `yaml:"fields"`
 	Body        Size `yaml:"body"`        // 0: the app decides
+	BodyRate    Size `yaml:"body_rate"`   // a second; 0: any
+	SendRate    Size `yaml:"send_rate"`   // a second; 0: any
 	Connections int  `yaml:"connections"` // 0: bounded by the file limit only
+}
+
+// Buffers are what lies between a slow client and the app.
+type Buffers struct {
+	Request  Size `yaml:"request"`  // 0: none
+	Response Size `yaml:"response"` // 0: one reading
+	Total    Size `yaml:"total"`
 }
 
 // UpstreamPool is what is kept of connections to the upstream between two requests.
@@ -121,7 +131,8 @@ func Default() *Config {
 			Tunnel:   Duration(time.Hour),
 			Drain:    seconds(10),
 		},
-		Limits:       Limits{Header: 16 * KB, Fields: 100},
+		Limits:       Limits{Header: 16 * KB, Fields: 100, BodyRate: 500, SendRate: 500},
+		Buffers:      Buffers{Request: 64 * KB, Response: 128 * KB, Total: 16 * MB},
 		UpstreamPool: UpstreamPool{Idle: 64, IdleTimeout: seconds(4)},
 		Log:          Log{Level: "info", Format: "text"},
 	}

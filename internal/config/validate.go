@@ -238,7 +238,13 @@ func (d *decoder) ranges(c *Config) {
 	inRange(d, "limits.header", l.Header, 1*KB, 1*MB, "")
 	inRange(d, "limits.fields", l.Fields, 1, 10_000, "")
 	inRange(d, "limits.body", l.Body, 1, 1*TB, "the app decides")
+	inRange(d, "limits.body_rate", l.BodyRate, 1, 1*GB, "any")
+	inRange(d, "limits.send_rate", l.SendRate, 1, 1*GB, "any")
 	inRange(d, "limits.connections", l.Connections, 1, maxConnections, "bounded by the file limit")
+
+	inRange(d, "buffers.request", c.Buffers.Request, 1*KB, 64*MB, "bodies are streamed at once")
+	inRange(d, "buffers.response", c.Buffers.Response, 1*KB, 64*MB, "nothing is taken ahead")
+	inRange(d, "buffers.total", c.Buffers.Total, 64*KB, 1*TB, "")
 
 	inRange(d, "upstream_pool.idle", c.UpstreamPool.Idle, 1, 100_000, "none are kept")
 	inRange(d, "upstream_pool.idle_timeout", c.UpstreamPool.IdleTimeout, shortest, Duration(time.Hour), "")

@@ -114,6 +114,10 @@ func (c *Conn) Writev(a, b []byte) (int, error) { return c.sysWritev(a, b) }
 // The bytes stay unread.
 func (c *Conn) Stale() bool { return c.sysStale() }
 
+// Unsent returns how many bytes that Write took the peer has not acknowledged: what it has been slow to
+// take, which the kernel may keep silent about for megabytes.
+func (c *Conn) Unsent() int { return c.sysUnsent() }
+
 // DialError returns nil once a connection made by Dial is established, ErrAgain before that, and
 // what went wrong otherwise.
 func (c *Conn) DialError() error { return c.sysDialError() }

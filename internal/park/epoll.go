@@ -274,6 +274,14 @@ func (c *Conn) sysCloseWrite() error {
 	return os.NewSyscallError("shutdown", unix.Shutdown(int(c.fd), unix.SHUT_WR))
 }
 
+func (c *Conn) sysUnsent() int {
+	n, err := unix.IoctlGetInt(int(c.fd), unix.SIOCOUTQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 func (c *Conn) sysDialError() error {
 	fd := int(c.fd)
 	code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)

@@ -293,6 +293,14 @@ func (c *Conn) sysCloseWrite() error {
 	return x.outErr
 }
 
+// sysUnsent knows only what has not reached the kernel yet.
+func (c *Conn) sysUnsent() int {
+	x := c.sys.io
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.out)
+}
+
 func (c *Conn) sysDialError() error {
 	x := c.sys.io
 	x.mu.Lock()

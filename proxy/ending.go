@@ -1,0 +1,88 @@
+package proxy
+
+import "time"
+
+// keepExchange is how much buffer an exchange may keep for its next use.
+const keepExchange = 128 << 10
+
+// clientGone ends the exchange because the client did.
+func (x *exchange) clientGone() {
+	x.f.p.stats.clientGone.Add(1)
+	c := x.client
+	x.release()
+	c.Close()
+}
+
+// fail ends the exchange because of the upstream. A response that has begun is cut, never finished and
+// never followed by a page.
+func (x *exchange) fail(status int, err error) {
+	x.f.p.stats.upstreamErrors.Add(1)
+	x.f.p.o.Log.Error("upstream failed", "upstream", x.f.p.o.Upstream.String(), "status", status, "error", err,
+		"begun", x.begun, "reused", x.reused, "after", x.f.loop.Now().Sub(x.started).Round(time.Millisecond))
+	if x.begun || x.toClient != nil {
+		x.cut(err)
+		return
+	}
+	x.finishWith(status)
+}
+
+// cut resets the client's connection: a plain end could be taken for the whole.
+func (x *exchange) cut(error) {
+	x.f.p.stats.cut.Add(1)
+	c := x.client
+	if x.toClient != nil {
+		flush(c, &x.toClient)
+	}
+	x.release()
+	c.Abort()
+}
+
+// finishWith answers with a page of our own.
+func (x *exchange) finishWith(status int) {
+	c, keep := x.client, x.keep && x.req.done
+	c.Write(page(status, !keep, !x.isHead))
+	early, touched, f := x.early, x.touched, x.f
+	x.release()
+	if keep {
+		f.resume(c, early, touched)
+		return
+	}
+	linger(c)
+}
+
+// finish gives the client's connection back after a complete response.
+func (x *exchange) finish() {
+	c, f, keep, reqDone := x.client, x.f, x.keep, x.req.done
+	early, touched := x.early, x.touched
+	x.release()
+	switch {
+	case keep:
+		f.resume(c, early, touched)
+	case reqDone && len(early) == 0 && !touched:
+		c.Close()
+	default:
+		linger(c)
+	}
+}
+
+// release lets go of everything but the client's connection.
+func (x *exchange) release() {
+	x.client.SetDeadline(0)
+	if x.up != nil {
+		if x.connected && !x.req.done {
+			x.up.Abort() // the app must not take a part of the body for the whole
+		} else {
+			x.up.Close()
+		}
+	}
+	drop(&x.toUp)
+	drop(&x.toClient)
+	x.gathered = x.gathered[:0]
+	x.count()
+	x.f.p.inFlight.Add(-1)
+	f := x.f
+	x.client, x.up = nil, nil
+	if len(f.free) < 64 && cap(x.early)+cap(x.gathered)+cap(x.head)+cap(x.answerHead) <= keepExchange {
+		f.free = append(f.free, x)
+	}
+}

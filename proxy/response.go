@@ -1,0 +1,293 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+
+	"holdfast/internal/park"
+)
+
+// pumpDown moves the response from the upstream to the client.
+func (x *exchange) pumpDown() {
+	in := x.f.loop.In()
+	for turn := 0; ; turn++ {
+		if x.full() && (!x.flushClient() || x.full()) {
+			return
+		}
+		if turn == maxTurns {
+			x.later(x.pumpDown)
+			return
+		}
+		n, err := x.up.Read(in)
+		if err == park.ErrAgain {
+			return
+		}
+		if err != nil {
+			x.upEnded(err)
+			return
+		}
+		x.up.SetDeadline(x.f.p.o.UpstreamTime)
+		if !x.respond(in[:n]) {
+			return
+		}
+		if n < len(in) && !x.upHung {
+			return // what was there has been read; the next bytes, and the end, bring an event
+		}
+	}
+}
+
+// respond takes bytes of the upstream. It reports whether more are wanted.
+func (x *exchange) respond(p []byte) bool {
+	if x.answered {
+		return x.respondBody(nil, p)
+	}
+	if len(x.answerHead) > 0 {
+		seen := len(x.answerHead)
+		x.answerHead = append(x.answerHead, p...)
+		return x.respondHead(x.answerHead, seen)
+	}
+	return x.respondHead(p, 0)
+}
+
+// respondHead looks for a complete head in p.
+func (x *exchange) respondHead(p []byte, seen int) bool {
+	for {
+		n, r := headEnd(p, seen)
+		switch {
+		case r != nil || n > 0 && p[0] == '\r':
+			x.fail(502, bad("line ends in a bare LF, or no status line"))
+			return false
+		case n == 0 && len(p) > maxAnswer:
+			x.fail(502, errHeadSize)
+			return false
+		case n == 0:
+			if len(p) > 0 && (len(x.answerHead) == 0 || &x.answerHead[0] != &p[0]) {
+				x.answerHead = append(x.answerHead[:0], p...)
+			}
+			return true
+		}
+		a := &x.f.ans
+		if err := a.parse(p[:n]); err != nil {
+			x.fail(502, err)
+			return false
+		}
+		rest := p[n:]
+		if a.status == 101 {
+			return x.switchProtocols(a, rest)
+		}
+		if a.status >= 200 {
+			return x.answer(a, rest)
+		}
+		if x.interim++; x.interim > maxInterim {
+			x.fail(502, bad("too many interim responses"))
+			return false
+		}
+		if a.status != 100 && !x.http10 { // 100 was answered here
+			b := append(appendAnswer(x.f.loop.Out()[:0], a), "\r\n"...)
+			if err := send(x.client, &x.toClient, b, nil); err != nil {
+				x.clientGone()
+				return false
+			}
+		}
+		p, seen = append([]byte(nil), rest...), 0
+		x.answerHead = x.answerHead[:0]
+		if len(p) == 0 {
+			return true
+		}
+	}
+}
+
+// answer sends the final response's head, with what is there of the body.
+func (x *exchange) answer(a *answer, rest []byte) bool {
+	x.answered = true
+	x.upKeep = !a.close
+	x.unbuffered = a.stream
+	if a.accel && !x.trusted {
+		for i := range a.fields {
+			if _, ok := cutPrefixFold(a.fields[i].name, "x-accel-"); ok {
+				a.fields[i].drop = true
+			}
+		}
+	}
+	switch {
+	case x.isHead || a.status == 204 || a.status == 304:
+		x.resp = body{done: true}
+	case a.chunked:
+		x.resp = body{framing: byChunks, trailers: true, decode: x.http10}
+	case a.length >= 0:
+		x.resp = lengthBody(a.length)
+	default:
+		x.resp = body{framing: byClose}
+		x.upKeep = false
+	}
+	if x.resp.framing == byClose || x.resp.decode || !x.req.done || x.f.p.draining.Load() {
+		x.keep = false
+	}
+	if x.http10 {
+		for i := range a.fields {
+			if n := a.fields[i].name; equalFold(n, "transfer-encoding") || equalFold(n, "trailer") {
+				a.fields[i].drop = true
+			}
+		}
+	}
+	b := appendAnswer(x.f.loop.Out()[:0], a)
+	switch {
+	case !x.keep:
+		b = append(b, "Connection: close\r\n"...)
+	case x.http10:
+		b = append(b, "Connection: keep-alive\r\n"...)
+	}
+	b = append(b, "\r\n"...)
+	x.head, x.gathered = x.head[:0], x.gathered[:0] // too late to try again
+	return x.respondBody(b, rest)
+}
+
+// respondBody sends head, if any, and body bytes to the client.
+func (x *exchange) respondBody(head, p []byte) bool {
+	n, used, err := x.resp.feed(p)
+	if err == nil && used < len(p) { // stray bytes: the response stands, the connection does not
+		x.upKeep = false
+	}
+	if len(head)+n > 0 {
+		x.begun = true
+		x.passed += int64(len(head) + n)
+		if err := send(x.client, &x.toClient, head, p[:n]); err != nil {
+			x.clientGone()
+			return false
+		}
+		if x.toClient != nil && !x.awaitClient() {
+			return false
+		}
+	}
+	if err != nil {
+		x.fail(502, err)
+		return false
+	}
+	if x.resp.done {
+		x.responded()
+		return false
+	}
+	return true
+}
+
+// responded lets the upstream go; the client's part goes on until it has everything.
+func (x *exchange) responded() {
+	if x.upKeep && !x.upHung && x.req.done && x.toUp == nil {
+		x.f.pool.put(x.up)
+	} else {
+		x.up.Close()
+	}
+	x.up = nil
+	if x.toClient == nil {
+		x.finish()
+	}
+}
+
+// full reports whether the client must take something before more is read from the upstream.
+func (x *exchange) full() bool {
+	if x.toClient == nil {
+		return false
+	}
+	o := &x.f.p.o
+	return x.unbuffered || x.toClient.len() >= o.ResponseBuffer || x.f.p.buffered.Load() > o.BufferTotal
+}
+
+// flushClient writes what is pending. It reports whether the exchange goes on.
+func (x *exchange) flushClient() bool {
+	err := flush(x.client, &x.toClient)
+	x.count()
+	switch {
+	case err == park.ErrAgain:
+		return x.awaitClient()
+	case err != nil:
+		x.clientGone()
+		return false
+	}
+	x.client.SetDeadline(0)
+	if x.answered && x.resp.done && x.up == nil {
+		x.finish()
+		return false
+	}
+	return true
+}
+
+// awaitClient sets the clock for a client that has something to take. It reports false when the client
+// has been too slow already.
+func (x *exchange) awaitClient() bool {
+	x.count()
+	o := &x.f.p.o
+	if o.SendRate > 0 {
+		x.clientTook()
+	}
+	d, ok := x.download.wait(x.f.loop.Now(), x.taken, o.SendTime, o.SendRate)
+	if !ok {
+		x.cut(errTooSlow)
+		return false
+	}
+	x.client.SetDeadline(d)
+	return true
+}
+
+// clientTook looks at how much the client has really taken, and reports whether that is more than before.
+// The kernel says that it has room again only when a third of its buffer is free, and that can be
+// megabytes: many minutes for a client that does read, but slowly.
+func (x *exchange) clientTook() bool {
+	before := x.taken
+	x.taken = x.passed - int64(x.toClient.len()) - int64(x.client.Unsent())
+	return x.taken > before
+}
+
+// count keeps Proxy.buffered true.
+func (x *exchange) count() {
+	if n := x.toClient.len() + len(x.gathered); n != x.ahead {
+		x.f.p.buffered.Add(int64(n - x.ahead))
+		x.ahead = n
+	}
+}
+
+// upEnded settles the end of the upstream's side.
+func (x *exchange) upEnded(err error) {
+	if x.answered && x.resp.framing == byClose && errors.Is(err, io.EOF) {
+		x.resp.done = true
+		x.responded()
+		return
+	}
+	if errors.Is(err, io.EOF) {
+		err = errEarlyEnd
+	}
+	x.upFailed(err)
+}
+
+// upFailed tries again if that is safe, and fails otherwise.
+func (x *exchange) upFailed(err error) {
+	if x.toUp != nil || !x.req.done {
+		// The app may have answered before it closed on a body that it does not want: read that first.
+		if !x.answered && x.salvage() {
+			return
+		}
+	}
+	if x.reused && !x.retried && !x.answered && !x.begun && len(x.answerHead) == 0 && x.idempotent && x.req.done && len(x.head) > 0 {
+		x.f.p.stats.retries.Add(1)
+		x.retried = true
+		x.up.Close()
+		drop(&x.toUp)
+		x.dial()
+		return
+	}
+	x.fail(502, err)
+}
+
+// salvage reads a response that came although the request could not be sent. It reports whether one
+// has begun.
+func (x *exchange) salvage() bool {
+	drop(&x.toUp)
+	n, err := x.up.Read(x.f.loop.In())
+	if err != nil || n == 0 {
+		return false
+	}
+	x.upKeep = false
+	if x.respond(x.f.loop.In()[:n]) && x.up != nil {
+		x.pumpDown()
+	}
+	return true
+}
