@@ -137,7 +137,8 @@ func (s *server) newProxy() *proxy.Proxy {
 		HeaderBytes: int(c.Limits.Header), HeaderFields: c.Limits.Fields, BodyBytes: int64(c.Limits.Body),
 		BodyRate: int(c.Limits.BodyRate), SendRate: int(c.Limits.SendRate),
 		RequestBuffer: int(c.Buffers.Request), ResponseBuffer: int(c.Buffers.Response), BufferTotal: int64(c.Buffers.Total),
-		Trusted: s.trusted, Local: s.keeper, Log: s.log,
+		ProxyProtocol: c.ProxyProtocol,
+		Trusted:       s.trusted, Local: s.keeper, Log: s.log,
 	})
 }
 
@@ -178,7 +179,12 @@ func (s *server) access(channel string) (authorize, ok bool) {
 	return ok && r.Access == config.Authorize, ok
 }
 
+// trusted says who is believed about whom it speaks for. A peer on a unix socket has no address; who may
+// reach the socket at all is up to its permissions.
 func (s *server) trusted(a netip.Addr) bool {
+	if !a.IsValid() {
+		return s.config.Listen.Network == "unix"
+	}
 	for _, p := range s.config.TrustedProxies {
 		if p.Contains(a.Unmap()) {
 			return true

@@ -110,7 +110,9 @@ func (f *Front) forward(c *park.Conn, h *head, rest []byte, more bool) {
 		return
 	}
 	x.early = append(x.early, rest[used:]...)
-	b := f.p.appendRequest(f.loop.Out()[:0], h, c.RemoteAddr())
+	who := f.p.callerOf(c.RemoteAddr().Addr(), h)
+	x.trusted = who.trusted
+	b := f.p.appendRequest(f.loop.Out()[:0], h, who)
 	if x.req.done || x.upgrade || !f.p.gathers(h.length) {
 		x.begin(b, rest[:n])
 		return

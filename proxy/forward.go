@@ -1,22 +1,19 @@
 package proxy
 
-import (
-	"net/netip"
-)
-
 // forwardNames are the fields that tell the app who is calling, in lower case.
-var forwardNames = [4]string{"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip"}
+var forwardNames = [5]string{"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "forwarded"}
 
 const (
 	forwardFor = iota
 	forwardProto
 	forwardHost
 	realIP
+	forwarded // RFC 7239; read, never sent
 )
 
 // appendRequest writes the head for the app: the client's lines as they came, without those that end
 // here, and who is calling.
-func (p *Proxy) appendRequest(b []byte, h *head, client netip.AddrPort) []byte {
+func (p *Proxy) appendRequest(b []byte, h *head, c caller) []byte {
 	b = append(b, h.method...)
 	b = append(b, ' ')
 	b = append(b, h.target...)
@@ -31,7 +28,7 @@ func (p *Proxy) appendRequest(b []byte, h *head, client netip.AddrPort) []byte {
 		b = append(b, p.o.Upstream.Host...)
 		b = append(b, "\r\n"...)
 	}
-	b = p.appendForwarded(b, h, client)
+	b = appendForwarded(b, h, c)
 	if h.upgrade != nil {
 		b = append(b, "Connection: Upgrade\r\n"...)
 		b = appendField(b, []byte("Upgrade"), h.upgrade)
@@ -41,34 +38,35 @@ func (p *Proxy) appendRequest(b []byte, h *head, client netip.AddrPort) []byte {
 
 // appendForwarded sets the forwarding fields. Those of a trusted proxy are continued, all others are
 // as if they had not been sent.
-func (p *Proxy) appendForwarded(b []byte, h *head, client netip.AddrPort) []byte {
-	addr := client.Addr().Unmap()
-	trusted := addr.IsValid() && p.o.Trusted(addr)
-	if addr.IsValid() {
+func appendForwarded(b []byte, h *head, c caller) []byte {
+	said := h.forwards
+	if !c.trusted {
+		said = [len(forwardNames)][]byte{}
+	}
+	if c.peer.IsValid() || len(said[forwardFor]) > 0 {
 		b = append(b, "X-Forwarded-For: "...)
-		if said := h.forwards[forwardFor]; trusted && len(said) > 0 {
-			b = append(b, said...)
-			b = append(b, ", "...)
-		}
-		b = addr.AppendTo(b)
-		b = append(b, "\r\nX-Real-IP: "...)
-		if said := h.forwards[realIP]; trusted && len(said) > 0 {
-			b = append(b, said...)
-		} else {
-			b = addr.AppendTo(b)
+		b = append(b, said[forwardFor]...)
+		if c.peer.IsValid() {
+			if len(said[forwardFor]) > 0 {
+				b = append(b, ", "...)
+			}
+			b = c.peer.AppendTo(b)
 		}
 		b = append(b, "\r\n"...)
 	}
-	b = append(b, "X-Forwarded-Proto: "...)
-	if said := h.forwards[forwardProto]; trusted && len(said) > 0 {
-		b = append(b, said...)
-	} else {
-		b = append(b, "http"...)
+	if c.addr.IsValid() {
+		b = append(b, "X-Real-IP: "...)
+		b = c.addr.AppendTo(b)
+		b = append(b, "\r\n"...)
 	}
-	b = append(b, "\r\n"...)
-	host := h.host
-	if said := h.forwards[forwardHost]; trusted && len(said) > 0 {
-		host = said
+	proto := said[forwardProto]
+	if len(proto) == 0 {
+		proto = []byte("http")
+	}
+	b = appendField(b, []byte("X-Forwarded-Proto"), proto)
+	host := said[forwardHost]
+	if len(host) == 0 {
+		host = h.host
 	}
 	if len(host) > 0 {
 		b = appendField(b, []byte("X-Forwarded-Host"), host)

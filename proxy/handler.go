@@ -33,7 +33,9 @@ type Options struct {
 	ResponseBuffer int   // bytes taken from the app ahead of one client; 0: one reading
 	BufferTotal    int64 // bytes of both kinds, all clients together; past it, one reading each; default 16 MB
 
-	Trusted func(netip.Addr) bool // peers whose X-Forwarded-* are believed; nil: none
+	ProxyProtocol bool // every connection begins with a PROXY header, and comes from a trusted peer
+
+	Trusted func(netip.Addr) bool // peers whose X-Forwarded-* are believed, also one without an address (a unix socket); nil: none
 	Local   Local                 // requests that are Holdfast's own; nil: none
 	Log     *slog.Logger
 }
@@ -93,7 +95,13 @@ func New(p *park.Poller, o Options) *Proxy {
 }
 
 // Accept returns the handler of a new connection on loop l, for park.Poller.Listen.
-func (x *Proxy) Accept(l *park.Loop) park.Handler { return x.fronts[l.Index] }
+func (x *Proxy) Accept(l *park.Loop) park.Handler {
+	f := x.fronts[l.Index]
+	if x.o.ProxyProtocol {
+		return &preface{f: f}
+	}
+	return f
+}
 
 // Named reports whether the upstream is a host name, which Resolve must look up.
 func (x *Proxy) Named() bool { return x.o.Upstream.Named() }

@@ -27,7 +27,7 @@ type head struct {
 	upgrade  []byte // value of Upgrade if Connection names it
 	expects  bool   // Expect: 100-continue
 	hasHost  bool
-	forwards [4][]byte // what the client said in the forwarding fields, by index of forwardNames
+	forwards [len(forwardNames)][]byte // what the client said in the forwarding fields, by index of forwardNames
 }
 
 // refusal is why a request is not let in.
@@ -271,7 +271,6 @@ func (h *head) known(f *field) *refusal {
 				h.forwards[i] = f.value
 			}
 		}
-		f.drop = f.drop || equalFold(f.name, "forwarded")
 	}
 	return nil
 }

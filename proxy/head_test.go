@@ -128,8 +128,7 @@ func FuzzHead(f *testing.F) {
 		if h.parse(bytes.Clone(in[:n]), limits{16 << 10, 100}) != nil {
 			return
 		}
-		client := wirePeer
-		out := p.appendRequest(nil, &h, client)
+		out := p.appendRequest(nil, &h, p.callerOf(wirePeer.Addr(), &h))
 		req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(append(bytes.Clone(out), in[n:]...))))
 		if err != nil {
 			t.Fatalf("net/http refuses what was let in: %v\n%q", err, out)

@@ -19,6 +19,7 @@ type Config struct {
 	Listen         Listen         `yaml:"listen"`
 	Upstream       Upstream       `yaml:"upstream"`
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" eg:"[10.0.0.0/8]"`
+	ProxyProtocol  bool           `yaml:"proxy_protocol"`
 	Hooks          Hooks          `yaml:"hooks"`
 	Push           Push           `yaml:"push"`
 	Channels       []Channel      `yaml:"channels" eg:"[{match: \"public.**\", access: public}]"`

@@ -195,7 +195,7 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, key, want string) {
 	case n.Kind != yaml.ScalarNode, n.ShortTag() == "!!null":
 		d.fail(n, key, describe(n)+"; want "+want)
 		return
-	case n.Style&yaml.TaggedStyle != 0 && !slices.Contains([]string{"!!str", "!!int"}, n.ShortTag()):
+	case n.Style&yaml.TaggedStyle != 0 && !slices.Contains([]string{"!!str", "!!int", "!!bool"}, n.ShortTag()):
 		d.fail(n, key, "the tag "+show(n.ShortTag())+" is not supported; want "+want)
 		return
 	}
@@ -217,6 +217,12 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, key, want string) {
 			return
 		}
 		*target = i
+	case *bool:
+		if n.Value != "true" && n.Value != "false" { // YAML's yes, on and y are not the same everywhere
+			d.fail(n, key, show(n.Value)+" is neither true nor false")
+			return
+		}
+		*target = n.Value == "true"
 	default:
 		v.SetString(n.Value)
 	}
@@ -225,7 +231,7 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, key, want string) {
 var textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 
 func isScalar(t reflect.Type) bool {
-	return reflect.PointerTo(t).Implements(textUnmarshaler) || t.Kind() == reflect.String || t.Kind() == reflect.Int
+	return reflect.PointerTo(t).Implements(textUnmarshaler) || t.Kind() == reflect.String || t.Kind() == reflect.Int || t.Kind() == reflect.Bool
 }
 
 // wantOf says what a value of type t looks like; example is the field's own.
@@ -245,6 +251,8 @@ func wantOf(t reflect.Type, example string) string {
 	switch t.Kind() {
 	case reflect.Int:
 		return "a whole number such as 32"
+	case reflect.Bool:
+		return "true or false"
 	case reflect.Slice:
 		return "a list such as " + example
 	case reflect.Struct:

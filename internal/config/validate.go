@@ -20,6 +20,9 @@ func (d *decoder) validate(c *Config) {
 	d.hooks(&c.Hooks)
 	d.push(&c.Push)
 	d.channels(c)
+	if c.ProxyProtocol && len(c.TrustedProxies) == 0 && c.Listen.Network != "unix" {
+		d.add("proxy_protocol", "needs trusted_proxies, the addresses of the load balancers; nobody else may connect then")
+	}
 	d.ranges(c)
 	d.word("log.level", c.Log.Level, logLevels)
 	d.word("log.format", c.Log.Format, logFormats)

@@ -88,6 +88,9 @@ func (c *Conn) RemoteAddr() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// SetRemoteAddr replaces the peer's address by whom it speaks for, as the PROXY protocol tells.
+func (c *Conn) SetRemoteAddr(a netip.AddrPort) { c.setRemote(a) }
+
 func (c *Conn) setRemote(a netip.AddrPort) {
 	c.state &^= connV4 | connV6
 	c.port = a.Port()

@@ -1,0 +1,116 @@
+package proxy
+
+import (
+	"encoding/binary"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"holdfast/internal/wiretest"
+)
+
+func v2(command, family byte, rest string) string {
+	n := binary.BigEndian.AppendUint16(nil, uint16(len(rest)))
+	return string(prefaceV2) + string([]byte{0x20 | command, family}) + string(n) + rest
+}
+
+const (
+	from4 = "\x01\x02\x03\x04\x7f\x00\x00\x01\x12\x34\x00\x50" // 1.2.3.4:4660 to 127.0.0.1:80
+	from6 = "\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01" +
+		"\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x12\x34\x00\x50"
+)
+
+// TestPreface sends PROXY headers whole and a byte at a time; "" as want is a reset.
+func TestPreface(t *testing.T) {
+	tests := []struct{ name, sent, want string }{
+		{"version 1, IPv4", "PROXY TCP4 1.2.3.4 127.0.0.1 4660 80\r\n", "1.2.3.4"},
+		{"version 1, IPv6", "PROXY TCP6 2001:db8::1 ::1 4660 80\r\n", "2001:db8::1"},
+		{"version 1, unknown", "PROXY UNKNOWN\r\n", "127.0.0.1"},
+		{"version 1, unknown with words", "PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n", "127.0.0.1"},
+		{"version 2, IPv4", v2(1, 0x11, from4), "1.2.3.4"},
+		{"version 2, IPv4 with further fields", v2(1, 0x11, from4+"\x04\x00\x02ab"), "1.2.3.4"},
+		{"version 2, IPv6", v2(1, 0x21, from6), "2001:db8::1"},
+		{"version 2, local", v2(0, 0, ""), "127.0.0.1"},
+		{"version 2, unix", v2(1, 0x31, strings.Repeat("x", 216)), "127.0.0.1"},
+		{"none", "", ""},
+		{"family and address disagree", "PROXY TCP4 2001:db8::1 ::1 4660 80\r\n", ""},
+		{"bad port", "PROXY TCP4 1.2.3.4 127.0.0.1 66000 80\r\n", ""},
+		{"a word too few", "PROXY TCP4 1.2.3.4 127.0.0.1 80\r\n", ""},
+		{"too long", "PROXY TCP4 " + strings.Repeat("1", 100) + "\r\n", ""},
+		{"version 2, short addresses", v2(1, 0x11, from4[:11]), ""},
+		{"version 2, unknown command", v2(2, 0x11, from4), ""},
+		{"version 2, longer than is read", v2(1, 0x11, from4+strings.Repeat("x", maxPreface)), ""},
+		{"version 3", strings.Replace(v2(1, 0x11, from4), "\x21", "\x31", 1), ""},
+	}
+	for _, tt := range tests {
+		for _, bytewise := range []bool{false, true} {
+			t.Run(tt.name, func(t *testing.T) {
+				u := wiretest.NewUpstream(t, wiretest.Answer(func(r *http.Request, _ []byte) []byte { return ok(r.Header.Get("X-Forwarded-For")) }))
+				addr, p := start(t, u.Addr, trusting, func(o *Options) { o.ProxyProtocol = true })
+				c := wiretest.Dial(t, addr)
+				all := tt.sent + lines("GET / HTTP/1.1", "Host: x", "X-Forwarded-For: 6.6.6.6")
+				if tt.want == "127.0.0.1" {
+					all = strings.Replace(all, "X-Forwarded-For: 6.6.6.6\r\n", "", 1)
+				}
+				if tt.want == "" {
+					c.Send(all)
+					if got, reset := c.Rest(); got != "" || !reset {
+						t.Errorf("answered %q, reset %v; want a reset and nothing", got, reset)
+					}
+					if u.Sent() != "" || p.Stats().Refused != 1 {
+						t.Errorf("the app was sent %q; %d refused", u.Sent(), p.Stats().Refused)
+					}
+					return
+				}
+				if bytewise {
+					for i := range all {
+						c.Send(all[i : i+1])
+					}
+				} else {
+					c.Send(all)
+				}
+				if resp, body := c.Response(http.MethodGet); resp.StatusCode != 200 || body != tt.want {
+					t.Errorf("the app was told %q (%d); want %q", body, resp.StatusCode, tt.want)
+				}
+			})
+		}
+	}
+}
+
+// TestPrefaceOfAStranger: only trusted proxies may say who somebody is.
+func TestPrefaceOfAStranger(t *testing.T) {
+	u := wiretest.NewUpstream(t, wiretest.Answer(echo))
+	addr, p := start(t, u.Addr, func(o *Options) { o.ProxyProtocol = true })
+	if c, err := net.Dial("tcp", addr); err == nil { // it may be reset before Dial looks
+		defer c.Close()
+	}
+	wiretest.Eventually(t, "it is refused", func() bool { return p.Stats().Refused == 1 })
+	if u.Sent() != "" {
+		t.Errorf("the app was sent %q", u.Sent())
+	}
+}
+
+// FuzzPreface: whatever the pieces, the result is that of the whole; and it never reads past the end.
+func FuzzPreface(f *testing.F) {
+	f.Add("PROXY TCP4 1.2.3.4 127.0.0.1 4660 80\r\nGET", 9)
+	f.Add("PROXY UNKNOWN\r\n", 3)
+	f.Add(v2(1, 0x11, from4)+"GET", 14)
+	f.Add(v2(1, 0x21, from6+"\x04\x00\x00"), 20)
+	f.Fuzz(func(t *testing.T, s string, cut int) {
+		used, from, err := parsePreface([]byte(s))
+		if used > len(s) || err != nil && used != 0 {
+			t.Fatalf("used %d of %d, error %v", used, len(s), err)
+		}
+		if from != (netip.AddrPort{}) && !from.IsValid() {
+			t.Fatalf("a strange address %v", from)
+		}
+		if cut < 0 || cut > used {
+			return
+		}
+		if n, _, err := parsePreface([]byte(s[:cut])); used > 0 && cut < used && (n != 0 || err != nil) {
+			t.Fatalf("%q is complete after %d bytes (%v); the whole is %d", s, n, err, used)
+		}
+	})
+}
