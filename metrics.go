@@ -31,6 +31,7 @@ func (s *server) writeMetrics(w io.Writer) {
 	gauge("holdfast_proxy_tunnels", x.Tunnels)
 	gauge("holdfast_proxy_buffered_bytes", x.Buffered)
 	gauge("holdfast_proxy_upstream_connects_total", x.Dialled)
+	gauge("holdfast_access_log_dropped_total", s.accessLog.Dropped())
 	h := s.hub.Stats()
 	gauge("holdfast_channels", int64(h.Channels))
 	gauge("holdfast_subscribers", int64(h.Subscribers))

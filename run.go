@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"holdfast/hooks"
+	"holdfast/internal/access"
 	"holdfast/internal/config"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
@@ -60,14 +61,15 @@ func newLog(c *config.Config, w io.Writer) *slog.Logger {
 
 // server is the rooms, introduced to each other, on their listeners.
 type server struct {
-	config *config.Config
-	log    *slog.Logger
-	poller *park.Poller
-	hub    *hub.Hub
-	proxy  *proxy.Proxy
-	keeper *upgrade.Keeper
-	hooks  *hooks.Server
-	asker  *hooks.Authorizer
+	config    *config.Config
+	log       *slog.Logger
+	poller    *park.Poller
+	hub       *hub.Hub
+	proxy     *proxy.Proxy
+	keeper    *upgrade.Keeper
+	hooks     *hooks.Server
+	asker     *hooks.Authorizer
+	accessLog *access.Log // nil: none
 
 	hooksListener   net.Listener
 	addr, hooksAddr net.Addr
@@ -81,6 +83,12 @@ func newServer(c *config.Config, log *slog.Logger) (*server, error) {
 	s := &server{config: c, log: log}
 	if err := hooks.CheckBind(c.Hooks.Listen.Address, c.Hooks.Token); c.Hooks.Listen.Network == "tcp" && err != nil {
 		return nil, err
+	}
+	if c.Log.Access != "" {
+		var err error
+		if s.accessLog, err = access.Open(c.Log.Access, c.Log.AccessFormat == "json"); err != nil {
+			return nil, fmt.Errorf("log.access: %w", err)
+		}
 	}
 	front, err := listen(c.Listen)
 	if err != nil {
@@ -138,7 +146,7 @@ func (s *server) newProxy() *proxy.Proxy {
 		BodyRate: int(c.Limits.BodyRate), SendRate: int(c.Limits.SendRate),
 		RequestBuffer: int(c.Buffers.Request), ResponseBuffer: int(c.Buffers.Response), BufferTotal: int64(c.Buffers.Total),
 		ProxyProtocol: c.ProxyProtocol,
-		Trusted:       s.trusted, Local: s.keeper, Log: s.log,
+		Trusted:       s.trusted, Local: s.keeper, Access: s.accessLog, Log: s.log,
 	})
 }
 
@@ -215,10 +223,31 @@ func (s *server) serve(ctx context.Context) error {
 		start("upstream", func() error { return s.proxy.Resolve(ctx) })
 	}
 	start("history", func() error { return s.sweep(ctx) })
+	logged := s.serveAccess()
 	<-ctx.Done()
 	s.drain()
 	group.Wait()
+	logged() // after the last request
 	return failed
+}
+
+// serveAccess writes the access log until the function it returns is called.
+func (s *server) serveAccess() (stop func()) {
+	if s.accessLog == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	report := func(err error) { s.log.Error("access log not written; lines wait", "error", err) }
+	group.Go(func() { s.accessLog.Serve(ctx, report) })
+	group.Go(func() {
+		onReopen(ctx, func() {
+			if err := s.accessLog.Reopen(); err != nil {
+				s.log.Error("access log not opened again; the old one goes on", "error", err)
+			}
+		})
+	})
+	return func() { cancel(); group.Wait() }
 }
 
 // sweep drops history by age, and gives memory back after a storm: most of what a process holds then is

@@ -1,6 +1,9 @@
 package proxy
 
-import "time"
+import (
+	"bytes"
+	"time"
+)
 
 // keepExchange is how much buffer an exchange may keep for its next use.
 const keepExchange = 128 << 10
@@ -8,6 +11,10 @@ const keepExchange = 128 << 10
 // clientGone ends the exchange because the client did.
 func (x *exchange) clientGone() {
 	x.f.p.stats.clientGone.Add(1)
+	if !x.answered {
+		x.status = statusGone
+	}
+	x.log("client left")
 	c := x.client
 	x.release()
 	c.Close()
@@ -23,24 +30,33 @@ func (x *exchange) fail(status int, err error) {
 		x.cut(err)
 		return
 	}
-	x.finishWith(status)
+	x.finishWith(status, err)
 }
 
 // cut resets the client's connection: a plain end could be taken for the whole.
-func (x *exchange) cut(error) {
+func (x *exchange) cut(why error) {
 	x.f.p.stats.cut.Add(1)
 	c := x.client
 	if x.toClient != nil {
 		flush(c, &x.toClient)
 	}
+	x.log(why.Error())
 	x.release()
 	c.Abort()
 }
 
-// finishWith answers with a page of our own.
-func (x *exchange) finishWith(status int) {
+// finishWith answers with a page of our own, because of why.
+func (x *exchange) finishWith(status int, why error) {
+	x.status = status
+	if x.toClient != nil { // an interim response that the client does not even take
+		x.cut(why)
+		return
+	}
 	c, keep := x.client, x.keep && x.req.done
-	c.Write(page(status, !keep, !x.isHead))
+	answer := page(status, !keep, !x.isHead)
+	c.Write(answer)
+	x.passed, x.heads = int64(len(answer)), int64(bytes.Index(answer, []byte("\r\n\r\n"))+4)
+	x.log(why.Error())
 	early, touched, f := x.early, x.touched, x.f
 	x.release()
 	if keep {
@@ -52,6 +68,7 @@ func (x *exchange) finishWith(status int) {
 
 // finish gives the client's connection back after a complete response.
 func (x *exchange) finish() {
+	x.log("")
 	c, f, keep, reqDone := x.client, x.f, x.keep, x.req.done
 	early, touched := x.early, x.touched
 	x.release()

@@ -62,6 +62,12 @@ type exchange struct {
 	upHung     bool // the upstream's end is on its way
 	interim    int
 	started    time.Time
+
+	entry    []byte        // of the access log, begun; empty without one
+	status   int           // of the response
+	heads    int64         // bytes of passed that are not body
+	asked    time.Time     // when the upstream was; zero before
+	upstream time.Duration // from then to the end of its response
 }
 
 // idempotentMethods may be repeated (RFC 9110 §9.2.2).
@@ -81,7 +87,7 @@ func (f *Front) forward(c *park.Conn, h *head, rest []byte, more bool) {
 	} else {
 		x = new(exchange)
 	}
-	*x = exchange{f: f, client: c, head: x.head[:0], gathered: x.gathered[:0], early: x.early[:0], answerHead: x.answerHead[:0]}
+	*x = exchange{f: f, client: c, head: x.head[:0], gathered: x.gathered[:0], early: x.early[:0], answerHead: x.answerHead[:0], entry: x.entry[:0]}
 	f.p.inFlight.Add(1)
 	x.started = f.loop.Now()
 	x.keep = !h.close
@@ -97,6 +103,11 @@ func (f *Front) forward(c *park.Conn, h *head, rest []byte, more bool) {
 	}
 	c.Hold(x)
 	c.SetDeadline(0)
+	who := f.p.callerOf(c.RemoteAddr().Addr(), h)
+	x.trusted = who.trusted
+	if f.p.o.Access != nil {
+		x.entry = f.p.o.Access.Begin(x.entry, h.entry(who))
+	}
 	if h.expects && !x.req.done && len(rest) == 0 {
 		// Answered here: the app need not be waited for, and clients stall without.
 		if send(c, &x.toClient, []byte("HTTP/1.1 100 Continue\r\n\r\n"), nil) != nil {
@@ -110,8 +121,6 @@ func (f *Front) forward(c *park.Conn, h *head, rest []byte, more bool) {
 		return
 	}
 	x.early = append(x.early, rest[used:]...)
-	who := f.p.callerOf(c.RemoteAddr().Addr(), h)
-	x.trusted = who.trusted
 	b := f.p.appendRequest(f.loop.Out()[:0], h, who)
 	if x.req.done || x.upgrade || !f.p.gathers(h.length) {
 		x.begin(b, rest[:n])
@@ -124,6 +133,7 @@ func (f *Front) forward(c *park.Conn, h *head, rest []byte, more bool) {
 
 // begin passes the request on: its head and what is there of the body.
 func (x *exchange) begin(head, body []byte) {
+	x.asked = x.f.loop.Now()
 	if x.up = x.f.pool.get(); x.up != nil {
 		x.reused, x.connected = true, true
 		x.up.Hold(x)
@@ -216,7 +226,7 @@ func (x *exchange) clientExpired() {
 	case x.begun:
 		x.cut(errTimeout)
 	default:
-		x.finishWith(408)
+		x.finishWith(408, errTimeout)
 	}
 }
 

@@ -56,7 +56,7 @@ func (f *Front) take(c *park.Conn, b []byte, more bool) {
 	n, r := headEnd(b, 0)
 	switch {
 	case r != nil:
-		f.refuse(c, r)
+		f.refuse(c, r, b)
 	case n == 0:
 		x := partialPool.Get().(*partial)
 		x.f = f
@@ -74,16 +74,16 @@ func (f *Front) take(c *park.Conn, b []byte, more bool) {
 // request has a complete head and what follows it.
 func (f *Front) request(c *park.Conn, b, rest []byte, more bool) {
 	if len(b) > f.p.o.HeaderBytes {
-		f.refuse(c, refuse(431, "request head too large"))
+		f.refuse(c, refuse(431, "request head too large"), b)
 		return
 	}
 	h := &f.head
 	if r := h.parse(b, limits{f.p.o.HeaderBytes, f.p.o.HeaderFields}); r != nil {
-		f.refuse(c, r)
+		f.refuse(c, r, b)
 		return
 	}
 	if max := f.p.o.BodyBytes; max > 0 && h.length > max {
-		f.refuse(c, refuse(413, "request body too large"))
+		f.refuse(c, refuse(413, "request body too large"), b)
 		return
 	}
 	if f.p.o.Local != nil && f.p.o.Local.Owns(h.path) {
@@ -133,9 +133,8 @@ type partial struct {
 
 func (x *partial) Ready(c *park.Conn, ev park.Event) {
 	if ev&park.Expired != 0 {
-		f := x.f
+		x.f.refuse(c, refuse(408, "request head not complete in time"), x.b)
 		x.release()
-		f.refuse(c, refuse(408, "request head not complete in time"))
 		return
 	}
 	if ev&park.Readable == 0 {
@@ -172,8 +171,8 @@ func (x *partial) grow(c *park.Conn, seen int) bool {
 	}
 	switch {
 	case r != nil:
+		f.refuse(c, r, x.b)
 		x.release()
-		f.refuse(c, r)
 	case n > 0:
 		b := x.b
 		x.b = nil // the head is read from it while others may take x

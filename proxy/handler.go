@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"holdfast/internal/access"
 	"holdfast/internal/park"
 )
 
@@ -36,6 +37,7 @@ type Options struct {
 	ProxyProtocol bool // every connection begins with a PROXY header, and comes from a trusted peer
 
 	Trusted func(netip.Addr) bool // peers whose X-Forwarded-* are believed, also one without an address (a unix socket); nil: none
+	Access  *access.Log           // nil: none
 	Local   Local                 // requests that are Holdfast's own; nil: none
 	Log     *slog.Logger
 }

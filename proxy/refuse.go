@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"time"
@@ -35,11 +36,13 @@ func page(status int, close bool, body bool) []byte {
 	return b
 }
 
-// refuse answers a request that is not let in, and closes.
-func (f *Front) refuse(c *park.Conn, r *refusal) {
+// refuse answers a request that is not let in, and closes. b begins with what there is of its head.
+func (f *Front) refuse(c *park.Conn, r *refusal, b []byte) {
 	f.p.stats.refused.Add(1)
 	f.p.o.Log.Info("request refused", "status", r.status, "reason", r.reason, "client", c.RemoteAddr())
-	c.Write(page(r.status, true, true)) // a peer that does not even take this gets nothing
+	answer := page(r.status, true, true)
+	f.logRefusal(c, b, r, len(answer)-bytes.Index(answer, []byte("\r\n\r\n"))-4)
+	c.Write(answer) // a peer that does not even take this gets nothing
 	linger(c)
 }
 

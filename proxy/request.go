@@ -44,7 +44,7 @@ func (x *exchange) readRequest(in []byte) (n int, ok bool) {
 		case x.begun:
 			x.cut(errTooSlow)
 		default:
-			x.finishWith(408)
+			x.finishWith(408, errTooSlow)
 		}
 		return 0, false
 	}
@@ -135,8 +135,8 @@ func (x *exchange) badRequest(err error) {
 		return
 	}
 	if errors.Is(err, errTooLarge) {
-		x.finishWith(413)
+		x.finishWith(413, err)
 		return
 	}
-	x.finishWith(400)
+	x.finishWith(400, err)
 }

@@ -84,6 +84,8 @@ func (x *exchange) respondHead(p []byte, seen int) bool {
 		}
 		if a.status != 100 && !x.http10 { // 100 was answered here
 			b := append(appendAnswer(x.f.loop.Out()[:0], a), "\r\n"...)
+			x.passed += int64(len(b))
+			x.heads += int64(len(b))
 			if err := send(x.client, &x.toClient, b, nil); err != nil {
 				x.clientGone()
 				return false
@@ -100,6 +102,7 @@ func (x *exchange) respondHead(p []byte, seen int) bool {
 // answer sends the final response's head, with what is there of the body.
 func (x *exchange) answer(a *answer, rest []byte) bool {
 	x.answered = true
+	x.status = a.status
 	x.upKeep = !a.close
 	x.unbuffered = a.stream
 	if a.accel && !x.trusted {
@@ -151,6 +154,7 @@ func (x *exchange) respondBody(head, p []byte) bool {
 	if len(head)+n > 0 {
 		x.begun = true
 		x.passed += int64(len(head) + n)
+		x.heads += int64(len(head))
 		if err := send(x.client, &x.toClient, head, p[:n]); err != nil {
 			x.clientGone()
 			return false
@@ -172,6 +176,7 @@ func (x *exchange) respondBody(head, p []byte) bool {
 
 // responded lets the upstream go; the client's part goes on until it has everything.
 func (x *exchange) responded() {
+	x.upstream = x.f.loop.Now().Sub(x.asked)
 	if x.upKeep && !x.upHung && x.req.done && x.toUp == nil {
 		x.f.pool.put(x.up)
 	} else {

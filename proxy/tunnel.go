@@ -3,7 +3,9 @@ package proxy
 import (
 	"errors"
 	"io"
+	"time"
 
+	"holdfast/internal/access"
 	"holdfast/internal/park"
 )
 
@@ -12,6 +14,10 @@ import (
 type tunnel struct {
 	f    *Front
 	legs [2]leg // client, upstream
+
+	entry   []byte // of the access log, begun; nil without one
+	started time.Time
+	bytes   int64 // for the client
 }
 
 // leg is one side's connection and what its kernel would not take yet.
@@ -36,7 +42,10 @@ func (x *exchange) switchProtocols(a *answer, rest []byte) bool {
 		}
 	}
 	b = append(b, "\r\n"...)
-	t := &tunnel{f: x.f}
+	t := &tunnel{f: x.f, started: x.started, bytes: int64(len(rest))}
+	if x.f.p.o.Access != nil {
+		t.entry = append(t.entry, x.entry...)
+	}
 	t.legs[0].c, t.legs[0].out = x.client, x.toClient
 	t.legs[1].c, t.legs[1].out = x.up, x.toUp
 	x.toClient, x.toUp, x.up = nil, nil, nil
@@ -115,6 +124,7 @@ func (t *tunnel) pump(i int) {
 			return
 		default:
 			t.touch()
+			t.bytes += int64(i) * int64(n) // from leg 1, the upstream
 			if send(to.c, &to.out, in[:n], nil) != nil {
 				t.close()
 				return
@@ -136,6 +146,10 @@ func (t *tunnel) close() {
 		return
 	}
 	t.f.p.stats.tunnels.Add(-1)
+	t.f.p.o.Access.End(t.entry, &access.Outcome{
+		Status: 101, Bytes: t.bytes, Now: t.f.loop.Now(), Started: t.started, Upstream: t.f.p.o.Upstream.String(),
+		AppTime: t.f.loop.Now().Sub(t.started),
+	})
 	for i := range t.legs {
 		drop(&t.legs[i].out)
 		t.legs[i].c.Close()

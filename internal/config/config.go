@@ -90,15 +90,19 @@ type UpstreamPool struct {
 	IdleTimeout Duration `yaml:"idle_timeout"`
 }
 
-// Log says what is written and how; Level and Format hold one of the words in the lists below.
+// Log says what is written and how; Level and the formats hold one of the words in the lists below.
 type Log struct {
-	Level  string `yaml:"level" eg:"info"`
-	Format string `yaml:"format" eg:"text"`
+	Level        string `yaml:"level" eg:"info"`
+	Format       string `yaml:"format" eg:"text"`
+	Access       string `yaml:"access" eg:"/var/log/holdfast/access.log"` // empty: none; or stdout, stderr
+	AccessFormat string `yaml:"access_format" eg:"combined"`
 }
 
 var (
 	logLevels  = []string{"debug", "info", "warn", "error"}
 	logFormats = []string{"text", "json"}
+
+	accessFormats = []string{"combined", "json"}
 )
 
 // Default is what an empty file means. It has no channel rule, so every channel is refused.
@@ -135,7 +139,7 @@ func Default() *Config {
 		Limits:       Limits{Header: 16 * KB, Fields: 100, BodyRate: 500, SendRate: 500},
 		Buffers:      Buffers{Request: 64 * KB, Response: 128 * KB, Total: 16 * MB},
 		UpstreamPool: UpstreamPool{Idle: 64, IdleTimeout: seconds(4)},
-		Log:          Log{Level: "info", Format: "text"},
+		Log:          Log{Level: "info", Format: "text", AccessFormat: "combined"},
 	}
 }
 

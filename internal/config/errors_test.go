@@ -35,7 +35,7 @@ func TestSyntaxAndKeys(t *testing.T) {
 func TestWrongTypes(t *testing.T) {
 	check(t, []errorCase{
 		{"text for the whole file", "hello", `1:1: a single value; want keys and values, one of listen, upstream, trusted_proxies, proxy_protocol, hooks, push, channels, timeouts, limits, buffers, upstream_pool, log`},
-		{"list for a section", "log: [info]", `1:6: log: a list; want keys and values, one of level, format`},
+		{"list for a section", "log: [info]", `1:6: log: a list; want keys and values, one of level, format, access, access_format`},
 		{"value for a list", "trusted_proxies: 10.0.0.1", `1:18: trusted_proxies: a single value; want a list such as [10.0.0.0/8]`},
 		{"block for a list", "channels: {match: a}", `1:11: channels: a block of keys; want a list such as [{match: "public.**", access: public}]`},
 		{"list for text", "push: {path: [/p]}", `1:14: push.path: a list; want text such as /_push`},

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,10 @@ func (d *decoder) validate(c *Config) {
 	d.ranges(c)
 	d.word("log.level", c.Log.Level, logLevels)
 	d.word("log.format", c.Log.Format, logFormats)
+	d.word("log.access_format", c.Log.AccessFormat, accessFormats)
+	if a := c.Log.Access; a != "" && a != "stdout" && a != "stderr" && !filepath.IsAbs(a) {
+		d.add("log.access", show(a)+" is not an absolute path; want one such as /var/log/holdfast/access.log, or stdout or stderr")
+	}
 }
 
 // add reports key, unless its value could not be read in the first place.

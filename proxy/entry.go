@@ -1,0 +1,60 @@
+package proxy
+
+import (
+	"bytes"
+
+	"holdfast/internal/access"
+	"holdfast/internal/park"
+)
+
+// statusGone is what nginx logs for a client that left before it was answered.
+const statusGone = 499
+
+// entry is what the access log wants of a head.
+func (h *head) entry(who caller) *access.Request {
+	r := &access.Request{Client: who.addr, Method: h.method, Target: h.target, Minor: h.minor, Host: h.host}
+	for i := range h.fields {
+		switch f := &h.fields[i]; {
+		case equalFold(f.name, "referer"):
+			r.Referer = f.value
+		case equalFold(f.name, "user-agent"):
+			r.UserAgent = f.value
+		case equalFold(f.name, "authorization"):
+			r.Authorization = f.value
+		}
+	}
+	return r
+}
+
+// log writes the access log's line. end is empty after a complete response.
+func (x *exchange) log(end string) {
+	l := x.f.p.o.Access
+	if l == nil {
+		return
+	}
+	o := access.Outcome{
+		Status: x.status, Received: x.received, Now: x.f.loop.Now(), Started: x.started,
+		AppTime: x.upstream, End: end,
+	}
+	o.Bytes = max(x.passed-x.heads-int64(x.toClient.len()), 0)
+	if !x.asked.IsZero() {
+		o.Upstream = x.f.p.o.Upstream.String()
+		if x.upstream == 0 {
+			o.AppTime = o.Now.Sub(x.asked)
+		}
+	}
+	l.End(x.entry, &o)
+}
+
+// logRefusal writes the line of a request that was not let in. b begins with what there is of its head;
+// sent is the size of the page.
+func (f *Front) logRefusal(c *park.Conn, b []byte, why *refusal, sent int) {
+	l := f.p.o.Access
+	if l == nil {
+		return
+	}
+	line, _, _ := bytes.Cut(bytes.TrimLeft(b[:min(len(b), 1024)], "\r\n"), []byte("\n"))
+	r := access.Request{Client: c.RemoteAddr().Addr().Unmap(), Line: bytes.TrimSuffix(line, []byte("\r"))}
+	now := f.loop.Now()
+	l.End(l.Begin(nil, &r), &access.Outcome{Status: why.status, Bytes: int64(sent), Now: now, Started: now, End: why.reason})
+}
