@@ -99,7 +99,9 @@ func newServer(c *config.Config, log *slog.Logger) (*server, error) {
 		return nil, fmt.Errorf("hooks.listen: %w", err)
 	}
 	s.addr, s.hooksAddr = front.Addr(), s.hooksListener.Addr()
-	if s.poller, err = park.New(park.Options{MaxConns: c.Limits.Connections, Log: log}); err != nil {
+	if s.poller, err = park.New(park.Options{
+		MaxConns: c.Limits.Connections, PerAddr: c.Limits.PerAddress, Exempt: s.trusted, Log: log,
+	}); err != nil {
 		front.Close()
 		s.hooksListener.Close()
 		return nil, err
@@ -143,6 +145,7 @@ func (s *server) newProxy() *proxy.Proxy {
 		ConnectTime: time.Duration(c.Timeouts.Connect), UpstreamTime: time.Duration(c.Timeouts.Upstream),
 		TunnelTime:  time.Duration(c.Timeouts.Tunnel),
 		HeaderBytes: int(c.Limits.Header), HeaderFields: c.Limits.Fields, BodyBytes: int64(c.Limits.Body),
+		MaxRequests: c.Limits.Requests, Rate: c.Limits.Rate, Burst: c.Limits.Burst,
 		BodyRate: int(c.Limits.BodyRate), SendRate: int(c.Limits.SendRate),
 		RequestBuffer: int(c.Buffers.Request), ResponseBuffer: int(c.Buffers.Response), BufferTotal: int64(c.Buffers.Total),
 		ProxyProtocol: c.ProxyProtocol,

@@ -53,7 +53,7 @@ func (x *exchange) finishWith(status int, why error) {
 		return
 	}
 	c, keep := x.client, x.keep && x.req.done
-	answer := page(status, !keep, !x.isHead)
+	answer := page(status, 0, !keep, !x.isHead)
 	c.Write(answer)
 	x.passed, x.heads = int64(len(answer)), int64(bytes.Index(answer, []byte("\r\n\r\n"))+4)
 	x.log(why.Error())

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"sync"
+	"time"
 
 	"holdfast/internal/park"
 )
@@ -15,6 +16,8 @@ type Front struct {
 	head head   // of the request that is being looked at
 	ans  answer // of the response that is being looked at
 	free []*exchange
+
+	refused refusedLines
 }
 
 // Ready reads what came. A hang-up or a spurious wake-up is settled here and costs nothing else.
@@ -86,12 +89,33 @@ func (f *Front) request(c *park.Conn, b, rest []byte, more bool) {
 		f.refuse(c, refuse(413, "request body too large"), b)
 		return
 	}
+	if r := f.limit(c, h); r != nil {
+		f.refuse(c, r, b)
+		return
+	}
 	if f.p.o.Local != nil && f.p.o.Local.Owns(h.path) {
 		f.p.o.Local.Serve(c, h.raw, rest)
 		return
 	}
 	f.p.stats.requests.Add(1)
 	f.forward(c, h, rest, more)
+}
+
+// limit refuses a request that comes too soon or is one too many.
+func (f *Front) limit(c *park.Conn, h *head) *refusal {
+	p := f.p
+	if p.rate != nil {
+		who := p.callerOf(c.RemoteAddr().Addr(), h)
+		if wait, ok := p.rate.admit(who.addr, f.loop.Now()); !ok {
+			p.stats.rateLimited.Add(1)
+			return &refusal{status: 429, reason: "more requests than limits.rate allows", after: wait}
+		}
+	}
+	if p.o.MaxRequests > 0 && p.inFlight.Load() >= int64(p.o.MaxRequests) {
+		p.stats.overloaded.Add(1)
+		return &refusal{status: 503, reason: "more requests in flight than limits.requests", after: time.Second}
+	}
+	return nil
 }
 
 // resume parks c until its next request, or begins on the bytes that came already. more says that

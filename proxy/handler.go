@@ -30,6 +30,10 @@ type Options struct {
 	BodyRate     int   // bytes a second, the least while a request's body is waited for; 0: any
 	SendRate     int   // bytes a second, the least that a client that is waited for takes; 0: any
 
+	MaxRequests int // in flight at once; one more is answered 503; 0: any number
+	Rate        int // requests a second of one address; more is answered 429; 0: any
+	Burst       int // requests of one address beyond Rate at once
+
 	RequestBuffer  int   // bytes of a request's body collected before the app is asked; 0: none
 	ResponseBuffer int   // bytes taken from the app ahead of one client; 0: one reading
 	BufferTotal    int64 // bytes of both kinds, all clients together; past it, one reading each; default 16 MB
@@ -58,6 +62,7 @@ type Local interface {
 type Proxy struct {
 	o        Options
 	fronts   []*Front
+	rate     *rate
 	stats    counters
 	draining atomic.Bool
 	inFlight atomic.Int64
@@ -66,11 +71,11 @@ type Proxy struct {
 
 // Stats are counts for metrics.
 type Stats struct {
-	Requests, Refused, UpstreamErrors, Retries, ClientGone, Cut, Tunnels, Dialled, InFlight, Buffered int64
+	Requests, Refused, UpstreamErrors, Retries, ClientGone, Cut, Tunnels, Dialled, InFlight, Buffered, RateLimited, Overloaded int64
 }
 
 type counters struct {
-	requests, refused, upstreamErrors, retries, clientGone, cut, tunnels, dialled atomic.Int64
+	requests, refused, upstreamErrors, retries, clientGone, cut, tunnels, dialled, rateLimited, overloaded atomic.Int64
 }
 
 // New returns a proxy on the poller's loops. It starts nothing.
@@ -87,7 +92,7 @@ func New(p *park.Poller, o Options) *Proxy {
 	if o.Upstream.Named() {
 		o.Upstream.resolved = new(atomic.Pointer[string])
 	}
-	x := &Proxy{o: o}
+	x := &Proxy{o: o, rate: newRate(o.Rate, o.Burst)}
 	for _, l := range p.Loops() {
 		f := &Front{p: x, loop: l}
 		f.pool = pool{f: f, limit: (o.Pool + len(p.Loops()) - 1) / len(p.Loops())}
@@ -136,5 +141,6 @@ func (x *Proxy) Stats() Stats {
 		Requests: s.requests.Load(), Refused: s.refused.Load(), UpstreamErrors: s.upstreamErrors.Load(),
 		Retries: s.retries.Load(), ClientGone: s.clientGone.Load(), Cut: s.cut.Load(),
 		Tunnels: s.tunnels.Load(), Dialled: s.dialled.Load(), InFlight: x.inFlight.Load(), Buffered: x.buffered.Load(),
+		RateLimited: s.rateLimited.Load(), Overloaded: s.overloaded.Load(),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"time"
 )
 
 // field is one header field; name and value point into the head.
@@ -34,13 +35,14 @@ type head struct {
 type refusal struct {
 	status int
 	reason string
+	after  time.Duration // Retry-After; zero: none
 }
 
 func (r *refusal) Error() string {
 	return fmt.Sprintf("%d %s: %s", r.status, http.StatusText(r.status), r.reason)
 }
 
-func refuse(status int, reason string) *refusal { return &refusal{status, reason} }
+func refuse(status int, reason string) *refusal { return &refusal{status: status, reason: reason} }
 
 // limits of a head.
 type limits struct {

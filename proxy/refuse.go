@@ -15,13 +15,13 @@ const (
 )
 
 // page is a short answer made here. It says nothing of what is inside.
-func page(status int, close bool, body bool) []byte {
+func page(status int, after time.Duration, close bool, body bool) []byte {
 	text := fmt.Sprintf("<!doctype html>\n<html><head><title>%d %[2]s</title></head>\n<body><h1>%[1]d %[2]s</h1></body></html>\n",
 		status, http.StatusText(status))
 	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\nContent-Length: %d\r\n",
 		status, http.StatusText(status), time.Now().UTC().Format(http.TimeFormat), len(text))
-	if status == 503 {
-		b = append(b, "Retry-After: 5\r\n"...)
+	if after > 0 { // whole seconds (RFC 9110 §10.2.3)
+		b = fmt.Appendf(b, "Retry-After: %d\r\n", (after+time.Second-1)/time.Second)
 	}
 	if status == 405 {
 		b = append(b, "Allow: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\n"...)
@@ -39,8 +39,8 @@ func page(status int, close bool, body bool) []byte {
 // refuse answers a request that is not let in, and closes. b begins with what there is of its head.
 func (f *Front) refuse(c *park.Conn, r *refusal, b []byte) {
 	f.p.stats.refused.Add(1)
-	f.p.o.Log.Info("request refused", "status", r.status, "reason", r.reason, "client", c.RemoteAddr())
-	answer := page(r.status, true, true)
+	f.logRefused(c, r.status, r.reason)
+	answer := page(r.status, r.after, true, true)
 	f.logRefusal(c, b, r, len(answer)-bytes.Index(answer, []byte("\r\n\r\n"))-4)
 	c.Write(answer) // a peer that does not even take this gets nothing
 	linger(c)
@@ -73,4 +73,27 @@ func (x *lingering) Ready(c *park.Conn, ev park.Event) {
 			return
 		}
 	}
+}
+
+// maxRefusedLines a second and loop go to the log; a flood must not become a flood of lines.
+const maxRefusedLines = 10
+
+type refusedLines struct {
+	second         int64
+	lines, skipped int
+}
+
+func (f *Front) logRefused(c *park.Conn, status int, reason string) {
+	s := &f.refused
+	if now := f.loop.Now().Unix(); now != s.second {
+		if s.skipped > 0 {
+			f.p.o.Log.Info("more requests were refused", "number", s.skipped)
+		}
+		*s = refusedLines{second: now}
+	}
+	if s.lines++; s.lines > maxRefusedLines {
+		s.skipped++
+		return
+	}
+	f.p.o.Log.Info("request refused", "status", status, "reason", reason, "client", c.RemoteAddr())
 }

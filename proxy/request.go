@@ -129,14 +129,14 @@ func (x *exchange) pumpUp() {
 // what it has for a whole request.
 func (x *exchange) badRequest(err error) {
 	x.f.p.stats.refused.Add(1)
-	x.f.p.o.Log.Info("request refused", "reason", err, "client", x.client.RemoteAddr())
+	status := 400
+	if errors.Is(err, errTooLarge) {
+		status = 413
+	}
+	x.f.logRefused(x.client, status, err.Error())
 	if x.begun {
 		x.cut(err)
 		return
 	}
-	if errors.Is(err, errTooLarge) {
-		x.finishWith(413, err)
-		return
-	}
-	x.finishWith(400, err)
+	x.finishWith(status, err)
 }

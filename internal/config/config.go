@@ -71,10 +71,14 @@ type Timeouts struct {
 type Limits struct {
 	Header      Size `yaml:"header"`
 	Fields      int  `yaml:"fields"`
-	Body        Size `yaml:"body"`        // 0: the app decides
-	BodyRate    Size `yaml:"body_rate"`   // a second; 0: any
-	SendRate    Size `yaml:"send_rate"`   // a second; 0: any
-	Connections int  `yaml:"connections"` // 0: bounded by the file limit only
+	Body        Size `yaml:"body"`                    // 0: the app decides
+	BodyRate    Size `yaml:"body_rate"`               // a second; 0: any
+	SendRate    Size `yaml:"send_rate"`               // a second; 0: any
+	Requests    int  `yaml:"requests"`                // in flight; 0: any number
+	Rate        int  `yaml:"rate"`                    // of one address, a second; 0: any
+	Burst       int  `yaml:"burst"`                   // of one address, beyond Rate
+	Connections int  `yaml:"connections"`             // 0: bounded by the file limit only
+	PerAddress  int  `yaml:"connections_per_address"` // 0: any number
 }
 
 // Buffers are what lies between a slow client and the app.

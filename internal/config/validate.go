@@ -248,6 +248,13 @@ func (d *decoder) ranges(c *Config) {
 	inRange(d, "limits.body", l.Body, 1, 1*TB, "the app decides")
 	inRange(d, "limits.body_rate", l.BodyRate, 1, 1*GB, "any")
 	inRange(d, "limits.send_rate", l.SendRate, 1, 1*GB, "any")
+	inRange(d, "limits.requests", l.Requests, 1, maxConnections, "any number")
+	inRange(d, "limits.rate", l.Rate, 1, 1_000_000, "any")
+	inRange(d, "limits.burst", l.Burst, 1, 1_000_000, "none")
+	if l.Burst > 0 && l.Rate == 0 {
+		d.add("limits.burst", "means nothing without limits.rate")
+	}
+	inRange(d, "limits.connections_per_address", l.PerAddress, 1, maxConnections, "any number")
 	inRange(d, "limits.connections", l.Connections, 1, maxConnections, "bounded by the file limit")
 
 	inRange(d, "buffers.request", c.Buffers.Request, 1*KB, 64*MB, "bodies are streamed at once")

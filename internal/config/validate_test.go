@@ -99,6 +99,9 @@ func TestPushErrors(t *testing.T) {
 func TestChannelErrors(t *testing.T) {
 	rule := func(match string) string { return "channels: [{access: public, match: '" + match + "'}]" }
 	check(t, []errorCase{
+		{"burst without rate", "limits: {burst: 5}", `1:17: limits.burst: means nothing without limits.rate`},
+		{"PROXY header of whom", "proxy_protocol: true", `1:17: proxy_protocol: needs trusted_proxies, the addresses of the load balancers; nobody else may connect then`},
+		{"relative access log", "log: {access: a.log}", `1:15: log.access: "a.log" is not an absolute path; want one such as /var/log/holdfast/access.log, or stdout or stderr`},
 		{"access without authorize", "channels:\n- match: a\n  access: public\n- match: b\n  access: authorize", `5:11: channels[1].access: authorize needs push.authorize, the path on the app that decides, and that is empty`},
 		{"authorize cannot be read, said once", "push: {authorize: []}\nchannels: [{match: b, access: authorize}]", `1:19: push.authorize: a list; want text such as /push/authorize`},
 		{"misspelt access", "channels: [{match: a, access: pubilc}]", `1:31: channels[0].access: unknown "pubilc"; want public, authorize; did you mean "public"?`},

@@ -54,6 +54,7 @@ const (
 	connClient                   // was accepted, not dialled
 	connV4                       // addr is an IPv4 address
 	connV6
+	connCounted // in Poller.addresses
 )
 
 // Loop returns the loop that owns c. It may be called from any goroutine while c is open.
@@ -89,7 +90,11 @@ func (c *Conn) RemoteAddr() netip.AddrPort {
 }
 
 // SetRemoteAddr replaces the peer's address by whom it speaks for, as the PROXY protocol tells.
-func (c *Conn) SetRemoteAddr(a netip.AddrPort) { c.setRemote(a) }
+// It no longer counts for the address that it came from.
+func (c *Conn) SetRemoteAddr(a netip.AddrPort) {
+	c.uncount()
+	c.setRemote(a)
+}
 
 func (c *Conn) setRemote(a netip.AddrPort) {
 	c.state &^= connV4 | connV6
@@ -158,10 +163,18 @@ func (c *Conn) close(reset bool) {
 	if c.state&connClient != 0 {
 		l.poller.clients.Add(-1)
 	}
+	c.uncount()
 	c.due, c.handler, c.state = 0, nil, 0
 	// From here on the slot may be reopened by another goroutine as soon as the descriptor is free,
 	// so the generation moves first and sysClose is the last to touch the slot.
 	c.sysClose(reset)
+}
+
+func (c *Conn) uncount() {
+	if c.state&connCounted != 0 {
+		c.state &^= connCounted
+		c.Loop().poller.addresses.leave(c.RemoteAddr().Addr())
+	}
 }
 
 // Ref names a connection across goroutines and time: it stays harmless after the connection closed

@@ -167,6 +167,9 @@ func (l *Loop) open(fd int, h Handler, remote netip.AddrPort, state uint8, event
 	c, err := l.poller.slots.make(fd)
 	if err != nil {
 		unix.Close(fd)
+		if state&connCounted != 0 {
+			l.poller.addresses.leave(remote.Addr())
+		}
 		return nil, err
 	}
 	gen := c.publish(l, h, sysConn{}, remote, state)

@@ -117,8 +117,14 @@ func (x *listener) take(fd int, sa unix.Sockaddr) {
 	case *unix.SockaddrInet6:
 		remote = netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
 	}
+	counted, ok := x.p.addresses.take(remote.Addr())
+	if !ok {
+		x.p.crowd(remote)
+		unix.Close(fd)
+		return
+	}
 	x.p.accepted.Add(1)
-	if _, err := l.open(fd, h, remote, connClient, unix.EPOLLIN|unix.EPOLLOUT); err != nil {
+	if _, err := l.open(fd, h, remote, connClient|counted, unix.EPOLLIN|unix.EPOLLOUT); err != nil {
 		x.p.acceptFailed(err)
 	}
 }

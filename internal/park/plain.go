@@ -429,9 +429,18 @@ func (x *listener) take(nc net.Conn) {
 	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
 		remote = a.AddrPort()
 	}
+	counted, ok := x.p.addresses.take(remote.Addr())
+	if !ok {
+		x.p.crowd(remote)
+		nc.Close()
+		return
+	}
 	x.p.accepted.Add(1)
-	ok := l.Post(func() {
-		if _, io, err := l.openPlain(nc, h, remote, connClient); err != nil {
+	ok = l.Post(func() {
+		if _, io, err := l.openPlain(nc, h, remote, connClient|counted); err != nil {
+			if counted != 0 {
+				x.p.addresses.leave(remote.Addr())
+			}
 			x.p.acceptFailed(err)
 			nc.Close()
 		} else {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -15,11 +16,13 @@ const acceptPause = 500 * time.Millisecond
 
 // Options of a Poller; zero means the default.
 type Options struct {
-	Loops    int          // event loops; default one per core (GOMAXPROCS)
-	Workers  int          // most worker goroutines at once; default 64
-	Queue    int          // calls to Go that may wait for a worker; default 16,384
-	MaxConns int          // most accepted connections; default what the file limit allows
-	Log      *slog.Logger // default slog.Default()
+	Loops    int                   // event loops; default one per core (GOMAXPROCS)
+	Workers  int                   // most worker goroutines at once; default 64
+	Queue    int                   // calls to Go that may wait for a worker; default 16,384
+	MaxConns int                   // most accepted connections; default what the file limit allows
+	PerAddr  int                   // most accepted connections of one address; 0: any number
+	Exempt   func(netip.Addr) bool // addresses that PerAddr does not bind, such as a balancer's
+	Log      *slog.Logger          // default slog.Default()
 }
 
 // Poller is the loops, their table of connections and the workers. The same table serves listeners,
@@ -34,6 +37,8 @@ type Poller struct {
 	clients   atomic.Int64 // accepted and open
 	accepted  atomic.Int64
 	refused   atomic.Int64 // over MaxConns
+	crowded   atomic.Int64 // over PerAddr
+	addresses *addresses   // nil without PerAddr
 	acceptErr atomic.Int64 // accept failed, mostly for want of descriptors
 	panics    atomic.Int64
 
@@ -60,6 +65,9 @@ func New(o Options) (*Poller, error) {
 		o.Log = slog.Default()
 	}
 	p := &Poller{opts: o, slots: newSlots(slotLimit())}
+	if o.PerAddr > 0 {
+		p.addresses = &addresses{limit: o.PerAddr, exempt: o.Exempt, conns: map[netip.Addr]int{}}
+	}
 	p.workers = workers{limit: o.Workers, queue: o.Queue, p: p}
 	for i := range o.Loops {
 		l, err := newLoop(p, i)
@@ -128,14 +136,14 @@ func (p *Poller) StopListening() {
 
 // Stats are counts for metrics.
 type Stats struct {
-	Clients, Accepted, Refused, AcceptErrors, Panics, Workers, Queued int64
+	Clients, Accepted, Refused, Crowded, AcceptErrors, Panics, Workers, Queued int64
 }
 
 // Stats may be called from any goroutine.
 func (p *Poller) Stats() Stats {
 	w, q := p.workers.count()
 	return Stats{
-		Clients: p.clients.Load(), Accepted: p.accepted.Load(), Refused: p.refused.Load(),
+		Clients: p.clients.Load(), Accepted: p.accepted.Load(), Refused: p.refused.Load(), Crowded: p.crowded.Load(),
 		AcceptErrors: p.acceptErr.Load(), Panics: p.panics.Load(), Workers: int64(w), Queued: int64(q),
 	}
 }
@@ -143,6 +151,13 @@ func (p *Poller) Stats() Stats {
 // nextLoopFor spreads connections evenly.
 func (p *Poller) nextLoopFor() *Loop {
 	return p.loops[int(p.nextLoop.Add(1))%len(p.loops)]
+}
+
+// crowd counts and logs a connection of an address that has too many: the 1st, 2nd, 4th …
+func (p *Poller) crowd(addr netip.AddrPort) {
+	if n := p.crowded.Add(1); n&(n-1) == 0 {
+		p.opts.Log.Warn("connection refused: too many of one address", "limit", p.opts.PerAddr, "client", addr, "refused", n)
+	}
 }
 
 // full reports whether another client may not be accepted.

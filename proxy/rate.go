@@ -1,0 +1,69 @@
+package proxy
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// rate limits requests per address: a leaky bucket that runs out at every per second, with room for
+// burst requests at once. An address costs an entry while its bucket is not empty.
+type rate struct {
+	every  time.Duration // between two requests
+	burst  time.Duration // how far ahead of the clock an address may be
+	seed   maphash.Seed
+	shards [16]rateShard
+}
+
+type rateShard struct {
+	mu    sync.Mutex           // guards what follows
+	empty map[netip.Addr]int64 // when the address's bucket is empty, in nanoseconds since start
+	start time.Time            // of the clock
+	sweep int                  // the size at which entries that are empty are dropped
+}
+
+// newRate returns nil, which admits everybody, without a limit.
+func newRate(perSecond, burst int) *rate {
+	if perSecond <= 0 {
+		return nil
+	}
+	r := &rate{every: time.Second / time.Duration(perSecond), seed: maphash.MakeSeed()}
+	r.burst = r.every * time.Duration(max(burst, 0))
+	for i := range r.shards {
+		r.shards[i] = rateShard{empty: map[netip.Addr]int64{}, sweep: 1024}
+	}
+	return r
+}
+
+// admit reports whether a request of addr may go on at now, and if not, how long it had to wait.
+func (r *rate) admit(addr netip.Addr, now time.Time) (wait time.Duration, ok bool) {
+	if r == nil || !addr.IsValid() {
+		return 0, true
+	}
+	if addr.Is6() { // one subscriber has a whole /64
+		p, _ := addr.Prefix(64)
+		addr = p.Addr()
+	}
+	s := &r.shards[maphash.Comparable(r.seed, addr)%uint64(len(r.shards))]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.start.IsZero() {
+		s.start = now
+	}
+	at := int64(now.Sub(s.start))
+	empty := max(s.empty[addr], at)
+	if ahead := time.Duration(empty - at); ahead > r.burst {
+		return ahead - r.burst, false
+	}
+	s.empty[addr] = empty + int64(r.every)
+	if len(s.empty) > s.sweep {
+		for a, t := range s.empty {
+			if t <= at {
+				delete(s.empty, a)
+			}
+		}
+		s.sweep = max(1024, 2*len(s.empty))
+	}
+	return 0, true
+}
