@@ -32,6 +32,15 @@ func (s *server) writeMetrics(w io.Writer) {
 	gauge("holdfast_proxy_client_gone_total", x.ClientGone)
 	gauge("holdfast_proxy_cut_total", x.Cut)
 	gauge("holdfast_proxy_tunnels", x.Tunnels)
+	gauge("holdfast_proxy_queued", x.Queued)
+	for _, u := range x.Upstreams {
+		fmt.Fprintf(w, "holdfast_upstream_active{upstream=%q} %d\n", u.Name, u.Active)
+		up := 1
+		if u.Down {
+			up = 0
+		}
+		fmt.Fprintf(w, "holdfast_upstream_up{upstream=%q} %d\n", u.Name, up)
+	}
 	gauge("holdfast_proxy_buffered_bytes", x.Buffered)
 	gauge("holdfast_proxy_upstream_connects_total", x.Dialled)
 	gauge("holdfast_access_log_dropped_total", s.accessLog.Dropped())

@@ -45,7 +45,7 @@ func run(args []string, errs io.Writer) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	log.Info("holdfast is up", "listen", s.addr, "upstream", c.Upstream.Address, "hooks", s.hooksAddr, "push", c.Push.Path)
+	log.Info("holdfast is up", "listen", s.addr, "upstream", c.Servers()[0].URL, "hooks", s.hooksAddr, "push", c.Push.Path)
 	return s.serve(ctx)
 }
 
@@ -137,9 +137,19 @@ func listen(l config.Listen) (net.Listener, error) {
 
 func (s *server) newProxy() *proxy.Proxy {
 	c := s.config
+	var upstreams []proxy.Upstream
+	for _, u := range c.Servers() {
+		upstreams = append(upstreams, proxy.Upstream{
+			Network: u.URL.Network, Address: u.URL.Address, Host: u.URL.Host,
+			MaxConns: u.MaxConns, Backup: u.Backup, Route: u.Route,
+		})
+	}
 	return proxy.New(s.poller, proxy.Options{
-		Upstream: proxy.Upstream{Network: c.Upstream.Network, Address: c.Upstream.Address, Host: c.Upstream.Host},
-		Pool:     c.UpstreamPool.Idle, PoolIdle: time.Duration(c.UpstreamPool.IdleTimeout),
+		Upstreams: upstreams,
+		Pool:      c.UpstreamPool.Idle, PoolIdle: time.Duration(c.UpstreamPool.IdleTimeout),
+		Queue: c.UpstreamPool.Queue, QueueTime: time.Duration(c.UpstreamPool.QueueTimeout),
+		MaxFails: c.UpstreamPool.MaxFails, FailTime: time.Duration(c.UpstreamPool.FailTimeout),
+		Sticky: c.UpstreamPool.Sticky, CheckPath: c.UpstreamPool.Check, CheckEvery: time.Duration(c.UpstreamPool.CheckEvery),
 		HeaderTime: time.Duration(c.Timeouts.Header), IdleTime: time.Duration(c.Timeouts.Idle),
 		BodyTime: time.Duration(c.Timeouts.Body), SendTime: time.Duration(c.Timeouts.Send),
 		ConnectTime: time.Duration(c.Timeouts.Connect), UpstreamTime: time.Duration(c.Timeouts.Upstream),
@@ -165,8 +175,9 @@ func (s *server) newKeeper() *upgrade.Keeper {
 		Resume: func(conn *park.Conn, rest []byte) { s.proxy.Resume(conn, rest) },
 	}
 	if c.Push.Authorize != "" {
+		first := c.Servers()[0].URL
 		s.asker = hooks.NewAuthorizer(hooks.AuthorizerOptions{
-			Network: c.Upstream.Network, Address: c.Upstream.Address, Host: c.Upstream.Host,
+			Network: first.Network, Address: first.Address, Host: first.Host,
 			Path: c.Push.Authorize, Timeout: time.Duration(c.Push.AuthorizeTimeout),
 		})
 		o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
@@ -225,6 +236,7 @@ func (s *server) serve(ctx context.Context) error {
 	if s.proxy.Named() {
 		start("upstream", func() error { return s.proxy.Resolve(ctx) })
 	}
+	start("upstream_pool.check", func() error { return s.proxy.Check(ctx) })
 	start("history", func() error { return s.sweep(ctx) })
 	logged := s.serveAccess()
 	<-ctx.Done()

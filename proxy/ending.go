@@ -24,7 +24,10 @@ func (x *exchange) clientGone() {
 // never followed by a page.
 func (x *exchange) fail(status int, err error) {
 	x.f.p.stats.upstreamErrors.Add(1)
-	x.f.p.o.Log.Error("upstream failed", "upstream", x.f.p.o.Upstream.String(), "status", status, "error", err,
+	if x.server != nil && !x.answered {
+		x.f.p.failed(x.server, x.f.loop.Now())
+	}
+	x.f.p.o.Log.Error("upstream failed", "upstream", x.upstreamName(), "status", status, "error", err,
 		"begun", x.begun, "reused", x.reused, "after", x.f.loop.Now().Sub(x.started).Round(time.Millisecond))
 	if x.begun || x.toClient != nil {
 		x.cut(err)
@@ -46,14 +49,17 @@ func (x *exchange) cut(why error) {
 }
 
 // finishWith answers with a page of our own, because of why.
-func (x *exchange) finishWith(status int, why error) {
+func (x *exchange) finishWith(status int, why error) { x.finishAfter(status, 0, why) }
+
+// finishAfter is finishWith and says when to come again.
+func (x *exchange) finishAfter(status int, after time.Duration, why error) {
 	x.status = status
 	if x.toClient != nil { // an interim response that the client does not even take
 		x.cut(why)
 		return
 	}
 	c, keep := x.client, x.keep && x.req.done
-	answer := page(status, 0, !keep, !x.isHead)
+	answer := page(status, after, !keep, !x.isHead)
 	c.Write(answer)
 	x.passed, x.heads = int64(len(answer)), int64(bytes.Index(answer, []byte("\r\n\r\n"))+4)
 	x.log(why.Error())
@@ -92,6 +98,8 @@ func (x *exchange) release() {
 			x.up.Close()
 		}
 	}
+	x.letGo()
+	x.dequeue()
 	drop(&x.toUp)
 	drop(&x.toClient)
 	x.gathered = x.gathered[:0]

@@ -38,12 +38,20 @@ func (x *exchange) log(end string) {
 	}
 	o.Bytes = max(x.passed-x.heads-int64(x.toClient.len()), 0)
 	if !x.asked.IsZero() {
-		o.Upstream = x.f.p.o.Upstream.String()
+		o.Upstream = x.upstreamName()
 		if x.upstream == 0 {
 			o.AppTime = o.Now.Sub(x.asked)
 		}
 	}
 	l.End(x.entry, &o)
+}
+
+// upstreamName is the server that was asked last.
+func (x *exchange) upstreamName() string {
+	if x.server != nil {
+		return x.server.String()
+	}
+	return x.name
 }
 
 // logRefusal writes the line of a request that was not let in. b begins with what there is of its head;

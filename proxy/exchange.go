@@ -15,6 +15,7 @@ var (
 	errHeadSize = errors.New("response head too large")
 	errExtra    = errors.New("switched protocols without being asked")
 	errTooLarge = errors.New("request body too large")
+	errNobody   = errors.New("there is no upstream to ask")
 )
 
 const (
@@ -45,6 +46,12 @@ type exchange struct {
 	taken      int64    // of those, when that was last looked at
 	download   pace     // of what the client takes
 
+	server *server // chosen, and counted there; nil before
+	tried  uint64  // a bit for each server that was
+	sticky int     // index of the server that the client stays with; -1: any
+	name   string  // of the last server, when it was let go
+
+	queued     bool // in the line of its loop
 	connected  bool
 	reused     bool // the upstream connection came from the pool
 	retried    bool
@@ -87,7 +94,7 @@ func (f *Front) forward(c *park.Conn, h *head, rest []byte, more bool) {
 	} else {
 		x = new(exchange)
 	}
-	*x = exchange{f: f, client: c, head: x.head[:0], gathered: x.gathered[:0], early: x.early[:0], answerHead: x.answerHead[:0], entry: x.entry[:0]}
+	*x = exchange{f: f, client: c, head: x.head[:0], gathered: x.gathered[:0], early: x.early[:0], answerHead: x.answerHead[:0], entry: x.entry[:0], sticky: -1}
 	f.p.inFlight.Add(1)
 	x.started = f.loop.Now()
 	x.keep = !h.close
@@ -105,6 +112,7 @@ func (f *Front) forward(c *park.Conn, h *head, rest []byte, more bool) {
 	c.SetDeadline(0)
 	who := f.p.callerOf(c.RemoteAddr().Addr(), h)
 	x.trusted = who.trusted
+	x.sticky = f.p.stickyOf(h)
 	if f.p.o.Access != nil {
 		x.entry = f.p.o.Access.Begin(x.entry, h.entry(who))
 	}
@@ -131,10 +139,28 @@ func (f *Front) forward(c *park.Conn, h *head, rest []byte, more bool) {
 	x.gather()
 }
 
-// begin passes the request on: its head and what is there of the body.
+// begin passes the request on, once there is an upstream to take it: its head and what is there of the
+// body.
 func (x *exchange) begin(head, body []byte) {
 	x.asked = x.f.loop.Now()
-	if x.up = x.f.pool.get(); x.up != nil {
+	s, full := x.f.p.choose(x.tried, x.sticky, x.asked)
+	if s == nil && full {
+		x.remember(head, body)
+		x.enqueue()
+		return
+	}
+	x.server = s
+	x.ask(head, body)
+}
+
+// ask sends the request to the chosen server, on a pooled connection if there is one.
+func (x *exchange) ask(head, body []byte) {
+	if x.server == nil {
+		x.fail(502, errNobody)
+		return
+	}
+	x.tried |= 1 << x.server.index
+	if x.up = x.f.pools[x.server.index].get(); x.up != nil {
 		x.reused, x.connected = true, true
 		x.up.Hold(x)
 		if x.idempotent && x.req.done {
@@ -156,18 +182,43 @@ func (x *exchange) remember(head, body []byte) {
 }
 
 func (x *exchange) dial() {
-	u := &x.f.p.o.Upstream
-	address, err := u.dialAddress()
+	s := x.server
+	address, err := s.dialAddress()
 	if err == nil {
 		x.f.p.stats.dialled.Add(1)
-		x.up, err = x.f.loop.Dial(u.Network, address, x)
+		x.up, err = x.f.loop.Dial(s.Network, address, x)
 	}
 	if err != nil {
-		x.fail(502, fmt.Errorf("connect: %w", err))
+		x.up = nil
+		x.unreachable(502, fmt.Errorf("connect: %w", err))
 		return
 	}
 	x.connected, x.reused, x.upHung = false, false, false
 	x.up.SetDeadline(x.f.p.o.ConnectTime)
+}
+
+// unreachable tries the next server: nothing was sent, so nothing is repeated.
+func (x *exchange) unreachable(status int, err error) {
+	p := x.f.p
+	s, full := p.choose(x.tried, -1, x.f.loop.Now())
+	if s == nil && !full {
+		x.fail(status, err)
+		return
+	}
+	p.failed(x.server, x.f.loop.Now())
+	p.stats.retries.Add(1)
+	p.o.Log.Warn("upstream not reached; the next is asked", "upstream", x.server.String(), "error", err)
+	if x.up != nil {
+		x.up.Close()
+		x.up = nil
+	}
+	x.letGo()
+	if full {
+		x.enqueue()
+		return
+	}
+	x.server = s
+	x.ask(x.head, x.gathered)
 }
 
 // Ready moves the exchange on.
@@ -207,7 +258,7 @@ func (x *exchange) clientReady(ev park.Event) {
 		return
 	}
 	switch {
-	case x.up == nil && !x.answered:
+	case x.up == nil && !x.answered && !x.queued:
 		x.gather()
 	case x.connected && x.up != nil:
 		x.pumpUp()
@@ -217,6 +268,9 @@ func (x *exchange) clientReady(ev park.Event) {
 // clientExpired ends the exchange if it is the client that was waited for.
 func (x *exchange) clientExpired() {
 	switch {
+	case x.queued:
+		x.f.p.stats.overloaded.Add(1)
+		x.finishAfter(503, time.Second, errQueue)
 	case x.toClient != nil && x.clientTook():
 		x.download.went(x.f.loop.Now())
 		x.awaitClient()
@@ -259,13 +313,13 @@ func (x *exchange) upReady(ev park.Event) {
 
 func (x *exchange) dialled(ev park.Event) {
 	if ev&park.Expired != 0 {
-		x.fail(504, fmt.Errorf("connect: %w", errTimeout))
+		x.unreachable(504, fmt.Errorf("connect: %w", errTimeout))
 		return
 	}
 	switch err := x.up.DialError(); {
 	case err == park.ErrAgain:
 	case err != nil:
-		x.fail(502, err)
+		x.unreachable(502, err)
 	default:
 		x.connected = true
 		x.sendHead(x.head, x.gathered)

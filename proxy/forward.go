@@ -25,7 +25,7 @@ func (p *Proxy) appendRequest(b []byte, h *head, c caller) []byte {
 	}
 	if !h.hasHost {
 		b = append(b, "Host: "...)
-		b = append(b, p.o.Upstream.Host...)
+		b = append(b, p.servers[0].Host...)
 		b = append(b, "\r\n"...)
 	}
 	b = appendForwarded(b, h, c)

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"holdfast/internal/park"
@@ -10,13 +11,15 @@ import (
 // Front is the handler of client connections that wait for a request, one per loop: a connection under
 // it has no buffer and no struct of its own.
 type Front struct {
-	p    *Proxy
-	loop *park.Loop
-	pool pool
-	head head   // of the request that is being looked at
-	ans  answer // of the response that is being looked at
-	free []*exchange
+	p     *Proxy
+	loop  *park.Loop
+	pools []*pool // by the index of the upstream
+	head  head    // of the request that is being looked at
+	ans   answer  // of the response that is being looked at
+	free  []*exchange
 
+	line    []waiting // for an upstream that has its most
+	lineLen atomic.Int64
 	refused refusedLines
 }
 

@@ -12,9 +12,17 @@ import (
 
 // Options of a Proxy. Times of zero mean no limit.
 type Options struct {
-	Upstream Upstream
-	Pool     int           // idle upstream connections kept, over all loops
-	PoolIdle time.Duration // how long one is kept; below the app's own keep-alive time
+	Upstreams []Upstream    // at least one, at most 64
+	Pool      int           // idle connections kept of each upstream, over all loops
+	PoolIdle  time.Duration // how long one is kept; below the app's own keep-alive time
+	Queue     int           // requests that may wait for an upstream that has its most
+	QueueTime time.Duration // how long one may
+	MaxFails  int           // failures in a row after which an upstream is not asked for FailTime; 0: never
+	FailTime  time.Duration
+	Sticky    string // cookie by which a client stays with an upstream; empty: none
+
+	CheckPath  string // asked of every upstream by Check; empty: never
+	CheckEvery time.Duration
 
 	HeaderTime   time.Duration // a request's head must be complete
 	IdleTime     time.Duration // between two requests
@@ -62,6 +70,9 @@ type Local interface {
 type Proxy struct {
 	o        Options
 	fronts   []*Front
+	servers  []*server
+	turn     atomic.Uint32 // of the servers that have equally few active
+	queued   atomic.Int64  // exchanges that wait for a server
 	rate     *rate
 	stats    counters
 	draining atomic.Bool
@@ -71,7 +82,16 @@ type Proxy struct {
 
 // Stats are counts for metrics.
 type Stats struct {
-	Requests, Refused, UpstreamErrors, Retries, ClientGone, Cut, Tunnels, Dialled, InFlight, Buffered, RateLimited, Overloaded int64
+	Requests, Refused, UpstreamErrors, Retries, ClientGone, Cut, Tunnels, Dialled, InFlight, Buffered, RateLimited, Overloaded, Queued int64
+
+	Upstreams []UpstreamStats
+}
+
+// UpstreamStats are those of one upstream.
+type UpstreamStats struct {
+	Name   string
+	Active int64 // requests and tunnels that it has
+	Down   bool
 }
 
 type counters struct {
@@ -89,13 +109,15 @@ func New(p *park.Poller, o Options) *Proxy {
 	if o.Trusted == nil {
 		o.Trusted = func(netip.Addr) bool { return false }
 	}
-	if o.Upstream.Named() {
-		o.Upstream.resolved = new(atomic.Pointer[string])
-	}
 	x := &Proxy{o: o, rate: newRate(o.Rate, o.Burst)}
+	for i, u := range o.Upstreams {
+		x.servers = append(x.servers, &server{Upstream: u, index: i})
+	}
 	for _, l := range p.Loops() {
 		f := &Front{p: x, loop: l}
-		f.pool = pool{f: f, limit: (o.Pool + len(p.Loops()) - 1) / len(p.Loops())}
+		for range x.servers {
+			f.pools = append(f.pools, &pool{f: f, limit: (o.Pool + len(p.Loops()) - 1) / len(p.Loops())})
+		}
 		x.fronts = append(x.fronts, f)
 	}
 	return x
@@ -110,8 +132,15 @@ func (x *Proxy) Accept(l *park.Loop) park.Handler {
 	return f
 }
 
-// Named reports whether the upstream is a host name, which Resolve must look up.
-func (x *Proxy) Named() bool { return x.o.Upstream.Named() }
+// Named reports whether an upstream is a host name, which Resolve must look up.
+func (x *Proxy) Named() bool {
+	for _, s := range x.servers {
+		if s.named() {
+			return true
+		}
+	}
+	return false
+}
 
 // Resume takes a connection back for its next request; rest are bytes that were read already. It runs
 // on the connection's loop.
@@ -137,10 +166,14 @@ func (x *Proxy) Drain() {
 // Stats may be called from any goroutine.
 func (x *Proxy) Stats() Stats {
 	s := &x.stats
-	return Stats{
+	stats := Stats{
 		Requests: s.requests.Load(), Refused: s.refused.Load(), UpstreamErrors: s.upstreamErrors.Load(),
 		Retries: s.retries.Load(), ClientGone: s.clientGone.Load(), Cut: s.cut.Load(),
 		Tunnels: s.tunnels.Load(), Dialled: s.dialled.Load(), InFlight: x.inFlight.Load(), Buffered: x.buffered.Load(),
-		RateLimited: s.rateLimited.Load(), Overloaded: s.overloaded.Load(),
+		RateLimited: s.rateLimited.Load(), Overloaded: s.overloaded.Load(), Queued: x.queued.Load(),
 	}
+	for _, u := range x.servers {
+		stats.Upstreams = append(stats.Upstreams, UpstreamStats{u.String(), u.active.Load(), u.down(time.Now())})
+	}
+	return stats
 }

@@ -106,7 +106,7 @@ func FuzzHead(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	p := &Proxy{o: Options{Upstream: Upstream{Host: "up"}, Trusted: func(netip.Addr) bool { return false }}}
+	p := &Proxy{servers: []*server{{Upstream: Upstream{Host: "up"}}}, o: Options{Trusted: func(netip.Addr) bool { return false }}}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		n, r := headEnd(in, 0)
 		if r != nil || n == 0 {

@@ -26,8 +26,8 @@ func start(t testing.TB, upstream string, change ...func(*Options)) (string, *Pr
 		t.Fatal(err)
 	}
 	o := Options{
-		Upstream: Upstream{Network: "tcp", Address: upstream, Host: upstream},
-		Pool:     8, PoolIdle: 5 * time.Second,
+		Upstreams: []Upstream{{Network: "tcp", Address: upstream, Host: upstream}},
+		Pool:      8, PoolIdle: 5 * time.Second,
 		HeaderTime: wiretest.Timeout, IdleTime: wiretest.Timeout, BodyTime: wiretest.Timeout,
 		SendTime: wiretest.Timeout, ConnectTime: wiretest.Timeout, UpstreamTime: wiretest.Timeout,
 		TunnelTime: wiretest.Timeout, HeaderBytes: 16 << 10, HeaderFields: 100, Log: log,

@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/http"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -87,6 +88,8 @@ func TestRequestsPerAddress(t *testing.T) {
 
 func TestRequestsInFlight(t *testing.T) {
 	release := make(chan struct{})
+	free := sync.OnceFunc(func() { close(release) })
+	defer free()
 	u := wiretest.NewUpstream(t, wiretest.Answer(func(*http.Request, []byte) []byte { <-release; return ok("done") }))
 	addr, p := start(t, u.Addr, func(o *Options) { o.MaxRequests = 2 })
 	var held []*wiretest.Client
@@ -101,7 +104,7 @@ func TestRequestsInFlight(t *testing.T) {
 	if resp, _ := c.Response(http.MethodGet); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("a third was answered %d, Retry-After %q", resp.StatusCode, resp.Header.Get("Retry-After"))
 	}
-	close(release)
+	free()
 	for _, c := range held {
 		if resp, body := c.Response(http.MethodGet); resp.StatusCode != 200 || body != "done" {
 			t.Errorf("answered %d %q", resp.StatusCode, body)

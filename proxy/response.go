@@ -103,6 +103,7 @@ func (x *exchange) respondHead(p []byte, seen int) bool {
 func (x *exchange) answer(a *answer, rest []byte) bool {
 	x.answered = true
 	x.status = a.status
+	x.server.answered()
 	x.upKeep = !a.close
 	x.unbuffered = a.stream
 	if a.accel && !x.trusted {
@@ -133,7 +134,7 @@ func (x *exchange) answer(a *answer, rest []byte) bool {
 			}
 		}
 	}
-	b := appendAnswer(x.f.loop.Out()[:0], a)
+	b := x.appendTicket(appendAnswer(x.f.loop.Out()[:0], a))
 	switch {
 	case !x.keep:
 		b = append(b, "Connection: close\r\n"...)
@@ -178,11 +179,13 @@ func (x *exchange) respondBody(head, p []byte) bool {
 func (x *exchange) responded() {
 	x.upstream = x.f.loop.Now().Sub(x.asked)
 	if x.upKeep && !x.upHung && x.req.done && x.toUp == nil {
-		x.f.pool.put(x.up)
+		x.f.pools[x.server.index].put(x.up)
 	} else {
 		x.up.Close()
 	}
 	x.up = nil
+	x.name = x.server.String()
+	x.letGo()
 	if x.toClient == nil {
 		x.finish()
 	}

@@ -15,7 +15,8 @@ type tunnel struct {
 	f    *Front
 	legs [2]leg // client, upstream
 
-	entry   []byte // of the access log, begun; nil without one
+	server  *server // counted there
+	entry   []byte  // of the access log, begun; nil without one
 	started time.Time
 	bytes   int64 // for the client
 }
@@ -42,7 +43,8 @@ func (x *exchange) switchProtocols(a *answer, rest []byte) bool {
 		}
 	}
 	b = append(b, "\r\n"...)
-	t := &tunnel{f: x.f, started: x.started, bytes: int64(len(rest))}
+	t := &tunnel{f: x.f, started: x.started, bytes: int64(len(rest)), server: x.server}
+	x.server = nil
 	if x.f.p.o.Access != nil {
 		t.entry = append(t.entry, x.entry...)
 	}
@@ -146,8 +148,10 @@ func (t *tunnel) close() {
 		return
 	}
 	t.f.p.stats.tunnels.Add(-1)
+	t.server.active.Add(-1)
+	t.f.p.wake(t.f)
 	t.f.p.o.Access.End(t.entry, &access.Outcome{
-		Status: 101, Bytes: t.bytes, Now: t.f.loop.Now(), Started: t.started, Upstream: t.f.p.o.Upstream.String(),
+		Status: 101, Bytes: t.bytes, Now: t.f.loop.Now(), Started: t.started, Upstream: t.server.String(),
 		AppTime: t.f.loop.Now().Sub(t.started),
 	})
 	for i := range t.legs {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -18,6 +19,7 @@ const maxFile = 1 * MB
 type Config struct {
 	Listen         Listen         `yaml:"listen"`
 	Upstream       Upstream       `yaml:"upstream"`
+	Upstreams      []Server       `yaml:"upstreams" eg:"[{url: http://127.0.0.1:8081}]"` // empty: Upstream
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" eg:"[10.0.0.0/8]"`
 	ProxyProtocol  bool           `yaml:"proxy_protocol"`
 	Hooks          Hooks          `yaml:"hooks"`
@@ -88,10 +90,28 @@ type Buffers struct {
 	Total    Size `yaml:"total"`
 }
 
+// Server is one upstream of several.
+type Server struct {
+	URL      Upstream `yaml:"url"`
+	MaxConns int      `yaml:"max_conns"` // 0: upstream_pool.max_conns
+	Backup   bool     `yaml:"backup"`
+	Route    string   `yaml:"route" eg:"node1"`
+}
+
 // UpstreamPool is what is kept of connections to the upstream between two requests.
 type UpstreamPool struct {
 	Idle        int      `yaml:"idle"` // 0: none are kept
 	IdleTimeout Duration `yaml:"idle_timeout"`
+
+	MaxConns     int      `yaml:"max_conns"` // of one upstream; 0: any number
+	Queue        int      `yaml:"queue"`     // 0: nobody waits
+	QueueTimeout Duration `yaml:"queue_timeout"`
+
+	MaxFails    int      `yaml:"max_fails"` // 0: an upstream is always asked
+	FailTimeout Duration `yaml:"fail_timeout"`
+	Sticky      string   `yaml:"sticky" eg:"JSESSIONID"`
+	Check       string   `yaml:"check" eg:"/health"` // empty: none
+	CheckEvery  Duration `yaml:"check_every"`
 }
 
 // Log says what is written and how; Level and the formats hold one of the words in the lists below.
@@ -140,10 +160,13 @@ func Default() *Config {
 			Tunnel:   Duration(time.Hour),
 			Drain:    seconds(10),
 		},
-		Limits:       Limits{Header: 16 * KB, Fields: 100, BodyRate: 500, SendRate: 500},
-		Buffers:      Buffers{Request: 64 * KB, Response: 128 * KB, Total: 16 * MB},
-		UpstreamPool: UpstreamPool{Idle: 64, IdleTimeout: seconds(4)},
-		Log:          Log{Level: "info", Format: "text", AccessFormat: "combined"},
+		Limits:  Limits{Header: 16 * KB, Fields: 100, BodyRate: 500, SendRate: 500},
+		Buffers: Buffers{Request: 64 * KB, Response: 128 * KB, Total: 16 * MB},
+		UpstreamPool: UpstreamPool{
+			Idle: 64, IdleTimeout: seconds(4), Queue: 1024, QueueTimeout: seconds(30),
+			MaxFails: 1, FailTimeout: seconds(10), CheckEvery: seconds(5),
+		},
+		Log: Log{Level: "info", Format: "text", AccessFormat: "combined"},
 	}
 }
 
@@ -181,4 +204,18 @@ func Parse(name string, data []byte) (*Config, error) {
 		return nil, d.errs
 	}
 	return c, nil
+}
+
+// Servers returns the upstreams, at least one, each with its own limit.
+func (c *Config) Servers() []Server {
+	list := slices.Clone(c.Upstreams)
+	if len(list) == 0 {
+		list = []Server{{URL: c.Upstream}}
+	}
+	for i := range list {
+		if list[i].MaxConns == 0 {
+			list[i].MaxConns = c.UpstreamPool.MaxConns
+		}
+	}
+	return list
 }

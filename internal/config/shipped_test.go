@@ -24,7 +24,10 @@ func TestShippedFileShowsTheDefaults(t *testing.T) {
 	if !reflect.DeepEqual(got.Channels, rules) {
 		t.Errorf("channels = %+v, want %+v", got.Channels, rules)
 	}
-	got.Channels = nil
+	if want := []Server{{URL: Default().Upstream}}; !reflect.DeepEqual(got.Upstreams, want) {
+		t.Errorf("upstreams = %+v, want %+v", got.Upstreams, want)
+	}
+	got.Channels, got.Upstreams = nil, nil
 	if want := Default(); !reflect.DeepEqual(got, want) {
 		t.Errorf("shipped file:\n%+v\ndefaults:\n%+v", got, want)
 	}
@@ -50,6 +53,7 @@ func TestShippedFileStatesEveryRange(t *testing.T) {
 	for _, key := range allKeys(reflect.TypeFor[Config](), "") {
 		c := Default()
 		c.Channels = []Channel{{Match: "a", Access: Public, History: DefaultHistory()}}
+		c.Upstreams = []Server{{URL: c.Upstream}}
 		v := reflect.ValueOf(c).Elem()
 		for name := range strings.SplitSeq(key, ".") {
 			name, isItem := strings.CutSuffix(name, "[0]")
@@ -65,6 +69,7 @@ func TestShippedFileStatesEveryRange(t *testing.T) {
 		d := newDecoder("")
 		d.ranges(c)
 		d.channels(c)
+		d.upstreams(c)
 		if len(d.errs) == 0 {
 			t.Errorf("%s has no range", key)
 			continue

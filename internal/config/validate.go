@@ -18,6 +18,7 @@ const maxConnections = 10_000_000
 // each other. A key whose value could not be read has its default here and its error already.
 func (d *decoder) validate(c *Config) {
 	d.listeners(c)
+	d.upstreams(c)
 	d.hooks(&c.Hooks)
 	d.push(&c.Push)
 	d.channels(c)
@@ -63,7 +64,7 @@ func (d *decoder) given(keys ...string) string {
 }
 
 func (d *decoder) listeners(c *Config) {
-	l, h, u := c.Listen, c.Hooks.Listen, c.Upstream
+	l, h, u := c.Listen, c.Hooks.Listen, c.Servers()[0].URL
 	if d.failed["listen"] || d.failed["hooks.listen"] || d.failed["upstream"] {
 		return // a default in their place would be compared with what somebody wrote
 	}
@@ -77,6 +78,52 @@ func (d *decoder) listeners(c *Config) {
 		d.add(d.given("hooks.listen", "listen"), fmt.Sprintf("hooks.listen %s and listen %s are the same address; want two", h, l))
 	}
 }
+
+// upstreams checks the list against itself and against the single upstream.
+func (d *decoder) upstreams(c *Config) {
+	if len(c.Upstreams) == 0 {
+		return
+	}
+	if len(c.Upstreams) > maxUpstreams {
+		d.add("upstreams", fmt.Sprintf("%d upstreams; want at most %d", len(c.Upstreams), maxUpstreams))
+	}
+	if _, ok := d.at["upstream"]; ok && !d.failed["upstream"] && c.Upstream != c.Upstreams[0].URL {
+		d.add("upstream", fmt.Sprintf("upstreams begins with %s; want the same here, or no upstream at all", c.Upstreams[0].URL))
+	}
+	routes, primary := 0, false
+	for i, s := range c.Upstreams {
+		key := fmt.Sprintf("upstreams[%d]", i)
+		if d.failed[key] || d.failed[key+".url"] {
+			primary = true
+			continue
+		}
+		if s.URL.Address == "" {
+			d.add(key+".url", "missing; want "+wantUpstream)
+		} else if slices.ContainsFunc(c.Upstreams[:i], func(e Server) bool { return e.URL == s.URL }) {
+			d.add(key+".url", s.URL.String()+" is there twice")
+		}
+		inRange(d, key+".max_conns", s.MaxConns, 1, maxConnections, "as upstream_pool.max_conns")
+		primary = primary || !s.Backup
+		if s.Route != "" {
+			routes++
+			if strings.Trim(s.Route, lettersDigits+"-_") != "" {
+				d.add(key+".route", show(s.Route)+" has other characters than letters, digits, - and _")
+			}
+		}
+	}
+	if !primary {
+		d.add("upstreams", "all are backups; want one at least that is not")
+	}
+	if routes > 0 && routes < len(c.Upstreams) {
+		d.add("upstreams", "some have a route and some have none; want all or none")
+	}
+	if routes > 0 && c.UpstreamPool.Sticky == "" {
+		d.add(d.given("upstream_pool.sticky", "upstreams"), "a route means nothing without upstream_pool.sticky, the cookie that ends in it")
+	}
+}
+
+// maxUpstreams is how many an exchange can remember having tried.
+const maxUpstreams = 64
 
 func (d *decoder) hooks(h *Hooks) {
 	// No message shows the token: errors go to logs.
@@ -262,6 +309,18 @@ func (d *decoder) ranges(c *Config) {
 	inRange(d, "buffers.total", c.Buffers.Total, 64*KB, 1*TB, "")
 
 	inRange(d, "upstream_pool.idle", c.UpstreamPool.Idle, 1, 100_000, "none are kept")
+	inRange(d, "upstream_pool.max_conns", c.UpstreamPool.MaxConns, 1, maxConnections, "any number")
+	inRange(d, "upstream_pool.queue", c.UpstreamPool.Queue, 1, maxConnections, "nobody waits")
+	inRange(d, "upstream_pool.queue_timeout", c.UpstreamPool.QueueTimeout, shortest, Duration(time.Hour), "")
+	inRange(d, "upstream_pool.max_fails", c.UpstreamPool.MaxFails, 1, 1000, "an upstream is always asked")
+	inRange(d, "upstream_pool.fail_timeout", c.UpstreamPool.FailTimeout, shortest, Duration(time.Hour), "")
+	inRange(d, "upstream_pool.check_every", c.UpstreamPool.CheckEvery, shortest, Duration(time.Hour), "")
+	if problem := authorizeProblem(c.UpstreamPool.Check); problem != "" {
+		d.add("upstream_pool.check", show(c.UpstreamPool.Check)+" "+problem+"; want a path on the app such as /health")
+	}
+	if strings.Trim(c.UpstreamPool.Sticky, lettersDigits+"-_") != "" {
+		d.add("upstream_pool.sticky", show(c.UpstreamPool.Sticky)+" has other characters than letters, digits, - and _")
+	}
 	inRange(d, "upstream_pool.idle_timeout", c.UpstreamPool.IdleTimeout, shortest, Duration(time.Hour), "")
 }
 

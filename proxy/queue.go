@@ -1,0 +1,94 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+
+	"holdfast/internal/park"
+)
+
+var errQueue = errors.New("waited too long for an upstream that has its most (upstream_pool.max_conns)")
+
+// waiting is an exchange in the line for an upstream. The exchange may be gone, and its struct another's,
+// when its turn comes.
+type waiting struct {
+	x      *exchange
+	client park.Ref
+}
+
+// enqueue lets x wait for a server that has its most. Each loop has a line; the first of it is served
+// when any loop lets go of a server.
+func (x *exchange) enqueue() {
+	p := x.f.p
+	if n := p.queued.Add(1); n > int64(p.o.Queue) {
+		p.queued.Add(-1)
+		p.stats.overloaded.Add(1)
+		x.finishAfter(503, time.Second, errors.New("the line for an upstream is full (upstream_pool.queue)"))
+		return
+	}
+	x.queued = true
+	x.client.SetDeadline(p.o.QueueTime)
+	x.f.line = append(x.f.line, waiting{x, x.client.Ref()})
+	x.f.lineLen.Add(1)
+	p.wake(x.f) // a server may have been let go since it was found to have its most
+}
+
+// dequeue takes x out of the count; its place in the line is skipped later.
+func (x *exchange) dequeue() {
+	if x.queued {
+		x.queued = false
+		x.f.p.queued.Add(-1)
+	}
+}
+
+// letGo gives the server back, and its place to the next in line.
+func (x *exchange) letGo() {
+	if x.server != nil {
+		x.server.active.Add(-1)
+		x.server = nil
+		x.f.p.wake(x.f)
+	}
+}
+
+// wake lets the next in line try again, of another loop than f's if that has one: both have their turn.
+func (p *Proxy) wake(f *Front) {
+	if p.queued.Load() == 0 {
+		return
+	}
+	for i := range p.fronts {
+		next := p.fronts[(f.loop.Index+1+i)%len(p.fronts)]
+		if next.lineLen.Load() > 0 {
+			next.loop.Post(next.advance)
+			return
+		}
+	}
+}
+
+// advance gives servers to the first in line, as long as there are any.
+func (f *Front) advance() {
+	p := f.p
+	for len(f.line) > 0 {
+		w := f.line[0]
+		c, ok := w.client.Conn()
+		if !ok || c.Handler() != park.Handler(w.x) || !w.x.queued {
+			f.unline()
+			continue
+		}
+		s, full := p.choose(w.x.tried, w.x.sticky, f.loop.Now())
+		if s == nil && full {
+			return
+		}
+		f.unline()
+		w.x.dequeue()
+		c.SetDeadline(0)
+		w.x.server = s
+		w.x.ask(w.x.head, w.x.gathered)
+	}
+	p.wake(f) // whoever waits on another loop was not told
+}
+
+func (f *Front) unline() {
+	f.line[0] = waiting{}
+	f.line = f.line[1:]
+	f.lineLen.Add(-1)
+}
