@@ -58,18 +58,20 @@ func (l *Loop) Now() time.Time { return l.now }
 // false, and drops f, after the loop has ended.
 func (l *Loop) Post(f func()) bool {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.ended {
-		l.mu.Unlock()
 		return false
 	}
-	l.posted = append(l.posted, f)
-	wake := !l.awake
-	l.awake = true
-	l.mu.Unlock()
-	if wake {
-		l.sysWake()
-	}
+	l.postLocked(f)
 	return true
+}
+
+func (l *Loop) postLocked(f func()) {
+	l.posted = append(l.posted, f)
+	if !l.awake {
+		l.awake = true
+		l.sysWake() // under the lock: the descriptor it writes to is closed after ended is set
+	}
 }
 
 // Later runs f on the loop after the events that are ready now have been handled once. Only the loop
@@ -88,18 +90,18 @@ func (l *Loop) Dial(network, address string, h Handler) (*Conn, error) {
 // run is the goroutine of the loop.
 func (l *Loop) run() {
 	l.sysRun()
-	l.mu.Lock()
+	l.mu.Lock() // against workers that release a connection meanwhile
 	l.ended = true
 	l.posted = nil
-	l.mu.Unlock()
 	l.Each(func(c *Conn) {
-		if s, ok := c.handler.(*Stream); ok { // a worker still uses it, and closes it at Release
+		if s, ok := c.handler.(*Stream); ok && !s.released { // a worker still uses it, and closes it at Release
 			c.sysBreak()
 			s.Ready(c, HangUp)
 			return
 		}
 		c.Close()
 	})
+	l.mu.Unlock()
 	l.sysClose()
 }
 

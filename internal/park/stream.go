@@ -28,6 +28,8 @@ type Stream struct {
 	gone    atomic.Bool // the peer hung up
 	local   net.Addr
 	remote  net.Addr
+
+	released bool // guarded by the loop's mu
 }
 
 var _ net.Conn = (*Stream)(nil)
@@ -70,10 +72,15 @@ func (s *Stream) Closed() bool { return s.closed }
 // Release gives the connection back: f runs on the loop with the bytes that nobody read. The stream
 // must not be used after. If the loop has ended f does not run, and the connection is closed.
 func (s *Stream) Release(f func(c *Conn, rest []byte)) {
-	c, rest := s.c, s.head
-	if !s.loop.Post(func() { f(c, rest) }) {
-		c.Close()
+	c, rest, l := s.c, s.head, s.loop
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		c.Close() // under the lock, as the loop closes what it has at the same time
+		return
 	}
+	s.released = true
+	l.postLocked(func() { f(c, rest) })
 }
 
 func (s *Stream) Read(p []byte) (int, error) {

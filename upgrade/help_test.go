@@ -1,0 +1,408 @@
+package upgrade_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast/internal/config"
+	"holdfast/internal/hub"
+	"holdfast/internal/park"
+	"holdfast/internal/wiretest"
+	"holdfast/proxy"
+	"holdfast/upgrade"
+)
+
+func TestMain(m *testing.M) { wiretest.Main(m) }
+
+// world is the rooms, wired as the command wires them, in front of an app that echoes the target.
+type world struct {
+	addr   string
+	hub    *hub.Hub
+	keeper *upgrade.Keeper
+	proxy  *proxy.Proxy
+	poller *park.Poller
+	app    *wiretest.Upstream
+}
+
+// start opens channels "public.**" to everybody, "user.**" to whom authorize lets in; "old.**" keeps two
+// messages, and every other channel has no rule.
+func start(t testing.TB, change ...func(*upgrade.Options)) *world {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	w := &world{app: wiretest.NewUpstream(t, wiretest.Answer(func(r *http.Request, _ []byte) []byte {
+		return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.RequestURI), r.RequestURI)
+	}))}
+	var err error
+	if w.poller, err = park.New(park.Options{Loops: 2, Log: log}); err != nil {
+		t.Fatal(err)
+	}
+	w.hub = hub.New(hub.Options{Lanes: 2, Rule: func(c string) (hub.History, bool) {
+		switch first, _, _ := strings.Cut(c, "."); first {
+		case "public", "user":
+			return hub.History{Messages: 10000, Age: time.Hour, Bytes: 64 << 20}, true
+		case "old":
+			return hub.History{Messages: 2, Age: time.Hour, Bytes: 1 << 20}, true
+		}
+		return hub.History{}, false
+	}})
+	o := upgrade.Options{
+		Path: "/_push", Heartbeat: wiretest.Timeout, Wait: wiretest.Timeout, MaxWait: 2 * wiretest.Timeout,
+		MaxChannels: 32, MaxMessage: 4 << 10, Outbox: 64 << 10, OutboxTotal: 1 << 30,
+		Rule: func(c string) (authorize, ok bool) {
+			first, _, _ := strings.Cut(c, ".")
+			return first == "user", first == "user" || first == "public" || first == "old"
+		},
+		ValidChannel: config.ValidChannel, Trusted: func(netip.Addr) bool { return false },
+		Hub: w.hub, Poller: w.poller, Log: log,
+		Resume: func(c *park.Conn, rest []byte) { w.proxy.Resume(c, rest) },
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	w.keeper = upgrade.New(o)
+	w.proxy = proxy.New(w.poller, proxy.Options{
+		Upstreams: []proxy.Upstream{{Network: "tcp", Address: w.app.Addr, Host: w.app.Addr}}, Pool: 8, PoolIdle: 5 * time.Second,
+		HeaderTime: wiretest.Timeout, IdleTime: wiretest.Timeout, BodyTime: wiretest.Timeout, SendTime: wiretest.Timeout,
+		ConnectTime: wiretest.Timeout, UpstreamTime: wiretest.Timeout, TunnelTime: wiretest.Timeout,
+		HeaderBytes: 256 << 10, HeaderFields: 100, Trusted: o.Trusted, Local: w.keeper, Log: log,
+	})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.addr = ln.Addr().String()
+	if err := w.poller.Listen(ln, w.proxy.Accept); err != nil {
+		t.Fatal(err)
+	}
+	donec := make(chan struct{})
+	go func() { defer close(donec); w.poller.Serve() }()
+	t.Cleanup(func() { w.poller.Shutdown(); <-donec })
+	return w
+}
+
+// publish publishes data and returns its id.
+func (w *world) publish(t testing.TB, data string, channels ...string) string {
+	t.Helper()
+	r, err := w.hub.Publish([]hub.Draft{{Channels: channels, Data: []byte(data)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r[0].ID.String()
+}
+
+func (w *world) held() (n int64) {
+	for _, v := range w.keeper.Stats().Held {
+		n += v
+	}
+	return n
+}
+
+func (w *world) waitHeld(t testing.TB, n int64) {
+	t.Helper()
+	wiretest.Eventually(t, fmt.Sprintf("%d are held", n), func() bool { return w.held() == n })
+}
+
+// kinds are the ways to hold; every hold test runs for each.
+var kinds = []string{"websocket", "websocket v1", "sse", "longpoll"}
+
+func run(t *testing.T, f func(t *testing.T, kind string)) {
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) { f(t, kind) })
+	}
+}
+
+// request is the raw head that asks for a hold of the kind.
+func request(kind, target string, fields ...string) string {
+	list := append([]string{"GET " + target + " HTTP/1.1", "Host: app.test"}, fields...)
+	switch kind {
+	case "websocket v1":
+		list = append(list, "Sec-WebSocket-Protocol: other, holdfast.v1")
+		fallthrough
+	case "websocket":
+		list = append(list, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: "+key)
+	case "sse":
+		list = append(list, "Accept: text/event-stream")
+	}
+	return strings.Join(list, "\r\n") + "\r\n\r\n"
+}
+
+const key = "dGhlIHNhbXBsZSBub25jZQ=="
+
+// message is what a client was told, whatever the kind.
+type message struct {
+	Type, Channel, ID, Event, Data string // Type: message, gap, close or end
+	Code                           int    // of a close
+}
+
+// client is a held client of any kind that reads message after message; a long poll polls again.
+type client struct {
+	*wiretest.Client
+	t      testing.TB
+	kind   string
+	target string
+	fields []string
+	queue  []message
+	last   string // id to resume with
+	asked  bool   // a poll is under way
+	beats  int    // signs of life so far
+}
+
+// hold opens a client and reads what comes before the first message.
+func (w *world) hold(t testing.TB, kind, query string, fields ...string) *client {
+	t.Helper()
+	c := &client{Client: wiretest.Dial(t, w.addr), t: t, kind: kind, target: "/_push?" + query, fields: fields}
+	if kind == "longpoll" {
+		c.poll()
+		return c
+	}
+	c.Send(request(kind, c.target, fields...))
+	resp, err := http.ReadResponse(c.Reader, nil)
+	if err != nil {
+		t.Fatalf("%s: %v", kind, err)
+	}
+	switch kind {
+	case "sse":
+		if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" || resp.ContentLength != -1 {
+			t.Fatalf("%s: answered %d %v", kind, resp.StatusCode, resp.Header)
+		}
+		if hint := c.event(); !strings.HasPrefix(hint["retry"], "") || hint["retry"] == "" {
+			t.Fatalf("the stream begins with %v; want a retry", hint)
+		}
+	default:
+		sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+		if resp.StatusCode != 101 || resp.Header.Get("Sec-WebSocket-Accept") != base64.StdEncoding.EncodeToString(sum[:]) ||
+			(kind == "websocket v1") != (resp.Header.Get("Sec-WebSocket-Protocol") == "holdfast.v1") {
+			t.Fatalf("%s: answered %d %v", kind, resp.StatusCode, resp.Header)
+		}
+		if kind == "websocket v1" {
+			if m := c.recv(); m.Type != "hello" || m.ID == "" {
+				t.Fatalf("%s: begins with %+v; want hello", kind, m)
+			}
+		}
+	}
+	return c
+}
+
+func (c *client) poll() {
+	target := c.target
+	if c.last != "" {
+		target += "&last_id=" + c.last
+	}
+	c.Send(request("longpoll", target, c.fields...))
+	c.asked = true
+}
+
+// recv returns what the client is told next.
+func (c *client) recv() message {
+	c.t.Helper()
+	if len(c.queue) == 0 {
+		c.fill()
+	}
+	m := c.queue[0]
+	c.queue = c.queue[1:]
+	return m
+}
+
+// expect reads messages of one channel, in order.
+func (c *client) expect(data ...string) {
+	c.t.Helper()
+	for _, want := range data {
+		if m := c.recv(); m.Type != "message" || m.Data != want {
+			c.t.Fatalf("%s was told %+v; want %q", c.kind, m, want)
+		}
+	}
+}
+
+func (c *client) fill() {
+	c.t.Helper()
+	switch c.kind {
+	case "sse":
+		e := c.event()
+		switch {
+		case e == nil:
+			c.queue = append(c.queue, message{Type: "end"})
+		case e["event"] == "gap":
+			var m message
+			json.Unmarshal([]byte(e["data"]), &m)
+			c.queue = append(c.queue, message{Type: "gap", Channel: m.Channel, ID: e["id"]})
+		default:
+			c.queue = append(c.queue, message{Type: "message", ID: e["id"], Event: e["event"], Data: e["data"]})
+		}
+	case "longpoll":
+		for len(c.queue) == 0 {
+			c.answer()
+		}
+	default:
+		c.frame()
+	}
+}
+
+// answer reads the answer to a poll, after asking if need be.
+func (c *client) answer() {
+	c.t.Helper()
+	if !c.asked {
+		c.poll()
+	}
+	resp, body := c.Response(http.MethodGet)
+	c.asked = false
+	var a struct {
+		Messages []struct {
+			ID, Channel, Event, Encoding string
+			Data                         json.RawMessage
+		}
+		Next string
+		Gap  []string
+	}
+	if err := json.Unmarshal([]byte(body), &a); err != nil || resp.StatusCode != 200 || a.Next == "" {
+		c.t.Fatalf("answered %d %q: %v", resp.StatusCode, body, err)
+	}
+	c.last = a.Next
+	for _, g := range a.Gap {
+		c.queue = append(c.queue, message{Type: "gap", Channel: g})
+	}
+	for _, m := range a.Messages {
+		var text string
+		if json.Unmarshal(m.Data, &text) != nil {
+			text = string(m.Data)
+		}
+		c.queue = append(c.queue, message{Type: "message", ID: m.ID, Channel: m.Channel, Event: m.Event, Data: text})
+	}
+}
+
+// event reads one event of a stream, as WHATWG HTML §9.2.6 says, or nil at its end.
+func (c *client) event() map[string]string {
+	c.t.Helper()
+	e := map[string]string{}
+	for {
+		line, err := c.Reader.ReadString('\n')
+		if err != nil {
+			if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
+				c.t.Fatalf("nothing came")
+			}
+			return nil
+		}
+		line = strings.TrimSuffix(line, "\n")
+		switch name, value, _ := strings.Cut(line, ":"); {
+		case line == "":
+			if len(e) > 0 {
+				return e
+			}
+		case name == "":
+			c.beats++
+		default:
+			value = strings.TrimPrefix(value, " ")
+			if before, ok := e[name]; ok && name == "data" {
+				value = before + "\n" + value
+			}
+			e[name] = value
+		}
+	}
+}
+
+// frame reads one frame of a server, answers pings, and queues the rest.
+func (c *client) frame() {
+	c.t.Helper()
+	op, payload, err := readFrame(c.Reader)
+	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
+		c.t.Fatalf("nothing came")
+	}
+	switch {
+	case err != nil:
+		c.queue = append(c.queue, message{Type: "end"})
+	case op == 9:
+		c.beats++
+		c.Send(frame(true, 10, payload))
+		c.frame()
+	case op == 8:
+		m := message{Type: "close"}
+		if len(payload) >= 2 {
+			m.Code, m.Data = int(binary.BigEndian.Uint16(payload)), string(payload[2:])
+		}
+		c.queue = append(c.queue, m)
+	case op == 10:
+		c.queue = append(c.queue, message{Type: "pong", Data: string(payload)})
+	case c.kind == "websocket v1":
+		var m struct {
+			Type, Channel, ID, Event, Error string
+			Data                            json.RawMessage
+		}
+		if err := json.Unmarshal(payload, &m); err != nil || op != 1 {
+			c.t.Fatalf("frame %d %q: %v", op, payload, err)
+		}
+		var text string
+		if json.Unmarshal(m.Data, &text) != nil {
+			text = string(m.Data)
+		}
+		if m.Type == "error" {
+			text = m.Error
+		}
+		c.queue = append(c.queue, message{Type: m.Type, Channel: m.Channel, ID: m.ID, Event: m.Event, Data: text})
+	default:
+		c.queue = append(c.queue, message{Type: "message", Data: string(payload)})
+	}
+}
+
+// readFrame reads a whole frame that is not masked (RFC 6455 §5.2).
+func readFrame(r *bufio.Reader) (op byte, payload []byte, err error) {
+	var h [2]byte
+	if _, err := io.ReadFull(r, h[:]); err != nil {
+		return 0, nil, err
+	}
+	if h[0]&0xf0 != 0x80 || h[1]&0x80 != 0 {
+		return 0, nil, fmt.Errorf("frame %x: not final, reserved bits or masked", h)
+	}
+	n := uint64(h[1])
+	switch n {
+	case 126:
+		var b [2]byte
+		_, err = io.ReadFull(r, b[:])
+		n = uint64(binary.BigEndian.Uint16(b[:]))
+	case 127:
+		var b [8]byte
+		_, err = io.ReadFull(r, b[:])
+		n = binary.BigEndian.Uint64(b[:])
+	}
+	if err == nil {
+		payload = make([]byte, n)
+		_, err = io.ReadFull(r, payload)
+	}
+	return h[0] & 15, payload, err
+}
+
+// frame is one of a client: masked.
+func frame(fin bool, op byte, payload []byte) string {
+	var b bytes.Buffer
+	if fin {
+		op |= 0x80
+	}
+	b.WriteByte(op)
+	switch n := len(payload); {
+	case n < 126:
+		b.WriteByte(0x80 | byte(n))
+	case n < 1<<16:
+		b.Write([]byte{0x80 | 126, byte(n >> 8), byte(n)})
+	default:
+		b.WriteByte(0x80 | 127)
+		binary.Write(&b, binary.BigEndian, uint64(n))
+	}
+	mask := [4]byte{0x12, 0x34, 0x56, 0x78}
+	b.Write(mask[:])
+	for i, c := range payload {
+		b.WriteByte(c ^ mask[i%4])
+	}
+	return b.String()
+}
