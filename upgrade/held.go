@@ -26,7 +26,7 @@ type held struct {
 	wait  time.Duration
 
 	kind     kind
-	v1       bool // WebSocket with the subprotocol
+	v1       bool // WebSocket or SSE with the subprotocol
 	http10   bool
 	close    bool // long poll: no further request on this connection
 	pinged   bool // no sign of life since the last heartbeat
@@ -133,11 +133,19 @@ func (x *held) tick() {
 			return
 		}
 		x.pinged = true
-		if !x.send(pingFrame, true) {
+		ping := pingFrame
+		if x.v1 {
+			ping = pingFrameV1
+		}
+		if !x.send(ping, true) {
 			return
 		}
 	case sse:
-		if !x.send(sseHeartbeat, true) {
+		ping := sseHeartbeat
+		if x.v1 {
+			ping = ssePing
+		}
+		if !x.send(ping, true) {
 			return
 		}
 	case longPoll:

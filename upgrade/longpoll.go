@@ -25,7 +25,7 @@ func (x *held) answer(batch []*hub.Message, gaps []hub.Gap) {
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = append(body, m.Rendered(slotJSON, renderJSON)...)
+		body = append(body, object(m)...)
 	}
 	body = append(body, `],"next":"`...)
 	body = x.stand.Position().Append(body)

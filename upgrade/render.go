@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
 
 	"github.com/gobwas/ws"
 
@@ -15,11 +18,22 @@ const (
 	slotRaw  = iota // WebSocket: the data as it is
 	slotV1          // WebSocket with subprotocol: a JSON frame
 	slotSSE         // an event
-	slotJSON        // an object of a long poll's list
+	slotJSON        // SSE with the subprotocol: an event whose data is an object of a long poll's list
 )
+
+// What is around the object in slotJSON. Long poll leaves it out.
+const (
+	eventBegin = "data: "
+	eventEnd   = "\n\n"
+)
+
+// pingJSON is a sign of life that a page can see: browsers keep pings and comments to themselves.
+const pingJSON = `{"type":"ping"}`
 
 func (x *held) render(m *hub.Message) []byte {
 	switch {
+	case x.kind == sse && x.v1:
+		return m.Rendered(slotJSON, renderJSON)
 	case x.kind == sse:
 		return m.Rendered(slotSSE, renderSSE)
 	case x.v1:
@@ -39,7 +53,15 @@ func renderV1(m *hub.Message) []byte {
 	return appendFrame(nil, ws.OpText, appendJSON([]byte(`{"type":"message",`), m))
 }
 
-func renderJSON(m *hub.Message) []byte { return appendJSON([]byte{'{'}, m) }
+func renderJSON(m *hub.Message) []byte {
+	return append(appendJSON([]byte(eventBegin+"{"), m), eventEnd...)
+}
+
+// object returns what renderJSON has rendered without the event around it.
+func object(m *hub.Message) []byte {
+	b := m.Rendered(slotJSON, renderJSON)
+	return b[len(eventBegin) : len(b)-len(eventEnd)]
+}
 
 // appendJSON appends the fields of a message and the closing brace.
 func appendJSON(b []byte, m *hub.Message) []byte {
@@ -54,7 +76,7 @@ func appendJSON(b []byte, m *hub.Message) []byte {
 	b = append(b, `,"data":`...)
 	switch {
 	case m.JSON:
-		b = append(b, m.Data...)
+		b = appendLine(b, m.Data)
 	case m.Binary:
 		b = append(b, '"')
 		b = base64.StdEncoding.AppendEncode(b, m.Data)
@@ -63,6 +85,18 @@ func appendJSON(b []byte, m *hub.Message) []byte {
 		b = append(b, quote(string(m.Data))...)
 	}
 	return append(b, '}')
+}
+
+// appendLine appends valid JSON without line ends: in an event they would end the data.
+func appendLine(b, data []byte) []byte {
+	if !bytes.ContainsAny(data, "\r\n") {
+		return append(b, data...)
+	}
+	line := bytes.NewBuffer(b)
+	if json.Compact(line, data) != nil {
+		return append(b, "null"...) // it was checked when it was published
+	}
+	return line.Bytes()
 }
 
 // renderSSE encodes an event (WHATWG HTML §9.2): the stream knows three line ends, and data with any of
@@ -96,7 +130,12 @@ func renderSSE(m *hub.Message) []byte {
 	return append(b, "\n\n"...)
 }
 
-func helloJSON(id hub.ID) []byte { return []byte(`{"type":"hello","id":"` + id.String() + `"}`) }
+// helloJSON begins a connection that speaks the subprotocol: where it stands after as many messages as
+// replay says, which come next, and how often it gets a sign of life, in seconds.
+func helloJSON(id hub.ID, heartbeat time.Duration, replay int) []byte {
+	return fmt.Appendf(nil, `{"type":"hello","id":"%s","heartbeat":%s,"replay":%d}`, id,
+		strconv.FormatFloat(heartbeat.Seconds(), 'f', -1, 64), replay)
+}
 
 func gapJSON(g hub.Gap) []byte {
 	return []byte(`{"type":"gap","channel":` + quote(g.Channel) + `,"id":"` + g.Through.String() + `"}`)

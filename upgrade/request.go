@@ -79,7 +79,14 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 		if status, why := checkHandshake(ctx); status != 0 {
 			return status, why
 		}
+	case sse:
+		if x.v1, err = protocol(ctx); err != nil {
+			return 400, err.Error()
+		}
 	case longPoll:
+		if len(h.Peek("Sec-WebSocket-Key")) > 0 {
+			return 400, "a proxy on the way has dropped Upgrade: websocket"
+		}
 		if wait, err = k.wait(ctx); err != nil {
 			return 400, err.Error()
 		}
@@ -177,6 +184,18 @@ func (k *Keeper) wait(ctx *fasthttp.RequestCtx) (time.Duration, error) {
 		return 0, fmt.Errorf("wait is not a number of seconds")
 	}
 	return min(time.Duration(min(n, 1<<20))*time.Second, k.o.MaxWait), nil
+}
+
+// protocol reports whether an event stream is to carry the JSON of the subprotocol. The header is not
+// for a page to set, so the query says it.
+func protocol(ctx *fasthttp.RequestCtx) (bool, error) {
+	switch string(ctx.QueryArgs().Peek("protocol")) {
+	case "":
+		return false, nil
+	case subprotocol:
+		return true, nil
+	}
+	return false, fmt.Errorf("the protocol spoken here is %s", subprotocol)
 }
 
 // checkHandshake makes the checks that the upgrader leaves out (RFC 6455 §4.2.1).

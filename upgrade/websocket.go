@@ -15,7 +15,11 @@ const subprotocol = "holdfast.v1"
 // messages' data and nothing else, so there is no other way to tell.
 const codeGap = 4000
 
-var pingFrame = appendFrame(nil, ws.OpPing)
+var (
+	pingFrame   = appendFrame(nil, ws.OpPing)
+	pingFrameV1 = appendFrame(pingFrame, ws.OpText, []byte(pingJSON))
+	pongFrameV1 = appendFrame(nil, ws.OpText, []byte(`{"type":"pong"}`))
+)
 
 func (x *held) beginWebSocket(handshake []byte, replay hub.Replay) {
 	x.c.SetDeadline(jitter(x.k.o.Heartbeat))
@@ -26,7 +30,7 @@ func (x *held) beginWebSocket(handshake []byte, replay hub.Replay) {
 		return
 	}
 	if x.v1 {
-		handshake = appendFrame(handshake, ws.OpText, helloJSON(x.stand.Position()))
+		handshake = appendFrame(handshake, ws.OpText, helloJSON(x.stand.Position(), x.k.o.Heartbeat, len(replay.Messages)))
 		for _, g := range replay.Gaps {
 			handshake = appendFrame(handshake, ws.OpText, gapJSON(g))
 		}
@@ -82,6 +86,8 @@ func (x *held) frame(fr frame) bool {
 		}
 		x.closeWith(code, "", clientClosed)
 		return false
+	case fr.message != 0 && x.v1 && string(fr.payload) == pingJSON:
+		return x.send(pongFrameV1, true)
 	case fr.message != 0:
 		x.k.stats.clientMessages.Add(1)
 		if x.v1 {
