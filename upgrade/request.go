@@ -38,7 +38,8 @@ func (k *Keeper) handle(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// decide makes the checks in order. It returns a status and the reason, or 0 with v.hold set.
+// decide makes the checks in order. It returns a status and the reason, or 0 with v.hold set or, for the
+// browser client, the answer.
 func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 	h := &ctx.Request.Header
 	if h.ContentLength() > 0 || len(h.Peek("Transfer-Encoding")) > 0 {
@@ -46,7 +47,11 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 		return 400, "a body has no meaning here"
 	}
 	path, _, _ := bytes.Cut(h.RequestURI(), []byte("?"))
-	if string(path) != k.o.Path {
+	switch string(path) {
+	case k.o.Path:
+	case k.o.Path + clientPath:
+		return serveClient(ctx)
+	default:
 		return 404, "nothing under this path"
 	}
 	if !ctx.IsGet() {

@@ -125,3 +125,59 @@ func publishJSON(t *testing.T, s *server, channel, data string) {
 	newVisitor(t, s.hooks).do(http.MethodPost, "/publish", http.Header{"Content-Type": {"application/json"}},
 		strings.NewReader(fmt.Sprintf(`{"channel": %q, "data": %s}`, channel, data))).want(t, http.StatusOK)
 }
+
+// TestClientIsServed fetches the client as a browser does, and again with what it then knows.
+func TestClientIsServed(t *testing.T) {
+	s := startServer(t, "http://"+freeAddr(t), "")
+	v := newVisitor(t, s.url)
+	const path = "/_push/client.js"
+	for _, coding := range []string{"", "gzip"} {
+		t.Run("coding "+coding, func(t *testing.T) {
+			header := http.Header{"Accept-Encoding": {coding}, "Origin": {"http://elsewhere.example"}}
+			a := v.do(http.MethodGet, path, header, nil)
+			a.want(t, http.StatusOK)
+			for field, want := range map[string]string{
+				"Content-Type":           "text/javascript; charset=utf-8",
+				"X-Content-Type-Options": "nosniff",
+				"Cache-Control":          "public, max-age=600",
+				"Vary":                   "Accept-Encoding",
+				"Content-Encoding":       coding,
+			} {
+				if got := a.Header.Get(field); got != want {
+					t.Errorf("%s: %q, want %q", field, got, want)
+				}
+			}
+			tag := a.Header.Get("Etag")
+			if len(tag) < 10 {
+				t.Fatalf("ETag: %q", tag)
+			}
+			head := v.do(http.MethodHead, path, header, nil)
+			head.want(t, http.StatusOK)
+			if head.body != "" || head.ContentLength != int64(len(a.body)) || head.Header.Get("Etag") != tag {
+				t.Errorf("HEAD: %d bytes, Content-Length %d, ETag %s; GET: %d bytes, ETag %s",
+					len(head.body), head.ContentLength, head.Header.Get("Etag"), len(a.body), tag)
+			}
+			header.Set("If-None-Match", `"old", W/`+tag)
+			again := v.do(http.MethodGet, path, header, nil)
+			again.want(t, http.StatusNotModified)
+			if again.body != "" || again.Header.Get("Etag") != tag {
+				t.Errorf("304 with %d bytes and ETag %s", len(again.body), again.Header.Get("Etag"))
+			}
+			header.Set("If-None-Match", `"old"`)
+			v.do(http.MethodGet, path, header, nil).want(t, http.StatusOK)
+		})
+	}
+	t.Run("a query is no other client", func(t *testing.T) {
+		if a := v.get(path + "?v=2"); !strings.Contains(a.body, "Holdfast") {
+			t.Errorf("%.80q", a.body)
+		}
+	})
+	t.Run("what is not there", func(t *testing.T) {
+		v.do(http.MethodGet, path+"x", nil, nil).want(t, http.StatusNotFound)
+		a := v.do(http.MethodPut, path, nil, nil)
+		a.want(t, http.StatusMethodNotAllowed)
+		if got := a.Header.Get("Allow"); got != "GET, HEAD" {
+			t.Errorf("Allow: %q", got)
+		}
+	})
+}

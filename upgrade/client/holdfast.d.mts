@@ -1,0 +1,4 @@
+import Holdfast from "./holdfast.js";
+
+export default Holdfast;
+export { Holdfast };

@@ -1,0 +1,79 @@
+package upgrade
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"regexp"
+	"testing"
+)
+
+func TestClientIsSmall(t *testing.T) {
+	s := client()
+	const most = 5000
+	t.Logf("client.js: %d bytes of source, %d sent, %d compressed", len(clientSource), len(s.plain), len(s.gzip))
+	if len(s.gzip) >= most {
+		t.Errorf("client.js takes %d bytes compressed, want less than %d", len(s.gzip), most)
+	}
+	r, err := gzip.NewReader(bytes.NewReader(s.gzip))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(r); err != nil || !bytes.Equal(b, s.plain) {
+		t.Errorf("the compressed client unpacks to %d bytes, %v; want the %d plain ones", len(b), err, len(s.plain))
+	}
+}
+
+// A page from 2012 has a browser that stops at the first word it does not know.
+func TestClientIsES5(t *testing.T) {
+	code := regexp.MustCompile(`'[^'\n]*'|"[^"\n]*"`).ReplaceAll(client().plain, []byte(`""`))
+	code = regexp.MustCompile(`//.*`).ReplaceAll(code, nil)
+	for what, newer := range map[string]string{
+		"arrow function":  `=>`,
+		"template string": "`",
+		"declaration":     `\b(let|const|class|async|await|import|export)\b[^:]`,
+		"spread":          `\.\.\.`,
+		"exponent":        `\*\*`,
+		"optional chain":  `\?\.[a-zA-Z(\[]|\?\?`,
+		"for of":          `\bfor \(\w+ \w+ of\b`,
+		"trailing comma":  `,\s*\)`,
+	} {
+		if at := regexp.MustCompile(newer).FindIndex(code); at != nil {
+			t.Errorf("%s in client.js: %.60q", what, code[at[0]:])
+		}
+	}
+}
+
+func TestStripLeavesCodeAlone(t *testing.T) {
+	got := string(strip([]byte("// a comment\nif (a) {\n    // of b\n    b(\"// no comment\"); // kept\n\n}\n")))
+	want := "if (a) {\nb(\"// no comment\"); // kept\n}\n"
+	if _, code, _ := bytes.Cut([]byte(got), []byte("\n")); string(code) != want {
+		t.Errorf("stripped to %q, want %q", code, want)
+	}
+}
+
+func TestAcceptsGzip(t *testing.T) {
+	for field, want := range map[string]bool{
+		"":                        false,
+		"gzip":                    true,
+		"deflate, GZIP;q=0.5, br": true,
+		"gzip; q=0":               false,
+		"gzip;q=0.000, identity":  false,
+		"br, x-gzip":              true,
+		"gzipped":                 false,
+	} {
+		if got := acceptsGzip([][]byte{[]byte(field)}); got != want {
+			t.Errorf("Accept-Encoding: %s: %v, want %v", field, got, want)
+		}
+	}
+}
+
+func TestMatches(t *testing.T) {
+	for field, want := range map[string]bool{
+		`"a"`: true, `W/"a"`: true, `"b", "a"`: true, `*`: true, `"b"`: false, ``: false, `"a-gzip"`: false,
+	} {
+		if got := matches([][]byte{[]byte(field)}, `"a"`); got != want {
+			t.Errorf("If-None-Match: %s: %v, want %v", field, got, want)
+		}
+	}
+}
