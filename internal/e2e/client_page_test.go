@@ -39,7 +39,7 @@ for (var i = 0; i < parts.length; i++) {
 }
 var without = (query.without || "").split(",");
 for (i = 0; i < without.length; i++) if (without[i]) window[without[i]] = undefined;
-var record = [], states = [], refusals = [], messages = [];
+var record = [], states = [], refusals = [], messages = [], loaded = Date.now();
 </script>
 <script src="/_push/client.js"></script>
 <script>
