@@ -40,6 +40,16 @@ for (var i = 0; i < parts.length; i++) {
 var without = (query.without || "").split(",");
 for (i = 0; i < without.length; i++) if (without[i]) window[without[i]] = undefined;
 var record = [], states = [], refusals = [], messages = [], loaded = Date.now();
+// What tabs do among themselves: bus is what this page hears the others by, steals are locks taken by force.
+var bus, steals = 0;
+if (window.BroadcastChannel && navigator.locks) {
+  var Channel = BroadcastChannel, request = navigator.locks.request;
+  BroadcastChannel = function (name) { return bus = new Channel(name); };
+  navigator.locks.request = function (name, options, f) {
+    if (options.steal) steals++;
+    return request.call(navigator.locks, name, options, f);
+  };
+}
 </script>
 <script src="/_push/client.js"></script>
 <script>

@@ -125,6 +125,62 @@ func TestClientTabStandsStill(t *testing.T) {
 	wantOneHeld(t, s)
 }
 
+// TestClientTabGivesUp closes the client of the tab that leads, not the tab: the other one has the lock at
+// once, and need not take it.
+func TestClientTabGivesUp(t *testing.T) {
+	s := startServer(t, startApp(t, pageApp(nil)), "")
+	b := startBrowser(t)
+	handles := b.tabs(pageAt(s.url, "public.n", nil), 2)
+	c := &counter{s: s, channel: "public.n"}
+	for round := range 3 {
+		leads, shares := handles[round%2], handles[(round+1)%2]
+		b.turnTo(leads)
+		b.waitRecord(c.next(t, 2))
+		b.eval("push.close(); return 0", nil)
+		b.turnTo(shares)
+		b.waitFor("the other tab leads", "push.shared === false && push.state === 'live'")
+		b.waitRecord(c.next(t, 2))
+		wantOneHeld(t, s)
+		b.turnTo(leads)
+		b.eval("push.open(); return 0", nil)
+		b.waitFor("this tab shares", "push.shared === true && push.state === 'live'")
+		if record := b.waitRecord(c.next(t, 1)); gapsIn(record) != 0 || len(record) != c.n {
+			t.Errorf("the tab that closed and opened has %v, want 1 to %d", record, c.n)
+		}
+	}
+	for _, h := range handles {
+		b.turnTo(h)
+		var steals int
+		if b.eval("return steals", &steals); steals != 0 {
+			t.Errorf("%d locks were taken by force", steals)
+		}
+	}
+}
+
+// TestClientTabHearsBadly loses and doubles what one tab says to another.
+func TestClientTabHearsBadly(t *testing.T) {
+	s := startServer(t, startApp(t, pageApp(nil)), "")
+	b := startBrowser(t)
+	b.tabs(pageAt(s.url, "public.n", nil), 2)
+	b.eval(`
+		var hear = bus.onmessage, n = 0;
+		window.lost = window.doubled = 0;
+		bus.onmessage = function (e) {
+			if (e.data.t !== "batch" || !e.data.list.length) return hear(e);
+			n++;
+			if (n % 3 === 0) return lost++;
+			hear(e);
+			if (n % 3 === 1) hear(e), doubled++;
+		};
+		return 0`, nil)
+	c := &counter{s: s, channel: "public.n"}
+	c.next(t, 13)
+	if record := b.waitRecord(c.next(t, 1)); gapsIn(record) != 0 || len(record) != c.n {
+		t.Errorf("the tab has %v, want 1 to %d", record, c.n)
+	}
+	b.waitFor("some were lost, and some doubled", "lost > 3 && doubled > 3")
+}
+
 // TestClientTabsApart has tabs that may not share: other channels, another share, none.
 func TestClientTabsApart(t *testing.T) {
 	s := startServer(t, startApp(t, pageApp(nil)), "")
@@ -159,6 +215,7 @@ func TestClientResumes(t *testing.T) {
 	for shared := range 3 {
 		tabs = append(tabs, b.tab(page))
 		b.waitFor("live", fmt.Sprintf("push.state === 'live' && push.shared === %v", shared > 0))
+		b.waitRecord(c.n) // what was published before, without a further message to tell of it
 		c.next(t, 3)
 		for _, tab := range tabs {
 			b.turnTo(tab)
