@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(
 	ca-certificates curl gcc libc6-dev
 	tomcat10 tomcat10-examples
-	apache2 libapache2-mod-php dokuwiki
+	apache2 libapache2-mod-php php-fpm dokuwiki nginx-light
 	chromium chromium-driver fonts-dejavu-core
 )
 

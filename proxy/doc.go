@@ -11,8 +11,8 @@
 //	  └─► Local        └─────► tunnel
 //
 // What is changed on the way. Hop-by-hop fields (RFC 9110 §7.6.1) are removed in both directions, as
-// are fields with an underscore in their name (CGI and PHP cannot tell them from the dashed ones),
-// Proxy, and Expect, which is answered here. X-Forwarded-For, -Proto, -Host and X-Real-IP are set; what
+// are fields whose name has other than letters, digits and dashes (CGI and PHP cannot tell X_Y and X.Y from
+// X-Y), Proxy, and Expect, which is answered here. X-Forwarded-For, -Proto, -Host and X-Real-IP are set; what
 // a client says in them counts only if it comes from a trusted proxy. Request trailers are dropped.
 //
 // What is never done. A message that one side cut short is never finished for the other: a response is

@@ -3,6 +3,8 @@ package proxy
 import (
 	"bytes"
 	"time"
+
+	"holdfast/internal/park"
 )
 
 // keepExchange is how much buffer an exchange may keep for its next use.
@@ -69,7 +71,7 @@ func (x *exchange) finishAfter(status int, after time.Duration, why error) {
 		f.resume(c, early, touched)
 		return
 	}
-	linger(c)
+	park.Linger(c)
 }
 
 // finish gives the client's connection back after a complete response.
@@ -84,7 +86,7 @@ func (x *exchange) finish() {
 	case reqDone && len(early) == 0 && !touched:
 		c.Close()
 	default:
-		linger(c)
+		park.Linger(c)
 	}
 }
 

@@ -183,8 +183,8 @@ func (h *head) field(line []byte) *refusal {
 		if !isToken[c] {
 			return refuse(400, "invalid byte in a header field's name")
 		}
-		if c == '_' {
-			f.drop = true
+		if !isDashed[c] {
+			f.drop = true // as nginx does: PHP and CGI make an underscore of a dash, of a dot and of others
 		}
 	}
 	for _, c := range f.value {

@@ -9,11 +9,6 @@ import (
 	"holdfast/internal/park"
 )
 
-const (
-	lingerTime  = 5 * time.Second
-	lingerBytes = 1 << 20
-)
-
 // page is a short answer made here. It says nothing of what is inside.
 func page(status int, after time.Duration, close bool, body bool) []byte {
 	text := fmt.Sprintf("<!doctype html>\n<html><head><title>%d %[2]s</title></head>\n<body><h1>%[1]d %[2]s</h1></body></html>\n",
@@ -43,36 +38,7 @@ func (f *Front) refuse(c *park.Conn, r *refusal, b []byte) {
 	answer := page(r.status, r.after, true, true)
 	f.logRefusal(c, b, r, len(answer)-bytes.Index(answer, []byte("\r\n\r\n"))-4)
 	c.Write(answer) // a peer that does not even take this gets nothing
-	linger(c)
-}
-
-// linger closes our side and reads on for a while: bytes left unread would make the kernel send a
-// reset, and the client could lose the answer (RFC 9112 §9.6).
-func linger(c *park.Conn) {
-	c.CloseWrite()
-	x := &lingering{left: lingerBytes}
-	c.Hold(x)
-	c.SetDeadline(lingerTime)
-	x.Ready(c, park.Readable)
-}
-
-type lingering struct{ left int }
-
-func (x *lingering) Ready(c *park.Conn, ev park.Event) {
-	if ev&park.Expired != 0 {
-		c.Close()
-		return
-	}
-	for {
-		n, err := c.Read(c.Loop().In())
-		if err == park.ErrAgain {
-			return
-		}
-		if x.left -= n; err != nil || x.left < 0 {
-			c.Close()
-			return
-		}
-	}
+	park.Linger(c)
 }
 
 // maxRefusedLines a second and loop go to the log; a flood must not become a flood of lines.

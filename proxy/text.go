@@ -8,6 +8,14 @@ var isToken = func() (t [256]bool) {
 	return t
 }()
 
+// isDashed marks the bytes of names that nobody mistakes for another.
+var isDashed = func() (t [256]bool) {
+	for _, c := range "-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
+		t[c] = true
+	}
+	return t
+}()
+
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 func isHex(c byte) bool { return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' }

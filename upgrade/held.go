@@ -8,9 +8,8 @@ import (
 )
 
 const (
-	closeTime  = 5 * time.Second // for a client to end its side after we ended ours
-	maxEarly   = 16 << 10        // bytes of a next request that are kept during a long poll
-	maxChatter = 16 << 10        // bytes at once where the client has nothing to say
+	maxEarly   = 16 << 10 // bytes of a next request that are kept during a long poll
+	maxChatter = 16 << 10 // bytes at once where the client has nothing to say
 )
 
 // held is one held connection: what it is, where it stands, and nil pointers while it is idle. It stays
@@ -60,6 +59,10 @@ func (x *held) begin(c *park.Conn, v *visit) {
 		x.beginLongPoll(replay)
 	}
 	if c, ok := gone.Conn(); !ok || c.Handler() != park.Handler(x) {
+		return
+	}
+	if x.k.draining.Load() { // since it was decided
+		x.drain()
 		return
 	}
 	// Bytes may have come before the hold, and their event is past.
@@ -199,7 +202,7 @@ func (x *held) drain() {
 	case sse:
 		if x.send(retryHint(), false) {
 			x.leave(draining)
-			finish(x.c)
+			park.Linger(x.c)
 		}
 	case longPoll:
 		x.close = true

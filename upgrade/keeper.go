@@ -2,6 +2,8 @@ package upgrade
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -78,6 +80,13 @@ func New(o Options) *Keeper {
 		Handler: k.handle, NoDefaultServerHeader: true, DisablePreParseMultipartForm: true,
 		ReadBufferSize: 64 << 10, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
 		KeepHijackedConns: true, SecureErrorLogMessage: true, Logger: silent{},
+		ErrorHandler: func(ctx *fasthttp.RequestCtx, err error) {
+			status, why := 400, "malformed request"
+			if small := (*fasthttp.ErrSmallBuffer)(nil); errors.As(err, &small) {
+				status, why = 431, "request head too large"
+			}
+			k.refuse(ctx, status, why)
+		},
 		ConnState: func(c net.Conn, s fasthttp.ConnState) {
 			if s == fasthttp.StateIdle {
 				c.(*visit).idle()
@@ -116,14 +125,42 @@ func (k *Keeper) Owns(path []byte) bool {
 // Serve takes c over, on its loop. head is a complete request head that passed the strict check, rest
 // what was read after it; both are copied.
 func (k *Keeper) Serve(c *park.Conn, head, rest []byte) {
+	if hasBody(head) { // nobody would read it, and it must not be taken for the next request
+		k.turnAway(c, 400, "a body has no meaning here")
+		return
+	}
 	v := &visit{k: k, rest: bytes.Clone(rest), remote: c.RemoteAddr()}
 	v.Stream = park.NewStream(c, bytes.Clone(head))
 	if !k.o.Poller.Go(v.serve) {
-		k.stats.refused.Add(1)
 		k.o.Log.Warn("hold refused: all workers are busy and their queue is full")
-		c.Write([]byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))
-		finish(c)
+		k.turnAway(c, 503, "too busy")
 	}
+}
+
+// turnAway refuses without a worker, and closes.
+func (k *Keeper) turnAway(c *park.Conn, status int, why string) {
+	k.stats.refused.Add(1)
+	body := `{"error":` + quote(why) + "}\n"
+	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nConnection: close\r\n", status, fasthttp.StatusMessage(status))
+	if status == 503 {
+		b = append(b, "Retry-After: 5\r\n"...)
+	}
+	c.Write(fmt.Appendf(b, "Content-Length: %d\r\n\r\n%s", len(body), body))
+	park.Linger(c)
+}
+
+// hasBody reports whether a checked head announces a body.
+func hasBody(head []byte) bool {
+	for line := range bytes.Lines(head) {
+		name, value, ok := bytes.Cut(line, []byte(":"))
+		if !ok {
+			continue
+		}
+		if bytes.EqualFold(name, []byte("Transfer-Encoding")) || bytes.EqualFold(name, []byte("Content-Length")) && len(bytes.Trim(value, "0 \t\r\n")) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Drain ends every held connection politely. New ones are refused.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"holdfast/internal/hub"
+	"holdfast/internal/park"
 )
 
 func (x *held) beginLongPoll(replay hub.Replay) {
@@ -60,7 +61,7 @@ func (x *held) answer(batch []*hub.Message, gaps []hub.Gap) {
 // resume gives the connection back for its next request.
 func (x *held) resume() {
 	if x.close {
-		finish(x.c)
+		park.Linger(x.c)
 		return
 	}
 	x.k.o.Resume(x.c, x.rest)

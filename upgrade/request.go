@@ -42,10 +42,6 @@ func (k *Keeper) handle(ctx *fasthttp.RequestCtx) {
 // browser client, the answer.
 func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 	h := &ctx.Request.Header
-	if h.ContentLength() > 0 || len(h.Peek("Transfer-Encoding")) > 0 {
-		ctx.SetConnectionClose()
-		return 400, "a body has no meaning here"
-	}
 	path, _, _ := bytes.Cut(h.RequestURI(), []byte("?"))
 	switch string(path) {
 	case k.o.Path:

@@ -49,36 +49,7 @@ func (v *visit) serve() {
 		case err == nil && v.wasIdle && len(unread) == 0 && !v.Gone():
 			v.k.o.Resume(c, v.rest)
 		default:
-			finish(c)
+			park.Linger(c)
 		}
 	})
-}
-
-// finish closes our side and reads on until the client has ended its own: unread bytes would make the
-// kernel send a reset, and the answer could be lost.
-func finish(c *park.Conn) {
-	c.CloseWrite()
-	x := &finishing{left: 256 << 10}
-	c.Hold(x)
-	c.SetDeadline(closeTime)
-	x.Ready(c, park.Readable)
-}
-
-type finishing struct{ left int }
-
-func (x *finishing) Ready(c *park.Conn, ev park.Event) {
-	if ev&park.Expired != 0 {
-		c.Close()
-		return
-	}
-	for {
-		n, err := c.Read(c.Loop().In())
-		if err == park.ErrAgain {
-			return
-		}
-		if x.left -= n; err != nil || x.left < 0 {
-			c.Close()
-			return
-		}
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"holdfast/internal/hub"
+	"holdfast/internal/park"
 )
 
 // subprotocol is the name of the JSON frames.
@@ -108,5 +109,5 @@ func (x *held) closeWith(code ws.StatusCode, reason string, why dropReason) {
 	var payload [2]byte
 	binary.BigEndian.PutUint16(payload[:], uint16(code))
 	x.c.Write(appendFrame(nil, ws.OpClose, payload[:], []byte(reason)))
-	finish(x.c)
+	park.Linger(x.c)
 }

@@ -1,0 +1,270 @@
+package upgrade_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"holdfast/internal/wiretest"
+	"holdfast/upgrade"
+)
+
+// TestRefusals: raw bytes in, a status and a JSON reason out; nothing is held and the app is not asked.
+func TestRefusals(t *testing.T) {
+	ws := func(change ...string) string {
+		s := request("websocket", "/_push?channel=public.a")
+		for i := 0; i+1 < len(change); i += 2 {
+			s = strings.Replace(s, change[i], change[i+1], 1)
+		}
+		return s
+	}
+	many := "/_push?channel=public.a" + strings.Repeat("&channel=public.a", 10000)
+	for _, tt := range []struct {
+		name, sent string
+		status     int
+		reason     string
+	}{
+		{"no channel", request("longpoll", "/_push"), 400, "no channel"},
+		{"empty channel", request("longpoll", "/_push?channel="), 400, "empty"},
+		{"no rule", request("longpoll", "/_push?channel=secret.a"), 403, "no rule"},
+		{"one of two without a rule", request("longpoll", "/_push?channel=public.a&channel=secret.a"), 403, "no rule"},
+		{"comma", request("longpoll", "/_push?channel=public.a,b"), 400, "','"},
+		{"space", request("longpoll", "/_push?channel=public.a+b"), 400, "' '"},
+		{"CR", request("longpoll", "/_push?channel=public.a%0d"), 400, "0x0d"},
+		{"NUL", request("longpoll", "/_push?channel=public.%00"), 400, "0x00"},
+		{"star", request("longpoll", "/_push?channel=public.*"), 400, "'*'"},
+		{"dots", request("longpoll", "/_push?channel=public..a"), 400, "empty segment"},
+		{"leading dot", request("longpoll", "/_push?channel=.a"), 400, "dot"},
+		{"percent of a percent", request("longpoll", "/_push?channel=public.%252e%252e"), 400, "'%'"},
+		{"look-alike", request("longpoll", "/_push?channel=p%D1%83blic.a"), 400, "0xd1"},
+		{"long", request("longpoll", "/_push?channel=public."+strings.Repeat("a", 300)), 400, "255"},
+		{"10,000 channels", request("longpoll", many), 431, "head"},
+		{"33 channels", request("longpoll", "/_push?channel=public.a"+strings.Repeat("&channel=public.a", 32)), 400, "32"},
+		{"bad last_id", request("longpoll", "/_push?channel=public.a&last_id=abc"), 400, "last_id"},
+		{"bad Last-Event-ID", request("sse", "/_push?channel=public.a", "Last-Event-ID: ../x"), 400, "last_id"},
+		{"bad wait", request("longpoll", "/_push?channel=public.a&wait=soon"), 400, "wait"},
+		{"negative wait", request("longpoll", "/_push?channel=public.a&wait=-1"), 400, "wait"},
+		{"POST", "POST /_push?channel=public.a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 405, "GET"},
+		{"below the path", request("longpoll", "/_push/x?channel=public.a"), 404, "path"},
+		{"a body", "GET /_push?channel=public.a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 400, "body"},
+		{"WebSocket version", ws("Version: 13", "Version: 8"), 426, "13"},
+		{"no WebSocket version", ws("Sec-WebSocket-Version: 13\r\n", ""), 426, "13"},
+		{"short key", ws(key, "eA=="), 400, "Sec-WebSocket-Key"},
+		{"key that is not base64", ws(key, "!!!!!!!!!!!!!!!!!!!!!!!!"), 400, "Sec-WebSocket-Key"},
+		{"no key", ws("Sec-WebSocket-Key: "+key+"\r\n", ""), 400, "Sec-WebSocket-Key"},
+		{"close beside upgrade", ws("Connection: Upgrade", "Connection: close, Upgrade"), 400, "close"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := start(t)
+			c := wiretest.Dial(t, w.addr)
+			c.Send(tt.sent)
+			resp, body := c.Response(http.MethodGet)
+			var e struct{ Error string }
+			if err := json.Unmarshal([]byte(body), &e); err != nil || resp.StatusCode != tt.status || !strings.Contains(e.Error, tt.reason) {
+				t.Errorf("answered %d %q; want %d and %q in the reason", resp.StatusCode, body, tt.status, tt.reason)
+			}
+			if resp.Header.Get("Content-Type") != "application/json" {
+				t.Errorf("Content-Type %q", resp.Header.Get("Content-Type"))
+			}
+			if w.held() != 0 || w.app.Sent() != "" || w.keeper.Stats().Refused != 1 {
+				t.Errorf("%d held, the app was sent %q, %d counted", w.held(), w.app.Sent(), w.keeper.Stats().Refused)
+			}
+		})
+	}
+}
+
+// TestOtherPathsAreTheApps: only the path itself and what is below it is ours; no other spelling of it.
+func TestOtherPathsAreTheApps(t *testing.T) {
+	w := start(t)
+	for _, target := range []string{"/_pushy?channel=public.a", "/%5fpush?channel=public.a", "//_push", "/a/../_push?channel=public.a", "/_PUSH", "/_push;a=b", "/x?/_push"} {
+		c := wiretest.Dial(t, w.addr)
+		c.Send(request("longpoll", target))
+		if resp, body := c.Response(http.MethodGet); resp.StatusCode != 200 || body != target {
+			t.Errorf("%s: answered %d %q; want the app's answer", target, resp.StatusCode, body)
+		}
+	}
+	if w.held() != 0 {
+		t.Errorf("%d are held", w.held())
+	}
+}
+
+func TestAuthorize(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		verdict upgrade.Verdict
+		err     error
+		query   string
+		status  int      // 0: held
+		hears   []string // of user.a, user.b, public.a
+	}{
+		{"allowed", upgrade.Verdict{Allowed: true}, nil, "channel=user.a&channel=user.b", 0, []string{"user.a", "user.b"}},
+		{"beside public", upgrade.Verdict{Allowed: true}, nil, "channel=public.a&channel=user.a", 0, []string{"user.a", "public.a"}},
+		{"narrowed", upgrade.Verdict{Allowed: true, Channels: []string{"user.b"}}, nil, "channel=user.a&channel=user.b&channel=public.a", 0, []string{"user.b", "public.a"}},
+		{"narrowed to nothing", upgrade.Verdict{Allowed: true, Channels: []string{}}, nil, "channel=user.a", 403, nil},
+		{"401", upgrade.Verdict{Status: 401}, nil, "channel=user.a", 401, nil},
+		{"403", upgrade.Verdict{Status: 403}, nil, "channel=user.a&channel=public.a", 403, nil},
+		{"no verdict", upgrade.Verdict{}, errors.New("connection refused"), "channel=user.a", 503, nil},
+		{"no verdict, yet allowed", upgrade.Verdict{Allowed: true}, errors.New("timed out"), "channel=user.a", 503, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			run(t, func(t *testing.T, kind string) {
+				var mu sync.Mutex
+				var asked []upgrade.Question
+				w := start(t, func(o *upgrade.Options) {
+					o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
+						mu.Lock()
+						defer mu.Unlock()
+						asked = append(asked, q)
+						return tt.verdict, tt.err
+					}
+				})
+				fields := []string{"Cookie: session=anna", "Cookie: b=c", "User-Agent: me", "X-Forwarded-For: 6.6.6.6"}
+				c := wiretest.Dial(t, w.addr)
+				if tt.status != 0 {
+					c.Send(request(kind, "/_push?"+tt.query, fields...))
+					if resp, body := c.Response(http.MethodGet); resp.StatusCode != tt.status || !strings.Contains(body, `{"error":"`) {
+						t.Fatalf("answered %d %s; want %d", resp.StatusCode, body, tt.status)
+					}
+					if w.held() != 0 {
+						t.Errorf("%d are held", w.held())
+					}
+				} else {
+					h := w.hold(t, kind, tt.query, fields...)
+					w.waitHeld(t, 1)
+					for _, channel := range []string{"user.a", "user.b", "public.a"} {
+						i, _ := w.hub.Channel(channel)
+						if want := slices.Contains(tt.hears, channel); (i.Subscribers == 1) != want {
+							t.Errorf("%d subscribers of %s", i.Subscribers, channel)
+						}
+					}
+					w.publish(t, "hello", tt.hears[0])
+					h.expect("hello")
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				q := asked[0]
+				if q.Cookie != "session=anna; b=c" || q.UserAgent != "me" || q.Host != "app.test" || q.ClientAddr != "127.0.0.1" || q.ForwardedFor != "" || q.Proto != "http" {
+					t.Errorf("asked %+v", q)
+				}
+				if slices.Contains(q.Channels, "public.a") || len(q.Channels) == 0 {
+					t.Errorf("asked for %v", q.Channels)
+				}
+			})
+		})
+	}
+}
+
+// TestSlowAuthorizeHoldsNobodyUp: workers wait for the app, the loop does not.
+func TestSlowAuthorizeHoldsNobodyUp(t *testing.T) {
+	release := make(chan struct{})
+	free := sync.OnceFunc(func() { close(release) })
+	defer free()
+	w := start(t, func(o *upgrade.Options) {
+		o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) {
+			<-release
+			return upgrade.Verdict{Allowed: true}, nil
+		}
+	})
+	var waiting []*client
+	for range 20 {
+		waiting = append(waiting, w.hold(t, "longpoll", "channel=user.a"))
+	}
+	open := w.hold(t, "sse", "channel=public.a")
+	w.waitHeld(t, 1)
+	w.publish(t, "on time", "public.a")
+	open.expect("on time")
+	free()
+	w.waitHeld(t, 21)
+	w.publish(t, "late", "user.a")
+	for _, c := range waiting {
+		c.expect("late")
+	}
+}
+
+// TestMaxConnections: one more than push.max_connections is told when to come again.
+func TestMaxConnections(t *testing.T) {
+	w := start(t, func(o *upgrade.Options) { o.MaxConnections = 2 })
+	for range 2 {
+		w.hold(t, "sse", "channel=public.a")
+	}
+	w.waitHeld(t, 2)
+	c := wiretest.Dial(t, w.addr)
+	c.Send(request("longpoll", "/_push?channel=public.a"))
+	if resp, _ := c.Response(http.MethodGet); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("answered %d, Retry-After %q", resp.StatusCode, resp.Header.Get("Retry-After"))
+	}
+}
+
+// TestLongPollAndTheNextRequest: the connection goes on, also when the next request came early.
+func TestLongPollAndTheNextRequest(t *testing.T) {
+	w := start(t)
+	c := wiretest.Dial(t, w.addr)
+	c.Send(request("longpoll", "/_push?channel=public.a"))
+	w.waitHeld(t, 1)
+	c.Send("GET /app HTTP/1.1\r\nHost: x\r\n\r\n" + request("longpoll", "/_push?channel=public.b"))
+	time.Sleep(5 * time.Millisecond) // it is read while the poll is held
+	w.publish(t, "one", "public.a")
+	if _, body := c.Response(http.MethodGet); !strings.Contains(body, `"data":"one"`) {
+		t.Fatalf("answered %s", body)
+	}
+	if _, body := c.Response(http.MethodGet); body != "/app" {
+		t.Fatalf("answered %s; want the app", body)
+	}
+	w.waitHeld(t, 1)
+	w.publish(t, "two", "public.b")
+	if _, body := c.Response(http.MethodGet); !strings.Contains(body, `"data":"two"`) {
+		t.Fatalf("answered %s", body)
+	}
+	c.Send("GET /again HTTP/1.1\r\nHost: x\r\n\r\n")
+	if _, body := c.Response(http.MethodGet); body != "/again" {
+		t.Fatalf("answered %s", body)
+	}
+}
+
+// TestLongPollWait: an empty list when the time runs out, by the query or by Prefer (RFC 7240).
+func TestLongPollWait(t *testing.T) {
+	w := start(t, func(o *upgrade.Options) { o.MaxWait = time.Second })
+	for _, sent := range []string{
+		request("longpoll", "/_push?channel=public.a&wait=0"),
+		request("longpoll", "/_push?channel=public.a&wait=1"),
+		request("longpoll", "/_push?channel=public.a", "Prefer: respond-async, wait=1"),
+		request("longpoll", "/_push?channel=public.a&wait=99999"), // no longer than push.max_wait
+	} {
+		c := wiretest.Dial(t, w.addr)
+		c.Send(sent)
+		resp, body := c.Response(http.MethodGet)
+		if resp.StatusCode != 200 || !strings.Contains(body, `"messages":[],"next":"`) || resp.Close {
+			t.Errorf("%.60q: answered %d %s", sent, resp.StatusCode, body)
+		}
+	}
+	c := wiretest.Dial(t, w.addr)
+	c.Send("GET /_push?channel=public.a&wait=0 HTTP/1.0\r\n\r\n")
+	if all, reset := c.Rest(); reset || !strings.Contains(all, "Connection: close\r\n") || !strings.HasSuffix(all, "}\n") {
+		t.Errorf("HTTP/1.0: answered %q, reset %v", all, reset)
+	}
+}
+
+// TestNothingIsLostBetweenPolls: a publisher that does not wait, and polls one after the other.
+func TestNothingIsLostBetweenPolls(t *testing.T) {
+	w := start(t)
+	const messages = 2000
+	c := w.hold(t, "longpoll", "channel=public.a")
+	w.waitHeld(t, 1)
+	go func() {
+		for i := range messages {
+			w.publish(t, fmt.Sprint(i), "public.a")
+			if i%50 == 0 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}()
+	for i := range messages {
+		c.expect(fmt.Sprint(i))
+	}
+}
