@@ -1,0 +1,189 @@
+package fcgi
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+)
+
+var (
+	ErrHead     = errors.New("fcgi: malformed response head")
+	ErrHeadSize = errors.New("fcgi: response head too large")
+)
+
+const (
+	MaxHead   = 64 << 10 // bytes of a response's head, the empty line included
+	maxFields = 512      // of a response's head
+)
+
+// HeadEnd looks for the end of a CGI head in p, the first bytes of stdout, from offset from, at which an
+// earlier look had stopped. It returns the head's length, or 0 if it is not complete. Lines end in CRLF
+// (php-fpm) or LF (RFC 3875 §6.3 lets the server define it, and scripts write what is simplest).
+func HeadEnd(p []byte, from int) (int, error) {
+	for i := max(from, 0); ; {
+		j := bytes.IndexByte(p[i:], '\n')
+		if j < 0 {
+			if len(p) > MaxHead {
+				return 0, ErrHeadSize
+			}
+			return 0, nil
+		}
+		j += i
+		if j >= MaxHead {
+			return 0, ErrHeadSize
+		}
+		if j == 0 || p[j-1] == '\n' || p[j-1] == '\r' && (j == 1 || p[j-2] == '\n') {
+			return j + 1, nil
+		}
+		i = j + 1
+	}
+}
+
+// Head is the head of a CGI response (RFC 3875 §6), checked. Its slices point into the bytes that were
+// parsed.
+type Head struct {
+	Status int
+	Line   []byte // of the status line: the status, a space and the reason, which may be empty
+	Fields []Field
+	Length int64 // Content-Length; -1 without
+
+	// Local is the Location of a local redirect (RFC 3875 §6.2.2): a path, and no Status. The server may
+	// answer with what is at that path; Status is 302 if it would rather not.
+	Local []byte
+}
+
+var (
+	lineOK    = []byte("200 OK")
+	lineFound = []byte("302 Found")
+)
+
+func bad(what string) error { return fmt.Errorf("%w: %s", ErrHead, what) }
+
+// Parse checks a complete head, as HeadEnd found it, and fills in h. h.Fields is reused. Fields that
+// end here are marked.
+func (h *Head) Parse(p []byte) error {
+	*h = Head{Fields: h.Fields[:0], Length: -1}
+	var location []byte
+	for {
+		end := bytes.IndexByte(p, '\n')
+		if end < 0 {
+			return bad("no empty line")
+		}
+		line := p[:end]
+		if end > 0 && line[end-1] == '\r' {
+			line = line[:end-1]
+		}
+		if len(line) == 0 {
+			break
+		}
+		p = p[end+1:]
+		f, err := h.field(line)
+		if err != nil {
+			return err
+		}
+		if equalFold(f.Name, "location") {
+			if location != nil {
+				return bad("more than one Location")
+			}
+			location = f.Value
+		}
+		if len(h.Fields) == maxFields {
+			return bad("too many fields")
+		}
+		h.Fields = append(h.Fields, f)
+	}
+	switch {
+	case len(h.Fields) == 0:
+		return bad("no fields")
+	case h.Status != 0:
+	case len(location) > 0:
+		h.Status, h.Line = 302, lineFound
+		if location[0] == '/' && (len(location) == 1 || location[1] != '/' && location[1] != '\\') {
+			h.Local = location
+		}
+	default:
+		h.Status, h.Line = 200, lineOK
+	}
+	return nil
+}
+
+func (h *Head) field(line []byte) (f Field, err error) {
+	colon := bytes.IndexByte(line, ':')
+	if colon <= 0 {
+		return f, bad("field without a name")
+	}
+	f = Field{Name: line[:colon], Value: trimOWS(line[colon+1:])}
+	for _, c := range f.Name {
+		if !isToken[c] {
+			return f, bad("invalid byte in a field's name")
+		}
+	}
+	for _, c := range f.Value {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return f, bad("control byte in a field")
+		}
+	}
+	switch len(f.Name) {
+	case 2:
+		f.Drop = equalFold(f.Name, "te")
+	case 6:
+		if equalFold(f.Name, "status") {
+			f.Drop = true
+			return f, h.status(f.Value)
+		}
+	case 7:
+		f.Drop = equalFold(f.Name, "upgrade") || equalFold(f.Name, "trailer")
+	case 10:
+		f.Drop = equalFold(f.Name, "connection") || equalFold(f.Name, "keep-alive")
+	case 14:
+		if equalFold(f.Name, "content-length") {
+			n, ok := parseLength(f.Value)
+			if !ok || h.Length >= 0 {
+				return f, bad("invalid or repeated Content-Length")
+			}
+			h.Length = n
+		}
+	case 16:
+		f.Drop = equalFold(f.Name, "proxy-connection")
+	case 17:
+		if equalFold(f.Name, "transfer-encoding") {
+			// RFC 3875 §6.3.4 leaves framing to the server: with this field there would be two.
+			return f, bad("Transfer-Encoding")
+		}
+	}
+	return f, nil
+}
+
+// status takes the value of Status: three digits and a reason. Interim responses have no place in CGI.
+func (h *Head) status(v []byte) error {
+	if h.Status != 0 {
+		return bad("more than one Status")
+	}
+	if len(v) < 3 || !isDigit(v[0]) || !isDigit(v[1]) || !isDigit(v[2]) || len(v) > 3 && v[3] != ' ' {
+		return bad("Status")
+	}
+	h.Status = int(v[0]-'0')*100 + int(v[1]-'0')*10 + int(v[2]-'0')
+	if h.Status < 200 {
+		return bad("Status")
+	}
+	h.Line = v
+	if len(v) == 3 {
+		h.Line = append(append(make([]byte, 0, 4), v...), ' ') // RFC 9112 §4: the space is not optional
+	}
+	return nil
+}
+
+// parseLength parses a Content-Length: digits only (RFC 9110 §8.6), below 10^18.
+func parseLength(b []byte) (int64, bool) {
+	if len(b) == 0 || len(b) > 18 {
+		return 0, false
+	}
+	var n int64
+	for _, c := range b {
+		if !isDigit(c) {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, true
+}

@@ -1,0 +1,207 @@
+package fcgi
+
+import (
+	"bytes"
+	"net/netip"
+	"strconv"
+)
+
+// Field is one header field; name and value point into somebody else's bytes.
+type Field struct {
+	Name, Value []byte
+	Drop        bool // ends here and is not passed on
+}
+
+// Request is what a responder is told about a request (RFC 3875 §4.1, and what nginx adds to it). All
+// of it has been checked by the caller: no control bytes anywhere.
+type Request struct {
+	Method   []byte
+	Target   []byte // as it was sent, in origin form: REQUEST_URI
+	Query    []byte // what follows the first '?' of Target
+	Minor    byte   // HTTP/1.minor
+	Host     []byte // with its port, if it has one; empty without
+	HTTPS    bool
+	Client   netip.AddrPort // invalid if it came over a unix socket
+	Server   netip.AddrPort // the address it came in at
+	Software string         // SERVER_SOFTWARE; empty means "holdfast"
+
+	Root       string // DOCUMENT_ROOT as the responder sees it
+	Filename   string // SCRIPT_FILENAME as the responder sees it
+	ScriptName string
+	PathInfo   string // decoded; empty without
+
+	Length int64 // of the body, which must be known; -1 without one
+	Fields []Field
+}
+
+// Append writes what precedes the body: BEGIN_REQUEST for request id and all parameters.
+func (r *Request) Append(b []byte, id uint16, keep bool) []byte {
+	p := NewParams(AppendBegin(b, id, keep), id)
+	p.AddString("GATEWAY_INTERFACE", "CGI/1.1")
+	p.Add("REQUEST_METHOD", r.Method)
+	p.AddString("SCRIPT_FILENAME", r.Filename)
+	p.AddString("SCRIPT_NAME", r.ScriptName)
+	if r.PathInfo != "" { // an empty one is what CVE-2019-11043 was entered by
+		p.AddString("PATH_INFO", r.PathInfo)
+		p.begin(len("PATH_TRANSLATED"), len(r.Root)+len(r.PathInfo))
+		put(&p, "PATH_TRANSLATED")
+		put(&p, r.Root)
+		put(&p, r.PathInfo)
+	}
+	p.Add("QUERY_STRING", r.Query)
+	p.Add("REQUEST_URI", r.Target)
+	p.begin(len("DOCUMENT_URI"), len(r.ScriptName)+len(r.PathInfo))
+	put(&p, "DOCUMENT_URI")
+	put(&p, r.ScriptName)
+	put(&p, r.PathInfo)
+	p.AddString("DOCUMENT_ROOT", r.Root)
+	if r.Minor == 0 {
+		p.AddString("SERVER_PROTOCOL", "HTTP/1.0")
+	} else {
+		p.AddString("SERVER_PROTOCOL", "HTTP/1.1")
+	}
+	if r.HTTPS {
+		p.AddString("REQUEST_SCHEME", "https")
+		p.AddString("HTTPS", "on")
+	} else {
+		p.AddString("REQUEST_SCHEME", "http") // no HTTPS: apps ask whether it is there
+	}
+	r.addresses(&p)
+	software := r.Software
+	if software == "" {
+		software = "holdfast"
+	}
+	p.AddString("SERVER_SOFTWARE", software)
+	p.AddString("REDIRECT_STATUS", "200") // php built with force-cgi-redirect runs nothing without it
+	if r.Length >= 0 {
+		var scratch [20]byte
+		p.Add("CONTENT_LENGTH", strconv.AppendInt(scratch[:0], r.Length, 10))
+	}
+	for i := range r.Fields {
+		if f := &r.Fields[i]; !f.Drop && equalFold(f.Name, "content-type") {
+			p.Add("CONTENT_TYPE", f.Value)
+			break
+		}
+	}
+	r.fields(&p)
+	return p.End()
+}
+
+func (r *Request) addresses(p *Params) {
+	var scratch [64]byte
+	client := r.Client.Addr().Unmap().WithZone("")
+	if client.IsValid() {
+		p.Add("REMOTE_ADDR", client.AppendTo(scratch[:0]))
+		p.Add("REMOTE_PORT", strconv.AppendUint(scratch[:0], uint64(r.Client.Port()), 10))
+	} else {
+		p.AddString("REMOTE_ADDR", "")
+	}
+	server := r.Server.Addr().Unmap().WithZone("")
+	if server.IsValid() {
+		p.Add("SERVER_ADDR", server.AppendTo(scratch[:0]))
+		p.Add("SERVER_PORT", strconv.AppendUint(scratch[:0], uint64(r.Server.Port()), 10))
+	} else if r.HTTPS {
+		p.AddString("SERVER_PORT", "443")
+	} else {
+		p.AddString("SERVER_PORT", "80")
+	}
+	switch name := withoutPort(r.Host); {
+	case len(name) > 0:
+		p.Add("SERVER_NAME", name)
+	case server.IsValid():
+		p.Add("SERVER_NAME", server.AppendTo(scratch[:0]))
+	default:
+		p.AddString("SERVER_NAME", "localhost")
+	}
+}
+
+func withoutPort(host []byte) []byte {
+	if i := bytes.LastIndexByte(host, ':'); i >= 0 && bytes.IndexByte(host[i:], ']') < 0 {
+		return host[:i]
+	}
+	return host
+}
+
+// fields writes the request's fields as HTTP_*. Those that were sent several times become one. The
+// search for them is quadratic: the number of fields is limited long before they come here.
+func (r *Request) fields(p *Params) {
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		if f.Drop || !passes(f.Name) || r.before(i) {
+			continue
+		}
+		separator := ", "
+		if equalFold(f.Name, "cookie") {
+			separator = "; " // RFC 9113 §8.2.3: the one list that is not a list
+		}
+		n := len(f.Value)
+		for j := i + 1; j < len(r.Fields); j++ {
+			if g := &r.Fields[j]; !g.Drop && bytes.EqualFold(f.Name, g.Name) {
+				n += len(separator) + len(g.Value)
+			}
+		}
+		p.begin(len("HTTP_")+len(f.Name), n)
+		put(p, "HTTP_")
+		putName(p, f.Name)
+		put(p, f.Value)
+		for j := i + 1; j < len(r.Fields); j++ {
+			if g := &r.Fields[j]; !g.Drop && bytes.EqualFold(f.Name, g.Name) {
+				put(p, separator)
+				put(p, g.Value)
+			}
+		}
+	}
+}
+
+// before says whether field i has been written with an earlier one of its name.
+func (r *Request) before(i int) bool {
+	for j := range r.Fields[:i] {
+		if g := &r.Fields[j]; !g.Drop && bytes.EqualFold(r.Fields[i].Name, g.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+func putName(p *Params, name []byte) {
+	for len(name) > 0 {
+		var piece [32]byte
+		n := copy(piece[:], name)
+		name = name[n:]
+		for i, c := range piece[:n] {
+			switch {
+			case c == '-':
+				piece[i] = '_'
+			case c >= 'a' && c <= 'z':
+				piece[i] = c - 0x20
+			}
+		}
+		put(p, piece[:n])
+	}
+}
+
+// notPassed fields have a parameter of their own, end at this hop, or must not be there: a program
+// that reads HTTP_PROXY takes it for its own configuration (httpoxy).
+var notPassed = []string{
+	"connection", "content-length", "content-type", "expect", "http2-settings", "keep-alive", "proxy", "proxy-connection",
+	"te", "trailer", "transfer-encoding", "upgrade",
+}
+
+// passes says whether a field becomes HTTP_*. Its name may have letters, digits and dashes: everything
+// else is a way to spell another field. PHP makes an underscore of a dot, too.
+func passes(name []byte) bool {
+	if len(name) == 0 {
+		return false
+	}
+	for _, c := range name {
+		if !isDigit(c) && (c|0x20 < 'a' || c|0x20 > 'z') && c != '-' {
+			return false
+		}
+	}
+	for _, n := range notPassed {
+		if equalFold(name, n) {
+			return false
+		}
+	}
+	return true
+}
