@@ -1,0 +1,135 @@
+package site
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+)
+
+// Answer is how a request is to be answered. The caller adds the status line, Date and what concerns the
+// connection.
+type Answer struct {
+	Script *Script // run this instead; nothing else is set then
+
+	Status int
+	Head   []byte // field lines with their CRLF, to be appended to the head
+
+	// File has the body: Length bytes from Offset. The caller closes it, and cuts the connection if it
+	// turns out to be shorter. Without it there is no body for 200, 206 and 304; for any other status
+	// the caller puts a page of its own.
+	File           *os.File
+	Offset, Length int64
+}
+
+// attempts at a file that is replaced each time between finding and opening it.
+const attempts = 5
+
+// Serve answers a request. It may block in the file system. The error is one of the system, such as
+// ErrRoot or too many open files.
+func (s *Site) Serve(r *Request) (a Answer, err error) {
+	for range attempts {
+		if a, err = s.serve(r); !errors.Is(err, errChanged) {
+			break
+		}
+	}
+	return a, err
+}
+
+func (s *Site) serve(r *Request) (Answer, error) {
+	t, err := s.resolve(r.Path)
+	switch {
+	case err != nil:
+		return Answer{}, err
+	case t.script != nil:
+		return Answer{Script: t.script}, nil
+	case t.redirect != nil:
+		return redirect(r, t.redirect), nil
+	case t.status != 0:
+		return Answer{Status: t.status}, nil
+	}
+	defer t.file.close()
+	if r.Method != "GET" && r.Method != "HEAD" {
+		return Answer{Status: 405, Head: []byte("Allow: GET, HEAD\r\n")}, nil
+	}
+	f, info, err := t.file.open()
+	if errors.Is(err, os.ErrPermission) {
+		return Answer{Status: 403}, nil
+	}
+	if err != nil {
+		return Answer{}, fmt.Errorf("site: open: %w", err)
+	}
+	a := static(r, info, t.file.asked, time.Now())
+	if a.Length == 0 || r.Method == "HEAD" {
+		f.Close()
+	} else {
+		a.File = f
+	}
+	return a, nil
+}
+
+// redirect adds the slash to a folder's path. The method is kept if it is one that a browser would
+// change.
+func redirect(r *Request, elements []string) Answer {
+	a := Answer{Status: 301}
+	if r.Method != "GET" && r.Method != "HEAD" {
+		a.Status = 308
+	}
+	a.Head = append(append(append(a.Head, "Location: "...), encode(elements)...), '/')
+	if r.Query != "" {
+		for i := range len(r.Query) {
+			if c := r.Query[i]; c <= ' ' || c >= 0x7f {
+				return Answer{Status: 400}
+			}
+		}
+		a.Head = append(append(a.Head, '?'), r.Query...)
+	}
+	a.Head = append(a.Head, "\r\n"...)
+	return a
+}
+
+// static answers GET or HEAD for a file.
+func static(r *Request, info os.FileInfo, name string, now time.Time) Answer {
+	size := info.Size()
+	tag := fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), size)
+	modified := info.ModTime().Truncate(time.Second)
+	if modified.After(now) || modified.Unix() <= 0 {
+		modified = time.Time{} // RFC 9110 §8.8.2.1: no date from the future
+	}
+	b := make([]byte, 0, 256)
+	b = append(append(append(b, "ETag: "...), tag...), "\r\n"...)
+	if !modified.IsZero() {
+		b = append(modified.UTC().AppendFormat(append(b, "Last-Modified: "...), httpDate), "\r\n"...)
+	}
+	switch r.condition(tag, modified) {
+	case 304:
+		return Answer{Status: 304, Head: b}
+	case 412:
+		return Answer{Status: 412}
+	}
+	a := Answer{Status: 200, Length: size}
+	if r.ranges.n == 1 && r.Method == "GET" && r.inRange(tag, modified) {
+		switch part, kind := parseRange(r.ranges.value, size); kind {
+		case oneRange:
+			a.Status, a.Offset, a.Length = 206, part.offset, part.length
+			b = append(b, "Content-Range: bytes "...)
+			b = strconv.AppendInt(b, part.offset, 10)
+			b = append(b, '-')
+			b = strconv.AppendInt(b, part.offset+part.length-1, 10)
+			b = append(b, '/')
+			b = append(strconv.AppendInt(b, size, 10), "\r\n"...)
+		case unsatisfiable:
+			return Answer{Status: 416, Head: append(strconv.AppendInt([]byte("Content-Range: bytes */"), size, 10), "\r\n"...)}
+		}
+	}
+	b = append(b, "Accept-Ranges: bytes\r\nContent-Type: "...)
+	kind := contentType(name)
+	b = append(append(b, kind...), "\r\n"...)
+	if kind == unknownType {
+		b = append(b, "X-Content-Type-Options: nosniff\r\n"...)
+	}
+	b = strconv.AppendInt(append(b, "Content-Length: "...), a.Length, 10)
+	a.Head = append(b, "\r\n"...)
+	return a
+}

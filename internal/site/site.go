@@ -1,0 +1,223 @@
+package site
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Options of a site.
+type Options struct {
+	Root       string   // the folder, absolute; it may be a link that is set to another folder at any time
+	ScriptRoot string   // the same folder as the responder sees it; empty means Root
+	Index      []string // what a folder's own path means; nil means index.php, index.html
+	NoScripts  []string // prefixes below which nothing is run, "/upload"
+	TryFiles   []string // paths tried for what is not there, "/index.php"
+	Follow     bool     // symbolic links may lead out of the root
+}
+
+// Site is safe for concurrent use. It holds nothing open.
+type Site struct {
+	root       string
+	scriptRoot string
+	index      []string
+	noScripts  [][]string
+	tryFiles   [][]string
+	follow     bool
+}
+
+// New checks the options. The folder need not exist yet.
+func New(o Options) (*Site, error) {
+	s := &Site{root: filepath.Clean(o.Root), scriptRoot: strings.TrimRight(o.ScriptRoot, "/"), index: o.Index, follow: o.Follow}
+	if !filepath.IsAbs(o.Root) {
+		return nil, fmt.Errorf("site: root %q is not an absolute path", o.Root)
+	}
+	if o.ScriptRoot == "" {
+		s.scriptRoot = strings.TrimRight(filepath.ToSlash(s.root), "/")
+	} else if !path.IsAbs(o.ScriptRoot) {
+		return nil, fmt.Errorf("site: script root %q is not an absolute path", o.ScriptRoot)
+	}
+	if s.index == nil {
+		s.index = []string{"index.php", "index.html"}
+	}
+	for _, name := range s.index {
+		if strings.ContainsAny(name, "/\\") || name == "" || !mayOpen([]string{name}) {
+			return nil, fmt.Errorf("site: index %q is not a file's plain name", name)
+		}
+	}
+	for _, p := range o.NoScripts {
+		elements, _, err := split(p)
+		if err != nil {
+			return nil, fmt.Errorf("site: no scripts below %q: %w", p, err)
+		}
+		s.noScripts = append(s.noScripts, elements)
+	}
+	for _, p := range o.TryFiles {
+		elements, slash, err := split(p)
+		if err == nil && (slash || !mayOpen(elements)) {
+			err = errPath
+		}
+		if err != nil {
+			return nil, fmt.Errorf("site: try file %q: %w", p, err)
+		}
+		s.tryFiles = append(s.tryFiles, elements)
+	}
+	return s, nil
+}
+
+// Script is what to run.
+type Script struct {
+	Root     string // DOCUMENT_ROOT
+	Filename string // SCRIPT_FILENAME
+	Name     string // SCRIPT_NAME
+	PathInfo string // decoded; empty without
+}
+
+// target is what a path means. Exactly one of script, file and redirect is set, or status.
+type target struct {
+	status   int // 400, 403, 404
+	script   *Script
+	file     *place
+	redirect []string // the folder's path, to which a slash is missing
+}
+
+// resolve says what path means. A place that it returns must be closed. The error is one of the system.
+func (s *Site) resolve(path string) (target, error) {
+	elements, slash, err := split(path)
+	if err != nil {
+		return target{status: 400}, nil
+	}
+	t, err := s.find(elements, slash)
+	for _, try := range s.tryFiles {
+		if err != nil || t.status != 0 || t.found() {
+			break
+		}
+		t, err = s.find(try, false)
+	}
+	return settle(t, err)
+}
+
+// settle gives a status to what was not found.
+func settle(t target, err error) (target, error) {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return target{status: 403}, nil
+	case err == nil && !t.found() && t.status == 0:
+		t.status = 404
+	}
+	return t, err
+}
+
+func (t *target) found() bool { return t.script != nil || t.file != nil || t.redirect != nil }
+
+// hidden is what is refused without looking for something else: the path names something that exists
+// and is not to be served, or might.
+var hidden = target{status: 404}
+
+// find looks for a script, a file or a folder. A target without anything means that nothing is there.
+func (s *Site) find(elements []string, slash bool) (target, error) {
+	for i, e := range elements {
+		if !isScript(e) {
+			continue
+		}
+		if !mayOpen(elements[:i+1]) {
+			return hidden, nil
+		}
+		p, err := s.locate(elements[:i+1])
+		if err != nil || p == nil {
+			return target{}, err // what is not there has nothing below it either
+		}
+		if p.isFolder() {
+			continue
+		}
+		return s.script(p, elements[:i+1], elements[i+1:], slash), nil
+	}
+	if !mayOpen(elements) {
+		return hidden, nil
+	}
+	p, err := s.locate(elements)
+	if err != nil || p == nil {
+		return target{}, err
+	}
+	switch {
+	case p.isFolder():
+		return s.folder(elements, slash)
+	case slash:
+		p.close()
+		return target{}, nil
+	default:
+		return s.file(p, elements), nil
+	}
+}
+
+// script checks the file that was found for a script's name, and closes p.
+func (s *Site) script(p *place, elements, rest []string, slash bool) target {
+	defer p.close()
+	if !p.info.Mode().IsRegular() || !mayOpen(p.elements) || !isScript(p.name()) || s.runsNothing(elements) || s.runsNothing(p.elements) {
+		return hidden
+	}
+	name := "/" + strings.Join(elements, "/")
+	script := &Script{Root: s.scriptRoot, Filename: s.scriptRoot + name, Name: name}
+	if script.Root == "" {
+		script.Root = "/"
+	}
+	if len(rest) > 0 {
+		script.PathInfo = "/" + strings.Join(rest, "/")
+	}
+	if slash {
+		script.PathInfo += "/"
+	}
+	return target{script: script}
+}
+
+func (s *Site) runsNothing(elements []string) bool {
+	return slices.ContainsFunc(s.noScripts, func(prefix []string) bool { return below(elements, prefix) })
+}
+
+// file checks a file. p is kept or closed.
+func (s *Site) file(p *place, elements []string) target {
+	if !p.info.Mode().IsRegular() || !mayOpen(p.elements) || isSource(elements[len(elements)-1]) || isSource(p.name()) {
+		p.close()
+		return hidden
+	}
+	p.asked = elements[len(elements)-1]
+	return target{file: p}
+}
+
+// folder looks for a folder's index.
+func (s *Site) folder(elements []string, slash bool) (target, error) {
+	for _, name := range s.index {
+		inside := append(slices.Clip(elements), name)
+		p, err := s.locate(inside)
+		if err != nil {
+			return target{}, err
+		}
+		if p == nil {
+			continue
+		}
+		var t target
+		switch {
+		case p.isFolder():
+			continue
+		case isScript(name):
+			t = s.script(p, inside, nil, false)
+		default:
+			t = s.file(p, inside)
+		}
+		if t.status != 0 {
+			continue // index.php in a folder that runs nothing
+		}
+		if !slash && len(elements) > 0 {
+			if t.file != nil {
+				t.file.close()
+			}
+			return target{redirect: elements}, nil
+		}
+		return t, nil
+	}
+	return target{}, nil
+}
