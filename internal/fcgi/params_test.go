@@ -89,6 +89,8 @@ func TestBytesOnTheWire(t *testing.T) {
 	body = append(body, "hello"...)
 	body = in.Append(body, 8)
 	body = append(body, "8 bytes."...)
+	odd := Stdin{ID: 1}
+	odd.End(odd.Append(nil, 1))
 	tests := []struct {
 		name string
 		got  []byte
@@ -104,6 +106,7 @@ func TestBytesOnTheWire(t *testing.T) {
 			"\x00\x00" + "\x01\x04\x00\x01\x00\x00\x00\x00"},
 		{"body in two pieces", in.End(body), "\x01\x05\x01\x02\x00\x05\x03\x00" + "hello" + "\x00\x00\x00" +
 			"\x01\x05\x01\x02\x00\x08\x00\x00" + "8 bytes." + "\x01\x05\x01\x02\x00\x00\x00\x00"},
+		{"no body after one", odd.End(nil), "\x01\x05\x00\x01\x00\x00\x00\x00"},
 		{"no body", (&Stdin{ID: 1}).End(nil), "\x01\x05\x00\x01\x00\x00\x00\x00"},
 		{"no params", noParams(), "\x01\x04\x00\x01\x00\x00\x00\x00"},
 	}

@@ -78,6 +78,10 @@ func TestPaths(t *testing.T) {
 		{"/upload", "404"},
 		{"/links/upload.php", "404"},
 		{"/links/jpg.php", "404"},
+		{"/links/css.php", "404"},
+		{"/links/css.php/x", "404"},
+		{"/links/hook.php", "404"},
+		{"/upload/wiki.php", "404"},
 
 		// Source is not shown.
 		{"/config.php.bak", "404"},
@@ -93,6 +97,7 @@ func TestPaths(t *testing.T) {
 		{"/wiki.php%20/", "404"},
 		{"/wiki.php::$DATA", "404"},
 		{"/links/source.txt", "404"},
+		{"/links/css.php.bak", "404"},
 
 		// Nor what begins with a dot.
 		{"/.htaccess", "404"},
