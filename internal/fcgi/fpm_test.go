@@ -22,6 +22,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"holdfast/internal/site"
 )
 
 // patience bounds every wait for something that must happen; a test that waits for the whole of it fails.
@@ -79,11 +81,10 @@ pm.max_children = 1
 php_admin_value[post_max_size] = 64M
 php_admin_flag[log_errors] = on
 php_admin_flag[display_errors] = off
+security.limit_extensions =
 `, dir, user, f.socket)
-	for name, text := range map[string]string{"fpm.conf": conf, "root/app.php": appPHP} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	for name, text := range map[string]string{"../fpm.conf": conf, "app.php": appPHP} {
+		f.write(t, name, text)
 	}
 	cmd := exec.Command(found[0], "-F", "-y", filepath.Join(dir, "fpm.conf"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
@@ -125,6 +126,18 @@ php_admin_flag[display_errors] = off
 		if time.Now().After(by) {
 			t.Fatal("php-fpm does not listen")
 		}
+	}
+}
+
+// write puts a file into the root.
+func (f fpm) write(t *testing.T, name, text string) {
+	t.Helper()
+	name = filepath.Join(f.root, name)
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -378,6 +391,79 @@ func TestFPM(t *testing.T) {
 			t.Errorf("the connection goes on: %d, %v", n, err)
 		}
 	})
+}
+
+// TestFPMRunsOnlyScripts asks for paths that would make php-fpm run an upload, or another script than the
+// one that rules were made for. What a file is must show only where the site says that it is a script.
+func TestFPMRunsOnlyScripts(t *testing.T) {
+	f := startFPM(t)
+	c := f.dial(t)
+	for _, name := range []string{"admin/index.php", "wiki.php", "upload/x.jpg", "upload/evil.php", "a b/\u00e9.php", "index.php"} {
+		f.write(t, name, "<?php echo '"+name+" ', $_SERVER['SCRIPT_NAME'], ' ', $_SERVER['PATH_INFO'] ?? '-';")
+	}
+	id := uint16(0)
+	run := func(script *site.Script, target string) string {
+		id++
+		r := f.request("")
+		r.Target, r.Root, r.Filename, r.ScriptName, r.PathInfo = []byte(target), script.Root, script.Filename, script.Name, script.PathInfo
+		return ask(t, c, id, true, r, nil).body
+	}
+	// This is the trap: a php-fpm that runs whatever exists on the way to a name that does not.
+	trap := &site.Script{Root: f.root, Filename: f.root + "/upload/x.jpg/y.php", Name: "/upload/x.jpg/y.php"}
+	if got := run(trap, trap.Name); !strings.HasPrefix(got, "upload/x.jpg ") {
+		t.Errorf("php-fpm does not take the bait: %q", got)
+	}
+
+	s, err := site.New(site.Options{Root: f.root, NoScripts: []string{"/upload"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct{ path, want string }{
+		{"/wiki.php", "wiki.php /wiki.php -"},
+		{"/wiki.php/a/b", "wiki.php /wiki.php /a/b"},
+		{"/wiki.php/a%20%C3%A9/", "wiki.php /wiki.php /a é/"},
+		{"/wiki.php/../admin/", "admin/index.php /admin/index.php -"},
+		{"/x/%2e%2e/wiki.php/y", "wiki.php /wiki.php /y"},
+		{"/a%20b/%c3%a9.php/z", "a b/é.php /a b/é.php /z"},
+		{"/", "index.php /index.php -"},
+		{"//admin//", "admin/index.php /admin/index.php -"},
+		{"/admin/index.php/../../wiki.php", "wiki.php /wiki.php -"},
+		{"/x/..;/admin/", "404"},
+		{"/%2561dmin/", "404"},
+		{"/ADMIN/", "404"},
+		{"/admin/index.php%00", "400"},
+		{"/admin/index.php%0a", "400"},
+		{"/wiki.php/a%0ab", "400"},
+		{"/admin%2findex.php", "400"},
+		{"/admin%5cindex.php", "400"},
+		{"/%c0%ae%c0%ae/wiki.php", "400"},
+		{"/../wiki.php", "400"},
+		{"/upload/x.jpg", "200"},
+		{"/upload/x.jpg/y.php", "404"},
+		{"/upload/x.jpg/wiki.php", "404"},
+		{"/upload/x.jpg%00.php", "400"},
+		{"/upload/x.jpg%0a.php", "400"},
+		{"/upload/evil.php", "404"},
+		{"/upload/evil.php/wiki.php", "404"},
+		{"/upload//./evil.php", "404"},
+		{"/wiki.php/../upload/evil.php", "404"},
+		{"/wiki.php.", "404"},
+		{"/wiki.PHP", "404"},
+	}
+	for _, test := range tests {
+		a, err := s.Serve(&site.Request{Method: "GET", Path: test.path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.File.Close()
+		got := strconv.Itoa(a.Status)
+		if a.Script != nil {
+			got = run(a.Script, test.path)
+		}
+		if got != test.want {
+			t.Errorf("%s: %q, want %q", test.path, got, test.want)
+		}
+	}
 }
 
 // readRecords returns stdout of a whole answer.
