@@ -2,6 +2,7 @@ package fcgi
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"net/netip"
 	"strconv"
 )
@@ -10,6 +11,8 @@ import (
 type Field struct {
 	Name, Value []byte
 	Drop        bool // ends here and is not passed on
+
+	hash uint64 // of the name; 0 if it is not passed
 }
 
 // Request is what a responder is told about a request (RFC 3875 §4.1, and what nginx adds to it). All
@@ -122,33 +125,20 @@ func withoutPort(host []byte) []byte {
 	return host
 }
 
-// fields writes the request's fields as HTTP_*. Those that were sent several times become one. The
-// search for them is quadratic: the number of fields is limited long before they come here.
+// fields writes the request's fields as HTTP_*. Those that were sent several times become one. Each is
+// compared with each, but by a number: their count is limited long before they come here, while names
+// of many bytes that differ in the last would cost milliseconds.
 func (r *Request) fields(p *Params) {
 	for i := range r.Fields {
-		f := &r.Fields[i]
-		if f.Drop || !passes(f.Name) || r.before(i) {
-			continue
+		if f := &r.Fields[i]; f.Drop || !passes(f.Name) {
+			f.hash = 0
+		} else {
+			f.hash = hashName(f.Name)
 		}
-		separator := ", "
-		if equalFold(f.Name, "cookie") {
-			separator = "; " // RFC 9113 §8.2.3: the one list that is not a list
-		}
-		n := len(f.Value)
-		for j := i + 1; j < len(r.Fields); j++ {
-			if g := &r.Fields[j]; !g.Drop && bytes.EqualFold(f.Name, g.Name) {
-				n += len(separator) + len(g.Value)
-			}
-		}
-		p.begin(len("HTTP_")+len(f.Name), n)
-		put(p, "HTTP_")
-		putName(p, f.Name)
-		put(p, f.Value)
-		for j := i + 1; j < len(r.Fields); j++ {
-			if g := &r.Fields[j]; !g.Drop && bytes.EqualFold(f.Name, g.Name) {
-				put(p, separator)
-				put(p, g.Value)
-			}
+	}
+	for i := range r.Fields {
+		if f := &r.Fields[i]; f.hash != 0 && !r.before(i) {
+			putField(p, f, r.Fields[i+1:])
 		}
 	}
 }
@@ -156,11 +146,52 @@ func (r *Request) fields(p *Params) {
 // before says whether field i has been written with an earlier one of its name.
 func (r *Request) before(i int) bool {
 	for j := range r.Fields[:i] {
-		if g := &r.Fields[j]; !g.Drop && bytes.EqualFold(r.Fields[i].Name, g.Name) {
+		if r.Fields[j].same(&r.Fields[i]) {
 			return true
 		}
 	}
 	return false
+}
+
+func (f *Field) same(g *Field) bool { return f.hash == g.hash && bytes.EqualFold(f.Name, g.Name) }
+
+// putField writes f and what its namesakes among the fields after it say.
+func putField(p *Params, f *Field, after []Field) {
+	separator := ", "
+	if equalFold(f.Name, "cookie") {
+		separator = "; " // RFC 9113 §8.2.3: the one list that is not a list
+	}
+	n := len(f.Value)
+	for i := range after {
+		if g := &after[i]; f.same(g) {
+			n += len(separator) + len(g.Value)
+		}
+	}
+	p.begin(len("HTTP_")+len(f.Name), n)
+	put(p, "HTTP_")
+	putName(p, f.Name)
+	put(p, f.Value)
+	for i := range after {
+		if g := &after[i]; f.same(g) {
+			put(p, separator)
+			put(p, g.Value)
+		}
+	}
+}
+
+// seed is not known to who sends names.
+var seed = rand.Uint64()
+
+// hashName hashes a name in lower case (FNV-1a). It is not 0.
+func hashName(name []byte) uint64 {
+	h := seed
+	for _, c := range name {
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	return h | 1
 }
 
 func putName(p *Params, name []byte) {

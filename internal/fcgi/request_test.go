@@ -1,6 +1,7 @@
 package fcgi
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -90,11 +91,19 @@ func TestEnvironmentParts(t *testing.T) {
 		{"hop by hop", with("Connection: evil", "Keep-Alive: evil", "TE: evil", "Trailer: evil", "Transfer-Encoding: evil",
 			"Upgrade: evil", "Proxy-Connection: evil", "Expect: evil", "HTTP2-Settings: evil"), nil, "evil"},
 		{"dropped", func(r *Request) {
-			r.Fields = []Field{{[]byte("A"), []byte("evil"), true}, {[]byte("a"), []byte("1"), false}}
+			r.Fields = []Field{{Name: []byte("A"), Value: []byte("evil"), Drop: true}, {Name: []byte("a"), Value: []byte("1")}}
 		},
 			[]string{"HTTP_A=1"}, "evil"},
-		{"dropped type", func(r *Request) { r.Fields = []Field{{[]byte("Content-Type"), []byte("evil"), true}} }, nil, "evil"},
+		{"dropped type", func(r *Request) {
+			r.Fields = []Field{{Name: []byte("Content-Type"), Value: []byte("evil"), Drop: true}}
+		}, nil, "evil"},
 		{"repeated", with("Accept: a", "B: 1", "accept: b", "ACCEPT: c"), []string{"HTTP_ACCEPT=a, b, c", "HTTP_B=1"}, "HTTP_ACCEPT=b"},
+		{"repeated and dropped", func(r *Request) {
+			r.Fields = append(fieldsOf("A: 1", "a: evil", "A: 3"), fieldsOf("A: 4")...)
+			r.Fields[1].Drop = true
+		}, []string{"HTTP_A=1, 3, 4"}, "evil"},
+		{"names that nearly agree", with("X-A: 1", "X-AA: 2", "X-B: 3", "XA: 4", "X-A-: 5"),
+			[]string{"HTTP_X_A=1", "HTTP_X_AA=2", "HTTP_X_B=3", "HTTP_XA=4", "HTTP_X_A_=5"}, ""},
 		{"cookies", with("Cookie: a=1", "cookie: b=2"), []string{"HTTP_COOKIE=a=1; b=2"}, ""},
 		{"authorization", with("Authorization: Basic eDp5"), []string{"HTTP_AUTHORIZATION=Basic eDp5"}, ""},
 		{"long name", with(long + ": 1"), []string{"HTTP_" + strings.ToUpper(strings.ReplaceAll(long, "-", "_")) + "=1"}, ""},
@@ -132,5 +141,27 @@ func TestRequestAllocatesNothing(t *testing.T) {
 	b := make([]byte, 0, 32<<10)
 	if n := testing.AllocsPerRun(100, func() { r.Append(b, 1, true) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// BenchmarkHostileNames has as many fields as a head may, with names that differ in their last bytes.
+func BenchmarkHostileNames(b *testing.B) {
+	r := plainRequest()
+	for i := range 100 {
+		r.Fields = append(r.Fields, Field{Name: fmt.Appendf(nil, "%s%03d", strings.Repeat("x", 150), i)})
+	}
+	buf := make([]byte, 0, 64<<10)
+	for b.Loop() {
+		r.Append(buf, 1, true)
+	}
+}
+
+func BenchmarkRequest(b *testing.B) {
+	r := plainRequest()
+	r.Fields = fieldsOf("Host: example.test:8080", "User-Agent: "+strings.Repeat("u", 100), "Accept: text/html", "Accept-Encoding: gzip",
+		"Accept-Language: de", "Cookie: "+strings.Repeat("c", 200), "Referer: http://example.test/", "X-Forwarded-For: 192.0.2.7")
+	buf := make([]byte, 0, 64<<10)
+	for b.Loop() {
+		r.Append(buf, 1, true)
 	}
 }
