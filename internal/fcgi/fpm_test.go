@@ -41,6 +41,7 @@ case 'code': http_response_code(418); break;
 case 'redirect': header('Location: /elsewhere'); break;
 case 'big': for ($i = 0; $i < 3000; $i++) echo str_repeat(chr(97 + $i % 26), 1000); break;
 case 'cookies': setcookie('a', '1'); setcookie('b', '2'); break;
+case 'die': echo str_repeat('x', 100000); flush(); exec('kill -9 ' . getmypid()); break;
 case 'fatal': nothing_of_that_name(); break;
 default: echo 'pid ', getmypid();
 }
@@ -463,6 +464,40 @@ func TestFPMRunsOnlyScripts(t *testing.T) {
 		if got != test.want {
 			t.Errorf("%s: %q, want %q", test.path, got, test.want)
 		}
+	}
+}
+
+// TestFPMThatIsKilled has a worker that ends in the middle of its answer. That must not look complete,
+// and the next worker answers.
+func TestFPMThatIsKilled(t *testing.T) {
+	f := startFPM(t)
+	c := f.dial(t)
+	b := f.request("die").Append(nil, 1, true)
+	if _, err := c.Write((&Stdin{ID: 1}).End(b)); err != nil {
+		t.Fatal(err)
+	}
+	var r Reader
+	r.Reset(1)
+	p, got := make([]byte, 4096), 0
+	for {
+		n, err := c.Read(p)
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, _, err := r.Feed(p[:n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += m
+	}
+	if got < 50_000 || r.Done {
+		t.Errorf("%d bytes of stdout, done %v", got, r.Done)
+	}
+	if a := ask(t, f.dial(t), 1, false, f.request(""), nil); a.head.Status != 200 || !strings.HasPrefix(a.body, "pid ") {
+		t.Errorf("the next one: %d %q", a.head.Status, a.body)
 	}
 }
 
