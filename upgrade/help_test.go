@@ -406,3 +406,5 @@ func frame(fin bool, op byte, payload []byte) string {
 	}
 	return b.String()
 }
+
+func redial(t testing.TB, addr string) *wiretest.Client { return wiretest.Dial(t, addr) }
