@@ -20,6 +20,7 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
+	"holdfast/internal/site"
 	"holdfast/proxy"
 	"holdfast/upgrade"
 )
@@ -110,7 +111,13 @@ func newServer(c *config.Config, log *slog.Logger) (*server, error) {
 		Lanes: len(s.poller.Loops()), HistoryTotal: int64(c.Push.HistoryTotal), Rule: s.history,
 	})
 	s.keeper = s.newKeeper()
-	s.proxy = s.newProxy()
+	folder, err := newSite(c)
+	if err != nil {
+		front.Close()
+		s.hooksListener.Close()
+		return nil, err
+	}
+	s.proxy = s.newProxy(folder)
 	s.hooks = hooks.New(hooks.Options{
 		Token: c.Hooks.Token, Hosts: c.Hooks.Hosts, MaxBody: int(c.Hooks.MaxBody),
 		Rule:         func(channel string) bool { _, ok := c.Rule(channel); return ok },
@@ -135,7 +142,18 @@ func listen(l config.Listen) (net.Listener, error) {
 	return net.Listen(l.Network, l.Address)
 }
 
-func (s *server) newProxy() *proxy.Proxy {
+// newSite returns the folder of a FastCGI upstream's scripts, nil for others.
+func newSite(c *config.Config) (*site.Site, error) {
+	if c.Site.Root == "" {
+		return nil, nil
+	}
+	return site.New(site.Options{
+		Root: c.Site.Root, ScriptRoot: c.Site.ScriptRoot, Index: c.Site.Index, NoScripts: c.Site.NoScripts,
+		TryFiles: c.Site.TryFiles, Follow: c.Site.FollowLinks,
+	})
+}
+
+func (s *server) newProxy(folder *site.Site) *proxy.Proxy {
 	c := s.config
 	var upstreams []proxy.Upstream
 	for _, u := range c.Servers() {
@@ -158,9 +176,17 @@ func (s *server) newProxy() *proxy.Proxy {
 		MaxRequests: c.Limits.Requests, Rate: c.Limits.Rate, Burst: c.Limits.Burst,
 		BodyRate: int(c.Limits.BodyRate), SendRate: int(c.Limits.SendRate),
 		RequestBuffer: int(c.Buffers.Request), ResponseBuffer: int(c.Buffers.Response), BufferTotal: int64(c.Buffers.Total),
-		ProxyProtocol: c.ProxyProtocol,
-		Trusted:       s.trusted, Local: s.keeper, Access: s.accessLog, Log: s.log,
+		ProxyProtocol: c.ProxyProtocol, Site: folder, ServerAddr: addrPort(s.addr),
+		Trusted: s.trusted, Local: s.keeper, Access: s.accessLog, Log: s.log,
 	})
+}
+
+// addrPort is the zero AddrPort for a unix socket.
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort()
+	}
+	return netip.AddrPort{}
 }
 
 func (s *server) newKeeper() *upgrade.Keeper {
@@ -176,6 +202,9 @@ func (s *server) newKeeper() *upgrade.Keeper {
 	}
 	if c.Push.Authorize != "" {
 		first := c.Servers()[0].URL
+		if first.FastCGI { // ask like a client: the proxy speaks FastCGI, the one who asks does not
+			first = config.Upstream{Network: s.addr.Network(), Address: s.addr.String(), Host: first.Host}
+		}
 		s.asker = hooks.NewAuthorizer(hooks.AuthorizerOptions{
 			Network: first.Network, Address: first.Address, Host: first.Host,
 			Path: c.Push.Authorize, Timeout: time.Duration(c.Push.AuthorizeTimeout),

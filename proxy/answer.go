@@ -83,6 +83,7 @@ func (a *answer) field(line []byte) error {
 			return bad("control byte in a header field")
 		}
 	}
+	a.note(&f)
 	switch len(f.name) {
 	case 7:
 		f.drop = equalFold(f.name, "upgrade")
@@ -105,10 +106,6 @@ func (a *answer) field(line []byte) error {
 				}
 			}
 		}
-	case 12:
-		if equalFold(f.name, "content-type") {
-			_, a.stream = cutPrefixFold(f.value, "text/event-stream")
-		}
 	case 14:
 		if equalFold(f.name, "content-length") {
 			n, ok := parseLength(f.value)
@@ -125,13 +122,24 @@ func (a *answer) field(line []byte) error {
 				return bad("Transfer-Encoding")
 			}
 			a.chunked = true
-		} else if equalFold(f.name, "x-accel-buffering") {
-			a.stream = a.stream || equalFold(f.value, "no")
 		}
-	}
-	if _, ok := cutPrefixFold(f.name, "x-accel-"); ok {
-		a.accel = true
 	}
 	a.fields = append(a.fields, f)
 	return nil
+}
+
+// note looks at what a field asks of the proxy.
+func (a *answer) note(f *field) {
+	if equalFold(f.name, "content-type") {
+		if _, ok := cutPrefixFold(f.value, "text/event-stream"); ok {
+			a.stream = true
+		}
+		return
+	}
+	if _, ok := cutPrefixFold(f.name, "x-accel-"); ok {
+		a.accel = true
+		if equalFold(f.name, "x-accel-buffering") && equalFold(f.value, "no") {
+			a.stream = true
+		}
+	}
 }

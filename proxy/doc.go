@@ -10,6 +10,9 @@
 //	  │                │ 101
 //	  └─► Local        └─────► tunnel
 //
+// With FastCGI upstreams a worker first looks up what the path means (internal/site): a file is
+// answered from here, piece by piece as the client takes it; a script becomes records (internal/fcgi).
+//
 // What is changed on the way. Hop-by-hop fields (RFC 9110 §7.6.1) are removed in both directions, as
 // are fields whose name has other than letters, digits and dashes (CGI and PHP cannot tell X_Y and X.Y from
 // X-Y), Proxy, and Expect, which is answered here. X-Forwarded-For, -Proto, -Host and X-Real-IP are set; what

@@ -55,13 +55,18 @@ func (x *exchange) finishWith(status int, why error) { x.finishAfter(status, 0, 
 
 // finishAfter is finishWith and says when to come again.
 func (x *exchange) finishAfter(status int, after time.Duration, why error) {
+	x.finishFields(status, after, nil, why)
+}
+
+// finishFields is finishAfter with further field lines.
+func (x *exchange) finishFields(status int, after time.Duration, fields []byte, why error) {
 	x.status = status
 	if x.toClient != nil { // an interim response that the client does not even take
 		x.cut(why)
 		return
 	}
 	c, keep := x.client, x.keep && x.req.done
-	answer := page(status, after, !keep, !x.isHead)
+	answer := page(status, after, !keep, !x.isHead, fields...)
 	c.Write(answer)
 	x.passed, x.heads = int64(len(answer)), int64(bytes.Index(answer, []byte("\r\n\r\n"))+4)
 	x.log(why.Error())
@@ -102,6 +107,8 @@ func (x *exchange) release() {
 	}
 	x.letGo()
 	x.dequeue()
+	x.cgi.drop()
+	x.cgi = nil
 	drop(&x.toUp)
 	drop(&x.toClient)
 	x.gathered = x.gathered[:0]

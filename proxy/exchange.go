@@ -46,6 +46,7 @@ type exchange struct {
 	taken      int64    // of those, when that was last looked at
 	download   pace     // of what the client takes
 
+	cgi    *cgi    // with a FastCGI upstream
 	server *server // chosen, and counted there; nil before
 	tried  uint64  // a bit for each server that was
 	sticky int     // index of the server that the client stays with; -1: any
@@ -101,10 +102,10 @@ func (f *Front) forward(c *park.Conn, h *head, rest []byte, more bool) {
 	x.http10 = h.minor == 0
 	x.isHead = string(h.method) == "HEAD"
 	x.idempotent = idempotentMethod(h.method)
-	x.upgrade = h.upgrade != nil
+	x.upgrade = h.upgrade != nil && f.p.o.Site == nil
 	x.touched = more
 	if h.chunked {
-		x.req = body{framing: byChunks}
+		x.req = body{framing: byChunks, decode: f.p.o.Site != nil}
 	} else {
 		x.req = lengthBody(h.length)
 	}
@@ -129,6 +130,11 @@ func (f *Front) forward(c *park.Conn, h *head, rest []byte, more bool) {
 		return
 	}
 	x.early = append(x.early, rest[used:]...)
+	if f.p.o.Site != nil {
+		x.gathered = append(x.gathered, rest[:n]...)
+		x.resolve(h)
+		return
+	}
 	b := f.p.appendRequest(f.loop.Out()[:0], h, who)
 	if x.req.done || x.upgrade || !f.p.gathers(h.length) {
 		x.begin(b, rest[:n])
@@ -247,6 +253,10 @@ func (x *exchange) clientReady(ev park.Event) {
 		if !x.flushClient() {
 			return
 		}
+		if x.cgi != nil && x.answered && x.up == nil {
+			x.nextPiece()
+			return
+		}
 		if x.connected && x.up != nil && !x.full() {
 			x.pumpDown()
 			if x.client == nil {
@@ -258,7 +268,7 @@ func (x *exchange) clientReady(ev park.Event) {
 		return
 	}
 	switch {
-	case x.up == nil && !x.answered && !x.queued:
+	case x.up == nil && !x.answered && !x.queued && (x.cgi == nil || !x.cgi.asking):
 		x.gather()
 	case x.connected && x.up != nil:
 		x.pumpUp()

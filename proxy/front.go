@@ -18,6 +18,7 @@ type Front struct {
 	ans   answer  // of the response that is being looked at
 	free  []*exchange
 
+	lastID  uint16    // of a FastCGI request
 	line    []waiting // for an upstream that has its most
 	lineLen atomic.Int64
 	refused refusedLines

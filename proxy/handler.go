@@ -8,6 +8,7 @@ import (
 
 	"holdfast/internal/access"
 	"holdfast/internal/park"
+	"holdfast/internal/site"
 )
 
 // Options of a Proxy. Times of zero mean no limit.
@@ -48,10 +49,12 @@ type Options struct {
 
 	ProxyProtocol bool // every connection begins with a PROXY header, and comes from a trusted peer
 
-	Trusted func(netip.Addr) bool // peers whose X-Forwarded-* are believed, also one without an address (a unix socket); nil: none
-	Access  *access.Log           // nil: none
-	Local   Local                 // requests that are Holdfast's own; nil: none
-	Log     *slog.Logger
+	Trusted    func(netip.Addr) bool // peers whose X-Forwarded-* are believed, also one without an address (a unix socket); nil: none
+	Site       *site.Site            // with FastCGI upstreams: what a path means; nil: the upstreams speak HTTP
+	ServerAddr netip.AddrPort        // where clients connect, for SERVER_ADDR and SERVER_PORT; may be invalid
+	Access     *access.Log           // nil: none
+	Local      Local                 // requests that are Holdfast's own; nil: none
+	Log        *slog.Logger
 }
 
 // Local serves requests that are not for the app.

@@ -10,7 +10,7 @@ import (
 )
 
 // page is a short answer made here. It says nothing of what is inside.
-func page(status int, after time.Duration, close bool, body bool) []byte {
+func page(status int, after time.Duration, close bool, body bool, fields ...byte) []byte {
 	text := fmt.Sprintf("<!doctype html>\n<html><head><title>%d %[2]s</title></head>\n<body><h1>%[1]d %[2]s</h1></body></html>\n",
 		status, http.StatusText(status))
 	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\nContent-Length: %d\r\n",
@@ -18,7 +18,8 @@ func page(status int, after time.Duration, close bool, body bool) []byte {
 	if after > 0 { // whole seconds (RFC 9110 §10.2.3)
 		b = fmt.Appendf(b, "Retry-After: %d\r\n", (after+time.Second-1)/time.Second)
 	}
-	if status == 405 {
+	b = append(b, fields...)
+	if status == 405 && len(fields) == 0 {
 		b = append(b, "Allow: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\n"...)
 	}
 	if close {

@@ -19,7 +19,14 @@ func (x *exchange) gather() {
 		x.count()
 		if o := &x.f.p.o; x.req.done || len(x.gathered) > o.RequestBuffer || x.f.p.buffered.Load() > o.BufferTotal {
 			x.client.SetDeadline(0)
-			x.begin(x.head, x.gathered)
+			switch {
+			case x.cgi == nil:
+				x.begin(x.head, x.gathered)
+			case x.req.decode && !x.req.done:
+				x.finishWith(411, errNoLength)
+			default:
+				x.beginCGI()
+			}
 			return
 		}
 		out, ok := x.readRequest(in)
@@ -116,7 +123,12 @@ func (x *exchange) pumpUp() {
 			return
 		}
 		if out > 0 {
-			if err := send(x.up, &x.toUp, in[:out], nil); err != nil {
+			p := in[:out]
+			if x.cgi != nil {
+				x.cgi.scratch = x.cgi.frame(x.cgi.scratch[:0], p, x.req.done)
+				p = x.cgi.scratch
+			}
+			if err := send(x.up, &x.toUp, p, nil); err != nil {
 				x.upFailed(err)
 				return
 			}

@@ -38,6 +38,9 @@ func (x *exchange) pumpDown() {
 
 // respond takes bytes of the upstream. It reports whether more are wanted.
 func (x *exchange) respond(p []byte) bool {
+	if x.cgi != nil {
+		return x.respondCGI(p)
+	}
 	if x.answered {
 		return x.respondBody(nil, p)
 	}
@@ -101,18 +104,7 @@ func (x *exchange) respondHead(p []byte, seen int) bool {
 
 // answer sends the final response's head, with what is there of the body.
 func (x *exchange) answer(a *answer, rest []byte) bool {
-	x.answered = true
-	x.status = a.status
-	x.server.answered()
 	x.upKeep = !a.close
-	x.unbuffered = a.stream
-	if a.accel && !x.trusted {
-		for i := range a.fields {
-			if _, ok := cutPrefixFold(a.fields[i].name, "x-accel-"); ok {
-				a.fields[i].drop = true
-			}
-		}
-	}
 	switch {
 	case x.isHead || a.status == 204 || a.status == 304:
 		x.resp = body{done: true}
@@ -124,9 +116,6 @@ func (x *exchange) answer(a *answer, rest []byte) bool {
 		x.resp = body{framing: byClose}
 		x.upKeep = false
 	}
-	if x.resp.framing == byClose || x.resp.decode || !x.req.done || x.f.p.draining.Load() {
-		x.keep = false
-	}
 	if x.http10 {
 		for i := range a.fields {
 			if n := a.fields[i].name; equalFold(n, "transfer-encoding") || equalFold(n, "trailer") {
@@ -134,16 +123,40 @@ func (x *exchange) answer(a *answer, rest []byte) bool {
 			}
 		}
 	}
-	b := x.appendTicket(appendAnswer(x.f.loop.Out()[:0], a))
+	b := x.answerHeadFor(a, x.resp.framing != byClose && !x.resp.decode)
+	return x.respondBody(append(b, "\r\n"...), rest)
+}
+
+// answerHeadFor renders the response's head but for the empty line. framed says that its end can be told
+// without closing the connection.
+func (x *exchange) answerHeadFor(a *answer, framed bool) []byte {
+	x.answered = true
+	x.status = a.status
+	x.server.answered()
+	x.unbuffered = a.stream
+	if a.accel && !x.trusted {
+		for i := range a.fields {
+			if _, ok := cutPrefixFold(a.fields[i].name, "x-accel-"); ok {
+				a.fields[i].drop = true
+			}
+		}
+	}
+	if !framed || !x.req.done || x.f.p.draining.Load() {
+		x.keep = false
+	}
+	x.head, x.gathered = x.head[:0], x.gathered[:0] // too late to try again
+	return x.appendConnection(x.appendTicket(appendAnswer(x.f.loop.Out()[:0], a)))
+}
+
+// appendConnection says whether the connection goes on.
+func (x *exchange) appendConnection(b []byte) []byte {
 	switch {
 	case !x.keep:
-		b = append(b, "Connection: close\r\n"...)
+		return append(b, "Connection: close\r\n"...)
 	case x.http10:
-		b = append(b, "Connection: keep-alive\r\n"...)
+		return append(b, "Connection: keep-alive\r\n"...)
 	}
-	b = append(b, "\r\n"...)
-	x.head, x.gathered = x.head[:0], x.gathered[:0] // too late to try again
-	return x.respondBody(b, rest)
+	return b
 }
 
 // respondBody sends head, if any, and body bytes to the client.
@@ -152,17 +165,9 @@ func (x *exchange) respondBody(head, p []byte) bool {
 	if err == nil && used < len(p) { // stray bytes: the response stands, the connection does not
 		x.upKeep = false
 	}
-	if len(head)+n > 0 {
-		x.begun = true
-		x.passed += int64(len(head) + n)
-		x.heads += int64(len(head))
-		if err := send(x.client, &x.toClient, head, p[:n]); err != nil {
-			x.clientGone()
-			return false
-		}
-		if x.toClient != nil && !x.awaitClient() {
-			return false
-		}
+	x.heads += int64(len(head))
+	if len(head)+n > 0 && !x.pass(head, p[:n]) {
+		return false
 	}
 	if err != nil {
 		x.fail(502, err)
@@ -173,6 +178,17 @@ func (x *exchange) respondBody(head, p []byte) bool {
 		return false
 	}
 	return true
+}
+
+// pass sends a and b to the client, or keeps them for it. It reports whether the exchange goes on.
+func (x *exchange) pass(a, b []byte) bool {
+	x.begun = true
+	x.passed += int64(len(a) + len(b))
+	if err := send(x.client, &x.toClient, a, b); err != nil {
+		x.clientGone()
+		return false
+	}
+	return x.toClient == nil || x.awaitClient()
 }
 
 // responded lets the upstream go; the client's part goes on until it has everything.

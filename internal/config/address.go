@@ -12,7 +12,7 @@ import (
 
 const (
 	wantListen   = "host:port such as 127.0.0.1:8080, or unix:/path"
-	wantUpstream = "http://host:port such as http://127.0.0.1:8081, or http+unix:/path"
+	wantUpstream = "http://host:port such as http://127.0.0.1:8081, http+unix:/path, fastcgi://host:port or fastcgi+unix:/path"
 	wantPrefix   = "an address or a block such as 10.0.0.0/8"
 )
 
@@ -72,9 +72,10 @@ type Upstream struct {
 	Network string // "tcp" or "unix"
 	Address string // host:port, or the socket's path
 	Host    string // for a Host field that Holdfast writes itself; "localhost" for a socket
+	FastCGI bool   // it speaks FastCGI, not HTTP
 }
 
-// UnmarshalText reads http://host[:port] or http+unix:/path.
+// UnmarshalText reads http://host[:port] or http+unix:/path, and the same with fastcgi.
 func (u *Upstream) UnmarshalText(text []byte) error {
 	parsed, err := parseUpstream(string(text))
 	if err != nil {
@@ -88,20 +89,31 @@ func (u *Upstream) UnmarshalText(text []byte) error {
 func (u Upstream) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
 
 func (u Upstream) String() string {
-	if u.Network == "unix" {
-		return "http+unix:" + u.Address
+	scheme := "http"
+	if u.FastCGI {
+		scheme = "fastcgi"
 	}
-	return "http://" + u.Host
+	if u.Network == "unix" {
+		return scheme + "+unix:" + u.Address
+	}
+	return scheme + "://" + u.Host
 }
 
 func parseUpstream(s string) (Upstream, error) {
-	if p, ok := strings.CutPrefix(s, "http+unix:"); ok {
-		if err := checkUnixPath(p); err != nil {
-			return Upstream{}, err
+	for _, scheme := range []string{"http", "fastcgi"} {
+		if p, ok := strings.CutPrefix(s, scheme+"+unix:"); ok {
+			if err := checkUnixPath(p); err != nil {
+				return Upstream{}, err
+			}
+			return Upstream{Network: "unix", Address: p, Host: "localhost", FastCGI: scheme == "fastcgi"}, nil
 		}
-		return Upstream{Network: "unix", Address: p, Host: "localhost"}, nil
 	}
 	authority, ok := strings.CutPrefix(s, "http://")
+	defaultPort, fast := ":80", false
+	if !ok {
+		authority, ok = strings.CutPrefix(s, "fastcgi://")
+		defaultPort, fast = ":9000", true
+	}
 	switch {
 	case strings.HasPrefix(s, "https:"):
 		return Upstream{}, errors.New("https is not supported, as the app is expected next door")
@@ -116,7 +128,7 @@ func parseUpstream(s string) (Upstream, error) {
 	}
 	hostPort := authority
 	if _, _, err := net.SplitHostPort(authority); err != nil {
-		hostPort = authority + ":80" // if the port was not what is missing, the next line says so
+		hostPort = authority + defaultPort // if the port was not what is missing, the next line says so
 	}
 	host, port, err := splitHostPort(hostPort)
 	if err == nil {
@@ -128,7 +140,7 @@ func parseUpstream(s string) (Upstream, error) {
 	if err != nil {
 		return Upstream{}, err
 	}
-	return Upstream{Network: "tcp", Address: net.JoinHostPort(host, port), Host: authority}, nil
+	return Upstream{Network: "tcp", Address: net.JoinHostPort(host, port), Host: authority, FastCGI: fast}, nil
 }
 
 func splitHostPort(s string) (host, port string, err error) {

@@ -20,6 +20,7 @@ type Config struct {
 	Listen         Listen         `yaml:"listen"`
 	Upstream       Upstream       `yaml:"upstream"`
 	Upstreams      []Server       `yaml:"upstreams" eg:"[{url: http://127.0.0.1:8081}]"` // empty: Upstream
+	Site           Site           `yaml:"site"`
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" eg:"[10.0.0.0/8]"`
 	ProxyProtocol  bool           `yaml:"proxy_protocol"`
 	Hooks          Hooks          `yaml:"hooks"`
@@ -98,6 +99,16 @@ type Server struct {
 	Route    string   `yaml:"route" eg:"node1"`
 }
 
+// Site is the folder that a FastCGI upstream runs scripts of.
+type Site struct {
+	Root        string   `yaml:"root" eg:"/var/www/html"` // empty unless the upstream speaks FastCGI
+	ScriptRoot  string   `yaml:"script_root" eg:"/var/www/html"`
+	Index       []string `yaml:"index" eg:"[index.php, index.html]"`
+	NoScripts   []string `yaml:"no_scripts" eg:"[/upload]"`
+	TryFiles    []string `yaml:"try_files" eg:"[/index.php]"`
+	FollowLinks bool     `yaml:"follow_links"`
+}
+
 // UpstreamPool is what is kept of connections to the upstream between two requests.
 type UpstreamPool struct {
 	Idle        int      `yaml:"idle"` // 0: none are kept
@@ -134,6 +145,7 @@ func Default() *Config {
 	return &Config{
 		Listen:   Listen{Network: "tcp", Address: "127.0.0.1:8080"},
 		Upstream: Upstream{Network: "tcp", Address: "127.0.0.1:8081", Host: "127.0.0.1:8081"},
+		Site:     Site{Index: []string{"index.php", "index.html"}},
 		Hooks: Hooks{
 			Listen:  Listen{Network: "tcp", Address: "127.0.0.1:9090"},
 			MaxBody: 1 * MB,

@@ -63,11 +63,13 @@ channels:
 
 func TestUpstream(t *testing.T) {
 	for text, want := range map[string]Upstream{
-		"http://app":             {"tcp", "app:80", "app"},
-		"http://my_app:8081":     {"tcp", "my_app:8081", "my_app:8081"},
-		"http://[::1]:8081":      {"tcp", "[::1]:8081", "[::1]:8081"},
-		"http://[::1]":           {"tcp", "[::1]:80", "[::1]"},
-		"http+unix:/run/app.soc": {"unix", "/run/app.soc", "localhost"},
+		"http://app":             {"tcp", "app:80", "app", false},
+		"http://my_app:8081":     {"tcp", "my_app:8081", "my_app:8081", false},
+		"http://[::1]:8081":      {"tcp", "[::1]:8081", "[::1]:8081", false},
+		"http://[::1]":           {"tcp", "[::1]:80", "[::1]", false},
+		"http+unix:/run/app.soc": {"unix", "/run/app.soc", "localhost", false},
+		"fastcgi://app":          {"tcp", "app:9000", "app", true},
+		"fastcgi+unix:/run/p.s":  {"unix", "/run/p.s", "localhost", true},
 	} {
 		var got Upstream
 		if err := got.UnmarshalText([]byte(text)); err != nil || got != want || got.String() != text {

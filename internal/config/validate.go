@@ -19,6 +19,7 @@ const maxConnections = 10_000_000
 func (d *decoder) validate(c *Config) {
 	d.listeners(c)
 	d.upstreams(c)
+	d.site(c)
 	d.hooks(&c.Hooks)
 	d.push(&c.Push)
 	d.channels(c)
@@ -119,6 +120,28 @@ func (d *decoder) upstreams(c *Config) {
 	}
 	if routes > 0 && c.UpstreamPool.Sticky == "" {
 		d.add(d.given("upstream_pool.sticky", "upstreams"), "a route means nothing without upstream_pool.sticky, the cookie that ends in it")
+	}
+}
+
+// site checks what belongs to FastCGI. What paths are fit for it is checked where they are used.
+func (d *decoder) site(c *Config) {
+	list := c.Servers()
+	fast := list[0].URL.FastCGI
+	for _, s := range list {
+		if s.URL.FastCGI != fast {
+			d.add("upstreams", "some speak FastCGI and some HTTP; want one kind")
+			return
+		}
+	}
+	switch {
+	case fast && c.Site.Root == "":
+		d.add("site.root", "missing; a fastcgi upstream needs the folder of its scripts, such as /var/www/html")
+	case !fast && c.Site.Root != "":
+		d.add("site.root", "means nothing without a fastcgi upstream")
+	case c.Site.Root != "" && !filepath.IsAbs(c.Site.Root):
+		d.add("site.root", show(c.Site.Root)+" is not an absolute path; want one such as /var/www/html")
+	case c.ProxyProtocol && fast && c.Push.Authorize != "":
+		d.add("push.authorize", "cannot ask a fastcgi upstream while proxy_protocol is on")
 	}
 }
 

@@ -21,7 +21,7 @@ func TestListenErrors(t *testing.T) {
 }
 
 func TestUpstreamErrors(t *testing.T) {
-	const want = "; want http://host:port such as http://127.0.0.1:8081, or http+unix:/path"
+	const want = "; want http://host:port such as http://127.0.0.1:8081, http+unix:/path, fastcgi://host:port or fastcgi+unix:/path"
 	check(t, []errorCase{
 		{"no scheme", "upstream: 127.0.0.1:8081", `1:11: upstream: "127.0.0.1:8081" is not an upstream` + want},
 		{"https", "upstream: https://app", `1:11: upstream: https is not supported, as the app is expected next door` + want},
@@ -100,12 +100,16 @@ func TestChannelErrors(t *testing.T) {
 	rule := func(match string) string { return "channels: [{access: public, match: '" + match + "'}]" }
 	check(t, []errorCase{
 		{"all backups", "upstreams: [{url: 'http://127.0.0.1:1', backup: true}]", `1:12: upstreams: all are backups; want one at least that is not`},
-		{"no URL", "upstreams: [{max_conns: 1}]", `1:13: upstreams[0].url: missing; want http://host:port such as http://127.0.0.1:8081, or http+unix:/path`},
+		{"no URL", "upstreams: [{max_conns: 1}]", `1:13: upstreams[0].url: missing; want http://host:port such as http://127.0.0.1:8081, http+unix:/path, fastcgi://host:port or fastcgi+unix:/path`},
 		{"the same upstream twice", "upstreams: [{url: 'http://127.0.0.1:1'}, {url: 'http://127.0.0.1:1'}]", `1:48: upstreams[1].url: http://127.0.0.1:1 is there twice`},
 		{"two ways to say it", "upstream: http://127.0.0.1:2\nupstreams: [{url: 'http://127.0.0.1:1'}]", `1:11: upstream: upstreams begins with http://127.0.0.1:1; want the same here, or no upstream at all`},
 		{"a route without a cookie", "upstreams: [{url: 'http://127.0.0.1:1', route: a}]", `1:12: upstreams: a route means nothing without upstream_pool.sticky, the cookie that ends in it`},
 		{"routes for some", "upstream_pool: {sticky: S}\nupstreams: [{url: 'http://127.0.0.1:1', route: a}, {url: 'http://127.0.0.1:2'}]", `2:12: upstreams: some have a route and some have none; want all or none`},
 		{"check that is no path", "upstream_pool: {check: health}", `1:24: upstream_pool.check: "health" does not begin with one /; want a path on the app such as /health`},
+		{"fastcgi without a site", "upstream: fastcgi://127.0.0.1:9000", `1:1: site.root: missing; a fastcgi upstream needs the folder of its scripts, such as /var/www/html`},
+		{"a site without fastcgi", "site: {root: /var/www}", `1:14: site.root: means nothing without a fastcgi upstream`},
+		{"relative root", "upstream: fastcgi://127.0.0.1\nsite: {root: www}", `2:14: site.root: "www" is not an absolute path; want one such as /var/www/html`},
+		{"HTTP and FastCGI", "upstreams: [{url: 'http://127.0.0.1:1'}, {url: 'fastcgi://127.0.0.1:2'}]", `1:12: upstreams: some speak FastCGI and some HTTP; want one kind`},
 		{"burst without rate", "limits: {burst: 5}", `1:17: limits.burst: means nothing without limits.rate`},
 		{"PROXY header of whom", "proxy_protocol: true", `1:17: proxy_protocol: needs trusted_proxies, the addresses of the load balancers; nobody else may connect then`},
 		{"relative access log", "log: {access: a.log}", `1:15: log.access: "a.log" is not an absolute path; want one such as /var/log/holdfast/access.log, or stdout or stderr`},

@@ -20,12 +20,12 @@ import (
 	"testing"
 )
 
-// startDokuWiki runs Debian's DokuWiki, which stays where it is installed, with a configuration,
-// one user and data of its own.
-func startDokuWiki(t *testing.T, user, password string) string {
+// newDokuWiki prepares Debian's DokuWiki, which stays where it is installed, with a configuration, one
+// user and data of its own, below dir. It returns the PHP settings that it needs.
+func newDokuWiki(t *testing.T, user, password string) (dir string, settings map[string]string) {
 	t.Helper()
 	program(t, "/usr/share/dokuwiki/doku.php", "dokuwiki")
-	dir := publicTempDir(t)
+	dir = publicTempDir(t)
 	data, conf := filepath.Join(dir, "data"), filepath.Join(dir, "conf")
 	for _, name := range []string{
 		"attic", "cache", "index", "locks", "log", "media", "media_attic", "media_meta", "meta", "pages", "tmp",
@@ -52,12 +52,40 @@ $conf['savedir'] = '%s';
 	prepend := filepath.Join(dir, "prepend.php") // runs before the package's own choice of a folder
 	writeFile(t, prepend, fmt.Sprintf("<?php define('DOKU_CONF', '%s/');\n", conf))
 
-	return startApache(t, dir, "/usr/share/dokuwiki", fmt.Sprintf(`
-php_admin_value auto_prepend_file %s
-php_admin_value upload_max_filesize 64M
-php_admin_value post_max_size 64M
-php_admin_value memory_limit 256M
-`, prepend))
+	return dir, map[string]string{
+		"auto_prepend_file": prepend, "upload_max_filesize": "64M", "post_max_size": "64M", "memory_limit": "256M",
+	}
+}
+
+const (
+	wikiUser     = "admin"
+	wikiPassword = "a secret & more"
+	wikiRoot     = "/usr/share/dokuwiki"
+)
+
+// TestDokuWiki is DokuWiki on Apache and mod_php.
+func TestDokuWiki(t *testing.T) {
+	dir, settings := newDokuWiki(t, wikiUser, wikiPassword)
+	var directives strings.Builder
+	for name, value := range settings {
+		fmt.Fprintf(&directives, "php_admin_value %s %s\n", name, value)
+	}
+	testDokuWiki(t, startHoldfast(t, "http://"+startApache(t, dir, wikiRoot, directives.String()), ""))
+}
+
+// TestDokuWikiOnFPM is the same on php-fpm, with no web server but Holdfast.
+func TestDokuWikiOnFPM(t *testing.T) {
+	dir, settings := newDokuWiki(t, wikiUser, wikiPassword)
+	socket := startFPM(t, dir, settings)
+	testDokuWiki(t, startHoldfastAt(t, freeAddr(t), freeAddr(t), func(listen, hooks string) string {
+		return fmt.Sprintf(`
+listen: %s
+upstream: fastcgi+unix:%s
+site: {root: %s, index: [doku.php], follow_links: true}
+upstream_pool: {max_conns: 3}
+hooks: {listen: %s}
+`, listen, socket, wikiRoot, hooks)
+	}))
 }
 
 // hiddenFields returns the hidden fields of the form with this id.
@@ -75,11 +103,8 @@ func hiddenFields(t *testing.T, a answer, form string) url.Values {
 	return fields
 }
 
-// TestDokuWiki works with DokuWiki on Apache and mod_php as a person would. The steps build on one
-// another.
-func TestDokuWiki(t *testing.T) {
-	const user, password = "admin", "a secret & more"
-	h := startHoldfast(t, "http://"+startDokuWiki(t, user, password), "")
+// testDokuWiki works with DokuWiki as a person would. The steps build on one another.
+func testDokuWiki(t *testing.T, h *holdfast) {
 	v := newVisitor(t, h.url)
 	inOrder := func(name string, f func(t *testing.T)) {
 		t.Helper()
@@ -94,12 +119,12 @@ func TestDokuWiki(t *testing.T) {
 	})
 	inOrder("log in", func(t *testing.T) {
 		form := hiddenFields(t, v.get("/doku.php?id=start&do=login"), "dw__login")
-		form.Set("u", user)
+		form.Set("u", wikiUser)
 		form.Set("p", "wrong")
 		v.post("/doku.php?id=start", form).wantText(t, "username or password was wrong")
 		form = hiddenFields(t, v.get("/doku.php?id=start&do=login"), "dw__login")
-		form.Set("u", user)
-		form.Set("p", password)
+		form.Set("u", wikiUser)
+		form.Set("p", wikiPassword)
 		a := v.post("/doku.php?id=start", form)
 		a.want(t, http.StatusFound)
 		if location := a.Header.Get("Location"); !strings.HasPrefix(location, h.url+"/doku.php?id=start") {

@@ -1,0 +1,192 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"holdfast/internal/fcgi"
+	"holdfast/internal/site"
+)
+
+var (
+	errNoLength = errors.New("a chunked body is larger than buffers.request; FastCGI wants its length first")
+	errNoHead   = errors.New("the script ended without a head")
+	errTooShort = errors.New("the script sent less than its Content-Length")
+)
+
+// cgi is what an exchange with a FastCGI upstream has besides: the request as it came, and where the
+// records of the response stand.
+type cgi struct {
+	raw     []byte // the request's head
+	script  *site.Script
+	id      uint16
+	stdin   fcgi.Stdin
+	reader  fcgi.Reader
+	head    fcgi.Head
+	left    int64 // of the response's body, if its length is known; -1 if not
+	noBody  bool  // HEAD, 204, 304: what the script writes is read and dropped
+	chunked bool  // the client gets chunks
+	inChunk bool  // the end of a chunk is owed
+
+	asking  bool // a worker looks at the file system
+	file    *source
+	scratch []byte
+}
+
+// beginCGI passes the request on as records. The body is complete in gathered, or its length is known.
+func (x *exchange) beginCGI() {
+	h := &x.f.head
+	if r := h.parse(x.cgi.raw, limits{x.f.p.o.HeaderBytes, x.f.p.o.HeaderFields}); r != nil {
+		x.finishWith(r.status, r) // it was let in before
+		return
+	}
+	length := h.length
+	if h.chunked {
+		length = x.received
+	}
+	x.f.lastID++
+	x.cgi.id = max(x.f.lastID, 1)
+	x.cgi.reader.Reset(x.cgi.id)
+	x.cgi.stdin = fcgi.Stdin{ID: x.cgi.id}
+	who := x.f.p.callerOf(x.client.RemoteAddr().Addr(), h)
+	req := fcgi.Request{
+		Method: h.method, Target: h.target, Minor: h.minor, Host: h.host, HTTPS: who.trusted && equalFold(h.forwards[forwardProto], "https"),
+		Root: x.cgi.script.Root, Filename: x.cgi.script.Filename, ScriptName: x.cgi.script.Name, PathInfo: x.cgi.script.PathInfo,
+		Length: length, Client: netip.AddrPortFrom(who.addr, 0), Server: x.f.p.o.ServerAddr,
+	}
+	if who.addr == who.peer {
+		req.Client = x.client.RemoteAddr()
+	}
+	if q := bytes.IndexByte(h.target, '?'); q >= 0 {
+		req.Query = h.target[q+1:]
+	}
+	for i := range h.fields {
+		f := &h.fields[i]
+		req.Fields = append(req.Fields, fcgi.Field{Name: f.name, Value: f.value, Drop: f.drop})
+	}
+	for line := range bytes.Lines(appendForwarded(nil, h, who)) {
+		name, value, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\r\n")), []byte(": "))
+		req.Fields = append(req.Fields, fcgi.Field{Name: name, Value: value})
+	}
+	head := req.Append(nil, x.cgi.id, false) // a kept connection would hold one of php-fpm's few processes
+	body := x.cgi.frame(nil, x.gathered, x.req.done)
+	x.head, x.gathered = x.head[:0], x.gathered[:0]
+	x.begin(head, body)
+}
+
+// frame appends the records of a piece of the body, and of its end.
+func (c *cgi) frame(b, p []byte, last bool) []byte {
+	for len(p) > 0 {
+		n := min(len(p), fcgi.MaxContent)
+		b = append(c.stdin.Append(b, n), p[:n]...)
+		p = p[n:]
+	}
+	if last {
+		b = c.stdin.End(b)
+	}
+	return b
+}
+
+// respondCGI takes records of the upstream. It reports whether more are wanted.
+func (x *exchange) respondCGI(p []byte) bool {
+	c := x.cgi
+	n, _, err := c.reader.Feed(p)
+	if errors.Is(err, fcgi.ErrExtra) { // the response stands
+		err = nil
+	}
+	if x.answered {
+		return x.bodyCGI(nil, p[:n], err)
+	}
+	seen := len(x.answerHead)
+	x.answerHead = append(x.answerHead, p[:n]...)
+	end, headErr := fcgi.HeadEnd(x.answerHead, seen)
+	if end > 0 && headErr == nil {
+		headErr = c.head.Parse(x.answerHead[:end])
+	}
+	switch {
+	case headErr != nil:
+		err = headErr
+	case end > 0:
+		return x.answerCGI(x.answerHead[end:], err)
+	case c.reader.Done && err == nil:
+		err = errNoHead
+	}
+	if err != nil {
+		x.fail(502, err)
+		return false
+	}
+	return true
+}
+
+// answerCGI sends the response's head, with what is there of the body.
+func (x *exchange) answerCGI(rest []byte, err error) bool {
+	c := x.cgi
+	a := &x.f.ans
+	*a = answer{status: c.head.Status, line: c.head.Line, fields: a.fields[:0], length: c.head.Length, minor: 1}
+	for _, f := range c.head.Fields {
+		g := field{name: f.Name, value: f.Value, drop: f.Drop}
+		a.note(&g)
+		a.fields = append(a.fields, g)
+	}
+	c.left = a.length
+	c.noBody = x.isHead || a.status == 204 || a.status == 304
+	c.chunked = a.length < 0 && !x.http10 && !c.noBody
+	b := x.answerHeadFor(a, c.noBody || a.length >= 0 || c.chunked)
+	if c.chunked {
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	}
+	return x.bodyCGI(append(b, "\r\n"...), rest, err)
+}
+
+// bodyCGI sends head, if any, and what the script wrote, and ends the response when the script has.
+func (x *exchange) bodyCGI(head, p []byte, err error) bool {
+	c := x.cgi
+	x.heads += int64(len(head))
+	switch {
+	case c.noBody:
+		p = nil
+	case c.left >= 0 && int64(len(p)) > c.left: // more than it promised
+		p = p[:c.left]
+	}
+	if c.left >= 0 {
+		c.left -= int64(len(p))
+	}
+	if c.chunked && len(p) > 0 {
+		if c.inChunk {
+			head = append(head, "\r\n"...)
+		}
+		head = fmt.Appendf(head, "%x\r\n", len(p))
+		c.inChunk = true
+	}
+	done := c.reader.Done && err == nil
+	if done && c.left > 0 && !c.noBody {
+		done, err = false, errTooShort
+	}
+	if len(head)+len(p) > 0 && !x.pass(head, p) {
+		return false
+	}
+	if c.chunked && done {
+		end := []byte("\r\n0\r\n\r\n")
+		if !c.inChunk {
+			end = end[2:]
+		}
+		if !x.pass(end, nil) {
+			return false
+		}
+	}
+	if len(c.reader.Stderr) > 0 && (c.reader.Done || err != nil) {
+		x.f.p.o.Log.Warn("the script says", "stderr", string(bytes.TrimSpace(c.reader.Stderr)), "more", c.reader.Lost, "script", c.script.Filename)
+	}
+	if err != nil {
+		x.fail(502, err)
+		return false
+	}
+	if done {
+		x.resp.done = true
+		x.responded()
+		return false
+	}
+	return true
+}
