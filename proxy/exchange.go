@@ -19,9 +19,10 @@ var (
 )
 
 const (
-	maxAnswer  = 64 << 10 // bytes of a response's head
-	maxTurns   = 16       // readings of one leg before others have their turn
-	maxInterim = 100      // 1xx responses before the final one
+	maxAnswer    = 64 << 10 // bytes of a response's head
+	smallReading = 8 << 10  // bytes read at once while more than BufferTotal is buffered
+	maxTurns     = 16       // readings of one leg before others have their turn
+	maxInterim   = 100      // 1xx responses before the final one
 )
 
 // exchange is one request and its response: both legs' connections and where each body stands. It is

@@ -45,7 +45,7 @@ type Options struct {
 
 	RequestBuffer  int   // bytes of a request's body collected before the app is asked; 0: none
 	ResponseBuffer int   // bytes taken from the app ahead of one client; 0: one reading
-	BufferTotal    int64 // bytes of both kinds, all clients together; past it, one reading each; default 16 MB
+	BufferTotal    int64 // bytes of both kinds, all clients together; past it, 8 kB each; default 16 MB
 
 	ProxyProtocol bool // every connection begins with a PROXY header, and comes from a trusted peer
 

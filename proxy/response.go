@@ -10,6 +10,9 @@ import (
 // pumpDown moves the response from the upstream to the client.
 func (x *exchange) pumpDown() {
 	in := x.f.loop.In()
+	if x.f.p.buffered.Load() > x.f.p.o.BufferTotal {
+		in = in[:smallReading] // many clients are slow, and each may keep one reading
+	}
 	for turn := 0; ; turn++ {
 		if x.full() && (!x.flushClient() || x.full()) {
 			return

@@ -55,29 +55,27 @@ func simple(p []byte) (events []string, ok bool) {
 		}
 		fin, o, rsv := p[0]&0x80 != 0, p[0]&15, p[0]&0x70
 		n, at := uint64(p[1]&0x7f), 2
+		masked := p[1]&0x80 != 0
+		whole := map[bool]int{true: 4}[masked] + map[uint64]int{126: 4, 127: 10}[n]
+		if n < 126 {
+			whole += 2
+		}
+		if len(p) < whole {
+			return events, true
+		}
 		switch n {
 		case 126:
-			if len(p) < 4 {
-				return events, true
-			}
 			n, at = uint64(binary.BigEndian.Uint16(p[2:])), 4
 			if n < 126 {
 				return events, false
 			}
 		case 127:
-			if len(p) < 10 {
-				return events, true
-			}
 			n, at = binary.BigEndian.Uint64(p[2:]), 10
 			if n < 1<<16 || n>>63 != 0 {
 				return events, false
 			}
 		}
 		control := o >= 8
-		masked := p[1]&0x80 != 0
-		if masked && len(p) < at+4 {
-			return events, true
-		}
 		switch {
 		case rsv != 0 || !masked || o > 2 && o < 8 || o > 10,
 			control && (!fin || n > 125),

@@ -210,12 +210,12 @@ func TestOrigins(t *testing.T) {
 
 // TestHeartbeat: a silent connection shows life, and a WebSocket that does not answer is dropped.
 func TestHeartbeat(t *testing.T) {
-	beat := func(o *upgrade.Options) { o.Heartbeat = 300 * time.Millisecond }
+	beat := func(o *upgrade.Options) { o.Heartbeat = time.Second }
 	for _, kind := range []string{"websocket", "websocket v1", "sse"} {
 		t.Run(kind, func(t *testing.T) {
 			w := start(t, beat)
 			c := w.hold(t, kind, "channel=public.a")
-			wiretest.Eventually(t, "three heartbeats", func() bool {
+			wiretest.Eventually(t, "two heartbeats", func() bool {
 				c.SetReadDeadline(time.Now().Add(wiretest.Timeout))
 				switch kind {
 				case "sse":
@@ -236,7 +236,7 @@ func TestHeartbeat(t *testing.T) {
 						c.Send(frame(true, 10, nil))
 					}
 				}
-				return c.beats == 3
+				return c.beats == 2
 			})
 			if w.held() != 1 {
 				t.Error("it is not held any more")
