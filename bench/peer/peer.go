@@ -1,0 +1,169 @@
+package peer
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Kinds of connections that a peer can be asked to hold or to serve.
+const (
+	Proxied   = "proxied"    // requests to the app behind it
+	KeepAlive = "keep-alive" // idle after one proxied request
+	WebSocket = "websocket"
+	SSE       = "sse"
+	LongPoll  = "long poll"
+)
+
+const heartbeat = 10 // seconds between two signs of life, for all that can send them
+
+// Options of a start.
+type Options struct {
+	Bins  string // folder of holdfast, caddy and the commands of this module
+	Conns int    // connections it has to be able to hold; its own limits are set to fit
+}
+
+// Server is a peer that runs.
+type Server struct {
+	*Process
+	Addr    netip.AddrPort // for clients
+	Publish netip.AddrPort // for publishers
+	backend *Process
+	dir     string
+	peer    *Peer
+	stats   string // URL that has go_goroutines
+}
+
+// Peer is what can be started.
+type Peer struct {
+	Name  string
+	Kinds []string
+	start func(s *Server, o Options, backend netip.AddrPort) error
+	// hold is the target, and for a WebSocket the first thing to say, of a hold on a channel.
+	hold func(kind, channel string) (target string, after []byte)
+	// publish is the head of a publish, without Host and Content-Length, and its body.
+	publish func(channel string, data []byte) (head string, body []byte)
+	version func(o Options) string
+}
+
+// All peers, in the order of the tables.
+func All() []*Peer {
+	return []*Peer{holdfast(), nginx(), haproxy(), caddy(), nchan(), centrifuge(), mercure(), bare(), none()}
+}
+
+// ByName returns one of All; nil if there is none of that name.
+func ByName(name string) *Peer {
+	for _, p := range All() {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// Can reports whether the peer has a kind.
+func (p *Peer) Can(kind string) bool { return slices.Contains(p.Kinds, kind) }
+
+// Version asks the installed peer.
+func (p *Peer) Version(o Options) string { return p.version(o) }
+
+// Start runs the peer, and the app behind it if it is a proxy.
+func (p *Peer) Start(o Options) (*Server, error) {
+	dir, err := os.MkdirTemp("", "holdfast-bench-")
+	if err != nil {
+		return nil, err
+	}
+	os.Chmod(dir, 0o755) // workers that gave up root read their configuration
+	s := &Server{dir: dir, peer: p}
+	if s.Addr, err = freePort(); err != nil {
+		return nil, err
+	}
+	s.Publish = s.Addr
+	var behind netip.AddrPort
+	if p.Can(Proxied) {
+		if behind, err = freePort(); err != nil {
+			return nil, err
+		}
+		if s.backend, err = start(behind, filepath.Join(o.Bins, "backend"), behind.String()); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.start(s, o, behind); err != nil {
+		if s.backend != nil {
+			s.backend.Stop()
+		}
+		os.RemoveAll(dir)
+		return nil, fmt.Errorf("%s: %w", p.Name, err)
+	}
+	return s, nil
+}
+
+// Stop ends the peer and its app, and removes its folder.
+func (s *Server) Stop() {
+	s.Process.Stop()
+	if s.backend != nil && s.backend != s.Process {
+		s.backend.Stop()
+	}
+	os.RemoveAll(s.dir)
+}
+
+// run writes the configuration, if there is one, and starts the command.
+func (s *Server) run(name string, args ...string) error {
+	p, err := start(s.Addr, name, args...)
+	s.Process = p
+	return err
+}
+
+func (s *Server) write(file, text string) (string, error) {
+	path := filepath.Join(s.dir, file)
+	return path, os.WriteFile(path, []byte(text), 0o644)
+}
+
+// Hold is the request that holds a connection on a channel, and what to say after a WebSocket's handshake.
+func (s *Server) Hold(kind, channel string) (request, after []byte) {
+	target, after := s.peer.hold(kind, url.QueryEscape(channel))
+	head := "GET " + target + " HTTP/1.1\r\nHost: " + s.Addr.String() + "\r\n"
+	switch kind {
+	case WebSocket:
+		head += "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+	case SSE:
+		head += "Accept: text/event-stream\r\n"
+	}
+	return []byte(head + "\r\n"), after
+}
+
+// PublishRequest is the request that publishes data.
+func (s *Server) PublishRequest(channel string, data []byte) []byte {
+	head, body := s.peer.publish(url.QueryEscape(channel), data)
+	return []byte(head + "Host: " + s.Publish.String() + "\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + string(body))
+}
+
+var goroutineLine = regexp.MustCompile(`(?m)^go_goroutines (\d+)`)
+
+// Goroutines is how many the server has, if it says. The servers of cmd/ collect their garbage when asked.
+func (s *Server) Goroutines() (int, bool) {
+	if s.stats == "" {
+		return 0, false
+	}
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	r, err := client.Get(s.stats)
+	if err != nil {
+		return 0, false
+	}
+	defer r.Body.Close()
+	body, _ := io.ReadAll(r.Body)
+	m := goroutineLine.FindSubmatch(body)
+	if m == nil {
+		return 0, false
+	}
+	n, err := strconv.Atoi(string(m[1]))
+	return n, err == nil
+}
