@@ -1,6 +1,11 @@
 # Names for the scripts in .ci/, which CI runs too.
 
-.PHONY: demo fmt fuzz test vet
+BENCH =
+
+.PHONY: bench demo fmt fuzz test vet
+
+bench: # install the peers (Debian, as root) and run side by side; BENCH=-quick for six minutes
+	.ci/bench.sh $(BENCH)
 
 demo: # the parcel-tracking page, by polling and by push
 	go run . demo

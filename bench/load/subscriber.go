@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 )
@@ -28,7 +29,7 @@ type Subscriber struct {
 	markers  Markers
 	socket   bool
 	isHeld   bool
-	small    int // bytes of the frame at hand, if it is a small text frame, to recognise "{}"
+	line     int // bytes of the line of text at hand, to recognise "{}"
 	ping     []byte
 }
 
@@ -114,12 +115,8 @@ func (s *Subscriber) piece(op byte, part []byte, end bool) {
 	case opText, opBinary, opContinue:
 		s.held()
 		s.markers.Feed(part, s.message)
-		s.small += len(part)
-		if end {
-			if s.JSONPing && s.small == 2 { // "{}"
-				s.Conn.Send(ClientFrame(opText, []byte("{}")))
-			}
-			s.small = 0
+		if s.JSONPing {
+			s.lines(part, end)
 		}
 	case opPing:
 		s.ping = append(s.ping, part...)
@@ -131,5 +128,28 @@ func (s *Subscriber) piece(op byte, part []byte, end bool) {
 		if end {
 			s.fail(fmt.Errorf("load: the server closed the WebSocket"))
 		}
+	}
+}
+
+// lines answers the server's JSON ping, which may be one line among others in a frame. No other line has two bytes.
+func (s *Subscriber) lines(part []byte, end bool) {
+	for {
+		i := bytes.IndexByte(part, '\n')
+		if i < 0 {
+			break
+		}
+		s.lineEnd(s.line + i)
+		part = part[i+1:]
+	}
+	s.line += len(part)
+	if end {
+		s.lineEnd(s.line)
+	}
+}
+
+func (s *Subscriber) lineEnd(length int) {
+	s.line = 0
+	if length == 2 {
+		s.Conn.Send(ClientFrame(opText, []byte("{}")))
 	}
 }

@@ -95,6 +95,18 @@ func (c *cell) length(d time.Duration) time.Duration {
 	return d
 }
 
+// quiet waits until the server has had nothing to do for a while: so a poll, which shows no sign of being held, is.
+func (c *cell) quiet() {
+	const step = 100 * time.Millisecond
+	for range 100 {
+		before := c.server.CPU()
+		c.loop.Pass(step)
+		if c.server.CPU()-before < step/50 {
+			return
+		}
+	}
+}
+
 // settled lets the server come to rest and returns its memory: the least seen until it has not fallen for a while.
 func (c *cell) settled() (peer.Memory, error) {
 	const step = 500 * time.Millisecond

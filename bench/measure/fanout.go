@@ -134,7 +134,7 @@ func (f *fan) pollAgain() error {
 			f.c.loop.Pass(8 * time.Millisecond)
 		}
 	}
-	f.c.loop.Pass(200 * time.Millisecond)
+	f.c.quiet()
 	return f.err()
 }
 

@@ -58,7 +58,7 @@ func (w *crowd) grow(n int, options ...load.Option) error {
 		w.err = fmt.Errorf("%d of %d are not held after 20 s", w.waiting, n)
 	}
 	if w.c.Kind == peer.LongPoll {
-		w.c.loop.Pass(200 * time.Millisecond)
+		w.c.quiet()
 	}
 	if w.err != nil {
 		return fmt.Errorf("after %d connections: %w", w.size(), w.err)

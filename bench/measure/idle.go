@@ -70,10 +70,11 @@ func (c *cell) idleCPU(row string) {
 	c.add(sectionCPU, row, "ms/min", used.Seconds()*1000*float64(time.Minute/span))
 }
 
-// warm lets the server allocate what it allocates once, and returns its memory without connections.
+// warm lets the server allocate what it allocates once, and returns its memory without connections. There are enough
+// of them for a server that tidies up after a crowd to do it here too.
 func (c *cell) warm() (peer.Memory, error) {
 	w := &crowd{c: c}
-	if err := w.grow(200); err != nil {
+	if err := w.grow(1200); err != nil {
 		return peer.Memory{}, err
 	}
 	w.close()
