@@ -32,7 +32,8 @@ func main() {
 	flag.StringVar(&peers, "peers", "", "peers by name; default all")
 	flag.StringVar(&o.out, "out", "results", "folder for what is found")
 	flag.StringVar(&o.name, "name", "", "name of the files; default latest, or partial if not everything ran")
-	flag.IntVar(&o.parallel, "parallel", 4, "cells at a time in the measures of memory, where time does not matter")
+	flag.IntVar(&o.parallel, "parallel", 8, "cells at a time in the measures of memory, where time does not matter")
+	flag.StringVar(&o.holdfast, "holdfast", "", "a built holdfast to measure, instead of the one of this tree")
 	flag.BoolVar(&o.verbose, "v", false, "print every figure as it comes")
 	flag.Parse()
 	if flag.NArg() > 0 {

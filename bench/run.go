@@ -26,6 +26,7 @@ type options struct {
 	rounds, parallel int
 	only, peers      []string
 	out, name        string
+	holdfast         string // path of a binary; empty: build it
 }
 
 func run(o options) error {
@@ -85,18 +86,20 @@ func run(o options) error {
 
 // build makes Holdfast, the servers of cmd/ and Caddy.
 func build(bins string, o options) error {
-	steps := []struct {
+	type step struct {
 		dir, bin string
 		args     []string
-	}{
-		{".", "", []string{"build", "-buildvcs=false", "-o", bins + "/", "./cmd/..."}},
-		{"..", "", []string{"build", "-buildvcs=false", "-o", filepath.Join(bins, "holdfast"), "."}},
+	}
+	steps := []step{{".", "", []string{"build", "-buildvcs=false", "-o", bins + "/", "./cmd/..."}}}
+	if o.holdfast == "" {
+		steps = append(steps, step{"..", "", []string{"build", "-buildvcs=false", "-o", filepath.Join(bins, "holdfast"), "."}})
+	} else if path, err := filepath.Abs(o.holdfast); err != nil {
+		return err
+	} else if err := os.Symlink(path, filepath.Join(bins, "holdfast")); err != nil {
+		return err
 	}
 	if o.peers == nil || slices.Contains(o.peers, "caddy") {
-		steps = append(steps, struct {
-			dir, bin string
-			args     []string
-		}{".", bins, []string{"install", caddyModule}})
+		steps = append(steps, step{".", bins, []string{"install", caddyModule}})
 	}
 	for _, s := range steps {
 		cmd := exec.Command("go", s.args...)

@@ -18,6 +18,11 @@ func proxy(c *cell) error {
 	upload := []byte(fmt.Sprintf("POST /upload HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n", c.server.Addr, 1<<20))
 	upload = append(upload, bytes.Repeat([]byte("x"), 1<<20)...)
 
+	if c.Peer != "no proxy" { // which has no memory that matters
+		if err := c.manyLarge(); err != nil {
+			return err
+		}
+	}
 	for _, conns := range []int{1, 64, 512} {
 		if err := c.requests(fmt.Sprintf("128 B, %d connections", conns), conns, get(c, "/s"), 128, second); err != nil {
 			return err
@@ -33,12 +38,8 @@ func proxy(c *cell) error {
 		return err
 	}
 	if c.Peer == "no proxy" {
-		return nil // what follows is about the proxy's memory
+		return nil
 	}
-	if err := c.manyLarge(); err != nil {
-		return err
-	}
-	c.Kind = peer.KeepAlive
 	w := &crowd{c: c}
 	if err := w.grow(held); err != nil {
 		return err
@@ -109,7 +110,8 @@ func (c *cell) requests(row string, conns int, request []byte, size int64, span 
 // manyLarge has 100 large answers in progress, whose clients have stopped reading after the first bytes.
 func (c *cell) manyLarge() error {
 	const conns, size = 100, 10 << 20
-	base, err := c.settled()
+	c.Kind = peer.KeepAlive
+	base, err := c.warm()
 	if err != nil {
 		return err
 	}
