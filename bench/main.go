@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"holdfast/bench/measure"
+	"holdfast/bench/peer"
 )
 
 func main() {
@@ -54,8 +55,8 @@ func list(s string) []string {
 	return strings.Split(s, ",")
 }
 
-// cell measures one cell. It keeps to one thread, which the kernel ties the servers' lives to, and leaves on
-// SIGTERM by ending, upon which they get the same.
+// cell measures one cell. It keeps to one thread, which the kernel ties the servers' lives to, and on a signal stops
+// its server and ends.
 func cell() int {
 	runtime.LockOSThread()
 	var spec measure.Spec
@@ -63,14 +64,16 @@ func cell() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		<-c
-		os.Exit(1)
-	}()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	begun := time.Now()
-	figures, err := measure.Run(spec)
+	figures, err := measure.Run(spec, func(server *peer.Server) {
+		go func() {
+			<-signals
+			server.Stop()
+			os.Exit(1)
+		}()
+	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

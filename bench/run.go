@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -49,6 +51,8 @@ func run(o options) error {
 			o.name = "partial"
 		}
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	begun := time.Now()
 	bins, err := os.MkdirTemp("", "holdfast-bench-bin-")
 	if err != nil {
@@ -71,7 +75,10 @@ func run(o options) error {
 			continue
 		}
 		for round := range o.rounds {
-			runCells(plan(name, round, o), bins, o, r)
+			runCells(ctx, plan(name, round, o), bins, o, r)
+			if ctx.Err() != nil {
+				return fmt.Errorf("interrupted")
+			}
 		}
 	}
 	r.Took = time.Since(begun).Round(time.Second).String()
@@ -115,7 +122,7 @@ func build(bins string, o options) error {
 }
 
 // runCells runs the cells of one round, one at a time unless they may run together.
-func runCells(specs []measure.Spec, bins string, o options, r *report.Report) {
+func runCells(ctx context.Context, specs []measure.Spec, bins string, o options, r *report.Report) {
 	atOnce := 1
 	if len(specs) > 0 && slices.Contains(together, specs[0].Measure) {
 		atOnce = max(o.parallel, 1)
@@ -125,10 +132,13 @@ func runCells(specs []measure.Spec, bins string, o options, r *report.Report) {
 	var group sync.WaitGroup
 	places := make(chan struct{}, atOnce)
 	for i, spec := range specs {
+		if ctx.Err() != nil {
+			break
+		}
 		spec.Bins = bins
 		places <- struct{}{}
 		group.Go(func() {
-			results[i], errs[i] = runCell(spec)
+			results[i], errs[i] = runCell(ctx, spec)
 			if errs[i] != nil {
 				fmt.Fprintf(os.Stderr, "%s: FAILED: %v\n", spec, errs[i])
 			} else {
@@ -152,7 +162,7 @@ func runCells(specs []measure.Spec, bins string, o options, r *report.Report) {
 }
 
 // runCell runs this program again for one cell.
-func runCell(spec measure.Spec) (result, error) {
+func runCell(ctx context.Context, spec measure.Spec) (result, error) {
 	var r result
 	self, err := os.Executable()
 	if err != nil {
@@ -163,15 +173,14 @@ func runCell(spec measure.Spec) (result, error) {
 		return r, err
 	}
 	var stdout, stderr bytes.Buffer
-	cmd := exec.Command(self, "cell")
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, self, "cell")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), &stdout, &stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt ends this program, and it ends the cell
-	if err := cmd.Start(); err != nil {
-		return r, err
-	}
-	limit := time.AfterFunc(4*time.Minute, func() { cmd.Process.Signal(syscall.SIGTERM) })
-	defer limit.Stop()
-	if err := cmd.Wait(); err != nil {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt comes here, and ctx ends the cells
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 15 * time.Second
+	if err := cmd.Run(); err != nil {
 		return r, fmt.Errorf("%s: %w: %s", spec, err, strings.TrimSpace(stderr.String()))
 	}
 	return r, json.Unmarshal(stdout.Bytes(), &r)

@@ -46,8 +46,9 @@ type cell struct {
 	figures []Figure
 }
 
-// Run starts the peer, measures, and stops it.
-func Run(spec Spec) ([]Figure, error) {
+// Run starts the peer, measures, and stops it. started, if not nil, hears of the running server, so that it can be
+// stopped from another goroutine.
+func Run(spec Spec, started func(*peer.Server)) ([]Figure, error) {
 	p := peer.ByName(spec.Peer)
 	if p == nil {
 		return nil, fmt.Errorf("no peer is named %q", spec.Peer)
@@ -73,6 +74,9 @@ func Run(spec Spec) ([]Figure, error) {
 		return nil, err
 	}
 	defer server.Stop()
+	if started != nil {
+		started(server)
+	}
 	c := &cell{Spec: spec, loop: loop, server: server}
 	if err := f(c); err != nil {
 		return nil, fmt.Errorf("%s: %w", spec, err)

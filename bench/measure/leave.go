@@ -18,6 +18,7 @@ func leave(c *cell) error {
 	if err != nil {
 		return err
 	}
+	after := full
 	before := c.server.CPU()
 	w.close()
 	peak := full.Private
@@ -32,14 +33,16 @@ func leave(c *cell) error {
 			return err
 		}
 		peak = max(peak, now.Private)
-		full = now
+		after = now
 	}
 	row := c.kindRow()
 	mb := func(n int64) float64 { return float64(n) / 1e6 }
-	c.add(sectionLeave, row+": memory before they came", "MB", mb(base.Private))
-	c.add(sectionLeave, row+": peak while they left", "MB", mb(peak))
-	c.add(sectionLeave, row+": 60 s later", "MB", mb(full.Private))
-	c.add(sectionLeave, row+": 60 s later, over before", "%", 100*float64(full.Private-base.Private)/float64(base.Private))
+	c.add(sectionLeave, row+": before they came", "MB", mb(base.Private))
+	c.add(sectionLeave, row+": while they were held", "MB", mb(full.Private))
+	c.add(sectionLeave, row+": peak of the minute after they left", "MB", mb(peak))
+	c.add(sectionLeave, row+": 60 s later", "MB", mb(after.Private))
+	c.add(sectionLeave, row+": 60 s later, over before", "%", 100*float64(after.Private-base.Private)/float64(base.Private))
+	c.add(sectionLeave, row+": the same without program text", "%", 100*float64(after.Dirty-base.Dirty)/float64(base.Dirty))
 	c.add(sectionLeave, row+": CPU of that minute", "ms", (c.server.CPU()-before).Seconds()*1000)
 	return nil
 }

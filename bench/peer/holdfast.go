@@ -32,7 +32,7 @@ log: {level: warn}
 			if err != nil {
 				return err
 			}
-			return s.run(filepath.Join(o.Bins, "holdfast"), "run", "-config", config)
+			return s.runOwn(o, "holdfast", "run", "-config", config)
 		},
 		hold: func(kind, channel string) (string, []byte) { return "/_push?channel=" + channel, nil },
 		publish: func(channel string, data []byte) (string, []byte) {

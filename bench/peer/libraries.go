@@ -24,7 +24,7 @@ func centrifuge() *Peer {
 		Kinds: []string{WebSocket, SSE},
 		start: func(s *Server, o Options, _ netip.AddrPort) error {
 			s.stats = "http://" + s.Addr.String() + "/goroutines"
-			return s.run(filepath.Join(o.Bins, "centrifuge"), s.Addr.String())
+			return s.runOwn(o, "centrifuge", s.Addr.String())
 		},
 		hold: func(kind, channel string) (string, []byte) {
 			if kind == SSE {
@@ -51,7 +51,7 @@ func mercure() *Peer {
 		Kinds: []string{SSE},
 		start: func(s *Server, o Options, _ netip.AddrPort) error {
 			s.stats = "http://" + s.Addr.String() + "/goroutines"
-			return s.run(filepath.Join(o.Bins, "mercure"), s.Addr.String(), mercureKey)
+			return s.runOwn(o, "mercure", s.Addr.String(), mercureKey)
 		},
 		hold: func(kind, channel string) (string, []byte) { return "/.well-known/mercure?topic=" + channel, nil },
 		publish: func(channel string, data []byte) (string, []byte) {
@@ -70,7 +70,7 @@ func bare() *Peer {
 		Name:  "bare write(2)",
 		Kinds: []string{WebSocket, SSE},
 		start: func(s *Server, o Options, _ netip.AddrPort) error {
-			return s.run(filepath.Join(o.Bins, "bare"), s.Addr.String())
+			return s.runOwn(o, "bare", s.Addr.String())
 		},
 		hold: func(kind, channel string) (string, []byte) { return "/hold", nil },
 		publish: func(channel string, data []byte) (string, []byte) {

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -83,43 +84,73 @@ func (p *Peer) Start(o Options) (*Server, error) {
 	}
 	os.Chmod(dir, 0o755) // workers that gave up root read their configuration
 	s := &Server{dir: dir, peer: p}
-	if s.Addr, err = freePort(); err != nil {
-		return nil, err
-	}
-	s.Publish = s.Addr
-	var behind netip.AddrPort
-	if p.Can(Proxied) {
-		if behind, err = freePort(); err != nil {
-			return nil, err
-		}
-		if s.backend, err = start(behind, filepath.Join(o.Bins, "backend"), behind.String()); err != nil {
-			return nil, err
-		}
-	}
-	if err := p.start(s, o, behind); err != nil {
-		if s.backend != nil {
-			s.backend.Stop()
-		}
-		os.RemoveAll(dir)
+	if err := s.startBoth(o); err != nil {
+		s.Stop()
 		return nil, fmt.Errorf("%s: %w", p.Name, err)
 	}
 	return s, nil
 }
 
+func (s *Server) startBoth(o Options) (err error) {
+	if s.Addr, err = freePort(); err != nil {
+		return err
+	}
+	s.Publish = s.Addr
+	var behind netip.AddrPort
+	if s.peer.Can(Proxied) {
+		if behind, err = freePort(); err != nil {
+			return err
+		}
+		if s.backend, err = start(behind, filepath.Join(o.Bins, "backend"), behind.String()); err != nil {
+			return err
+		}
+	}
+	return s.peer.start(s, o, behind)
+}
+
 // Stop ends the peer and its app, and removes its folder.
 func (s *Server) Stop() {
-	s.Process.Stop()
+	if s.Process != nil {
+		s.Process.Stop()
+	}
 	if s.backend != nil && s.backend != s.Process {
 		s.backend.Stop()
 	}
 	os.RemoveAll(s.dir)
 }
 
-// run writes the configuration, if there is one, and starts the command.
+// run starts the command.
 func (s *Server) run(name string, args ...string) error {
 	p, err := start(s.Addr, name, args...)
 	s.Process = p
 	return err
+}
+
+// own copies a program of the folder of programs, so that its text is mapped by this server alone: otherwise it
+// would be private memory or not, depending on what else is running.
+func (s *Server) own(o Options, name string) (string, error) {
+	data, err := os.ReadFile(filepath.Join(o.Bins, name))
+	if err != nil {
+		return "", err
+	}
+	f, err := os.OpenFile(filepath.Join(s.dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync() // or the text would count as dirty until the system writes it
+	}
+	return f.Name(), errors.Join(err, f.Close())
+}
+
+// runOwn starts a copy of a program.
+func (s *Server) runOwn(o Options, name string, args ...string) error {
+	path, err := s.own(o, name)
+	if err != nil {
+		return err
+	}
+	return s.run(path, args...)
 }
 
 func (s *Server) write(file, text string) (string, error) {

@@ -90,6 +90,7 @@ func (p *Process) pids() []int {
 // Memory is what all processes of the server hold.
 type Memory struct {
 	Private int64 // bytes that no other process maps: Private_Clean and Private_Dirty
+	Dirty   int64 // Private_Dirty alone: without the program's text
 	Pss     int64 // bytes with each shared page divided by those who map it
 }
 
@@ -113,8 +114,11 @@ func (m *Memory) add(rollup string) {
 		}
 		kb, _ := strconv.ParseInt(fields[1], 10, 64)
 		switch fields[0] {
-		case "Private_Clean:", "Private_Dirty:":
+		case "Private_Clean:":
 			m.Private += kb << 10
+		case "Private_Dirty:":
+			m.Private += kb << 10
+			m.Dirty += kb << 10
 		case "Pss:":
 			m.Pss += kb << 10
 		}

@@ -14,7 +14,7 @@ Private_Dirty:      3072 kB
 	var m Memory
 	m.add(rollup)
 	m.add(rollup)
-	if m.Private != 2*5120<<10 || m.Pss != 2*6144<<10 {
+	if m.Private != 2*5120<<10 || m.Dirty != 2*3072<<10 || m.Pss != 2*6144<<10 {
 		t.Errorf("got %+v", m)
 	}
 }

@@ -69,7 +69,7 @@ http://%s {
 			if err != nil {
 				return err
 			}
-			return s.run(filepath.Join(o.Bins, "caddy"), "run", "--adapter", "caddyfile", "--config", config)
+			return s.runOwn(o, "caddy", "run", "--adapter", "caddyfile", "--config", config)
 		},
 		version: func(o Options) string {
 			version, _, _ := strings.Cut(output(filepath.Join(o.Bins, "caddy"), "version"), " ")
