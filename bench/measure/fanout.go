@@ -23,6 +23,9 @@ func fanout(c *cell) error {
 	if err := f.crowd.grow(held); err != nil {
 		return err
 	}
+	if _, err := c.settled(); err != nil {
+		return err
+	}
 	var err error
 	if f.publishers, err = c.publishers(10); err != nil {
 		return err

@@ -21,6 +21,9 @@ func latency(c *cell) error {
 	if err := w.grow(held); err != nil {
 		return err
 	}
+	if _, err := c.settled(); err != nil { // what follows is the daily round, not the morning after
+		return err
+	}
 	p, err := c.publishers(latencyPublishers)
 	if err != nil {
 		return err
