@@ -51,6 +51,7 @@ type plainIO struct {
 	outErr  error
 	blocked bool // a write was cut short: Writable is owed
 	half    bool // our side is to end after out
+	writing bool // the writer has taken what was in out
 	closed  bool
 }
 
@@ -174,6 +175,7 @@ func (x *plainIO) writeLoop() {
 		buf, x.out = x.out, buf[:0]
 		half, closed := x.half, x.closed
 		x.half = false
+		x.writing = true
 		x.mu.Unlock()
 		var err error
 		if len(buf) > 0 {
@@ -185,6 +187,7 @@ func (x *plainIO) writeLoop() {
 			}
 		}
 		x.mu.Lock()
+		x.writing = false
 		if err != nil && x.outErr == nil {
 			x.outErr = err
 		}
@@ -319,7 +322,7 @@ func (c *Conn) sysClose(reset bool) {
 		if t, ok := x.nc.(*net.TCPConn); ok && reset {
 			t.SetLinger(0)
 		}
-		if reset || len(x.out) == 0 && !x.half {
+		if reset || len(x.out) == 0 && !x.half && !x.writing {
 			x.nc.Close()
 		} else {
 			x.nc.SetDeadline(time.Now().Add(plainFlush))
