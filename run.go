@@ -294,12 +294,16 @@ func (s *server) serveAccess() (stop func()) {
 	return func() { cancel(); group.Wait() }
 }
 
+// stormConns that came or went between two sweeps are a storm.
+const stormConns = 250
+
 // sweep drops history by age, and gives memory back after a storm: most of what a process holds then is
 // garbage that the runtime would keep for minutes.
 func (s *server) sweep(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()
-	var before int64
+	var accepted, left int64 // at the tick before
+	stormy := false          // then
 	for {
 		select {
 		case <-ctx.Done():
@@ -307,11 +311,12 @@ func (s *server) sweep(ctx context.Context) error {
 		case now := <-tick.C:
 			s.hub.Sweep(now)
 			stats := s.poller.Stats()
-			moved := stats.Accepted - before
-			before = stats.Accepted
-			if moved > 1000 {
-				debug.FreeOSMemory()
+			moved := stats.Accepted - accepted + stats.Accepted - stats.Clients - left
+			accepted, left = stats.Accepted, stats.Accepted-stats.Clients
+			if moved > stormConns || stormy {
+				debug.FreeOSMemory() // also once after it
 			}
+			stormy = moved > stormConns
 		}
 	}
 }

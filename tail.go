@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -63,10 +64,17 @@ func tail(args []string, out, errs io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("tail: %w", err)
 		}
-		if strings.Contains(string(data[:min(len(data), 32)]), `"message"`) {
-			seen++
+		var frame struct{ Type string }
+		if err := json.Unmarshal(data, &frame); err != nil {
+			return fmt.Errorf("tail: a frame that is not JSON: %w", err)
 		}
-		fmt.Fprintf(out, "%s\n", data)
+		switch frame.Type {
+		case "message":
+			seen++
+			fmt.Fprintf(out, "%s\n", data)
+		case "gap", "error":
+			fmt.Fprintf(errs, "%s\n", data)
+		}
 	}
 	return nil
 }
