@@ -143,7 +143,9 @@ func (x *plainIO) readLoop() {
 		n, err := x.nc.Read(buf)
 		x.mu.Lock()
 		x.in = append(x.in, buf[:n]...)
-		x.inErr = err
+		if x.inErr == nil { // what sysBreak left stays
+			x.inErr = err
+		}
 		for len(x.in) >= plainRead && !x.closed && err == nil {
 			x.mu.Unlock()
 			x.tell(Readable)
