@@ -1,0 +1,114 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// imports is who may import whom inside the module. Rooms do not know each other; the hub and the poller
+// know nobody.
+const imports = `
+.                 hooks internal/access internal/config internal/demo internal/hub internal/park internal/site proxy upgrade
+hooks             internal/hub
+internal/access
+internal/config
+internal/demo
+internal/fcgi
+internal/hub
+internal/park
+internal/site
+internal/wiretest
+proxy             internal/access internal/fcgi internal/park internal/site
+upgrade           internal/hub internal/park
+`
+
+// modules are the direct dependencies, each with a reason in docs.
+const modules = `
+github.com/VictoriaMetrics/metrics
+github.com/fasthttp/websocket
+github.com/gobwas/ws
+github.com/valyala/fasthttp
+golang.org/x/sys
+gopkg.in/yaml.v3
+`
+
+// absent is what no code of the product has yet: TLS, Redis and GRIP are later doors.
+var absent = []string{"crypto/tls", "redis", "Grip-"}
+
+func TestImports(t *testing.T) {
+	allowed := map[string][]string{}
+	for line := range strings.Lines(imports) {
+		if f := strings.Fields(line); len(f) > 0 {
+			allowed[f[0]] = f[1:]
+		}
+	}
+	seen := map[string]map[string]bool{}
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		switch {
+		case d.IsDir() && (name == "bench" || name == "examples" || name != "." && strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "e2e"):
+			return filepath.SkipDir
+		case d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go"):
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		for _, word := range absent {
+			if strings.Contains(strings.ToLower(string(text)), strings.ToLower(word)) {
+				t.Errorf("%s has %q", name, word)
+			}
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		from := path.Dir(filepath.ToSlash(name))
+		if seen[from] == nil {
+			seen[from] = map[string]bool{}
+		}
+		for _, i := range file.Imports {
+			if to, ok := strings.CutPrefix(strings.Trim(i.Path.Value, `"`), "holdfast/"); ok {
+				seen[from][to] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from, list := range seen {
+		want, ok := allowed[from]
+		if got := slices.Sorted(maps.Keys(list)); !ok || !slices.Equal(got, want) {
+			t.Errorf("%s imports %v; allowed are %v", from, got, want)
+		}
+	}
+}
+
+func TestDirectDependencies(t *testing.T) {
+	data, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(string(data)) {
+		if f := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require ")); len(f) == 2 && strings.Contains(f[0], ".") && strings.HasPrefix(f[1], "v") {
+			got = append(got, f[0])
+		}
+	}
+	slices.SortFunc(got, strings.Compare)
+	if want := strings.Fields(modules); !slices.Equal(got, want) {
+		t.Errorf("direct dependencies are %v; want %v", got, want)
+	}
+}
