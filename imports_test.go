@@ -27,7 +27,7 @@ internal/park
 internal/site
 internal/wiretest
 proxy             internal/access internal/fcgi internal/park internal/site
-upgrade           internal/hub internal/park
+upgrade           internal/access internal/hub internal/park
 `
 
 // modules are the direct dependencies, each with a reason in docs.

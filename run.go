@@ -197,7 +197,7 @@ func (s *server) newKeeper() *upgrade.Keeper {
 		MaxChannels: c.Push.MaxChannels, MaxMessage: int(c.Push.MaxMessage),
 		Outbox: int(c.Push.Outbox), OutboxTotal: int64(c.Push.OutboxTotal), MaxConnections: c.Push.MaxConnections,
 		Origins: c.Push.Origins, Rule: s.access, ValidChannel: config.ValidChannel,
-		Trusted: s.trusted, Hub: s.hub, Poller: s.poller, Log: s.log,
+		Trusted: s.trusted, Access: s.accessLog, Hub: s.hub, Poller: s.poller, Log: s.log,
 		Resume: func(conn *park.Conn, rest []byte) { s.proxy.Resume(conn, rest) },
 	}
 	if c.Push.Authorize != "" {

@@ -98,7 +98,7 @@ func (f *Front) request(c *park.Conn, b, rest []byte, more bool) {
 		return
 	}
 	if f.p.o.Local != nil && f.p.o.Local.Owns(h.path) {
-		f.p.o.Local.Serve(c, h.raw, rest)
+		f.p.o.Local.Serve(c, f.p.callerOf(c.RemoteAddr().Addr(), h).addr, h.raw, rest)
 		return
 	}
 	f.p.stats.requests.Add(1)

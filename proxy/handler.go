@@ -62,10 +62,11 @@ type Local interface {
 	// Owns reports whether a path, as it was sent and without query, is not the app's.
 	Owns(path []byte) bool
 
-	// Serve takes c over, for good, on its loop. head is a complete request head that passed the strict
+	// Serve takes c over, for good, on its loop. client is who sent the request, as far as that can be
+	// believed; head is a complete request head that passed the strict
 	// check, rest the bytes read after it; both are valid during the call only. Proxy.Resume gives the
 	// connection back for its next request.
-	Serve(c *park.Conn, head, rest []byte)
+	Serve(c *park.Conn, client netip.Addr, head, rest []byte)
 }
 
 // Proxy forwards requests to one upstream. It has a Front per loop and starts no goroutine but the

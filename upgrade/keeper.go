@@ -14,6 +14,7 @@ import (
 	"github.com/fasthttp/websocket"
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/access"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
 )
@@ -41,6 +42,7 @@ type Options struct {
 	Hub    *hub.Hub
 	Poller *park.Poller
 	Log    *slog.Logger
+	Access *access.Log                     // nil: none
 	Resume func(c *park.Conn, rest []byte) // takes a keep-alive connection back, on its loop
 }
 
@@ -122,24 +124,26 @@ func (k *Keeper) Owns(path []byte) bool {
 	return len(path) == len(k.o.Path) || path[len(k.o.Path)] == '/'
 }
 
-// Serve takes c over, on its loop. head is a complete request head that passed the strict check, rest
+// Serve takes c over, on its loop. client is who sent the request; head is a complete request head that passed the strict check, rest
 // what was read after it; both are copied.
-func (k *Keeper) Serve(c *park.Conn, head, rest []byte) {
+func (k *Keeper) Serve(c *park.Conn, client netip.Addr, head, rest []byte) {
 	if hasBody(head) { // nobody would read it, and it must not be taken for the next request
-		k.turnAway(c, 400, "a body has no meaning here")
+		k.turnAway(c, client, head, 400, "a body has no meaning here")
 		return
 	}
-	v := &visit{k: k, rest: bytes.Clone(rest), remote: c.RemoteAddr()}
+	v := &visit{k: k, rest: bytes.Clone(rest), remote: c.RemoteAddr(), client: client}
 	v.Stream = park.NewStream(c, bytes.Clone(head))
 	if !k.o.Poller.Go(v.serve) {
 		k.o.Log.Warn("hold refused: all workers are busy and their queue is full")
-		k.turnAway(c, 503, "too busy")
+		k.turnAway(c, client, head, 503, "too busy")
 	}
 }
 
 // turnAway refuses without a worker, and closes.
-func (k *Keeper) turnAway(c *park.Conn, status int, why string) {
+func (k *Keeper) turnAway(c *park.Conn, client netip.Addr, head []byte, status int, why string) {
 	k.stats.refused.Add(1)
+	line, _, _ := bytes.Cut(head, []byte("\r\n"))
+	k.logged(&access.Request{Client: client, Line: line}, time.Now(), status, 0, why)
 	body := `{"error":` + quote(why) + "}\n"
 	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nConnection: close\r\n", status, fasthttp.StatusMessage(status))
 	if status == 503 {

@@ -24,7 +24,7 @@ func (k *Keeper) sameOrigin(ctx *fasthttp.RequestCtx, peer netip.AddrPort) bool 
 		return true
 	}
 	scheme, host := "http", string(h.Host())
-	if peer.IsValid() && k.o.Trusted(peer.Addr().Unmap()) {
+	if k.o.Trusted(peer.Addr().Unmap()) {
 		if string(h.Peek("X-Forwarded-Proto")) == "https" {
 			scheme = "https"
 		}

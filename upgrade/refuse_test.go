@@ -1,16 +1,21 @@
 package upgrade_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"holdfast/internal/access"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
 )
@@ -266,5 +271,48 @@ func TestNothingIsLostBetweenPolls(t *testing.T) {
 	}()
 	for i := range messages {
 		c.expect(fmt.Sprint(i))
+	}
+}
+
+// TestBehindAProxy: a TLS terminator says scheme, host and client; the origin and the app's question follow.
+func TestBehindAProxy(t *testing.T) {
+	asked := make(chan upgrade.Question, 1)
+	path := filepath.Join(t.TempDir(), "access.log")
+	log, err := access.Open(path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // writes what is left and closes the file
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		log.Serve(ctx, func(err error) { t.Error(err) })
+	})
+	w := start(t, func(o *upgrade.Options) {
+		o.Trusted = func(a netip.Addr) bool { return a.IsLoopback() }
+		o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
+			asked <- q
+			return upgrade.Verdict{Allowed: true}, nil
+		}
+		o.Access = log
+	})
+	from := []string{"Origin: https://www.app.test", "X-Forwarded-Proto: https", "X-Forwarded-Host: www.app.test", "X-Forwarded-For: 6.6.6.6, 192.0.2.7", "User-Agent: me"}
+	w.hold(t, "sse", "channel=user.a", from...)
+	if q := <-asked; q.ClientAddr != "192.0.2.7" || q.ForwardedFor != "6.6.6.6, 192.0.2.7, 127.0.0.1" || q.Proto != "https" {
+		t.Errorf("asked %+v", q)
+	}
+	c := wiretest.Dial(t, w.addr)
+	c.Send(request("sse", "/_push?channel=none", from...))
+	c.Response(http.MethodGet)
+	var lines []string
+	wiretest.Eventually(t, "two lines in the access log", func() bool {
+		log.Flush()
+		b, _ := os.ReadFile(path)
+		lines = strings.Split(strings.TrimSpace(string(b)), "\n")
+		return len(lines) == 2
+	})
+	for i, want := range []string{`"GET /_push?channel=user.a HTTP/1.1" 200 0 "-" "me"`, `"GET /_push?channel=none HTTP/1.1" 403 37 "-" "me"`} {
+		if !strings.HasPrefix(lines[i], "192.0.2.7 - - [") || !strings.HasSuffix(lines[i], want) {
+			t.Errorf("logged %s; want %s", lines[i], want)
+		}
 	}
 }

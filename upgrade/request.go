@@ -12,6 +12,7 @@ import (
 	"github.com/fasthttp/websocket"
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/access"
 	"holdfast/internal/hub"
 )
 
@@ -32,9 +33,41 @@ func (k *Keeper) handle(ctx *fasthttp.RequestCtx) {
 		}
 	}()
 	v := ctx.Conn().(*visit)
-	if status, why := k.decide(ctx, v); status != 0 {
+	status, why := k.decide(ctx, v)
+	if status != 0 {
 		v.hold = nil
 		k.refuse(ctx, status, why)
+	}
+	k.log(ctx, v, status, why)
+}
+
+// log writes the access log's line: of a hold when it begins, as one may last for days.
+func (k *Keeper) log(ctx *fasthttp.RequestCtx, v *visit, status int, why string) {
+	if k.o.Access == nil {
+		return
+	}
+	h := &ctx.Request.Header
+	r := &access.Request{
+		Client: v.client, Method: h.Method(), Target: h.RequestURI(), Host: h.Host(), Referer: h.Peek("Referer"),
+		UserAgent: h.UserAgent(), Authorization: h.Peek("Authorization"),
+	}
+	if h.IsHTTP11() {
+		r.Minor = 1
+	}
+	if v.hold != nil {
+		status, why = 200, "held"
+		if v.hold.kind == webSocket {
+			status = 101
+		}
+	} else if status == 0 {
+		status = ctx.Response.StatusCode()
+	}
+	k.logged(r, ctx.Time(), status, len(ctx.Response.Body()), why)
+}
+
+func (k *Keeper) logged(r *access.Request, started time.Time, status, sent int, why string) {
+	if l := k.o.Access; l != nil {
+		l.End(l.Begin(nil, r), &access.Outcome{Status: status, Bytes: int64(sent), Now: time.Now(), Started: started, End: why})
 	}
 }
 
@@ -249,15 +282,16 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 		Authorization: string(h.Peek("Authorization")), UserAgent: string(h.UserAgent()),
 		AcceptLanguage: string(h.Peek("Accept-Language")), Proto: "http",
 	}
-	if addr := v.remote.Addr(); addr.IsValid() {
-		q.ClientAddr = addr.Unmap().String()
-		if k.o.Trusted(addr) {
-			if said := joined(h.PeekAll("X-Forwarded-For"), ", "); said != "" {
-				q.ForwardedFor = said + ", " + q.ClientAddr
-			}
-			if said := string(h.Peek("X-Forwarded-Proto")); said == "https" {
-				q.Proto = said
-			}
+	if v.client.IsValid() {
+		q.ClientAddr = v.client.String()
+	}
+	if peer := v.remote.Addr().Unmap(); k.o.Trusted(peer) {
+		q.ForwardedFor = joined(h.PeekAll("X-Forwarded-For"), ", ")
+		if q.ForwardedFor != "" && peer.IsValid() {
+			q.ForwardedFor += ", " + peer.String()
+		}
+		if said := string(h.Peek("X-Forwarded-Proto")); said == "https" {
+			q.Proto = said
 		}
 	}
 	verdict, err := k.o.Authorize(q)

@@ -12,7 +12,8 @@ type visit struct {
 	*park.Stream
 	k      *Keeper
 	remote netip.AddrPort
-	rest   []byte // bytes after the head: early frames, or the next request
+	client netip.Addr // who sent it: the peer, or whom a trusted proxy names
+	rest   []byte     // bytes after the head: early frames, or the next request
 
 	hold    *held // set by the handler: the connection is to be held
 	join    []string
