@@ -75,7 +75,7 @@ func (c *Conn) SetDeadline(d time.Duration) {
 		return
 	}
 	l := c.Loop()
-	l.wheel.set(c, l.tick+ticks(d))
+	l.wheel.set(c, l.due(d))
 }
 
 // RemoteAddr returns the peer's address; it is invalid for unix sockets.

@@ -107,7 +107,7 @@ func (l *Loop) run() {
 
 func (l *Loop) stop() { l.stopped = true }
 
-// clock is called once per round of events.
+// clock is called once per round of events. Tick n begins n-1 tick lengths after the start.
 func (l *Loop) clock() {
 	l.now = time.Now()
 	l.tick = uint32(l.now.Sub(l.start)/tickLength) + 1
@@ -160,5 +160,5 @@ func (l *Loop) untilExpiry() time.Duration {
 	if l.wheel.nearest == 0 {
 		return -1
 	}
-	return max(time.Until(l.start.Add(time.Duration(l.wheel.nearest)*tickLength)), 0)
+	return max(time.Until(l.start.Add(time.Duration(l.wheel.nearest-1)*tickLength)), 0)
 }

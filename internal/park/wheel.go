@@ -31,13 +31,10 @@ func newWheel(s *slots) *wheel {
 	return w
 }
 
-// ticks returns d in ticks, rounded up and one more, because the current tick has partly passed.
-func ticks(d time.Duration) uint32 {
-	n := (d + tickLength - 1) / tickLength
-	if n > 1<<30 {
-		n = 1 << 30
-	}
-	return uint32(n) + 1
+// due returns the first tick that begins d from now or later.
+func (l *Loop) due(d time.Duration) uint32 {
+	d = min(d, 1<<30*tickLength)
+	return uint32((time.Since(l.start)+d+tickLength-1)/tickLength) + 1
 }
 
 func (w *wheel) set(c *Conn, due uint32) {
