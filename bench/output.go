@@ -84,7 +84,6 @@ func write(r *report.Report, o options) error {
 			return err
 		}
 	}
-	fmt.Printf("%s\nwritten to %s\n", tables.String(), filepath.Join(o.out, o.name+".md"))
 	return nil
 }
 

@@ -26,6 +26,9 @@ func plan(name string, round int, o options) []measure.Spec {
 		}
 		switch name {
 		case "idle":
+			if round > 1 {
+				continue // memory does not vary like time
+			}
 			for _, s := range idleCells(p, round, o.quick) {
 				add(p, s)
 			}
@@ -49,7 +52,7 @@ func plan(name string, round int, o options) []measure.Spec {
 				continue // it knows one channel
 			}
 			for _, kind := range []string{peer.WebSocket, peer.SSE} {
-				if p.Can(kind) && !(kind == peer.SSE && p.Can(peer.WebSocket) && p.Name != "holdfast") {
+				if p.Can(kind) && !(kind == peer.SSE && p.Can(peer.WebSocket)) {
 					add(p, measure.Spec{Kind: kind})
 				}
 			}

@@ -76,15 +76,16 @@ func run(o options) error {
 		}
 		for round := range o.rounds {
 			runCells(ctx, plan(name, round, o), bins, o, r)
+			r.Took = time.Since(begun).Round(time.Second).String()
+			if err := write(r, o); err != nil { // what there is outlives an interrupt
+				return err
+			}
 			if ctx.Err() != nil {
-				return fmt.Errorf("interrupted")
+				return fmt.Errorf("interrupted; what was found is in %s.md", o.name)
 			}
 		}
 	}
-	r.Took = time.Since(begun).Round(time.Second).String()
-	if err := write(r, o); err != nil {
-		return err
-	}
+	r.Markdown(os.Stdout)
 	if len(r.Failures) > 0 {
 		return fmt.Errorf("%d cells failed; they are listed in %s.md", len(r.Failures), o.name)
 	}
