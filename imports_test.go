@@ -21,12 +21,13 @@ hooks             internal/hub
 internal/access
 internal/config
 internal/demo
-internal/fcgi
+internal/fcgi     internal/syntax
 internal/hub
 internal/park
 internal/site
+internal/syntax
 internal/wiretest
-proxy             internal/access internal/fcgi internal/park internal/site
+proxy             internal/access internal/fcgi internal/park internal/site internal/syntax
 upgrade           internal/access internal/hub internal/park
 `
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+
+	"holdfast/internal/syntax"
 )
 
 // answer is the head of the app's response, checked.
@@ -36,7 +38,7 @@ func (a *answer) parse(p []byte) error {
 	a.minor = line[7] - '0'
 	a.line = line[9:]
 	for _, c := range a.line[:3] {
-		if !isDigit(c) {
+		if !syntax.IsDigit(c) {
 			return bad("status")
 		}
 		a.status = a.status*10 + int(c-'0')
@@ -59,7 +61,7 @@ func (a *answer) parse(p []byte) error {
 	if a.chunked && a.length >= 0 {
 		a.close = true // Transfer-Encoding counts (RFC 9112 §6.3), and what follows is not to be trusted
 		for i := range a.fields {
-			if equalFold(a.fields[i].name, "content-length") {
+			if syntax.EqualFold(a.fields[i].name, "content-length") {
 				a.fields[i].drop = true
 			}
 		}
@@ -72,9 +74,9 @@ func (a *answer) field(line []byte) error {
 	if colon <= 0 {
 		return bad("header field without a name")
 	}
-	f := field{name: line[:colon], value: trimOWS(line[colon+1:])}
+	f := field{name: line[:colon], value: syntax.TrimOWS(line[colon+1:])}
 	for _, c := range f.name {
-		if !isToken[c] {
+		if !syntax.IsToken[c] {
 			return bad("invalid byte in a header field's name")
 		}
 	}
@@ -86,39 +88,39 @@ func (a *answer) field(line []byte) error {
 	a.note(&f)
 	switch len(f.name) {
 	case 7:
-		f.drop = equalFold(f.name, "upgrade")
+		f.drop = syntax.EqualFold(f.name, "upgrade")
 	case 10:
 		switch {
-		case equalFold(f.name, "keep-alive"):
+		case syntax.EqualFold(f.name, "keep-alive"):
 			f.drop = true
-		case equalFold(f.name, "connection"):
+		case syntax.EqualFold(f.name, "connection"):
 			f.drop = true
 			for list := f.value; len(list) > 0; {
 				var token []byte
 				token, list, _ = bytes.Cut(list, []byte(","))
-				switch token = trimOWS(token); {
-				case equalFold(token, "close"):
+				switch token = syntax.TrimOWS(token); {
+				case syntax.EqualFold(token, "close"):
 					a.close = true
-				case equalFold(token, "keep-alive"):
+				case syntax.EqualFold(token, "keep-alive"):
 					a.close = false
-				case equalFold(token, "upgrade"):
+				case syntax.EqualFold(token, "upgrade"):
 					a.upgrade = true
 				}
 			}
 		}
 	case 14:
-		if equalFold(f.name, "content-length") {
-			n, ok := parseLength(f.value)
+		if syntax.EqualFold(f.name, "content-length") {
+			n, ok := syntax.ParseLength(f.value)
 			if !ok || a.length >= 0 {
 				return bad("invalid or repeated Content-Length")
 			}
 			a.length = n
 		}
 	case 16:
-		f.drop = equalFold(f.name, "proxy-connection")
+		f.drop = syntax.EqualFold(f.name, "proxy-connection")
 	case 17:
-		if equalFold(f.name, "transfer-encoding") {
-			if a.chunked || a.minor == 0 || !equalFold(f.value, "chunked") {
+		if syntax.EqualFold(f.name, "transfer-encoding") {
+			if a.chunked || a.minor == 0 || !syntax.EqualFold(f.value, "chunked") {
 				return bad("Transfer-Encoding")
 			}
 			a.chunked = true
@@ -130,15 +132,15 @@ func (a *answer) field(line []byte) error {
 
 // note looks at what a field asks of the proxy.
 func (a *answer) note(f *field) {
-	if equalFold(f.name, "content-type") {
-		if _, ok := cutPrefixFold(f.value, "text/event-stream"); ok {
+	if syntax.EqualFold(f.name, "content-type") {
+		if _, ok := syntax.CutPrefixFold(f.value, "text/event-stream"); ok {
 			a.stream = true
 		}
 		return
 	}
-	if _, ok := cutPrefixFold(f.name, "x-accel-"); ok {
+	if _, ok := syntax.CutPrefixFold(f.name, "x-accel-"); ok {
 		a.accel = true
-		if equalFold(f.name, "x-accel-buffering") && equalFold(f.value, "no") {
+		if syntax.EqualFold(f.name, "x-accel-buffering") && syntax.EqualFold(f.value, "no") {
 			a.stream = true
 		}
 	}

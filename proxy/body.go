@@ -1,6 +1,10 @@
 package proxy
 
-import "errors"
+import (
+	"errors"
+
+	"holdfast/internal/syntax"
+)
 
 var (
 	errChunk   = errors.New("malformed chunked body")
@@ -79,7 +83,7 @@ func (b *body) feedChunks(p []byte) (w, r int, err error) {
 		switch b.state {
 		case chunkSize:
 			switch {
-			case isHex(c):
+			case syntax.IsHex(c):
 				if b.digits++; b.digits > 15 {
 					return w, r, errChunk
 				}
@@ -137,7 +141,7 @@ func (b *body) feedChunks(p []byte) (w, r int, err error) {
 				b.state, keep = lastLF, !b.decode
 			case c == '\r':
 				b.state = trailerLF
-			case c == '\n', b.state == trailerStart && !isToken[c], c < ' ' && c != '\t':
+			case c == '\n', b.state == trailerStart && !syntax.IsToken[c], c < ' ' && c != '\t':
 				return w, r, errTrailer
 			default:
 				b.state = trailerLine
@@ -166,7 +170,7 @@ func (b *body) feedChunks(p []byte) (w, r int, err error) {
 }
 
 func hexValue(c byte) byte {
-	if isDigit(c) {
+	if syntax.IsDigit(c) {
 		return c - '0'
 	}
 	return c | 0x20 - 'a' + 10

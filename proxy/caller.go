@@ -3,6 +3,8 @@ package proxy
 import (
 	"bytes"
 	"net/netip"
+
+	"holdfast/internal/syntax"
 )
 
 // caller is who sent a request, as far as it can be believed.
@@ -37,7 +39,7 @@ func (p *Proxy) callerOf(peer netip.Addr, h *head) caller {
 		} else {
 			last, list = list, nil
 		}
-		a, ok := parseNode(trimOWS(last))
+		a, ok := parseNode(syntax.TrimOWS(last))
 		if !ok {
 			return c // unknown, or obfuscated (RFC 7239 §6.3): what stands before it is hearsay
 		}
@@ -81,12 +83,12 @@ func (h *head) fromForwarded(value []byte, trusted func(netip.Addr) bool) {
 			if !ok {
 				continue
 			}
-			switch name, v = trimOWS(name), unquote(trimOWS(v)); {
-			case equalFold(name, "for"):
+			switch name, v = syntax.TrimOWS(name), unquote(syntax.TrimOWS(v)); {
+			case syntax.EqualFold(name, "for"):
 				node = v
-			case equalFold(name, "proto") && (equalFold(v, "http") || equalFold(v, "https")):
+			case syntax.EqualFold(name, "proto") && (syntax.EqualFold(v, "http") || syntax.EqualFold(v, "https")):
 				p = v
-			case equalFold(name, "host") && validHost(v):
+			case syntax.EqualFold(name, "host") && validHost(v):
 				n = v
 			}
 		}

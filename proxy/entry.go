@@ -5,6 +5,7 @@ import (
 
 	"holdfast/internal/access"
 	"holdfast/internal/park"
+	"holdfast/internal/syntax"
 )
 
 // statusGone is what nginx logs for a client that left before it was answered.
@@ -15,11 +16,11 @@ func (h *head) entry(who caller) *access.Request {
 	r := &access.Request{Client: who.addr, Method: h.method, Target: h.target, Minor: h.minor, Host: h.host}
 	for i := range h.fields {
 		switch f := &h.fields[i]; {
-		case equalFold(f.name, "referer"):
+		case syntax.EqualFold(f.name, "referer"):
 			r.Referer = f.value
-		case equalFold(f.name, "user-agent"):
+		case syntax.EqualFold(f.name, "user-agent"):
 			r.UserAgent = f.value
-		case equalFold(f.name, "authorization"):
+		case syntax.EqualFold(f.name, "authorization"):
 			r.Authorization = f.value
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"holdfast/internal/fcgi"
 	"holdfast/internal/site"
+	"holdfast/internal/syntax"
 )
 
 var (
@@ -52,7 +53,7 @@ func (x *exchange) beginCGI() {
 	x.cgi.stdin = fcgi.Stdin{ID: x.cgi.id}
 	who := x.f.p.callerOf(x.client.RemoteAddr().Addr(), h)
 	req := fcgi.Request{
-		Method: h.method, Target: h.target, Minor: h.minor, Host: h.host, HTTPS: who.trusted && equalFold(h.forwards[forwardProto], "https"),
+		Method: h.method, Target: h.target, Minor: h.minor, Host: h.host, HTTPS: who.trusted && syntax.EqualFold(h.forwards[forwardProto], "https"),
 		Root: x.cgi.script.Root, Filename: x.cgi.script.Filename, ScriptName: x.cgi.script.Name, PathInfo: x.cgi.script.PathInfo,
 		Length: length, Client: netip.AddrPortFrom(who.addr, 0), Server: x.f.p.o.ServerAddr,
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"holdfast/internal/syntax"
 )
 
 // field is one header field; name and value point into the head.
@@ -108,7 +110,7 @@ func (h *head) requestLine(line []byte) *refusal {
 	}
 	h.method = line[:sp]
 	for _, c := range h.method {
-		if !isToken[c] {
+		if !syntax.IsToken[c] {
 			return refuse(400, "invalid byte in the method")
 		}
 	}
@@ -122,7 +124,7 @@ func (h *head) requestLine(line []byte) *refusal {
 	case string(version) == "HTTP/1.1":
 		h.minor = 1
 	case string(version) == "HTTP/1.0":
-	case len(version) == 8 && bytes.HasPrefix(version, []byte("HTTP/")) && isDigit(version[5]) && version[6] == '.' && isDigit(version[7]):
+	case len(version) == 8 && bytes.HasPrefix(version, []byte("HTTP/")) && syntax.IsDigit(version[5]) && version[6] == '.' && syntax.IsDigit(version[7]):
 		return refuse(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
 	default:
 		return refuse(400, "malformed version")
@@ -145,9 +147,9 @@ func (h *head) origin() *refusal {
 	case h.target[0] == '/':
 	case string(h.target) == "*" && string(h.method) == "OPTIONS":
 	default:
-		rest, ok := cutPrefixFold(h.target, "http://")
+		rest, ok := syntax.CutPrefixFold(h.target, "http://")
 		if !ok {
-			rest, ok = cutPrefixFold(h.target, "https://")
+			rest, ok = syntax.CutPrefixFold(h.target, "https://")
 		}
 		if !ok {
 			return refuse(400, "request target is neither a path nor an absolute http URL")
@@ -178,12 +180,12 @@ func (h *head) field(line []byte) *refusal {
 	if colon <= 0 {
 		return refuse(400, "header field without a name")
 	}
-	f := field{name: line[:colon], value: trimOWS(line[colon+1:])}
+	f := field{name: line[:colon], value: syntax.TrimOWS(line[colon+1:])}
 	for _, c := range f.name {
-		if !isToken[c] {
+		if !syntax.IsToken[c] {
 			return refuse(400, "invalid byte in a header field's name")
 		}
-		if !isDashed[c] {
+		if !syntax.IsDashed[c] {
 			f.drop = true // as nginx does: PHP and CGI make an underscore of a dash, of a dot and of others
 		}
 	}
@@ -205,9 +207,9 @@ func (h *head) field(line []byte) *refusal {
 func (h *head) known(f *field) *refusal {
 	switch len(f.name) {
 	case 2:
-		f.drop = equalFold(f.name, "te")
+		f.drop = syntax.EqualFold(f.name, "te")
 	case 4:
-		if equalFold(f.name, "host") {
+		if syntax.EqualFold(f.name, "host") {
 			if h.hasHost {
 				return refuse(400, "more than one Host")
 			}
@@ -217,45 +219,45 @@ func (h *head) known(f *field) *refusal {
 			}
 		}
 	case 5:
-		f.drop = equalFold(f.name, "proxy") // a CGI program reads it as HTTP_PROXY
+		f.drop = syntax.EqualFold(f.name, "proxy") // a CGI program reads it as HTTP_PROXY
 	case 6:
-		if equalFold(f.name, "expect") {
-			if !equalFold(f.value, "100-continue") {
+		if syntax.EqualFold(f.name, "expect") {
+			if !syntax.EqualFold(f.value, "100-continue") {
 				return refuse(417, "only Expect: 100-continue is understood")
 			}
 			f.drop, h.expects = true, h.minor == 1
 		}
 	case 7:
-		if equalFold(f.name, "upgrade") {
+		if syntax.EqualFold(f.name, "upgrade") {
 			f.drop, h.upgrade = true, f.value
-		} else if equalFold(f.name, "trailer") {
+		} else if syntax.EqualFold(f.name, "trailer") {
 			f.drop = true // request trailers are dropped
 		}
 	case 10:
-		f.drop = equalFold(f.name, "connection") || equalFold(f.name, "keep-alive")
+		f.drop = syntax.EqualFold(f.name, "connection") || syntax.EqualFold(f.name, "keep-alive")
 	case 12:
-		if equalFold(f.name, "content-type") && h.has("content-type") {
+		if syntax.EqualFold(f.name, "content-type") && h.has("content-type") {
 			return refuse(400, "more than one Content-Type")
 		}
 	case 14:
-		if equalFold(f.name, "content-length") {
-			n, ok := parseLength(f.value)
+		if syntax.EqualFold(f.name, "content-length") {
+			n, ok := syntax.ParseLength(f.value)
 			if !ok || h.length >= 0 {
 				return refuse(400, "invalid or repeated Content-Length")
 			}
 			h.length = n
 		} else {
-			f.drop = equalFold(f.name, "http2-settings")
+			f.drop = syntax.EqualFold(f.name, "http2-settings")
 		}
 	case 16:
-		f.drop = equalFold(f.name, "proxy-connection")
+		f.drop = syntax.EqualFold(f.name, "proxy-connection")
 	case 17:
-		if equalFold(f.name, "transfer-encoding") {
+		if syntax.EqualFold(f.name, "transfer-encoding") {
 			if h.chunked {
 				return refuse(400, "more than one Transfer-Encoding")
 			}
-			if !equalFold(f.value, "chunked") {
-				if equalFold(f.value, "identity") || len(f.value) == 0 {
+			if !syntax.EqualFold(f.value, "chunked") {
+				if syntax.EqualFold(f.value, "identity") || len(f.value) == 0 {
 					return refuse(400, "invalid Transfer-Encoding")
 				}
 				return refuse(501, "only the chunked transfer coding is understood")
@@ -265,7 +267,7 @@ func (h *head) known(f *field) *refusal {
 	}
 	if !f.drop {
 		for i, name := range forwardNames {
-			if equalFold(f.name, name) {
+			if syntax.EqualFold(f.name, name) {
 				f.drop = true
 				if h.forwards[i] != nil { // a list, also over several fields
 					f.value = append(append(append([]byte{}, h.forwards[i]...), ", "...), f.value...)
@@ -279,7 +281,7 @@ func (h *head) known(f *field) *refusal {
 
 func (h *head) has(name string) bool {
 	for i := range h.fields {
-		if equalFold(h.fields[i].name, name) {
+		if syntax.EqualFold(h.fields[i].name, name) {
 			return true
 		}
 	}
@@ -307,20 +309,20 @@ func (h *head) finish() *refusal {
 	h.upgrade = nil
 	for i := range h.fields {
 		f := &h.fields[i]
-		if !equalFold(f.name, "connection") {
+		if !syntax.EqualFold(f.name, "connection") {
 			continue
 		}
 		for list := f.value; len(list) > 0; {
 			var token []byte
 			token, list, _ = bytes.Cut(list, []byte(","))
-			switch token = trimOWS(token); {
-			case equalFold(token, "close"):
+			switch token = syntax.TrimOWS(token); {
+			case syntax.EqualFold(token, "close"):
 				h.close = true
-			case equalFold(token, "keep-alive"):
+			case syntax.EqualFold(token, "keep-alive"):
 				if h.minor == 0 {
 					h.close = false
 				}
-			case equalFold(token, "upgrade"):
+			case syntax.EqualFold(token, "upgrade"):
 				if h.minor == 1 {
 					h.upgrade = upgrade
 				}
@@ -348,26 +350,11 @@ var protected = []string{
 
 func isProtected(name []byte) bool {
 	for _, p := range protected {
-		if equalFold(name, p) {
+		if syntax.EqualFold(name, p) {
 			return true
 		}
 	}
 	return len(name) > 2 && (name[0] == 'x' || name[0] == 'X') && name[1] == '-'
-}
-
-// parseLength parses a Content-Length: digits only (RFC 9110 §8.6), below 2^62.
-func parseLength(b []byte) (int64, bool) {
-	if len(b) == 0 || len(b) > 18 {
-		return 0, false
-	}
-	var n int64
-	for _, c := range b {
-		if !isDigit(c) {
-			return 0, false
-		}
-		n = n*10 + int64(c-'0')
-	}
-	return n, true
 }
 
 // validHost checks uri-host [":" port] (RFC 9110 §7.2). Userinfo and lists have no place here.
@@ -382,7 +369,7 @@ func validHost(h []byte) bool {
 			return false
 		}
 		for _, c := range h[1:end] {
-			if !isHex(c) && c != ':' && c != '.' {
+			if !syntax.IsHex(c) && c != ':' && c != '.' {
 				return false
 			}
 		}
@@ -397,7 +384,7 @@ func validHost(h []byte) bool {
 		}
 	}
 	for _, c := range name {
-		if !isDigit(c) && (c|0x20 < 'a' || c|0x20 > 'z') && c != '.' && c != '-' && c != '_' {
+		if !syntax.IsDigit(c) && (c|0x20 < 'a' || c|0x20 > 'z') && c != '.' && c != '-' && c != '_' {
 			return false
 		}
 	}
@@ -405,7 +392,7 @@ func validHost(h []byte) bool {
 		return false
 	}
 	for i, c := range port {
-		if i > 0 && !isDigit(c) {
+		if i > 0 && !syntax.IsDigit(c) {
 			return false
 		}
 	}

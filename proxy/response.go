@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"holdfast/internal/park"
+	"holdfast/internal/syntax"
 )
 
 // pumpDown moves the response from the upstream to the client.
@@ -121,7 +122,7 @@ func (x *exchange) answer(a *answer, rest []byte) bool {
 	}
 	if x.http10 {
 		for i := range a.fields {
-			if n := a.fields[i].name; equalFold(n, "transfer-encoding") || equalFold(n, "trailer") {
+			if n := a.fields[i].name; syntax.EqualFold(n, "transfer-encoding") || syntax.EqualFold(n, "trailer") {
 				a.fields[i].drop = true
 			}
 		}
@@ -139,7 +140,7 @@ func (x *exchange) answerHeadFor(a *answer, framed bool) []byte {
 	x.unbuffered = a.stream
 	if a.accel && !x.trusted {
 		for i := range a.fields {
-			if _, ok := cutPrefixFold(a.fields[i].name, "x-accel-"); ok {
+			if _, ok := syntax.CutPrefixFold(a.fields[i].name, "x-accel-"); ok {
 				a.fields[i].drop = true
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"hash/fnv"
+
+	"holdfast/internal/syntax"
 )
 
 // stickyOf returns the index of the upstream that the request's session is on, or -1. An upstream with a
@@ -14,17 +16,17 @@ func (p *Proxy) stickyOf(h *head) int {
 		return -1
 	}
 	for i := range h.fields {
-		if !equalFold(h.fields[i].name, "cookie") {
+		if !syntax.EqualFold(h.fields[i].name, "cookie") {
 			continue
 		}
 		for list := h.fields[i].value; len(list) > 0; {
 			var pair []byte
 			pair, list, _ = bytes.Cut(list, []byte(";"))
 			name, value, _ := bytes.Cut(pair, []byte("="))
-			if string(trimOWS(name)) != p.o.Sticky {
+			if string(syntax.TrimOWS(name)) != p.o.Sticky {
 				continue
 			}
-			if s := p.withSession(bytes.Trim(trimOWS(value), `"`)); s >= 0 {
+			if s := p.withSession(bytes.Trim(syntax.TrimOWS(value), `"`)); s >= 0 {
 				return s
 			}
 		}

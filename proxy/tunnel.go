@@ -7,6 +7,7 @@ import (
 
 	"holdfast/internal/access"
 	"holdfast/internal/park"
+	"holdfast/internal/syntax"
 )
 
 // tunnel passes bytes both ways after the app has switched protocols. While nothing moves it is two
@@ -38,7 +39,7 @@ func (x *exchange) switchProtocols(a *answer, rest []byte) bool {
 	b := appendAnswer(x.f.loop.Out()[:0], a)
 	b = append(b, "Connection: Upgrade\r\n"...)
 	for i := range a.fields {
-		if equalFold(a.fields[i].name, "upgrade") {
+		if syntax.EqualFold(a.fields[i].name, "upgrade") {
 			b = appendField(b, a.fields[i].name, a.fields[i].value)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+
+	"holdfast/internal/syntax"
 )
 
 var (
@@ -81,7 +83,7 @@ func (h *Head) Parse(p []byte) error {
 		if err != nil {
 			return err
 		}
-		if equalFold(f.Name, "location") {
+		if syntax.EqualFold(f.Name, "location") {
 			if location != nil {
 				return bad("more than one Location")
 			}
@@ -112,9 +114,9 @@ func (h *Head) field(line []byte) (f Field, err error) {
 	if colon <= 0 {
 		return f, bad("field without a name")
 	}
-	f = Field{Name: line[:colon], Value: trimOWS(line[colon+1:])}
+	f = Field{Name: line[:colon], Value: syntax.TrimOWS(line[colon+1:])}
 	for _, c := range f.Name {
-		if !isToken[c] {
+		if !syntax.IsToken[c] {
 			return f, bad("invalid byte in a field's name")
 		}
 	}
@@ -125,28 +127,28 @@ func (h *Head) field(line []byte) (f Field, err error) {
 	}
 	switch len(f.Name) {
 	case 2:
-		f.Drop = equalFold(f.Name, "te")
+		f.Drop = syntax.EqualFold(f.Name, "te")
 	case 6:
-		if equalFold(f.Name, "status") {
+		if syntax.EqualFold(f.Name, "status") {
 			f.Drop = true
 			return f, h.status(f.Value)
 		}
 	case 7:
-		f.Drop = equalFold(f.Name, "upgrade") || equalFold(f.Name, "trailer")
+		f.Drop = syntax.EqualFold(f.Name, "upgrade") || syntax.EqualFold(f.Name, "trailer")
 	case 10:
-		f.Drop = equalFold(f.Name, "connection") || equalFold(f.Name, "keep-alive")
+		f.Drop = syntax.EqualFold(f.Name, "connection") || syntax.EqualFold(f.Name, "keep-alive")
 	case 14:
-		if equalFold(f.Name, "content-length") {
-			n, ok := parseLength(f.Value)
+		if syntax.EqualFold(f.Name, "content-length") {
+			n, ok := syntax.ParseLength(f.Value)
 			if !ok || h.Length >= 0 {
 				return f, bad("invalid or repeated Content-Length")
 			}
 			h.Length = n
 		}
 	case 16:
-		f.Drop = equalFold(f.Name, "proxy-connection")
+		f.Drop = syntax.EqualFold(f.Name, "proxy-connection")
 	case 17:
-		if equalFold(f.Name, "transfer-encoding") {
+		if syntax.EqualFold(f.Name, "transfer-encoding") {
 			// RFC 3875 §6.3.4 leaves framing to the server: with this field there would be two.
 			return f, bad("Transfer-Encoding")
 		}
@@ -159,7 +161,7 @@ func (h *Head) status(v []byte) error {
 	if h.Status != 0 {
 		return bad("more than one Status")
 	}
-	if len(v) < 3 || !isDigit(v[0]) || !isDigit(v[1]) || !isDigit(v[2]) || len(v) > 3 && v[3] != ' ' {
+	if len(v) < 3 || !syntax.IsDigit(v[0]) || !syntax.IsDigit(v[1]) || !syntax.IsDigit(v[2]) || len(v) > 3 && v[3] != ' ' {
 		return bad("Status")
 	}
 	h.Status = int(v[0]-'0')*100 + int(v[1]-'0')*10 + int(v[2]-'0')
@@ -171,19 +173,4 @@ func (h *Head) status(v []byte) error {
 		h.Line = append(append(make([]byte, 0, 4), v...), ' ') // RFC 9112 §4: the space is not optional
 	}
 	return nil
-}
-
-// parseLength parses a Content-Length: digits only (RFC 9110 §8.6), below 10^18.
-func parseLength(b []byte) (int64, bool) {
-	if len(b) == 0 || len(b) > 18 {
-		return 0, false
-	}
-	var n int64
-	for _, c := range b {
-		if !isDigit(c) {
-			return 0, false
-		}
-		n = n*10 + int64(c-'0')
-	}
-	return n, true
 }

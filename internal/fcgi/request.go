@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"strconv"
+
+	"holdfast/internal/syntax"
 )
 
 // Field is one header field; name and value point into somebody else's bytes.
@@ -81,7 +83,7 @@ func (r *Request) Append(b []byte, id uint16, keep bool) []byte {
 		p.Add("CONTENT_LENGTH", strconv.AppendInt(scratch[:0], r.Length, 10))
 	}
 	for i := range r.Fields {
-		if f := &r.Fields[i]; !f.Drop && equalFold(f.Name, "content-type") {
+		if f := &r.Fields[i]; !f.Drop && syntax.EqualFold(f.Name, "content-type") {
 			p.Add("CONTENT_TYPE", f.Value)
 			break
 		}
@@ -158,7 +160,7 @@ func (f *Field) same(g *Field) bool { return f.hash == g.hash && bytes.EqualFold
 // putField writes f and what its namesakes among the fields after it say.
 func putField(p *Params, f *Field, after []Field) {
 	separator := ", "
-	if equalFold(f.Name, "cookie") {
+	if syntax.EqualFold(f.Name, "cookie") {
 		separator = "; " // RFC 9113 §8.2.3: the one list that is not a list
 	}
 	n := len(f.Value)
@@ -225,12 +227,12 @@ func passes(name []byte) bool {
 		return false
 	}
 	for _, c := range name {
-		if !isDigit(c) && (c|0x20 < 'a' || c|0x20 > 'z') && c != '-' {
+		if !syntax.IsDigit(c) && (c|0x20 < 'a' || c|0x20 > 'z') && c != '-' {
 			return false
 		}
 	}
 	for _, n := range notPassed {
-		if equalFold(name, n) {
+		if syntax.EqualFold(name, n) {
 			return false
 		}
 	}

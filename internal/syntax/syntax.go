@@ -1,0 +1,74 @@
+// Package syntax has the small rules of HTTP fields (RFC 9110 §5) that a proxy and a FastCGI client both
+// check bytes by. Nothing in it allocates.
+package syntax
+
+// IsToken marks the bytes of a token (RFC 9110 §5.6.2).
+var IsToken = func() (t [256]bool) {
+	for _, c := range "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
+		t[c] = true
+	}
+	return t
+}()
+
+// IsDashed marks the bytes of names that nobody mistakes for another.
+var IsDashed = func() (t [256]bool) {
+	for _, c := range "-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
+		t[c] = true
+	}
+	return t
+}()
+
+// IsDigit and IsHex are about ASCII only.
+func IsDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+func IsHex(c byte) bool { return IsDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' }
+
+// TrimOWS removes optional white space (RFC 9110 §5.6.3).
+func TrimOWS(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// EqualFold compares b with a lower-case ASCII word.
+func EqualFold(b []byte, lower string) bool {
+	if len(b) != len(lower) {
+		return false
+	}
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// CutPrefixFold cuts a lower-case ASCII prefix off b, whatever the case of b.
+func CutPrefixFold(b []byte, lower string) ([]byte, bool) {
+	if len(b) < len(lower) || !EqualFold(b[:len(lower)], lower) {
+		return b, false
+	}
+	return b[len(lower):], true
+}
+
+// ParseLength parses a Content-Length: digits only (RFC 9110 §8.6), below 10^18.
+func ParseLength(b []byte) (int64, bool) {
+	if len(b) == 0 || len(b) > 18 {
+		return 0, false
+	}
+	var n int64
+	for _, c := range b {
+		if !IsDigit(c) {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, true
+}
