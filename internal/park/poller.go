@@ -102,9 +102,15 @@ func (p *Poller) Shutdown() {
 	p.closed = true
 	p.mu.Unlock()
 	p.workers.close()
-	for _, l := range p.loops {
-		l.Post(l.stop)
-	}
+	// The first loop has the listeners and gives what they accept to all: the others end after it has
+	// closed them, or it would give connections to loops that are gone.
+	first := p.loops[0]
+	first.Post(func() {
+		for _, l := range p.loops[1:] {
+			l.Post(l.stop)
+		}
+		first.stop()
+	})
 }
 
 // Listen accepts connections on ln and gives each to the handler that accept returns for its loop; nil
