@@ -140,16 +140,13 @@ func (c *Conn) Close() { c.close(false) }
 func (c *Conn) Abort() { c.close(true) }
 
 // publish makes a closed slot an open connection of l and returns its generation. The slot is its
-// loop's from then on.
+// loop's from then on; a client's has been counted, and its close uncounts it.
 func (c *Conn) publish(l *Loop, h Handler, sys sysConn, remote netip.AddrPort, state uint8) uint32 {
 	gen := c.gen.Load() + 1 // the load orders what follows after the last owner's close
 	c.handler, c.sys = h, sys
 	c.due, c.state = 0, state
 	c.setRemote(remote)
 	c.owner.Store(l)
-	if state&connClient != 0 {
-		l.poller.clients.Add(1)
-	}
 	c.gen.Store(gen)
 	return gen
 }

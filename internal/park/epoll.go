@@ -172,6 +172,9 @@ func (l *Loop) open(fd int, h Handler, remote netip.AddrPort, state uint8, event
 		}
 		return nil, err
 	}
+	if state&connClient != 0 {
+		l.poller.clients.Add(1)
+	}
 	gen := c.publish(l, h, sysConn{}, remote, state)
 	ev := unix.EpollEvent{Events: events | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(fd), Pad: int32(gen)}
 	if err := unix.EpollCtl(l.sys.epfd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {

@@ -128,3 +128,8 @@ func (x *listener) take(fd int, sa unix.Sockaddr) {
 		x.p.acceptFailed(err)
 	}
 }
+
+// full reports whether another client may not be accepted.
+func (p *Poller) full() bool {
+	return p.opts.MaxConns > 0 && p.clients.Load() >= int64(p.opts.MaxConns)
+}

@@ -414,7 +414,7 @@ func (x *listener) acceptLoop() {
 }
 
 func (x *listener) take(nc net.Conn) {
-	for x.p.full() { // it waits in the listener's queue otherwise; here it is accepted already
+	for !x.p.reserve() { // it waits in the listener's queue otherwise; here it is accepted already
 		x.p.refused.Add(1)
 		select {
 		case <-x.donec:
@@ -426,6 +426,7 @@ func (x *listener) take(nc net.Conn) {
 	l := x.p.nextLoopFor()
 	h := x.accept(l)
 	if h == nil {
+		x.p.clients.Add(-1)
 		x.p.refused.Add(1)
 		nc.Close()
 		return
@@ -436,6 +437,7 @@ func (x *listener) take(nc net.Conn) {
 	}
 	counted, ok := x.p.addresses.take(remote.Addr())
 	if !ok {
+		x.p.clients.Add(-1)
 		x.p.crowd(remote)
 		nc.Close()
 		return
@@ -443,6 +445,7 @@ func (x *listener) take(nc net.Conn) {
 	x.p.accepted.Add(1)
 	ok = l.Post(func() {
 		if _, io, err := l.openPlain(nc, h, remote, connClient|counted); err != nil {
+			x.p.clients.Add(-1)
 			if counted != 0 {
 				x.p.addresses.leave(remote.Addr())
 			}
@@ -453,6 +456,21 @@ func (x *listener) take(nc net.Conn) {
 		}
 	})
 	if !ok {
+		x.p.clients.Add(-1)
 		nc.Close()
+	}
+}
+
+// reserve counts a client, unless there are as many as there may be. It is done before the loop opens
+// the connection, which is later: others are accepted meanwhile.
+func (p *Poller) reserve() bool {
+	for {
+		n := p.clients.Load()
+		if p.opts.MaxConns > 0 && n >= int64(p.opts.MaxConns) {
+			return false
+		}
+		if p.clients.CompareAndSwap(n, n+1) {
+			return true
+		}
 	}
 }

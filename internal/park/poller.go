@@ -166,11 +166,6 @@ func (p *Poller) crowd(addr netip.AddrPort) {
 	}
 }
 
-// full reports whether another client may not be accepted.
-func (p *Poller) full() bool {
-	return p.opts.MaxConns > 0 && p.clients.Load() >= int64(p.opts.MaxConns)
-}
-
 // acceptFailed counts and logs a failed accept: the 1st, 2nd, 4th, 8th …, not a line each.
 func (p *Poller) acceptFailed(err error) {
 	if n := p.acceptErr.Add(1); n&(n-1) == 0 {
