@@ -124,7 +124,10 @@ func (x *listener) take(fd int, sa unix.Sockaddr) {
 		return
 	}
 	x.p.accepted.Add(1)
-	if _, err := l.open(fd, h, remote, connClient|counted, unix.EPOLLIN|unix.EPOLLOUT); err != nil {
+	l.opening.Lock()
+	_, err := l.open(fd, h, remote, connClient|counted, unix.EPOLLIN|unix.EPOLLOUT)
+	l.opening.Unlock()
+	if err != nil {
 		x.p.acceptFailed(err)
 	}
 }

@@ -30,6 +30,8 @@ type Loop struct {
 	ended  bool
 
 	start time.Time
+
+	opening sync.Mutex // held while a listener's loop opens a connection here; see slots.each
 }
 
 func newLoop(p *Poller, index int) (*Loop, error) {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -180,6 +181,43 @@ func TestEach(t *testing.T) {
 		if all, reset := c.Rest(); all != "" || reset {
 			t.Errorf("%v: %q, reset: %v", c.LocalAddr(), all, reset)
 		}
+	}
+}
+
+// TestEachClosesWhatIsBeingAccepted: loops that close all they have do not meet a connection that the
+// listener's loop is still giving them.
+func TestEachClosesWhatIsBeingAccepted(t *testing.T) {
+	const conns = 600
+	p := start(t, park.Options{Loops: 3})
+	addr := listen(t, p, func(*park.Loop) park.Handler { return echo })
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	for _, l := range p.Loops()[1:] {
+		wg.Go(func() {
+			for !stop.Load() {
+				do(t, l, func() { l.Each((*park.Conn).Close) })
+			}
+		})
+	}
+	var peers sync.WaitGroup
+	for range 6 {
+		peers.Go(func() {
+			for range conns / 6 {
+				c, err := net.Dial("tcp", addr)
+				if err != nil {
+					t.Errorf("dial: %v", err)
+					return
+				}
+				c.Close()
+			}
+		})
+	}
+	peers.Wait()
+	wiretest.Eventually(t, "all have come and gone", func() bool { s := p.Stats(); return s.Accepted+s.AcceptErrors >= conns && s.Clients == 0 })
+	stop.Store(true)
+	wg.Wait()
+	if s := p.Stats(); s.AcceptErrors != 0 || s.Clients != 0 {
+		t.Errorf("%+v", s)
 	}
 }
 

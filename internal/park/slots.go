@@ -54,9 +54,18 @@ func (s *slots) each(l *Loop, f func(*Conn)) {
 			continue
 		}
 		for j := range p {
-			if c := &p[j]; c.gen.Load()&1 == 1 && c.owner.Load() == l {
-				f(c)
+			if c := &p[j]; c.openOn(l) {
+				// Its opener may not have put it into the loop's set yet; closed now, the opener would
+				// put in a descriptor that is free, or another's.
+				l.opening.Lock()
+				open := c.openOn(l)
+				l.opening.Unlock()
+				if open {
+					f(c)
+				}
 			}
 		}
 	}
 }
+
+func (c *Conn) openOn(l *Loop) bool { return c.gen.Load()&1 == 1 && c.owner.Load() == l }
