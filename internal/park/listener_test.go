@@ -36,7 +36,9 @@ func TestMaxConns(t *testing.T) {
 	answered := make(chan *wiretest.Client)
 	for _, c := range peers {
 		go func() {
-			c.Read(make([]byte, 1))
+			if n, err := c.Read(make([]byte, 1)); n != 1 {
+				t.Errorf("a client had no answer: %v", err)
+			}
 			answered <- c
 		}()
 	}

@@ -432,9 +432,7 @@ func (h *held) work(c *park.Conn, ev park.Event) {
 	}
 	switch act {
 	case 0:
-		s.cut.Store(true)
-		s.w.cuts.Add(1)
-		c.Close()
+		s.end(c)
 	case 1:
 		s.cut.Store(true)
 		s.w.aborts.Add(1)
@@ -452,6 +450,19 @@ func (h *held) work(c *park.Conn, ev park.Event) {
 	case 17, 18, 19, 20, 21, 22:
 		s.disturb(c.Loop())
 	}
+}
+
+// end closes c before its time. One with bytes to send is reset: the peer may be waiting to write before
+// it reads, and the portable build gives it ten seconds for that.
+func (s *session) end(c *park.Conn) {
+	s.cut.Store(true)
+	if c.Unsent() > 0 {
+		s.w.aborts.Add(1)
+		c.Abort()
+		return
+	}
+	s.w.cuts.Add(1)
+	c.Close()
 }
 
 func (h *held) write(c *park.Conn, n int) (int, error) {
@@ -483,9 +494,7 @@ func (s *session) disturb(l *park.Loop) {
 	if r.loop == l && s.rng.IntN(2) == 0 {
 		if c, ok := r.ref.Conn(); ok {
 			if h, ok := c.Handler().(*held); ok && h.s.got > 0 {
-				h.s.cut.Store(true)
-				w.cuts.Add(1)
-				c.Close()
+				h.s.end(c)
 			}
 			return
 		}
