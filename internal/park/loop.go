@@ -132,6 +132,17 @@ func (l *Loop) dispatch(c *Conn, ev Event) {
 	}
 }
 
+// call runs what was posted or put off. A panic in it costs neither the loop nor what comes after.
+func (l *Loop) call(f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			l.poller.panics.Add(1)
+			l.poller.opts.Log.Error("panic in what was posted to a loop", "panic", r, "stack", string(debug.Stack()))
+		}
+	}()
+	f()
+}
+
 func (l *Loop) expired(c *Conn) { l.dispatch(c, Expired) }
 
 // chores runs what was posted or put off, then expires deadlines. It reports whether more waits.
@@ -140,7 +151,7 @@ func (l *Loop) chores() (more bool) {
 		run := l.later
 		l.later = l.spare[:0]
 		for i, f := range run {
-			f()
+			l.call(f)
 			run[i] = nil
 		}
 		l.spare = run[:0]
@@ -151,7 +162,7 @@ func (l *Loop) chores() (more bool) {
 	l.awake = len(posted) > 0
 	l.mu.Unlock()
 	for _, f := range posted {
-		f()
+		l.call(f)
 	}
 	l.wheel.advance(l.tick, l.expired)
 	return len(posted) > 0 || len(l.later) > 0

@@ -354,3 +354,16 @@ func TestDial(t *testing.T) {
 		})
 	}
 }
+
+// TestPanicInWhatWasPosted: the loop, and what was posted after it, go on.
+func TestPanicInWhatWasPosted(t *testing.T) {
+	p := start(t, park.Options{Loops: 1})
+	l := p.Loops()[0]
+	donec := make(chan struct{})
+	l.Post(func() { panic("posted") })
+	l.Post(func() { l.Later(func() { panic("later") }); l.Later(func() { close(donec) }) })
+	<-donec
+	if n := p.Stats().Panics; n != 2 {
+		t.Errorf("%d panics counted; want 2", n)
+	}
+}
