@@ -67,11 +67,16 @@ func (x *exchange) finishFields(status int, after time.Duration, fields []byte, 
 	}
 	c, keep := x.client, x.keep && x.req.done
 	answer := page(status, after, !keep, !x.isHead, fields...)
-	c.Write(answer)
+	n, _ := c.Write(answer)
 	x.passed, x.heads = int64(len(answer)), int64(bytes.Index(answer, []byte("\r\n\r\n"))+4)
 	x.log(why.Error())
 	early, touched, f := x.early, x.touched, x.f
 	x.release()
+	if n < len(answer) { // the client does not read: it must not take what comes next for this
+		f.p.stats.cut.Add(1)
+		c.Abort()
+		return
+	}
 	if keep {
 		f.resume(c, early, touched)
 		return

@@ -333,7 +333,11 @@ func (x *exchange) dialled(ev park.Event) {
 		x.unreachable(502, err)
 	default:
 		x.connected = true
+		x.upHung = ev&park.HangUp != 0
 		x.sendHead(x.head, x.gathered)
+		if x.up != nil && x.connected && ev&(park.Readable|park.HangUp) != 0 {
+			x.pumpDown() // it spoke before it was asked, and that is told once
+		}
 	}
 }
 

@@ -272,3 +272,83 @@ func TestUpstreamErrors(t *testing.T) {
 		})
 	}
 }
+
+// TestPipelinedAfterALoneCR: a bad head behind a good one is refused like a first one, and costs nobody else.
+func TestPipelinedAfterALoneCR(t *testing.T) {
+	u := wiretest.NewUpstream(t, wiretest.Answer(echo))
+	addr, _ := start(t, u.Addr)
+	c := wiretest.Dial(t, addr)
+	c.Send(lines("GET /x HTTP/1.1", "Host: x") + "\r\r\n\r\n")
+	if resp, _ := c.Response(http.MethodGet); resp.StatusCode != 200 {
+		t.Fatalf("answered %d", resp.StatusCode)
+	}
+	if resp, _ := c.Response(http.MethodGet); resp.StatusCode != 400 {
+		t.Fatalf("then answered %d; want 400", resp.StatusCode)
+	}
+	other := wiretest.Dial(t, addr)
+	other.Send(lines("GET / HTTP/1.1", "Host: x"))
+	if resp, _ := other.Response(http.MethodGet); resp.StatusCode != 200 {
+		t.Fatalf("another client was answered %d", resp.StatusCode)
+	}
+}
+
+// TestPageThatIsNotTaken: a client that does not read must not take the next answer for our page.
+func TestPageThatIsNotTaken(t *testing.T) {
+	const requests = 12000
+	body := strings.Repeat("x", 900)
+	u := wiretest.NewUpstream(t, wiretest.Answer(func(r *http.Request, _ []byte) []byte {
+		if strings.HasPrefix(r.URL.Path, "/bad") {
+			return []byte("garbage\r\n\r\n")
+		}
+		return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: 900\r\nX-Path: %s\r\n\r\n%s", r.URL.Path, body)
+	}))
+	addr, _ := start(t, u.Addr)
+	c := wiretest.Dial(t, addr)
+	go func() {
+		var b strings.Builder
+		for i := range requests {
+			kind := "/good"
+			if i%2 == 1 {
+				kind = "/bad"
+			}
+			fmt.Fprintf(&b, "GET %s%d HTTP/1.1\r\nHost: x\r\n\r\n", kind, i)
+		}
+		io.WriteString(c, b.String()) // it may be cut
+	}()
+	time.Sleep(time.Second) // until the kernel is full
+	for i := range requests {
+		resp, err := http.ReadResponse(c.Reader, nil)
+		if err != nil {
+			return // cut, which the client can see
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			return
+		}
+		want := 200
+		if i%2 == 1 {
+			want = 502
+		}
+		if resp.StatusCode != want || want == 200 && resp.Header.Get("X-Path") != fmt.Sprint("/good", i) {
+			t.Fatalf("request %d was answered %d of %q", i, resp.StatusCode, resp.Header.Get("X-Path"))
+		}
+	}
+}
+
+// TestAppThatSpeaksFirst: an answer that is there before the request was sent is not missed.
+func TestAppThatSpeaksFirst(t *testing.T) {
+	u := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
+		io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+		c.Reader.ReadByte()
+		io.Copy(io.Discard, c.Reader)
+	})
+	addr, _ := start(t, u.Addr)
+	for range 60 {
+		c := wiretest.Dial(t, addr)
+		c.SetDeadline(time.Now().Add(wiretest.Timeout / 2)) // before the proxy's own
+		c.Send(lines("GET / HTTP/1.1", "Host: x"))
+		if resp, _ := c.Response(http.MethodGet); resp.StatusCode != 503 {
+			t.Fatalf("answered %d", resp.StatusCode)
+		}
+		c.Close()
+	}
+}

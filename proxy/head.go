@@ -82,8 +82,11 @@ func headEnd(p []byte, from int) (int, *refusal) {
 // parse checks a complete head, strictly (RFC 9112), and fills in h. h.fields is reused.
 func (h *head) parse(p []byte, lim limits) *refusal {
 	*h = head{fields: h.fields[:0], length: -1}
-	if p[0] == '\r' {
+	if len(p) > 2 && p[0] == '\r' && p[1] == '\n' {
 		p = p[2:] // RFC 9112 §2.2: one empty line before the request line
+	}
+	if p[0] == '\r' {
+		return refuse(400, "a bare CR before the request line")
 	}
 	h.raw = p
 	end := bytes.IndexByte(p, '\n')
@@ -328,6 +331,11 @@ func (h *head) finish() *refusal {
 				}
 			case len(token) == 0:
 			default:
+				for _, c := range token {
+					if !syntax.IsToken[c] { // letters that fold to ASCII ones among them
+						return refuse(400, "invalid byte in an option of Connection")
+					}
+				}
 				if isProtected(token) {
 					return refuse(400, "Connection names a field that is not hop-by-hop")
 				}

@@ -16,12 +16,16 @@ func (p *pace) wait(now time.Time, bytes int64, limit time.Duration, rate int) (
 	if p.since.IsZero() {
 		p.since = now
 	}
-	if rate <= 0 || limit <= 0 {
+	if limit <= 0 {
 		return limit, true
+	}
+	this := max(limit-now.Sub(p.since), time.Millisecond) // of this wait; who is told of its end looks again
+	if rate <= 0 {
+		return this, true
 	}
 	earned := time.Duration(min(bytes/int64(rate), 1<<30)) * time.Second
 	left := limit + earned - p.waited - now.Sub(p.since)
-	return min(limit, left), left > 0
+	return min(this, left), left > 0
 }
 
 // went says that the wait, if there was one, was not in vain.

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"time"
 
 	"holdfast/internal/park"
 	"holdfast/internal/syntax"
@@ -232,6 +233,10 @@ func (x *exchange) flushClient() bool {
 		return false
 	}
 	x.client.SetDeadline(0)
+	if !x.req.done && x.toUp == nil { // from here on it is the body that is waited for
+		d, _ := x.upload.wait(x.f.loop.Now(), x.received, x.f.p.o.BodyTime, x.f.p.o.BodyRate)
+		x.client.SetDeadline(max(d, time.Millisecond))
+	}
 	if x.answered && x.resp.done && x.up == nil {
 		x.finish()
 		return false

@@ -63,7 +63,8 @@ func (x *exchange) switchProtocols(a *answer, rest []byte) bool {
 		return false
 	}
 	t.touch()
-	for i := range t.legs { // either may have sent more, and its event is past
+	t.legs[1].c.SetDeadline(0) // that of a response is not a tunnel's
+	for i := range t.legs {    // either may have sent more, and its event is past
 		if t.legs[i].c != nil {
 			t.pump(i)
 		}

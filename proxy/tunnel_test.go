@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"holdfast/internal/wiretest"
 )
@@ -96,5 +97,23 @@ func TestUpgradeThatTheAppDeclines(t *testing.T) {
 		if resp, body := c.Response("GET"); resp.StatusCode != 200 || body != `GET /ws ""` {
 			t.Errorf("answer %d %q", resp.StatusCode, body)
 		}
+	}
+}
+
+// TestTunnelOutlivesTheResponseTime: timeouts.upstream is for responses; a tunnel has its own.
+func TestTunnelOutlivesTheResponseTime(t *testing.T) {
+	u := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
+		http.ReadRequest(c.Reader)
+		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+		io.Copy(c, c.Reader)
+	})
+	addr, _ := start(t, u.Addr, func(o *Options) { o.UpstreamTime = 200 * time.Millisecond })
+	c := wiretest.Dial(t, addr)
+	c.Send(lines("GET / HTTP/1.1", "Host: x", "Connection: Upgrade", "Upgrade: x"))
+	c.Response(http.MethodGet)
+	for range 8 { // twice the time of a response
+		c.Send("x")
+		c.Expect("x")
+		time.Sleep(50 * time.Millisecond)
 	}
 }

@@ -49,6 +49,9 @@ func (x *held) begin(c *park.Conn, v *visit) {
 	c.Hold(x)
 	x.k.stats.held[x.kind].Add(1)
 	replay := x.lane().Join(x, v.join, v.after.id, v.after.resume)
+	if x.kind == longPoll {
+		x.rest = v.rest // of the next request; it may be answered at once
+	}
 	gone := c.Ref()
 	switch x.kind {
 	case webSocket:
@@ -71,8 +74,6 @@ func (x *held) begin(c *park.Conn, v *visit) {
 		if !x.frames(v.rest) {
 			return
 		}
-	case x.kind == longPoll:
-		x.rest = v.rest
 	}
 	x.read()
 }

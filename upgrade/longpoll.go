@@ -16,20 +16,26 @@ func (x *held) beginLongPoll(replay hub.Replay) {
 }
 
 // answer ends a long poll. next is where the client stands, so that what is published before its next
-// poll is not lost.
+// poll is not lost. What would be more than an outbox comes with the next poll, from history.
 func (x *held) answer(batch []*hub.Message, gaps []hub.Gap) {
 	if x.answered {
 		return
 	}
+	next := x.stand.Position()
 	body := []byte(`{"messages":[`)
 	for i, m := range batch {
+		o := object(m)
+		if i > 0 && len(body)+len(o) > x.k.o.Outbox {
+			next = batch[i-1].ID
+			break
+		}
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = append(body, object(m)...)
+		body = append(body, o...)
 	}
 	body = append(body, `],"next":"`...)
-	body = x.stand.Position().Append(body)
+	body = next.Append(body)
 	body = append(body, '"')
 	for i, g := range gaps {
 		if i == 0 {

@@ -26,6 +26,10 @@ func (x *held) send(b []byte, shared bool) bool {
 			x.end(clientGone)
 			return false
 		}
+		if x.k.stats.outbox.Load()+int64(len(b)-n) > x.k.o.OutboxTotal {
+			x.dropSlow()
+			return false
+		}
 		x.out = &outbox{off: n}
 		if !shared {
 			b, x.out.off = bytes.Clone(b[n:]), 0
@@ -35,9 +39,7 @@ func (x *held) send(b []byte, shared bool) bool {
 	} else {
 		// The rest of one message is always kept; a further one only within the limits.
 		if x.out.bytes+len(b) > x.k.o.Outbox || x.k.stats.outbox.Load()+int64(len(b)) > x.k.o.OutboxTotal {
-			x.k.o.Log.Info("slow reader dropped", "kind", x.kind.String(), "waiting", x.out.bytes, "client", x.c.RemoteAddr(),
-				"limits", "push.outbox, push.outbox_total")
-			x.end(slow)
+			x.dropSlow()
 			return false
 		}
 		if !shared {
@@ -48,6 +50,16 @@ func (x *held) send(b []byte, shared bool) bool {
 	x.out.bytes += len(b) - n
 	x.k.stats.outbox.Add(int64(len(b) - n))
 	return true
+}
+
+func (x *held) dropSlow() {
+	waiting := 0
+	if x.out != nil {
+		waiting = x.out.bytes
+	}
+	x.k.o.Log.Info("slow reader dropped", "kind", x.kind.String(), "waiting", waiting, "client", x.c.RemoteAddr(),
+		"limits", "push.outbox, push.outbox_total")
+	x.end(slow)
 }
 
 // flush writes what waits. It reports whether the connection goes on as it is.

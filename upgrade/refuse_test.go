@@ -232,6 +232,54 @@ func TestLongPollAndTheNextRequest(t *testing.T) {
 	}
 }
 
+// TestNextRequestInThePollsPacket: a poll that is answered at once does not swallow what came with it.
+func TestNextRequestInThePollsPacket(t *testing.T) {
+	w := start(t)
+	first := w.publish(t, "one", "public.a")
+	w.publish(t, "two", "public.a")
+	for _, poll := range []string{"/_push?channel=public.a&wait=0", "/_push?channel=public.a&last_id=" + first} {
+		c := wiretest.Dial(t, w.addr)
+		c.Send(request("longpoll", poll) + "POST /app HTTP/1.1\r\nHost: x\r\nContent-Length: 44\r\n\r\n")
+		if resp, _ := c.Response(http.MethodGet); resp.StatusCode != 200 {
+			t.Fatalf("answered %d", resp.StatusCode)
+		}
+		c.Send("GET /smuggled HTTP/1.1\r\nHost: x\r\nA: bcdef\r\n\r\n"[:44])
+		if _, body := c.Response(http.MethodPost); body != "/app" {
+			t.Fatalf("answered %q; want the app's answer to the POST", body)
+		}
+		if strings.Contains(w.app.Sent(), "GET /smuggled") && !strings.Contains(w.app.Sent(), "\r\n\r\nGET /smuggled") {
+			t.Fatalf("the app was sent %q", w.app.Sent())
+		}
+	}
+}
+
+// TestLongPollAnswerIsBounded: what is more than an outbox comes with the next poll; nothing is lost.
+func TestLongPollAnswerIsBounded(t *testing.T) {
+	w := start(t)
+	first := w.publish(t, "first", "public.a")
+	data := strings.Repeat("x", 10<<10)
+	for i := range 40 {
+		w.publish(t, fmt.Sprint(i, data), "public.a")
+	}
+	c := w.hold(t, "longpoll", "channel=public.a&last_id="+first)
+	c.target = "/_push?channel=public.a"
+	polls := 0
+	for i := range 40 {
+		if len(c.queue) == 0 {
+			polls++
+		}
+		if m := c.recv(); m.Data != fmt.Sprint(i, data) {
+			t.Fatalf("message %d is %.20q", i, m.Data)
+		}
+		if n := len(c.queue) + 1; n*len(data) > 64<<10+len(data) {
+			t.Fatalf("%d messages in one answer", n)
+		}
+	}
+	if polls < 6 {
+		t.Errorf("%d polls for 400 kB with an outbox of 64 kB", polls)
+	}
+}
+
 // TestLongPollWait: an empty list when the time runs out, by the query or by Prefer (RFC 7240).
 func TestLongPollWait(t *testing.T) {
 	w := start(t, func(o *upgrade.Options) { o.MaxWait = time.Second })
