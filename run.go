@@ -101,7 +101,7 @@ func newServer(c *config.Config, log *slog.Logger) (*server, error) {
 	}
 	s.addr, s.hooksAddr = front.Addr(), s.hooksListener.Addr()
 	if s.poller, err = park.New(park.Options{
-		MaxConns: c.Limits.Connections, PerAddr: c.Limits.PerAddress, Exempt: s.trusted, Log: log,
+		MaxConns: maxConns(c), PerAddr: c.Limits.PerAddress, Exempt: s.trusted, Log: log,
 	}); err != nil {
 		front.Close()
 		s.hooksListener.Close()
@@ -129,6 +129,16 @@ func newServer(c *config.Config, log *slog.Logger) (*server, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// maxConns leaves a part of the file limit to connections to the app, the hooks and files: clients that
+// only wait must not take what is needed to serve the others.
+func maxConns(c *config.Config) int {
+	limit := fileLimit()
+	if c.Limits.Connections > 0 || limit <= 0 {
+		return c.Limits.Connections
+	}
+	return limit - max(limit/32, 32)
 }
 
 func listen(l config.Listen) (net.Listener, error) {

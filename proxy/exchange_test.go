@@ -24,7 +24,7 @@ func TestRequestIsRelayed(t *testing.T) {
 			""},
 		{"hop by hop without protected", lines("GET / HTTP/1.1", "Host: x", "Connection: keep-alive, hop", "Hop: 1", "Keep-Alive: 5", "TE: trailers", "Proxy-Connection: close", "Proxy: http://evil", "Upgrade: h2c"),
 			"GET / HTTP/1.1\r\nHost: x\r\n" + forwardedTo("x") + "\r\n"},
-		{"forged forwarding", lines("GET / HTTP/1.1", "Host: x", "x-forwarded-for: 6.6.6.6", "X_Forwarded_For: 6.6.6.6", "X.Forwarded.For: 6.6.6.6", "X~Real~IP: 6.6.6.6", "X-Forwarded-Proto: https", "Forwarded: for=6.6.6.6", "X-Real-IP: 6.6.6.6", "X-FORWARDED-HOST: evil"),
+		{"forged forwarding", lines("GET / HTTP/1.1", "Host: x", "x-forwarded-for: 6.6.6.6", "X_Forwarded_For: 6.6.6.6", "X.Forwarded.For: 6.6.6.6", "X~Real~IP: 6.6.6.6", "X-Forwarded-Proto: https", "Forwarded: for=6.6.6.6", "X-Real-IP: 6.6.6.6", "X-FORWARDED-HOST: evil", "X-Forwarded-Port: 1", "x-forwarded-prefix: /evil", "X-Forwarded-Ssl: on"),
 			"GET / HTTP/1.1\r\nHost: x\r\n" + forwardedTo("x") + "\r\n"},
 		{"HTTP/1.0 without Host", lines("GET / HTTP/1.0"), "GET / HTTP/1.1\r\nHost: UPSTREAM\r\nX-Forwarded-For: 127.0.0.1\r\nX-Real-IP: 127.0.0.1\r\nX-Forwarded-Proto: http\r\n\r\n"},
 		{"OPTIONS *", lines("OPTIONS * HTTP/1.1", "Host: x"), "OPTIONS * HTTP/1.1\r\nHost: x\r\n" + forwardedTo("x") + "\r\n"},

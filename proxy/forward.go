@@ -1,5 +1,7 @@
 package proxy
 
+import "holdfast/internal/syntax"
+
 // forwardNames are the fields that tell the app who is calling, in lower case.
 var forwardNames = [5]string{"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "forwarded"}
 
@@ -19,9 +21,14 @@ func (p *Proxy) appendRequest(b []byte, h *head, c caller) []byte {
 	b = append(b, h.target...)
 	b = append(b, " HTTP/1.1\r\n"...)
 	for i := range h.fields {
-		if f := &h.fields[i]; !f.drop {
-			b = appendField(b, f.name, f.value)
+		f := &h.fields[i]
+		if f.drop {
+			continue
 		}
+		if _, said := syntax.CutPrefixFold(f.name, "x-forwarded-"); said && !c.trusted {
+			continue // -Port, -Prefix, -Ssl and whatever else an app believes
+		}
+		b = appendField(b, f.name, f.value)
 	}
 	if !h.hasHost {
 		b = append(b, "Host: "...)

@@ -23,3 +23,12 @@ func onReopen(ctx context.Context, f func()) {
 		}
 	}
 }
+
+// fileLimit is how many descriptors the process may have; 0 if that is not known.
+func fileLimit() int {
+	var r syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r) != nil || r.Cur > 1<<30 {
+		return 0
+	}
+	return int(r.Cur)
+}
