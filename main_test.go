@@ -218,6 +218,8 @@ func TestDrain(t *testing.T) {
 	donec := make(chan error, 1)
 	go func() { donec <- s.serve(ctx) }()
 	idle, slow := wiretest.Dial(t, s.addr.String()), wiretest.Dial(t, s.addr.String())
+	half := wiretest.Dial(t, s.addr.String())
+	half.Send("GET / HT") // a head that is not complete holds nothing up
 	idle.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	idle.Response(http.MethodGet)
 	slow.Send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -225,6 +227,9 @@ func TestDrain(t *testing.T) {
 	cancel()
 	if rest, reset := idle.Rest(); rest != "" || reset {
 		t.Errorf("the idle connection had %q, reset %v; want a plain end", rest, reset)
+	}
+	if rest, _ := half.Rest(); rest != "" {
+		t.Errorf("the half head was answered %q", rest)
 	}
 	if c, err := net.Dial("tcp", s.addr.String()); err == nil {
 		c.Close()

@@ -159,7 +159,11 @@ func (x *Proxy) Drain() {
 	for _, f := range x.fronts {
 		f.loop.Post(func() {
 			f.loop.Each(func(c *park.Conn) {
-				if c.Handler() == park.Handler(f) {
+				switch h := c.Handler().(type) {
+				case *Front, *preface:
+					c.Close()
+				case *partial: // a request that is not there yet
+					h.release()
 					c.Close()
 				}
 			})

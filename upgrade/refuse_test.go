@@ -285,6 +285,7 @@ func TestLongPollWait(t *testing.T) {
 	w := start(t, func(o *upgrade.Options) { o.MaxWait = time.Second })
 	for _, sent := range []string{
 		request("longpoll", "/_push?channel=public.a&wait=0"),
+		request("longpoll", "http://app.test/_push?channel=public.a&wait=0"),
 		request("longpoll", "/_push?channel=public.a&wait=1"),
 		request("longpoll", "/_push?channel=public.a", "Prefer: respond-async, wait=1"),
 		request("longpoll", "/_push?channel=public.a&wait=99999"), // no longer than push.max_wait

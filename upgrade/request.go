@@ -75,7 +75,7 @@ func (k *Keeper) logged(r *access.Request, started time.Time, status, sent int, 
 // browser client, the answer.
 func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 	h := &ctx.Request.Header
-	path, _, _ := bytes.Cut(h.RequestURI(), []byte("?"))
+	path, _, _ := bytes.Cut(originForm(h.RequestURI()), []byte("?"))
 	switch string(path) {
 	case k.o.Path:
 	case k.o.Path + clientPath:
@@ -150,6 +150,19 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 		ctx.Hijack(func(net.Conn) {})
 	}
 	return 0, ""
+}
+
+// originForm cuts scheme and authority off an absolute target, which the head check has compared with
+// Host (RFC 9112 §3.2.2).
+func originForm(target []byte) []byte {
+	if len(target) == 0 || target[0] == '/' {
+		return target
+	}
+	_, rest, _ := bytes.Cut(target, []byte("://"))
+	if i := bytes.IndexByte(rest, '/'); i >= 0 {
+		return rest[i:]
+	}
+	return target
 }
 
 func kindOf(ctx *fasthttp.RequestCtx) kind {
