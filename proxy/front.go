@@ -137,18 +137,32 @@ func (f *Front) resume(c *park.Conn, rest []byte, more bool) {
 	if len(rest) == 0 && !more {
 		return
 	}
-	// Not at once: a client that pipelines must not take the loop, nor the stack, for itself.
+	// Not at once: a client that pipelines must not take the loop, nor the stack, for itself. Until then
+	// nobody may read: what comes next stands behind rest.
+	w := &resuming{}
+	c.Hold(w)
 	ref := c.Ref()
 	f.loop.Later(func() {
 		c, ok := ref.Conn()
-		switch {
-		case !ok || c.Handler() != park.Handler(f):
-		case len(rest) > 0:
+		if !ok || c.Handler() != park.Handler(w) {
+			return
+		}
+		c.Hold(f)
+		if len(rest) > 0 {
 			f.take(c, rest, true)
-		default:
+		} else {
 			f.read(c, true)
 		}
 	})
+}
+
+// resuming has a connection until its next request is looked at, which reads whatever came meanwhile.
+type resuming struct{ _ byte } // not of size zero: each is told from the others
+
+func (*resuming) Ready(c *park.Conn, ev park.Event) {
+	if ev&park.Expired != 0 {
+		c.Close()
+	}
 }
 
 var partialPool = sync.Pool{New: func() any { return new(partial) }}
