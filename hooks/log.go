@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -55,10 +56,15 @@ func (s *Server) logRefusal(ctx *fasthttp.RequestCtx, status int, err error) {
 		"method", clip(string(ctx.Method())), "path", clip(path), "remote", ctx.RemoteAddr().String(), "skipped", skipped)
 }
 
-// logEnd writes a line about a connection that ended with an error.
+// logEnd writes a line about a connection that ended with an error. Of the engine's own errors only the fact is
+// told: their text quotes what was sent.
 func (s *Server) logEnd(c *conn, err error) {
 	if !errors.Is(err, fasthttp.ErrConcurrencyLimit) {
-		s.log.Debug("hooks connection ended", "remote", c.RemoteAddr().String(), "err", err)
+		reason := "not a valid HTTP request"
+		if network := (net.Error)(nil); errors.As(err, &network) {
+			reason = network.Error()
+		}
+		s.log.Debug("hooks connection ended", "remote", c.RemoteAddr().String(), "reason", reason)
 		return
 	}
 	s.countStatus(fasthttp.StatusServiceUnavailable)

@@ -303,6 +303,11 @@ func TestRefusalsLog(t *testing.T) {
 		a.raw("GET /channels HTTP/1.1\r\nHost: evil.test\r\n\r\n")
 	}
 	a.raw(request("GET /nothing\"\x1b[31m?secret=1", "", ""))
+	for deadline := time.Now().Add(5 * time.Second); !strings.Contains(a.log.String(), "connection ended"); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the end of the connection is not in the log")
+		}
+	}
 	log := a.log.String()
 	if n := strings.Count(log, "status=403"); n < 1 || n > 10 {
 		t.Errorf("%d lines for 50 refusals", n)
