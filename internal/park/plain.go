@@ -443,22 +443,33 @@ func (x *listener) take(nc net.Conn) {
 		return
 	}
 	x.p.accepted.Add(1)
-	ok = l.Post(func() {
-		if _, io, err := l.openPlain(nc, h, remote, connClient|counted); err != nil {
-			x.p.clients.Add(-1)
-			if counted != 0 {
-				x.p.addresses.leave(remote.Addr())
-			}
-			x.p.acceptFailed(err)
-			nc.Close()
-		} else {
-			io.tell(Writable)
-		}
-	})
-	if !ok {
-		x.p.clients.Add(-1)
-		nc.Close()
+	io, err := l.adopt(nc, h, remote, connClient|counted)
+	switch {
+	case err == nil:
+		io.tell(Writable)
+		return
+	case err != ErrClosed:
+		x.p.acceptFailed(err)
 	}
+	x.p.clients.Add(-1)
+	if counted != 0 {
+		x.p.addresses.leave(remote.Addr())
+	}
+	nc.Close()
+}
+
+// adopt opens a connection for the loop from another goroutine, unless the loop has ended: what was posted
+// to it then would be dropped, and the connection with it.
+func (l *Loop) adopt(nc net.Conn, h Handler, remote netip.AddrPort, state uint8) (*plainIO, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return nil, ErrClosed
+	}
+	l.opening.Lock()
+	defer l.opening.Unlock()
+	_, io, err := l.openPlain(nc, h, remote, state)
+	return io, err
 }
 
 // reserve counts a client, unless there are as many as there may be. It is done before the loop opens
