@@ -308,12 +308,12 @@ func (s *server) serveAccess() (stop func()) {
 const stormConns = 250
 
 // sweep drops history by age, and gives memory back after a storm: most of what a process holds then is
-// garbage that the runtime would keep for minutes.
+// garbage that the runtime would keep for minutes, and the text of what it went through.
 func (s *server) sweep(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()
-	var accepted, left int64 // at the tick before
-	stormy := false          // then
+	var accepted, left int64       // at the tick before
+	started, stormy := true, false // then
 	for {
 		select {
 		case <-ctx.Done():
@@ -326,7 +326,10 @@ func (s *server) sweep(ctx context.Context) error {
 			if moved > stormConns || stormy {
 				debug.FreeOSMemory() // also once after it
 			}
-			stormy = moved > stormConns
+			if started || stormy && moved <= stormConns {
+				releaseText()
+			}
+			started, stormy = false, moved > stormConns
 		}
 	}
 }
