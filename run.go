@@ -208,7 +208,7 @@ func (s *server) newKeeper() *upgrade.Keeper {
 		Outbox: int(c.Push.Outbox), OutboxTotal: int64(c.Push.OutboxTotal), MaxConnections: c.Push.MaxConnections,
 		Origins: c.Push.Origins, Rule: s.access, ValidChannel: config.ValidChannel,
 		Trusted: s.trusted, Access: s.accessLog, Hub: s.hub, Poller: s.poller, Log: s.log,
-		Resume: func(conn *park.Conn, rest []byte) { s.proxy.Resume(conn, rest) },
+		Resume: func(conn *park.Conn, rest []byte, more bool) { s.proxy.Resume(conn, rest, more) },
 	}
 	if c.Push.Authorize != "" {
 		first := c.Servers()[0].URL

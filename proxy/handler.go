@@ -146,10 +146,10 @@ func (x *Proxy) Named() bool {
 	return false
 }
 
-// Resume takes a connection back for its next request; rest are bytes that were read already. It runs
-// on the connection's loop.
-func (x *Proxy) Resume(c *park.Conn, rest []byte) {
-	x.fronts[c.Loop().Index].resume(c, rest, true)
+// Resume takes a connection back for its next request; rest are bytes that were read already, and more
+// says that further ones may wait of which no event tells. It runs on the connection's loop.
+func (x *Proxy) Resume(c *park.Conn, rest []byte, more bool) {
+	x.fronts[c.Loop().Index].resume(c, rest, more)
 }
 
 // Drain closes connections that wait for a request and lets each that is in one close after it. Any

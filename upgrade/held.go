@@ -1,6 +1,8 @@
 package upgrade
 
 import (
+	"context"
+	"log/slog"
 	"time"
 
 	"holdfast/internal/hub"
@@ -31,6 +33,7 @@ type held struct {
 	pinged   bool // no sign of life since the last heartbeat
 	stalled  bool // the outbox did not move since the last heartbeat
 	answered bool // long poll: only the outbox is left
+	drained  bool // all that was told of has been read
 }
 
 var (
@@ -84,6 +87,9 @@ func (x *held) Ready(c *park.Conn, ev park.Event) {
 		x.tick()
 		return
 	}
+	if ev&park.Readable != 0 {
+		x.drained = false
+	}
 	if ev&park.Writable != 0 && x.out != nil && !x.flush() {
 		return
 	}
@@ -98,6 +104,7 @@ func (x *held) read() {
 	for {
 		n, err := x.c.Read(in)
 		if err == park.ErrAgain {
+			x.drained = true
 			return
 		}
 		if err != nil {
@@ -218,7 +225,9 @@ func (x *held) leave(why dropReason) {
 	x.k.stats.drop(why)
 	x.dropOutbox()
 	x.in = nil
-	x.k.o.Log.Debug("hold ended", "kind", x.kind.String(), "reason", why.String(), "client", x.c.RemoteAddr())
+	if x.k.o.Log.Enabled(context.Background(), slog.LevelDebug) { // else its arguments are made for nothing
+		x.k.o.Log.Debug("hold ended", "kind", x.kind.String(), "reason", why.String(), "client", x.c.RemoteAddr())
+	}
 }
 
 // end leaves and closes.

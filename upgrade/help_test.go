@@ -68,7 +68,7 @@ func start(t testing.TB, change ...func(*upgrade.Options)) *world {
 		},
 		ValidChannel: config.ValidChannel, Trusted: func(netip.Addr) bool { return false },
 		Hub: w.hub, Poller: w.poller, Log: log,
-		Resume: func(c *park.Conn, rest []byte) { w.proxy.Resume(c, rest) },
+		Resume: func(c *park.Conn, rest []byte, more bool) { w.proxy.Resume(c, rest, more) },
 	}
 	for _, f := range change {
 		f(&o)

@@ -42,8 +42,11 @@ type Options struct {
 	Hub    *hub.Hub
 	Poller *park.Poller
 	Log    *slog.Logger
-	Access *access.Log                     // nil: none
-	Resume func(c *park.Conn, rest []byte) // takes a keep-alive connection back, on its loop
+	Access *access.Log // nil: none
+
+	// Resume takes a keep-alive connection back, on its loop; rest was read already, and more says that
+	// further bytes may wait of which no event tells.
+	Resume func(c *park.Conn, rest []byte, more bool)
 }
 
 // Question is what the app is asked before a hold.

@@ -1,7 +1,7 @@
 package upgrade
 
 import (
-	"fmt"
+	"strconv"
 
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
@@ -22,10 +22,10 @@ func (x *held) answer(batch []*hub.Message, gaps []hub.Gap) {
 		return
 	}
 	next := x.stand.Position()
-	body := []byte(`{"messages":[`)
+	body := append(x.c.Loop().Out()[:headRoom], `{"messages":[`...)
 	for i, m := range batch {
 		o := object(m)
-		if i > 0 && len(body)+len(o) > x.k.o.Outbox {
+		if i > 0 && len(body)-headRoom+len(o) > x.k.o.Outbox {
 			next = batch[i-1].ID
 			break
 		}
@@ -50,18 +50,39 @@ func (x *held) answer(batch []*hub.Message, gaps []hub.Gap) {
 	}
 	body = append(body, "}\n"...)
 
-	head := []byte("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n")
+	x.leave(answered)
+	x.answered = true
+	if !x.send(x.withHead(body), false) {
+		return
+	}
+	if x.out != nil {
+		x.c.SetDeadline(x.k.o.Heartbeat)
+		return
+	}
+	x.resume()
+}
+
+// headRoom is left in front of an answer's body, so that the head can be written there once the length of
+// the body is known.
+const headRoom = 512
+
+// withHead puts the head into the room before the body, or both together elsewhere if it is too long.
+func (x *held) withHead(b []byte) []byte {
+	var room [headRoom]byte
+	head := append(room[:0], "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"...)
 	head = x.allowOrigin(head)
 	if x.close {
 		head = append(head, "Connection: close\r\n"...)
 	}
-	head = fmt.Appendf(head, "Content-Length: %d\r\n\r\n", len(body))
-	x.leave(answered)
-	x.answered = true
-	x.c.SetDeadline(x.k.o.Heartbeat)
-	if x.send(append(head, body...), false) && x.out == nil {
-		x.resume()
+	head = append(head, "Content-Length: "...)
+	head = strconv.AppendInt(head, int64(len(b)-headRoom), 10)
+	head = append(head, "\r\n\r\n"...)
+	if len(head) > headRoom {
+		return append(head, b[headRoom:]...)
 	}
+	b = b[headRoom-len(head):]
+	copy(b, head)
+	return b
 }
 
 // resume gives the connection back for its next request.
@@ -70,5 +91,5 @@ func (x *held) resume() {
 		park.Linger(x.c)
 		return
 	}
-	x.k.o.Resume(x.c, x.rest)
+	x.k.o.Resume(x.c, x.rest, !x.drained)
 }

@@ -1,10 +1,13 @@
 package upgrade_test
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/netip"
 	"os"
@@ -250,6 +253,45 @@ func TestNextRequestInThePollsPacket(t *testing.T) {
 		if strings.Contains(w.app.Sent(), "GET /smuggled") && !strings.Contains(w.app.Sent(), "\r\n\r\nGET /smuggled") {
 			t.Fatalf("the app was sent %q", w.app.Sent())
 		}
+	}
+}
+
+// TestNextRequestWhileTheAnswerIsTaken: the client takes what the kernel had of an answer and sends its next
+// request, all before the loop looks: that it may write the rest and that there is something to read
+// come as one event.
+func TestNextRequestWhileTheAnswerIsTaken(t *testing.T) {
+	w := start(t)
+	size := 16 << 20 // found out in the first round: a little more than the kernel takes
+	for range 4 {
+		c := wiretest.Dial(t, w.addr)
+		c.Send(request("longpoll", "/_push?channel=public.a"))
+		w.waitHeld(t, 1)
+		w.publish(t, strings.Repeat("x", size), "public.a")
+		w.waitHeld(t, 0)
+		var stopped sync.WaitGroup
+		gate := make(chan struct{})
+		for _, l := range w.poller.Loops() {
+			stopped.Add(1)
+			l.Post(func() { stopped.Done(); <-gate })
+		}
+		stopped.Wait()
+		waits := int(w.keeper.Stats().Outbox)
+		c.Send("GET /next HTTP/1.1\r\nHost: x\r\n\r\n")
+		c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		taken, err := io.ReadAll(c.Reader)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+		close(gate)
+		c.SetReadDeadline(time.Now().Add(wiretest.Timeout))
+		c.Reader = bufio.NewReader(io.MultiReader(bytes.NewReader(taken), c.Conn))
+		if _, body := c.Response(http.MethodGet); len(body) < size || !strings.HasSuffix(body, "\"}\n") {
+			t.Fatalf("answered %d bytes; want %d and a little", len(body), size)
+		}
+		if _, body := c.Response(http.MethodGet); body != "/next" {
+			t.Fatalf("answered %s; want /next", body)
+		}
+		size += 64<<10 - waits
 	}
 }
 

@@ -48,7 +48,7 @@ func (v *visit) serve() {
 		case hold != nil:
 			hold.begin(c, v)
 		case err == nil && v.wasIdle && len(unread) == 0 && !v.Gone():
-			v.k.o.Resume(c, v.rest)
+			v.k.o.Resume(c, v.rest, true)
 		default:
 			park.Linger(c)
 		}

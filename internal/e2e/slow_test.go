@@ -94,8 +94,10 @@ func TestCostSlowHTTP(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 			}
 			t.Logf("%d connections at once, %d bytes each", peak, (most-before)/max(peak, 1))
-			if mode.name != "range" && peak < connections/2 { // ranges are answered at once
-				t.Errorf("only %d connections at once; the attack did not take place", peak)
+			// How many there are at once depends on how fast the tool is beside the timers; ranges are
+			// answered at once.
+			if came := h.metric(t, "holdfast_connections_accepted_total"); came < connections/2 || mode.name != "range" && peak < connections/10 {
+				t.Errorf("only %d connections, %d at once; the attack did not take place", came, peak)
 			}
 			if most-before > mode.base+peak*mode.cost {
 				t.Errorf("%d bytes of private memory for %d connections; want at most %d each and %d", most-before, peak, mode.cost, mode.base)
