@@ -324,6 +324,7 @@ func (s *server) sweep(ctx context.Context) error {
 			moved := stats.Accepted - accepted + stats.Accepted - stats.Clients - left
 			accepted, left = stats.Accepted, stats.Accepted-stats.Clients
 			if moved > stormConns || stormy {
+				s.poller.Trim()
 				debug.FreeOSMemory() // also once after it
 			}
 			if started || stormy && moved <= stormConns {

@@ -116,11 +116,11 @@ func (c *cell) settled() (peer.Memory, error) {
 	const step = 500 * time.Millisecond
 	quiet := 3 // steps without a fall
 	if c.Peer == "holdfast" {
-		quiet = 12 // it gives garbage back every five seconds
+		quiet = 24 // it gives garbage back every five seconds, and text at the second of them
 	}
 	c.server.Goroutines()
 	least, err := c.server.Memory()
-	for i, still := 0, 0; i < 30 && still < quiet && err == nil; i++ {
+	for i, still := 0, 0; i < 60 && still < quiet && err == nil; i++ {
 		c.loop.Pass(step)
 		var now peer.Memory
 		now, err = c.server.Memory()

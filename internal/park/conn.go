@@ -164,7 +164,9 @@ func (c *Conn) close(reset bool) {
 	c.due, c.handler, c.state = 0, nil, 0
 	// From here on the slot may be reopened by another goroutine as soon as the descriptor is free,
 	// so the generation moves first and sysClose is the last to touch the slot.
+	n := c.fd
 	c.sysClose(reset)
+	l.poller.slots.release(n)
 }
 
 func (c *Conn) uncount() {

@@ -146,7 +146,7 @@ func (l *Loop) deliver(fd int32, gen uint32, bits uint32) {
 		return
 	}
 	c := l.poller.slots.get(fd)
-	if c.gen.Load() != gen {
+	if c == nil || c.gen.Load() != gen {
 		return
 	}
 	var ev Event
@@ -164,7 +164,7 @@ func (l *Loop) deliver(fd int32, gen uint32, bits uint32) {
 
 // open makes the slot of fd, in the given state, and adds it to l's set. It owns fd, also when it fails.
 func (l *Loop) open(fd int, h Handler, remote netip.AddrPort, state uint8, events uint32) (*Conn, error) {
-	c, err := l.poller.slots.make(fd)
+	c, err := l.poller.slots.take(fd)
 	if err != nil {
 		unix.Close(fd)
 		if state&connCounted != 0 {

@@ -109,7 +109,7 @@ func (l *Loop) openPlain(nc net.Conn, h Handler, remote netip.AddrPort, state ui
 		s.next++
 	}
 	s.mu.Unlock()
-	c, err := l.poller.slots.make(n)
+	c, err := l.poller.slots.take(n)
 	if err != nil {
 		return nil, nil, err
 	}

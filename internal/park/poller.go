@@ -140,6 +140,10 @@ func (p *Poller) StopListening() {
 	p.listeners = nil
 }
 
+// Trim lets go of the table's pages that have no open connection, as after a storm. Any goroutine may
+// call it.
+func (p *Poller) Trim() { p.slots.trim() }
+
 // Stats are counts for metrics.
 type Stats struct {
 	Clients, Accepted, Refused, Crowded, AcceptErrors, Panics, Workers, Queued int64

@@ -62,6 +62,22 @@ func TestNoByteAndNoEventReachesAnotherConnection(t *testing.T) {
 	w.addr = listen(t, w.p, func(*park.Loop) park.Handler { return &fresh{w: w} })
 	w.upAddr = wiretest.NewUpstream(t, w.arrive).Addr
 
+	trimc := make(chan struct{})
+	var trimmer sync.WaitGroup
+	trimmer.Go(func() {
+		for {
+			select {
+			case <-trimc:
+				return
+			default:
+				w.p.Trim()
+				time.Sleep(time.Millisecond)
+			}
+		}
+	})
+	defer trimmer.Wait()
+	defer close(trimc)
+
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range worldPeers {

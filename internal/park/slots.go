@@ -6,44 +6,87 @@ import (
 	"sync/atomic"
 )
 
-// pageSize slots are allocated at once; a page is never freed or moved, so a *Conn stays valid.
+// pageSize slots are allocated at once. A page with an open slot is never freed or moved.
 const pageSize = 256
 
 type page [pageSize]Conn
 
 // slots is the table of connections by number. Reading needs no lock.
 type slots struct {
-	mu    sync.Mutex // guards the making of pages
+	mu    sync.Mutex // guards the making and the dropping of pages
 	pages []atomic.Pointer[page]
+	used  []atomic.Int32 // slots of each page that are open or about to be; dropping while it goes
+	floor []uint32       // generation that a page's slots begin with; guarded by mu
 }
+
+const dropping = -1
 
 func newSlots(limit int) *slots {
-	return &slots{pages: make([]atomic.Pointer[page], (limit+pageSize-1)/pageSize)}
+	n := (limit + pageSize - 1) / pageSize
+	return &slots{pages: make([]atomic.Pointer[page], n), used: make([]atomic.Int32, n), floor: make([]uint32, n)}
 }
 
-// get returns slot n, which must have been made.
+// get returns slot n, nil if it is on no page: then it is not open.
 func (s *slots) get(n int32) *Conn {
-	return &s.pages[n/pageSize].Load()[n%pageSize]
-}
-
-// make returns slot n, making its page if need be.
-func (s *slots) make(n int) (*Conn, error) {
-	if n < 0 || n/pageSize >= len(s.pages) {
-		return nil, fmt.Errorf("park: descriptor %d is beyond the table of %d", n, len(s.pages)*pageSize)
-	}
 	p := s.pages[n/pageSize].Load()
 	if p == nil {
+		return nil
+	}
+	return &p[n%pageSize]
+}
+
+// take returns slot n to be opened, making its page if need be. It stays until release.
+func (s *slots) take(n int) (*Conn, error) {
+	i := n / pageSize
+	if n < 0 || i >= len(s.pages) {
+		return nil, fmt.Errorf("park: descriptor %d is beyond the table of %d", n, len(s.pages)*pageSize)
+	}
+	for {
+		used := s.used[i].Load()
+		if used == dropping {
+			s.mu.Lock() // until it is gone
+			s.mu.Unlock()
+			continue
+		}
+		if s.used[i].CompareAndSwap(used, used+1) {
+			break
+		}
+	}
+	p := s.pages[i].Load()
+	if p == nil {
 		s.mu.Lock()
-		if p = s.pages[n/pageSize].Load(); p == nil {
+		if p = s.pages[i].Load(); p == nil {
 			p = new(page)
-			for i := range p {
-				p[i].fd = int32(n/pageSize*pageSize + i)
+			for j := range p {
+				p[j].fd = int32(i*pageSize + j)
+				p[j].gen.Store(s.floor[i])
 			}
-			s.pages[n/pageSize].Store(p)
+			s.pages[i].Store(p)
 		}
 		s.mu.Unlock()
 	}
 	return &p[n%pageSize], nil
+}
+
+// release is called when slot n is closed and nobody touches it any more.
+func (s *slots) release(n int32) { s.used[n/pageSize].Add(-1) }
+
+// trim drops the pages without an open slot. Their generations go on in what is made in their place: an event
+// that is still on its way must not fit a later connection.
+func (s *slots) trim() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.pages {
+		p := s.pages[i].Load()
+		if p == nil || !s.used[i].CompareAndSwap(0, dropping) {
+			continue
+		}
+		for j := range p {
+			s.floor[i] = max(s.floor[i], p[j].gen.Load())
+		}
+		s.pages[i].Store(nil)
+		s.used[i].Store(0)
+	}
 }
 
 // each calls f for every open slot of loop l. Only l's goroutine may call it.

@@ -25,7 +25,7 @@ type wheelModel struct {
 func newWheelModel(t *testing.T, seed uint64) *wheelModel {
 	s := newSlots(modelConns)
 	for n := range modelConns {
-		if _, err := s.make(n); err != nil {
+		if _, err := s.take(n); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -222,7 +222,7 @@ func TestDeadlineIsAtMostATickLate(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSlots(1)
 				l := &Loop{wheel: newWheel(s), tick: 1, start: time.Now()}
-				c, err := s.make(0)
+				c, err := s.take(0)
 				if err != nil {
 					t.Fatal(err)
 				}
