@@ -14,6 +14,7 @@ type channel struct {
 	last        ID       // newest message accepted here while the channel existed; 0 when there was none
 	floor       ID       // newest message that may have been here and is not kept
 	subscribers int
+	watched     bool // Options.Watch wants to know of its first and last subscriber
 }
 
 // channelLocked returns the channel of that name, made if need be.

@@ -31,6 +31,9 @@
 //   - History is bounded per channel by its rule and over all channels by Options.HistoryTotal: the
 //     least recently used channel gives up its oldest message first.
 //
+// Of the channels that Options.Watch names, [Hub.TakeOccupancy] tells which got their first subscriber or lost
+// their last one.
+//
 // A slow subscriber is the business of its Deliver, which must not block: it writes, keeps what the kernel
 // refused, and drops the connection when that is too much. The hub knows only that Deliver returned.
 package hub

@@ -14,6 +14,10 @@ type Options struct {
 	// lock, from any goroutine. Nil takes every channel and keeps nothing.
 	Rule func(channel string) (History, bool)
 
+	// Watch says of which channels OnOccupancy tells. It is called without a lock, from any goroutine, and must
+	// always say the same of a name. Nil watches none.
+	Watch func(channel string) bool
+
 	HistoryTotal int64 // bytes that all histories may take together, with renderings; zero means 64 MiB
 	Backlog      int64 // bytes accepted and not yet delivered, beyond which Publish refuses; zero means 64 MiB
 
@@ -30,6 +34,8 @@ type Hub struct {
 	// Static after construction.
 	lanes        []Lane
 	rule         func(string) (History, bool)
+	watch        func(string) bool // nil: none
+	onOccupancy  func()            // set before use, never changed
 	now          func() time.Time
 	historyTotal int64
 	backlogMax   int64
@@ -41,6 +47,7 @@ type Hub struct {
 	channels    map[string]*channel
 	lost        [lostFloors]ID // see lostFloor
 	held        histories
+	occupancies occupancies
 	groups      int
 	subscribers int
 	backlog     int64
@@ -53,6 +60,7 @@ func New(o Options) *Hub {
 	h := &Hub{
 		lanes:        make([]Lane, max(o.Lanes, 1)),
 		rule:         o.Rule,
+		watch:        o.Watch,
 		now:          o.Now,
 		historyTotal: o.HistoryTotal,
 		backlogMax:   o.Backlog,

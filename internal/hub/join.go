@@ -41,6 +41,8 @@ func (l *Lane) Join(s Subscriber, channels []string, after ID, resume bool) Repl
 	l.check(old)
 
 	h := l.hub
+	var room [8]bool
+	watched := h.watched(names, room[:0])
 	h.mu.Lock()
 	var buf [8]*channel
 	set := buf[:0]
@@ -56,8 +58,11 @@ func (l *Lane) Join(s Subscriber, channels []string, after ID, resume bool) Repl
 	if old != nil {
 		r.Messages = owed(old, p.pos, g)
 	}
-	for _, ch := range set {
-		ch.subscribers++
+	for i, ch := range set {
+		if ch.subscribers++; ch.subscribers == 1 && watched != nil {
+			ch.watched = watched[i]
+			h.occupiedLocked(ch, true)
+		}
 		if resume && (old == nil || !old.Holds(ch.name)) {
 			r.resumeLocked(h, ch, after)
 		}
@@ -71,6 +76,7 @@ func (l *Lane) Join(s Subscriber, channels []string, after ID, resume bool) Repl
 		h.subscribers--
 	}
 	newest := h.last
+	changed := len(h.occupancies.list) > 0
 	h.mu.Unlock()
 
 	if old != nil {
@@ -81,6 +87,7 @@ func (l *Lane) Join(s Subscriber, channels []string, after ID, resume bool) Repl
 	}
 	p.pos = newest
 	r.sort()
+	h.tellOccupancy(changed)
 	return r
 }
 
@@ -93,11 +100,14 @@ func (l *Lane) Leave(s Subscriber) {
 		return
 	}
 	l.check(g)
-	l.hub.mu.Lock()
-	l.hub.subscribers--
+	h := l.hub
+	h.mu.Lock()
+	h.subscribers--
 	g.leaveLocked()
-	l.hub.mu.Unlock()
+	changed := len(h.occupancies.list) > 0
+	h.mu.Unlock()
 	g.remove(p)
+	h.tellOccupancy(changed)
 }
 
 // check panics if a subscriber is handled by another lane than its own: its fields would race.
@@ -110,7 +120,9 @@ func (l *Lane) check(g *Group) {
 // leaveLocked counts one member off.
 func (g *Group) leaveLocked() {
 	for _, k := range g.links {
-		k.channel.subscribers--
+		if k.channel.subscribers--; k.channel.subscribers == 0 {
+			g.lane.hub.occupiedLocked(k.channel, false)
+		}
 	}
 	if g.count--; g.count == 0 {
 		g.dropLocked()
