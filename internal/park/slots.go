@@ -2,6 +2,7 @@ package park
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -44,8 +45,7 @@ func (s *slots) take(n int) (*Conn, error) {
 	for {
 		used := s.used[i].Load()
 		if used == dropping {
-			s.mu.Lock() // until it is gone
-			s.mu.Unlock()
+			runtime.Gosched() // it takes a moment
 			continue
 		}
 		if s.used[i].CompareAndSwap(used, used+1) {
