@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -20,7 +19,6 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
-	"holdfast/internal/site"
 	"holdfast/proxy"
 	"holdfast/upgrade"
 )
@@ -111,13 +109,11 @@ func newServer(c *config.Config, log *slog.Logger) (*server, error) {
 		Lanes: len(s.poller.Loops()), HistoryTotal: int64(c.Push.HistoryTotal), Rule: s.history,
 	})
 	s.keeper = s.newKeeper()
-	folder, err := newSite(c)
-	if err != nil {
+	if s.proxy, err = s.newProxy(); err != nil {
 		front.Close()
 		s.hooksListener.Close()
 		return nil, err
 	}
-	s.proxy = s.newProxy(folder)
 	s.hooks = hooks.New(hooks.Options{
 		Token: c.Hooks.Token, Hosts: c.Hooks.Hosts, MaxBody: int(c.Hooks.MaxBody),
 		Rule:         func(channel string) bool { _, ok := c.Rule(channel); return ok },
@@ -150,108 +146,6 @@ func listen(l config.Listen) (net.Listener, error) {
 		}
 	}
 	return net.Listen(l.Network, l.Address)
-}
-
-// newSite returns the folder of a FastCGI upstream's scripts, nil for others.
-func newSite(c *config.Config) (*site.Site, error) {
-	if c.Site.Root == "" {
-		return nil, nil
-	}
-	return site.New(site.Options{
-		Root: c.Site.Root, ScriptRoot: c.Site.ScriptRoot, Index: c.Site.Index, NoScripts: c.Site.NoScripts,
-		TryFiles: c.Site.TryFiles, Follow: c.Site.FollowLinks,
-	})
-}
-
-func (s *server) newProxy(folder *site.Site) *proxy.Proxy {
-	c := s.config
-	var upstreams []proxy.Upstream
-	for _, u := range c.Servers() {
-		upstreams = append(upstreams, proxy.Upstream{
-			Network: u.URL.Network, Address: u.URL.Address, Host: u.URL.Host,
-			MaxConns: u.MaxConns, Backup: u.Backup, Route: u.Route,
-		})
-	}
-	return proxy.New(s.poller, proxy.Options{
-		Upstreams: upstreams,
-		Pool:      c.UpstreamPool.Idle, PoolIdle: time.Duration(c.UpstreamPool.IdleTimeout),
-		Queue: c.UpstreamPool.Queue, QueueTime: time.Duration(c.UpstreamPool.QueueTimeout),
-		MaxFails: c.UpstreamPool.MaxFails, FailTime: time.Duration(c.UpstreamPool.FailTimeout),
-		Sticky: c.UpstreamPool.Sticky, CheckPath: c.UpstreamPool.Check, CheckEvery: time.Duration(c.UpstreamPool.CheckEvery),
-		HeaderTime: time.Duration(c.Timeouts.Header), IdleTime: time.Duration(c.Timeouts.Idle),
-		BodyTime: time.Duration(c.Timeouts.Body), SendTime: time.Duration(c.Timeouts.Send),
-		ConnectTime: time.Duration(c.Timeouts.Connect), UpstreamTime: time.Duration(c.Timeouts.Upstream),
-		TunnelTime:  time.Duration(c.Timeouts.Tunnel),
-		HeaderBytes: int(c.Limits.Header), HeaderFields: c.Limits.Fields, BodyBytes: int64(c.Limits.Body),
-		MaxRequests: c.Limits.Requests, Rate: c.Limits.Rate, Burst: c.Limits.Burst,
-		BodyRate: int(c.Limits.BodyRate), SendRate: int(c.Limits.SendRate),
-		RequestBuffer: int(c.Buffers.Request), ResponseBuffer: int(c.Buffers.Response), BufferTotal: int64(c.Buffers.Total),
-		ProxyProtocol: c.ProxyProtocol, Site: folder, ServerAddr: addrPort(s.addr),
-		Trusted: s.trusted, Local: s.keeper, Access: s.accessLog, Log: s.log,
-	})
-}
-
-// addrPort is the zero AddrPort for a unix socket.
-func addrPort(a net.Addr) netip.AddrPort {
-	if t, ok := a.(*net.TCPAddr); ok {
-		return t.AddrPort()
-	}
-	return netip.AddrPort{}
-}
-
-func (s *server) newKeeper() *upgrade.Keeper {
-	c := s.config
-	o := upgrade.Options{
-		Path: c.Push.Path, Heartbeat: time.Duration(c.Push.Heartbeat),
-		Wait: time.Duration(c.Push.Wait), MaxWait: time.Duration(c.Push.MaxWait),
-		MaxChannels: c.Push.MaxChannels, MaxMessage: int(c.Push.MaxMessage),
-		Outbox: int(c.Push.Outbox), OutboxTotal: int64(c.Push.OutboxTotal), MaxConnections: c.Push.MaxConnections,
-		Origins: c.Push.Origins, Rule: s.access, ValidChannel: config.ValidChannel,
-		Trusted: s.trusted, Access: s.accessLog, Hub: s.hub, Poller: s.poller, Log: s.log,
-		Resume: func(conn *park.Conn, rest []byte, more bool) { s.proxy.Resume(conn, rest, more) },
-	}
-	if c.Push.Authorize != "" {
-		first := c.Servers()[0].URL
-		if first.FastCGI { // ask like a client: the proxy speaks FastCGI, the one who asks does not
-			first = config.Upstream{Network: s.addr.Network(), Address: s.addr.String(), Host: first.Host}
-		}
-		s.asker = hooks.NewAuthorizer(hooks.AuthorizerOptions{
-			Network: first.Network, Address: first.Address, Host: first.Host,
-			Path: c.Push.Authorize, Timeout: time.Duration(c.Push.AuthorizeTimeout),
-		})
-		o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
-			v, err := s.asker.Authorize(hooks.Question(q))
-			return upgrade.Verdict(v), err
-		}
-	}
-	return upgrade.New(o)
-}
-
-func (s *server) history(channel string) (hub.History, bool) {
-	r, ok := s.config.Rule(channel)
-	if !ok {
-		return hub.History{}, false
-	}
-	return hub.History{Messages: r.History.Messages, Age: time.Duration(r.History.Age), Bytes: int64(r.History.Bytes)}, true
-}
-
-func (s *server) access(channel string) (authorize, ok bool) {
-	r, ok := s.config.Rule(channel)
-	return ok && r.Access == config.Authorize, ok
-}
-
-// trusted says who is believed about whom it speaks for. A peer on a unix socket has no address; who may
-// reach the socket at all is up to its permissions.
-func (s *server) trusted(a netip.Addr) bool {
-	if !a.IsValid() {
-		return s.config.Listen.Network == "unix"
-	}
-	for _, p := range s.config.TrustedProxies {
-		if p.Contains(a.Unmap()) {
-			return true
-		}
-	}
-	return false
 }
 
 // serve runs everything until ctx ends, then drains: no new connections, held clients are told, and

@@ -21,6 +21,8 @@ type answer struct {
 	upgrade bool
 	stream  bool // not to be taken ahead of the client
 	accel   bool // there are X-Accel-* fields, which an app says to the proxy in front of it
+
+	elsewhere []byte // X-Accel-Redirect: who is to answer instead; nil without
 }
 
 var errAnswer = errors.New("malformed response")
@@ -142,6 +144,9 @@ func (a *answer) note(f *field) {
 		a.accel = true
 		if syntax.EqualFold(f.name, "x-accel-buffering") && syntax.EqualFold(f.value, "no") {
 			a.stream = true
+		}
+		if syntax.EqualFold(f.name, "x-accel-redirect") && len(f.value) > 0 {
+			a.elsewhere = f.value
 		}
 	}
 }

@@ -19,6 +19,9 @@ func (p *Proxy) Check(ctx context.Context) error {
 	}
 	var group sync.WaitGroup
 	for _, s := range p.servers {
+		if s.fastcgi {
+			continue
+		}
 		group.Go(func() {
 			for {
 				err := p.check(ctx, s)

@@ -120,8 +120,8 @@ func (x *exchange) release() {
 	x.count()
 	x.f.p.inFlight.Add(-1)
 	f := x.f
-	x.client, x.up = nil, nil
-	if len(f.free) < 64 && cap(x.early)+cap(x.gathered)+cap(x.head)+cap(x.answerHead) <= keepExchange {
+	x.client, x.up, x.kept = nil, nil, nil
+	if len(f.free) < 64 && cap(x.early)+cap(x.gathered)+cap(x.head)+cap(x.answerHead)+cap(x.original) <= keepExchange {
 		f.free = append(f.free, x)
 	}
 }

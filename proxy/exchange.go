@@ -37,6 +37,7 @@ type exchange struct {
 	toUp       *pending // what the upstream's kernel would not take
 	toClient   *pending // what was taken from the upstream ahead of the client
 	ahead      int      // of toClient and gathered, counted in Proxy.buffered
+	original   []byte   // the request's head as it came, where an app may send it elsewhere
 	head       []byte   // the request's head, until the upstream has it for good
 	gathered   []byte   // body bytes that go with head
 	early      []byte   // what the client sent after this request
@@ -47,11 +48,15 @@ type exchange struct {
 	taken      int64    // of those, when that was last looked at
 	download   pace     // of what the client takes
 
-	cgi    *cgi    // with a FastCGI upstream
+	route  *route
+	kept   *kept   // of an app's answer that sent it elsewhere; nil without
+	cgi    *cgi    // with a FastCGI upstream, or files
 	server *server // chosen, and counted there; nil before
 	tried  uint64  // a bit for each server that was
 	sticky int     // index of the server that the client stays with; -1: any
 	name   string  // of the last server, when it was let go
+	host   string  // that the app was asked for, where what it says of that is rewritten
+	hops   int     // by X-Accel-Redirect
 
 	queued     bool // in the line of its loop
 	connected  bool
@@ -89,32 +94,30 @@ func idempotentMethod(m []byte) bool {
 }
 
 // forward begins an exchange. rest are the bytes after the head: body, or the next request.
-func (f *Front) forward(c *park.Conn, h *head, rest []byte, more bool) {
+func (f *Front) forward(c *park.Conn, r *route, h *head, who caller, rest []byte, more bool) {
 	var x *exchange
 	if n := len(f.free); n > 0 {
 		x, f.free = f.free[n-1], f.free[:n-1]
 	} else {
 		x = new(exchange)
 	}
-	*x = exchange{f: f, client: c, head: x.head[:0], gathered: x.gathered[:0], early: x.early[:0], answerHead: x.answerHead[:0], entry: x.entry[:0], sticky: -1}
+	*x = exchange{f: f, route: r, client: c, original: x.original[:0], head: x.head[:0], gathered: x.gathered[:0], early: x.early[:0], answerHead: x.answerHead[:0], entry: x.entry[:0], sticky: -1}
 	f.p.inFlight.Add(1)
 	x.started = f.loop.Now()
 	x.keep = !h.close
 	x.http10 = h.minor == 0
 	x.isHead = string(h.method) == "HEAD"
 	x.idempotent = idempotentMethod(h.method)
-	x.upgrade = h.upgrade != nil && f.p.o.Site == nil
+	x.upgrade = h.upgrade != nil && r.folder() == nil
 	x.touched = more
 	if h.chunked {
-		x.req = body{framing: byChunks, decode: f.p.o.Site != nil}
+		x.req = body{framing: byChunks, decode: r.folder() != nil}
 	} else {
 		x.req = lengthBody(h.length)
 	}
 	c.Hold(x)
 	c.SetDeadline(0)
-	who := f.p.callerOf(c.RemoteAddr().Addr(), h)
 	x.trusted = who.trusted
-	x.sticky = f.p.stickyOf(h)
 	if f.p.o.Access != nil {
 		x.entry = f.p.o.Access.Begin(x.entry, h.entry(who))
 	}
@@ -131,18 +134,38 @@ func (f *Front) forward(c *park.Conn, h *head, rest []byte, more bool) {
 		return
 	}
 	x.early = append(x.early, rest[used:]...)
-	if f.p.o.Site != nil {
-		x.gathered = append(x.gathered, rest[:n]...)
+	if f.p.internal {
+		x.original = append(x.original, h.raw...)
+	}
+	x.take(h, who, rest[:n])
+}
+
+// take has the request answered by what its route says. body is what is there of the request's.
+func (x *exchange) take(h *head, who caller, body []byte) {
+	f, r := x.f, x.route
+	if r.Redirect != "" {
+		x.redirect(h, who)
+		return
+	}
+	if r.folder() != nil {
+		x.gathered = append(x.gathered, body...)
 		x.resolve(h)
 		return
 	}
-	b := f.p.appendRequest(f.loop.Out()[:0], h, who)
+	x.sticky = f.p.stickyOf(r, h)
+	if r.rewrites {
+		x.host = r.Host
+		if x.host == "" {
+			x.host = string(h.host)
+		}
+	}
+	b := r.appendRequest(f.loop.Out()[:0], h, who)
 	if x.req.done || x.upgrade || !f.p.gathers(h.length) {
-		x.begin(b, rest[:n])
+		x.begin(b, body)
 		return
 	}
 	x.head = append(x.head, b...)
-	x.gathered = append(x.gathered, rest[:n]...)
+	x.gathered = append(x.gathered, body...)
 	x.gather()
 }
 
@@ -150,7 +173,7 @@ func (f *Front) forward(c *park.Conn, h *head, rest []byte, more bool) {
 // body.
 func (x *exchange) begin(head, body []byte) {
 	x.asked = x.f.loop.Now()
-	s, full := x.f.p.choose(x.tried, x.sticky, x.asked)
+	s, full := x.f.p.choose(x.route, x.tried, x.sticky, x.asked)
 	if s == nil && full {
 		x.remember(head, body)
 		x.enqueue()
@@ -207,7 +230,7 @@ func (x *exchange) dial() {
 // unreachable tries the next server: nothing was sent, so nothing is repeated.
 func (x *exchange) unreachable(status int, err error) {
 	p := x.f.p
-	s, full := p.choose(x.tried, -1, x.f.loop.Now())
+	s, full := p.choose(x.route, x.tried, -1, x.f.loop.Now())
 	if s == nil && !full {
 		x.fail(status, err)
 		return

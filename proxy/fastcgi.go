@@ -131,6 +131,9 @@ func (x *exchange) answerCGI(rest []byte, err error) bool {
 		a.note(&g)
 		a.fields = append(a.fields, g)
 	}
+	if a.elsewhere != nil && x.f.p.internal {
+		return x.elsewhere(a, false)
+	}
 	c.left = a.length
 	c.noBody = x.isHead || a.status == 204 || a.status == 304
 	c.chunked = a.length < 0 && !x.http10 && !c.noBody

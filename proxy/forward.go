@@ -15,32 +15,47 @@ const (
 
 // appendRequest writes the head for the app: the client's lines as they came, without those that end
 // here, and who is calling.
-func (p *Proxy) appendRequest(b []byte, h *head, c caller) []byte {
+func (r *route) appendRequest(b []byte, h *head, c caller) []byte {
 	b = append(b, h.method...)
 	b = append(b, ' ')
-	b = append(b, h.target...)
+	b = r.appendTarget(b, h.target)
 	b = append(b, " HTTP/1.1\r\n"...)
 	for i := range h.fields {
 		f := &h.fields[i]
 		if f.drop {
 			continue
 		}
-		if _, said := syntax.CutPrefixFold(f.name, "x-forwarded-"); said && !c.trusted {
+		if _, said := syntax.CutPrefixFold(f.name, "x-forwarded-"); said && (!c.trusted || r.mapped && syntax.EqualFold(f.name, "x-forwarded-prefix")) {
 			continue // -Port, -Prefix, -Ssl and whatever else an app believes
 		}
-		b = appendField(b, f.name, f.value)
+		value := f.value
+		if r.Host != "" && syntax.EqualFold(f.name, "host") {
+			value = []byte(r.Host)
+		}
+		b = appendField(b, f.name, value)
 	}
 	if !h.hasHost {
 		b = append(b, "Host: "...)
-		b = append(b, p.servers[0].Host...)
+		b = append(b, r.hostWithout()...)
 		b = append(b, "\r\n"...)
 	}
 	b = appendForwarded(b, h, c)
+	if r.mapped {
+		b = appendField(b, []byte("X-Forwarded-Prefix"), []byte(r.match))
+	}
 	if h.upgrade != nil {
 		b = append(b, "Connection: Upgrade\r\n"...)
 		b = appendField(b, []byte("Upgrade"), h.upgrade)
 	}
 	return append(b, "\r\n"...)
+}
+
+// hostWithout is the Host for a request that has none, of HTTP/1.0.
+func (r *route) hostWithout() string {
+	if r.Host != "" {
+		return r.Host
+	}
+	return r.first.Host
 }
 
 // appendForwarded sets the forwarding fields. Those of a trusted proxy are continued, all others are

@@ -97,12 +97,24 @@ func (f *Front) request(c *park.Conn, b, rest []byte, more bool) {
 		f.refuse(c, r, b)
 		return
 	}
-	if f.p.o.Local != nil && f.p.o.Local.Owns(h.path) {
-		f.p.o.Local.Serve(c, f.p.callerOf(c.RemoteAddr().Addr(), h).addr, h.raw, rest)
-		return
+	who := f.p.callerOf(c.RemoteAddr().Addr(), h)
+	route := f.p.insecure(h, who)
+	if route == nil {
+		if f.p.o.Local != nil && f.p.o.Local.Owns(h.path) {
+			f.p.o.Local.Serve(c, who.addr, h.raw, rest)
+			return
+		}
+		var r *refusal
+		if route, r = f.p.find(h.path); r == nil && route.Internal {
+			r = refuse(404, "route that is internal")
+		}
+		if r != nil {
+			f.refuse(c, r, b)
+			return
+		}
 	}
 	f.p.stats.requests.Add(1)
-	f.forward(c, h, rest, more)
+	f.forward(c, route, h, who, rest, more)
 }
 
 // limit refuses a request that comes too soon or is one too many.

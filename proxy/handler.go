@@ -13,7 +13,8 @@ import (
 
 // Options of a Proxy. Times of zero mean no limit.
 type Options struct {
-	Upstreams []Upstream    // at least one, at most 64
+	Upstreams []Upstream    // at least one, at most 64 with those of the routes
+	Routes    []Route       // what does not go to Upstreams
 	Pool      int           // idle connections kept of each upstream, over all loops
 	PoolIdle  time.Duration // how long one is kept; below the app's own keep-alive time
 	Queue     int           // requests that may wait for an upstream that has its most
@@ -47,6 +48,8 @@ type Options struct {
 	ResponseBuffer int   // bytes taken from the app ahead of one client; 0: one reading
 	BufferTotal    int64 // bytes of both kinds, all clients together; past it, 8 kB each; default 16 MB
 
+	RedirectHTTPS bool // a client of a trusted proxy that came by plain http is sent to https
+
 	ProxyProtocol bool // every connection begins with a PROXY header, and comes from a trusted peer
 
 	Trusted    func(netip.Addr) bool // peers whose X-Forwarded-* are believed, also one without an address (a unix socket); nil: none
@@ -75,6 +78,9 @@ type Proxy struct {
 	o        Options
 	fronts   []*Front
 	servers  []*server
+	routes   []*route
+	main     *route        // of what no other is for
+	internal bool          // there are routes for X-Accel-Redirect
 	turn     atomic.Uint32 // of the servers that have equally few active
 	queued   atomic.Int64  // exchanges that wait for a server
 	rate     *rate
@@ -114,9 +120,7 @@ func New(p *park.Poller, o Options) *Proxy {
 		o.Trusted = func(netip.Addr) bool { return false }
 	}
 	x := &Proxy{o: o, rate: newRate(o.Rate, o.Burst)}
-	for i, u := range o.Upstreams {
-		x.servers = append(x.servers, &server{Upstream: u, index: i})
-	}
+	x.addRoutes(&o)
 	for _, l := range p.Loops() {
 		f := &Front{p: x, loop: l}
 		for range x.servers {

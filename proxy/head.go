@@ -172,6 +172,17 @@ func (h *head) origin() *refusal {
 	if q := bytes.IndexByte(h.target, '?'); q >= 0 {
 		h.path = h.target[:q]
 	}
+	for i := 0; i < len(h.path); i++ {
+		if h.path[i] != '%' {
+			continue
+		}
+		if i+2 >= len(h.path) || !syntax.IsHex(h.path[i+1]) || !syntax.IsHex(h.path[i+2]) {
+			return refuse(400, "percent sign in the path without two hexadecimal digits")
+		}
+		if h.path[i+1] == '0' && h.path[i+2] == '0' {
+			return refuse(400, "zero byte in the path")
+		}
+	}
 	return nil
 }
 

@@ -60,6 +60,9 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{"no slash", "GET a HTTP/1.1\r\n" + host + "\r\n", 400},
 		{"fragment", "GET /a#b HTTP/1.1\r\n" + host + "\r\n", 400},
 		{"raw UTF-8 in the target", "GET /\xc3\xa9 HTTP/1.1\r\n" + host + "\r\n", 400},
+		{"percent sign alone", "GET /100% HTTP/1.1\r\n" + host + "\r\n", 400},
+		{"percent sign before other letters", "GET /%zz HTTP/1.1\r\n" + host + "\r\n", 400},
+		{"zero byte", "GET /a%00.php HTTP/1.1\r\n" + host + "\r\n", 400},
 		{"tab in the request line", "GET\t/ HTTP/1.1\r\n" + host + "\r\n", 400},
 		{"two spaces", "GET  / HTTP/1.1\r\n" + host + "\r\n", 400},
 		{"space in the target", "GET /a b HTTP/1.1\r\n" + host + "\r\n", 400},
@@ -111,7 +114,7 @@ func FuzzHead(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	p := &Proxy{servers: []*server{{Upstream: Upstream{Host: "up"}}}, o: Options{Trusted: func(netip.Addr) bool { return false }}}
+	p := &Proxy{main: &route{first: &server{Upstream: Upstream{Host: "up"}}}, o: Options{Trusted: func(netip.Addr) bool { return false }}}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		n, r := headEnd(in, 0)
 		if r != nil || n == 0 {
@@ -133,7 +136,7 @@ func FuzzHead(f *testing.F) {
 		if h.parse(bytes.Clone(in[:n]), limits{16 << 10, 100}) != nil {
 			return
 		}
-		out := p.appendRequest(nil, &h, p.callerOf(wirePeer.Addr(), &h))
+		out := p.main.appendRequest(nil, &h, p.callerOf(wirePeer.Addr(), &h))
 		req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(append(bytes.Clone(out), in[n:]...))))
 		if err != nil {
 			t.Fatalf("net/http refuses what was let in: %v\n%q", err, out)

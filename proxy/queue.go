@@ -74,7 +74,7 @@ func (f *Front) advance() {
 			f.unline()
 			continue
 		}
-		s, full := p.choose(w.x.tried, w.x.sticky, f.loop.Now())
+		s, full := p.choose(w.x.route, w.x.tried, w.x.sticky, f.loop.Now())
 		if s == nil && full {
 			return
 		}

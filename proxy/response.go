@@ -110,6 +110,9 @@ func (x *exchange) respondHead(p []byte, seen int) bool {
 // answer sends the final response's head, with what is there of the body.
 func (x *exchange) answer(a *answer, rest []byte) bool {
 	x.upKeep = !a.close
+	if a.elsewhere != nil && x.f.p.internal {
+		return x.elsewhere(a, len(rest) == 0 && (x.isHead || a.length == 0 || a.status == 204))
+	}
 	switch {
 	case x.isHead || a.status == 204 || a.status == 304:
 		x.resp = body{done: true}
@@ -146,11 +149,15 @@ func (x *exchange) answerHeadFor(a *answer, framed bool) []byte {
 			}
 		}
 	}
+	if x.route.rewrites {
+		x.rewrite(a)
+	}
+	x.kept.override(a)
 	if !framed || !x.req.done || x.f.p.draining.Load() {
 		x.keep = false
 	}
 	x.head, x.gathered = x.head[:0], x.gathered[:0] // too late to try again
-	return x.appendConnection(x.appendTicket(appendAnswer(x.f.loop.Out()[:0], a)))
+	return x.appendConnection(x.kept.append(x.appendTicket(appendAnswer(x.f.loop.Out()[:0], a))))
 }
 
 // appendConnection says whether the connection goes on.

@@ -29,6 +29,9 @@ type source struct {
 // resolve asks a worker what the path means: a script to run, or a file.
 func (x *exchange) resolve(h *head) {
 	req := &site.Request{Method: string(h.method), Path: string(h.path)}
+	if x.route.Files != nil {
+		req.Path = string(x.route.below(h.path))
+	}
 	if len(h.target) > len(h.path) {
 		req.Query = string(h.target[len(h.path)+1:])
 	}
@@ -38,7 +41,7 @@ func (x *exchange) resolve(h *head) {
 		}
 	}
 	x.cgi = &cgi{raw: append([]byte(nil), h.raw...), left: -1, asking: true}
-	c, ref, loop, folder := x.cgi, x.client.Ref(), x.f.loop, x.f.p.o.Site
+	c, ref, loop, folder := x.cgi, x.client.Ref(), x.f.loop, x.route.folder()
 	ask := func() {
 		a, err := folder.Serve(req)
 		var first []byte
@@ -91,7 +94,7 @@ func (x *exchange) answerFile(a site.Answer, first []byte) {
 		x.keep = false
 	}
 	b := fmt.Appendf(x.f.loop.Out()[:0], "HTTP/1.1 %d %s\r\nDate: %s\r\n", a.Status, http.StatusText(a.Status), x.f.loop.Now().UTC().Format(http.TimeFormat))
-	b = append(b, a.Head...)
+	b = x.kept.append(x.kept.appendWithout(b, a.Head))
 	b = append(x.appendConnection(b), "\r\n"...)
 	x.heads += int64(len(b))
 	if a.File != nil {

@@ -11,8 +11,8 @@ import (
 // stickyOf returns the index of the upstream that the request's session is on, or -1. An upstream with a
 // Route has sessions that end in it, as Tomcat's do with jvmRoute; others are told apart by a cookie of
 // ours.
-func (p *Proxy) stickyOf(h *head) int {
-	if p.o.Sticky == "" || len(p.servers) == 1 {
+func (p *Proxy) stickyOf(r *route, h *head) int {
+	if p.o.Sticky == "" || !r.several() {
 		return -1
 	}
 	for i := range h.fields {
@@ -26,7 +26,7 @@ func (p *Proxy) stickyOf(h *head) int {
 			if string(syntax.TrimOWS(name)) != p.o.Sticky {
 				continue
 			}
-			if s := p.withSession(bytes.Trim(syntax.TrimOWS(value), `"`)); s >= 0 {
+			if s := p.withSession(r, bytes.Trim(syntax.TrimOWS(value), `"`)); s >= 0 {
 				return s
 			}
 		}
@@ -35,14 +35,17 @@ func (p *Proxy) stickyOf(h *head) int {
 		if _, value, ok := bytes.Cut(h.path, []byte(";jsessionid=")); ok {
 			value, _, _ = bytes.Cut(value, []byte("/"))
 			value, _, _ = bytes.Cut(value, []byte(";"))
-			return p.withSession(value)
+			return p.withSession(r, value)
 		}
 	}
 	return -1
 }
 
-func (p *Proxy) withSession(value []byte) int {
+func (p *Proxy) withSession(r *route, value []byte) int {
 	for _, s := range p.servers {
+		if r.servers&(1<<s.index) == 0 {
+			continue
+		}
 		if s.Route == "" && string(value) == s.ticket() || s.Route != "" && bytes.HasSuffix(value, []byte("."+s.Route)) {
 			return s.index
 		}
@@ -60,7 +63,7 @@ func (s *server) ticket() string {
 // appendTicket lets the client stay with the server that answered.
 func (x *exchange) appendTicket(b []byte) []byte {
 	p, s := x.f.p, x.server
-	if p.o.Sticky == "" || len(p.servers) == 1 || s.Route != "" || x.sticky == s.index {
+	if p.o.Sticky == "" || !x.route.several() || s.Route != "" || x.sticky == s.index {
 		return b
 	}
 	return fmt.Appendf(b, "Set-Cookie: %s=%s; Path=/; HttpOnly; SameSite=Lax\r\n", p.o.Sticky, s.ticket())

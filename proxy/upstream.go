@@ -40,6 +40,8 @@ func (u *Upstream) named() bool {
 type server struct {
 	Upstream
 	index    int
+	alone    bool // there is nobody else to ask
+	fastcgi  bool
 	resolved atomic.Pointer[string] // IP:port of a host name; set by Resolve
 	active   atomic.Int64           // exchanges and tunnels that have it
 
@@ -74,7 +76,7 @@ func (s *server) down(now time.Time) bool { return s.sick.Load() || s.downTo.Loa
 // failed counts a failure before an answer. A server that is the only one is never marked down: there
 // is nobody else to ask.
 func (p *Proxy) failed(s *server, now time.Time) {
-	if len(p.servers) == 1 || p.o.MaxFails <= 0 || int(s.failures.Add(1)) < p.o.MaxFails {
+	if s.alone || p.o.MaxFails <= 0 || int(s.failures.Add(1)) < p.o.MaxFails {
 		return
 	}
 	s.failures.Store(0)
@@ -89,10 +91,10 @@ func (s *server) answered() {
 	}
 }
 
-// choose returns the server to ask, taken, that is not in tried (a bit each): the one that the client
+// choose returns the server of a route to ask, taken, that is not in tried (a bit each): the one that the client
 // sticks to if that is up, or else of those that are up the one with the fewest active, a backup only if
 // there is no other. full reports that there is one, but all have their most.
-func (p *Proxy) choose(tried uint64, sticky int, now time.Time) (s *server, full bool) {
+func (p *Proxy) choose(r *route, tried uint64, sticky int, now time.Time) (s *server, full bool) {
 	if sticky >= 0 {
 		if s := p.servers[sticky]; tried&(1<<sticky) == 0 && !s.down(now) {
 			if s.take() {
@@ -110,7 +112,7 @@ func (p *Proxy) choose(tried uint64, sticky int, now time.Time) (s *server, full
 		found := false
 		for i := range p.servers {
 			s := p.servers[(start+i)%len(p.servers)]
-			if tried&(1<<s.index) != 0 || s.Backup != want.backup || s.down(now) != want.down {
+			if (tried|^r.servers)&(1<<s.index) != 0 || s.Backup != want.backup || s.down(now) != want.down {
 				continue
 			}
 			found = true

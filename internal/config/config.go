@@ -21,8 +21,10 @@ type Config struct {
 	Upstream       Upstream       `yaml:"upstream"`
 	Upstreams      []Server       `yaml:"upstreams" eg:"[{url: http://127.0.0.1:8081}]"` // empty: Upstream
 	Site           Site           `yaml:"site"`
+	Routes         []Route        `yaml:"routes" eg:"[{match: /shop, upstream: http://127.0.0.1:8082}]"`
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" eg:"[10.0.0.0/8]"`
 	ProxyProtocol  bool           `yaml:"proxy_protocol"`
+	RedirectHTTPS  bool           `yaml:"redirect_https"`
 	Hooks          Hooks          `yaml:"hooks"`
 	Push           Push           `yaml:"push"`
 	Channels       []Channel      `yaml:"channels" eg:"[{match: \"public.**\", access: public}]"`

@@ -35,7 +35,7 @@ func TestShippedFileShowsTheDefaults(t *testing.T) {
 
 func TestShippedFileHasEveryKey(t *testing.T) {
 	comments := readComments(t)
-	for _, key := range allKeys(reflect.TypeFor[Config](), "") {
+	for _, key := range allKeys(reflect.TypeFor[Config](), "", nil) {
 		comment, ok := comments[key]
 		switch {
 		case !ok:
@@ -50,8 +50,9 @@ func TestShippedFileHasEveryKey(t *testing.T) {
 func TestShippedFileStatesEveryRange(t *testing.T) {
 	comments := readComments(t)
 	checked := 0
-	for _, key := range allKeys(reflect.TypeFor[Config](), "") {
+	for _, key := range allKeys(reflect.TypeFor[Config](), "", nil) {
 		c := Default()
+		c.Routes = []Route{{Match: "/a"}}
 		c.Channels = []Channel{{Match: "a", Access: Public, History: DefaultHistory()}}
 		c.Upstreams = []Server{{URL: c.Upstream}}
 		v := reflect.ValueOf(c).Elem()
@@ -103,29 +104,64 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// allKeys lists the paths of every key below t; the item of a list of structs is [0].
-func allKeys(t reflect.Type, section string) []string {
+// allKeys lists the paths of every key below t; the item of a list of structs is [0]. Sections that a route has
+// as well are listed once.
+func allKeys(t reflect.Type, section string, seen map[reflect.Type]bool) []string {
 	var keys []string
+	if seen == nil {
+		seen = map[reflect.Type]bool{}
+	}
 	for i, name := range keysOf(t) {
 		key, field := join(section, name), t.Field(i).Type
 		keys = append(keys, key)
 		if field.Kind() == reflect.Slice && !isScalar(field.Elem()) {
 			field, key = field.Elem(), key+"[0]"
 		}
-		if field.Kind() == reflect.Struct && !isScalar(field) {
-			keys = append(keys, allKeys(field, key)...)
+		if field.Kind() == reflect.Struct && !isScalar(field) && !seen[field] {
+			seen[field] = true
+			keys = append(keys, allKeys(field, key, seen)...)
 		}
 	}
 	return keys
 }
 
-// readComments returns key path → the comment above the key, on one line.
-func readComments(t *testing.T) map[string]string {
+// withExample is the shipped file with the example of routes, which is a comment there, in force.
+func withExample(t *testing.T) []byte {
 	t.Helper()
 	data, err := os.ReadFile(shipped)
 	if err != nil {
 		t.Fatal(err)
 	}
+	before, rest, ok := strings.Cut(string(data), "\nroutes: []\n")
+	if !ok {
+		t.Fatal("no routes: [] in config.yaml")
+	}
+	example, after, _ := strings.Cut(rest, "\n\n")
+	var b strings.Builder
+	for line := range strings.Lines(example + "\n") {
+		bare, ok := strings.CutPrefix(line, "#")
+		if !ok {
+			t.Fatalf("the example of routes has %q", line)
+		}
+		b.WriteString(bare)
+	}
+	return []byte(before + "\nroutes:\n" + b.String() + "\n" + after)
+}
+
+func TestExampleOfRoutes(t *testing.T) {
+	c, err := Parse("config.yaml", withExample(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Routes) != 5 || c.Routes[0].Prefix != "/" || !c.Routes[4].Internal {
+		t.Errorf("routes = %+v", c.Routes)
+	}
+}
+
+// readComments returns key path → the comment above the key, on one line.
+func readComments(t *testing.T) map[string]string {
+	t.Helper()
+	data := withExample(t)
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
 		t.Fatal(err)
@@ -142,6 +178,13 @@ func readComments(t *testing.T) map[string]string {
 					comment += n.HeadComment
 				}
 				key := join(section, n.Content[i].Value)
+				if i := strings.IndexByte(key, '['); i >= 0 { // of any item
+					key = key[:i] + "[0]" + key[i+strings.IndexByte(key[i:], ']')+1:]
+				}
+				if comments[key] != "" {
+					walk(n.Content[i+1], key)
+					continue
+				}
 				comments[key] = strings.Join(strings.Fields(strings.ReplaceAll(comment, "#", "")), " ")
 				walk(n.Content[i+1], key)
 			}

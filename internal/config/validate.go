@@ -20,11 +20,15 @@ func (d *decoder) validate(c *Config) {
 	d.listeners(c)
 	d.upstreams(c)
 	d.site(c)
+	d.routes(c)
 	d.hooks(&c.Hooks)
 	d.push(&c.Push)
 	d.channels(c)
 	if c.ProxyProtocol && len(c.TrustedProxies) == 0 && c.Listen.Network != "unix" {
 		d.add("proxy_protocol", "needs trusted_proxies, the addresses of the load balancers; nobody else may connect then")
+	}
+	if c.RedirectHTTPS && len(c.TrustedProxies) == 0 && c.Listen.Network != "unix" {
+		d.add("redirect_https", "needs trusted_proxies, the addresses of who ends TLS; nobody else can say how a client came")
 	}
 	d.ranges(c)
 	d.word("log.level", c.Log.Level, logLevels)

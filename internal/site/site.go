@@ -18,6 +18,7 @@ type Options struct {
 	NoScripts  []string // prefixes below which nothing is run, "/upload"
 	TryFiles   []string // paths tried for what is not there, "/index.php"
 	Follow     bool     // symbolic links may lead out of the root
+	Plain      bool     // programs are files like others, and nothing is run; for what only an app hands out
 }
 
 // Site is safe for concurrent use. It holds nothing open.
@@ -28,11 +29,12 @@ type Site struct {
 	noScripts  [][]string
 	tryFiles   [][]string
 	follow     bool
+	plain      bool
 }
 
 // New checks the options. The folder need not exist yet.
 func New(o Options) (*Site, error) {
-	s := &Site{root: filepath.Clean(o.Root), scriptRoot: strings.TrimRight(o.ScriptRoot, "/"), index: o.Index, follow: o.Follow}
+	s := &Site{root: filepath.Clean(o.Root), scriptRoot: strings.TrimRight(o.ScriptRoot, "/"), index: o.Index, follow: o.Follow, plain: o.Plain}
 	if !filepath.IsAbs(o.Root) {
 		return nil, fmt.Errorf("site: root %q is not an absolute path", o.Root)
 	}
@@ -121,7 +123,7 @@ var hidden = target{status: 404}
 // find looks for a script, a file or a folder. A target without anything means that nothing is there.
 func (s *Site) find(elements []string, slash bool) (target, error) {
 	for i, e := range elements {
-		if !isScript(e) {
+		if s.plain || !isScript(e) {
 			continue
 		}
 		if !mayOpen(elements[:i+1]) {
@@ -180,7 +182,7 @@ func (s *Site) runsNothing(elements []string) bool {
 
 // file checks a file. p is kept or closed.
 func (s *Site) file(p *place, elements []string) target {
-	if !p.info.Mode().IsRegular() || !mayOpen(p.elements) || isSource(elements[len(elements)-1]) || isSource(p.name()) {
+	if !p.info.Mode().IsRegular() || !mayOpen(p.elements) || !s.plain && (isSource(elements[len(elements)-1]) || isSource(p.name())) {
 		p.close()
 		return hidden
 	}
@@ -203,7 +205,7 @@ func (s *Site) folder(elements []string, slash bool) (target, error) {
 		switch {
 		case p.isFolder():
 			continue
-		case isScript(name):
+		case isScript(name) && !s.plain:
 			t = s.script(p, inside, nil, false)
 		default:
 			t = s.file(p, inside)

@@ -1,0 +1,164 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"holdfast/internal/syntax"
+)
+
+// maxHops is how often a request is sent elsewhere.
+const maxHops = 10
+
+// keptNames are the fields of an app's answer that stay when another's body comes in its place, as with nginx.
+var keptNames = [...]string{"content-type", "content-disposition", "set-cookie", "cache-control", "expires", "accept-ranges"}
+
+// kept is what stays of the answer of an app that sent the request elsewhere by X-Accel-Redirect.
+type kept struct {
+	lines []byte // fields, each with its CRLF
+	names uint8  // a bit for each of keptNames that is in lines
+}
+
+func (k *kept) add(f *field) {
+	for i, name := range keptNames {
+		if syntax.EqualFold(f.name, name) {
+			k.lines, k.names = appendField(k.lines, f.name, f.value), k.names|1<<i
+		}
+	}
+}
+
+// has reports whether a field of this name stays, so that another's does not count. Cookies come on top.
+func (k *kept) has(name []byte) bool {
+	for i, n := range keptNames {
+		if k.names&(1<<i) != 0 && syntax.EqualFold(name, n) && n != "set-cookie" {
+			return true
+		}
+	}
+	return false
+}
+
+// override drops the fields of the answer that do not count.
+func (k *kept) override(a *answer) {
+	if k == nil {
+		return
+	}
+	for i := range a.fields {
+		if k.has(a.fields[i].name) {
+			a.fields[i].drop = true
+		}
+	}
+}
+
+// append adds what stays to a head.
+func (k *kept) append(b []byte) []byte {
+	if k == nil {
+		return b
+	}
+	return append(b, k.lines...)
+}
+
+// appendWithout adds field lines, without those that do not count.
+func (k *kept) appendWithout(b, lines []byte) []byte {
+	if k == nil {
+		return append(b, lines...)
+	}
+	for line := range bytes.Lines(lines) {
+		if name, _, _ := bytes.Cut(line, []byte(":")); !k.has(name) {
+			b = append(b, line...)
+		}
+	}
+	return b
+}
+
+// elsewhere answers with what another route has for the path that the app named: an app decides who may have a file,
+// and need not send it. bodyless says that the app's answer is complete. It reports false: nothing more is wanted
+// of this upstream.
+func (x *exchange) elsewhere(a *answer, bodyless bool) bool {
+	if x.hops++; x.hops > maxHops {
+		x.fail(502, errors.New("X-Accel-Redirect goes round in circles"))
+		return false
+	}
+	if x.kept == nil {
+		x.kept = new(kept)
+	}
+	for i := range a.fields {
+		if f := &a.fields[i]; !f.drop {
+			x.kept.add(f)
+		}
+	}
+	raw := x.headFor(a.elsewhere)
+	x.server.answered()
+	if !x.req.done { // nobody reads what is missing
+		x.keep, bodyless = false, false
+	}
+	if bodyless && x.upKeep && !x.upHung && x.toUp == nil {
+		x.f.pools[x.server.index].put(x.up)
+	} else {
+		x.up.Close()
+	}
+	x.name = x.server.String()
+	x.up = nil
+	x.letGo()
+	x.cgi.drop()
+	drop(&x.toUp)
+	x.cgi, x.req, x.resp = nil, body{done: true}, body{}
+	x.head, x.gathered, x.answerHead = x.head[:0], x.gathered[:0], x.answerHead[:0]
+	x.count()
+	x.tried, x.sticky, x.connected, x.reused, x.retried, x.upHung = 0, -1, false, false, false, false
+	x.idempotent, x.upgrade, x.unbuffered = true, false, false
+	x.original = append(x.original[:0], raw...)
+
+	h := &x.f.head
+	if r := h.parse(x.original, limits{len(x.original), x.f.p.o.HeaderFields}); r != nil {
+		x.fail(502, fmt.Errorf("X-Accel-Redirect: %w", r))
+		return false
+	}
+	route, r := x.f.p.find(h.path)
+	if r != nil || route.Redirect != "" {
+		x.fail(502, fmt.Errorf("X-Accel-Redirect to %.200q, which is no route's", h.target))
+		return false
+	}
+	x.route = route
+	// Not within the reading of the first upstream's answer.
+	ref := x.client.Ref()
+	x.f.loop.Later(func() {
+		if c, ok := ref.Conn(); !ok || x.client != c {
+			return
+		}
+		h := &x.f.head
+		if h.parse(x.original, limits{len(x.original), x.f.p.o.HeaderFields}) == nil {
+			x.take(h, x.f.p.callerOf(x.client.RemoteAddr().Addr(), h), nil)
+		}
+	})
+	return false
+}
+
+// headFor is the request's head for another path: without a body, and without its conditions on the app's own
+// answer being lost.
+func (x *exchange) headFor(target []byte) []byte {
+	line, rest, _ := bytes.Cut(x.original, []byte("\r\n"))
+	version := line[bytes.LastIndexByte(line, ' '):]
+	b := []byte("GET ")
+	if x.isHead {
+		b = []byte("HEAD ")
+	}
+	for _, c := range target { // apps name files as they are
+		if c <= ' ' || c >= 0x7f || c == '#' {
+			b = fmt.Appendf(b, "%%%02X", c)
+			continue
+		}
+		b = append(b, c)
+	}
+	b = append(append(b, version...), "\r\n"...)
+	for line := range bytes.Lines(rest) {
+		name, _, _ := bytes.Cut(line, []byte(":"))
+		switch {
+		case syntax.EqualFold(name, "content-length"), syntax.EqualFold(name, "content-type"), syntax.EqualFold(name, "content-encoding"),
+			syntax.EqualFold(name, "transfer-encoding"), syntax.EqualFold(name, "expect"), syntax.EqualFold(name, "upgrade"):
+		default:
+			b = append(b, line...)
+		}
+	}
+	return b
+}

@@ -1,0 +1,110 @@
+package proxy
+
+import (
+	"bytes"
+
+	"holdfast/internal/syntax"
+)
+
+// reading is one of the ways in which an app may understand a path. Which one it is cannot be known, so a path
+// has to mean the same route in all of them.
+type reading uint8
+
+const (
+	stripParams  reading = 1 << iota // ";…" of a segment does not count (Tomcat)
+	keepEmpty                        // "//" has an empty segment in it, and is not one slash
+	decodeTwice                      // %2561 is a
+	encodedSlash                     // %2f separates segments, and so does a backslash in any form
+	readings     = 1 << iota
+)
+
+// literal stands for an encoded slash that does not separate.
+const literal byte = 0
+
+// isPlain reports whether all readings of a path are the path itself, but for a slash at its end.
+func isPlain(path []byte) bool {
+	for i, c := range path {
+		switch {
+		case c == '%' || c == ';' || c == '\\' || c < ' ' || c >= 0x7f:
+			return false
+		case c == '/' && i+1 < len(path) && (path[i+1] == '/' || path[i+1] == '.'):
+			return false
+		}
+	}
+	return len(path) > 0 && path[0] == '/'
+}
+
+// canonical appends a path as it is read: decoded, without dot segments and without a slash at its end. dots
+// says that there were dot segments. It reports false for a path that nobody should have to read: with control
+// bytes, bad escapes, overlong UTF-8, or more ".." than segments.
+func canonical(dst, path []byte, how reading) (_ []byte, dots, ok bool) {
+	path, ok = decodePath(make([]byte, 0, len(path)), path, how, false)
+	if ok && how&decodeTwice != 0 {
+		path, ok = decodePath(make([]byte, 0, len(path)), path, how, true)
+	}
+	if !ok || len(path) == 0 || path[0] != '/' {
+		return dst, false, false
+	}
+	start := len(dst)
+	for rest := path[1:]; rest != nil; {
+		segment := rest
+		if i := bytes.IndexByte(rest, '/'); i >= 0 {
+			segment, rest = rest[:i], rest[i+1:]
+		} else {
+			rest = nil
+		}
+		if how&stripParams != 0 {
+			segment, _, _ = bytes.Cut(segment, []byte(";"))
+		}
+		switch string(segment) {
+		case "":
+			if how&keepEmpty != 0 && rest != nil {
+				dst = append(dst, '/')
+			}
+		case ".":
+			dots = true
+		case "..":
+			dots = true
+			if len(dst) == start {
+				return dst, dots, false
+			}
+			dst = dst[:start+bytes.LastIndexByte(dst[start:], '/')]
+		default:
+			dst = append(append(dst, '/'), segment...)
+		}
+	}
+	if len(dst) == start {
+		dst = append(dst, '/')
+	}
+	return dst, dots, true
+}
+
+// decodePath decodes percent-encoding, once. again says that it was decoded before: then what is no escape is
+// what it is.
+func decodePath(dst, path []byte, how reading, again bool) ([]byte, bool) {
+	for i := 0; i < len(path); i++ {
+		c, escaped := path[i], false
+		if c == '%' {
+			switch {
+			case i+2 < len(path) && syntax.IsHex(path[i+1]) && syntax.IsHex(path[i+2]):
+				c, escaped = hexValue(path[i+1])<<4|hexValue(path[i+2]), true
+				i += 2
+			case !again:
+				return dst, false
+			}
+		}
+		switch {
+		case c == literal && !escaped && again:
+		case c < ' ' || c == 0x7f || c == 0xc0 || c == 0xc1:
+			return dst, false
+		case c == '\\' && how&encodedSlash != 0:
+			c = '/'
+		case c == '/' && escaped && how&encodedSlash == 0:
+			c = literal
+		case c < 0xa0 && c >= 0x80 && len(dst) > 0 && dst[len(dst)-1] == 0xe0, c < 0x90 && c >= 0x80 && len(dst) > 0 && dst[len(dst)-1] == 0xf0:
+			return dst, false // overlong: one byte's character in three or four
+		}
+		dst = append(dst, c)
+	}
+	return dst, true
+}

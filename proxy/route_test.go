@@ -1,0 +1,292 @@
+package proxy
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"path"
+	"strings"
+	"testing"
+
+	"holdfast/internal/park"
+	"holdfast/internal/wiretest"
+)
+
+// routes makes a proxy of which only the rules are used.
+func routes(t testing.TB, match ...string) *Proxy {
+	t.Helper()
+	p := new(Proxy)
+	o := Options{Upstreams: []Upstream{{Address: "127.0.0.1:1"}}}
+	for i, m := range match {
+		o.Routes = append(o.Routes, Route{Match: m, Upstreams: []Upstream{{Address: fmt.Sprint("127.0.0.1:", i+2)}}})
+	}
+	p.addRoutes(&o)
+	return p
+}
+
+// TestRouteOfAPath is the table of what has more than one reading: a path that some app reads as one below /admin
+// goes to the upstream of /admin or nowhere.
+func TestRouteOfAPath(t *testing.T) {
+	p := routes(t, "/admin", "/shop/old")
+	for _, tt := range []struct{ path, want string }{
+		{"/", "/"}, {"/a", "/"}, {"/admin", "/admin"}, {"/admin/", "/admin"}, {"/admin/x", "/admin"}, {"/administrator", "/"},
+		{"/shop", "/"}, {"/shop/old", "/shop/old"}, {"/shop/older", "/"}, {"/shop/old/x.php", "/shop/old"},
+		{"//admin", "400"}, {"/admin//x", "/admin"}, {"/a//b", "/"}, {"/./admin", "/admin"}, {"/a/../admin", "/admin"}, {"/a/./b", "/"},
+		{"/admin/..", "/"}, {"/admin/../x", "/"}, {"/admin/.", "/admin"}, {"/a/..", "/"},
+		{"/%61dmin", "/admin"}, {"/%41dmin", "/"}, {"/ADMIN", "/"}, {"/%2561dmin", "400"}, {"/a%2561dmin", "/"},
+		{"/%2e/admin", "/admin"}, {"/a/%2e%2e/admin", "/admin"}, {"/a/%2E%2e/b", "/"}, {"/a/%252e%252e/admin", "400"},
+		{"/a%2fadmin", "/"}, {"/%2fadmin", "400"}, {"/admin%2fx", "400"}, {"/a/..%2fadmin", "400"}, {"/x%2f..%2fadmin/y", "400"}, {"/shop%2Fold", "400"},
+		{"/a%5c..%5cadmin", "400"}, {"/a/..\\admin", "400"}, {"/a\\b", "/"}, {"/admin\\x", "400"}, {"/admin%5cx", "400"},
+		{"/admin;x=1", "/admin"}, {"/admin;x=1/y", "/admin"}, {"/shop;a/old", "400"}, {"/a/..;/admin", "400"}, {"/a;b/c", "/"}, {"/;/admin", "400"}, {"/admin/x;jsessionid=1", "/admin"}, {"/x/.;/admin", "/"},
+		{"/%c0%afadmin", "400"}, {"/a/%c0%ae%c0%ae/admin", "400"}, {"/%e0%80%afadmin", "400"}, {"/%f0%80%80%afadmin", "400"}, {"/caf%c3%a9", "/"}, {"/caf%e9", "/"},
+		{"/../admin", "400"}, {"/a/../../admin", "400"}, {"/%2e%2e/", "400"}, {"/%01", "400"}, {"/%7f", "400"}, {"/%0a/admin", "400"},
+		{"/100%25", "/"}, {"/%25", "/"}, {"/a b", "/"}, {"*", "/"},
+	} {
+		got := ""
+		if r, refused := p.find([]byte(tt.path)); refused != nil {
+			got = fmt.Sprint(refused.status)
+		} else if got = r.Match; (got == "/") != (r == p.main) {
+			t.Errorf("%s: route %q that is not the main one", tt.path, got)
+		}
+		if got != tt.want {
+			t.Errorf("%s: %s; want %s", tt.path, got, tt.want)
+		}
+	}
+}
+
+// Three ways in which apps read a path. They are other code than the rules, as apps are.
+var apps = map[string]func(p string) (string, bool){
+	"Tomcat": func(p string) (string, bool) {
+		var b strings.Builder
+		for segment := range strings.SplitSeq(p, "/") {
+			segment, _, _ = strings.Cut(segment, ";")
+			b.WriteString("/" + segment)
+		}
+		s, err := url.PathUnescape(strings.TrimPrefix(b.String(), "/"))
+		return path.Clean("/" + s), err == nil && !strings.Contains(strings.ToLower(p), "%2f") && !strings.Contains(s, `\`)
+	},
+	"Apache": func(p string) (string, bool) {
+		s, err := url.PathUnescape(p)
+		return path.Clean("/" + s), err == nil && !strings.Contains(strings.ToLower(p), "%2f")
+	},
+	"a filter that decodes slashes": func(p string) (string, bool) {
+		s, err := url.PathUnescape(p)
+		return path.Clean("/" + s), err == nil
+	},
+	"a filter that decodes twice": func(p string) (string, bool) {
+		s, err := url.PathUnescape(p)
+		if err == nil {
+			s, err = url.PathUnescape(s)
+		}
+		return path.Clean("/" + s), err == nil
+	},
+	"Windows": func(p string) (string, bool) {
+		s, err := url.PathUnescape(p)
+		return path.Clean("/" + strings.ReplaceAll(s, `\`, "/")), err == nil
+	},
+	"no merging": func(p string) (string, bool) {
+		s, err := url.PathUnescape(p)
+		return s, err == nil && !strings.Contains(s, "/.")
+	},
+}
+
+// FuzzFind: no app reads a path as one of another route than the one that it was sent along.
+func FuzzFind(f *testing.F) {
+	for _, s := range []string{"/a/../admin", "/%61dmin", "/x/..;/admin", "/a%2fadmin", "//admin", "/%2561dmin", `/a\..\admin`, "/admin;a=b/c", "/.admin/..", "/a/%2e%2e%2fadmin"} {
+		f.Add(s)
+	}
+	p := routes(f, "/admin")
+	f.Fuzz(func(t *testing.T, s string) {
+		var h head
+		if r := h.parse([]byte("GET /"+s+" HTTP/1.1\r\nHost: x\r\n\r\n"), limits{16 << 10, 10}); r != nil {
+			return
+		}
+		r, refused := p.find(h.path)
+		if refused != nil {
+			return
+		}
+		for name, read := range apps {
+			if got, ok := read(string(h.path)); ok && (got == "/admin" || strings.HasPrefix(got, "/admin/") || strings.HasPrefix(got, "/admin;")) != (r != p.main) {
+				t.Errorf("%s reads %q as %q; its route is %s", name, h.path, got, r.Match)
+			}
+		}
+	})
+}
+
+// tell answers with what it was asked, and with the fields in X-Say, which are separated by "|".
+func tell(r *http.Request, _ []byte) []byte {
+	b := []byte("HTTP/1.1 200 OK\r\n")
+	for f := range strings.SplitSeq(r.Header.Get("X-Say"), "|") {
+		if f != "" {
+			b = append(b, f+"\r\n"...)
+		}
+	}
+	body := fmt.Sprintf("%s %s %s", r.Host, r.RequestURI, r.Header.Get("X-Forwarded-Prefix"))
+	return fmt.Appendf(b, "Content-Length: %d\r\n\r\n%s", len(body), body)
+}
+
+func TestRoutes(t *testing.T) {
+	main, shop := named(t, "main"), wiretest.NewUpstream(t, wiretest.Answer(tell))
+	to := []Upstream{{Network: "tcp", Address: shop.Addr, Host: "shop.internal:8080"}}
+	addr, _ := start(t, main.Addr, func(o *Options) {
+		o.Routes = []Route{
+			{Match: "/same", Upstreams: to},
+			{Match: "/shop", Upstreams: to, Prefix: "/"},
+			{Match: "/other", Upstreams: to, Prefix: "/deep/er/"},
+			{Match: "/host", Upstreams: to, Host: "shop.internal"},
+			{Match: "/both", Upstreams: to, Prefix: "/app", Host: "shop.internal"},
+			{Match: "/gone", Redirect: "https://www.example.com/new/"},
+		}
+	})
+	for _, tt := range []struct{ path, body string }{
+		{"/", "main"}, {"/same/a?b=c", "h:1 /same/a?b=c "}, {"/shop", "h:1 / /shop"}, {"/shop?", "h:1 /? /shop"}, {"/shop?a=/shop", "h:1 /?a=/shop /shop"},
+		{"/shop/a%20b/?c", "h:1 /a%20b/?c /shop"}, {"/shop//x", "h:1 //x /shop"}, {"/other/x", "h:1 /deep/er/x /other"}, {"/other", "h:1 /deep/er /other"},
+		{"/host/x", "shop.internal /host/x "}, {"/both/x;y=1", "shop.internal /app/x;y=1 /both"},
+	} {
+		c := wiretest.Dial(t, addr)
+		c.Send(lines("GET "+tt.path+" HTTP/1.1", "Host: h:1", "X-Forwarded-Prefix: /forged"))
+		if resp, body := c.Response(http.MethodGet); resp.StatusCode != 200 || body != tt.body {
+			t.Errorf("%s: %d %q; want %q", tt.path, resp.StatusCode, body, tt.body)
+		}
+	}
+	for _, p := range []string{"/shop/../shop/x", "/%73hop/x", "/shop/%2e/x", "/a/..;/shop", "/%67one"} {
+		c := wiretest.Dial(t, addr)
+		c.Send(lines("GET "+p+" HTTP/1.1", "Host: h"))
+		if resp, _ := c.Response(http.MethodGet); resp.StatusCode != 400 {
+			t.Errorf("%s: %d; want 400", p, resp.StatusCode)
+		}
+	}
+	c := wiretest.Dial(t, addr)
+	for _, tt := range []struct{ method, path, to string }{
+		{"GET", "/gone", "https://www.example.com/new/"}, {"GET", "/gone/a?b", "https://www.example.com/new/a?b"}, {"POST", "/gone?x", "https://www.example.com/new/?x"},
+	} {
+		c.Send(lines(tt.method+" "+tt.path+" HTTP/1.1", "Host: h", "Content-Length: 0"))
+		resp, _ := c.Response(tt.method)
+		if want := map[string]int{"GET": 301, "POST": 308}[tt.method]; resp.StatusCode != want || resp.Header.Get("Location") != tt.to {
+			t.Errorf("%s %s: %d to %q; want %d to %q", tt.method, tt.path, resp.StatusCode, resp.Header.Get("Location"), want, tt.to)
+		}
+	}
+}
+
+// TestRewrittenAnswers: what an app says of its own paths and name is what the client can use; everything else is as
+// it was.
+func TestRewrittenAnswers(t *testing.T) {
+	shop := wiretest.NewUpstream(t, wiretest.Answer(tell))
+	to := []Upstream{{Network: "tcp", Address: shop.Addr, Host: "up:8080"}}
+	addr, _ := start(t, shop.Addr, func(o *Options) {
+		o.Routes = []Route{
+			{Match: "/shop", Upstreams: to, Prefix: "/app"},
+			{Match: "/root", Upstreams: to, Prefix: "/"},
+			{Match: "/host", Upstreams: to, Host: "in.test"},
+			{Match: "/same", Upstreams: to},
+		}
+	})
+	for _, tt := range []struct{ path, field, want string }{
+		{"/shop", "Location: /app/x?a=/app", "/shop/x?a=/app"}, {"/shop", "Location: /app", "/shop"}, {"/shop", "Location: /apple", "/apple"},
+		{"/shop", "Location: /app?q", "/shop?q"}, {"/shop", "Location: x/y", "x/y"}, {"/shop", "Location: http://up:8080/app/x", "/shop/x"},
+		{"/shop", "Location: http://h:1/app/x", "http://h:1/shop/x"}, {"/shop", "Location: https://H:1/app/x", "https://H:1/shop/x"},
+		{"/shop", "Location: http://elsewhere/app/x", "http://elsewhere/app/x"}, {"/shop", "Location: //h:1/app/x", "//h:1/shop/x"},
+		{"/shop", "Content-Location: /app/x", "/shop/x"}, {"/shop", "Refresh: 5; url=/app/x", "5; url=/shop/x"}, {"/shop", "Refresh: 0;URL='/app/x'", "0; url='/shop/x'"}, {"/shop", "Refresh: 5", "5"},
+		{"/shop", "Set-Cookie: a=b; Path=/app; HttpOnly", "a=b; Path=/shop; HttpOnly"}, {"/shop", "Set-Cookie: a=/app; path=/app/x", "a=/app; Path=/shop/x"}, {"/shop", "Set-Cookie: a=b; Path=/; Domain=up", "a=b; Path=/; Domain=up"},
+		{"/root", "Location: /x", "/root/x"}, {"/root", "Location: /", "/root/"}, {"/root", "Set-Cookie: a=b; Path=/", "a=b; Path=/root"}, {"/root", "Location: http://up:8080", "/root/"},
+		{"/host", "Location: http://in.test/x", "/x"}, {"/host", "Location: http://up:8080/x?y", "/x?y"}, {"/host", "Location: /x", "/x"}, {"/host", "Location: http://in.test.evil/x", "http://in.test.evil/x"},
+		{"/host", "Set-Cookie: a=b; Domain=.in.test; Secure", "a=b; Secure"}, {"/host", "Set-Cookie: a=b; Domain=test", "a=b; Domain=test"},
+		{"/same", "Location: http://up:8080/x", "http://up:8080/x"}, {"/same", "Set-Cookie: a=b;path=/x;Domain=up", "a=b;path=/x;Domain=up"},
+	} {
+		c := wiretest.Dial(t, addr)
+		c.Send(lines("GET "+tt.path+"/page HTTP/1.1", "Host: h:1", "X-Say: "+tt.field))
+		resp, _ := c.Response(http.MethodGet)
+		name, _, _ := strings.Cut(tt.field, ":")
+		if got := resp.Header.Get(name); got != tt.want {
+			t.Errorf("%s, %s: %q; want %q", tt.path, tt.field, got, tt.want)
+		}
+	}
+}
+
+// TestRouteBalances: each route has its own upstreams, their health and their session cookies.
+func TestRouteBalances(t *testing.T) {
+	a, b, c := named(t, "a"), named(t, "b"), named(t, "c")
+	addr, p := start(t, "", upstreams(Upstream{Address: a.Addr}, Upstream{Address: nobody(t)}), func(o *Options) {
+		o.Routes = []Route{
+			{Match: "/b", Upstreams: []Upstream{{Network: "tcp", Address: b.Addr}, {Network: "tcp", Address: c.Addr}}},
+			{Match: "/nobody", Upstreams: []Upstream{{Network: "tcp", Address: nobody(t)}}},
+		}
+		o.Sticky = "HOLD"
+	})
+	seen := map[string]int{}
+	var cookie string
+	for i := range 20 {
+		k := wiretest.Dial(t, addr)
+		k.Send(lines("GET /"+[]string{"", "b"}[i%2]+" HTTP/1.1", "Host: h"))
+		resp, body := k.Response(http.MethodGet)
+		seen[body]++
+		if body == "c" {
+			cookie, _, _ = strings.Cut(resp.Header.Get("Set-Cookie"), ";")
+		}
+	}
+	if seen["a"] != 10 || seen["b"] == 0 || seen["c"] == 0 || seen["b"]+seen["c"] != 10 {
+		t.Errorf("answered by %v", seen)
+	}
+	for i := range 10 {
+		k := wiretest.Dial(t, addr)
+		k.Send(lines("GET /"+[]string{"", "b"}[i%2]+" HTTP/1.1", "Host: h", "Cookie: "+cookie))
+		if _, body := k.Response(http.MethodGet); body != []string{"a", "c"}[i%2] {
+			t.Errorf("a client of c is answered by %s", body)
+		}
+	}
+	k := wiretest.Dial(t, addr)
+	k.Send(lines("GET /nobody/x HTTP/1.1", "Host: h"))
+	if resp, _ := k.Response(http.MethodGet); resp.StatusCode != 502 {
+		t.Errorf("a route whose only upstream is down: %d; want 502", resp.StatusCode)
+	}
+	wiretest.Eventually(t, "nobody has a request", func() bool {
+		for _, s := range p.Stats().Upstreams {
+			if s.Active != 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// owner is who has the push URL.
+type owner struct{}
+
+func (owner) Owns(path []byte) bool                         { return bytes.HasPrefix(path, []byte("/_push")) }
+func (owner) Serve(c *park.Conn, _ netip.Addr, _, _ []byte) { c.Close() }
+
+func trustLoopback(o *Options) { o.Trusted = netip.Addr.IsLoopback }
+
+func TestRedirectHTTPS(t *testing.T) {
+	up := named(t, "up")
+	addr, _ := start(t, up.Addr, trustLoopback, func(o *Options) {
+		o.RedirectHTTPS = true
+		o.Local = owner{}
+	})
+	for _, tt := range []struct {
+		sent   []string
+		status int
+		to     string
+	}{
+		{[]string{"GET /a?b=c HTTP/1.1", "Host: h:8080", "X-Forwarded-Proto: http"}, 301, "https://h/a?b=c"},
+		{[]string{"POST / HTTP/1.1", "Host: [::1]:80", "X-Forwarded-Proto: http", "Content-Length: 0"}, 308, "https://[::1]/"},
+		{[]string{"GET / HTTP/1.1", "Host: h", "X-Forwarded-Proto: http", "X-Forwarded-Host: www.example.com"}, 301, "https://www.example.com/"},
+		{[]string{"GET / HTTP/1.1", "Host: h", "X-Forwarded-Proto: http", "X-Forwarded-Host: a@b/c"}, 301, "https://h/"},
+		{[]string{"GET /_push?channel=a HTTP/1.1", "Host: h", "Forwarded: for=192.0.2.1;proto=http"}, 301, "https://h/_push?channel=a"},
+		{[]string{"GET //evil.test/x HTTP/1.1", "Host: h", "X-Forwarded-Proto: http"}, 301, "https://h//evil.test/x"},
+		{[]string{"GET / HTTP/1.1", "Host: h", "X-Forwarded-Proto: https"}, 200, ""},
+		{[]string{"GET / HTTP/1.1", "Host: h"}, 200, ""},
+	} {
+		c := wiretest.Dial(t, addr)
+		c.Send(lines(tt.sent...))
+		method, _, _ := strings.Cut(tt.sent[0], " ")
+		if resp, _ := c.Response(method); resp.StatusCode != tt.status || resp.Header.Get("Location") != tt.to {
+			t.Errorf("%q: %d to %q; want %d to %q", tt.sent, resp.StatusCode, resp.Header.Get("Location"), tt.status, tt.to)
+		}
+	}
+	if s := up.Sent(); bytes.Contains([]byte(s), []byte("POST")) {
+		t.Errorf("the app was sent %q", s)
+	}
+}

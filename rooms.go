@@ -1,0 +1,169 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"holdfast/hooks"
+	"holdfast/internal/config"
+	"holdfast/internal/hub"
+	"holdfast/internal/park"
+	"holdfast/internal/site"
+	"holdfast/proxy"
+	"holdfast/upgrade"
+)
+
+// newSite returns the folder of a FastCGI upstream's scripts, nil for others.
+func newSite(c config.Site) (*site.Site, error) {
+	if c.Root == "" {
+		return nil, nil
+	}
+	return site.New(site.Options{
+		Root: c.Root, ScriptRoot: c.ScriptRoot, Index: c.Index, NoScripts: c.NoScripts,
+		TryFiles: c.TryFiles, Follow: c.FollowLinks,
+	})
+}
+
+func proxyUpstreams(list []config.Server) []proxy.Upstream {
+	var upstreams []proxy.Upstream
+	for _, u := range list {
+		upstreams = append(upstreams, proxy.Upstream{
+			Network: u.URL.Network, Address: u.URL.Address, Host: u.URL.Host,
+			MaxConns: u.MaxConns, Backup: u.Backup, Route: u.Route,
+		})
+	}
+	return upstreams
+}
+
+func newRoute(c *config.Route, pool config.UpstreamPool) (r proxy.Route, err error) {
+	r = proxy.Route{
+		Match: c.Match, Upstreams: proxyUpstreams(c.Servers(pool)),
+		Redirect: c.Redirect, Prefix: c.Prefix, Host: c.Host, Internal: c.Internal,
+	}
+	if r.Site, err = newSite(c.Site); err != nil || c.Root == "" {
+		return r, err
+	}
+	o := site.Options{Root: c.Root, Index: []string{"index.html"}, NoScripts: []string{"/"}, Plain: c.Internal}
+	r.Files, err = site.New(o)
+	return r, err
+}
+
+func (s *server) newProxy() (*proxy.Proxy, error) {
+	c := s.config
+	folder, err := newSite(c.Site)
+	if err != nil {
+		return nil, err
+	}
+	var routes []proxy.Route
+	for i := range c.Routes {
+		r, err := newRoute(&c.Routes[i], c.UpstreamPool)
+		if err != nil {
+			return nil, fmt.Errorf("routes, %s: %w", c.Routes[i].Match, err)
+		}
+		routes = append(routes, r)
+	}
+	return proxy.New(s.poller, proxy.Options{
+		Upstreams: proxyUpstreams(c.Servers()), Routes: routes,
+		Pool: c.UpstreamPool.Idle, PoolIdle: time.Duration(c.UpstreamPool.IdleTimeout),
+		Queue: c.UpstreamPool.Queue, QueueTime: time.Duration(c.UpstreamPool.QueueTimeout),
+		MaxFails: c.UpstreamPool.MaxFails, FailTime: time.Duration(c.UpstreamPool.FailTimeout),
+		Sticky: c.UpstreamPool.Sticky, CheckPath: c.UpstreamPool.Check, CheckEvery: time.Duration(c.UpstreamPool.CheckEvery),
+		HeaderTime: time.Duration(c.Timeouts.Header), IdleTime: time.Duration(c.Timeouts.Idle),
+		BodyTime: time.Duration(c.Timeouts.Body), SendTime: time.Duration(c.Timeouts.Send),
+		ConnectTime: time.Duration(c.Timeouts.Connect), UpstreamTime: time.Duration(c.Timeouts.Upstream),
+		TunnelTime:  time.Duration(c.Timeouts.Tunnel),
+		HeaderBytes: int(c.Limits.Header), HeaderFields: c.Limits.Fields, BodyBytes: int64(c.Limits.Body),
+		MaxRequests: c.Limits.Requests, Rate: c.Limits.Rate, Burst: c.Limits.Burst,
+		BodyRate: int(c.Limits.BodyRate), SendRate: int(c.Limits.SendRate),
+		RequestBuffer: int(c.Buffers.Request), ResponseBuffer: int(c.Buffers.Response), BufferTotal: int64(c.Buffers.Total),
+		ProxyProtocol: c.ProxyProtocol, RedirectHTTPS: c.RedirectHTTPS, Site: folder, ServerAddr: addrPort(s.addr),
+		Trusted: s.trusted, Local: s.keeper, Access: s.accessLog, Log: s.log,
+	}), nil
+}
+
+// addrPort is the zero AddrPort for a unix socket.
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort()
+	}
+	return netip.AddrPort{}
+}
+
+func (s *server) newKeeper() *upgrade.Keeper {
+	c := s.config
+	o := upgrade.Options{
+		Path: c.Push.Path, Heartbeat: time.Duration(c.Push.Heartbeat),
+		Wait: time.Duration(c.Push.Wait), MaxWait: time.Duration(c.Push.MaxWait),
+		MaxChannels: c.Push.MaxChannels, MaxMessage: int(c.Push.MaxMessage),
+		Outbox: int(c.Push.Outbox), OutboxTotal: int64(c.Push.OutboxTotal), MaxConnections: c.Push.MaxConnections,
+		Origins: c.Push.Origins, Rule: s.access, ValidChannel: config.ValidChannel,
+		Trusted: s.trusted, Access: s.accessLog, Hub: s.hub, Poller: s.poller, Log: s.log,
+		Resume: func(conn *park.Conn, rest []byte, more bool) { s.proxy.Resume(conn, rest, more) },
+	}
+	if c.Push.Authorize != "" {
+		first, path := s.whoAuthorizes()
+		s.asker = hooks.NewAuthorizer(hooks.AuthorizerOptions{
+			Network: first.Network, Address: first.Address, Host: first.Host,
+			Path: path, Timeout: time.Duration(c.Push.AuthorizeTimeout),
+		})
+		o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
+			v, err := s.asker.Authorize(hooks.Question(q))
+			return upgrade.Verdict(v), err
+		}
+	}
+	return upgrade.New(o)
+}
+
+// whoAuthorizes returns who is asked by push.authorize, and with which path: the app of its route.
+func (s *server) whoAuthorizes() (who config.Upstream, path string) {
+	c := s.config
+	who, path = c.Servers()[0].URL, c.Push.Authorize
+	if r := c.RouteOf(path); r != nil {
+		if list := r.Servers(c.UpstreamPool); len(list) > 0 {
+			who = list[0].URL
+		}
+		if r.Prefix != "" {
+			rest := strings.TrimPrefix(path, strings.TrimRight(r.Match, "/"))
+			if path = strings.TrimRight(r.Prefix, "/") + rest; !strings.HasPrefix(path, "/") {
+				path = "/" + path
+			}
+		}
+		if r.Host != "" || r.Root != "" || r.Redirect != "" {
+			who, path = config.Upstream{FastCGI: true}, c.Push.Authorize
+		}
+	}
+	if who.FastCGI { // ask like a client: the proxy speaks FastCGI, and knows other names; the one who asks does not
+		return config.Upstream{Network: s.addr.Network(), Address: s.addr.String(), Host: c.Servers()[0].URL.Host}, c.Push.Authorize
+	}
+	return who, path
+}
+
+func (s *server) history(channel string) (hub.History, bool) {
+	r, ok := s.config.Rule(channel)
+	if !ok {
+		return hub.History{}, false
+	}
+	return hub.History{Messages: r.History.Messages, Age: time.Duration(r.History.Age), Bytes: int64(r.History.Bytes)}, true
+}
+
+func (s *server) access(channel string) (authorize, ok bool) {
+	r, ok := s.config.Rule(channel)
+	return ok && r.Access == config.Authorize, ok
+}
+
+// trusted says who is believed about whom it speaks for. A peer on a unix socket has no address; who may
+// reach the socket at all is up to its permissions.
+func (s *server) trusted(a netip.Addr) bool {
+	if !a.IsValid() {
+		return s.config.Listen.Network == "unix"
+	}
+	for _, p := range s.config.TrustedProxies {
+		if p.Contains(a.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
