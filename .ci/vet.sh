@@ -13,6 +13,7 @@ check() {
 	park_plain) go vet -tags park_plain ./... ;; # the portable half of internal/park, on Linux
 	e2e) go vet -tags e2e ./internal/e2e/... ./internal/fcgi/... ;;
 	ci) go vet ./.ci/summary.go ;;
+	bench) (cd bench && go vet ./... && test -z "$(gofmt -l .)") ;; # its own module
 	staticcheck)
 		go run "$staticcheck" -tags e2e ./... &&
 			go run "$staticcheck" -tags park_plain ./... &&
@@ -26,7 +27,7 @@ check() {
 }
 
 if [ $# -eq 0 ]; then
-	set -- linux windows darwin park_plain e2e ci staticcheck
+	set -- linux windows darwin park_plain e2e ci bench staticcheck
 fi
 failed=0
 for name; do
