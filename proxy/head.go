@@ -321,6 +321,9 @@ func (h *head) finish() *refusal {
 	h.close = h.minor == 0
 	upgrade := h.upgrade
 	h.upgrade = nil
+	if asksHTTP2(upgrade) {
+		upgrade = nil // what came then would be requests that nobody here has checked
+	}
 	for i := range h.fields {
 		f := &h.fields[i]
 		if !syntax.EqualFold(f.name, "connection") {
@@ -359,6 +362,17 @@ func (h *head) finish() *refusal {
 		}
 	}
 	return nil
+}
+
+// asksHTTP2 reports whether an Upgrade names HTTP/2, among others or alone.
+func asksHTTP2(upgrade []byte) bool {
+	for token := range bytes.SplitSeq(upgrade, []byte(",")) {
+		name, _, _ := bytes.Cut(syntax.TrimOWS(token), []byte("/"))
+		if syntax.EqualFold(name, "h2c") || syntax.EqualFold(name, "h2") || syntax.EqualFold(name, "http") {
+			return true
+		}
+	}
+	return false
 }
 
 // protected fields must not be removed by naming them in Connection: the app would see another request.

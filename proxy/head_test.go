@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 
 	"holdfast/internal/wiretest"
@@ -17,71 +18,20 @@ import (
 // Nothing of it may reach the app, and the client must be able to read the answer.
 func TestRequestsThatAreRefused(t *testing.T) {
 	host := "Host: x\r\n"
-	tests := []struct {
-		name, sent string
-		status     int
-	}{
-		{"bare LF", "GET / HTTP/1.1\nHost: x\n\n", 400},
-		{"bare LF in a header line", "GET / HTTP/1.1\r\nA: b\n" + host + "\r\n", 400},
-		{"bare CR in a value", "GET / HTTP/1.1\r\n" + host + "A: b\rc\r\n\r\n", 400},
-		{"NUL in a value", "GET / HTTP/1.1\r\n" + host + "A: b\x00c\r\n\r\n", 400},
-		{"two empty lines first", "\r\n\r\nGET / HTTP/1.1\r\n" + host + "\r\n", 400},
-		{"bare CR before the request line", "\rXGET / HTTP/1.1\r\n" + host + "\r\n", 400},
-		{"bare CR and nothing else", "\r\r\n\r\n", 400},
-		{"an option of Connection that folds to Transfer-Encoding", "POST / HTTP/1.1\r\n" + host + "Connection: tran\u017ffer-encoding\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-		{"an option of Connection that folds to Host", "GET / HTTP/1.1\r\n" + host + "Connection: ho\u017ft\r\n\r\n", 400},
-		{"an option of Connection with a space", "GET / HTTP/1.1\r\n" + host + "Connection: a b\r\n\r\n", 400},
-		{"folded line", "GET / HTTP/1.1\r\n" + host + "A: b\r\n c\r\n\r\n", 400},
-		{"folded Transfer-Encoding", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", 400},
-		{"space before colon", "GET / HTTP/1.1\r\n" + host + "A : b\r\n\r\n", 400},
-		{"space in a name", "GET / HTTP/1.1\r\n" + host + "A b: c\r\n\r\n", 400},
-		{"no name", "GET / HTTP/1.1\r\n" + host + ": c\r\n\r\n", 400},
-		{"no colon", "GET / HTTP/1.1\r\n" + host + "abc\r\n\r\n", 400},
-		{"length and chunks", "POST / HTTP/1.1\r\n" + host + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-		{"length twice", "POST / HTTP/1.1\r\n" + host + "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400},
-		{"length list", "POST / HTTP/1.1\r\n" + host + "Content-Length: 3, 3\r\n\r\nabc", 400},
-		{"length signed", "POST / HTTP/1.1\r\n" + host + "Content-Length: +3\r\n\r\nabc", 400},
-		{"length empty", "POST / HTTP/1.1\r\n" + host + "Content-Length:\r\n\r\n", 400},
-		{"length too long", "POST / HTTP/1.1\r\n" + host + "Content-Length: 99999999999999999999\r\n\r\n", 400},
-		{"identity", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: identity\r\n\r\n", 400},
-		{"chunked twice", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-		{"gzip, chunked", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
-		{"chunked with a vertical tab", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n", 400},
-		{"chunks in HTTP/1.0", "POST / HTTP/1.0\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-		{"no Host", "GET / HTTP/1.1\r\n\r\n", 400},
-		{"empty Host", "GET / HTTP/1.1\r\nHost:\r\n\r\n", 400},
-		{"two Hosts", "GET / HTTP/1.1\r\n" + host + host + "\r\n", 400},
-		{"Host with userinfo", "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", 400},
-		{"Host with a path", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400},
-		{"Host with a list", "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", 400},
-		{"target and Host disagree", "GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n", 400},
-		{"target with userinfo", "GET http://u:p@x/ HTTP/1.1\r\n" + host + "\r\n", 400},
-		{"other scheme", "GET ftp://x/ HTTP/1.1\r\n" + host + "\r\n", 400},
-		{"no slash", "GET a HTTP/1.1\r\n" + host + "\r\n", 400},
-		{"fragment", "GET /a#b HTTP/1.1\r\n" + host + "\r\n", 400},
-		{"raw UTF-8 in the target", "GET /\xc3\xa9 HTTP/1.1\r\n" + host + "\r\n", 400},
-		{"percent sign alone", "GET /100% HTTP/1.1\r\n" + host + "\r\n", 400},
-		{"percent sign before other letters", "GET /%zz HTTP/1.1\r\n" + host + "\r\n", 400},
-		{"zero byte", "GET /a%00.php HTTP/1.1\r\n" + host + "\r\n", 400},
-		{"tab in the request line", "GET\t/ HTTP/1.1\r\n" + host + "\r\n", 400},
-		{"two spaces", "GET  / HTTP/1.1\r\n" + host + "\r\n", 400},
-		{"space in the target", "GET /a b HTTP/1.1\r\n" + host + "\r\n", 400},
-		{"lower-case version", "GET / http/1.1\r\n" + host + "\r\n", 400},
-		{"HTTP/0.9", "GET /\r\n\r\n", 400},
-		{"HTTP/1.2", "GET / HTTP/1.2\r\n" + host + "\r\n", 505},
-		{"HTTP/2.0", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
-		{"CONNECT", "CONNECT x:443 HTTP/1.1\r\n" + host + "\r\n", 405},
-		{"TRACE", "TRACE / HTTP/1.1\r\n" + host + "\r\n", 405},
-		{"Connection names Content-Length", "POST / HTTP/1.1\r\n" + host + "Connection: Content-Length\r\nContent-Length: 3\r\n\r\nabc", 400},
-		{"Connection names Cookie", "GET / HTTP/1.1\r\n" + host + "Connection: cookie\r\nCookie: a=b\r\n\r\n", 400},
-		{"two Content-Types", "POST / HTTP/1.1\r\n" + host + "Content-Type: a/b\r\nContent-Type: c/d\r\nContent-Length: 0\r\n\r\n", 400},
-		{"other expectation", "POST / HTTP/1.1\r\n" + host + "Expect: 200-ok\r\nContent-Length: 0\r\n\r\n", 417},
+	type row struct {
+		Name, Sent string
+		Status     int
+	}
+	tests := []row{
 		{"too many fields", "GET / HTTP/1.1\r\n" + host + strings.Repeat("A: b\r\n", 100) + "\r\n", 431},
 		{"too long a head", "GET / HTTP/1.1\r\n" + host + "A: " + strings.Repeat("b", 17<<10) + "\r\n\r\n", 431},
 		{"too long a head, unfinished", "GET / HTTP/1.1\r\n" + host + "A: " + strings.Repeat("b", 17<<10), 431},
 		{"too long a target", "GET /" + strings.Repeat("b", 17<<10), 414},
 		{"body over the limit", "POST / HTTP/1.1\r\n" + host + "Content-Length: 5001\r\n\r\n", 413},
 		{"chunks over the limit", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n1389\r\n" + strings.Repeat("x", 5001) + "\r\n0\r\n\r\n", 413},
+	}
+	for _, r := range wiretest.RefusedRequests() {
+		tests = append(tests, row(r))
 	}
 	whole := 0
 	u := wiretest.NewUpstream(t, wiretest.Answer(func(r *http.Request, body []byte) []byte {
@@ -90,12 +40,12 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	}))
 	addr, _ := start(t, u.Addr, func(o *Options) { o.BodyBytes = 5000 })
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(tt.Name, func(t *testing.T) {
 			c := wiretest.Dial(t, addr)
-			c.Send(tt.sent)
+			c.Send(tt.Sent)
 			resp, _ := c.Response("GET")
-			if resp.StatusCode != tt.status || !resp.Close && tt.status != 413 {
-				t.Errorf("status %d, close %v; want %d and close", resp.StatusCode, resp.Close, tt.status)
+			if resp.StatusCode != tt.Status || !resp.Close && tt.Status != 413 {
+				t.Errorf("status %d, close %v; want %d and close", resp.StatusCode, resp.Close, tt.Status)
 			}
 		})
 	}
@@ -224,6 +174,52 @@ func BenchmarkHead(b *testing.B) {
 		}
 		if r := h.parse(in, limits{16 << 10, 100}); r != nil {
 			b.Fatal(r)
+		}
+	}
+}
+
+// TestRequestsThatArePassed: each is one request for the app, with the path as it was sent, and the connection stays
+// in step.
+func TestRequestsThatArePassed(t *testing.T) {
+	var seen []string
+	var mu sync.Mutex
+	u := wiretest.NewUpstream(t, wiretest.Answer(func(r *http.Request, body []byte) []byte {
+		mu.Lock()
+		defer mu.Unlock()
+		seen = append(seen, r.RequestURI)
+		for _, name := range []string{"Content_length", "Content.length", "Transfer_encoding", "Upgrade", "Http2-Settings", "Trailer", "Te"} {
+			if r.Header.Get(name) != "" || len(r.Trailer) > 0 {
+				t.Errorf("%s: the app was sent %s, trailers %v", r.RequestURI, name, r.Trailer)
+			}
+		}
+		return ok(fmt.Sprint(r.RequestURI, len(body)))
+	}))
+	addr, _ := start(t, u.Addr, func(o *Options) { o.RequestBuffer = 64 << 10 })
+	for _, tt := range wiretest.PassedRequests() {
+		for _, split := range []int{1, 7, len(tt.Sent)} {
+			seen = nil
+			c := wiretest.Dial(t, addr)
+			for rest := tt.Sent; len(rest) > 0; rest = rest[min(split, len(rest)):] {
+				c.Send(rest[:min(split, len(rest))])
+			}
+			method, _, _ := strings.Cut(strings.TrimLeft(tt.Sent, "\r\n"), " ")
+			resp, body := c.Response(method)
+			for resp.StatusCode == 100 {
+				resp, body = c.Response(method)
+			}
+			if resp.StatusCode != 200 || !strings.HasPrefix(body, tt.Path) {
+				t.Errorf("%s: %d %q", tt.Name, resp.StatusCode, body)
+				continue
+			}
+			c.Send("GET /next HTTP/1.1\r\nHost: x\r\n\r\n")
+			if _, body := c.Response("GET"); body != "/next0" {
+				t.Errorf("%s: then answered %q", tt.Name, body)
+			}
+			mu.Lock()
+			if fmt.Sprint(seen) != fmt.Sprint([]string{tt.Path, "/next"}) {
+				t.Errorf("%s: the app saw %q", tt.Name, seen)
+			}
+			mu.Unlock()
 		}
 	}
 }
