@@ -42,6 +42,9 @@ func (s *server) writeMetrics(w io.Writer) {
 		fmt.Fprintf(w, "holdfast_upstream_up{upstream=%q} %d\n", u.Name, up)
 	}
 	gauge("holdfast_proxy_buffered_bytes", x.Buffered)
+	gauge("holdfast_proxy_file_bytes", x.Spilled)
+	gauge("holdfast_proxy_files_total", x.Spills)
+	gauge("holdfast_proxy_file_errors_total", x.SpillErrors)
 	gauge("holdfast_proxy_upstream_connects_total", x.Dialled)
 	gauge("holdfast_access_log_dropped_total", s.accessLog.Dropped())
 	h := s.hub.Stats()

@@ -102,6 +102,8 @@ func (x *exchange) elsewhere(a *answer, bodyless bool) bool {
 	x.letGo()
 	x.cgi.drop()
 	drop(&x.toUp)
+	x.body.drop()
+	x.body, x.tail = nil, nil
 	x.cgi, x.req, x.resp = nil, body{done: true}, body{}
 	x.head, x.gathered, x.answerHead = x.head[:0], x.gathered[:0], x.answerHead[:0]
 	x.count()

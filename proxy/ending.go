@@ -104,7 +104,7 @@ func (x *exchange) finish() {
 func (x *exchange) release() {
 	x.client.SetDeadline(0)
 	if x.up != nil {
-		if x.connected && !x.req.done {
+		if x.connected && !x.uploaded() {
 			x.up.Abort() // the app must not take a part of the body for the whole
 		} else {
 			x.up.Close()
@@ -116,6 +116,9 @@ func (x *exchange) release() {
 	x.cgi = nil
 	drop(&x.toUp)
 	drop(&x.toClient)
+	x.body.drop()
+	x.back.drop()
+	x.body, x.back, x.tail, x.backBuf = nil, nil, nil, nil
 	x.gathered = x.gathered[:0]
 	x.count()
 	x.f.p.inFlight.Add(-1)

@@ -37,7 +37,7 @@ func (x *exchange) log(end string) {
 		Status: x.status, Received: x.received, Now: x.f.loop.Now(), Started: x.started,
 		AppTime: x.upstream, End: end,
 	}
-	o.Bytes = max(x.passed-x.heads-int64(x.toClient.len()), 0)
+	o.Bytes = max(x.passed-x.heads-x.waiting(), 0)
 	if !x.asked.IsZero() {
 		o.Upstream = x.upstreamName()
 		if x.upstream == 0 {

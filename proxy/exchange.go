@@ -36,6 +36,10 @@ type exchange struct {
 	req, resp  body
 	toUp       *pending // what the upstream's kernel would not take
 	toClient   *pending // what was taken from the upstream ahead of the client
+	body       *spill   // of the request, past buffers.request; nil without a file
+	tail       []byte   // of the request's body, behind the file
+	back       *spill   // of the response, past buffers.response; nil without a file
+	backBuf    []byte   // what comes behind that
 	ahead      int      // of toClient and gathered, counted in Proxy.buffered
 	original   []byte   // the request's head as it came, where an app may send it elsewhere
 	head       []byte   // the request's head, until the upstream has it for good
@@ -277,7 +281,7 @@ func (x *exchange) clientReady(ev park.Event) {
 		if !x.flushClient() {
 			return
 		}
-		if x.cgi != nil && x.answered && x.up == nil {
+		if x.cgi != nil && x.answered && x.up == nil && x.back == nil {
 			x.nextPiece()
 			return
 		}
@@ -293,7 +297,9 @@ func (x *exchange) clientReady(ev park.Event) {
 	}
 	switch {
 	case x.up == nil && !x.answered && !x.queued && (x.cgi == nil || !x.cgi.asking):
-		x.gather()
+		if x.body == nil || !x.body.writing {
+			x.gather()
+		}
 	case x.connected && x.up != nil:
 		x.pumpUp()
 	}

@@ -72,7 +72,7 @@ func (x *exchange) beginCGI() {
 		req.Fields = append(req.Fields, fcgi.Field{Name: name, Value: value})
 	}
 	head := req.Append(nil, x.cgi.id, false) // a kept connection would hold one of php-fpm's few processes
-	body := x.cgi.frame(nil, x.gathered, x.req.done)
+	body := x.cgi.frame(nil, x.gathered, x.uploaded())
 	x.head, x.gathered = x.head[:0], x.gathered[:0]
 	x.begin(head, body)
 }

@@ -44,9 +44,12 @@ type Options struct {
 	Rate        int // requests a second of one address; more is answered 429; 0: any
 	Burst       int // requests of one address beyond Rate at once
 
-	RequestBuffer  int   // bytes of a request's body collected before the app is asked; 0: none
-	ResponseBuffer int   // bytes taken from the app ahead of one client; 0: one reading
-	BufferTotal    int64 // bytes of both kinds, all clients together; past it, 8 kB each; default 16 MB
+	RequestBuffer  int    // bytes of a request's body collected before the app is asked; 0: none
+	ResponseBuffer int    // bytes taken from the app ahead of one client; 0: one reading
+	Folder         string // for temporary files of what is larger than the buffers; empty: it is streamed on
+	FileBytes      int64  // in the file of one body; what is beyond is streamed on
+	FilesTotal     int64  // in all files together; past it no body begins to use one
+	BufferTotal    int64  // bytes of both kinds, all clients together; past it, 8 kB each; default 16 MB
 
 	RedirectHTTPS bool // a client of a trusted proxy that came by plain http is sent to https
 
@@ -88,11 +91,12 @@ type Proxy struct {
 	draining atomic.Bool
 	inFlight atomic.Int64
 	buffered atomic.Int64 // bytes gathered, or taken ahead of clients
+	spilled  atomic.Int64 // bytes in temporary files
 }
 
 // Stats are counts for metrics.
 type Stats struct {
-	Requests, Refused, UpstreamErrors, Retries, ClientGone, Cut, Tunnels, Dialled, InFlight, Buffered, RateLimited, Overloaded, Queued int64
+	Requests, Refused, UpstreamErrors, Retries, ClientGone, Cut, Tunnels, Dialled, InFlight, Buffered, RateLimited, Overloaded, Queued, Spills, SpillErrors, Spilled int64
 
 	Upstreams []UpstreamStats
 }
@@ -105,7 +109,7 @@ type UpstreamStats struct {
 }
 
 type counters struct {
-	requests, refused, upstreamErrors, retries, clientGone, cut, tunnels, dialled, rateLimited, overloaded atomic.Int64
+	requests, refused, upstreamErrors, retries, clientGone, cut, tunnels, dialled, rateLimited, overloaded, spills, spillErrors atomic.Int64
 }
 
 // New returns a proxy on the poller's loops. It starts nothing.
@@ -183,6 +187,7 @@ func (x *Proxy) Stats() Stats {
 		Retries: s.retries.Load(), ClientGone: s.clientGone.Load(), Cut: s.cut.Load(),
 		Tunnels: s.tunnels.Load(), Dialled: s.dialled.Load(), InFlight: x.inFlight.Load(), Buffered: x.buffered.Load(),
 		RateLimited: s.rateLimited.Load(), Overloaded: s.overloaded.Load(), Queued: x.queued.Load(),
+		Spills: s.spills.Load(), SpillErrors: s.spillErrors.Load(), Spilled: x.spilled.Load(),
 	}
 	for _, u := range x.servers {
 		stats.Upstreams = append(stats.Upstreams, UpstreamStats{u.String(), u.active.Load(), u.down(time.Now())})

@@ -9,7 +9,10 @@ import (
 // gathers reports whether a request body of that length (-1: not known) is collected before the app
 // is asked, so that a slow uploader does not hold one of its threads.
 func (p *Proxy) gathers(length int64) bool {
-	return p.o.RequestBuffer > 0 && length <= int64(p.o.RequestBuffer) && p.buffered.Load() <= p.o.BufferTotal
+	if p.o.RequestBuffer <= 0 {
+		return false
+	}
+	return length <= int64(p.o.RequestBuffer) && p.buffered.Load() <= p.o.BufferTotal || length <= p.o.FileBytes && p.maySpill()
 }
 
 // gather collects the request's body until it is complete or more than RequestBuffer.
@@ -18,7 +21,13 @@ func (x *exchange) gather() {
 	for {
 		x.count()
 		if o := &x.f.p.o; x.req.done || len(x.gathered) > o.RequestBuffer || x.f.p.buffered.Load() > o.BufferTotal {
+			if x.spillUpload() {
+				return
+			}
 			x.client.SetDeadline(0)
+			if x.body != nil { // what the file has comes first
+				x.tail, x.gathered = x.gathered, nil
+			}
 			switch {
 			case x.cgi == nil:
 				x.begin(x.head, x.gathered)
@@ -108,6 +117,18 @@ func (x *exchange) pumpUp() {
 			}
 			x.up.SetDeadline(x.f.p.o.UpstreamTime)
 		}
+		if x.pumpFile() {
+			return
+		}
+		if len(x.tail) > 0 {
+			b := x.tail
+			x.tail = nil
+			x.count()
+			if !x.sendPiece(b) {
+				return
+			}
+			continue
+		}
 		if x.req.done {
 			if x.toClient == nil {
 				x.client.SetDeadline(0)
@@ -123,16 +144,9 @@ func (x *exchange) pumpUp() {
 			return
 		}
 		if out > 0 {
-			p := in[:out]
-			if x.cgi != nil {
-				x.cgi.scratch = x.cgi.frame(x.cgi.scratch[:0], p, x.req.done)
-				p = x.cgi.scratch
-			}
-			if err := send(x.up, &x.toUp, p, nil); err != nil {
-				x.upFailed(err)
+			if !x.sendPiece(in[:out]) {
 				return
 			}
-			x.up.SetDeadline(x.f.p.o.UpstreamTime)
 		}
 	}
 }

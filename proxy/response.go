@@ -16,7 +16,7 @@ func (x *exchange) pumpDown() {
 		in = in[:smallReading] // many clients are slow, and each may keep one reading
 	}
 	for turn := 0; ; turn++ {
-		if x.full() && (!x.flushClient() || x.full()) {
+		if x.full() && (x.toClient != nil && !x.flushClient() || x.full() && (x.back != nil || !x.spillDown())) {
 			return
 		}
 		if turn == maxTurns {
@@ -196,6 +196,10 @@ func (x *exchange) respondBody(head, p []byte) bool {
 func (x *exchange) pass(a, b []byte) bool {
 	x.begun = true
 	x.passed += int64(len(a) + len(b))
+	if x.back != nil {
+		x.putBack(a, b)
+		return true
+	}
 	if err := send(x.client, &x.toClient, a, b); err != nil {
 		x.clientGone()
 		return false
@@ -206,7 +210,7 @@ func (x *exchange) pass(a, b []byte) bool {
 // responded lets the upstream go; the client's part goes on until it has everything.
 func (x *exchange) responded() {
 	x.upstream = x.f.loop.Now().Sub(x.asked)
-	if x.upKeep && !x.upHung && x.req.done && x.toUp == nil {
+	if x.upKeep && !x.upHung && x.uploaded() && x.toUp == nil {
 		x.f.pools[x.server.index].put(x.up)
 	} else {
 		x.up.Close()
@@ -214,13 +218,16 @@ func (x *exchange) responded() {
 	x.up = nil
 	x.name = x.server.String()
 	x.letGo()
-	if x.toClient == nil {
+	if x.toClient == nil && x.back == nil {
 		x.finish()
 	}
 }
 
 // full reports whether the client must take something before more is read from the upstream.
 func (x *exchange) full() bool {
+	if x.back != nil {
+		return x.backFull()
+	}
 	if x.toClient == nil {
 		return false
 	}
@@ -243,6 +250,9 @@ func (x *exchange) flushClient() bool {
 	if !x.req.done && x.toUp == nil { // from here on it is the body that is waited for
 		d, _ := x.upload.wait(x.f.loop.Now(), x.received, x.f.p.o.BodyTime, x.f.p.o.BodyRate)
 		x.client.SetDeadline(max(d, time.Millisecond))
+	}
+	if x.back != nil {
+		return x.drainBack()
 	}
 	if x.answered && x.resp.done && x.up == nil {
 		x.finish()
@@ -273,13 +283,13 @@ func (x *exchange) awaitClient() bool {
 // megabytes: many minutes for a client that does read, but slowly.
 func (x *exchange) clientTook() bool {
 	before := x.taken
-	x.taken = x.passed - int64(x.toClient.len()) - int64(x.client.Unsent())
+	x.taken = x.passed - x.waiting() - int64(x.client.Unsent())
 	return x.taken > before
 }
 
 // count keeps Proxy.buffered true.
 func (x *exchange) count() {
-	if n := x.toClient.len() + len(x.gathered); n != x.ahead {
+	if n := x.toClient.len() + len(x.gathered) + len(x.tail) + len(x.backBuf); n != x.ahead {
 		x.f.p.buffered.Add(int64(n - x.ahead))
 		x.ahead = n
 	}
@@ -300,7 +310,7 @@ func (x *exchange) upEnded(err error) {
 
 // upFailed tries again if that is safe, and fails otherwise.
 func (x *exchange) upFailed(err error) {
-	if x.toUp != nil || !x.req.done {
+	if x.toUp != nil || !x.uploaded() {
 		// The app may have answered before it closed on a body that it does not want: read that first.
 		if !x.answered && x.salvage() {
 			return

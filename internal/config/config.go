@@ -91,6 +91,10 @@ type Buffers struct {
 	Request  Size `yaml:"request"`  // 0: none
 	Response Size `yaml:"response"` // 0: one reading
 	Total    Size `yaml:"total"`
+
+	Folder string `yaml:"folder" eg:"/var/tmp"` // empty: what is larger is streamed on
+	File   Size   `yaml:"file"`
+	Files  Size   `yaml:"files"`
 }
 
 // Server is one upstream of several.
@@ -175,7 +179,7 @@ func Default() *Config {
 			Drain:    seconds(10),
 		},
 		Limits:  Limits{Header: 16 * KB, Fields: 100, BodyRate: 500, SendRate: 500},
-		Buffers: Buffers{Request: 64 * KB, Response: 128 * KB, Total: 16 * MB},
+		Buffers: Buffers{Request: 64 * KB, Response: 128 * KB, Total: 16 * MB, File: 1 * GB, Files: 8 * GB},
 		UpstreamPool: UpstreamPool{
 			Idle: 64, IdleTimeout: seconds(4), Queue: 1024, QueueTimeout: seconds(30),
 			MaxFails: 1, FailTimeout: seconds(10), CheckEvery: seconds(5),

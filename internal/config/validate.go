@@ -335,6 +335,11 @@ func (d *decoder) ranges(c *Config) {
 	inRange(d, "buffers.response", c.Buffers.Response, 1*KB, 64*MB, "nothing is taken ahead")
 	inRange(d, "buffers.total", c.Buffers.Total, 64*KB, 1*TB, "")
 
+	inRange(d, "buffers.file", c.Buffers.File, 64*KB, 1*TB, "")
+	inRange(d, "buffers.files", c.Buffers.Files, 64*KB, 1*TB, "")
+	if c.Buffers.Folder != "" && !filepath.IsAbs(c.Buffers.Folder) {
+		d.add("buffers.folder", show(c.Buffers.Folder)+" is not an absolute path; want one such as /var/tmp")
+	}
 	inRange(d, "upstream_pool.idle", c.UpstreamPool.Idle, 1, 100_000, "none are kept")
 	inRange(d, "upstream_pool.max_conns", c.UpstreamPool.MaxConns, 1, maxConnections, "any number")
 	inRange(d, "upstream_pool.queue", c.UpstreamPool.Queue, 1, maxConnections, "nobody waits")

@@ -61,7 +61,7 @@ func TestRawRequests(t *testing.T) {
 					synchronized (application) { try (FileWriter w = new FileWriter(System.getenv("RAW_LOG"), true)) { w.write(request.getMethod() + " " + uri + (q == null ? "" : "?" + q) + " \n"); } }
 					out.print(uri + " " + n); %>`,
 				"WEB-INF/web.xml": `<web-app xmlns="https://jakarta.ee/xml/ns/jakartaee" version="6.0"><servlet><servlet-name>all</servlet-name><jsp-file>/index.jsp</jsp-file></servlet><servlet-mapping><servlet-name>all</servlet-name><url-pattern>/*</url-pattern></servlet-mapping><servlet><servlet-name>secret</servlet-name><jsp-file>/secret.jsp</jsp-file></servlet><servlet-mapping><servlet-name>secret</servlet-name><url-pattern>/admin/*</url-pattern></servlet-mapping></web-app>`,
-				"secret.jsp": "the SECRET\n",
+				"secret.jsp":      "the SECRET\n",
 			} {
 				if err := os.MkdirAll(filepath.Dir(filepath.Join(root, file)), 0o755); err != nil {
 					t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
@@ -59,6 +60,15 @@ func (c *Client) Response(method string) (*http.Response, string) {
 		c.t.Fatalf("reading the response's body after %q: %v", body, err)
 	}
 	return resp, string(body)
+}
+
+// Body is the body of the response that comes next on c; reading it fails if it is not complete.
+func Body(c net.Conn) io.Reader {
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return iotest.ErrReader(err)
+	}
+	return resp.Body
 }
 
 // Rest reads to the end. reset says that the connection was reset rather than closed.
