@@ -16,14 +16,15 @@ import (
 // imports is who may import whom inside the module. Rooms do not know each other; the hub and the poller
 // know nobody.
 const imports = `
-.                 hooks internal/access internal/config internal/demo internal/hub internal/park internal/site proxy upgrade
-hooks             internal/hub
+.                 hooks internal/access internal/config internal/demo internal/hub internal/park internal/presence internal/site proxy upgrade
+hooks             internal/hub internal/presence
 internal/access
 internal/config
 internal/demo
 internal/fcgi     internal/syntax
 internal/hub
 internal/park
+internal/presence internal/hub
 internal/site
 internal/syntax
 internal/wiretest

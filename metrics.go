@@ -56,6 +56,7 @@ func (s *server) writeMetrics(w io.Writer) {
 	gauge("holdfast_publish_refused_total", int64(h.Refused))
 	gauge("holdfast_publish_backlog_bytes", int64(h.Backlog))
 	s.writeHeld(w)
+	s.writeEvents(w)
 	metrics.WriteProcessMetrics(w)
 }
 

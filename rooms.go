@@ -101,11 +101,11 @@ func (s *server) newKeeper() *upgrade.Keeper {
 		MaxChannels: c.Push.MaxChannels, MaxMessage: int(c.Push.MaxMessage),
 		Outbox: int(c.Push.Outbox), OutboxTotal: int64(c.Push.OutboxTotal), MaxConnections: c.Push.MaxConnections,
 		Origins: c.Push.Origins, Rule: s.access, ValidChannel: config.ValidChannel,
-		Trusted: s.trusted, Access: s.accessLog, Hub: s.hub, Poller: s.poller, Log: s.log,
+		Trusted: s.trusted, Access: s.accessLog, Observer: s.newObserver(), Hub: s.hub, Poller: s.poller, Log: s.log,
 		Resume: func(conn *park.Conn, rest []byte, more bool) { s.proxy.Resume(conn, rest, more) },
 	}
 	if c.Push.Authorize != "" {
-		first, path := s.whoAuthorizes()
+		first, path := s.whoAnswers(c.Push.Authorize)
 		s.asker = hooks.NewAuthorizer(hooks.AuthorizerOptions{
 			Network: first.Network, Address: first.Address, Host: first.Host,
 			Path: path, Timeout: time.Duration(c.Push.AuthorizeTimeout),
@@ -118,10 +118,11 @@ func (s *server) newKeeper() *upgrade.Keeper {
 	return upgrade.New(o)
 }
 
-// whoAuthorizes returns who is asked by push.authorize, and with which path: the app of its route.
-func (s *server) whoAuthorizes() (who config.Upstream, path string) {
+// whoAnswers returns who is asked for a path that the configuration names, and with which path: the app of
+// its route.
+func (s *server) whoAnswers(named string) (who config.Upstream, path string) {
 	c := s.config
-	who, path = c.Servers()[0].URL, c.Push.Authorize
+	who, path = c.Servers()[0].URL, named
 	if r := c.RouteOf(path); r != nil {
 		if list := r.Servers(c.UpstreamPool); len(list) > 0 {
 			who = list[0].URL
@@ -133,11 +134,11 @@ func (s *server) whoAuthorizes() (who config.Upstream, path string) {
 			}
 		}
 		if r.Host != "" || r.Root != "" || r.Redirect != "" {
-			who, path = config.Upstream{FastCGI: true}, c.Push.Authorize
+			who, path = config.Upstream{FastCGI: true}, named
 		}
 	}
 	if who.FastCGI { // ask like a client: the proxy speaks FastCGI, and knows other names; the one who asks does not
-		return config.Upstream{Network: s.addr.Network(), Address: s.addr.String(), Host: c.Servers()[0].URL.Host}, c.Push.Authorize
+		return config.Upstream{Network: s.addr.Network(), Address: s.addr.String(), Host: c.Servers()[0].URL.Host}, named
 	}
 	return who, path
 }

@@ -19,6 +19,7 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
+	"holdfast/internal/presence"
 	"holdfast/proxy"
 	"holdfast/upgrade"
 )
@@ -68,7 +69,10 @@ type server struct {
 	keeper    *upgrade.Keeper
 	hooks     *hooks.Server
 	asker     *hooks.Authorizer
-	accessLog *access.Log // nil: none
+	poster    *hooks.Poster  // nil: the app is told of no events
+	teller    *hooks.Teller  // the same
+	roll      *presence.Roll // nil: nobody wants to know who is there
+	accessLog *access.Log    // nil: none
 
 	hooksListener   net.Listener
 	addr, hooksAddr net.Addr
@@ -106,8 +110,9 @@ func newServer(c *config.Config, log *slog.Logger) (*server, error) {
 		return nil, err
 	}
 	s.hub = hub.New(hub.Options{
-		Lanes: len(s.poller.Loops()), HistoryTotal: int64(c.Push.HistoryTotal), Rule: s.history,
+		Lanes: len(s.poller.Loops()), HistoryTotal: int64(c.Push.HistoryTotal), Rule: s.history, Watch: s.watch(),
 	})
+	s.newEvents()
 	s.keeper = s.newKeeper()
 	if s.proxy, err = s.newProxy(); err != nil {
 		front.Close()
@@ -118,7 +123,8 @@ func newServer(c *config.Config, log *slog.Logger) (*server, error) {
 		Token: c.Hooks.Token, Hosts: c.Hooks.Hosts, MaxBody: int(c.Hooks.MaxBody),
 		Rule:         func(channel string) bool { _, ok := c.Rule(channel); return ok },
 		ValidChannel: config.ValidChannel,
-		Hub:          s.hub, Log: log, Version: version(), Metrics: s.writeMetrics,
+		Present:      s.present, Presence: s.roll,
+		Hub: s.hub, Log: log, Version: version(), Metrics: s.writeMetrics,
 	})
 	if err := s.poller.Listen(front, s.proxy.Accept); err != nil {
 		s.hooksListener.Close()
@@ -172,8 +178,9 @@ func (s *server) serve(ctx context.Context) error {
 	start("upstream_pool.check", func() error { return s.proxy.Check(ctx) })
 	start("history", func() error { return s.sweep(ctx) })
 	logged := s.serveAccess()
+	told := s.serveEvents()
 	<-ctx.Done()
-	s.drain()
+	s.drain(told)
 	group.Wait()
 	logged() // after the last request
 	return failed
@@ -229,14 +236,16 @@ func (s *server) sweep(ctx context.Context) error {
 	}
 }
 
-func (s *server) drain() {
+func (s *server) drain(told func(by time.Time)) {
 	s.log.Info("holdfast is going down", "drain", time.Duration(s.config.Timeouts.Drain))
 	s.poller.StopListening()
 	s.keeper.Drain()
 	s.proxy.Drain()
-	for by := time.Now().Add(time.Duration(s.config.Timeouts.Drain)); time.Now().Before(by) && s.poller.Stats().Clients > 0; {
+	by := time.Now().Add(time.Duration(s.config.Timeouts.Drain))
+	for time.Now().Before(by) && s.poller.Stats().Clients > 0 {
 		time.Sleep(20 * time.Millisecond)
 	}
+	told(by)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	s.hooks.Shutdown(ctx)

@@ -18,6 +18,7 @@ const (
 type channelInfo struct {
 	Name        string `json:"name"`
 	Subscribers int    `json:"subscribers"`
+	Users       *int   `json:"users,omitempty"` // left out where it is not known who is there
 	Messages    int    `json:"messages"`
 	LastID      string `json:"last_id,omitempty"` // left out when there was no message yet
 }
@@ -36,12 +37,9 @@ func (s *Server) channels(c *call) error {
 	if err != nil {
 		return err
 	}
-	limit := defaultLimit
-	if v, ok := query["limit"]; ok {
-		limit, err = strconv.Atoi(v[0])
-		if err != nil || limit < 1 || limit > maxLimit || len(v) > 1 {
-			return fmt.Errorf("%w: limit %.100q; want one number from 1 to %d", errQuery, v, maxLimit)
-		}
+	limit, err := parseLimit(query)
+	if err != nil {
+		return err
 	}
 	answer := struct {
 		Channels []channelInfo `json:"channels"`
@@ -89,8 +87,26 @@ func (s *Server) channel(c *call) error {
 	if !ok {
 		return fmt.Errorf("%w: %q", errNothing, name)
 	}
-	s.answerJSON(c.ctx, infoOf(i))
+	info := infoOf(i)
+	if s.present(name) {
+		total := s.options.Presence.Count(name)
+		info.Users = &total
+	}
+	s.answerJSON(c.ctx, info)
 	return nil
+}
+
+// parseLimit returns how many are asked for.
+func parseLimit(query url.Values) (int, error) {
+	v, ok := query["limit"]
+	if !ok {
+		return defaultLimit, nil
+	}
+	limit, err := strconv.Atoi(v[0])
+	if err != nil || limit < 1 || limit > maxLimit || len(v) > 1 {
+		return 0, fmt.Errorf("%w: limit %.100q; want one number from 1 to %d", errQuery, v, maxLimit)
+	}
+	return limit, nil
 }
 
 func (s *Server) validChannel(name string) error {

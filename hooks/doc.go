@@ -32,6 +32,11 @@
 //	$ curl http://127.0.0.1:9090/channels/orders.42
 //	{"name":"orders.42","subscribers":3,"messages":2,"last_id":"0dzln3kxtdtb6"}
 //
+// Ask who is in a channel whose rule has presence:
+//
+//	$ curl http://127.0.0.1:9090/channels/orders.42/users
+//	{"users":[{"user":"anna","connections":2}],"total":1}
+//
 // For operations:
 //
 //	$ curl http://127.0.0.1:9090/healthz
@@ -75,4 +80,16 @@
 // application/json may say more; keys that it does not know are an error, as a typo must not let anybody in:
 //
 //	{"channels": ["orders.42"], "user": "anna", "expires": 3600}
+//
+// # What the app is told
+//
+// [Teller] tells the app of events without being asked, batch by batch, and [Poster] posts and signs them:
+//
+//	POST /push/events HTTP/1.1
+//	Content-Type: application/json
+//	Holdfast-Signature: t=1772600767,v1=5f0c…
+//
+//	{"events":[{"id":"0dzln3kxtdtb4","type":"online","at":"2026-03-04T05:06:07.089Z","user":"anna"}]}
+//
+// 2xx takes a batch; after anything else it comes again.
 package hooks

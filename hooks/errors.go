@@ -30,6 +30,7 @@ var (
 	errEvent    = errors.New("bad event")
 	errRule     = errors.New("no rule for this channel")
 	errNothing  = errors.New("nobody holds this channel and nothing is kept")
+	errPresence = errors.New("it is not kept who holds this channel")
 	errNotReady = errors.New("not ready")
 )
 
@@ -61,6 +62,7 @@ func statusOf(err error) int {
 		{errChannel, fasthttp.StatusBadRequest},
 		{errEvent, fasthttp.StatusBadRequest},
 		{errRule, fasthttp.StatusBadRequest},
+		{errPresence, fasthttp.StatusBadRequest},
 		{hub.ErrNoRule, fasthttp.StatusBadRequest},
 		{hub.ErrNoChannel, fasthttp.StatusBadRequest},
 		{hub.ErrBusy, fasthttp.StatusServiceUnavailable},

@@ -36,7 +36,9 @@ func (s *Server) route(path string) (methods string, do func(*call) error) {
 	case "/metrics":
 		return getMethods, s.writeMetrics
 	}
-	if name, ok := strings.CutPrefix(path, channelsPath+"/"); ok && name != "" && !strings.Contains(name, "/") {
+	if name, ok := strings.CutPrefix(path, channelsPath+"/"); ok && strings.HasSuffix(name, usersPath) && strings.Count(name, "/") == 1 && len(name) > len(usersPath) {
+		return getMethods, s.users
+	} else if ok && name != "" && !strings.Contains(name, "/") {
 		return getMethods, s.channel
 	}
 	return "", nil

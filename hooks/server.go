@@ -14,6 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"holdfast/internal/hub"
+	"holdfast/internal/presence"
 )
 
 const (
@@ -37,6 +38,9 @@ type Options struct {
 
 	Rule         func(channel string) bool  // reports whether a rule matches the channel; nil: all are
 	ValidChannel func(channel string) error // says what is wrong with a name; nil: any but the empty one will do
+
+	Present  func(channel string) bool // reports whether Presence knows who is in the channel; nil: in none
+	Presence *presence.Roll            // needed with Present
 
 	Hub     *hub.Hub
 	Log     *slog.Logger      // nil: no log

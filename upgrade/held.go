@@ -26,6 +26,8 @@ type held struct {
 	cors  string  // origin to allow by name
 	wait  time.Duration
 
+	session *session // nil unless the observer wants to know of it
+
 	kind     kind
 	v1       bool // WebSocket or SSE with the subprotocol
 	http10   bool
@@ -52,6 +54,7 @@ func (x *held) begin(c *park.Conn, v *visit) {
 	c.Hold(x)
 	x.k.stats.held[x.kind].Add(1)
 	replay := x.lane().Join(x, v.join, v.after.id, v.after.resume)
+	x.begun(v.user)
 	if x.kind == longPoll {
 		x.rest = v.rest // of the next request; it may be answered at once
 	}
@@ -220,7 +223,7 @@ func (x *held) drain() {
 
 // leave takes the connection out of its channels and counts why. The socket is the caller's.
 func (x *held) leave(why dropReason) {
-	x.lane().Leave(x)
+	x.leaveChannels(why)
 	x.k.stats.held[x.kind].Add(-1)
 	x.k.stats.drop(why)
 	x.dropOutbox()

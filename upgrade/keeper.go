@@ -39,6 +39,8 @@ type Options struct {
 	Authorize    func(Question) (Verdict, error) // asks the app; runs on a worker
 	Trusted      func(netip.Addr) bool           // peers whose X-Forwarded-* are believed
 
+	Observer Observer // nil: nobody wants to know
+
 	Hub    *hub.Hub
 	Poller *park.Poller
 	Log    *slog.Logger

@@ -318,7 +318,9 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 			return nil, 401, "not logged in"
 		}
 		return nil, 403, "not allowed"
-	case verdict.Channels == nil:
+	}
+	v.user = verdict.User
+	if verdict.Channels == nil {
 		return channels, 0, ""
 	}
 	list := append(open, verdict.Channels...)

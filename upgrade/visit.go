@@ -17,6 +17,7 @@ type visit struct {
 
 	hold    *held // set by the handler: the connection is to be held
 	join    []string
+	user    string // whom the app has named
 	after   after
 	written []byte
 	wasIdle bool

@@ -20,6 +20,9 @@ type Channel struct {
 	Match   string  `yaml:"match" eg:"public.**"` // a pattern; see the package comment
 	Access  Access  `yaml:"access" eg:"public"`
 	History History `yaml:"history"`
+
+	Events   bool     `yaml:"events"`              // the app is told when the first comes and the last goes
+	Presence Presence `yaml:"presence" eg:"users"` // empty: off
 }
 
 // History bounds what a channel remembers: a message leaves it at the first bound that it passes.

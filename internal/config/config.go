@@ -27,6 +27,7 @@ type Config struct {
 	RedirectHTTPS  bool           `yaml:"redirect_https"`
 	Hooks          Hooks          `yaml:"hooks"`
 	Push           Push           `yaml:"push"`
+	Events         Events         `yaml:"events"`
 	Channels       []Channel      `yaml:"channels" eg:"[{match: \"public.**\", access: public}]"`
 	Timeouts       Timeouts       `yaml:"timeouts"`
 	Limits         Limits         `yaml:"limits"`
@@ -167,6 +168,9 @@ func Default() *Config {
 			Outbox:           256 * KB,
 			OutboxTotal:      64 * MB,
 			HistoryTotal:     64 * MB,
+		},
+		Events: Events{
+			Grace: seconds(5), Batch: 100, Delay: shortest, Timeout: seconds(5), Queue: 10_000, QueueSize: 4 * MB,
 		},
 		Timeouts: Timeouts{
 			Header:   seconds(60),

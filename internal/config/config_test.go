@@ -55,7 +55,10 @@ channels:
 	want.Push.Heartbeat = 0
 	// What a history does not say keeps its default.
 	history := History{Messages: 0, Age: Duration(10 * time.Minute), Bytes: 1 * MB}
-	want.Channels = []Channel{{"user.*", Authorize, history}, {"**", Public, history}}
+	want.Channels = []Channel{
+		{Match: "user.*", Access: Authorize, History: history, Presence: PresenceOff},
+		{Match: "**", Access: Public, History: history, Presence: PresenceOff},
+	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

@@ -20,7 +20,7 @@ func TestShippedFileShowsTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules := []Channel{{Match: "public.**", Access: Public, History: DefaultHistory()}}
+	rules := []Channel{{Match: "public.**", Access: Public, History: DefaultHistory(), Presence: PresenceOff}}
 	if !reflect.DeepEqual(got.Channels, rules) {
 		t.Errorf("channels = %+v, want %+v", got.Channels, rules)
 	}
@@ -70,6 +70,7 @@ func TestShippedFileStatesEveryRange(t *testing.T) {
 		d := newDecoder("")
 		d.ranges(c)
 		d.channels(c)
+		d.events(c)
 		d.upstreams(c)
 		if len(d.errs) == 0 {
 			t.Errorf("%s has no range", key)

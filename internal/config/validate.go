@@ -24,6 +24,7 @@ func (d *decoder) validate(c *Config) {
 	d.hooks(&c.Hooks)
 	d.push(&c.Push)
 	d.channels(c)
+	d.events(c)
 	if c.ProxyProtocol && len(c.TrustedProxies) == 0 && c.Listen.Network != "unix" {
 		d.add("proxy_protocol", "needs trusted_proxies, the addresses of the load balancers; nobody else may connect then")
 	}
@@ -153,14 +154,11 @@ func (d *decoder) site(c *Config) {
 const maxUpstreams = 64
 
 func (d *decoder) hooks(h *Hooks) {
-	// No message shows the token: errors go to logs.
 	switch {
 	case h.Token == "" && !h.Listen.Local() && !d.failed["hooks.token"]:
 		d.addAt(d.place("hooks.listen"), "hooks.token", fmt.Sprintf("required, as hooks.listen %s can be reached from other machines; want at least %d characters", h.Listen, minToken))
-	case h.Token != "" && len(h.Token) < minToken:
-		d.add("hooks.token", fmt.Sprintf("%d characters; want at least %d", len(h.Token), minToken))
-	case strings.Trim(h.Token, lettersDigits+"!#$%&'*+-.^_`|~/=:,;@?(){}<>") != "":
-		d.add("hooks.token", "has a space, a quote, a backslash or a character outside ASCII; want one that fits a header field as it is")
+	case tokenProblem(h.Token) != "":
+		d.add("hooks.token", tokenProblem(h.Token))
 	}
 	for i, host := range h.Hosts {
 		key := fmt.Sprintf("hooks.hosts[%d]", i)
@@ -257,6 +255,9 @@ func (d *decoder) channels(c *Config) {
 			d.add(key+".access", "authorize needs push.authorize, the path on the app that decides, and that is empty")
 		default:
 			d.word(key+".access", string(rule.Access), []string{string(Public), string(Authorize)})
+		}
+		if rule.Presence != "" {
+			d.word(key+".presence", string(rule.Presence), []string{string(PresenceOff), string(PresenceUsers), string(PresenceMessages)})
 		}
 		h := &rule.History
 		inRange(d, key+".history.messages", h.Messages, 1, 100_000, "off")

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"holdfast/hooks"
+	"holdfast/internal/config"
+	"holdfast/internal/hub"
+	"holdfast/internal/presence"
+)
+
+// leastTell is what telling the last events gets when the drain has used up its time.
+const leastTell = time.Second
+
+// watch returns which channels' first and last subscribers are told of, nil if none are.
+func (s *server) watch() func(channel string) bool {
+	if !slices.ContainsFunc(s.config.Channels, func(r config.Channel) bool { return r.Events }) {
+		return nil
+	}
+	return func(channel string) bool {
+		r, ok := s.config.Rule(channel)
+		return ok && r.Events
+	}
+}
+
+// present reports whether it is kept which users hold a channel.
+func (s *server) present(channel string) bool {
+	r, ok := s.config.Rule(channel)
+	return ok && r.Present()
+}
+
+// newEvents makes those who know who is there and who tell of it, as far as anybody wants to know.
+func (s *server) newEvents() {
+	c := s.config
+	e := &c.Events
+	if e.URL != "" {
+		to, path, err := e.Target(config.Upstream{})
+		if err == nil && to == (config.Upstream{}) {
+			to, path = s.whoAnswers(path)
+		}
+		key := e.Key
+		if key == "" {
+			key = c.Hooks.Token
+		}
+		s.poster = hooks.NewPoster(hooks.PosterOptions{
+			Network: to.Network, Address: to.Address, Host: to.Host, Path: path, Key: key, Timeout: time.Duration(e.Timeout),
+		})
+		s.teller = hooks.NewTeller(hooks.TellerOptions{
+			Post: s.poster.Post, Batch: e.Batch, Delay: time.Duration(e.Delay),
+			Queue: e.Queue, QueueBytes: int64(e.QueueSize), Log: s.log,
+		})
+		s.teller.Tell(hooks.Event{Type: hooks.EventStart, At: time.Now()})
+	}
+	users := e.Told(config.Online, config.Offline)
+	kept := slices.ContainsFunc(c.Channels, func(r config.Channel) bool { return r.Present() })
+	if s.watch() == nil && !users && !kept {
+		return
+	}
+	o := presence.Options{
+		Grace: time.Duration(e.Grace), Occupancy: s.hub.TakeOccupancy, Users: users,
+		Tell: s.tellPresence, Publish: s.publishPresence, Log: s.log,
+	}
+	if kept {
+		o.Present = s.present
+	}
+	s.roll = presence.New(o)
+	s.hub.OnOccupancy(s.roll.Occupancy)
+}
+
+// tellPresence tells the app, if it wants to know.
+func (s *server) tellPresence(e presence.Event) {
+	if s.config.Events.Told(e.Type) {
+		s.teller.Tell(hooks.Event{Type: e.Type, At: e.At, Channel: e.Channel, User: e.User})
+	}
+}
+
+// publishPresence tells a channel, if its rule says so.
+func (s *server) publishPresence(e presence.Event) bool {
+	if r, ok := s.config.Rule(e.Channel); !ok || r.Presence != config.PresenceMessages {
+		return true
+	}
+	data, err := json.Marshal(map[string]string{"user": e.User})
+	if err != nil {
+		panic(err) // text
+	}
+	_, err = s.hub.Publish([]hub.Draft{{Channels: []string{e.Channel}, Event: e.Type, Data: data, JSON: true}})
+	return err == nil
+}
+
+// serveEvents tells of events until the function it returns is called, which tries to tell of the rest by then.
+func (s *server) serveEvents() (stop func(by time.Time)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	if s.roll != nil {
+		group.Go(func() { s.roll.Serve(ctx) })
+	}
+	if s.teller != nil {
+		group.Go(s.teller.Serve)
+	}
+	return func(by time.Time) {
+		if s.roll != nil {
+			s.roll.Close() // nobody comes back
+		}
+		cancel()
+		if s.teller != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), max(time.Until(by), leastTell))
+			defer cancel()
+			s.teller.Shutdown(ctx)
+			s.poster.Close()
+		}
+		group.Wait()
+	}
+}
+
+// writeEvents writes the counts of what is told, where anything is.
+func (s *server) writeEvents(w io.Writer) {
+	if s.teller != nil {
+		t := s.teller.Stats()
+		fmt.Fprintf(w, "holdfast_events_waiting %d\n", t.Waiting)
+		fmt.Fprintf(w, "holdfast_events_waiting_bytes %d\n", t.WaitingBytes)
+		fmt.Fprintf(w, "holdfast_events_told_total %d\n", t.Told)
+		fmt.Fprintf(w, "holdfast_events_lost_total %d\n", t.Lost)
+		fmt.Fprintf(w, "holdfast_events_failures_total %d\n", t.Failures)
+	}
+	if s.roll != nil {
+		r := s.roll.Stats()
+		fmt.Fprintf(w, "holdfast_presence_users %d\n", r.Users)
+		fmt.Fprintf(w, "holdfast_presence_members %d\n", r.Members)
+		fmt.Fprintf(w, "holdfast_presence_leaving %d\n", r.Leaving)
+		fmt.Fprintf(w, "holdfast_presence_hurried_total %d\n", r.Hurried)
+		fmt.Fprintf(w, "holdfast_presence_unsaid_total %d\n", r.Unsaid)
+	}
+}

@@ -1,0 +1,122 @@
+package hooks
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// SignatureField carries what tells a call of Holdfast from one that anybody else makes:
+// t=<seconds since 1970>,v1=<HMAC-SHA256 of "<t>.<body>" in hex>.
+const SignatureField = "Holdfast-Signature"
+
+// PosterOptions are the properties of a Poster. All but Host are required.
+type PosterOptions struct {
+	Network, Address string // where the app listens: tcp and host:port, or unix and a path
+	Host             string // to send; empty: Address
+	Path             string // on the app; it may have a query
+	Key              string // of the signature
+	Timeout          time.Duration
+}
+
+// Poster posts to one path of the app, on one connection, signed. One goroutine may use it.
+type Poster struct {
+	options PosterOptions
+	client  fasthttp.HostClient
+
+	ctx context.Context // of the POST in progress
+
+	mu   sync.Mutex // guards what follows
+	stop func()     // closes the connection in use
+}
+
+// NewPoster returns a poster. It starts nothing.
+func NewPoster(o PosterOptions) *Poster {
+	if o.Host == "" {
+		o.Host = o.Address
+	}
+	p := &Poster{options: o}
+	p.client = fasthttp.HostClient{
+		Addr: "app", // for the engine's own use; see DialTimeout
+		DialTimeout: func(_ string, timeout time.Duration) (net.Conn, error) {
+			dialer := net.Dialer{Timeout: timeout}
+			nc, err := dialer.DialContext(p.ctx, o.Network, o.Address)
+			if err != nil {
+				return nil, err
+			}
+			p.mu.Lock()
+			p.stop = func() { _ = nc.Close() }
+			p.mu.Unlock()
+			return &askConn{Conn: nc}, nil
+		},
+		MaxConns:                  1,
+		MaxIdleConnDuration:       authorizeIdle,
+		MaxResponseBodySize:       maxVerdict,
+		ReadBufferSize:            maxHead,
+		MaxIdemponentCallAttempts: 2,
+		RetryIfErr: func(_ *fasthttp.Request, _ int, err error) (resetTimeout, retry bool) {
+			return false, errors.Is(err, errUnfit)
+		},
+		NoDefaultUserAgentHeader: true,
+		DisablePathNormalizing:   true,
+		SecureErrorLogMessage:    true,
+	}
+	return p
+}
+
+// Close closes the connection if it waits for the next POST.
+func (p *Poster) Close() { p.client.CloseIdleConnections() }
+
+// Post posts JSON. Nil means a 2xx.
+func (p *Poster) Post(ctx context.Context, body []byte) error {
+	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(resp)
+	req.SetRequestURI("http://app" + p.options.Path)
+	req.Header.SetMethod(fasthttp.MethodPost)
+	req.Header.SetHost(p.options.Host)
+	req.UseHostHeader = true
+	req.Header.SetContentType("application/json")
+	req.Header.Set(fasthttp.HeaderUserAgent, "Holdfast")
+	req.Header.Set(SignatureField, Sign(p.options.Key, time.Now(), body))
+	req.SetBodyRaw(body)
+
+	p.ctx = ctx
+	defer context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.stop != nil {
+			p.stop()
+		}
+	})()
+	err := p.client.DoTimeout(req, resp, p.options.Timeout)
+	if errors.Is(err, fasthttp.ErrBodyTooLarge) {
+		err = nil // nobody reads it; the status is there
+	}
+	if status := resp.StatusCode(); err == nil && (status < 200 || status >= 300) {
+		err = fmt.Errorf("status %d", status)
+	}
+	if err != nil {
+		return fmt.Errorf("POST %s: %w", p.options.Path, err)
+	}
+	return nil
+}
+
+// Sign returns the value of SignatureField for a body that is sent now.
+func Sign(key string, now time.Time, body []byte) string {
+	t := strconv.FormatInt(now.Unix(), 10)
+	mac := hmac.New(sha256.New, []byte(key))
+	mac.Write([]byte(t))
+	mac.Write([]byte{'.'})
+	mac.Write(body)
+	return "t=" + t + ",v1=" + hex.EncodeToString(mac.Sum(nil))
+}

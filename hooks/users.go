@@ -1,0 +1,53 @@
+package hooks
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+const usersPath = "/users"
+
+// user is what is told of a user in a channel.
+type user struct {
+	User        string `json:"user"`
+	Connections int    `json:"connections"`
+}
+
+// users answers GET /channels/{name}/users. A channel in which nobody is has an empty list: an app that asks
+// need not know whether anybody was there before.
+func (s *Server) users(c *call) error {
+	name, err := url.PathUnescape(strings.TrimSuffix(strings.TrimPrefix(c.path, channelsPath+"/"), usersPath))
+	if err != nil {
+		return fmt.Errorf("%w: %w", errChannel, err)
+	}
+	if err := s.validChannel(name); err != nil {
+		return err
+	}
+	query, err := parseQuery(c.query, "limit")
+	if err != nil {
+		return err
+	}
+	limit, err := parseLimit(query)
+	if err != nil {
+		return err
+	}
+	if !s.present(name) {
+		return fmt.Errorf("%w: %q; see presence of its rule in channels", errPresence, name)
+	}
+	members, total := s.options.Presence.Members(name, limit)
+	answer := struct {
+		Users []user `json:"users"`
+		Total int    `json:"total"`
+	}{make([]user, 0, len(members)), total}
+	for _, m := range members {
+		answer.Users = append(answer.Users, user(m))
+	}
+	s.answerJSON(c.ctx, answer)
+	return nil
+}
+
+// present reports whether it is known who is in the channel.
+func (s *Server) present(channel string) bool {
+	return s.options.Present != nil && s.options.Present(channel)
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"slices"
+	"time"
+
+	"holdfast/hooks"
+	"holdfast/internal/config"
+	"holdfast/upgrade"
+)
+
+// observer passes on what the keeper says of connections, to those who want to know.
+type observer struct {
+	s       *server
+	each    bool // connect or disconnect is told
+	users   bool // online or offline is told
+	members bool // a rule has presence
+}
+
+var _ upgrade.Observer = (*observer)(nil)
+
+// newObserver returns nil if nobody wants to know of any connection.
+func (s *server) newObserver() upgrade.Observer {
+	e := &s.config.Events
+	o := &observer{
+		s: s, each: e.Told(config.Connect, config.Disconnect), users: e.Told(config.Online, config.Offline),
+		members: slices.ContainsFunc(s.config.Channels, func(r config.Channel) bool { return r.Present() }),
+	}
+	if !o.each && !o.users && !o.members {
+		return nil
+	}
+	return o
+}
+
+// Wants leaves out connections that nothing is told of.
+func (o *observer) Wants(user string, channels []string) bool {
+	return o.each || user != "" && (o.users || o.members && slices.ContainsFunc(channels, o.s.present))
+}
+
+// Begun tells that a connection is held, and who is there then.
+func (o *observer) Begun(c upgrade.Connection) {
+	o.tell(hooks.Event{Type: hooks.EventConnect, Channels: c.Channels}, c)
+	if o.s.roll != nil {
+		o.s.roll.Begin(c.User, c.Channels)
+	}
+}
+
+// Ended tells that it is held no more.
+func (o *observer) Ended(c upgrade.Connection, reason string) {
+	o.tell(hooks.Event{Type: hooks.EventDisconnect, Reason: reason}, c)
+	if o.s.roll != nil {
+		o.s.roll.End(c.User, c.Channels)
+	}
+}
+
+func (o *observer) tell(e hooks.Event, c upgrade.Connection) {
+	if o.s.config.Events.Told(e.Type) {
+		e.At, e.Connection, e.User, e.Kind = time.Now(), c.ID, c.User, c.Kind
+		o.s.teller.Tell(e)
+	}
+}
