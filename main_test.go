@@ -231,10 +231,13 @@ func TestDrain(t *testing.T) {
 	if rest, _ := half.Rest(); rest != "" {
 		t.Errorf("the half head was answered %q", rest)
 	}
-	if c, err := net.Dial("tcp", s.addr.String()); err == nil {
-		c.Close()
-		t.Error("a new connection was accepted")
-	}
+	wiretest.Eventually(t, "new connections are refused", func() bool { // the listener's loop is another one
+		c, err := net.Dial("tcp", s.addr.String())
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
 	close(release)
 	resp, body := slow.Response(http.MethodGet)
 	if resp.StatusCode != 200 || body != "the app" || !resp.Close {
