@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	maxBatchBytes = 1 << 20 // of events in one POST, but for a single larger one
+	maxBatchBytes = 256 << 10 // of events in one POST, but for a single larger one: below what servers take
 
 	firstPause = 500 * time.Millisecond // after a POST that the app did not take
 	maxPause   = 30 * time.Second
