@@ -38,7 +38,9 @@ func run(args []string, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log := newLog(c, errs)
+	lines := newLogWriter(errs)
+	defer lines.Close()
+	log := newLog(c, lines)
 	s, err := newServer(c, log)
 	if err != nil {
 		return err

@@ -22,6 +22,7 @@ type answer struct {
 	stream  bool // not to be taken ahead of the client
 	accel   bool // there are X-Accel-* fields, which an app says to the proxy in front of it
 
+	options   []byte // of Connection that are names of fields, as a list
 	elsewhere []byte // X-Accel-Redirect: who is to answer instead; nil without
 }
 
@@ -60,15 +61,34 @@ func (a *answer) parse(p []byte) error {
 			return err
 		}
 	}
-	if a.chunked && a.length >= 0 {
-		a.close = true // Transfer-Encoding counts (RFC 9112 §6.3), and what follows is not to be trusted
-		for i := range a.fields {
-			if syntax.EqualFold(a.fields[i].name, "content-length") {
-				a.fields[i].drop = true
-			}
+	for name := range bytes.SplitSeq(a.options, []byte(",")) { // hop-by-hop (RFC 9110 §7.6.1)
+		if len(name) > 0 && !listed(name) && !syntax.EqualFold(name, "set-cookie") && !syntax.EqualFold(name, "location") {
+			a.drop(string(name))
 		}
 	}
+	if bodyless := a.status < 200 && a.status != 101 || a.status == 204; bodyless || a.status == 304 {
+		if a.chunked || bodyless && a.length > 0 {
+			a.close = true // what it may send all the same is nobody's answer
+		}
+		a.drop("transfer-encoding")
+		if bodyless {
+			a.drop("content-length") // RFC 9110 §8.6
+		}
+	}
+	if a.chunked && a.length >= 0 {
+		a.close = true // Transfer-Encoding counts (RFC 9112 §6.3), and what follows is not to be trusted
+		a.drop("content-length")
+	}
 	return nil
+}
+
+// drop leaves out the fields of a name.
+func (a *answer) drop(name string) {
+	for i := range a.fields {
+		if syntax.EqualFold(a.fields[i].name, name) {
+			a.fields[i].drop = true
+		}
+	}
 }
 
 func (a *answer) field(line []byte) error {
@@ -107,6 +127,8 @@ func (a *answer) field(line []byte) error {
 					a.close = false
 				case syntax.EqualFold(token, "upgrade"):
 					a.upgrade = true
+				case len(token) > 0:
+					a.options = append(append(a.options, token...), ',')
 				}
 			}
 		}

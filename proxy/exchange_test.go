@@ -99,6 +99,40 @@ func TestPipelinedRequests(t *testing.T) {
 	}
 }
 
+// TestBodyOfABodylessResponse: what an app sends behind a response that has no body, however late, is nobody's answer.
+func TestBodyOfABodylessResponse(t *testing.T) {
+	const evil = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+	for _, head := range []string{"204 No Content\r\nContent-Length: 42", "204 No Content\r\nTransfer-Encoding: chunked", "304 Not Modified\r\nTransfer-Encoding: chunked"} {
+		late := make(chan struct{})
+		u := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
+			for {
+				r, err := http.ReadRequest(c.Reader)
+				if err != nil {
+					return
+				}
+				if r.URL.Path == "/next" {
+					c.Write(ok("right"))
+					continue
+				}
+				fmt.Fprintf(c, "HTTP/1.1 %s\r\n\r\n", head)
+				<-late
+				io.WriteString(c, evil)
+			}
+		})
+		addr, _ := start(t, u.Addr)
+		c := wiretest.Dial(t, addr)
+		c.Send(lines("GET / HTTP/1.1", "Host: x"))
+		if resp, _ := c.Response(http.MethodGet); resp.StatusCode != 204 && resp.StatusCode != 304 {
+			t.Fatalf("%s: answered %d", head, resp.StatusCode)
+		}
+		c.Send(lines("GET /next HTTP/1.1", "Host: x"))
+		close(late)
+		if _, body := c.Response(http.MethodGet); body != "right" {
+			t.Errorf("%s: then answered %q", head, body)
+		}
+	}
+}
+
 // TestResponseIsRelayed compares what the client gets, byte for byte.
 func TestResponseIsRelayed(t *testing.T) {
 	get := lines("GET / HTTP/1.1", "Host: x")
@@ -116,6 +150,12 @@ func TestResponseIsRelayed(t *testing.T) {
 		{"304", get, "HTTP/1.1 304 Not Modified\r\nContent-Length: 200\r\n\r\n", "HTTP/1.1 304 Not Modified\r\nContent-Length: 200\r\n\r\n"},
 		{"204", get, "HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n"},
 		{"103", get, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+		{"103 to HTTP/1.0", lines("GET / HTTP/1.0"), "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"},
+		{"103 with a length", get, "HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+		{"204 with a body", get, "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nwrong", "HTTP/1.1 204 No Content\r\n\r\n"},
+		{"204 in chunks", get, "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n"},
+		{"304 in chunks", get, "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n"},
+		{"fields that Connection names", get, "HTTP/1.1 200 OK\r\nX-Inner: 1\r\nConnection: x-inner, Content-Length, close\r\nContent-Length: 2\r\nX-Inner: 2\r\n\r\nhi", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"},
 		{"stray bytes", get, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\n\r\nevil", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"},
 		{"empty reason", get, "HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n"},
 	}

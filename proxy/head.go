@@ -382,12 +382,17 @@ var protected = []string{
 }
 
 func isProtected(name []byte) bool {
+	return listed(name) || len(name) > 2 && (name[0] == 'x' || name[0] == 'X') && name[1] == '-'
+}
+
+// listed reports whether a name is in protected.
+func listed(name []byte) bool {
 	for _, p := range protected {
 		if syntax.EqualFold(name, p) {
 			return true
 		}
 	}
-	return len(name) > 2 && (name[0] == 'x' || name[0] == 'X') && name[1] == '-'
+	return false
 }
 
 // validHost checks uri-host [":" port] (RFC 9110 §7.2). Userinfo and lists have no place here.

@@ -90,7 +90,7 @@ func (x *exchange) respondHead(p []byte, seen int) bool {
 			x.fail(502, bad("too many interim responses"))
 			return false
 		}
-		if a.status != 100 && !x.http10 { // 100 was answered here
+		if a.status != 100 && !x.http10 && x.toClient == nil { // 100 was answered here; hints are nothing to wait for
 			b := append(appendAnswer(x.f.loop.Out()[:0], a), "\r\n"...)
 			x.passed += int64(len(b))
 			x.heads += int64(len(b))
