@@ -106,8 +106,14 @@ func (s *server) newKeeper() *upgrade.Keeper {
 	}
 	if c.Push.Authorize != "" {
 		first, path := s.whoAnswers(c.Push.Authorize)
+		var others []hooks.Place // of the same app
+		if first == c.Servers()[0].URL {
+			for _, other := range c.Servers()[1:] {
+				others = append(others, hooks.Place{Network: other.URL.Network, Address: other.URL.Address})
+			}
+		}
 		s.asker = hooks.NewAuthorizer(hooks.AuthorizerOptions{
-			Network: first.Network, Address: first.Address, Host: first.Host,
+			Network: first.Network, Address: first.Address, Host: first.Host, Others: others,
 			Path: path, Timeout: time.Duration(c.Push.AuthorizeTimeout),
 		})
 		o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {

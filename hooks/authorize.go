@@ -28,11 +28,15 @@ var ErrNoVerdict = errors.New("hooks: no verdict from the app")
 // AuthorizerOptions are the properties of an Authorizer. Network, Address and Path are required.
 type AuthorizerOptions struct {
 	Network, Address string        // where the app listens: tcp and host:port, or unix and a path
+	Others           []Place       // where else, asked in this order when there is no connection to those before
 	Host             string        // Host to send when the client's is not known
 	Path             string        // on the app; it may have a query
 	Timeout          time.Duration // for all of one question, waiting for a connection included; zero means 5 s
 	MaxConns         int           // questions at a time, the others wait; zero means 64
 }
+
+// Place is where an app listens.
+type Place struct{ Network, Address string }
 
 // Question is a client that wants to hold channels. Empty fields are not sent.
 type Question struct {
@@ -69,6 +73,12 @@ func NewAuthorizer(o AuthorizerOptions) *Authorizer {
 		Addr: "app", // for the engine's own use; see DialTimeout
 		DialTimeout: func(_ string, timeout time.Duration) (net.Conn, error) {
 			nc, err := net.DialTimeout(o.Network, o.Address, timeout)
+			for _, p := range o.Others {
+				if err == nil {
+					break
+				}
+				nc, err = net.DialTimeout(p.Network, p.Address, timeout)
+			}
 			if err != nil {
 				return nil, err
 			}

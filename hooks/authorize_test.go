@@ -266,6 +266,24 @@ func TestAuthorizeUnreachable(t *testing.T) {
 	}
 }
 
+// TestAuthorizeElsewhere: an app that is down is asked where else it runs.
+func TestAuthorizeElsewhere(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = ln.Close()
+	u := startUpstream(t, "tcp", always(jsonAnswer(`{"user":"a"}`)))
+	down := Place{"tcp", ln.Addr().String()}
+	a := NewAuthorizer(AuthorizerOptions{
+		Network: down.Network, Address: down.Address, Others: []Place{down, {"tcp", u.ln.Addr().String()}}, Path: "/a",
+	})
+	defer a.Close()
+	if v, err := a.Authorize(Question{Channels: []string{"a"}}); err != nil || v.User != "a" {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
+
 // Connections are kept, and one that the app has closed meanwhile costs nobody an answer, nor a second
 // request.
 func TestAuthorizeReuse(t *testing.T) {
