@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,7 @@ const eventsKey = "0123456789abcdef"
 // toldApp is an app that is told of events, and lets in everybody as the user that the cookie names.
 type toldApp struct {
 	t      *testing.T
+	socket string // where it listens: nobody else takes that while it is away
 	server *httptest.Server
 	forged atomic.Int64 // calls with another signature
 
@@ -37,15 +39,15 @@ type toldApp struct {
 }
 
 func newToldApp(t *testing.T) *toldApp {
-	a := &toldApp{t: t, seen: make(map[string]bool), newc: make(chan struct{}, 1)}
-	a.start("127.0.0.1:0")
+	a := &toldApp{t: t, socket: filepath.Join(t.TempDir(), "app"), seen: make(map[string]bool), newc: make(chan struct{}, 1)}
+	a.start()
 	t.Cleanup(func() { a.server.Close() })
 	return a
 }
 
-func (a *toldApp) start(address string) {
+func (a *toldApp) start() {
 	a.t.Helper()
-	ln, err := net.Listen("tcp", address)
+	ln, err := net.Listen("unix", a.socket)
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -124,7 +126,7 @@ func (a *toldApp) await(n int) string {
 // serveTold runs Holdfast in front of the app until the function it returns is called.
 func serveTold(t *testing.T, a *toldApp, more string) (*server, func()) {
 	t.Helper()
-	c, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\nupstream: "+a.server.URL+
+	c, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\nupstream: http+unix:"+a.socket+
 		"\nhooks: {listen: 127.0.0.1:0}\ntimeouts: {drain: 1s}\npush: {authorize: /push/authorize}\n"+more))
 	if err != nil {
 		t.Fatal(err)
@@ -208,14 +210,13 @@ channels: [{match: "room.*", access: public, events: true}, {match: "**", access
 	a.down = true
 	a.mu.Unlock()
 	hold(t, s, "", "room.b")
-	address := a.server.Listener.Addr().String()
 	a.server.CloseClientConnections()
 	a.server.Close()
 	hold(t, s, "", "room.c")
 	a.mu.Lock()
 	a.down = false
 	a.mu.Unlock()
-	a.start(address)
+	a.start()
 	wantTold(t, a.await(5), "start, occupied room.a, vacated room.a, occupied room.b, occupied room.c")
 	stop()
 	if got := a.await(7); !strings.Contains(got, "vacated room.b") || !strings.Contains(got, "vacated room.c") {
@@ -230,7 +231,7 @@ func TestForgedEventsAreKnown(t *testing.T) {
 		a := newToldApp(t)
 		more := "events: {url: /push/events, key: " + eventsKey + ", types: [online]}\n"
 		if internal {
-			more += "routes: [{match: /push/events, upstream: \"" + a.server.URL + "\", internal: true}]\n"
+			more += "routes: [{match: /push/events, upstream: \"http+unix:" + a.socket + "\", internal: true}]\n"
 		}
 		s, _ := serveTold(t, a, more)
 		wantTold(t, a.await(1), "start")

@@ -56,6 +56,10 @@ func NewPoster(o PosterOptions) *Poster {
 			p.mu.Lock()
 			p.stop = func() { _ = nc.Close() }
 			p.mu.Unlock()
+			if err := p.ctx.Err(); err != nil { // the end came before there was something to close
+				_ = nc.Close()
+				return nil, err
+			}
 			return &askConn{Conn: nc}, nil
 		},
 		MaxConns:                  1,

@@ -48,9 +48,9 @@ func answerWith(text string) func(int, net.Conn) bool {
 
 const noContent = "HTTP/1.1 204 No Content\r\n\r\n"
 
-func startRawApp(t *testing.T, address string, does func(int, net.Conn) bool) *rawApp {
+func startRawApp(t *testing.T, does func(int, net.Conn) bool) *rawApp {
 	t.Helper()
-	ln, err := net.Listen("tcp", address)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func (a *rawApp) poster(t *testing.T) *Poster {
 }
 
 func TestPostIsSigned(t *testing.T) {
-	a := startRawApp(t, "127.0.0.1:0", answerWith(noContent))
+	a := startRawApp(t, answerWith(noContent))
 	p := a.poster(t)
 	for range 2 {
 		if err := p.Post(context.Background(), []byte(`{"events":[]}`)); err != nil {
@@ -158,7 +158,7 @@ func TestPostAnswers(t *testing.T) {
 		{"500", "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", "status 500"},
 		{"not HTTP", "hello\r\n\r\n", "POST /events"},
 	} {
-		a := startRawApp(t, "127.0.0.1:0", func(_ int, nc net.Conn) bool {
+		a := startRawApp(t, func(_ int, nc net.Conn) bool {
 			_, _ = io.WriteString(nc, c.answer)
 			return false
 		})
@@ -174,7 +174,7 @@ func TestPostAnswers(t *testing.T) {
 
 // An app that hangs costs its timeout, or less when the end comes first.
 func TestPostHangs(t *testing.T) {
-	a := startRawApp(t, "127.0.0.1:0", func(_ int, c net.Conn) bool {
+	a := startRawApp(t, func(_ int, c net.Conn) bool {
 		_, _ = c.Read(make([]byte, 1)) // until the other side gives up
 		return false
 	})
@@ -223,11 +223,14 @@ func TestTellerSurvivesTheApp(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
 		return true
 	}
-	a := startRawApp(t, "127.0.0.1:0", bad)
-	address := a.ln.Addr().String()
+	a := startRawApp(t, bad)
 	p := a.poster(t)
 	p.options.Timeout = 100 * time.Millisecond
-	teller := NewTeller(TellerOptions{Post: p.Post, Batch: 10, Delay: time.Millisecond})
+	var post atomic.Value // where the app is
+	post.Store(p.Post)
+	teller := NewTeller(TellerOptions{Batch: 10, Delay: time.Millisecond, Post: func(ctx context.Context, body []byte) error {
+		return post.Load().(func(context.Context, []byte) error)(ctx, body)
+	}})
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -248,7 +251,8 @@ func TestTellerSurvivesTheApp(t *testing.T) {
 	tell(teller, 51, 60)
 	failed := teller.Stats().Failures
 	hurry(func() bool { return teller.Stats().Failures >= failed+2 })
-	b := startRawApp(t, address, answerWith(noContent))
+	b := startRawApp(t, answerWith(noContent))
+	post.Store(b.poster(t).Post)
 	tell(teller, 61, 100)
 	hurry(func() bool { return teller.Stats().Waiting == 0 })
 	teller.Shutdown(context.Background())

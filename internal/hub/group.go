@@ -31,8 +31,11 @@ type link struct {
 	index   uint32 // guarded by Hub.mu
 }
 
-// Channels returns the names of the group's channels, sorted.
+// Channels returns the names of the group's channels, sorted; of nil, none.
 func (g *Group) Channels() []string {
+	if g == nil {
+		return nil
+	}
 	names := make([]string, len(g.links))
 	for i := range g.links {
 		names[i] = g.links[i].channel.name
