@@ -49,7 +49,8 @@ func (s *server) newEvents() {
 			key = c.Hooks.Token
 		}
 		s.poster = hooks.NewPoster(hooks.PosterOptions{
-			Network: to.Network, Address: to.Address, Host: to.Host, Path: path, Key: key, Timeout: time.Duration(e.Timeout),
+			Network: to.Network, Address: to.Address, Host: to.Host, Others: s.others(to),
+			Path: path, Key: key, Timeout: time.Duration(e.Timeout),
 		})
 		s.teller = hooks.NewTeller(hooks.TellerOptions{
 			Post: s.poster.Post, Batch: e.Batch, Delay: time.Duration(e.Delay),

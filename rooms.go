@@ -106,14 +106,8 @@ func (s *server) newKeeper() *upgrade.Keeper {
 	}
 	if c.Push.Authorize != "" {
 		first, path := s.whoAnswers(c.Push.Authorize)
-		var others []hooks.Place // of the same app
-		if first == c.Servers()[0].URL {
-			for _, other := range c.Servers()[1:] {
-				others = append(others, hooks.Place{Network: other.URL.Network, Address: other.URL.Address})
-			}
-		}
 		s.asker = hooks.NewAuthorizer(hooks.AuthorizerOptions{
-			Network: first.Network, Address: first.Address, Host: first.Host, Others: others,
+			Network: first.Network, Address: first.Address, Host: first.Host, Others: s.others(first),
 			Path: path, Timeout: time.Duration(c.Push.AuthorizeTimeout),
 		})
 		o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
@@ -122,6 +116,18 @@ func (s *server) newKeeper() *upgrade.Keeper {
 		}
 	}
 	return upgrade.New(o)
+}
+
+// others returns where else the app is that is asked first.
+func (s *server) others(first config.Upstream) (list []hooks.Place) {
+	servers := s.config.Servers()
+	if first != servers[0].URL {
+		return nil
+	}
+	for _, other := range servers[1:] {
+		list = append(list, hooks.Place{Network: other.URL.Network, Address: other.URL.Address})
+	}
+	return list
 }
 
 // whoAnswers returns who is asked for a path that the configuration names, and with which path: the app of

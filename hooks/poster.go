@@ -19,12 +19,13 @@ import (
 // t=<seconds since 1970>,v1=<HMAC-SHA256 of "<t>.<body>" in hex>.
 const SignatureField = "Holdfast-Signature"
 
-// PosterOptions are the properties of a Poster. All but Host are required.
+// PosterOptions are the properties of a Poster. All but Others and Host are required.
 type PosterOptions struct {
-	Network, Address string // where the app listens: tcp and host:port, or unix and a path
-	Host             string // to send; empty: Address
-	Path             string // on the app; it may have a query
-	Key              string // of the signature
+	Network, Address string  // where the app listens: tcp and host:port, or unix and a path
+	Others           []Place // where else, called in this order when there is no connection to those before
+	Host             string  // to send; empty: Address
+	Path             string  // on the app; it may have a query
+	Key              string  // of the signature
 	Timeout          time.Duration
 }
 
@@ -50,6 +51,9 @@ func NewPoster(o PosterOptions) *Poster {
 		DialTimeout: func(_ string, timeout time.Duration) (net.Conn, error) {
 			dialer := net.Dialer{Timeout: timeout}
 			nc, err := dialer.DialContext(p.ctx, o.Network, o.Address)
+			for i := 0; err != nil && i < len(o.Others); i++ {
+				nc, err = dialer.DialContext(p.ctx, o.Others[i].Network, o.Others[i].Address)
+			}
 			if err != nil {
 				return nil, err
 			}

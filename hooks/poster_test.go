@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -169,6 +170,19 @@ func TestPostAnswers(t *testing.T) {
 		}
 		p.Close()
 		a.stop()
+	}
+}
+
+// One of several upstreams that is away does not keep the others from being told.
+func TestPostToAnother(t *testing.T) {
+	a := startRawApp(t, answerWith(noContent))
+	p := NewPoster(PosterOptions{
+		Network: "unix", Address: filepath.Join(t.TempDir(), "nobody"), Path: "/e", Key: "k", Timeout: 5 * time.Second, Host: "app",
+		Others: []Place{{"unix", filepath.Join(t.TempDir(), "nobody")}, {"tcp", a.ln.Addr().String()}},
+	})
+	t.Cleanup(p.Close)
+	if err := p.Post(context.Background(), []byte("{}")); err != nil || len(a.got()) != 1 || a.got()[0].Host != "app" {
+		t.Errorf("%v, %d posts", err, len(a.got()))
 	}
 }
 

@@ -154,19 +154,6 @@ func (r *Roll) Begin(user string, channels []string) {
 	r.joinLocked(user, channels, now)
 }
 
-// Change takes note that a connection of a user has changed its channels.
-func (r *Roll) Change(user string, joined, left []string) {
-	if user == "" {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := time.Now()
-	r.joinLocked(user, joined, now)
-	r.leaveLocked(user, left, now)
-	r.hurryLocked()
-}
-
 // End takes note that a connection of a user, and its channels, are gone.
 func (r *Roll) End(user string, channels []string) {
 	if user == "" {
