@@ -45,6 +45,13 @@ func (o *observer) Begun(c upgrade.Connection) {
 	}
 }
 
+// Changed tells who is there in other channels than before.
+func (o *observer) Changed(c upgrade.Connection, join, leave []string) {
+	if o.s.roll != nil {
+		o.s.roll.Change(c.User, join, leave)
+	}
+}
+
 // Ended tells that it is held no more.
 func (o *observer) Ended(c upgrade.Connection, reason string) {
 	o.tell(hooks.Event{Type: hooks.EventDisconnect, Reason: reason}, c)

@@ -10,6 +10,9 @@ type Observer interface {
 	// Begun tells of a connection that is in its channels, before its first bytes are sent.
 	Begun(c Connection)
 
+	// Changed tells that it has joined some channels, left others or both. c has those that it holds now.
+	Changed(c Connection, join, leave []string)
+
 	// Ended tells that it has left them. It comes once for each Begun.
 	Ended(c Connection, reason string)
 }
@@ -26,6 +29,7 @@ type Connection struct {
 type session struct {
 	id   string
 	user string
+	told bool // the observer knows of it
 }
 
 // begun tells the observer, if it wants to know, that the connection has joined its channels.
@@ -35,11 +39,14 @@ func (x *held) begun(user string) {
 		return
 	}
 	channels := x.stand.Group().Channels()
-	if !o.Wants(user, channels) {
+	wants := o.Wants(user, channels)
+	if !wants && (user == "" || x.kind == longPoll) {
 		return
 	}
-	x.session = &session{rand.Text(), user}
-	o.Begun(x.connection(channels))
+	x.session = &session{rand.Text(), user, wants} // of a user: it may come into channels that are of interest
+	if wants {
+		o.Begun(x.connection(channels))
+	}
 }
 
 func (x *held) connection(channels []string) Connection {
@@ -54,6 +61,9 @@ func (x *held) leaveChannels(why dropReason) {
 	}
 	c := x.connection(x.stand.Group().Channels())
 	x.lane().Leave(x)
+	told := x.session.told
 	x.session = nil
-	x.k.o.Observer.Ended(c, why.String())
+	if told {
+		x.k.o.Observer.Ended(c, why.String())
+	}
 }

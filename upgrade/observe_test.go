@@ -16,9 +16,14 @@ type witness struct {
 	mu   sync.Mutex
 	held map[string]upgrade.Connection
 	list []string
+
+	uninteresting string // to anybody, in this first channel; empty: public.unseen, to nobody
 }
 
 func (w *witness) Wants(user string, channels []string) bool {
+	if w.uninteresting != "" {
+		return channels[0] != w.uninteresting
+	}
 	return user != "" || channels[0] != "public.unseen"
 }
 
@@ -30,6 +35,16 @@ func (w *witness) Begun(c upgrade.Connection) {
 	}
 	w.held[c.ID] = c
 	w.list = append(w.list, fmt.Sprintf("begun %s %q %v", c.Kind, c.User, c.Channels))
+}
+
+func (w *witness) Changed(c upgrade.Connection, join, leave []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if b, ok := w.held[c.ID]; !ok || b.User != c.User {
+		w.t.Errorf("%+v changed, %+v had begun", c, b)
+	}
+	w.held[c.ID] = c
+	w.list = append(w.list, fmt.Sprintf("changed %v +%v -%v", c.Channels, join, leave))
 }
 
 func (w *witness) Ended(c upgrade.Connection, reason string) {

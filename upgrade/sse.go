@@ -31,12 +31,16 @@ func (x *held) beginSSE(replay hub.Replay) {
 			b = fmt.Appendf(b, "%s%s%s", eventBegin, gapJSON(g), eventEnd)
 			continue
 		}
-		b = fmt.Appendf(b, "event: gap\nid: %s\ndata: %s\n\n", g.Through, gapJSON(g))
+		b = appendGapEvent(b, g)
 	}
 	x.c.SetDeadline(jitter(x.k.o.Heartbeat))
 	if x.send(b, false) && len(replay.Messages) > 0 {
 		x.Deliver(replay.Messages)
 	}
+}
+
+func appendGapEvent(b []byte, g hub.Gap) []byte {
+	return fmt.Appendf(b, "event: gap\nid: %s\ndata: %s\n\n", g.Through, gapJSON(g))
 }
 
 func (x *held) allowOrigin(b []byte) []byte {

@@ -154,6 +154,19 @@ func (r *Roll) Begin(user string, channels []string) {
 	r.joinLocked(user, channels, now)
 }
 
+// Change takes note that a connection of a user has joined some channels and left others.
+func (r *Roll) Change(user string, join, leave []string) {
+	if user == "" {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	r.joinLocked(user, join, now)
+	r.leaveLocked(user, leave, now)
+	r.hurryLocked()
+}
+
 // End takes note that a connection of a user, and its channels, are gone.
 func (r *Roll) End(user string, channels []string) {
 	if user == "" {

@@ -1,0 +1,151 @@
+package upgrade
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/gobwas/ws"
+
+	"holdfast/internal/hub"
+)
+
+// errLongPoll is why a long poll stays as it is: the next poll would ask for the old channels again.
+var errLongPoll = errors.New("a long poll's channels are those of its request")
+
+// change takes a held WebSocket or SSE connection into channels and out of others, on its loop and not from
+// within a Deliver; a channel in both lists is joined. The client is handed what it was owed until then, and, if it
+// speaks the subprotocol, told of the change. An error says why nothing was changed, in words for whoever asked.
+func (x *held) change(join, leave []string) error {
+	return x.move(move{join: join, leave: leave})
+}
+
+// move is a change of channels as a client may ask for it.
+type move struct {
+	join, leave []string
+	after       after  // what the joined channels are resumed after
+	ref         string // JSON, to be sent back; empty: none
+}
+
+func (x *held) move(m move) error {
+	if x.kind == longPoll {
+		return errLongPoll
+	}
+	before := x.stand.Group().Channels()
+	set := slices.Grow(less(before, slices.Sorted(slices.Values(m.leave))), len(m.join))
+	for _, name := range m.join {
+		if err := x.k.mayExist(name); err != nil {
+			return err
+		}
+		set = append(set, name)
+	}
+	slices.Sort(set)
+	if set = slices.Compact(set); len(set) > x.k.o.MaxChannels && len(set) > len(before) {
+		x.k.o.Log.Info("subscribe refused: push.max_channels", "limit", x.k.o.MaxChannels, "client", x.c.RemoteAddr())
+		return fmt.Errorf("more than %d channels", x.k.o.MaxChannels)
+	}
+	replay := x.lane().Join(x, set, m.after.id, m.after.resume)
+	x.changed(before, set)
+	if len(replay.Gaps) > 0 && !x.v1 && x.kind == webSocket {
+		x.closeWith(codeGap, "gap: history does not reach back to last_id", gapped)
+		return nil
+	}
+	if b := x.told(m, replay); len(b) > 0 && !x.send(b, false) {
+		return nil
+	}
+	if len(replay.Messages) > 0 {
+		x.Deliver(replay.Messages)
+	}
+	return nil
+}
+
+// mayExist reports why nobody can hold the channel.
+func (k *Keeper) mayExist(name string) error {
+	if err := k.o.ValidChannel(name); err != nil {
+		return err
+	}
+	if _, ok := k.o.Rule(name); !ok {
+		k.o.Log.Info("subscribe refused: no rule of the key channels matches", "channel", name)
+		return errors.New("no rule for this channel")
+	}
+	return nil
+}
+
+// told is what tells the client of a move, in the form of its kind: the subprotocol's objects, and for a plain
+// stream the gaps.
+func (x *held) told(m move, replay hub.Replay) (b []byte) {
+	add := func(object []byte) {
+		if x.kind == sse {
+			b = append(append(append(b, eventBegin...), object...), eventEnd...)
+		} else {
+			b = appendFrame(b, ws.OpText, object)
+		}
+	}
+	if x.v1 {
+		if len(m.leave) > 0 {
+			add(movedJSON("unsubscribed", m.leave, "", m.ref))
+		}
+		if len(m.join) > 0 || len(m.leave) == 0 {
+			at := fmt.Sprintf(`,"id":"%s","replay":%d`, x.stand.Position(), len(replay.Messages))
+			add(movedJSON("subscribed", m.join, at, m.ref))
+		}
+	}
+	for _, g := range replay.Gaps {
+		if x.v1 {
+			add(gapJSON(g))
+		} else if x.kind == sse {
+			b = appendGapEvent(b, g)
+		}
+	}
+	return b
+}
+
+// movedJSON tells of the channels that were joined or left; more is further members.
+func movedJSON(kind string, channels []string, more, ref string) []byte {
+	b := append([]byte(`{"type":"`), kind...)
+	b = append(b, `","channels":[`...)
+	for i, name := range channels {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, quote(name)...)
+	}
+	b = append(append(b, ']'), more...)
+	return append(appendRef(b, ref), '}')
+}
+
+func appendRef(b []byte, ref string) []byte {
+	if ref == "" {
+		return b
+	}
+	return append(append(b, `,"ref":`...), ref...)
+}
+
+// changed tells the observer what was joined and left.
+func (x *held) changed(before, after []string) {
+	if x.session == nil {
+		return
+	}
+	o := x.k.o.Observer
+	if !x.session.told {
+		if o.Wants(x.session.user, after) {
+			x.session.told = true
+			o.Begun(x.connection(after))
+		}
+		return
+	}
+	join, leave := less(after, before), less(before, after)
+	if len(join)+len(leave) > 0 {
+		o.Changed(x.connection(after), join, leave)
+	}
+}
+
+// less returns what of a list is not in the other, which is sorted.
+func less(list, other []string) (rest []string) {
+	for _, name := range list {
+		if _, ok := slices.BinarySearch(other, name); !ok {
+			rest = append(rest, name)
+		}
+	}
+	return rest
+}
