@@ -86,15 +86,16 @@ func (x *held) told(m move, replay hub.Replay) (b []byte) {
 			add(movedJSON("unsubscribed", m.leave, "", m.ref))
 		}
 		if len(m.join) > 0 || len(m.leave) == 0 {
-			at := fmt.Sprintf(`,"id":"%s","replay":%d`, x.stand.Position(), len(replay.Messages))
+			at := fmt.Sprintf(`,"id":"%s","replay":%d`, x.stand.Position(), owed(replay))
 			add(movedJSON("subscribed", m.join, at, m.ref))
 		}
 	}
-	for _, g := range replay.Gaps {
-		if x.v1 {
+	if !x.v1 && x.kind == sse {
+		return x.appendGapEvents(b, replay)
+	}
+	if x.v1 {
+		for _, g := range replay.Gaps {
 			add(gapJSON(g))
-		} else if x.kind == sse {
-			b = appendGapEvent(b, g)
 		}
 	}
 	return b

@@ -130,8 +130,12 @@ func renderSSE(m *hub.Message) []byte {
 	return append(b, "\n\n"...)
 }
 
-// helloJSON begins a connection that speaks the subprotocol: where it stands after as many messages as
-// replay says, which come next, and how often it gets a sign of life, in seconds.
+// owed is how much comes before the id of the hello counts. Gaps are part of it: a client whose connection
+// breaks before it is told of one would otherwise come back from after it, and never be told.
+func owed(r hub.Replay) int { return len(r.Gaps) + len(r.Messages) }
+
+// helloJSON begins a connection that speaks the subprotocol: where it stands after as many gaps and messages
+// as replay says, which come next, and how often it gets a sign of life, in seconds.
 func helloJSON(id hub.ID, heartbeat time.Duration, replay int) []byte {
 	return fmt.Appendf(nil, `{"type":"hello","id":"%s","heartbeat":%s,"replay":%d}`, id,
 		strconv.FormatFloat(heartbeat.Seconds(), 'f', -1, 64), replay)

@@ -24,14 +24,14 @@ func (x *held) beginSSE(replay hub.Replay) {
 	b = append(x.allowOrigin(b), "\r\n"...)
 	b = append(b, retryHint()...)
 	if x.v1 {
-		b = fmt.Appendf(b, "%s%s%s", eventBegin, helloJSON(x.stand.Position(), x.k.o.Heartbeat, len(replay.Messages)), eventEnd)
+		b = fmt.Appendf(b, "%s%s%s", eventBegin, helloJSON(x.stand.Position(), x.k.o.Heartbeat, owed(replay)), eventEnd)
 	}
-	for _, g := range replay.Gaps {
-		if x.v1 {
+	if x.v1 {
+		for _, g := range replay.Gaps {
 			b = fmt.Appendf(b, "%s%s%s", eventBegin, gapJSON(g), eventEnd)
-			continue
 		}
-		b = appendGapEvent(b, g)
+	} else {
+		b = x.appendGapEvents(b, replay)
 	}
 	x.c.SetDeadline(jitter(x.k.o.Heartbeat))
 	if x.send(b, false) && len(replay.Messages) > 0 {
@@ -39,8 +39,21 @@ func (x *held) beginSSE(replay hub.Replay) {
 	}
 }
 
-func appendGapEvent(b []byte, g hub.Gap) []byte {
-	return fmt.Appendf(b, "event: gap\nid: %s\ndata: %s\n\n", g.Through, gapJSON(g))
+// appendGapEvents tells of all gaps. Only the last event has an id, where a client stands that was told of them and
+// of no message yet: a connection that breaks in between is told of the others when it comes back.
+func (x *held) appendGapEvents(b []byte, replay hub.Replay) []byte {
+	id := x.stand.Position()
+	if len(replay.Messages) > 0 {
+		id = replay.Messages[0].ID - 1
+	}
+	for i, g := range replay.Gaps {
+		b = append(b, "event: gap\n"...)
+		if i == len(replay.Gaps)-1 {
+			b = fmt.Appendf(b, "id: %s\n", id)
+		}
+		b = fmt.Appendf(b, "data: %s\n\n", gapJSON(g))
+	}
+	return b
 }
 
 func (x *held) allowOrigin(b []byte) []byte {

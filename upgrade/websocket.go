@@ -31,7 +31,7 @@ func (x *held) beginWebSocket(handshake []byte, replay hub.Replay) {
 		return
 	}
 	if x.v1 {
-		handshake = appendFrame(handshake, ws.OpText, helloJSON(x.stand.Position(), x.k.o.Heartbeat, len(replay.Messages)))
+		handshake = appendFrame(handshake, ws.OpText, helloJSON(x.stand.Position(), x.k.o.Heartbeat, owed(replay)))
 		for _, g := range replay.Gaps {
 			handshake = appendFrame(handshake, ws.OpText, gapJSON(g))
 		}

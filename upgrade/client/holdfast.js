@@ -224,7 +224,10 @@
         if (f.id < last) accept([], [], "", true); // the server's clock was put back
       }
       due = l.silence ? now() + l.silence : 0;
-      if (f.type === "gap") accept([], [f.channel], "");
+      if (f.type === "gap") {
+        l.owed--;
+        accept([], [f.channel], "");
+      }
       if (f.data !== undefined) {
         l.owed--;
         accept([f], [], "");
