@@ -25,8 +25,6 @@ func (x *held) beginSSE(replay hub.Replay) {
 	b = append(b, retryHint()...)
 	if x.v1 {
 		b = fmt.Appendf(b, "%s%s%s", eventBegin, helloJSON(x.stand.Position(), x.k.o.Heartbeat, owed(replay)), eventEnd)
-	}
-	if x.v1 {
 		for _, g := range replay.Gaps {
 			b = fmt.Appendf(b, "%s%s%s", eventBegin, gapJSON(g), eventEnd)
 		}
