@@ -52,6 +52,8 @@ func (s *server) writeMetrics(w io.Writer) {
 	gauge("holdfast_subscribers", int64(h.Subscribers))
 	gauge("holdfast_messages_published_total", int64(h.Published))
 	gauge("holdfast_messages_delivered_total", int64(h.Delivered))
+	gauge("holdfast_history_messages", int64(h.HistoryMessages))
+	gauge("holdfast_history_bytes", h.HistoryBytes)
 	gauge("holdfast_history_evicted_total", int64(h.Evicted))
 	gauge("holdfast_publish_refused_total", int64(h.Refused))
 	gauge("holdfast_publish_backlog_bytes", int64(h.Backlog))

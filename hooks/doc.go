@@ -32,6 +32,12 @@
 //	$ curl http://127.0.0.1:9090/channels/orders.42
 //	{"name":"orders.42","subscribers":3,"messages":2,"last_id":"0dzln3kxtdtb6"}
 //
+// Read what is kept of a channel, oldest first. Next is the after to read on with; gap says that history does not
+// reach back to after:
+//
+//	$ curl 'http://127.0.0.1:9090/channels/orders.42/messages?after=0dzln3kxtdtb4&limit=100'
+//	{"messages":[{"id":"0dzln3kxtdtb6","event":"state","data":{"state":"arrived"}}],"next":"0dzln3kxtdtb8"}
+//
 // Ask who is in a channel whose rule has presence:
 //
 //	$ curl http://127.0.0.1:9090/channels/orders.42/users

@@ -36,10 +36,17 @@ func (s *Server) route(path string) (methods string, do func(*call) error) {
 	case "/metrics":
 		return getMethods, s.writeMetrics
 	}
-	if name, ok := strings.CutPrefix(path, channelsPath+"/"); ok && strings.HasSuffix(name, usersPath) && strings.Count(name, "/") == 1 && len(name) > len(usersPath) {
-		return getMethods, s.users
-	} else if ok && name != "" && !strings.Contains(name, "/") {
-		return getMethods, s.channel
+	if name, ok := strings.CutPrefix(path, channelsPath+"/"); ok {
+		name, part, _ := strings.Cut(name, "/")
+		switch {
+		case name == "":
+		case part == "" && !strings.HasSuffix(path, "/"):
+			return getMethods, s.channel
+		case "/"+part == usersPath:
+			return getMethods, s.users
+		case "/"+part == messagesPath:
+			return getMethods, s.messages
+		}
 	}
 	return "", nil
 }

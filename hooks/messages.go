@@ -1,0 +1,79 @@
+package hooks
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"holdfast/internal/hub"
+)
+
+const (
+	messagesPath = "/messages"
+
+	// maxPage is how many bytes of messages one answer has, but for one that is larger alone: the rest comes with next.
+	maxPage = 4 << 20
+)
+
+// kept is what is told of a message in history, in the form that a long poll has.
+type kept struct {
+	ID       string `json:"id"`
+	Event    string `json:"event,omitempty"`
+	Data     any    `json:"data"`
+	Encoding string `json:"encoding,omitempty"`
+}
+
+func keptOf(m *hub.Message) kept {
+	k := kept{ID: m.ID.String(), Event: m.Event}
+	switch {
+	case m.JSON:
+		k.Data = json.RawMessage(m.Data)
+	case m.Binary:
+		k.Data, k.Encoding = m.Data, "base64"
+	default:
+		k.Data = string(m.Data)
+	}
+	return k
+}
+
+// messages answers GET /channels/{name}/messages: what history has, oldest first. A channel of which nothing is kept has an
+// empty list.
+func (s *Server) messages(c *call) error {
+	name, err := url.PathUnescape(strings.TrimSuffix(strings.TrimPrefix(c.path, channelsPath+"/"), messagesPath))
+	if err != nil {
+		return fmt.Errorf("%w: %w", errChannel, err)
+	}
+	if err := s.publishable(name); err != nil {
+		return err
+	}
+	query, err := parseQuery(c.query, "after", "limit")
+	if err != nil {
+		return err
+	}
+	limit, err := parseLimit(query)
+	if err != nil {
+		return err
+	}
+	var after hub.ID
+	if v, ok := query["after"]; ok {
+		if len(v) > 1 {
+			return fmt.Errorf("%w: after is given %d times", errQuery, len(v))
+		}
+		if after, err = hub.ParseID(v[0]); err != nil {
+			return fmt.Errorf("%w: after %.100q is not the id of a message", errQuery, v[0])
+		}
+	}
+	page := s.options.Hub.Read(name, after, limit, maxPage)
+	answer := struct {
+		Messages []kept `json:"messages"`
+		Next     string `json:"next"`
+		More     bool   `json:"more,omitempty"`
+		Gap      bool   `json:"gap,omitempty"`
+	}{make([]kept, 0, len(page.Messages)), page.Next.String(), page.More, page.Gap}
+	for _, m := range page.Messages {
+		answer.Messages = append(answer.Messages, keptOf(m))
+	}
+	s.answerJSON(c.ctx, answer)
+	return nil
+}
