@@ -74,5 +74,6 @@ func (s *server) writeHeld(w io.Writer) {
 	fmt.Fprintf(w, "holdfast_hold_refused_total %d\n", k.Refused)
 	fmt.Fprintf(w, "holdfast_authorize_errors_total %d\n", k.AuthorizeErrors)
 	fmt.Fprintf(w, "holdfast_client_messages_total %d\n", k.ClientMessages)
+	fmt.Fprintf(w, "holdfast_client_messages_refused_total %d\n", k.ClientFaults)
 	fmt.Fprintf(w, "holdfast_outbox_bytes %d\n", k.Outbox)
 }

@@ -99,6 +99,7 @@ func (s *server) newKeeper() *upgrade.Keeper {
 		Path: c.Push.Path, Heartbeat: time.Duration(c.Push.Heartbeat),
 		Wait: time.Duration(c.Push.Wait), MaxWait: time.Duration(c.Push.MaxWait),
 		MaxChannels: c.Push.MaxChannels, MaxMessage: int(c.Push.MaxMessage),
+		MessageRate: c.Push.MessageRate, Live: c.Push.Live,
 		Outbox: int(c.Push.Outbox), OutboxTotal: int64(c.Push.OutboxTotal), MaxConnections: c.Push.MaxConnections,
 		Origins: c.Push.Origins, Rule: s.access, ValidChannel: config.ValidChannel,
 		Trusted: s.trusted, Access: s.accessLog, Observer: s.newObserver(), Hub: s.hub, Poller: s.poller, Log: s.log,

@@ -15,6 +15,9 @@ type frames struct {
 	op   ws.OpCode // of the message whose fragments have come; zero: none
 	size int       // of those fragments
 	tail []byte    // text: an unfinished character at the end of the last fragment
+
+	whole bool   // a message is handed over whole, with its last frame
+	body  []byte // the fragments so far, if it is
 }
 
 func (f *frames) empty() bool { return len(f.buf) == 0 && f.op == 0 }
@@ -72,9 +75,15 @@ func (f *frames) next(p []byte, max int) (fr frame, n int, e *wireError) {
 			return fr, n, e
 		}
 	}
+	if f.whole && (!h.Fin || f.body != nil) {
+		f.body = append(f.body, fr.payload...)
+	}
 	if h.Fin {
+		if f.body != nil {
+			fr.payload = f.body
+		}
 		fr.message = f.op
-		f.op, f.size, f.tail = 0, 0, nil
+		f.op, f.size, f.tail, f.body = 0, 0, nil, nil
 	}
 	return fr, n, nil
 }

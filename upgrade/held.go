@@ -27,6 +27,7 @@ type held struct {
 	wait  time.Duration
 
 	session *session // nil unless the observer wants to know of it
+	speech  *speech  // nil unless the client has spoken, or may about what needs its login
 
 	kind     kind
 	v1       bool // WebSocket or SSE with the subprotocol
@@ -227,7 +228,7 @@ func (x *held) leave(why dropReason) {
 	x.k.stats.held[x.kind].Add(-1)
 	x.k.stats.drop(why)
 	x.dropOutbox()
-	x.in = nil
+	x.in, x.speech = nil, nil
 	if x.k.o.Log.Enabled(context.Background(), slog.LevelDebug) { // else its arguments are made for nothing
 		x.k.o.Log.Debug("hold ended", "kind", x.kind.String(), "reason", why.String(), "client", x.c.RemoteAddr())
 	}

@@ -61,7 +61,7 @@ func start(t testing.TB, change ...func(*upgrade.Options)) *world {
 	}})
 	o := upgrade.Options{
 		Path: "/_push", Heartbeat: wiretest.Timeout, Wait: wiretest.Timeout, MaxWait: 2 * wiretest.Timeout,
-		MaxChannels: 32, MaxMessage: 4 << 10, Outbox: 64 << 10, OutboxTotal: 1 << 30,
+		MaxChannels: 32, MaxMessage: 4 << 10, MessageRate: 1000, Outbox: 64 << 10, OutboxTotal: 1 << 30,
 		Rule: func(c string) (authorize, ok bool) {
 			first, _, _ := strings.Cut(c, ".")
 			return first == "user", first == "user" || first == "public" || first == "old"

@@ -29,6 +29,8 @@ type Options struct {
 	Wait, MaxWait  time.Duration // of a long poll: without being asked, and at most
 	MaxChannels    int           // of one connection
 	MaxMessage     int           // bytes of a message from a client
+	MessageRate    int           // messages of one client that are heard, a second
+	Live           bool          // logins are kept, so that guarded channels can be joined later
 	Outbox         int           // bytes that may wait for one slow reader
 	OutboxTotal    int64         // bytes that may wait for all slow readers
 	MaxConnections int           // held at once; 0: no limit of its own

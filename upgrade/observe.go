@@ -49,6 +49,15 @@ func (x *held) begun(user string) {
 	}
 }
 
+// named is a beginning of its own: whom the app names later was nobody before.
+func (x *held) named(user string) {
+	if s := x.session; s != nil && s.told {
+		x.k.o.Observer.Ended(x.connection(x.stand.Group().Channels()), "named")
+	}
+	x.session = nil
+	x.begun(user)
+}
+
 func (x *held) connection(channels []string) Connection {
 	return Connection{x.session.id, x.session.user, x.kind.String(), channels}
 }

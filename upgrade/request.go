@@ -3,6 +3,7 @@ package upgrade
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -141,6 +142,10 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 		}
 		x.v1 = string(ctx.Response.Header.Peek("Sec-WebSocket-Protocol")) == subprotocol
 		ctx.Response.Header.Del("Content-Type")
+		if x.v1 && k.o.Live {
+			login := k.question(ctx, v)
+			x.speech = &speech{login: &login, user: v.user}
+		}
 	case longPoll:
 		x.wait = wait
 		fallthrough
@@ -286,32 +291,11 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 	if len(asked) == 0 {
 		return channels, 0, ""
 	}
-	if k.o.Authorize == nil {
-		return nil, 503, "nobody can be asked"
-	}
-	h := &ctx.Request.Header
-	q := Question{
-		Channels: asked, Host: string(h.Host()), Cookie: joined(h.PeekAll("Cookie"), "; "),
-		Authorization: string(h.Peek("Authorization")), UserAgent: string(h.UserAgent()),
-		AcceptLanguage: string(h.Peek("Accept-Language")), Proto: "http",
-	}
-	if v.client.IsValid() {
-		q.ClientAddr = v.client.String()
-	}
-	if peer := v.remote.Addr().Unmap(); k.o.Trusted(peer) {
-		q.ForwardedFor = joined(h.PeekAll("X-Forwarded-For"), ", ")
-		if q.ForwardedFor != "" && peer.IsValid() {
-			q.ForwardedFor += ", " + peer.String()
-		}
-		if said := string(h.Peek("X-Forwarded-Proto")); said == "https" {
-			q.Proto = said
-		}
-	}
-	verdict, err := k.o.Authorize(q)
+	q := k.question(ctx, v)
+	q.Channels = asked
+	verdict, err := k.askApp(q)
 	switch {
 	case err != nil:
-		k.stats.authorizeErrors.Add(1)
-		k.o.Log.Error("hold refused: the app could not be asked (push.authorize)", "error", err)
 		return nil, 503, "could not be authorized now"
 	case !verdict.Allowed:
 		if verdict.Status == 401 {
@@ -328,6 +312,42 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 		return nil, 403, "not allowed"
 	}
 	return list, 0, ""
+}
+
+// askApp asks, and counts and logs what is neither a yes nor a no.
+func (k *Keeper) askApp(q Question) (Verdict, error) {
+	if k.o.Authorize == nil {
+		return Verdict{}, errors.New("nobody can be asked")
+	}
+	verdict, err := k.o.Authorize(q)
+	if err != nil {
+		k.stats.authorizeErrors.Add(1)
+		k.o.Log.Error("hold or subscribe refused: the app could not be asked (push.authorize)", "error", err)
+	}
+	return verdict, err
+}
+
+// question is what the app is told of a client, without the channels.
+func (k *Keeper) question(ctx *fasthttp.RequestCtx, v *visit) Question {
+	h := &ctx.Request.Header
+	q := Question{
+		Host: string(h.Host()), Cookie: joined(h.PeekAll("Cookie"), "; "),
+		Authorization: string(h.Peek("Authorization")), UserAgent: string(h.UserAgent()),
+		AcceptLanguage: string(h.Peek("Accept-Language")), Proto: "http",
+	}
+	if v.client.IsValid() {
+		q.ClientAddr = v.client.String()
+	}
+	if peer := v.remote.Addr().Unmap(); k.o.Trusted(peer) {
+		q.ForwardedFor = joined(h.PeekAll("X-Forwarded-For"), ", ")
+		if q.ForwardedFor != "" && peer.IsValid() {
+			q.ForwardedFor += ", " + peer.String()
+		}
+		if said := string(h.Peek("X-Forwarded-Proto")); said == "https" {
+			q.Proto = said
+		}
+	}
+	return q
 }
 
 func joined(list [][]byte, sep string) string { return string(bytes.Join(list, []byte(sep))) }

@@ -27,12 +27,13 @@ const (
 	talkative                      // bytes where the client has nothing to say
 	draining                       // Holdfast goes down
 	gapped                         // a raw WebSocket cannot be told of a gap
+	unruly                         // too many messages that were refused
 	dropReasons
 )
 
 func (r dropReason) String() string {
 	return [dropReasons]string{"client_gone", "client_closed", "answered", "slow", "pong_timeout",
-		"bad_frame", "talkative", "draining", "gap"}[r]
+		"bad_frame", "talkative", "draining", "gap", "unruly"}[r]
 }
 
 type counters struct {
@@ -41,6 +42,7 @@ type counters struct {
 	refused         atomic.Int64
 	authorizeErrors atomic.Int64
 	clientMessages  atomic.Int64
+	clientFaults    atomic.Int64 // messages that were refused
 	outbox          atomic.Int64 // bytes waiting for slow readers
 }
 
@@ -57,6 +59,7 @@ func (c *counters) heldNow() (n int64) {
 type Stats struct {
 	Held, Dropped                                    map[string]int64
 	Refused, AuthorizeErrors, ClientMessages, Outbox int64
+	ClientFaults                                     int64
 }
 
 // Stats may be called from any goroutine.
@@ -64,7 +67,7 @@ func (k *Keeper) Stats() Stats {
 	s := Stats{
 		Held: map[string]int64{}, Dropped: map[string]int64{}, Refused: k.stats.refused.Load(),
 		AuthorizeErrors: k.stats.authorizeErrors.Load(), ClientMessages: k.stats.clientMessages.Load(),
-		Outbox: k.stats.outbox.Load(),
+		Outbox: k.stats.outbox.Load(), ClientFaults: k.stats.clientFaults.Load(),
 	}
 	for i := range kinds {
 		s.Held[i.String()] = k.stats.held[i].Load()

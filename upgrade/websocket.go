@@ -45,7 +45,7 @@ func (x *held) beginWebSocket(handshake []byte, replay hub.Replay) {
 func (x *held) frames(p []byte) bool {
 	f := x.in
 	if f == nil {
-		f = new(frames)
+		f = &frames{whole: x.v1}
 	}
 	if len(f.buf) > 0 {
 		f.buf = append(f.buf, p...)
@@ -89,11 +89,10 @@ func (x *held) frame(fr frame) bool {
 		return false
 	case fr.message != 0 && x.v1 && string(fr.payload) == pingJSON:
 		return x.send(pongFrameV1, true)
+	case fr.message != 0 && x.v1:
+		return x.hear(fr.payload, fr.message == ws.OpText)
 	case fr.message != 0:
 		x.k.stats.clientMessages.Add(1)
-		if x.v1 {
-			return x.send(appendFrame(nil, ws.OpText, []byte(`{"type":"error","error":"messages from clients are not supported"}`)), false)
-		}
 	}
 	return true
 }

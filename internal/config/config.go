@@ -55,6 +55,8 @@ type Push struct {
 	MaxWait          Duration `yaml:"max_wait"`
 	MaxChannels      int      `yaml:"max_channels"`
 	MaxMessage       Size     `yaml:"max_message"`
+	MessageRate      int      `yaml:"message_rate"` // of one client, a second
+	Live             bool     `yaml:"live"`
 	Outbox           Size     `yaml:"outbox"`
 	OutboxTotal      Size     `yaml:"outbox_total"`
 	MaxConnections   int      `yaml:"max_connections"` // 0: bounded by the file limit only
@@ -165,6 +167,7 @@ func Default() *Config {
 			MaxWait:          seconds(120),
 			MaxChannels:      32,
 			MaxMessage:       64 * KB,
+			MessageRate:      10,
 			Outbox:           256 * KB,
 			OutboxTotal:      64 * MB,
 			HistoryTotal:     64 * MB,

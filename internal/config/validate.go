@@ -302,6 +302,7 @@ func (d *decoder) ranges(c *Config) {
 	inRange(d, "push.max_wait", p.MaxWait, seconds(1), Duration(time.Hour), "")
 	inRange(d, "push.max_channels", p.MaxChannels, 1, 10_000, "")
 	inRange(d, "push.max_message", p.MaxMessage, 1, 64*MB, "")
+	inRange(d, "push.message_rate", p.MessageRate, 1, 10_000, "")
 	inRange(d, "push.outbox", p.Outbox, 4*KB, 1*GB, "")
 	inRange(d, "push.outbox_total", p.OutboxTotal, 4*KB, 1*TB, "")
 	inRange(d, "push.max_connections", p.MaxConnections, 1, maxConnections, "bounded by the file limit")

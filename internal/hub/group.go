@@ -43,8 +43,11 @@ func (g *Group) Channels() []string {
 	return names
 }
 
-// Holds reports whether the group's set has the channel.
+// Holds reports whether the group's set has the channel; that of nil has none.
 func (g *Group) Holds(channel string) bool {
+	if g == nil {
+		return false
+	}
 	_, ok := slices.BinarySearchFunc(g.links, channel, func(l link, name string) int {
 		return strings.Compare(l.channel.name, name)
 	})

@@ -1,0 +1,191 @@
+package upgrade
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+const (
+	maxFaults = 10 // beyond what is forgiven: one for each message that is as it should be
+	maxLine   = 8  // messages that wait while the app is asked about an earlier one
+
+	// What a message takes beside channels' names, and the longest name with its quotes.
+	roomForType, roomForName = 1 << 10, 300
+)
+
+// speech is what is known of a WebSocket whose client speaks the subprotocol. It exists from the first word, or
+// from the start if push.live keeps the login.
+type speech struct {
+	login *Question // without channels; nil unless push.live
+	user  string    // whom the app has named
+
+	at     time.Time // when tokens was right
+	tokens float64   // messages that may come at once
+	faults int
+	asking bool     // the app is asked, on a worker
+	line   [][]byte // said meanwhile; nil if nothing was
+}
+
+// hear takes a message of a client that speaks the subprotocol. It reports whether the connection goes on.
+func (x *held) hear(p []byte, text bool) bool {
+	x.k.stats.clientMessages.Add(1)
+	if x.speech == nil {
+		x.speech = new(speech)
+	}
+	s := x.speech
+	switch {
+	case !s.allow(time.Now(), x.k.o.MessageRate):
+		return x.fault("", fmt.Errorf("more than %d messages a second", x.k.o.MessageRate))
+	case !text:
+		return x.fault("", errors.New("a message is text, not binary"))
+	case len(p) > roomForType+roomForName*x.k.o.MaxChannels: // it would be read on the loop
+		return x.fault("", errors.New("a message is too long for what it can say"))
+	case s.asking && len(s.line) == maxLine:
+		return x.fault("", errors.New("too many messages wait for the answers to earlier ones"))
+	case s.asking:
+		s.line = append(s.line, slices.Clone(p))
+		return true
+	}
+	return x.obey(p)
+}
+
+// allow takes one from the bucket that fills at rate a second and holds what comes in two.
+func (s *speech) allow(now time.Time, rate int) bool {
+	if s.at.IsZero() {
+		s.tokens = float64(2 * rate)
+	} else {
+		s.tokens = min(s.tokens+now.Sub(s.at).Seconds()*float64(rate), float64(2*rate))
+	}
+	s.at = now
+	if s.tokens < 1 {
+		return false
+	}
+	s.tokens--
+	return true
+}
+
+// fault answers what is not as it should be, and ends the connection when it is too much.
+func (x *held) fault(ref string, err error) bool {
+	x.k.stats.clientFaults.Add(1)
+	if x.speech.faults++; x.speech.faults > maxFaults {
+		x.k.o.Log.Info("client closed: too many messages that are refused; see push.message_rate", "last", err, "client", x.c.RemoteAddr())
+		x.closeWith(ws.StatusPolicyViolation, "too many messages that are refused", unruly)
+		return false
+	}
+	b := append([]byte(`{"type":"error","error":`), quote(err.Error())...)
+	return x.send(appendFrame(nil, ws.OpText, append(appendRef(b, ref), '}')), false)
+}
+
+// obey does what a message says. It reports whether the connection goes on.
+func (x *held) obey(p []byte) bool {
+	s, err := parseSaid(p)
+	if err != nil {
+		return x.fault(s.ref, err)
+	}
+	if len(s.channels) > x.k.o.MaxChannels {
+		return x.fault(s.ref, fmt.Errorf("more than %d channels", x.k.o.MaxChannels))
+	}
+	switch s.kind {
+	case "ping":
+		x.speech.faults = max(x.speech.faults-1, 0)
+		return x.send(pongFrameV1, true)
+	case "unsubscribe":
+		return x.moved(move{leave: s.channels, ref: s.ref})
+	}
+	var asked []string
+	held := x.stand.Group()
+	for _, name := range s.channels {
+		if err := x.k.mayExist(name); err != nil {
+			return x.fault(s.ref, fmt.Errorf("%.300s: %w", name, err))
+		}
+		if ask, _ := x.k.o.Rule(name); ask && !held.Holds(name) && !slices.Contains(asked, name) {
+			asked = append(asked, name)
+		}
+	}
+	m := move{join: s.channels, after: s.after, ref: s.ref}
+	switch {
+	case len(asked) == 0:
+		return x.moved(m)
+	case x.speech.login == nil:
+		return x.fault(s.ref, errors.New("these channels need push.live, or to be asked for when the connection begins"))
+	}
+	return x.ask(m, asked)
+}
+
+// moved makes a change that needs nobody's leave. It reports whether the connection goes on.
+func (x *held) moved(m move) bool {
+	gone := x.c.Ref()
+	if err := x.move(m); err != nil {
+		return x.fault(m.ref, err)
+	}
+	if c, ok := gone.Conn(); !ok || c.Handler() != x {
+		return false
+	}
+	x.speech.faults = max(x.speech.faults-1, 0)
+	return true
+}
+
+// ask lets a worker ask the app, as at the start, and what the client says meanwhile wait. The connection may end
+// before the answer, which then concerns nobody.
+func (x *held) ask(m move, asked []string) bool {
+	k, ref, loop := x.k, x.c.Ref(), x.c.Loop()
+	q := *x.speech.login
+	q.Channels = asked
+	x.speech.asking = true
+	if k.o.Poller.Go(func() {
+		verdict, err := k.askApp(q)
+		loop.Post(func() {
+			if c, ok := ref.Conn(); ok && c.Handler() == x {
+				x.answerOf(m, asked, verdict, err)
+			}
+		})
+	}) {
+		return true
+	}
+	x.speech.asking = false
+	return x.fault(m.ref, errors.New("too busy"))
+}
+
+// answerOf goes on with the app's answer, and then with what has been said meanwhile.
+func (x *held) answerOf(m move, asked []string, verdict Verdict, err error) {
+	s := x.speech
+	s.asking = false
+	on := false
+	switch {
+	case err != nil:
+		on = x.fault(m.ref, errors.New("could not be authorized now"))
+	case !verdict.Allowed && verdict.Status == 401:
+		on = x.fault(m.ref, errors.New("not logged in"))
+	case !verdict.Allowed:
+		on = x.fault(m.ref, errors.New("not allowed"))
+	case s.user != "" && verdict.User != s.user:
+		on = x.fault(m.ref, errors.New("the login is another user's now; connect again"))
+	default:
+		if s.user == "" && verdict.User != "" {
+			s.user = verdict.User
+			x.named(verdict.User)
+		}
+		if verdict.Channels != nil {
+			m.join = slices.DeleteFunc(m.join, func(name string) bool {
+				return slices.Contains(asked, name) && !slices.Contains(verdict.Channels, name)
+			})
+		}
+		if len(m.join) == 0 {
+			on = x.fault(m.ref, errors.New("not allowed"))
+		} else {
+			on = x.moved(m)
+		}
+	}
+	for on && !s.asking && len(s.line) > 0 {
+		p := s.line[0]
+		s.line[0] = nil
+		if s.line = s.line[1:]; len(s.line) == 0 {
+			s.line = nil
+		}
+		on = x.obey(p)
+	}
+}
