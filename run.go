@@ -123,6 +123,7 @@ func newServer(c *config.Config, log *slog.Logger) (*server, error) {
 	}
 	s.hooks = hooks.New(hooks.Options{
 		Token: c.Hooks.Token, Hosts: c.Hooks.Hosts, MaxBody: int(c.Hooks.MaxBody),
+		KeyAge: time.Duration(c.Hooks.IdempotencyAge), KeySize: int64(c.Hooks.IdempotencySize),
 		Rule:         func(channel string) bool { _, ok := c.Rule(channel); return ok },
 		ValidChannel: config.ValidChannel,
 		Present:      s.present, Presence: s.roll,

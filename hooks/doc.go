@@ -22,6 +22,11 @@
 //	$ curl -d '[{"channel": "a", "data": 1}, {"channel": ["b", "c"], "data": 2}]' http://127.0.0.1:9090/publish
 //	{"messages":[{"id":"0dzln3kxtdtb7","subscribers":0},{"id":"0dzln3kxtdtb8","subscribers":1}]}
 //
+// Publish what may have to be sent again with a key. The second time it gets the first answer and is not published:
+//
+//	$ curl -H 'Idempotency-Key: order-42-arrived' -d 'It has arrived.' 'http://127.0.0.1:9090/publish?channel=orders.42'
+//	{"id":"0dzln3kxtdtb9","subscribers":3}
+//
 // Subscribers is how many the message is on its way to. The id grows from message to message.
 //
 // Ask what is held or kept. The list is sorted by name; match is a name, or the beginning of names
@@ -68,6 +73,7 @@
 //	413  body over hooks.max_body
 //	415  Content-Encoding
 //	400  bad channel, event, parameter or JSON, or no rule for the channel under "channels"
+//	422  the idempotency key was used for another publish
 //	503  subscribers are too far behind: too much is accepted and not yet delivered
 //
 // A listener that other machines can reach does not start without a token; see [CheckBind].

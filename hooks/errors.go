@@ -62,6 +62,8 @@ func statusOf(err error) int {
 		{errChannel, fasthttp.StatusBadRequest},
 		{errEvent, fasthttp.StatusBadRequest},
 		{errRule, fasthttp.StatusBadRequest},
+		{errKey, fasthttp.StatusBadRequest},
+		{errKeyReuse, fasthttp.StatusUnprocessableEntity},
 		{errPresence, fasthttp.StatusBadRequest},
 		{hub.ErrNoRule, fasthttp.StatusBadRequest},
 		{hub.ErrNoChannel, fasthttp.StatusBadRequest},

@@ -30,6 +30,7 @@ func (s *Server) publish(c *call) error {
 	}
 	body := c.ctx.Request.Body()
 	var drafts []hub.Draft
+	var keys []string
 	batch := false
 	switch {
 	case query.Has("channel"):
@@ -50,14 +51,17 @@ func (s *Server) publish(c *call) error {
 	case query.Has("event"):
 		return fmt.Errorf("%w: event without channel; a JSON body has both in it", errQuery)
 	default:
-		drafts, batch, err = parsePublish(body, s.publishable)
+		drafts, keys, batch, err = parsePublish(body, s.publishable)
 		if err != nil {
 			return err
 		}
 	}
-	receipts, err := s.options.Hub.Publish(drafts)
+	receipts, again, err := s.publishOnce(c, drafts, keys)
 	if err != nil {
 		return err
+	}
+	if again {
+		c.ctx.Response.Header.Set(replayedHeader, "true")
 	}
 	told := make([]receipt, len(receipts))
 	for i, r := range receipts {
@@ -71,6 +75,32 @@ func (s *Server) publish(c *call) error {
 		s.answerJSON(c.ctx, told[0])
 	}
 	return nil
+}
+
+// publishOnce publishes, but for what was published with the same key before: again says that there was some.
+func (s *Server) publishOnce(c *call, drafts []hub.Draft, keys []string) (receipts []hub.Receipt, again bool, err error) {
+	publish := s.options.Hub.Publish
+	values := c.ctx.Request.Header.PeekAll(keyHeader)
+	switch {
+	case len(values) > 0 && keys != nil:
+		return nil, false, fmt.Errorf("%w: in %s and as idempotency_key of a message; want one of them", errKey, keyHeader)
+	case len(values) > 0:
+		key, err := parseKey(values)
+		if err != nil {
+			return nil, false, err
+		}
+		return s.answers.request(claim{key, sumOf([]byte(c.query), c.ctx.Request.Body())}, drafts, publish)
+	case keys != nil:
+		claims := make([]claim, len(drafts))
+		for i, key := range keys {
+			if key != "" {
+				claims[i] = claimOf(key, &drafts[i])
+			}
+		}
+		return s.answers.messages(claims, drafts, publish)
+	}
+	receipts, err = publish(drafts)
+	return receipts, false, err
 }
 
 // publishable reports whether a message may go to the channel.
@@ -99,29 +129,40 @@ func validEvent(name string) error {
 	return nil
 }
 
-// parsePublish reads the JSON forms of a publish: one object, an array of them, or one a line. Batch
-// says that the answer is to be a list. The drafts keep nothing of body.
-func parsePublish(body []byte, channel func(string) error) (drafts []hub.Draft, batch bool, err error) {
+// parsePublish reads the JSON forms of a publish: one object, an array of them, or one a line. Keys are their idempotency
+// keys, nil if there is none. Batch says that the answer is to be a list. The drafts keep nothing of body.
+func parsePublish(body []byte, channel func(string) error) (drafts []hub.Draft, keys []string, batch bool, err error) {
 	values, array, err := splitJSON(body)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, false, err
 	}
 	if len(values) == 0 && !array {
-		return nil, false, fmt.Errorf("%w: the body is empty; data goes with ?channel=", errJSON)
+		return nil, nil, false, fmt.Errorf("%w: the body is empty; data goes with ?channel=", errJSON)
 	}
 	drafts = make([]hub.Draft, 0, len(values))
-	for _, v := range values {
-		d, err := v.draft(channel)
+	seen := map[string]bool{}
+	for i, v := range values {
+		d, key, err := v.draft(channel)
 		if err != nil {
-			return nil, false, err
+			return nil, nil, false, err
 		}
 		drafts = append(drafts, d)
+		if key == "" {
+			continue
+		}
+		if seen[key] {
+			return nil, nil, false, v.fail(fmt.Errorf("%w: %q is on an earlier message of this batch", errKey, key))
+		}
+		if seen[key] = true; keys == nil {
+			keys = make([]string, len(values))
+		}
+		keys[i] = key
 	}
-	return drafts, array || len(drafts) > 1, nil
+	return drafts, keys, array || len(drafts) > 1, nil
 }
 
 // draft reads one message.
-func (v jsonValue) draft(channel func(string) error) (d hub.Draft, err error) {
+func (v jsonValue) draft(channel func(string) error) (d hub.Draft, idempotency string, err error) {
 	hasData := false
 	err = v.members(func(key string, m jsonValue) error {
 		switch key {
@@ -157,19 +198,24 @@ func (v jsonValue) draft(channel func(string) error) (d hub.Draft, err error) {
 			}
 			d.Data, d.JSON = b.Bytes(), true
 		case "idempotency_key":
-			return m.fail(fmt.Errorf("%w: idempotency_key is not supported yet", errJSON))
+			if idempotency, err = m.text(); err != nil {
+				return m.fail(fmt.Errorf("%w: want text", errKey))
+			}
+			if err := validKey(idempotency); err != nil {
+				return m.fail(err)
+			}
 		default:
-			return m.fail(fmt.Errorf("%w: unknown key %s; want channel, data or event", errJSON, strconv.Quote(clip(key))))
+			return m.fail(fmt.Errorf("%w: unknown key %s; want channel, data, event or idempotency_key", errJSON, strconv.Quote(clip(key))))
 		}
 		return nil
 	})
 	switch {
 	case err != nil:
-		return d, err
+		return d, "", err
 	case len(d.Channels) == 0:
-		return d, v.fail(fmt.Errorf("%w: the message names none", errChannel))
+		return d, "", v.fail(fmt.Errorf("%w: the message names none", errChannel))
 	case !hasData:
-		return d, v.fail(fmt.Errorf("%w: the message has no data", errJSON))
+		return d, "", v.fail(fmt.Errorf("%w: the message has no data", errJSON))
 	}
-	return d, nil
+	return d, idempotency, nil
 }

@@ -45,7 +45,7 @@ func TestParsePublish(t *testing.T) {
 		{"\r\n{\"channel\":\"a\",\"data\":1}\r\n\r\n{\"channel\":\"b\",\"data\":2}", `a [] JSON "1"; b [] JSON "2"`, true},
 		{"{\"channel\":\"a\",\"data\":1}\n\n", `a [] JSON "1"`, false},
 	} {
-		got, batch, err := parsePublish([]byte(c.body), anyChannel)
+		got, _, batch, err := parsePublish([]byte(c.body), anyChannel)
 		if err != nil || drafts(got) != c.want || batch != c.batch {
 			t.Errorf("%s\ngot  %s, batch %v, %v\nwant %s, batch %v", c.body, drafts(got), batch, err, c.want, c.batch)
 		}
@@ -94,9 +94,12 @@ func TestParsePublishRefuses(t *testing.T) {
 		{`{"channel":"a","data":1,"event":""}`, errEvent, "1 to 64"},
 		{`{"channel":"a","data":1,"event":"a\nb"}`, errEvent, "want letters"},
 		{`{"channel":"a","data":1,"event":"é"}`, errEvent, "want letters"},
-		{`{"channel":"a","data":1,"Event":"a"}`, errJSON, `line 1, offset 32: bad JSON: unknown key "Event"; want channel, data or event`},
+		{`{"channel":"a","data":1,"Event":"a"}`, errJSON, `line 1, offset 32: bad JSON: unknown key "Event"; want channel, data, event or idempotency_key`},
 		{`{"channel":"a","data":1,"id":7}`, errJSON, `unknown key "id"`},
-		{`{"channel":"a","data":1,"idempotency_key":"7"}`, errJSON, "idempotency_key is not supported yet"},
+		{`{"channel":"a","data":1,"idempotency_key":7}`, errKey, "want text"},
+		{`{"channel":"a","data":1,"idempotency_key":""}`, errKey, "1 to 255 characters, not 0"},
+		{`{"channel":"a","data":1,"idempotency_key":"a b"}`, errKey, "visible ASCII"},
+		{"{\"channel\":\"a\",\"data\":1,\"idempotency_key\":\"7\"}\n{\"channel\":\"a\",\"data\":2,\"idempotency_key\":\"7\"}", errKey, "line 2, offset 47: bad idempotency key: \"7\" is on an earlier message"},
 		{`{"channel":"a","data":1,"data":2}`, errJSON, `key "data" for the second time`},
 		{`{"channel":"a","data":1,"\u0064ata":2}`, errJSON, `key "data" for the second time`},
 		{"{\"channel\":\"a\",\n\"data\":\"\xff\"}", errJSON, "line 2, offset 24: bad JSON: not UTF-8"},
@@ -105,7 +108,7 @@ func TestParsePublishRefuses(t *testing.T) {
 		{strings.Repeat("[", 20000), errJSON, "depth"},
 		{`{"channel":"a","data":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`, errJSON, "depth"},
 	} {
-		got, _, err := parsePublish([]byte(c.body), anyChannel)
+		got, _, _, err := parsePublish([]byte(c.body), anyChannel)
 		if got != nil || !errors.Is(err, c.err) || !strings.Contains(fmt.Sprint(err), c.says) {
 			t.Errorf("%.60q\ngot  %v\nwant %s", c.body, err, c.says)
 		}
@@ -257,7 +260,7 @@ func FuzzPublishJSON(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, batch, err := parsePublish(body, anyChannel)
+		got, _, batch, err := parsePublish(body, anyChannel)
 		if err != nil {
 			if got != nil {
 				t.Fatalf("%d drafts and %v", len(got), err)

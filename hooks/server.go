@@ -36,6 +36,9 @@ type Options struct {
 	Hosts   []string // Host names accepted beside localhost and loopback addresses, without ports
 	MaxBody int      // bytes of one request's body; zero means 1 MiB
 
+	KeyAge  time.Duration // how long an idempotency key is remembered; zero means 10 minutes
+	KeySize int64         // bytes that they may take together; zero means 16 MiB
+
 	Rule         func(channel string) bool  // reports whether a rule matches the channel; nil: all are
 	ValidChannel func(channel string) error // says what is wrong with a name; nil: any but the empty one will do
 
@@ -59,6 +62,7 @@ type Server struct {
 	log      *slog.Logger
 	metrics  *metrics.Set
 	refusals *refusalLog
+	answers  *answers
 
 	mu        sync.Mutex // guards what follows, and conn.idle
 	listeners map[net.Listener]bool
@@ -102,6 +106,7 @@ func New(o Options) *Server {
 	for _, host := range o.Hosts {
 		s.hosts[canonicalHost(host)] = true
 	}
+	s.answers = newAnswers(o.KeyAge, o.KeySize, o.Log, s.metrics)
 	s.engine = fasthttp.Server{
 		Handler:               s.handle,
 		ErrorHandler:          s.handleError,

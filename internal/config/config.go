@@ -42,6 +42,9 @@ type Hooks struct {
 	Token   string   `yaml:"token" eg:"the output of \"openssl rand -hex 16\""`
 	Hosts   []string `yaml:"hosts" eg:"[holdfast.internal]"` // lower case, without ports
 	MaxBody Size     `yaml:"max_body"`
+
+	IdempotencyAge  Duration `yaml:"idempotency_age"`
+	IdempotencySize Size     `yaml:"idempotency_size"`
 }
 
 // Push is what clients reach under Path.
@@ -158,6 +161,9 @@ func Default() *Config {
 		Hooks: Hooks{
 			Listen:  Listen{Network: "tcp", Address: "127.0.0.1:9090"},
 			MaxBody: 1 * MB,
+
+			IdempotencyAge:  Duration(10 * time.Minute),
+			IdempotencySize: 16 * MB,
 		},
 		Push: Push{
 			Path:             "/_push",

@@ -294,6 +294,8 @@ func (d *decoder) pattern(before []Channel, pattern, key string) {
 
 func (d *decoder) ranges(c *Config) {
 	inRange(d, "hooks.max_body", c.Hooks.MaxBody, 1*KB, 1*GB, "")
+	inRange(d, "hooks.idempotency_age", c.Hooks.IdempotencyAge, seconds(1), Duration(24*time.Hour), "")
+	inRange(d, "hooks.idempotency_size", c.Hooks.IdempotencySize, 64*KB, 1*GB, "")
 
 	p := &c.Push
 	inRange(d, "push.authorize_timeout", p.AuthorizeTimeout, shortest, seconds(60), "")

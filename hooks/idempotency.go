@@ -1,0 +1,248 @@
+package hooks
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"holdfast/internal/hub"
+)
+
+const (
+	keyHeader      = "Idempotency-Key"
+	replayedHeader = "Idempotent-Replayed"
+
+	maxKey = 255 // bytes
+
+	defaultKeyAge  = 10 * time.Minute
+	defaultKeySize = 16 << 20
+
+	// answerCost is what an answer takes beside its key and its receipts: struct, map entry, list entry.
+	answerCost = 256
+
+	evictedLogEvery = time.Minute
+)
+
+var (
+	errKey      = errors.New("bad idempotency key")
+	errKeyReuse = errors.New("idempotency key was used for another publish")
+)
+
+// claim is a key and a sum of what is to be published with it.
+type claim struct {
+	key string // empty: none
+	sum [sha256.Size]byte
+}
+
+// given is the answer that the first publish with a key got.
+type given struct {
+	claim
+	receipts []hub.Receipt
+	at       time.Time
+}
+
+func (g *given) cost() int64 { return answerCost + int64(len(g.key)) + 16*int64(cap(g.receipts)) }
+
+// answers remembers what was answered to publishes with a key, so that they are published once. A publish does not
+// wait, so whoever has the lock publishes while having it: nobody can come in between, and nobody has to wait for a first
+// one that may fail.
+type answers struct {
+	// Static after construction.
+	age  time.Duration
+	size int64
+	now  func() time.Time
+	log  *slog.Logger
+
+	replayed, reused, evicted *metrics.Counter
+
+	mu     sync.Mutex // guards what follows
+	byKey  map[string]*given
+	line   []*given // by age, oldest first
+	bytes  int64
+	logged time.Time // when evictions were last told of
+}
+
+func newAnswers(age time.Duration, size int64, log *slog.Logger, set *metrics.Set) *answers {
+	if age <= 0 {
+		age = defaultKeyAge
+	}
+	if size <= 0 {
+		size = defaultKeySize
+	}
+	a := &answers{
+		age: age, size: size, now: time.Now, log: log, byKey: make(map[string]*given),
+		replayed: set.NewCounter("holdfast_idempotency_replayed_total"),
+		reused:   set.NewCounter("holdfast_idempotency_conflicts_total"),
+		evicted:  set.NewCounter("holdfast_idempotency_evicted_total"),
+	}
+	set.NewGauge("holdfast_idempotency_keys", func() float64 { a.mu.Lock(); defer a.mu.Unlock(); return float64(len(a.line)) })
+	set.NewGauge("holdfast_idempotency_bytes", func() float64 { a.mu.Lock(); defer a.mu.Unlock(); return float64(a.bytes) })
+	return a
+}
+
+// request publishes all drafts, unless a request with this key did.
+func (a *answers) request(c claim, drafts []hub.Draft, publish func([]hub.Draft) ([]hub.Receipt, error)) (_ []hub.Receipt, again bool, err error) {
+	c.key = "r" + c.key // requests and messages have keys of their own
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.expireLocked()
+	if g, err := a.findLocked(c); err != nil || g != nil {
+		if err != nil {
+			return nil, false, err
+		}
+		a.replayed.Inc()
+		return g.receipts, true, nil
+	}
+	receipts, err := publish(drafts)
+	if err != nil {
+		return nil, false, err
+	}
+	a.keepLocked(c, receipts)
+	return receipts, false, nil
+}
+
+// messages publishes those of the drafts that have no key or one with which nothing was published yet. No key may be
+// there twice.
+func (a *answers) messages(claims []claim, drafts []hub.Draft, publish func([]hub.Draft) ([]hub.Receipt, error)) (_ []hub.Receipt, again bool, err error) {
+	receipts := make([]hub.Receipt, len(drafts))
+	var fresh []int
+	var news []hub.Draft
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.expireLocked()
+	for i, c := range claims {
+		if c.key != "" {
+			c.key = "m" + c.key
+			g, err := a.findLocked(c)
+			if err != nil {
+				return nil, false, fmt.Errorf("message %d: %w", i+1, err)
+			}
+			if g != nil {
+				receipts[i] = g.receipts[0]
+				continue
+			}
+		}
+		fresh, news = append(fresh, i), append(news, drafts[i])
+	}
+	again = len(fresh) < len(drafts)
+	if len(fresh) > 0 {
+		got, err := publish(news)
+		if err != nil {
+			return nil, false, err
+		}
+		for j, i := range fresh {
+			receipts[i] = got[j]
+			if c := claims[i]; c.key != "" {
+				c.key = "m" + c.key
+				a.keepLocked(c, []hub.Receipt{got[j]})
+			}
+		}
+	}
+	a.replayed.Add(len(drafts) - len(fresh))
+	return receipts, again, nil
+}
+
+// findLocked returns the answer to the same publish, nil if there was none.
+func (a *answers) findLocked(c claim) (*given, error) {
+	g := a.byKey[c.key]
+	if g != nil && g.sum != c.sum {
+		a.reused.Inc()
+		return nil, fmt.Errorf("%w: %q", errKeyReuse, c.key[1:])
+	}
+	return g, nil
+}
+
+func (a *answers) keepLocked(c claim, receipts []hub.Receipt) {
+	g := &given{claim: c, receipts: receipts, at: a.now()}
+	a.byKey[c.key] = g
+	a.line = append(a.line, g)
+	a.bytes += g.cost()
+	early := 0
+	for a.bytes > a.size {
+		a.dropLocked()
+		early++
+	}
+	if early == 0 {
+		return
+	}
+	a.evicted.Add(early)
+	if g.at.Sub(a.logged) >= evictedLogEvery {
+		a.logged = g.at
+		a.log.Warn("idempotency keys forgotten before hooks.idempotency_age, as more are in use than hooks.idempotency_size has room for",
+			"kept", len(a.line), "size", a.size)
+	}
+}
+
+func (a *answers) expireLocked() {
+	for now := a.now(); len(a.line) > 0 && now.Sub(a.line[0].at) > a.age; {
+		a.dropLocked()
+	}
+}
+
+// dropLocked forgets the oldest.
+func (a *answers) dropLocked() {
+	g := a.line[0]
+	a.line[0] = nil
+	if a.line = a.line[1:]; len(a.line) == 0 {
+		a.line = nil // and its array with it
+	}
+	delete(a.byKey, g.key)
+	a.bytes -= g.cost()
+}
+
+// parseKey reads the value of an Idempotency-Key field: a string of RFC 8941, with quotes, or as most send it without.
+func parseKey(values [][]byte) (string, error) {
+	if len(values) > 1 {
+		return "", fmt.Errorf("%w: %s is given %d times", errKey, keyHeader, len(values))
+	}
+	key := strings.TrimSpace(string(values[0]))
+	if n := len(key); n >= 2 && key[0] == '"' && key[n-1] == '"' {
+		key = key[1 : n-1]
+	}
+	return key, validKey(key)
+}
+
+func validKey(key string) error {
+	if len(key) < 1 || len(key) > maxKey {
+		return fmt.Errorf("%w: a key has 1 to %d characters, not %d", errKey, maxKey, len(key))
+	}
+	for i := range len(key) {
+		if c := key[i]; c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return fmt.Errorf("%w %.100q: want visible ASCII without quotes and backslashes", errKey, key)
+		}
+	}
+	return nil
+}
+
+// sumOf returns a sum of parts that no other parts have.
+func sumOf(parts ...[]byte) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, p := range parts {
+		var n [8]byte
+		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
+		h.Write(n[:])
+		h.Write(p)
+	}
+	h.Sum(sum[:0])
+	return sum
+}
+
+// claimOf returns the claim of one message.
+func claimOf(key string, d *hub.Draft) claim {
+	form := "text"
+	if d.JSON {
+		form = "json"
+	}
+	parts := [][]byte{[]byte(form), []byte(d.Event), d.Data}
+	for _, name := range d.Channels {
+		parts = append(parts, []byte(name))
+	}
+	return claim{key, sumOf(parts...)}
+}
