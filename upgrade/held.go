@@ -54,7 +54,12 @@ func (x *held) begin(c *park.Conn, v *visit) {
 	x.c = c
 	c.Hold(x)
 	x.k.stats.held[x.kind].Add(1)
-	replay := x.lane().Join(x, v.join, v.after.id, v.after.resume)
+	var replay hub.Replay
+	if n := v.after.last; n > 0 {
+		replay = x.lane().JoinLast(x, v.join, n)
+	} else {
+		replay = x.lane().Join(x, v.join, v.after.id, v.after.resume)
+	}
 	x.begun(v.user)
 	if x.kind == longPoll {
 		x.rest = v.rest // of the next request; it may be answered at once

@@ -21,6 +21,7 @@ import (
 type after struct {
 	id     hub.ID
 	resume bool
+	last   int // without resume: so many of each channel's newest messages
 }
 
 // handle decides one request, on a worker.
@@ -209,13 +210,28 @@ func resumeAfter(ctx *fasthttp.RequestCtx) (after, error) {
 		id = ctx.QueryArgs().Peek("last_id")
 	}
 	if len(id) == 0 {
-		return after{}, nil
+		last, err := lastWanted(ctx)
+		return after{last: last}, err
 	}
 	n, err := hub.ParseID(string(id))
 	if err != nil {
 		return after{}, fmt.Errorf("last_id is not an id of a message")
 	}
-	return after{n, true}, nil
+	return after{id: n, resume: true}, nil
+}
+
+// lastWanted is how many of each channel's newest messages a client wants that has none. More than is kept is no error: the
+// page need not know the rule.
+func lastWanted(ctx *fasthttp.RequestCtx) (int, error) {
+	asked := ctx.QueryArgs().Peek("last")
+	if len(asked) == 0 {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(string(asked))
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("last is not a number of messages")
+	}
+	return n, nil
 }
 
 // wait returns how long a long poll may wait: the query, Prefer: wait=N (RFC 7240 §4.3), or the default.

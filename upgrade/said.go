@@ -102,7 +102,7 @@ func (s *said) member(key string, raw json.RawMessage) error {
 		if err != nil {
 			return errors.New("last_id is not an id of a message")
 		}
-		s.after = after{id, true}
+		s.after = after{id: id, resume: true}
 	case "ref":
 		if c := raw[0]; len(raw) > maxRef || c != '"' && c != '-' && (c < '0' || c > '9') {
 			return fmt.Errorf("ref: want a string or a number of at most %d bytes", maxRef)

@@ -30,6 +30,20 @@ type Gap struct {
 //
 // With no channels at all s is not subscribed afterwards, and has a Position all the same.
 func (l *Lane) Join(s Subscriber, channels []string, after ID, resume bool) Replay {
+	if !resume {
+		return l.join(s, channels, nil)
+	}
+	return l.join(s, channels, func(r *Replay, ch *channel) { r.resumeLocked(l.hub, ch, after) })
+}
+
+// JoinLast is Join without resume for who has nothing yet: Replay has the newest n messages that are kept of each channel
+// that is new to s. No gap is told, as nothing is missed.
+func (l *Lane) JoinLast(s Subscriber, channels []string, n int) Replay {
+	return l.join(s, channels, func(r *Replay, ch *channel) { r.lastLocked(l.hub, ch, n) })
+}
+
+// join subscribes s; replay, if not nil, adds what is owed of a channel that is new to it, under the lock.
+func (l *Lane) join(s Subscriber, channels []string, replay func(*Replay, *channel)) Replay {
 	names := channels
 	if len(names) > 1 {
 		names = slices.Clone(channels)
@@ -63,8 +77,8 @@ func (l *Lane) Join(s Subscriber, channels []string, after ID, resume bool) Repl
 			ch.watched = watched[i]
 			h.occupiedLocked(ch, true)
 		}
-		if resume && (old == nil || !old.Holds(ch.name)) {
-			r.resumeLocked(h, ch, after)
+		if replay != nil && (old == nil || !old.Holds(ch.name)) {
+			replay(&r, ch)
 		}
 	}
 	if old == nil {
@@ -161,6 +175,18 @@ func (r *Replay) resumeLocked(h *Hub, ch *channel, after ID) {
 		r.Messages = ch.hist.appendSince(r.Messages, after)
 		h.held.touch(ch.hist)
 	}
+}
+
+// lastLocked adds the newest n that ch has kept.
+func (r *Replay) lastLocked(h *Hub, ch *channel, n int) {
+	k := ch.hist
+	if k == nil {
+		return
+	}
+	for i := max(k.n-n, 0); i < k.n; i++ {
+		r.Messages = append(r.Messages, k.at(i))
+	}
+	h.held.touch(k)
 }
 
 // sort brings the channels' messages into the order of ids and leaves one of each.
