@@ -218,12 +218,14 @@ func (s *server) sweep(ctx context.Context) error {
 	defer tick.Stop()
 	var accepted, left int64       // at the tick before
 	started, stormy := true, false // then
+	var full evictions
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
 			s.hub.Sweep(now)
+			full.look(s.hub.Stats().Evicted, now, s.log)
 			stats := s.poller.Stats()
 			moved := stats.Accepted - accepted + stats.Accepted - stats.Clients - left
 			accepted, left = stats.Accepted, stats.Accepted-stats.Clients
