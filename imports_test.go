@@ -29,7 +29,7 @@ internal/site
 internal/syntax
 internal/wiretest
 proxy             internal/access internal/fcgi internal/park internal/site internal/syntax
-upgrade           internal/access internal/hub internal/park
+upgrade           internal/access internal/hub internal/park internal/syntax
 `
 
 // modules are the direct dependencies, each with a reason in docs.

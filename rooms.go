@@ -81,8 +81,16 @@ func (s *server) newProxy() (*proxy.Proxy, error) {
 		RequestBuffer: int(c.Buffers.Request), ResponseBuffer: int(c.Buffers.Response), BufferTotal: int64(c.Buffers.Total),
 		Folder: c.Buffers.Folder, FileBytes: int64(c.Buffers.File), FilesTotal: int64(c.Buffers.Files),
 		ProxyProtocol: c.ProxyProtocol, RedirectHTTPS: c.RedirectHTTPS, Site: folder, ServerAddr: addrPort(s.addr),
-		Trusted: s.trusted, Local: s.keeper, Access: s.accessLog, Log: s.log,
+		Trusted: s.trusted, Sessions: s.sessions(), Local: s.keeper, Access: s.accessLog, Log: s.log,
 	}), nil
+}
+
+// sessions returns who is told of logouts, nil if nobody wants to know.
+func (s *server) sessions() proxy.Sessions {
+	if len(s.config.Push.Logout.Cookies) == 0 {
+		return nil
+	}
+	return s.keeper
 }
 
 // addrPort is the zero AddrPort for a unix socket.
@@ -101,7 +109,8 @@ func (s *server) newKeeper() *upgrade.Keeper {
 		MaxChannels: c.Push.MaxChannels, MaxMessage: int(c.Push.MaxMessage),
 		MessageRate: c.Push.MessageRate, Live: c.Push.Live,
 		Outbox: int(c.Push.Outbox), OutboxTotal: int64(c.Push.OutboxTotal), MaxConnections: c.Push.MaxConnections,
-		Origins: c.Push.Origins, Rule: s.access, ValidChannel: config.ValidChannel,
+		Origins: c.Push.Origins, Owner: c.Owner, AuthorizeGrace: time.Duration(c.Push.AuthorizeGrace),
+		LogoutCookies: c.Push.Logout.Cookies, LogoutPaths: c.Push.Logout.Paths, Rule: s.access, ValidChannel: config.ValidChannel,
 		Trusted: s.trusted, Access: s.accessLog, Observer: s.newObserver(), Hub: s.hub, Poller: s.poller, Log: s.log,
 		Resume: func(conn *park.Conn, rest []byte, more bool) { s.proxy.Resume(conn, rest, more) },
 	}

@@ -29,6 +29,14 @@ func (s *Server) route(path string) (methods string, do func(*call) error) {
 		return fasthttp.MethodPost, s.publish
 	case channelsPath:
 		return getMethods, s.channels
+	case connectionsPath:
+		if s.options.Connections != nil {
+			return getMethods, s.connections
+		}
+	case "/disconnect":
+		if s.options.Connections != nil {
+			return fasthttp.MethodPost, s.disconnect
+		}
 	case "/healthz":
 		return getMethods, s.healthz
 	case "/readyz":
@@ -47,6 +55,9 @@ func (s *Server) route(path string) (methods string, do func(*call) error) {
 		case "/"+part == messagesPath:
 			return getMethods, s.messages
 		}
+	}
+	if id, ok := strings.CutPrefix(path, connectionsPath+"/"); ok && id != "" && s.options.Connections != nil {
+		return getMethods, s.connection
 	}
 	return "", nil
 }

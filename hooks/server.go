@@ -45,6 +45,8 @@ type Options struct {
 	Present  func(channel string) bool // reports whether Presence knows who is in the channel; nil: in none
 	Presence *presence.Roll            // needed with Present
 
+	Connections Connections // nil: nobody can be asked about or disconnected
+
 	Hub     *hub.Hub
 	Log     *slog.Logger      // nil: no log
 	Metrics func(w io.Writer) // writes everybody's metrics in Prometheus text format; the Server adds its own

@@ -59,6 +59,8 @@ type exchange struct {
 	tried  uint64  // a bit for each server that was
 	sticky int     // index of the server that the client stays with; -1: any
 	name   string  // of the last server, when it was let go
+	login  uint64  // that the client came with, for Sessions
+	path   string  // with login
 	host   string  // that the app was asked for, where what it says of that is rewritten
 	hops   int     // by X-Accel-Redirect
 
@@ -138,6 +140,7 @@ func (f *Front) forward(c *park.Conn, r *route, h *head, who caller, rest []byte
 		return
 	}
 	x.early = append(x.early, rest[used:]...)
+	x.knowLogin(h)
 	if f.p.internal {
 		x.original = append(x.original, h.raw...)
 	}

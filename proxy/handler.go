@@ -59,6 +59,7 @@ type Options struct {
 	Site       *site.Site            // with FastCGI upstreams: what a path means; nil: the upstreams speak HTTP
 	ServerAddr netip.AddrPort        // where clients connect, for SERVER_ADDR and SERVER_PORT; may be invalid
 	Access     *access.Log           // nil: none
+	Sessions   Sessions              // told what the app does to a client's session; nil: nobody
 	Local      Local                 // requests that are Holdfast's own; nil: none
 	Log        *slog.Logger
 }
@@ -73,6 +74,16 @@ type Local interface {
 	// check, rest the bytes read after it; both are valid during the call only. Proxy.Resume gives the
 	// connection back for its next request.
 	Serve(c *park.Conn, client netip.Addr, head, rest []byte)
+}
+
+// Sessions wants to know when an app ends a client's session.
+type Sessions interface {
+	// Credential tells the session that a request came with; zero: none that matters.
+	Credential(cookies [][]byte, target []byte) uint64
+
+	// Answered is told of the app's answer to such a request, before the client has it. The slices are valid
+	// during the call only.
+	Answered(credential uint64, path []byte, cookies [][]byte)
 }
 
 // Proxy forwards requests to one upstream. It has a Front per loop and starts no goroutine but the

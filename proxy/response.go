@@ -110,6 +110,7 @@ func (x *exchange) respondHead(p []byte, seen int) bool {
 // answer sends the final response's head, with what is there of the body.
 func (x *exchange) answer(a *answer, rest []byte) bool {
 	x.upKeep = !a.close
+	x.tellSessions(a)
 	if a.elsewhere != nil && x.f.p.internal {
 		return x.elsewhere(a, len(rest) == 0 && (x.isHead || a.length == 0 || a.status == 204))
 	}

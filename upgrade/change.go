@@ -124,10 +124,10 @@ func appendRef(b []byte, ref string) []byte {
 
 // changed tells the observer what was joined and left.
 func (x *held) changed(before, after []string) {
-	if x.session == nil {
+	o := x.k.o.Observer
+	if x.session == nil || o == nil {
 		return
 	}
-	o := x.k.o.Observer
 	if !x.session.told {
 		if o.Wants(x.session.user, after) {
 			x.session.told = true

@@ -26,7 +26,7 @@ type held struct {
 	cors  string  // origin to allow by name
 	wait  time.Duration
 
-	session *session // nil unless the observer wants to know of it
+	session *session // who it is; nil if it is nobody's and nobody wants to know
 	speech  *speech  // nil unless the client has spoken, or may about what needs its login
 
 	kind     kind
@@ -60,7 +60,8 @@ func (x *held) begin(c *park.Conn, v *visit) {
 	} else {
 		replay = x.lane().Join(x, v.join, v.after.id, v.after.resume)
 	}
-	x.begun(v.user)
+	x.know(v)
+	x.begun()
 	if x.kind == longPoll {
 		x.rest = v.rest // of the next request; it may be answered at once
 	}
@@ -143,7 +144,10 @@ func (x *held) tick() {
 			return
 		}
 		x.stalled = true
-		x.c.SetDeadline(x.k.o.Heartbeat)
+		x.await(x.k.o.Heartbeat)
+		return
+	}
+	if x.expired() {
 		return
 	}
 	switch x.kind {
@@ -172,7 +176,7 @@ func (x *held) tick() {
 		x.answer(nil, nil)
 		return
 	}
-	x.c.SetDeadline(x.k.o.Heartbeat)
+	x.await(x.k.o.Heartbeat)
 }
 
 // Deliver hands over messages, by growing id.

@@ -2,10 +2,12 @@ package upgrade
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -40,6 +42,11 @@ type Options struct {
 	ValidChannel func(channel string) error
 	Authorize    func(Question) (Verdict, error) // asks the app; runs on a worker
 	Trusted      func(netip.Addr) bool           // peers whose X-Forwarded-* are believed
+
+	Owner          func(channel string) (user string, ok bool) // whose a channel is that is one user's; nil: none is
+	AuthorizeGrace time.Duration                               // how long a hold outlives its verdict while the app cannot be asked
+	LogoutCookies  []string                                    // what an app takes back at logout
+	LogoutPaths    []string                                    // after a request to which the app is asked again
 
 	Observer Observer // nil: nobody wants to know
 
@@ -80,11 +87,18 @@ type Keeper struct {
 	upgrader websocket.FastHTTPUpgrader
 	draining atomic.Bool
 	stats    counters
+
+	registers []register // by the index of the loop
+	seed      maphash.Seed
+	epoch     string // of this process, in the ids of connections
 }
 
 // New returns a keeper. It starts nothing; the hub's lanes are wired to the poller's loops.
 func New(o Options) *Keeper {
-	k := &Keeper{o: o}
+	k := &Keeper{o: o, seed: maphash.MakeSeed(), epoch: rand.Text()[:12]}
+	for range o.Poller.Loops() {
+		k.registers = append(k.registers, register{users: map[string]*held{}, credentials: map[uint64]*held{}})
+	}
 	k.engine = fasthttp.Server{
 		Handler: k.handle, NoDefaultServerHeader: true, DisablePreParseMultipartForm: true,
 		ReadBufferSize: 64 << 10, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
@@ -193,5 +207,5 @@ func jitter(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
 	}
-	return d/2 + rand.N(d/2+1)
+	return d/2 + mathrand.N(d/2+1)
 }

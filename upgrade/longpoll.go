@@ -1,7 +1,10 @@
 package upgrade
 
 import (
+	"fmt"
 	"strconv"
+
+	"github.com/valyala/fasthttp"
 
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
@@ -12,7 +15,7 @@ func (x *held) beginLongPoll(replay hub.Replay) {
 		x.answer(replay.Messages, replay.Gaps)
 		return
 	}
-	x.c.SetDeadline(x.wait)
+	x.await(x.wait)
 }
 
 // answer ends a long poll. next is where the client stands, so that what is published before its next
@@ -83,6 +86,27 @@ func (x *held) withHead(b []byte) []byte {
 	b = b[headRoom-len(head):]
 	copy(b, head)
 	return b
+}
+
+// refusePoll answers a poll that is not allowed any more.
+func (x *held) refusePoll(status int, why string, reason dropReason) {
+	body := `{"error":` + quote(why) + "}\n"
+	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n", status, fasthttp.StatusMessage(status))
+	b = x.allowOrigin(b)
+	if x.close {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	b = fmt.Appendf(b, "Content-Length: %d\r\n\r\n%s", len(body), body)
+	x.leave(reason)
+	x.answered = true
+	if !x.send(b, false) {
+		return
+	}
+	if x.out != nil {
+		x.c.SetDeadline(x.k.o.Heartbeat)
+		return
+	}
+	x.resume()
 }
 
 // resume gives the connection back for its next request.

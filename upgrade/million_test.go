@@ -100,10 +100,7 @@ func used() uint64 {
 
 // TestHeldIsSmall: what waits costs a slot and one struct. A field more is a decision, not an accident.
 func TestHeldIsSmall(t *testing.T) {
-	if n := unsafe.Sizeof(held{}); n > 144 {
-		t.Errorf("a held connection's struct has %d bytes; want at most 144", n)
-	}
-	if n := unsafe.Sizeof(park.Conn{}); n > 72 {
-		t.Errorf("a slot has %d bytes; want at most 72", n)
+	if n := unsafe.Sizeof(held{}); n > 128 {
+		t.Errorf("a held connection's struct has %d bytes; want at most 128", n)
 	}
 }

@@ -1,6 +1,6 @@
 package upgrade
 
-import "crypto/rand"
+import "net/netip"
 
 // Observer is told of held connections. Its methods run on the connection's loop and must not block.
 type Observer interface {
@@ -23,56 +23,53 @@ type Connection struct {
 	User     string // whom push.authorize has named; empty: nobody
 	Kind     string // websocket, sse or longpoll
 	Channels []string
-}
-
-// session is who holds a connection.
-type session struct {
-	id   string
-	user string
-	told bool // the observer knows of it
+	Peer     netip.AddrPort // the other end; invalid on a unix socket
 }
 
 // begun tells the observer, if it wants to know, that the connection has joined its channels.
-func (x *held) begun(user string) {
+func (x *held) begun() {
 	o := x.k.o.Observer
 	if o == nil {
 		return
 	}
+	user := ""
+	if x.session != nil {
+		user = x.session.user
+	}
 	channels := x.stand.Group().Channels()
-	wants := o.Wants(user, channels)
-	if !wants && (user == "" || x.kind == longPoll) {
+	if !o.Wants(user, channels) {
 		return
 	}
-	x.session = &session{rand.Text(), user, wants} // of a user: it may come into channels that are of interest
-	if wants {
-		o.Begun(x.connection(channels))
-	}
-}
-
-// named is a beginning of its own: whom the app names later was nobody before.
-func (x *held) named(user string) {
-	if s := x.session; s != nil && s.told {
-		x.k.o.Observer.Ended(x.connection(x.stand.Group().Channels()), "named")
-	}
-	x.session = nil
-	x.begun(user)
-}
-
-func (x *held) connection(channels []string) Connection {
-	return Connection{x.session.id, x.session.user, x.kind.String(), channels}
-}
-
-// leaveChannels takes the connection out of its channels, and tells the observer.
-func (x *held) leaveChannels(why dropReason) {
 	if x.session == nil {
-		x.lane().Leave(x)
+		x.session = new(session)
+	}
+	x.session.told = true
+	o.Begun(x.connection(channels))
+}
+
+// connection describes it.
+func (x *held) connection(channels []string) Connection {
+	c := Connection{ID: x.id(), Kind: x.kind.String(), Channels: channels, Peer: x.c.RemoteAddr()}
+	if x.session != nil {
+		c.User = x.session.user
+	}
+	return c
+}
+
+// ended tells the observer, if it knows of the connection. leave takes it out of its channels.
+func (x *held) ended(reason string, leave func()) {
+	if x.session == nil || !x.session.told {
+		leave()
 		return
 	}
 	c := x.connection(x.stand.Group().Channels())
-	x.lane().Leave(x)
-	told := x.session.told
-	x.session = nil
-	if told {
-		x.k.o.Observer.Ended(c, why.String())
-	}
+	leave()
+	x.session.told = false
+	x.k.o.Observer.Ended(c, reason)
+}
+
+// leaveChannels takes the connection out of its channels for good.
+func (x *held) leaveChannels(why dropReason) {
+	x.ended(why.String(), func() { x.lane().Leave(x) })
+	x.forget()
 }

@@ -319,7 +319,13 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 		}
 		return nil, 403, "not allowed"
 	}
-	v.user = verdict.User
+	v.user, v.expires = verdict.User, verdict.Expires
+	if status, why := k.owned(asked, &verdict); status != 0 {
+		return nil, status, why
+	}
+	if v.expires > 0 || len(k.o.LogoutCookies) > 0 {
+		v.ask = &q
+	}
 	if verdict.Channels == nil {
 		return channels, 0, ""
 	}
@@ -364,6 +370,29 @@ func (k *Keeper) question(ctx *fasthttp.RequestCtx, v *visit) Question {
 		}
 	}
 	return q
+}
+
+// notOwned reports whether owned refuses.
+func (k *Keeper) notOwned(asked []string, v *Verdict) bool {
+	status, _ := k.owned(asked, v)
+	return status != 0
+}
+
+// owned refuses channels that are another user's.
+func (k *Keeper) owned(asked []string, v *Verdict) (int, string) {
+	if k.o.Owner == nil {
+		return 0, ""
+	}
+	if v.Channels != nil {
+		asked = v.Channels
+	}
+	for _, c := range asked {
+		if user, ok := k.o.Owner(c); ok && (user != v.User || user == "") {
+			k.o.Log.Info("hold refused: the channel is another user's", "channel", c, "user", v.User)
+			return 403, "this channel is another user's"
+		}
+	}
+	return 0, ""
 }
 
 func joined(list [][]byte, sep string) string { return string(bytes.Join(list, []byte(sep))) }

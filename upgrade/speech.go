@@ -162,12 +162,20 @@ func (x *held) answerOf(m move, asked []string, verdict Verdict, err error) {
 		on = x.fault(m.ref, errors.New("not logged in"))
 	case !verdict.Allowed:
 		on = x.fault(m.ref, errors.New("not allowed"))
+	case x.k.notOwned(asked, &verdict):
+		on = x.fault(m.ref, errors.New("this channel is another user's"))
 	case s.user != "" && verdict.User != s.user:
 		on = x.fault(m.ref, errors.New("the login is another user's now; connect again"))
 	default:
-		if s.user == "" && verdict.User != "" {
+		if s.user == "" {
 			s.user = verdict.User
-			x.named(verdict.User)
+		}
+		q := *s.login
+		q.Channels = asked
+		if verdict.Expires <= 0 && len(x.k.o.LogoutCookies) == 0 {
+			x.named(verdict.User, nil, 0)
+		} else {
+			x.named(verdict.User, &q, verdict.Expires)
 		}
 		if verdict.Channels != nil {
 			m.join = slices.DeleteFunc(m.join, func(name string) bool {

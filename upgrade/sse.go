@@ -31,7 +31,7 @@ func (x *held) beginSSE(replay hub.Replay) {
 	} else {
 		b = x.appendGapEvents(b, replay)
 	}
-	x.c.SetDeadline(jitter(x.k.o.Heartbeat))
+	x.await(jitter(x.k.o.Heartbeat))
 	if x.send(b, false) && len(replay.Messages) > 0 {
 		x.Deliver(replay.Messages)
 	}

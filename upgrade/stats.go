@@ -28,12 +28,16 @@ const (
 	draining                       // Holdfast goes down
 	gapped                         // a raw WebSocket cannot be told of a gap
 	unruly                         // too many messages that were refused
+	refused                        // the app does not allow it any more
+	unasked                        // the app could not be asked whether it still does
+	loggedOut                      // the app took its session cookie back
+	disconnected                   // the app said so
 	dropReasons
 )
 
 func (r dropReason) String() string {
 	return [dropReasons]string{"client_gone", "client_closed", "answered", "slow", "pong_timeout",
-		"bad_frame", "talkative", "draining", "gap", "unruly"}[r]
+		"bad_frame", "talkative", "draining", "gap", "unruly", "refused", "authorize_failed", "logged_out", "disconnected"}[r]
 }
 
 type counters struct {

@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"net/netip"
+	"time"
 
 	"holdfast/internal/park"
 )
@@ -15,9 +16,13 @@ type visit struct {
 	client netip.Addr // who sent it: the peer, or whom a trusted proxy names
 	rest   []byte     // bytes after the head: early frames, or the next request
 
-	hold    *held // set by the handler: the connection is to be held
-	join    []string
-	user    string // whom the app has named
+	hold *held // set by the handler: the connection is to be held
+	join []string
+	user string // whom the app has named
+
+	ask     *Question     // for the app to be asked again; nil: it will not be
+	expires time.Duration // when; zero: only when something has happened
+
 	after   after
 	written []byte
 	wasIdle bool

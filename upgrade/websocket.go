@@ -23,7 +23,7 @@ var (
 )
 
 func (x *held) beginWebSocket(handshake []byte, replay hub.Replay) {
-	x.c.SetDeadline(jitter(x.k.o.Heartbeat))
+	x.await(jitter(x.k.o.Heartbeat))
 	if len(replay.Gaps) > 0 && !x.v1 {
 		if x.send(handshake, false) {
 			x.closeWith(codeGap, "gap: history does not reach back to last_id", gapped)

@@ -110,6 +110,8 @@ func checkPattern(pattern string) error {
 		case segment == "**" && more:
 			return fmt.Errorf("%s has ** before its end; it stands for all the segments that remain", show(pattern))
 		case segment == "*" || segment == "**":
+		case segment == userSegment && strings.Count("."+pattern+".", "."+userSegment+".") == 1:
+			continue
 		case strings.Contains(segment, "*"):
 			return fmt.Errorf("%s has * beside other characters; it stands for a whole segment", show(pattern))
 		}
@@ -122,6 +124,27 @@ func checkPattern(pattern string) error {
 	return nil
 }
 
+// userSegment stands for the user that push.authorize names, in one segment of a pattern.
+const userSegment = "{user}"
+
+// Owner returns whose a channel is by its rule; false if it may be more than one user's.
+func (c *Config) Owner(channel string) (user string, ok bool) {
+	r, found := c.Rule(channel)
+	if !found {
+		return "", false
+	}
+	pattern, more := r.Match, true
+	for more {
+		var want string
+		want, pattern, more = strings.Cut(pattern, ".")
+		user, channel, _ = strings.Cut(channel, ".")
+		if want == userSegment {
+			return user, true
+		}
+	}
+	return "", false
+}
+
 // match walks pattern and name together, a segment at a time; patterns are short and nothing is
 // compiled, so that a Config made by hand works like a parsed one.
 func match(pattern, name string) bool {
@@ -131,7 +154,7 @@ func match(pattern, name string) bool {
 			return name != ""
 		}
 		got, nameRest, nameMore := strings.Cut(name, ".")
-		if got != want && (want != "*" || got == "") {
+		if got != want && (want != "*" && want != userSegment || got == "") {
 			return false
 		}
 		if !patternMore || !nameMore {
@@ -150,7 +173,7 @@ func covers(wide, narrow string) bool {
 			return true
 		}
 		n, narrowRest, narrowMore := strings.Cut(narrow, ".")
-		if n == "**" || w != n && w != "*" {
+		if n == "**" || w != n && w != "*" && w != userSegment {
 			return false
 		}
 		if !wideMore || !narrowMore {

@@ -52,6 +52,8 @@ type Push struct {
 	Path             string   `yaml:"path" eg:"/_push"`
 	Authorize        string   `yaml:"authorize" eg:"/push/authorize"` // may carry a query; empty: no rule may ask for it
 	AuthorizeTimeout Duration `yaml:"authorize_timeout"`
+	AuthorizeGrace   Duration `yaml:"authorize_grace"` // 0: none
+	Logout           Logout   `yaml:"logout"`
 	Origins          []string `yaml:"origins" eg:"[https://www.example.com]"` // as browsers send them: lower case, no default port
 	Heartbeat        Duration `yaml:"heartbeat"`                              // 0: none are sent
 	Wait             Duration `yaml:"wait"`
@@ -64,6 +66,12 @@ type Push struct {
 	OutboxTotal      Size     `yaml:"outbox_total"`
 	MaxConnections   int      `yaml:"max_connections"` // 0: bounded by the file limit only
 	HistoryTotal     Size     `yaml:"history_total"`
+}
+
+// Logout is how it is seen that an app has ended a client's session.
+type Logout struct {
+	Cookies []string `yaml:"cookies" eg:"[PHPSESSID]"`
+	Paths   []string `yaml:"paths" eg:"[/logout.php]"`
 }
 
 // Timeouts bound every wait for somebody else.
@@ -168,6 +176,7 @@ func Default() *Config {
 		Push: Push{
 			Path:             "/_push",
 			AuthorizeTimeout: seconds(5),
+			AuthorizeGrace:   seconds(30),
 			Heartbeat:        seconds(25),
 			Wait:             seconds(25),
 			MaxWait:          seconds(120),

@@ -181,6 +181,19 @@ func (d *decoder) push(p *Push) {
 	if problem := authorizeProblem(p.Authorize); problem != "" {
 		d.add("push.authorize", show(p.Authorize)+" "+problem+"; want a path on the app such as /push/authorize")
 	}
+	for i, cookie := range p.Logout.Cookies {
+		if strings.Trim(cookie, lettersDigits+"-_.") != "" || cookie == "" {
+			d.add(fmt.Sprintf("push.logout.cookies[%d]", i), show(cookie)+" is not the name of a cookie; want one such as PHPSESSID")
+		}
+	}
+	for i, path := range p.Logout.Paths {
+		if problem := authorizeProblem(path); problem != "" || path == "" || strings.Contains(path, "?") {
+			d.add(fmt.Sprintf("push.logout.paths[%d]", i), show(path)+" is not a path; want one such as /logout.php, without a query")
+		}
+	}
+	if len(p.Logout.Paths) > 0 && len(p.Logout.Cookies) == 0 {
+		d.add("push.logout.paths", "means nothing without push.logout.cookies, which tell whose session it was")
+	}
 	for i, origin := range p.Origins {
 		key := fmt.Sprintf("push.origins[%d]", i)
 		if d.failed[key] {
@@ -251,6 +264,8 @@ func (d *decoder) channels(c *Config) {
 		switch {
 		case rule.Access == "":
 			d.add(key+".access", "missing; want public or authorize")
+		case rule.Access == Public && strings.Contains("."+rule.Match+".", "."+userSegment+"."):
+			d.add(key+".access", show(rule.Match)+" is for the user that push.authorize names, and public asks nobody; want authorize")
 		case rule.Access == Authorize && c.Push.Authorize == "" && !d.failed["push.authorize"]:
 			d.add(key+".access", "authorize needs push.authorize, the path on the app that decides, and that is empty")
 		default:
@@ -299,6 +314,7 @@ func (d *decoder) ranges(c *Config) {
 
 	p := &c.Push
 	inRange(d, "push.authorize_timeout", p.AuthorizeTimeout, shortest, seconds(60), "")
+	inRange(d, "push.authorize_grace", p.AuthorizeGrace, seconds(1), Duration(time.Hour), "none")
 	inRange(d, "push.heartbeat", p.Heartbeat, seconds(1), seconds(600), "off")
 	inRange(d, "push.wait", p.Wait, seconds(1), Duration(time.Hour), "")
 	inRange(d, "push.max_wait", p.MaxWait, seconds(1), Duration(time.Hour), "")

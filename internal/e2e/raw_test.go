@@ -89,13 +89,20 @@ func (a rawApp) saw(t *testing.T, from *int) []string {
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
-	lines := strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
-	if len(b) == 0 {
-		lines = nil
-	}
+	lines := strings.Split(string(b), "\n")
+	lines = lines[:len(lines)-1] // whole ones
 	fresh := lines[*from:]
 	*from = len(lines)
 	return fresh
+}
+
+// awaitSaw is saw once the app has written n lines: some write when the answer has been sent.
+func (a rawApp) awaitSaw(t *testing.T, from *int, n int) (list []string) {
+	t.Helper()
+	for by := time.Now().Add(patience); len(list) < n && time.Now().Before(by); time.Sleep(time.Millisecond) {
+		list = append(list, a.saw(t, from)...)
+	}
+	return list
 }
 
 // sendRaw sends bytes and returns the answers, of which the last is that to the probe that is sent behind them where the
@@ -137,7 +144,7 @@ func testRefused(t *testing.T, h *holdfast, app rawApp) {
 	}
 	a := newVisitor(t, h.url).get("/after")
 	a.want(t, http.StatusOK)
-	if saw := app.saw(t, &seen); len(saw) != 1 || !strings.HasPrefix(saw[0], "GET /after ") {
+	if saw := app.awaitSaw(t, &seen, 1); len(saw) != 1 || !strings.HasPrefix(saw[0], "GET /after ") {
 		t.Errorf("the app saw %q; want the request after all that was refused", saw)
 	}
 }
@@ -153,7 +160,7 @@ func testPassed(t *testing.T, h *holdfast, app rawApp) {
 		}
 		method, _, _ := strings.Cut(strings.TrimLeft(r.Sent, "\r\n"), " ")
 		path, _, _ := strings.Cut(r.Path, "?")
-		saw := app.saw(t, &seen)
+		saw := app.awaitSaw(t, &seen, 2)
 		if len(saw) != 2 || !strings.HasPrefix(saw[0], method+" "+path) || !strings.HasPrefix(saw[1], "GET /probe ") {
 			t.Errorf("%s: the app saw %q; want %s %s and the probe", r.Name, saw, method, r.Path)
 		}

@@ -3,6 +3,7 @@ package hub
 import (
 	"encoding/binary"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -43,15 +44,14 @@ func (g *Group) Channels() []string {
 	return names
 }
 
-// Holds reports whether the group's set has the channel; that of nil has none.
+// Holds reports whether the group's set has the channel; that of nil has none. It needs no lock: of a link it reads
+// the channel only.
 func (g *Group) Holds(channel string) bool {
 	if g == nil {
 		return false
 	}
-	_, ok := slices.BinarySearchFunc(g.links, channel, func(l link, name string) int {
-		return strings.Compare(l.channel.name, name)
-	})
-	return ok
+	i := sort.Search(len(g.links), func(i int) bool { return g.links[i].channel.name >= channel })
+	return i < len(g.links) && g.links[i].channel.name == channel
 }
 
 // add makes s the last member. Its position is up to date already, so a pass in progress skips it.

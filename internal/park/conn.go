@@ -202,3 +202,6 @@ func (r Ref) Post(l *Loop, f func(c *Conn)) {
 		}
 	})
 }
+
+// Number returns what tells the connection from every other of this process, also later ones.
+func (r Ref) Number() (slot int32, gen uint32) { return r.c.fd, r.gen }

@@ -140,6 +140,18 @@ func (p *Poller) StopListening() {
 	p.listeners = nil
 }
 
+// Find returns the connection of a Number, and its loop; false if it has closed. Any goroutine may call it.
+func (p *Poller) Find(slot int32, gen uint32) (Ref, *Loop, bool) {
+	if slot < 0 || int(slot) >= len(p.slots.pages)*pageSize {
+		return Ref{}, nil, false
+	}
+	c := p.slots.get(slot)
+	if c == nil || gen&1 == 0 || c.gen.Load() != gen {
+		return Ref{}, nil, false
+	}
+	return Ref{c, gen}, c.Loop(), true
+}
+
 // Trim lets go of the table's pages that have no open connection, as after a storm. Any goroutine may
 // call it.
 func (p *Poller) Trim() { p.slots.trim() }

@@ -1,0 +1,145 @@
+package hooks
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	connectionsPath = "/connections"
+
+	defaultCloseCode = 4403
+	maxCloseReason   = 123 // bytes (RFC 6455 §5.5)
+)
+
+var (
+	errConnection = errors.New("no such connection is held")
+	errSelection  = errors.New("say which: user, connection or channel")
+	errClose      = errors.New("bad close")
+)
+
+// Connection is one that is held.
+type Connection struct {
+	ID       string   `json:"id"`
+	User     string   `json:"user,omitempty"`
+	Kind     string   `json:"kind"`
+	Channels []string `json:"channels"`
+	Peer     string   `json:"peer,omitempty"` // the other end of the connection, perhaps a proxy
+}
+
+// Selection says which connections are meant: those of which all that is given is true.
+type Selection struct {
+	Connection, User, Channel string
+}
+
+// Connections has what is held.
+type Connections interface {
+	// List describes limit of those that are meant, and says how many there are.
+	List(s Selection, limit int) (list []Connection, total int)
+
+	// Disconnect closes those that are meant, with a code and a reason for WebSockets, and returns how many. Nothing
+	// is delivered to them after it has returned.
+	Disconnect(s Selection, code int, reason string) int
+}
+
+// connections answers GET /connections.
+func (s *Server) connections(c *call) error {
+	query, err := parseQuery(c.query, "user", "channel", "limit")
+	if err != nil {
+		return err
+	}
+	limit, err := parseLimit(query)
+	if err != nil {
+		return err
+	}
+	for name, v := range query {
+		if len(v) > 1 || v[0] == "" {
+			return fmt.Errorf("%w: want one %s", errQuery, name)
+		}
+	}
+	answer := struct {
+		Connections []Connection `json:"connections"`
+		Total       int          `json:"total"`
+	}{}
+	answer.Connections, answer.Total = s.options.Connections.List(Selection{User: query.Get("user"), Channel: query.Get("channel")}, limit)
+	if answer.Connections == nil {
+		answer.Connections = []Connection{}
+	}
+	s.answerJSON(c.ctx, answer)
+	return nil
+}
+
+// connection answers GET /connections/{id}.
+func (s *Server) connection(c *call) error {
+	id, err := url.PathUnescape(strings.TrimPrefix(c.path, connectionsPath+"/"))
+	if err != nil {
+		return fmt.Errorf("%w: %w", errConnection, err)
+	}
+	if _, err := parseQuery(c.query); err != nil {
+		return err
+	}
+	list, _ := s.options.Connections.List(Selection{Connection: id}, 1)
+	if len(list) == 0 {
+		return errConnection
+	}
+	s.answerJSON(c.ctx, list[0])
+	return nil
+}
+
+// disconnect answers POST /disconnect.
+func (s *Server) disconnect(c *call) error {
+	if _, err := parseQuery(c.query); err != nil {
+		return err
+	}
+	values, array, err := splitJSON(c.ctx.PostBody())
+	if err != nil {
+		return err
+	}
+	if array || len(values) != 1 {
+		return fmt.Errorf("%w: want one object", errJSON)
+	}
+	var which Selection
+	code, reason := defaultCloseCode, "disconnected"
+	err = values[0].members(func(key string, m jsonValue) (err error) {
+		switch key {
+		case "user":
+			which.User, err = m.text()
+		case "connection":
+			which.Connection, err = m.text()
+		case "channel":
+			if which.Channel, err = m.text(); err == nil {
+				err = s.validChannel(which.Channel)
+			}
+		case "reason":
+			if reason, err = m.text(); err == nil && (len(reason) > maxCloseReason || !utf8.ValidString(reason)) {
+				err = fmt.Errorf("%w: a reason has at most %d bytes", errClose, maxCloseReason)
+			}
+		case "code":
+			if err = json.Unmarshal(m.raw, &code); err != nil || code != 1000 && (code < 3000 || code > 4999) {
+				err = fmt.Errorf("%w: code %.20s; want 1000, or 3000 to 4999", errClose, m.raw)
+			}
+		default:
+			err = fmt.Errorf("%w: unknown key %.100q; want user, connection, channel, code or reason", errJSON, key)
+		}
+		if err != nil {
+			return m.fail(err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if which == (Selection{}) {
+		return errSelection
+	}
+	n := s.options.Connections.Disconnect(which, code, reason)
+	s.log.Info("disconnected", "user", which.User, "connection", which.Connection, "channel", which.Channel, "connections", n)
+	s.answerJSON(c.ctx, struct {
+		Disconnected int `json:"disconnected"`
+	}{n})
+	return nil
+}

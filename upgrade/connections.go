@@ -1,0 +1,124 @@
+package upgrade
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/gobwas/ws"
+
+	"holdfast/internal/park"
+)
+
+// id names the connection for the app: no other has had it or will have it.
+func (x *held) id() string {
+	slot, gen := x.c.Ref().Number()
+	return fmt.Sprintf("%s-%x-%x", x.k.epoch, slot, gen)
+}
+
+// find returns the connection of an id, and its loop.
+func (k *Keeper) find(id string) (park.Ref, *park.Loop, bool) {
+	epoch, rest, _ := strings.Cut(id, "-")
+	a, b, ok := strings.Cut(rest, "-")
+	slot, err := strconv.ParseInt(a, 16, 32)
+	gen, err2 := strconv.ParseUint(b, 16, 32)
+	if epoch != k.epoch || !ok || err != nil || err2 != nil {
+		return park.Ref{}, nil, false
+	}
+	return k.o.Poller.Find(int32(slot), uint32(gen))
+}
+
+// Selection says which connections are meant: those of which all that is given is true.
+type Selection struct {
+	Connection, User, Channel string
+}
+
+func (x *held) is(s *Selection) bool {
+	if x.answered || s.User != "" && (x.session == nil || x.session.user != s.User) {
+		return false
+	}
+	return s.Channel == "" || x.stand.Group() != nil && x.stand.Group().Holds(s.Channel)
+}
+
+// onEach runs f with every connection that is meant, on its loop, and returns when it has. Not for a loop's goroutine.
+func (k *Keeper) onEach(s Selection, f func(*held)) {
+	if s.Connection != "" {
+		ref, loop, ok := k.find(s.Connection)
+		if !ok {
+			return
+		}
+		donec := make(chan struct{})
+		if loop.Post(func() {
+			defer close(donec)
+			if c, ok := ref.Conn(); ok {
+				if x, ok := c.Handler().(*held); ok && x.is(&s) {
+					f(x)
+				}
+			}
+		}) {
+			<-donec
+		}
+		return
+	}
+	var group sync.WaitGroup
+	for i, l := range k.o.Poller.Loops() {
+		group.Add(1)
+		if !l.Post(func() {
+			defer group.Done()
+			var list []*held
+			if s.User != "" {
+				for x := k.registers[i].users[s.User]; x != nil; x = x.session.sameUser.next {
+					list = append(list, x)
+				}
+			} else {
+				l.Each(func(c *park.Conn) {
+					if x, ok := c.Handler().(*held); ok {
+						list = append(list, x)
+					}
+				})
+			}
+			for _, x := range list {
+				if x.is(&s) {
+					f(x)
+				}
+			}
+		}) {
+			group.Done()
+		}
+	}
+	group.Wait()
+}
+
+// Connections describes those that are meant, by id, the first limit of them, and says how many there are.
+func (k *Keeper) Connections(s Selection, limit int) (list []Connection, total int) {
+	var mu sync.Mutex // loops write at the same time
+	k.onEach(s, func(x *held) {
+		mu.Lock()
+		defer mu.Unlock()
+		if total++; len(list) < limit {
+			list = append(list, x.connection(x.stand.Group().Channels()))
+		}
+	})
+	slices.SortFunc(list, func(a, b Connection) int { return cmp.Compare(a.ID, b.ID) })
+	return list, total
+}
+
+// Disconnect closes those that are meant and returns how many that were. When it returns nothing more is delivered to
+// them. code and reason are for WebSockets.
+func (k *Keeper) Disconnect(s Selection, code int, reason string) (n int) {
+	var mu sync.Mutex
+	k.onEach(s, func(x *held) {
+		mu.Lock()
+		n++
+		mu.Unlock()
+		if x.kind == webSocket {
+			x.closeWith(ws.StatusCode(code), reason, disconnected)
+			return
+		}
+		x.expel(403, "disconnected", disconnected)
+	})
+	return n
+}

@@ -1,0 +1,141 @@
+package upgrade
+
+import (
+	"bytes"
+	"hash/maphash"
+	"net/http"
+	"strconv"
+	"time"
+
+	"holdfast/internal/syntax"
+)
+
+// Credential tells the session that a request came with from every other one's: the first of LogoutCookies that it
+// has, also as ;jsessionid= in the path. Zero: it has none. Any goroutine may call it.
+func (k *Keeper) Credential(cookies [][]byte, target []byte) uint64 {
+	for _, name := range k.o.LogoutCookies {
+		for _, line := range cookies {
+			for pair := range bytes.SplitSeq(line, []byte(";")) {
+				n, value, ok := bytes.Cut(pair, []byte("="))
+				if ok && string(syntax.TrimOWS(n)) == name {
+					return k.credential(name, bytes.Trim(syntax.TrimOWS(value), `"`))
+				}
+			}
+		}
+		if name == "JSESSIONID" {
+			if _, value, ok := bytes.Cut(target, []byte(";jsessionid=")); ok {
+				if i := bytes.IndexAny(value, ";/?#"); i >= 0 {
+					value = value[:i]
+				}
+				return k.credential(name, value)
+			}
+		}
+	}
+	return 0
+}
+
+func (k *Keeper) credential(name string, value []byte) uint64 {
+	if len(value) == 0 {
+		return 0
+	}
+	var h maphash.Hash
+	h.SetSeed(k.seed)
+	_, _ = h.WriteString(name)
+	_ = h.WriteByte(0)
+	_, _ = h.Write(value)
+	return max(h.Sum64(), 1)
+}
+
+// Answered looks at what the app answered to a request that came with a credential: the fields of Set-Cookie, and the
+// request's path. It may be called on any goroutine.
+func (k *Keeper) Answered(credential uint64, path []byte, cookies [][]byte) {
+	ask := false
+	for _, p := range k.o.LogoutPaths {
+		ask = ask || string(path) == p
+	}
+	for _, line := range cookies {
+		switch k.tookBack(line) {
+		case cleared:
+			k.LogOut(credential)
+			return
+		case changed:
+			ask = true
+		}
+	}
+	if ask {
+		k.AskAgain(credential)
+	}
+}
+
+// fate is what a Set-Cookie does to a session.
+type fate uint8
+
+const (
+	untouched fate = iota
+	changed        // there is another
+	cleared
+)
+
+// tookBack reads a Set-Cookie (RFC 6265 §5.2).
+func (k *Keeper) tookBack(line []byte) fate {
+	pair, attributes, _ := bytes.Cut(line, []byte(";"))
+	name, value, ok := bytes.Cut(pair, []byte("="))
+	if !ok {
+		return untouched
+	}
+	found := false
+	for _, n := range k.o.LogoutCookies {
+		found = found || string(syntax.TrimOWS(name)) == n
+	}
+	if !found {
+		return untouched
+	}
+	if v := string(bytes.Trim(syntax.TrimOWS(value), `"`)); v == "" || v == "deleted" { // PHP writes that
+		return cleared
+	}
+	for a := range bytes.SplitSeq(attributes, []byte(";")) {
+		n, v, _ := bytes.Cut(a, []byte("="))
+		n, v = syntax.TrimOWS(n), syntax.TrimOWS(v)
+		switch {
+		case syntax.EqualFold(n, "max-age"):
+			if age, err := strconv.Atoi(string(v)); err == nil && age <= 0 {
+				return cleared
+			}
+		case syntax.EqualFold(n, "expires"):
+			if t, err := http.ParseTime(string(v)); err == nil && t.Before(time.Now()) {
+				return cleared
+			}
+			if t, err := time.Parse("Mon, 02-Jan-2006 15:04:05 MST", string(v)); err == nil && t.Before(time.Now()) {
+				return cleared // as old apps write it
+			}
+		}
+	}
+	return changed
+}
+
+// LogOut closes what is held with a credential.
+func (k *Keeper) LogOut(credential uint64) {
+	k.each(credential, func(x *held) { x.expel(401, "logged out", loggedOut) })
+}
+
+// AskAgain asks the app whether what is held with a credential is still allowed.
+func (k *Keeper) AskAgain(credential uint64) {
+	k.each(credential, (*held).renew)
+}
+
+// each runs f with every connection of a credential, on its loop.
+func (k *Keeper) each(credential uint64, f func(*held)) {
+	for i, l := range k.o.Poller.Loops() {
+		l.Post(func() {
+			var list []*held
+			for x := k.registers[i].credentials[credential]; x != nil; x = x.session.sameCredential.next {
+				list = append(list, x)
+			}
+			for _, x := range list {
+				if x.session != nil { // f may have ended several
+					f(x)
+				}
+			}
+		})
+	}
+}

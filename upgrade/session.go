@@ -1,0 +1,292 @@
+package upgrade
+
+import (
+	"slices"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"holdfast/internal/park"
+)
+
+// renewRetry is after how long an app that could not be asked again is asked again.
+const renewRetry = 5 * time.Second
+
+// session is who holds a connection and until when. Connections of nobody in particular have none.
+type session struct {
+	user       string
+	told       bool // the observer knows of it
+	credential uint64
+
+	ask     *Question // what the app is asked again; nil: it is not
+	expires time.Time // when; zero: only when something has happened
+	failing time.Time // since when it could not be asked
+	asking  bool
+	beat    time.Time // when the next heartbeat is due, with expires
+
+	// In the lists of its loop's register.
+	sameUser, sameCredential link
+}
+
+// link is a place in a doubly linked list.
+type link struct{ prev, next *held }
+
+// register finds the connections of one loop by what tells whose they are.
+type register struct {
+	users       map[string]*held
+	credentials map[uint64]*held
+}
+
+func (x *held) register() *register { return &x.k.registers[x.c.Loop().Index] }
+
+// know makes the session of a connection that is somebody's.
+func (x *held) know(v *visit) {
+	x.adopt(v.user, v.ask, v.expires)
+}
+
+// adopt notes what the app has said of a connection: whose it is, and what it is asked again and when. A user stays
+// the first that was named.
+func (x *held) adopt(user string, ask *Question, expires time.Duration) {
+	if user == "" && ask == nil {
+		return
+	}
+	if x.session == nil {
+		x.session = new(session)
+	}
+	s, r := x.session, x.register()
+	if s.user == "" && user != "" {
+		s.user = user
+		if head := r.users[user]; head != nil {
+			s.sameUser.next, head.session.sameUser.prev = head, x
+		}
+		r.users[user] = x
+	}
+	if ask == nil {
+		return
+	}
+	q := *ask
+	if s.ask != nil {
+		q.Channels = slices.Concat(s.ask.Channels, q.Channels)
+	}
+	s.ask = &q
+	if c := x.k.Credential([][]byte{[]byte(q.Cookie)}, nil); s.credential == 0 && c != 0 {
+		s.credential = c
+		if head := r.credentials[c]; head != nil {
+			s.sameCredential.next, head.session.sameCredential.prev = head, x
+		}
+		r.credentials[c] = x
+	}
+	if at := x.c.Loop().Now().Add(expires); expires > 0 && (s.expires.IsZero() || at.Before(s.expires)) {
+		s.expires = at
+	}
+}
+
+// named is a beginning of its own: whom the app names later was nobody before.
+func (x *held) named(user string, ask *Question, expires time.Duration) {
+	was := ""
+	if x.session != nil {
+		was = x.session.user
+	}
+	if was == "" && user != "" {
+		x.ended("named", func() {})
+	}
+	x.adopt(user, ask, expires)
+	if was == "" && user != "" {
+		x.begun()
+	}
+	if x.session != nil && !x.session.expires.IsZero() {
+		x.beatOn(x.c.Loop().Now())
+	}
+}
+
+// forget takes the connection out of the register.
+func (x *held) forget() {
+	s := x.session
+	if s == nil {
+		return
+	}
+	x.session = nil
+	r := x.register()
+	if s.user != "" {
+		if p := s.sameUser.prev; p != nil {
+			p.session.sameUser.next = s.sameUser.next
+		} else if s.sameUser.next != nil {
+			r.users[s.user] = s.sameUser.next
+		} else {
+			delete(r.users, s.user)
+		}
+		if n := s.sameUser.next; n != nil {
+			n.session.sameUser.prev = s.sameUser.prev
+		}
+	}
+	if s.credential != 0 {
+		if p := s.sameCredential.prev; p != nil {
+			p.session.sameCredential.next = s.sameCredential.next
+		} else if s.sameCredential.next != nil {
+			r.credentials[s.credential] = s.sameCredential.next
+		} else {
+			delete(r.credentials, s.credential)
+		}
+		if n := s.sameCredential.next; n != nil {
+			n.session.sameCredential.prev = s.sameCredential.prev
+		}
+	}
+}
+
+// await sets the deadline: d from now, or the end of what the app allowed if that is earlier.
+func (x *held) await(d time.Duration) {
+	if s := x.session; s != nil && !s.expires.IsZero() {
+		now := x.c.Loop().Now()
+		if s.beat = (time.Time{}); d > 0 {
+			s.beat = now.Add(d)
+		}
+		if left := s.expires.Sub(now); d <= 0 || left < d {
+			d = max(left, time.Millisecond)
+		}
+	}
+	x.c.SetDeadline(d)
+}
+
+// expired asks the app again if it is time to. It reports whether that is all that is due.
+func (x *held) expired() bool {
+	s := x.session
+	if s == nil || s.expires.IsZero() || x.answered {
+		return false
+	}
+	now := x.c.Loop().Now()
+	if !s.expires.After(now) {
+		if x.kind == longPoll { // its next poll asks
+			x.answer(nil, nil)
+			return true
+		}
+		s.expires = now.Add(renewRetry)
+		x.renew()
+	}
+	switch {
+	case s.beat.IsZero():
+		x.await(0)
+	case s.beat.After(now):
+		x.await(s.beat.Sub(now))
+	default:
+		return false
+	}
+	return true
+}
+
+// renew asks the app whether the client may still hold what it holds.
+func (x *held) renew() {
+	s := x.session
+	if s == nil || s.ask == nil || s.asking {
+		return
+	}
+	q, k, ref, loop := *s.ask, x.k, x.c.Ref(), x.c.Loop()
+	s.asking = k.o.Poller.Go(func() {
+		v, err := k.o.Authorize(q)
+		ref.Post(loop, func(c *park.Conn) {
+			if c.Handler() == park.Handler(x) && x.session == s {
+				s.asking = false
+				x.renewed(v, err)
+			}
+		})
+	})
+}
+
+// renewed does what the app has said.
+func (x *held) renewed(v Verdict, err error) {
+	s, k, now := x.session, x.k, x.c.Loop().Now()
+	switch {
+	case err != nil:
+		k.stats.authorizeErrors.Add(1)
+		if s.failing.IsZero() {
+			s.failing = now
+		}
+		k.o.Log.Error("the app could not be asked whether a client may still hold", "error", err, "user", s.user, "since", s.failing)
+		if now.Sub(s.failing) >= k.o.AuthorizeGrace {
+			x.expel(503, "could not be authorized again", unasked)
+			return
+		}
+		s.expires = now.Add(min(renewRetry, k.o.AuthorizeGrace))
+		x.beatOn(now)
+		return
+	case !v.Allowed && v.Status == 401, v.Allowed && v.User != s.user:
+		x.expel(401, "not logged in any more", refused)
+		return
+	case !v.Allowed:
+		x.expel(403, "not allowed any more", refused)
+		return
+	}
+	s.failing, s.expires = time.Time{}, time.Time{}
+	if v.Expires > 0 {
+		s.expires = now.Add(v.Expires)
+	}
+	if v.Channels != nil && !x.narrow(v.Channels) {
+		return
+	}
+	x.beatOn(now)
+}
+
+// beatOn sets the deadline again after expires has changed.
+func (x *held) beatOn(now time.Time) {
+	s := x.session
+	switch {
+	case x.kind == longPoll: // its wait goes on
+	case s.beat.IsZero():
+		x.await(jitter(x.k.o.Heartbeat))
+	default:
+		x.await(max(s.beat.Sub(now), time.Millisecond))
+	}
+}
+
+// narrow leaves the channels that the app was asked for and does not allow any more. It reports whether the
+// connection goes on.
+func (x *held) narrow(allowed []string) bool {
+	ok := make(map[string]bool, len(allowed))
+	for _, c := range allowed {
+		ok[c] = true
+	}
+	gone := make(map[string]bool)
+	for _, c := range x.session.ask.Channels {
+		if !ok[c] {
+			gone[c] = true
+		}
+	}
+	var lost []string
+	had := x.stand.Group().Channels()
+	for _, c := range had {
+		if gone[c] {
+			lost = append(lost, c)
+		}
+	}
+	switch {
+	case len(lost) == 0:
+		return true
+	case len(lost) == len(had):
+		x.expel(403, "not allowed any more", refused)
+		return false
+	case x.kind == longPoll:
+		x.answer(nil, nil)
+		return false
+	}
+	q := *x.session.ask
+	q.Channels = allowed
+	x.session.ask = &q
+	s := x.session
+	return x.change(nil, lost) == nil && x.session == s // else it was slow, too
+}
+
+// expel ends a hold that is not allowed any more.
+func (x *held) expel(status int, why string, reason dropReason) {
+	switch x.kind {
+	case webSocket:
+		code := ws.StatusCode(4000 + status)
+		if status == 503 {
+			code = 1013 // try again later
+		}
+		x.closeWith(code, why, reason)
+	case sse: // it comes back, and is told then
+		x.leave(reason)
+		park.Linger(x.c)
+	case longPoll:
+		x.refusePoll(status, why, reason)
+	}
+}

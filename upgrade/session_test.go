@@ -1,0 +1,336 @@
+package upgrade_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"holdfast/internal/wiretest"
+	"holdfast/upgrade"
+)
+
+// door is an app that lets in whom its sessions name.
+type door struct {
+	mu       sync.Mutex
+	sessions map[string]upgrade.Verdict // by cookie
+	broken   bool
+	asked    int
+}
+
+func (d *door) set(cookie string, v upgrade.Verdict) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sessions[cookie] = v
+}
+
+func (d *door) ask(q upgrade.Question) (upgrade.Verdict, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked++
+	if d.broken {
+		return upgrade.Verdict{}, errors.New("the app is down")
+	}
+	v, ok := d.sessions[q.Cookie]
+	if !ok {
+		return upgrade.Verdict{Status: 401}, nil
+	}
+	return v, nil
+}
+
+func guarded(t *testing.T, change ...func(*upgrade.Options)) (*world, *door) {
+	t.Helper()
+	d := &door{sessions: map[string]upgrade.Verdict{}}
+	w := start(t, append([]func(*upgrade.Options){func(o *upgrade.Options) {
+		o.Authorize, o.AuthorizeGrace = d.ask, 100*time.Millisecond
+		o.LogoutCookies, o.LogoutPaths = []string{"SID", "JSESSIONID"}, []string{"/logout"}
+	}}, change...)...)
+	return w, d
+}
+
+// over waits until the client's hold was ended, with this status of HTTP.
+func (c *client) over(status int) {
+	c.t.Helper()
+	switch c.kind {
+	case "sse":
+		if m := c.recv(); m.Type != "end" {
+			c.t.Errorf("sse was told %+v; want the end", m)
+		}
+	case "longpoll":
+		if !c.asked {
+			c.poll()
+		}
+		if resp, body := c.Response(http.MethodGet); resp.StatusCode != status || !strings.Contains(body, `"error"`) {
+			c.t.Errorf("longpoll was answered %d %s; want %d", resp.StatusCode, body, status)
+		}
+	default:
+		want := 4000 + status
+		if status == 503 {
+			want = 1013
+		}
+		if m := c.recv(); m.Type != "close" || m.Code != want {
+			c.t.Errorf("%s was told %+v; want a close with %d", c.kind, m, want)
+		}
+	}
+}
+
+// TestExpiredVerdict: the app is asked again when what it said has expired. A yes lets the hold go on, anything else
+// ends it; an app that cannot be asked has a while.
+func TestExpiredVerdict(t *testing.T) {
+	const soon = 150 * time.Millisecond
+	for _, tt := range []struct {
+		name   string
+		then   func(d *door)
+		status int
+	}{
+		{"refused", func(d *door) { delete(d.sessions, "SID=a") }, 401},
+		{"forbidden", func(d *door) { d.sessions["SID=a"] = upgrade.Verdict{Status: 403} }, 403},
+		{"somebody else", func(d *door) { d.sessions["SID=a"] = upgrade.Verdict{Allowed: true, User: "eve"} }, 401},
+		{"narrowed to nothing", func(d *door) {
+			d.sessions["SID=a"] = upgrade.Verdict{Allowed: true, User: "anna", Channels: []string{}}
+		}, 403},
+		{"the app is down", func(d *door) { d.broken = true }, 503},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, kind := range []string{"websocket", "websocket v1", "sse"} {
+				w, d := guarded(t)
+				d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna", Expires: soon})
+				c := w.hold(t, kind, "channel=user.a", "Cookie: SID=a")
+				w.waitHeld(t, 1)
+				w.publish(t, "one", "user.a")
+				c.expect("one")
+				wiretest.Eventually(t, "it was asked again", func() bool {
+					d.mu.Lock()
+					defer d.mu.Unlock()
+					return d.asked >= 2
+				})
+				d.mu.Lock()
+				tt.then(d)
+				d.mu.Unlock()
+				c.over(tt.status)
+				w.waitHeld(t, 0)
+				if i, ok := w.hub.Channel("user.a"); ok && i.Subscribers > 0 {
+					t.Errorf("%d subscribers are left", i.Subscribers)
+				}
+			}
+		})
+	}
+}
+
+// TestPollEndsWithItsVerdict: however long it would wait; the next one asks.
+func TestPollEndsWithItsVerdict(t *testing.T) {
+	w, d := guarded(t, func(o *upgrade.Options) { o.Wait, o.MaxWait = time.Hour, time.Hour })
+	d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna", Expires: 150 * time.Millisecond})
+	c := w.hold(t, "longpoll", "channel=user.a", "Cookie: SID=a")
+	w.waitHeld(t, 1)
+	if resp, body := c.Response(http.MethodGet); resp.StatusCode != 200 || !strings.Contains(body, `"messages":[]`) {
+		t.Fatalf("answered %d %s", resp.StatusCode, body)
+	}
+	d.set("SID=a", upgrade.Verdict{Status: 401})
+	c.asked = false
+	c.over(401)
+}
+
+// TestVerdictIsRenewed: a hold of which the app says yes again and again goes on, heartbeats and all.
+func TestVerdictIsRenewed(t *testing.T) {
+	for _, kind := range []string{"websocket", "websocket v1", "sse"} {
+		t.Run(kind, func(t *testing.T) {
+			w, d := guarded(t, func(o *upgrade.Options) {
+				if kind == "sse" { // the others' would want a pong
+					o.Heartbeat = 150 * time.Millisecond
+				}
+			})
+			d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna", Expires: 110 * time.Millisecond})
+			c := w.hold(t, kind, "channel=user.a", "Cookie: SID=a")
+			w.waitHeld(t, 1)
+			wiretest.Eventually(t, "it is asked again and again", func() bool {
+				d.mu.Lock()
+				defer d.mu.Unlock()
+				return d.asked >= 5
+			})
+			w.publish(t, "still", "user.a")
+			c.expect("still")
+			if c.beats == 0 && kind == "sse" {
+				t.Error("no heartbeat came between the questions")
+			}
+			if w.held() != 1 {
+				t.Errorf("%d are held", w.held())
+			}
+		})
+	}
+}
+
+// TestNarrowedVerdict: a channel that is allowed no more is left, the others are not.
+func TestNarrowedVerdict(t *testing.T) {
+	for _, kind := range []string{"websocket", "websocket v1", "sse"} {
+		t.Run(kind, func(t *testing.T) {
+			w, d := guarded(t)
+			d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna", Expires: 120 * time.Millisecond})
+			c := w.hold(t, kind, "channel=user.a&channel=user.b&channel=public.c", "Cookie: SID=a")
+			w.waitHeld(t, 1)
+			d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna", Channels: []string{"user.b"}})
+			wiretest.Eventually(t, "user.a is left", func() bool { i, _ := w.hub.Channel("user.a"); return i.Subscribers == 0 })
+			w.publish(t, "secret", "user.a")
+			w.publish(t, "b", "user.b")
+			w.publish(t, "c", "public.c")
+			if kind == "websocket v1" {
+				if m := c.recv(); m.Type != "unsubscribed" {
+					t.Errorf("told %+v; want unsubscribed", m)
+				}
+			}
+			c.expect("b", "c")
+		})
+	}
+}
+
+// TestLogout: what is held with a session ends with it, before anything else is delivered, and nobody else's does.
+func TestLogout(t *testing.T) {
+	for name, end := range map[string]func(w *world, d *door){
+		"the cookie is taken back": func(w *world, d *door) {
+			w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("x=y; SID=a")}, nil), []byte("/any"), [][]byte{[]byte("other=1"), []byte("SID=deleted; expires=Thu, 01-Jan-1970 00:00:01 GMT; Max-Age=0; path=/")})
+		},
+		"another takes its place": func(w *world, d *door) {
+			d.set("SID=a", upgrade.Verdict{Status: 401})
+			w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/any"), [][]byte{[]byte("SID=new; Path=/; HttpOnly")})
+		},
+		"after a path": func(w *world, d *door) {
+			d.set("SID=a", upgrade.Verdict{Status: 401})
+			w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/logout"), nil)
+		},
+		"the app says so": func(w *world, d *door) {
+			if n := w.keeper.Disconnect(upgrade.Selection{User: "anna"}, 4401, "logged out"); n != 2 {
+				panic(fmt.Sprint(n, " were disconnected"))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(t *testing.T, kind string) {
+				w, d := guarded(t)
+				d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna"})
+				d.set("SID=b", upgrade.Verdict{Allowed: true, User: "bert"})
+				first := w.hold(t, kind, "channel=user.x", "Cookie: SID=a")
+				second := w.hold(t, kind, "channel=user.x&channel=public.y", "Cookie: SID=a")
+				other := w.hold(t, kind, "channel=user.x", "Cookie: SID=b")
+				open := w.hold(t, kind, "channel=public.y", "Cookie: SID=a") // that anybody may hold
+				w.waitHeld(t, 4)
+				end(w, d)
+				status := 401
+				if name == "the app says so" && kind == "longpoll" {
+					status = 403
+				}
+				w.waitHeld(t, 2)
+				w.publish(t, "after", "user.x")
+				w.publish(t, "open", "public.y")
+				first.over(status)
+				second.over(status)
+				other.expect("after")
+				open.expect("open")
+			})
+		})
+	}
+}
+
+// TestUntouchedSessions: answers that end no session end no hold.
+func TestUntouchedSessions(t *testing.T) {
+	w, d := guarded(t)
+	d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna"})
+	c := w.hold(t, "websocket", "channel=user.x", "Cookie: SID=a")
+	w.waitHeld(t, 1)
+	credential := w.keeper.Credential([][]byte{[]byte("SID=a")}, nil)
+	w.keeper.Answered(credential, []byte("/logout2"), [][]byte{[]byte("OTHER=deleted; Max-Age=0"), []byte("nonsense"), nil})
+	w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("SID=b")}, nil), []byte("/logout"), [][]byte{[]byte("SID=; Max-Age=0")})
+	if w.keeper.Credential([][]byte{[]byte("XSID=a")}, nil) != 0 || w.keeper.Credential(nil, []byte("/a;sid=1")) != 0 || w.keeper.Credential(nil, []byte("/a;jsessionid=1?x")) == 0 {
+		t.Error("a credential where there is none, or none where there is one")
+	}
+	d.mu.Lock()
+	asked := d.asked
+	d.mu.Unlock()
+	w.publish(t, "still", "user.x")
+	c.expect("still")
+	if asked != 1 {
+		t.Errorf("the app was asked %d times", asked)
+	}
+}
+
+// TestOwnChannels: a channel that is one user's is open to nobody else.
+func TestOwnChannels(t *testing.T) {
+	w, d := guarded(t, func(o *upgrade.Options) {
+		o.Owner = func(channel string) (string, bool) {
+			s := strings.Split(channel, ".")
+			return s[1], s[0] == "user"
+		}
+	})
+	d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna"})
+	d.set("SID=n", upgrade.Verdict{Allowed: true})
+	c := w.hold(t, "sse", "channel=user.anna&channel=public.x", "Cookie: SID=a")
+	w.waitHeld(t, 1)
+	w.publish(t, "mine", "user.anna")
+	c.expect("mine")
+	for query, cookie := range map[string]string{"channel=user.bert": "SID=a", "channel=user.anna&channel=user.bert": "SID=a", "channel=user.anna": "SID=n", "channel=user.ANNA": "SID=a"} {
+		x := wiretest.Dial(t, w.addr)
+		x.Send(request("sse", "/_push?"+query, "Cookie: "+cookie))
+		if resp, _ := x.Response(http.MethodGet); resp.StatusCode != 403 {
+			t.Errorf("%s of %s: answered %d; want 403", query, cookie, resp.StatusCode)
+		}
+	}
+}
+
+// TestConnections lists what is held and disconnects some of it.
+func TestConnections(t *testing.T) {
+	w, d := guarded(t)
+	d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna"})
+	d.set("SID=b", upgrade.Verdict{Allowed: true, User: "bert"})
+	var clients []*client
+	for _, kind := range kinds {
+		clients = append(clients, w.hold(t, kind, "channel=user.x", "Cookie: SID=a"), w.hold(t, kind, "channel=user.x&channel=user.y", "Cookie: SID=b"), w.hold(t, kind, "channel=public.z"))
+	}
+	w.waitHeld(t, int64(len(clients)))
+	all, total := w.keeper.Connections(upgrade.Selection{}, 100)
+	if total != len(clients) || len(all) != total {
+		t.Fatalf("%d of %d are listed; want %d", len(all), total, len(clients))
+	}
+	ids := map[string]bool{}
+	for _, c := range all {
+		ids[c.ID] = true
+		one, n := w.keeper.Connections(upgrade.Selection{Connection: c.ID}, 1)
+		if n != 1 || fmt.Sprint(one[0]) != fmt.Sprint(c) || !c.Peer.IsValid() {
+			t.Errorf("%v is found as %v", c, one)
+		}
+	}
+	if len(ids) != len(clients) {
+		t.Errorf("%d ids for %d connections", len(ids), len(clients))
+	}
+	count := func(s upgrade.Selection, want int) {
+		t.Helper()
+		if list, n := w.keeper.Connections(s, 2); n != want || len(list) != min(n, 2) {
+			t.Errorf("%+v: %d, %d of them listed; want %d", s, n, len(list), want)
+		}
+	}
+	count(upgrade.Selection{User: "anna"}, 4)
+	count(upgrade.Selection{User: "anna", Channel: "user.y"}, 0)
+	count(upgrade.Selection{User: "bert", Channel: "user.y"}, 4)
+	count(upgrade.Selection{Channel: "user.x"}, 8)
+	count(upgrade.Selection{Channel: "public.z"}, 4)
+	for _, id := range []string{"", "x", "a-b", "-1-1", all[0].ID + "0", strings.ToUpper(all[0].ID[12:]), all[0].ID[:13] + "ffffffff-1", all[0].ID[:13] + "7fffffff-1"} {
+		if id != "" {
+			count(upgrade.Selection{Connection: id}, 0)
+		}
+	}
+	i := slices.IndexFunc(all, func(c upgrade.Connection) bool { return c.User == "anna" })
+	if n := w.keeper.Disconnect(upgrade.Selection{Connection: all[i].ID, User: "bert"}, 4000, ""); n != 0 {
+		t.Error("a connection of another user was disconnected")
+	}
+	if n := w.keeper.Disconnect(upgrade.Selection{Connection: all[i].ID}, 4000, "bye"); n != 1 {
+		t.Errorf("%d were disconnected", n)
+	}
+	count(upgrade.Selection{User: "anna"}, 3)
+	count(upgrade.Selection{Connection: all[i].ID}, 0)
+	if n := w.keeper.Disconnect(upgrade.Selection{Channel: "user.y"}, 4000, "bye"); n != 4 {
+		t.Errorf("%d were disconnected", n)
+	}
+	w.waitHeld(t, int64(len(clients))-5)
+}
