@@ -34,6 +34,7 @@ func (s *spill) left() int64 { return s.size - s.read }
 // put writes b at the end; next is told on the loop. b is the spill's until then.
 func (x *exchange) put(s *spill, b []byte, next func(error)) {
 	s.writing = true
+	off := s.size // drop may change it while the worker writes
 	x.work(s, func() error {
 		if s.f == nil {
 			f, err := os.CreateTemp(s.p.o.Folder, "holdfast-")
@@ -45,7 +46,7 @@ func (x *exchange) put(s *spill, b []byte, next func(error)) {
 			}
 			s.f = f
 		}
-		_, err := s.f.WriteAt(b, s.size)
+		_, err := s.f.WriteAt(b, off)
 		return err
 	}, func(err error) {
 		s.writing = false
