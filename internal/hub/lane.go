@@ -153,6 +153,7 @@ func (l *Lane) pushLocked(g *Group, m *Message) (wake bool) {
 	g.pending = append(g.pending, m)
 	if m.refs++; m.refs == 1 {
 		l.hub.backlog += m.backlogCost()
+		m.track.holdLocked()
 	}
 	if !g.queued {
 		g.queued = true
@@ -170,6 +171,7 @@ func (l *Lane) releaseLocked(batch []*Message) {
 	for _, m := range batch {
 		if m.refs--; m.refs == 0 {
 			l.hub.backlog -= m.backlogCost()
+			m.track.releaseLocked()
 		}
 	}
 	if cap(batch) == 0 || cap(batch) > spareBatchCap || len(l.spare) == spareBatches {

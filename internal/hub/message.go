@@ -3,11 +3,11 @@ package hub
 import "sync/atomic"
 
 // Encodings is the number of render slots of a message; who uses which is agreed between the users.
-const Encodings = 4
+const Encodings = 7
 
 // messageCost is what a message takes beside its data, its event and its renderings: the struct and its
 // entry in a history.
-const messageCost = 128 + 8
+const messageCost = 160 + 8
 
 // Message is one message on one channel. A message published to several channels is one Message per
 // channel, with the same ID and the same Data: a subscriber never learns of a channel it does not hold.
@@ -27,6 +27,8 @@ type Message struct {
 	hist *history // set by Publish, never changed: where it is or was kept, nil if it never was
 	next *Message // set by Publish, never changed: the same message on the draft's next channel
 	at   int64    // set by Publish, never changed: Unix nanoseconds
+
+	track *Track // never changed; nil: nobody wants to know
 }
 
 // Rendered returns render(m), rendered once for each slot and shared from then on; nobody may change the

@@ -19,18 +19,21 @@ type Draft struct {
 	Event    string
 	Data     []byte
 	JSON     bool // Data is one JSON value
+	Track    bool // the receipt is to have a Track
 }
 
 // Receipt says what became of a draft.
 type Receipt struct {
 	ID          ID
 	Subscribers int // who the message is on its way to
+	Track       *Track
 }
 
 // parcel is a draft on its way in.
 type parcel struct {
 	messages []*Message // one per channel, without id
 	rules    []History
+	track    *Track
 }
 
 // Publish accepts all drafts, in their order, or returns an error and accepts none: ErrNoChannel, ErrNoRule
@@ -76,13 +79,16 @@ func (h *Hub) pack(d *Draft, now int64) (p parcel, err error) {
 	if len(d.Channels) == 0 {
 		return p, ErrNoChannel
 	}
+	if d.Track {
+		p.track = &Track{donec: make(chan struct{})}
+	}
 	binary := !utf8.Valid(d.Data)
 	for _, name := range unique(d.Channels) {
 		rule, ok := h.rule(name)
 		if !ok {
 			return p, fmt.Errorf("channel %q: %w", name, ErrNoRule)
 		}
-		m := &Message{Channel: name, Event: d.Event, Data: d.Data, JSON: d.JSON, Binary: binary, at: now}
+		m := &Message{Channel: name, Event: d.Event, Data: d.Data, JSON: d.JSON, Binary: binary, at: now, track: p.track}
 		if n := len(p.messages); n > 0 {
 			p.messages[n-1].next = m
 		}
@@ -110,7 +116,8 @@ func unique(names []string) []string {
 func (h *Hub) acceptLocked(p *parcel, wake []*Lane) (Receipt, []*Lane) {
 	h.last++
 	h.published++
-	r := Receipt{ID: h.last}
+	r := Receipt{ID: h.last, Track: p.track}
+	p.track.holdLocked() // until all of it is accepted
 	for i, m := range p.messages {
 		m.ID = h.last
 		ch := h.channels[m.Channel]
@@ -129,5 +136,6 @@ func (h *Hub) acceptLocked(p *parcel, wake []*Lane) (Receipt, []*Lane) {
 		h.keepLocked(ch, m, p.rules[i])
 		h.forgetLocked(ch)
 	}
+	p.track.releaseLocked()
 	return r, wake
 }
