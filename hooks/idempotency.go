@@ -48,7 +48,12 @@ type given struct {
 	at       time.Time
 }
 
-func (g *given) cost() int64 { return answerCost + int64(len(g.key)) + 16*int64(cap(g.receipts)) }
+// receiptCost is what a receipt takes, with the Track of one that has it.
+const receiptCost = 24 + 96
+
+func (g *given) cost() int64 {
+	return answerCost + int64(len(g.key)) + receiptCost*int64(cap(g.receipts))
+}
 
 // answers remembers what was answered to publishes with a key, so that they are published once. A publish does not
 // wait, so whoever has the lock publishes while having it: nobody can come in between, and nobody has to wait for a first

@@ -108,7 +108,7 @@ func TestKeyOfARefusal(t *testing.T) {
 // TestKeysAreForgotten: after their time, and before it when there are too many, which is counted and logged.
 func TestKeysAreForgotten(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	a := start(t, "tcp", Options{KeyAge: time.Minute, KeySize: 3 * (answerCost + 3 + 16)}, func(s *Server) { s.answers.now = func() time.Time { return now } })
+	a := start(t, "tcp", Options{KeyAge: time.Minute, KeySize: 3 * (answerCost + 3 + receiptCost)}, func(s *Server) { s.answers.now = func() time.Time { return now } })
 	again := func(key string) bool {
 		t.Helper()
 		r := a.publishWith(key, "?channel=a", "x")
@@ -139,7 +139,7 @@ func TestKeysAreForgotten(t *testing.T) {
 	if m := a.raw(request("GET /metrics", "", "")).body; !strings.Contains(m, "idempotency_evicted_total 2\n") || !strings.Contains(m, "idempotency_keys 3\n") {
 		t.Errorf("metrics %s", m)
 	}
-	if a.answers.bytes != int64(3*(answerCost+3+16)) {
+	if a.answers.bytes != int64(3*(answerCost+3+receiptCost)) {
 		t.Errorf("%d bytes are counted", a.answers.bytes)
 	}
 }

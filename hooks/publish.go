@@ -2,10 +2,12 @@ package hooks
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"holdfast/internal/hub"
 )
@@ -13,10 +15,43 @@ import (
 // maxEvent is the longest name of an event, in bytes.
 const maxEvent = 64
 
+// deliveredTime is how long a publish with wait=delivered is waited for at most. Delivery waits for no client, so it is
+// over much sooner unless the process is short of everything.
+const deliveredTime = 10 * time.Second
+
 // receipt is what is told of a message.
 type receipt struct {
 	ID          string `json:"id"`
 	Subscribers int    `json:"subscribers"`
+	*fate              // with wait=delivered
+}
+
+// fate is what became of a message for its subscribers.
+type fate struct {
+	Delivered int `json:"delivered"` // their sockets have taken it
+	Waiting   int `json:"waiting"`   // it waits until they read
+	Dropped   int `json:"dropped"`   // they left before, or were closed
+}
+
+// fateOf waits until everybody was handed the message.
+func fateOf(ctx context.Context, r hub.Receipt) *fate {
+	if r.Track == nil {
+		return nil
+	}
+	done := false
+	select {
+	case <-r.Track.Done():
+		done = true
+	case <-ctx.Done():
+	}
+	var f fate
+	f.Delivered, f.Waiting = r.Track.Counts()
+	if rest := max(r.Subscribers-f.Delivered-f.Waiting, 0); done {
+		f.Dropped = rest
+	} else {
+		f.Waiting += rest
+	}
+	return &f
 }
 
 // publish answers POST /publish.
@@ -24,9 +59,13 @@ func (s *Server) publish(c *call) error {
 	if e := c.ctx.Request.Header.ContentEncoding(); len(e) > 0 && !strings.EqualFold(string(e), "identity") {
 		return fmt.Errorf("%w: %.100q; send the body as it is", errEncoding, e)
 	}
-	query, err := parseQuery(c.query, "channel", "event")
+	query, err := parseQuery(c.query, "channel", "event", "wait")
 	if err != nil {
 		return err
+	}
+	wait := query.Has("wait")
+	if v := query["wait"]; wait && (len(v) > 1 || v[0] != "delivered") {
+		return fmt.Errorf("%w: wait=%.100q; what can be waited for is delivered", errQuery, v[0])
 	}
 	body := c.ctx.Request.Body()
 	var drafts []hub.Draft
@@ -56,6 +95,9 @@ func (s *Server) publish(c *call) error {
 			return err
 		}
 	}
+	for i := range drafts {
+		drafts[i].Track = wait
+	}
 	receipts, again, err := s.publishOnce(c, drafts, keys)
 	if err != nil {
 		return err
@@ -64,8 +106,10 @@ func (s *Server) publish(c *call) error {
 		c.ctx.Response.Header.Set(replayedHeader, "true")
 	}
 	told := make([]receipt, len(receipts))
+	ctx, cancel := context.WithTimeout(context.Background(), deliveredTime)
+	defer cancel()
 	for i, r := range receipts {
-		told[i] = receipt{ID: r.ID.String(), Subscribers: r.Subscribers}
+		told[i] = receipt{ID: r.ID.String(), Subscribers: r.Subscribers, fate: fateOf(ctx, r)}
 	}
 	if batch {
 		s.answerJSON(c.ctx, struct {

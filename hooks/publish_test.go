@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"holdfast/internal/hub"
@@ -177,6 +178,60 @@ func TestPublish(t *testing.T) {
 	}
 	if got := text(both); got != first+`b/é[f]true"{\"x\":1}" `+last {
 		t.Errorf("both: %s", got)
+	}
+}
+
+// taker is a subscriber whose socket takes what it is handed, or has it wait, or is closed.
+type taker struct {
+	place hub.Place
+	do    func(*hub.Message)
+}
+
+func (s *taker) Place() *hub.Place { return &s.place }
+func (s *taker) Deliver(b []*hub.Message) {
+	for _, m := range b {
+		s.do(m)
+	}
+}
+
+// TestPublishWaits: wait=delivered answers when everybody was handed the message, and says what became of it.
+func TestPublishWaits(t *testing.T) {
+	a := start(t, "tcp", Options{})
+	l := a.hub.Lane(0)
+	for _, do := range []func(*hub.Message){(*hub.Message).Took, (*hub.Message).Took, (*hub.Message).Waits, func(*hub.Message) {}} {
+		l.Join(&taker{do: do}, []string{"a"}, 0, false)
+	}
+	l.Join(&taker{do: (*hub.Message).Took}, []string{"a", "b"}, 0, false)
+	stop, donec := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(donec)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				if !l.Step(1) {
+					time.Sleep(time.Millisecond)
+				}
+			}
+		}
+	}()
+	defer func() { close(stop); <-donec }()
+	for _, c := range []struct{ query, body, want string }{
+		{"?channel=a&wait=delivered", "x", `"subscribers":5,"delivered":3,"waiting":1,"dropped":1}`},
+		{"?channel=a&channel=b&wait=delivered", "x", `"subscribers":5,"delivered":3,"waiting":1,"dropped":1}`},
+		{"?channel=nobody&wait=delivered", "x", `"subscribers":0,"delivered":0,"waiting":0,"dropped":0}`},
+		{"?wait=delivered", `[{"channel":"b","data":1},{"channel":"nobody","data":1}]`,
+			`"subscribers":1,"delivered":1,"waiting":0,"dropped":0},{`},
+	} {
+		if got := a.raw(request("POST /publish"+c.query, "", c.body)); got.status != 200 || !strings.Contains(got.body, c.want) {
+			t.Errorf("%s: %d %s; want %s", c.query, got.status, got.body, c.want)
+		}
+	}
+	for _, query := range []string{"?channel=a&wait=5", "?channel=a&wait=", "?channel=a&wait=delivered&wait=delivered"} {
+		if got := a.raw(request("POST /publish"+query, "", "x")); got.status != 400 || !strings.Contains(got.body, "delivered") {
+			t.Errorf("%s: %d %s", query, got.status, got.body)
+		}
 	}
 }
 
