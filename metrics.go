@@ -71,9 +71,15 @@ func (s *server) writeHeld(w io.Writer) {
 	for _, reason := range slices.Sorted(maps.Keys(k.Dropped)) {
 		fmt.Fprintf(w, "holdfast_held_dropped_total{reason=%q} %d\n", reason, k.Dropped[reason])
 	}
+	for _, policy := range slices.Sorted(maps.Keys(k.Skipped)) {
+		fmt.Fprintf(w, "holdfast_messages_skipped_total{slow=%q} %d\n", policy, k.Skipped[policy])
+	}
 	fmt.Fprintf(w, "holdfast_hold_refused_total %d\n", k.Refused)
 	fmt.Fprintf(w, "holdfast_authorize_errors_total %d\n", k.AuthorizeErrors)
 	fmt.Fprintf(w, "holdfast_client_messages_total %d\n", k.ClientMessages)
 	fmt.Fprintf(w, "holdfast_client_messages_refused_total %d\n", k.ClientFaults)
+	fmt.Fprintf(w, "holdfast_client_messages_posted_total %d\n", k.Posted)
+	fmt.Fprintf(w, "holdfast_client_messages_failed_total %d\n", k.PostErrors)
+	fmt.Fprintf(w, "holdfast_client_messages_waiting %d\n", k.PostsWaiting)
 	fmt.Fprintf(w, "holdfast_outbox_bytes %d\n", k.Outbox)
 }

@@ -107,11 +107,12 @@ func (s *server) newKeeper() *upgrade.Keeper {
 		Path: c.Push.Path, Heartbeat: time.Duration(c.Push.Heartbeat),
 		Wait: time.Duration(c.Push.Wait), MaxWait: time.Duration(c.Push.MaxWait),
 		MaxChannels: c.Push.MaxChannels, MaxMessage: int(c.Push.MaxMessage),
-		MessageRate: c.Push.MessageRate, Live: c.Push.Live,
+		Compress: int(c.Push.Compress), MessageRate: c.Push.MessageRate, Live: c.Push.Live,
 		Outbox: int(c.Push.Outbox), OutboxTotal: int64(c.Push.OutboxTotal), MaxConnections: c.Push.MaxConnections,
 		Origins: c.Push.Origins, Owner: c.Owner, AuthorizeGrace: time.Duration(c.Push.AuthorizeGrace),
-		LogoutCookies: c.Push.Logout.Cookies, LogoutPaths: c.Push.Logout.Paths, Rule: s.access, ValidChannel: config.ValidChannel,
-		Trusted: s.trusted, Access: s.accessLog, Observer: s.newObserver(), Hub: s.hub, Poller: s.poller, Log: s.log,
+		LogoutCookies: c.Push.Logout.Cookies, LogoutPaths: c.Push.Logout.Paths, Rule: s.access, Slow: s.slow,
+		ValidChannel: config.ValidChannel,
+		Trusted:      s.trusted, Access: s.accessLog, Observer: s.newObserver(), Hub: s.hub, Poller: s.poller, Log: s.log,
 		Resume: func(conn *park.Conn, rest []byte, more bool) { s.proxy.Resume(conn, rest, more) },
 	}
 	if c.Push.Authorize != "" {
@@ -125,7 +126,29 @@ func (s *server) newKeeper() *upgrade.Keeper {
 			return upgrade.Verdict(v), err
 		}
 	}
+	if c.Push.Message != "" {
+		s.messenger = s.newMessenger()
+		o.InFlight = c.Push.MessageInFlight
+		o.Message = func(q upgrade.Question, m upgrade.Said) (upgrade.Reply, error) {
+			r, err := s.messenger.Post(hooks.Question(q), hooks.Said(m))
+			return upgrade.Reply(r), err
+		}
+	}
 	return upgrade.New(o)
+}
+
+// newMessenger returns who posts what clients say to the app.
+func (s *server) newMessenger() *hooks.Messenger {
+	c := s.config
+	first, path := s.whoAnswers(c.Push.Message)
+	key := c.Events.Key
+	if key == "" {
+		key = c.Hooks.Token
+	}
+	return hooks.NewMessenger(hooks.MessengerOptions{
+		Network: first.Network, Address: first.Address, Host: first.Host, Others: s.others(first), Path: path, Key: key,
+		Timeout: time.Duration(c.Push.MessageTimeout), MaxConns: c.Push.MessageInFlight, MaxReply: int(c.Push.MaxMessage),
+	})
 }
 
 // others returns where else the app is that is asked first.
@@ -176,6 +199,17 @@ func (s *server) history(channel string) (hub.History, bool) {
 func (s *server) access(channel string) (authorize, ok bool) {
 	r, ok := s.config.Rule(channel)
 	return ok && r.Access == config.Authorize, ok
+}
+
+func (s *server) slow(channel string) upgrade.SlowPolicy {
+	r, ok := s.config.Rule(channel)
+	switch {
+	case ok && r.Slow == config.SlowDropOldest:
+		return upgrade.DropOldest
+	case ok && r.Slow == config.SlowLatestOnly:
+		return upgrade.LatestOnly
+	}
+	return upgrade.Disconnect
 }
 
 // trusted says who is believed about whom it speaks for. A peer on a unix socket has no address; who may

@@ -71,10 +71,11 @@ type server struct {
 	keeper    *upgrade.Keeper
 	hooks     *hooks.Server
 	asker     *hooks.Authorizer
-	poster    *hooks.Poster  // nil: the app is told of no events
-	teller    *hooks.Teller  // the same
-	roll      *presence.Roll // nil: nobody wants to know who is there
-	accessLog *access.Log    // nil: none
+	messenger *hooks.Messenger // nil: what clients say is posted nowhere
+	poster    *hooks.Poster    // nil: the app is told of no events
+	teller    *hooks.Teller    // the same
+	roll      *presence.Roll   // nil: nobody wants to know who is there
+	accessLog *access.Log      // nil: none
 
 	hooksListener   net.Listener
 	addr, hooksAddr net.Addr
@@ -257,5 +258,8 @@ func (s *server) drain(told func(by time.Time)) {
 	s.poller.Shutdown()
 	if s.asker != nil {
 		s.asker.Close()
+	}
+	if s.messenger != nil {
+		s.messenger.Close()
 	}
 }

@@ -3,7 +3,6 @@ package hooks
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -16,9 +15,6 @@ const (
 	defaultAuthorizeConns   = 64
 
 	maxVerdict = 64 << 10 // bytes of an answer's body
-
-	// authorizeIdle is below the keep-alive of the servers that legacy apps run on; Apache's is 5 s.
-	authorizeIdle = 4 * time.Second
 )
 
 // ErrNoVerdict is what Authorize's errors have in common: the app could not be asked, or its answer is
@@ -54,7 +50,7 @@ type Question struct {
 type Authorizer struct {
 	options AuthorizerOptions
 	target  string // up to the channels
-	client  fasthttp.HostClient
+	client  *fasthttp.HostClient
 }
 
 // NewAuthorizer returns an authorizer. It starts nothing; connections are made when there is a question.
@@ -69,39 +65,7 @@ func NewAuthorizer(o AuthorizerOptions) *Authorizer {
 	if strings.Contains(o.Path, "?") {
 		a.target = o.Path + "&"
 	}
-	a.client = fasthttp.HostClient{
-		Addr: "app", // for the engine's own use; see DialTimeout
-		DialTimeout: func(_ string, timeout time.Duration) (net.Conn, error) {
-			nc, err := net.DialTimeout(o.Network, o.Address, timeout)
-			for _, p := range o.Others {
-				if err == nil {
-					break
-				}
-				nc, err = net.DialTimeout(p.Network, p.Address, timeout)
-			}
-			if err != nil {
-				return nil, err
-			}
-			return &askConn{Conn: nc}, nil
-		},
-		MaxConns:            o.MaxConns,
-		MaxConnWaitTimeout:  o.Timeout,
-		MaxIdleConnDuration: authorizeIdle,
-		ConnPoolStrategy:    fasthttp.LIFO,
-		MaxResponseBodySize: maxVerdict,
-		ReadBufferSize:      maxHead,
-
-		// A slow app is not asked again: that would multiply its load. The one thing that is tried again
-		// is a connection found unfit before a byte was written to it, and each of the pool may be.
-		MaxIdemponentCallAttempts: o.MaxConns + 1,
-		RetryIfErr: func(_ *fasthttp.Request, _ int, err error) (resetTimeout, retry bool) {
-			return false, errors.Is(err, errUnfit)
-		},
-
-		NoDefaultUserAgentHeader: true,
-		DisablePathNormalizing:   true,
-		SecureErrorLogMessage:    true,
-	}
+	a.client = newAppClient(Place{o.Network, o.Address}, o.Others, o.MaxConns, maxVerdict, o.Timeout)
 	return a
 }
 
@@ -126,8 +90,6 @@ func (a *Authorizer) Authorize(q Question) (Verdict, error) {
 	return v, nil
 }
 
-// write fills in the request. The engine's own handling of fields is off, as it takes cookies apart and
-// puts them together in its own way; line ends in values it still replaces.
 func (a *Authorizer) write(req *fasthttp.Request, q Question) {
 	var target strings.Builder
 	target.WriteString("http://app")
@@ -140,31 +102,5 @@ func (a *Authorizer) write(req *fasthttp.Request, q Question) {
 		target.WriteString(url.QueryEscape(channel))
 	}
 	req.SetRequestURI(target.String())
-
-	h := &req.Header
-	h.DisableSpecialHeader()
-	host := q.Host
-	if host == "" {
-		host = a.options.Host
-	}
-	forwarded := q.ForwardedFor
-	if forwarded == "" {
-		forwarded = q.ClientAddr
-	}
-	for _, field := range [...]struct{ name, value string }{
-		{fasthttp.HeaderHost, host},
-		{fasthttp.HeaderAccept, "application/json"},
-		{fasthttp.HeaderCookie, q.Cookie},
-		{fasthttp.HeaderAuthorization, q.Authorization},
-		{fasthttp.HeaderUserAgent, q.UserAgent},
-		{fasthttp.HeaderAcceptLanguage, q.AcceptLanguage},
-		{fasthttp.HeaderXForwardedFor, forwarded},
-		{fasthttp.HeaderXForwardedProto, q.Proto},
-		{fasthttp.HeaderXForwardedHost, q.Host},
-		{"X-Real-IP", q.ClientAddr},
-	} {
-		if field.value != "" {
-			h.SetCanonical([]byte(field.name), []byte(field.value))
-		}
-	}
+	q.writeClient(&req.Header, a.options.Host)
 }

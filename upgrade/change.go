@@ -53,9 +53,7 @@ func (x *held) move(m move) error {
 	if b := x.told(m, replay); len(b) > 0 && !x.send(b, false) {
 		return nil
 	}
-	if len(replay.Messages) > 0 {
-		x.Deliver(replay.Messages)
-	}
+	x.replay(replay.Messages)
 	return nil
 }
 

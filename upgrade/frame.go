@@ -18,6 +18,9 @@ type frames struct {
 
 	whole bool   // a message is handed over whole, with its last frame
 	body  []byte // the fragments so far, if it is
+
+	deflate  bool // permessage-deflate was agreed on
+	deflated bool // the message whose fragments have come is compressed
 }
 
 func (f *frames) empty() bool { return len(f.buf) == 0 && f.op == 0 }
@@ -52,6 +55,10 @@ func (f *frames) next(p []byte, max int) (fr frame, n int, e *wireError) {
 	if f.op != 0 {
 		state = state.Set(ws.StateFragmented)
 	}
+	deflated := f.deflate && h.Rsv1() && (h.OpCode == ws.OpText || h.OpCode == ws.OpBinary)
+	if deflated {
+		h.Rsv = ws.Rsv(false, h.Rsv2(), h.Rsv3())
+	}
 	if err := ws.CheckHeader(h, state); err != nil {
 		return fr, 0, &wireError{ws.StatusProtocolError, err.Error()}
 	}
@@ -67,20 +74,25 @@ func (f *frames) next(p []byte, max int) (fr frame, n int, e *wireError) {
 		return fr, n, checkClose(fr)
 	}
 	if h.OpCode != ws.OpContinuation {
-		f.op = h.OpCode
+		f.op, f.deflated = h.OpCode, deflated
 	}
 	f.size += len(fr.payload)
-	if f.op == ws.OpText {
+	if f.op == ws.OpText && !f.deflated {
 		if e := f.text(fr.payload, h.Fin); e != nil {
 			return fr, n, e
 		}
 	}
-	if f.whole && (!h.Fin || f.body != nil) {
+	if (f.whole || f.deflated) && (!h.Fin || f.body != nil) {
 		f.body = append(f.body, fr.payload...)
 	}
 	if h.Fin {
 		if f.body != nil {
 			fr.payload = f.body
+		}
+		if f.deflated {
+			if fr.payload, e = inflate(fr.payload, f.op, max); e != nil {
+				return fr, n, e
+			}
 		}
 		fr.message = f.op
 		f.op, f.size, f.tail, f.body = 0, 0, nil, nil

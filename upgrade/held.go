@@ -3,7 +3,6 @@ package upgrade
 import (
 	"context"
 	"log/slog"
-	"time"
 
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
@@ -24,11 +23,11 @@ type held struct {
 	in    *frames // an unfinished frame or message of a WebSocket; nil in between
 	rest  []byte  // long poll: bytes of the next request
 	cors  string  // origin to allow by name
-	wait  time.Duration
 
 	session *session // who it is; nil if it is nobody's and nobody wants to know
 	speech  *speech  // nil unless the client has spoken, or may about what needs its login
 
+	wait     int32 // long poll: milliseconds
 	kind     kind
 	v1       bool // WebSocket or SSE with the subprotocol
 	http10   bool
@@ -37,6 +36,7 @@ type held struct {
 	stalled  bool // the outbox did not move since the last heartbeat
 	answered bool // long poll: only the outbox is left
 	drained  bool // all that was told of has been read
+	compress bool // WebSocket: permessage-deflate was agreed on; long poll: gzip is accepted
 }
 
 var (
@@ -180,39 +180,80 @@ func (x *held) tick() {
 }
 
 // Deliver hands over messages, by growing id.
-func (x *held) Deliver(batch []*hub.Message) {
+func (x *held) Deliver(batch []*hub.Message) { x.deliver(batch, true) }
+
+// replay hands over what the client has missed. History has it anyway, so it does not count as what a slow reader
+// has waiting.
+func (x *held) replay(messages []*hub.Message) {
+	if len(messages) > 0 {
+		x.deliver(messages, false)
+	}
+}
+
+func (x *held) deliver(batch []*hub.Message, counted bool) {
 	if x.kind == longPoll {
 		x.answer(batch, nil)
 		return
 	}
-	if len(batch) == 1 || x.out != nil {
-		for _, m := range batch {
-			if !x.send(x.render(m), true) {
-				return
-			}
+	for len(batch) > 0 {
+		b, n := x.together(batch)
+		taken, ok := x.write(b)
+		if !ok {
+			return
 		}
-		return
+		if taken == len(b) && x.out == nil {
+			for _, m := range batch[:n] {
+				m.Took()
+			}
+		} else if !x.keep(batch[:n], taken, counted) {
+			return
+		}
+		batch = batch[n:]
+	}
+}
+
+// together returns the first messages of a batch as they are sent, in the loop's buffer if they are several, and how
+// many they are.
+func (x *held) together(batch []*hub.Message) (b []byte, n int) {
+	b = x.render(batch[0])
+	if len(batch) == 1 || x.out != nil {
+		return b, 1
 	}
 	buf := x.c.Loop().Out()[:0]
-	for _, m := range batch {
-		r := x.render(m)
+	for n < len(batch) {
+		r := x.render(batch[n])
 		if len(buf)+len(r) > cap(buf) {
-			if len(buf) > 0 && !x.send(buf, false) {
-				return
-			}
-			buf = buf[:0]
-			if len(r) > cap(buf) || x.out != nil {
-				if !x.send(r, true) {
-					return
-				}
-				continue
-			}
+			break
 		}
 		buf = append(buf, r...)
+		n++
 	}
-	if len(buf) > 0 {
-		x.send(buf, false)
+	if n < 2 {
+		return b, 1
 	}
+	return buf, n
+}
+
+// keep lets wait what was not taken of messages that were sent together. It reports whether the connection goes on.
+func (x *held) keep(batch []*hub.Message, taken int, counted bool) bool {
+	for _, m := range batch {
+		b := x.render(m)
+		if taken >= len(b) {
+			taken -= len(b)
+			m.Took()
+			continue
+		}
+		w := waiting{b: b, m: m, shared: true}
+		if counted {
+			w.cost = int32(len(b) + waitingCost)
+		}
+		if !x.enqueue(w, taken) {
+			return false
+		}
+		m.Waits()
+		taken = 0
+	}
+	return true
 }
 
 // drain ends the connection politely because Holdfast goes down.

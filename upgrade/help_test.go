@@ -1,7 +1,6 @@
 package upgrade_test
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha1"
 	"encoding/base64"
@@ -200,6 +199,7 @@ func (w *world) hold(t testing.TB, kind, query string, fields ...string) *client
 func (c *client) poll() {
 	target := c.target
 	if c.last != "" {
+		target, _, _ = strings.Cut(target, "&last_id=")
 		target += "&last_id=" + c.last
 	}
 	c.Send(request("longpoll", target, c.fields...))
@@ -357,7 +357,7 @@ func (c *client) frame() {
 }
 
 // readFrame reads a whole frame that is not masked (RFC 6455 §5.2).
-func readFrame(r *bufio.Reader) (op byte, payload []byte, err error) {
+func readFrame(r io.Reader) (op byte, payload []byte, err error) {
 	var h [2]byte
 	if _, err := io.ReadFull(r, h[:]); err != nil {
 		return 0, nil, err

@@ -31,6 +31,7 @@ type Options struct {
 	Wait, MaxWait  time.Duration // of a long poll: without being asked, and at most
 	MaxChannels    int           // of one connection
 	MaxMessage     int           // bytes of a message from a client
+	Compress       int           // bytes of data from which on a message is compressed for who accepts it; 0: none is
 	MessageRate    int           // messages of one client that are heard, a second
 	Live           bool          // logins are kept, so that guarded channels can be joined later
 	Outbox         int           // bytes that may wait for one slow reader
@@ -39,9 +40,12 @@ type Options struct {
 	Origins        []string      // accepted beside the same origin: lower case, default port left out
 
 	Rule         func(channel string) (authorize, ok bool)
+	Slow         func(channel string) SlowPolicy // nil: Disconnect
 	ValidChannel func(channel string) error
-	Authorize    func(Question) (Verdict, error) // asks the app; runs on a worker
-	Trusted      func(netip.Addr) bool           // peers whose X-Forwarded-* are believed
+	Authorize    func(Question) (Verdict, error)     // asks the app; runs on a worker
+	Message      func(Question, Said) (Reply, error) // posts what a client says to the app, on a worker; nil: nothing is
+	InFlight     int                                 // such posts at once
+	Trusted      func(netip.Addr) bool               // peers whose X-Forwarded-* are believed
 
 	Owner          func(channel string) (user string, ok bool) // whose a channel is that is one user's; nil: none is
 	AuthorizeGrace time.Duration                               // how long a hold outlives its verdict while the app cannot be asked
@@ -86,7 +90,10 @@ type Keeper struct {
 	engine   fasthttp.Server
 	upgrader websocket.FastHTTPUpgrader
 	draining atomic.Bool
+	messages turnstile // to Options.Message
 	stats    counters
+
+	deflateRaw, deflateV1 func(*hub.Message) []byte // made once: as method values each would be an allocation
 
 	registers []register // by the index of the loop
 	seed      maphash.Seed
@@ -95,9 +102,12 @@ type Keeper struct {
 
 // New returns a keeper. It starts nothing; the hub's lanes are wired to the poller's loops.
 func New(o Options) *Keeper {
-	k := &Keeper{o: o, seed: maphash.MakeSeed(), epoch: rand.Text()[:12]}
+	k := &Keeper{o: o, messages: turnstile{free: max(o.InFlight, 1)}, seed: maphash.MakeSeed(), epoch: rand.Text()[:12]}
+	k.deflateRaw, k.deflateV1 = k.renderRawDeflated, k.renderV1Deflated
 	for range o.Poller.Loops() {
-		k.registers = append(k.registers, register{users: map[string]*held{}, credentials: map[uint64]*held{}})
+		k.registers = append(k.registers, register{
+			users: map[string]*held{}, credentials: map[uint64]*held{}, waiting: map[*byte]int{},
+		})
 	}
 	k.engine = fasthttp.Server{
 		Handler: k.handle, NoDefaultServerHeader: true, DisablePreParseMultipartForm: true,

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -15,7 +16,7 @@ func (x *held) beginLongPoll(replay hub.Replay) {
 		x.answer(replay.Messages, replay.Gaps)
 		return
 	}
-	x.await(x.wait)
+	x.await(time.Duration(x.wait) * time.Millisecond)
 }
 
 // answer ends a long poll. next is where the client stands, so that what is published before its next
@@ -25,44 +26,139 @@ func (x *held) answer(batch []*hub.Message, gaps []hub.Gap) {
 		return
 	}
 	next := x.stand.Position()
-	body := append(x.c.Loop().Out()[:headRoom], `{"messages":[`...)
-	for i, m := range batch {
-		o := object(m)
-		if i > 0 && len(body)-headRoom+len(o) > x.k.o.Outbox {
-			next = batch[i-1].ID
-			break
-		}
-		if i > 0 {
-			body = append(body, ',')
-		}
-		body = append(body, o...)
+	n, size := x.fitting(batch)
+	if n < len(batch) {
+		next = batch[n-1].ID
 	}
-	body = append(body, `],"next":"`...)
-	body = next.Append(body)
-	body = append(body, '"')
-	for i, g := range gaps {
-		if i == 0 {
-			body = append(body, `,"gap":[`...)
-		} else {
-			body = append(body, ',')
-		}
-		body = append(body, quote(g.Channel)...)
-	}
-	if len(gaps) > 0 {
-		body = append(body, ']')
-	}
-	body = append(body, "}\n"...)
-
+	out := x.c.Loop().Out()
+	sent := false
 	x.leave(answered)
 	x.answered = true
-	if !x.send(x.withHead(body), false) {
+	switch zip := x.compress && size >= x.k.o.Compress; {
+	case zip:
+		sent = x.sendPieces(gzipped(batch[:n], appendAnswerEnd(nil, next, gaps)))
+	case size <= cap(out)/2:
+		body := append(out[:headRoom], answerBegin...)
+		for i, m := range batch[:n] {
+			if i > 0 {
+				body = append(body, ',')
+			}
+			body = append(body, object(m)...)
+		}
+		sent = x.send(x.withHead(appendAnswerEnd(body, next, gaps)), false)
+	default:
+		sent = x.sendPieces(plain(batch[:n], appendAnswerEnd(nil, next, gaps)))
+	}
+	if !sent {
 		return
 	}
+	for i, m := range batch {
+		if i < n && x.out == nil {
+			m.Took()
+		} else {
+			m.Waits()
+		}
+	}
+	x.answerSent()
+}
+
+// answerSent gives the connection back, now or when the client has read the answer.
+func (x *held) answerSent() {
 	if x.out != nil {
 		x.c.SetDeadline(x.k.o.Heartbeat)
 		return
 	}
 	x.resume()
+}
+
+const answerBegin = `{"messages":[`
+
+// fitting returns how many of the messages one answer has room for, one at least, and their bytes in it.
+func (x *held) fitting(batch []*hub.Message) (n, size int) {
+	for i, m := range batch {
+		more := len(object(m))
+		if i > 0 {
+			if more++; size+more > x.k.o.Outbox {
+				break
+			}
+		}
+		n, size = n+1, size+more
+	}
+	return n, size
+}
+
+// appendAnswerEnd appends what comes after the messages.
+func appendAnswerEnd(b []byte, next hub.ID, gaps []hub.Gap) []byte {
+	b = append(b, `],"next":"`...)
+	b = next.Append(b)
+	b = append(b, '"')
+	for i, g := range gaps {
+		if i == 0 {
+			b = append(b, `,"gap":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = append(b, quote(g.Channel)...)
+	}
+	if len(gaps) > 0 {
+		b = append(b, ']')
+	}
+	return append(b, "}\n"...)
+}
+
+// pieces are an answer's body: what is around the messages, and the messages, each in a form that all answers share.
+type pieces struct {
+	begin, between, end []byte
+	batch               []*hub.Message
+	object              func(*hub.Message) []byte
+	zip                 bool
+}
+
+var comma = []byte{','}
+
+func plain(batch []*hub.Message, end []byte) *pieces {
+	return &pieces{begin: []byte(answerBegin), between: comma, end: end, batch: batch, object: object}
+}
+
+func gzipped(batch []*hub.Message, end []byte) *pieces {
+	return &pieces{
+		begin:   appendStored([]byte(gzipBegin), []byte(answerBegin), false),
+		between: appendStored(nil, comma, false),
+		end:     appendTrailer(appendStored(nil, end, true), batch, end),
+		batch:   batch, object: deflatedObject, zip: true,
+	}
+}
+
+// size is that of all pieces together.
+func (p *pieces) size() int {
+	n := len(p.begin) + len(p.end) + max(len(p.batch)-1, 0)*len(p.between)
+	for _, m := range p.batch {
+		n += len(p.object(m))
+	}
+	return n
+}
+
+// largeObject is sent by itself: a slow client waits for the form that all others share, and not for a copy.
+const largeObject = 4 << 10
+
+// sendPieces sends an answer. It reports whether the connection goes on.
+func (x *held) sendPieces(p *pieces) bool {
+	buf := append(x.appendHead(x.c.Loop().Out()[:0], p.size(), p.zip), p.begin...)
+	for i, m := range p.batch {
+		if i > 0 {
+			buf = append(buf, p.between...)
+		}
+		o := p.object(m)
+		if len(o) < largeObject && len(buf)+len(o) <= cap(buf) {
+			buf = append(buf, o...)
+			continue
+		}
+		if !x.sendPiece(buf, false, false) || !x.sendPiece(o, true, false) {
+			return false
+		}
+		buf = buf[:0]
+	}
+	return x.sendPiece(append(buf, p.end...), false, false)
 }
 
 // headRoom is left in front of an answer's body, so that the head can be written there once the length of
@@ -72,20 +168,30 @@ const headRoom = 512
 // withHead puts the head into the room before the body, or both together elsewhere if it is too long.
 func (x *held) withHead(b []byte) []byte {
 	var room [headRoom]byte
-	head := append(room[:0], "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"...)
-	head = x.allowOrigin(head)
-	if x.close {
-		head = append(head, "Connection: close\r\n"...)
-	}
-	head = append(head, "Content-Length: "...)
-	head = strconv.AppendInt(head, int64(len(b)-headRoom), 10)
-	head = append(head, "\r\n\r\n"...)
+	head := x.appendHead(room[:0], len(b)-headRoom, false)
 	if len(head) > headRoom {
 		return append(head, b[headRoom:]...)
 	}
 	b = b[headRoom-len(head):]
 	copy(b, head)
 	return b
+}
+
+func (x *held) appendHead(b []byte, length int, zip bool) []byte {
+	b = append(b, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"...)
+	b = x.allowOrigin(b)
+	if x.k.o.Compress > 0 {
+		b = append(b, "Vary: Accept-Encoding\r\n"...)
+	}
+	if zip {
+		b = append(b, "Content-Encoding: gzip\r\n"...)
+	}
+	if x.close {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	b = append(b, "Content-Length: "...)
+	b = strconv.AppendInt(b, int64(length), 10)
+	return append(b, "\r\n\r\n"...)
 }
 
 // refusePoll answers a poll that is not allowed any more.
@@ -99,14 +205,9 @@ func (x *held) refusePoll(status int, why string, reason dropReason) {
 	b = fmt.Appendf(b, "Content-Length: %d\r\n\r\n%s", len(body), body)
 	x.leave(reason)
 	x.answered = true
-	if !x.send(b, false) {
-		return
+	if x.send(b, false) {
+		x.answerSent()
 	}
-	if x.out != nil {
-		x.c.SetDeadline(x.k.o.Heartbeat)
-		return
-	}
-	x.resume()
 }
 
 // resume gives the connection back for its next request.

@@ -19,6 +19,10 @@ const (
 	slotV1          // WebSocket with subprotocol: a JSON frame
 	slotSSE         // an event
 	slotJSON        // SSE with the subprotocol: an event whose data is an object of a long poll's list
+
+	slotRawDeflated // slotRaw, compressed if that gains anything
+	slotV1Deflated  // slotV1, compressed if that gains anything
+	slotDeflated    // the object in slotJSON, as blocks of a long poll's answer in gzip
 )
 
 // What is around the object in slotJSON. Long poll leaves it out.
@@ -36,8 +40,12 @@ func (x *held) render(m *hub.Message) []byte {
 		return m.Rendered(slotJSON, renderJSON)
 	case x.kind == sse:
 		return m.Rendered(slotSSE, renderSSE)
+	case x.v1 && x.compress:
+		return m.Rendered(slotV1Deflated, x.k.deflateV1)
 	case x.v1:
 		return m.Rendered(slotV1, renderV1)
+	case x.compress:
+		return m.Rendered(slotRawDeflated, x.k.deflateRaw)
 	}
 	return m.Rendered(slotRaw, renderRaw)
 }
@@ -50,8 +58,10 @@ func renderRaw(m *hub.Message) []byte {
 }
 
 func renderV1(m *hub.Message) []byte {
-	return appendFrame(nil, ws.OpText, appendJSON([]byte(`{"type":"message",`), m))
+	return appendFrame(nil, ws.OpText, v1Object(m))
 }
+
+func v1Object(m *hub.Message) []byte { return appendJSON([]byte(`{"type":"message",`), m) }
 
 func renderJSON(m *hub.Message) []byte {
 	return append(appendJSON([]byte(eventBegin+"{"), m), eventEnd...)
@@ -73,18 +83,21 @@ func appendJSON(b []byte, m *hub.Message) []byte {
 		b = append(b, `,"event":`...)
 		b = append(b, quote(m.Event)...)
 	}
-	b = append(b, `,"data":`...)
-	switch {
-	case m.JSON:
-		b = appendLine(b, m.Data)
-	case m.Binary:
-		b = append(b, '"')
-		b = base64.StdEncoding.AppendEncode(b, m.Data)
-		b = append(b, `","encoding":"base64"`...)
-	default:
-		b = append(b, quote(string(m.Data))...)
-	}
+	b = appendData(append(b, `,"data":`...), m.Data, m.JSON, m.Binary)
 	return append(b, '}')
+}
+
+// appendData appends data as a JSON value, and its encoding if it has one.
+func appendData(b, data []byte, isJSON, binary bool) []byte {
+	switch {
+	case isJSON:
+		return appendLine(b, data)
+	case binary:
+		b = append(b, '"')
+		b = base64.StdEncoding.AppendEncode(b, data)
+		return append(b, `","encoding":"base64"`...)
+	}
+	return append(b, quote(string(data))...)
 }
 
 // appendLine appends valid JSON without line ends: in an event they would end the data.

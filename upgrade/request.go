@@ -143,12 +143,19 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 		}
 		x.v1 = string(ctx.Response.Header.Peek("Sec-WebSocket-Protocol")) == subprotocol
 		ctx.Response.Header.Del("Content-Type")
-		if x.v1 && k.o.Live {
+		if k.o.Compress > 0 {
+			var agreed string
+			if agreed, x.compress = acceptDeflate(h.PeekAll("Sec-WebSocket-Extensions")); x.compress {
+				ctx.Response.Header.Set("Sec-WebSocket-Extensions", agreed)
+			}
+		}
+		if x.v1 && k.o.Live || k.o.Message != nil {
 			login := k.question(ctx, v)
 			x.speech = &speech{login: &login, user: v.user}
 		}
 	case longPoll:
-		x.wait = wait
+		x.wait = int32(wait / time.Millisecond)
+		x.compress = k.o.Compress > 0 && acceptsGzip(h.PeekAll("Accept-Encoding"))
 		fallthrough
 	default:
 		x.cors = string(ctx.Response.Header.Peek("Access-Control-Allow-Origin"))

@@ -15,7 +15,8 @@ const maxRef = 64
 
 // said is a JSON frame of a client.
 type said struct {
-	kind     string // subscribe, unsubscribe or ping
+	kind     string // subscribe, unsubscribe, message or ping
+	data     json.RawMessage
 	channels []string
 	after    after
 	ref      string // JSON: a string or a number; empty: none
@@ -59,21 +60,34 @@ func parseSaid(p []byte) (s said, err error) {
 	if fault != nil {
 		return s, fault
 	}
-	switch s.kind {
-	case "subscribe":
-	case "unsubscribe", "ping":
-		if s.after.resume || s.kind == "ping" && seen["channels"] {
-			return s, fmt.Errorf("last_id and channels are not for %s", s.kind)
+	return s, s.check(seen)
+}
+
+// check compares a frame's members with its type.
+func (s *said) check(seen map[string]bool) error {
+	foreign := map[string][]string{
+		"subscribe": {"data"}, "unsubscribe": {"last_id", "data"},
+		"message": {"channels", "last_id"}, "ping": {"channels", "last_id", "data"},
+	}
+	not, ok := foreign[s.kind]
+	switch {
+	case s.kind == "":
+		return errors.New("type is missing; want subscribe, unsubscribe, message or ping")
+	case !ok:
+		return fmt.Errorf("type %.100q is not known; want subscribe, unsubscribe, message or ping", s.kind)
+	}
+	for _, key := range not {
+		if seen[key] {
+			return fmt.Errorf("%s is not for %s", key, s.kind)
 		}
-	case "":
-		return s, errors.New("type is missing; want subscribe, unsubscribe or ping")
-	default:
-		return s, fmt.Errorf("type %.100q is not known; want subscribe, unsubscribe or ping", s.kind)
 	}
-	if s.kind != "ping" && len(s.channels) == 0 {
-		return s, errors.New("channels: want a list of at least one name")
+	switch {
+	case s.kind == "message" && !seen["data"]:
+		return errors.New("data is missing; want any JSON")
+	case (s.kind == "subscribe" || s.kind == "unsubscribe") && len(s.channels) == 0:
+		return errors.New("channels: want a list of at least one name")
 	}
-	return s, nil
+	return nil
 }
 
 func (s *said) member(key string, raw json.RawMessage) error {
@@ -93,6 +107,8 @@ func (s *said) member(key string, raw json.RawMessage) error {
 			}
 			s.channels = append(s.channels, *name)
 		}
+	case "data":
+		s.data = raw
 	case "last_id":
 		var text string
 		if raw[0] != '"' || json.Unmarshal(raw, &text) != nil {
@@ -109,7 +125,7 @@ func (s *said) member(key string, raw json.RawMessage) error {
 		}
 		s.ref = string(raw)
 	default:
-		return fmt.Errorf("%.100q is not known; want type, channels, last_id or ref", key)
+		return fmt.Errorf("%.100q is not known; want type, channels, last_id, data or ref", key)
 	}
 	return nil
 }

@@ -31,10 +31,12 @@ type session struct {
 // link is a place in a doubly linked list.
 type link struct{ prev, next *held }
 
-// register finds the connections of one loop by what tells whose they are.
+// register is what the connections of one loop have in common: whose they are, and the renderings that slow readers
+// wait for.
 type register struct {
 	users       map[string]*held
 	credentials map[uint64]*held
+	waiting     map[*byte]int // by a rendering's first byte: in how many outboxes it is
 }
 
 func (x *held) register() *register { return &x.k.registers[x.c.Loop().Index] }

@@ -7,30 +7,35 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"holdfast/internal/park"
 )
 
 const (
 	maxFaults = 10 // beyond what is forgiven: one for each message that is as it should be
-	maxLine   = 8  // messages that wait while the app is asked about an earlier one
+	maxLine   = 8  // messages that wait while the app is asked about an earlier one, or has it
+
+	parsedOnLoop = 16 << 10 // bytes of a message; a longer one is read on a worker
 
 	// What a message takes beside channels' names, and the longest name with its quotes.
 	roomForType, roomForName = 1 << 10, 300
 )
 
-// speech is what is known of a WebSocket whose client speaks the subprotocol. It exists from the first word, or
-// from the start if push.live keeps the login.
+// speech is what is known of a WebSocket whose client speaks the subprotocol, or speaks to the app. It exists from the
+// first word, or from the start if the login is kept.
 type speech struct {
-	login *Question // without channels; nil unless push.live
+	login *Question // without channels; nil unless push.live or push.message
 	user  string    // whom the app has named
 
 	at     time.Time // when tokens was right
 	tokens float64   // messages that may come at once
 	faults int
-	asking bool     // the app is asked, on a worker
+	asking bool     // the app is asked or told, on a worker
 	line   [][]byte // said meanwhile; nil if nothing was
+	bytes  int      // in line
 }
 
-// hear takes a message of a client that speaks the subprotocol. It reports whether the connection goes on.
+// hear takes a message of a client that speaks the subprotocol, or to the app. It reports whether the connection goes on.
 func (x *held) hear(p []byte, text bool) bool {
 	x.k.stats.clientMessages.Add(1)
 	if x.speech == nil {
@@ -40,17 +45,25 @@ func (x *held) hear(p []byte, text bool) bool {
 	switch {
 	case !s.allow(time.Now(), x.k.o.MessageRate):
 		return x.fault("", fmt.Errorf("more than %d messages a second", x.k.o.MessageRate))
-	case !text:
+	case !text && x.v1:
 		return x.fault("", errors.New("a message is text, not binary"))
-	case len(p) > roomForType+roomForName*x.k.o.MaxChannels: // it would be read on the loop
+	case x.k.o.Message == nil && len(p) > roomForType+roomForName*x.k.o.MaxChannels:
 		return x.fault("", errors.New("a message is too long for what it can say"))
-	case s.asking && len(s.line) == maxLine:
+	case s.asking && !s.wait(p, x.k.o.MaxMessage):
 		return x.fault("", errors.New("too many messages wait for the answers to earlier ones"))
 	case s.asking:
-		s.line = append(s.line, slices.Clone(p))
 		return true
 	}
 	return x.obey(p)
+}
+
+// wait keeps what is said until the app has answered; max bytes of it.
+func (s *speech) wait(p []byte, max int) bool {
+	if len(s.line) == maxLine || s.bytes+len(p) > max {
+		return false
+	}
+	s.line, s.bytes = append(s.line, slices.Clone(p)), s.bytes+len(p)
+	return true
 }
 
 // allow takes one from the bucket that fills at rate a second and holds what comes in two.
@@ -71,6 +84,10 @@ func (s *speech) allow(now time.Time, rate int) bool {
 // fault answers what is not as it should be, and ends the connection when it is too much.
 func (x *held) fault(ref string, err error) bool {
 	x.k.stats.clientFaults.Add(1)
+	if !x.v1 { // it cannot be told otherwise
+		x.closeWith(ws.StatusPolicyViolation, err.Error(), unruly)
+		return false
+	}
 	if x.speech.faults++; x.speech.faults > maxFaults {
 		x.k.o.Log.Info("client closed: too many messages that are refused; see push.message_rate", "last", err, "client", x.c.RemoteAddr())
 		x.closeWith(ws.StatusPolicyViolation, "too many messages that are refused", unruly)
@@ -80,9 +97,34 @@ func (x *held) fault(ref string, err error) bool {
 	return x.send(appendFrame(nil, ws.OpText, append(appendRef(b, ref), '}')), false)
 }
 
-// obey does what a message says. It reports whether the connection goes on.
+// obey does what a message says, or has it read on a worker. It reports whether the connection goes on.
 func (x *held) obey(p []byte) bool {
-	s, err := parseSaid(p)
+	if !x.v1 {
+		return x.post(slices.Clone(p), false, "")
+	}
+	if len(p) <= parsedOnLoop {
+		return x.obeySaid(parseSaid(p))
+	}
+	ref, loop := x.c.Ref(), x.c.Loop()
+	p = slices.Clone(p)
+	if x.speech.asking = x.k.o.Poller.Go(func() {
+		s, err := parseSaid(p)
+		loop.Post(func() {
+			if c, ok := ref.Conn(); ok && c.Handler() == park.Handler(x) {
+				x.speech.asking = false
+				x.goOn(x.obeySaid(s, err))
+			}
+		})
+	}); !x.speech.asking {
+		return x.fault("", errBusy)
+	}
+	return true
+}
+
+var errBusy = errors.New("too busy")
+
+// obeySaid does what a message says. It reports whether the connection goes on.
+func (x *held) obeySaid(s said, err error) bool {
 	if err != nil {
 		return x.fault(s.ref, err)
 	}
@@ -93,6 +135,11 @@ func (x *held) obey(p []byte) bool {
 	case "ping":
 		x.speech.faults = max(x.speech.faults-1, 0)
 		return x.send(pongFrameV1, true)
+	case "message":
+		if x.k.o.Message == nil {
+			return x.fault(s.ref, errors.New("messages are not taken here; see push.message"))
+		}
+		return x.post(s.data, true, s.ref)
 	case "unsubscribe":
 		return x.moved(move{leave: s.channels, ref: s.ref})
 	}
@@ -110,7 +157,7 @@ func (x *held) obey(p []byte) bool {
 	switch {
 	case len(asked) == 0:
 		return x.moved(m)
-	case x.speech.login == nil:
+	case x.speech.login == nil || !x.k.o.Live:
 		return x.fault(s.ref, errors.New("these channels need push.live, or to be asked for when the connection begins"))
 	}
 	return x.ask(m, asked)
@@ -147,7 +194,7 @@ func (x *held) ask(m move, asked []string) bool {
 		return true
 	}
 	x.speech.asking = false
-	return x.fault(m.ref, errors.New("too busy"))
+	return x.fault(m.ref, errBusy)
 }
 
 // answerOf goes on with the app's answer, and then with what has been said meanwhile.
@@ -188,10 +235,16 @@ func (x *held) answerOf(m move, asked []string, verdict Verdict, err error) {
 			on = x.moved(m)
 		}
 	}
+	x.goOn(on)
+}
+
+// goOn does what has been said while the app was asked or told, if the connection goes on.
+func (x *held) goOn(on bool) {
+	s := x.speech
 	for on && !s.asking && len(s.line) > 0 {
 		p := s.line[0]
 		s.line[0] = nil
-		if s.line = s.line[1:]; len(s.line) == 0 {
+		if s.line, s.bytes = s.line[1:], s.bytes-len(p); len(s.line) == 0 {
 			s.line = nil
 		}
 		on = x.obey(p)

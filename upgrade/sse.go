@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gobwas/ws"
+
 	"holdfast/internal/hub"
 )
 
@@ -32,8 +34,8 @@ func (x *held) beginSSE(replay hub.Replay) {
 		b = x.appendGapEvents(b, replay)
 	}
 	x.await(jitter(x.k.o.Heartbeat))
-	if x.send(b, false) && len(replay.Messages) > 0 {
-		x.Deliver(replay.Messages)
+	if x.send(b, false) {
+		x.replay(replay.Messages)
 	}
 }
 
@@ -52,6 +54,18 @@ func (x *held) appendGapEvents(b []byte, replay hub.Replay) []byte {
 		b = fmt.Appendf(b, "data: %s\n\n", gapJSON(g))
 	}
 	return b
+}
+
+// gapText tells of a gap in the middle of a connection, in the form of its kind. It has no id: who comes back after it
+// comes back with that of the message before.
+func (x *held) gapText(g hub.Gap) []byte {
+	switch {
+	case x.kind == webSocket:
+		return appendFrame(nil, ws.OpText, gapJSON(g))
+	case x.v1:
+		return fmt.Appendf(nil, "%s%s%s", eventBegin, gapJSON(g), eventEnd)
+	}
+	return fmt.Appendf(nil, "event: gap\ndata: %s\n\n", gapJSON(g))
 }
 
 func (x *held) allowOrigin(b []byte) []byte {

@@ -32,12 +32,14 @@ const (
 	unasked                        // the app could not be asked whether it still does
 	loggedOut                      // the app took its session cookie back
 	disconnected                   // the app said so
+	unposted                       // the app did not take a message whose client cannot be told otherwise
 	dropReasons
 )
 
 func (r dropReason) String() string {
 	return [dropReasons]string{"client_gone", "client_closed", "answered", "slow", "pong_timeout",
-		"bad_frame", "talkative", "draining", "gap", "unruly", "refused", "authorize_failed", "logged_out", "disconnected"}[r]
+		"bad_frame", "talkative", "draining", "gap", "unruly", "refused", "authorize_failed", "logged_out", "disconnected",
+		"message_failed"}[r]
 }
 
 type counters struct {
@@ -47,7 +49,10 @@ type counters struct {
 	authorizeErrors atomic.Int64
 	clientMessages  atomic.Int64
 	clientFaults    atomic.Int64 // messages that were refused
+	posted          atomic.Int64 // messages that the app was told of
+	postErrors      atomic.Int64 // and did not answer
 	outbox          atomic.Int64 // bytes waiting for slow readers
+	skipped         [slowPolicies]atomic.Int64
 }
 
 func (c *counters) drop(r dropReason) { c.dropped[r].Add(1) }
@@ -62,22 +67,28 @@ func (c *counters) heldNow() (n int64) {
 // Stats are counts for metrics, by label.
 type Stats struct {
 	Held, Dropped                                    map[string]int64
+	Skipped                                          map[string]int64 // messages left out for slow readers, by policy
 	Refused, AuthorizeErrors, ClientMessages, Outbox int64
 	ClientFaults                                     int64
+	Posted, PostErrors, PostsWaiting                 int64
 }
 
 // Stats may be called from any goroutine.
 func (k *Keeper) Stats() Stats {
 	s := Stats{
-		Held: map[string]int64{}, Dropped: map[string]int64{}, Refused: k.stats.refused.Load(),
+		Held: map[string]int64{}, Dropped: map[string]int64{}, Skipped: map[string]int64{}, Refused: k.stats.refused.Load(),
 		AuthorizeErrors: k.stats.authorizeErrors.Load(), ClientMessages: k.stats.clientMessages.Load(),
 		Outbox: k.stats.outbox.Load(), ClientFaults: k.stats.clientFaults.Load(),
+		Posted: k.stats.posted.Load(), PostErrors: k.stats.postErrors.Load(), PostsWaiting: int64(k.messages.waiting()),
 	}
 	for i := range kinds {
 		s.Held[i.String()] = k.stats.held[i].Load()
 	}
 	for r := range dropReasons {
 		s.Dropped[r.String()] = k.stats.dropped[r].Load()
+	}
+	for p := DropOldest; p < slowPolicies; p++ {
+		s.Skipped[p.String()] = k.stats.skipped[p].Load()
 	}
 	return s
 }

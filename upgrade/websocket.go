@@ -36,8 +36,8 @@ func (x *held) beginWebSocket(handshake []byte, replay hub.Replay) {
 			handshake = appendFrame(handshake, ws.OpText, gapJSON(g))
 		}
 	}
-	if x.send(handshake, false) && len(replay.Messages) > 0 {
-		x.Deliver(replay.Messages)
+	if x.send(handshake, false) {
+		x.replay(replay.Messages)
 	}
 }
 
@@ -45,7 +45,7 @@ func (x *held) beginWebSocket(handshake []byte, replay hub.Replay) {
 func (x *held) frames(p []byte) bool {
 	f := x.in
 	if f == nil {
-		f = &frames{whole: x.v1}
+		f = &frames{whole: x.v1 || x.k.o.Message != nil, deflate: x.compress}
 	}
 	if len(f.buf) > 0 {
 		f.buf = append(f.buf, p...)
@@ -89,7 +89,7 @@ func (x *held) frame(fr frame) bool {
 		return false
 	case fr.message != 0 && x.v1 && string(fr.payload) == pingJSON:
 		return x.send(pongFrameV1, true)
-	case fr.message != 0 && x.v1:
+	case fr.message != 0 && (x.v1 || x.k.o.Message != nil):
 		return x.hear(fr.payload, fr.message == ws.OpText)
 	case fr.message != 0:
 		x.k.stats.clientMessages.Add(1)

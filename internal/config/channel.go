@@ -23,7 +23,18 @@ type Channel struct {
 
 	Events   bool     `yaml:"events"`              // the app is told when the first comes and the last goes
 	Presence Presence `yaml:"presence" eg:"users"` // empty: off
+
+	Slow Slow `yaml:"slow" eg:"drop_oldest"` // empty: disconnect
 }
+
+// Slow says what becomes of messages when a client reads more slowly than they come.
+type Slow string
+
+const (
+	SlowDisconnect Slow = "disconnect"  // the connection ends; the client resumes
+	SlowDropOldest Slow = "drop_oldest" // the oldest that wait are left out, and the client is told of a gap
+	SlowLatestOnly Slow = "latest_only" // of what waits only the newest message is kept
+)
 
 // History bounds what a channel remembers: a message leaves it at the first bound that it passes.
 type History struct {

@@ -60,6 +60,10 @@ type Push struct {
 	MaxWait          Duration `yaml:"max_wait"`
 	MaxChannels      int      `yaml:"max_channels"`
 	MaxMessage       Size     `yaml:"max_message"`
+	Compress         Size     `yaml:"compress"`                   // 0: off
+	Message          string   `yaml:"message" eg:"/push/message"` // may carry a query; empty: nothing is posted
+	MessageTimeout   Duration `yaml:"message_timeout"`
+	MessageInFlight  int      `yaml:"message_in_flight"`
 	MessageRate      int      `yaml:"message_rate"` // of one client, a second
 	Live             bool     `yaml:"live"`
 	Outbox           Size     `yaml:"outbox"`
@@ -182,6 +186,8 @@ func Default() *Config {
 			MaxWait:          seconds(120),
 			MaxChannels:      32,
 			MaxMessage:       64 * KB,
+			MessageTimeout:   seconds(10),
+			MessageInFlight:  16,
 			MessageRate:      10,
 			Outbox:           256 * KB,
 			OutboxTotal:      64 * MB,

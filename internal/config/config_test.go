@@ -56,8 +56,8 @@ channels:
 	// What a history does not say keeps its default.
 	history := History{Messages: 0, Age: Duration(10 * time.Minute), Bytes: 1 * MB}
 	want.Channels = []Channel{
-		{Match: "user.*", Access: Authorize, History: history, Presence: PresenceOff},
-		{Match: "**", Access: Public, History: history, Presence: PresenceOff},
+		{Match: "user.*", Access: Authorize, History: history, Presence: PresenceOff, Slow: SlowDisconnect},
+		{Match: "**", Access: Public, History: history, Presence: PresenceOff, Slow: SlowDisconnect},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

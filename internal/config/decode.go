@@ -181,7 +181,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, key, example string) {
 		}
 		item := reflect.New(v.Type().Elem()).Elem()
 		if c, ok := item.Addr().Interface().(*Channel); ok {
-			c.History, c.Presence = DefaultHistory(), PresenceOff
+			c.History, c.Presence, c.Slow = DefaultHistory(), PresenceOff, SlowDisconnect
 		}
 		d.value(child, item, fmt.Sprintf("%s[%d]", key, i), strings.Trim(example, "[]"))
 		v.Set(reflect.Append(v, item))

@@ -20,7 +20,7 @@ func TestShippedFileShowsTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules := []Channel{{Match: "public.**", Access: Public, History: DefaultHistory(), Presence: PresenceOff}}
+	rules := []Channel{{Match: "public.**", Access: Public, History: DefaultHistory(), Presence: PresenceOff, Slow: SlowDisconnect}}
 	if !reflect.DeepEqual(got.Channels, rules) {
 		t.Errorf("channels = %+v, want %+v", got.Channels, rules)
 	}

@@ -147,6 +147,8 @@ func (d *decoder) site(c *Config) {
 		d.add("site.root", show(c.Site.Root)+" is not an absolute path; want one such as /var/www/html")
 	case c.ProxyProtocol && fast && c.Push.Authorize != "":
 		d.add("push.authorize", "cannot ask a fastcgi upstream while proxy_protocol is on")
+	case c.ProxyProtocol && fast && c.Push.Message != "":
+		d.add("push.message", "cannot be posted to a fastcgi upstream while proxy_protocol is on")
 	}
 }
 
@@ -180,6 +182,9 @@ func (d *decoder) push(p *Push) {
 	}
 	if problem := authorizeProblem(p.Authorize); problem != "" {
 		d.add("push.authorize", show(p.Authorize)+" "+problem+"; want a path on the app such as /push/authorize")
+	}
+	if problem := authorizeProblem(p.Message); problem != "" {
+		d.add("push.message", show(p.Message)+" "+problem+"; want a path on the app such as /push/message")
 	}
 	for i, cookie := range p.Logout.Cookies {
 		if strings.Trim(cookie, lettersDigits+"-_.") != "" || cookie == "" {
@@ -274,6 +279,9 @@ func (d *decoder) channels(c *Config) {
 		if rule.Presence != "" {
 			d.word(key+".presence", string(rule.Presence), []string{string(PresenceOff), string(PresenceUsers), string(PresenceMessages)})
 		}
+		if rule.Slow != "" {
+			d.word(key+".slow", string(rule.Slow), []string{string(SlowDisconnect), string(SlowDropOldest), string(SlowLatestOnly)})
+		}
 		h := &rule.History
 		inRange(d, key+".history.messages", h.Messages, 1, 100_000, "off")
 		inRange(d, key+".history.age", h.Age, seconds(1), Duration(30*24*time.Hour), "")
@@ -320,6 +328,9 @@ func (d *decoder) ranges(c *Config) {
 	inRange(d, "push.max_wait", p.MaxWait, seconds(1), Duration(time.Hour), "")
 	inRange(d, "push.max_channels", p.MaxChannels, 1, 10_000, "")
 	inRange(d, "push.max_message", p.MaxMessage, 1, 64*MB, "")
+	inRange(d, "push.compress", p.Compress, 64, 1*MB, "off")
+	inRange(d, "push.message_timeout", p.MessageTimeout, shortest, seconds(60), "")
+	inRange(d, "push.message_in_flight", p.MessageInFlight, 1, 1000, "")
 	inRange(d, "push.message_rate", p.MessageRate, 1, 10_000, "")
 	inRange(d, "push.outbox", p.Outbox, 4*KB, 1*GB, "")
 	inRange(d, "push.outbox_total", p.OutboxTotal, 4*KB, 1*TB, "")
