@@ -135,6 +135,27 @@ func TestResponseIsTakenAhead(t *testing.T) {
 	}
 }
 
+// TestSlowClientCostsItsBuffer: what is read ahead for a client that does not read is the buffer, and not a reading more.
+func TestSlowClientCostsItsBuffer(t *testing.T) {
+	payload := strings.Repeat("0123456789abcdef", 1<<20)
+	u := wiretest.NewUpstream(t, wiretest.Answer(func(*http.Request, []byte) []byte { return ok(payload) }))
+	for _, size := range []int{16 << 10, 100 << 10, 256 << 10} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			addr, p := start(t, u.Addr, func(o *Options) { o.ResponseBuffer, o.BufferTotal = size, 1<<30 })
+			c := wiretest.Dial(t, addr)
+			c.Send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			wiretest.Eventually(t, "the buffer is full", func() bool { return p.Stats().Buffered >= int64(size) })
+			if n := p.Stats().Buffered; n > int64(max(size, 64<<10)+smallReading) {
+				t.Errorf("%d bytes are buffered; want %d", n, size)
+			}
+			if resp, body := c.Response(http.MethodGet); resp.StatusCode != 200 || string(body) != payload {
+				t.Errorf("answered %d with %d bytes", resp.StatusCode, len(body))
+			}
+			wiretest.Eventually(t, "nothing is buffered", func() bool { return p.Stats().Buffered == 0 })
+		})
+	}
+}
+
 // TestBufferedTotal: when all clients together have too much, each gets one reading.
 func TestBufferedTotal(t *testing.T) {
 	payload := bytes.Repeat([]byte("x"), 24<<20)

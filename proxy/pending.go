@@ -6,15 +6,35 @@ import (
 	"holdfast/internal/park"
 )
 
-// keepPending is the largest buffer that goes back to the pool.
-const keepPending = 128 << 10
+// What is pending lies in pieces from two pools, so that it takes what it holds and no more: one buffer that grows
+// leaves as much again for the collector. The first piece is small, for what is short or reads on at once.
+const firstPiece, nextPiece = 8 << 10, 32 << 10
 
-var pendingPool = sync.Pool{New: func() any { return new(pending) }}
+var (
+	firstPieces = sync.Pool{New: func() any { return &piece{b: make([]byte, 0, firstPiece)} }}
+	nextPieces  = sync.Pool{New: func() any { return &piece{b: make([]byte, 0, nextPiece)} }}
+)
 
-// pending is bytes that one side sent and the other's kernel would not take yet.
+// piece is part of what is pending.
+type piece struct {
+	b    []byte
+	next *piece
+}
+
+func (p *piece) free() {
+	pool := &firstPieces
+	if cap(p.b) > firstPiece {
+		pool = &nextPieces
+	}
+	p.b, p.next = p.b[:0], nil
+	pool.Put(p)
+}
+
+// pending is bytes that one side sent and the other's kernel would not take yet: at least one.
 type pending struct {
-	b   []byte
-	off int // of b, that is gone already
+	first, last *piece
+	off         int // of the first piece, that is gone already
+	n           int // bytes
 }
 
 // len may be called on nil.
@@ -22,7 +42,39 @@ func (p *pending) len() int {
 	if p == nil {
 		return 0
 	}
-	return len(p.b) - p.off
+	return p.n
+}
+
+// add keeps a copy of b.
+func (p *pending) add(b []byte) {
+	p.n += len(b)
+	for len(b) > 0 {
+		switch l := p.last; {
+		case l == nil:
+			l = firstPieces.Get().(*piece)
+			p.first, p.last = l, l
+		case len(l.b) == cap(l.b):
+			l.next = nextPieces.Get().(*piece)
+			p.last = l.next
+		}
+		l := p.last
+		n := min(len(b), cap(l.b)-len(l.b))
+		l.b, b = append(l.b, b[:n]...), b[n:]
+	}
+}
+
+// took notes that n bytes are gone.
+func (p *pending) took(n int) {
+	p.n -= n
+	for n += p.off; p.first != nil && n >= len(p.first.b); {
+		gone := p.first
+		n -= len(gone.b)
+		if p.first = gone.next; p.first == nil {
+			p.last = nil
+		}
+		gone.free()
+	}
+	p.off = n
 }
 
 // send writes a and b to c, or as much as the kernel takes, and keeps the rest in *p. Order is kept.
@@ -35,41 +87,45 @@ func send(c *park.Conn, p **pending, a, b []byte) error {
 		} else if err != park.ErrAgain {
 			return err
 		}
-		*p = pendingPool.Get().(*pending)
-	} else if q := *p; q.off > len(q.b)/2 {
-		q.b, q.off = q.b[:copy(q.b, q.b[q.off:])], 0
+		*p = new(pending)
 	}
 	if n < len(a) {
-		(*p).b = append((*p).b, a[n:]...)
+		(*p).add(a[n:])
 		n = 0
 	} else {
 		n -= len(a)
 	}
-	(*p).b = append((*p).b, b[n:]...)
+	(*p).add(b[n:])
 	return nil
 }
 
 // flush writes what is pending. It returns nil when nothing is left, park.ErrAgain while something is.
 func flush(c *park.Conn, p **pending) error {
-	if *p == nil {
-		return nil
+	for *p != nil && (*p).n > 0 {
+		q := *p
+		var second []byte
+		if q.first.next != nil {
+			second = q.first.next.b
+		}
+		n, err := c.Writev(q.first.b[q.off:], second)
+		q.took(n)
+		if err != nil {
+			return err
+		}
 	}
-	n, err := c.Write((*p).b[(*p).off:])
-	(*p).off += n
-	if err == nil {
-		drop(p)
-	}
-	return err
+	*p = nil
+	return nil
 }
 
-// drop gives the buffer back.
+// drop lets go of what is pending.
 func drop(p **pending) {
 	if *p == nil {
 		return
 	}
-	if cap((*p).b) <= keepPending {
-		(*p).b, (*p).off = (*p).b[:0], 0
-		pendingPool.Put(*p)
+	for x := (*p).first; x != nil; {
+		next := x.next
+		x.free()
+		x = next
 	}
 	*p = nil
 }

@@ -23,6 +23,10 @@ func (x *exchange) pumpDown() {
 			x.later(x.pumpDown)
 			return
 		}
+		in := in
+		if x.toClient != nil && x.back == nil { // what is read is kept, so read no more than there is room for
+			in = in[:min(len(in), max(x.f.p.o.ResponseBuffer-x.toClient.len(), smallReading))]
+		}
 		n, err := x.up.Read(in)
 		if err == park.ErrAgain {
 			return

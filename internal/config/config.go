@@ -207,7 +207,7 @@ func Default() *Config {
 			Drain:    seconds(10),
 		},
 		Limits:  Limits{Header: 16 * KB, Fields: 100, BodyRate: 500, SendRate: 500},
-		Buffers: Buffers{Request: 64 * KB, Response: 128 * KB, Total: 16 * MB, File: 1 * GB, Files: 8 * GB},
+		Buffers: Buffers{Request: 64 * KB, Response: 64 * KB, Total: 16 * MB, File: 1 * GB, Files: 8 * GB},
 		UpstreamPool: UpstreamPool{
 			Idle: 64, IdleTimeout: seconds(4), Queue: 1024, QueueTimeout: seconds(30),
 			MaxFails: 1, FailTimeout: seconds(10), CheckEvery: seconds(5),
