@@ -19,17 +19,20 @@ type crowd struct {
 	epoll   int
 	clients []*crowdClient
 	byFD    map[int]*crowdClient
-	waiting int // clients whose want has not come
+	waiting int  // clients whose want has not come
+	narrow  bool // those that are opened from now on have a small receive buffer, and segments as on Ethernet
+	buf     []byte
 }
 
 type crowdClient struct {
 	number int
-	fd     int    // -1 when closed
-	out    []byte // to be sent
-	in     []byte // what came since the last send or forget
-	want   []byte // waits for in to have this; nil if for nothing
-	ws     bool   // in is a sequence of WebSocket frames
-	frames int    // as far as this, the frames in in have been looked at
+	fd     int            // -1 when closed
+	out    []byte         // to be sent
+	in     []byte         // what came since the last send or forget
+	want   []byte         // waits for in to have this; nil if for nothing
+	ws     bool           // in is a sequence of WebSocket frames
+	frames int            // as far as this, the frames in in have been looked at
+	take   func(b []byte) // gets what comes, instead of in; nil: in does
 }
 
 func newCrowd(t *testing.T, addr string) *crowd {
@@ -50,7 +53,7 @@ func newCrowd(t *testing.T, addr string) *crowd {
 		t.Fatal(err)
 	}
 	c := &crowd{
-		t: t, epoll: epoll, byFD: make(map[int]*crowdClient),
+		t: t, epoll: epoll, byFD: make(map[int]*crowdClient), buf: make([]byte, 64<<10),
 		addr: &syscall.SockaddrInet4{Addr: ap.Addr().As4(), Port: int(ap.Port())},
 	}
 	t.Cleanup(c.close)
@@ -82,6 +85,15 @@ func (c *crowd) connect(i int, request, want string) {
 	client := &crowdClient{number: i, fd: fd}
 	c.clients = append(c.clients, client)
 	c.byFD[fd] = client
+	if c.narrow { // else the sender's kernel takes megabytes for a client that does not read
+		for _, o := range [...][3]int{
+			{syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4 << 10}, {syscall.IPPROTO_TCP, syscall.TCP_MAXSEG, 1400},
+		} {
+			if err := syscall.SetsockoptInt(fd, o[0], o[1], o[2]); err != nil {
+				c.t.Fatal(err)
+			}
+		}
+	}
 	if err := syscall.Connect(fd, c.addr); err != nil && !errors.Is(err, syscall.EINPROGRESS) {
 		c.t.Fatalf("client %d: connect: %v", i, err)
 	}
@@ -145,6 +157,22 @@ func (c *crowd) waitAll() {
 	}
 }
 
+// stall makes a client read nothing, and let it read again.
+func (c *crowd) stall(client *crowdClient) {
+	c.t.Helper()
+	if err := syscall.EpollCtl(c.epoll, syscall.EPOLL_CTL_DEL, client.fd, nil); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *crowd) readAgain(client *crowdClient) {
+	c.t.Helper()
+	event := syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(client.fd)}
+	if err := syscall.EpollCtl(c.epoll, syscall.EPOLL_CTL_ADD, client.fd, &event); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // pass lets d go by.
 func (c *crowd) pass(d time.Duration) {
 	for end := time.Now().Add(d); ; {
@@ -200,8 +228,7 @@ func (c *crowd) write(client *crowdClient) {
 
 func (c *crowd) read(client *crowdClient) {
 	c.t.Helper()
-	var buf [4096]byte
-	n, err := syscall.Read(client.fd, buf[:])
+	n, err := syscall.Read(client.fd, c.buf)
 	if errors.Is(err, syscall.EAGAIN) {
 		return
 	}
@@ -214,7 +241,11 @@ func (c *crowd) read(client *crowdClient) {
 		client.fd = -1
 		return
 	}
-	client.in = append(client.in, buf[:n]...)
+	if client.take != nil {
+		client.take(c.buf[:n])
+		return
+	}
+	client.in = append(client.in, c.buf[:n]...)
 	if client.ws {
 		c.answerPings(client)
 	}
