@@ -107,6 +107,7 @@ func TestResponseIsTakenAhead(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
+			wiretest.Bound(c)
 			c.SetDeadline(time.Now().Add(3 * wiretest.Timeout))
 			io.WriteString(c, lines("GET / HTTP/1.1", "Host: x"))
 			if tt.free {

@@ -25,9 +25,18 @@ func Dial(t testing.TB, addr string) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	Bound(c)
 	c.SetDeadline(time.Now().Add(3 * Timeout))
 	t.Cleanup(func() { c.Close() })
 	return &Client{Conn: c, Reader: bufio.NewReader(c), t: t}
+}
+
+// Bound keeps the kernel from taking more than some hundred kilobytes on c's behalf while nobody reads it. Linux goes up
+// to tcp_rmem's 32 MB by itself, or does not, and a test of who does not read would depend on that.
+func Bound(c net.Conn) {
+	if c, ok := c.(*net.TCPConn); ok {
+		c.SetReadBuffer(256 << 10)
+	}
 }
 
 // Send writes raw bytes.

@@ -70,6 +70,7 @@ func (u *Upstream) accept(serve func(*Recorded)) {
 		if err != nil {
 			return
 		}
+		Bound(c)
 		c.SetDeadline(time.Now().Add(3 * Timeout))
 		r := &Recorded{Conn: c}
 		r.Reader = bufio.NewReader(r)
