@@ -23,6 +23,11 @@ func (c connections) List(s hooks.Selection, limit int) (list []hooks.Connection
 	return list, total
 }
 
+// Change takes held connections into channels and out of others.
+func (c connections) Change(s hooks.Selection, join, leave []string) (n int, refused map[string]int) {
+	return c.k.Change(upgrade.Selection(s), join, leave)
+}
+
 // Disconnect closes held connections.
 func (c connections) Disconnect(s hooks.Selection, code int, reason string) int {
 	return c.k.Disconnect(upgrade.Selection(s), code, reason)

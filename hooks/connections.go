@@ -41,6 +41,11 @@ type Connections interface {
 	// List describes limit of those that are meant, and says how many there are.
 	List(s Selection, limit int) (list []Connection, total int)
 
+	// Change takes those that are meant into channels and out of others. It returns how many hold now what was to be
+	// joined, or held what was to be left, and how many were refused, by why. When it returns whatever is published to the
+	// one reaches them, and nothing more of the other does.
+	Change(s Selection, join, leave []string) (n int, refused map[string]int)
+
 	// Disconnect closes those that are meant, with a code and a reason for WebSockets, and returns how many. Nothing
 	// is delivered to them after it has returned.
 	Disconnect(s Selection, code int, reason string) int
@@ -95,16 +100,13 @@ func (s *Server) disconnect(c *call) error {
 	if _, err := parseQuery(c.query); err != nil {
 		return err
 	}
-	values, array, err := splitJSON(c.ctx.PostBody())
+	object, err := oneObject(c.ctx.PostBody())
 	if err != nil {
 		return err
 	}
-	if array || len(values) != 1 {
-		return fmt.Errorf("%w: want one object", errJSON)
-	}
 	var which Selection
 	code, reason := defaultCloseCode, "disconnected"
-	err = values[0].members(func(key string, m jsonValue) (err error) {
+	err = object.members(func(key string, m jsonValue) (err error) {
 		switch key {
 		case "user":
 			which.User, err = m.text()

@@ -7,7 +7,7 @@ import (
 )
 
 // keeper has three connections.
-type keeper struct{ ended []string }
+type keeper struct{ ended, changed []string }
 
 var connected = []Connection{
 	{ID: "a-1", User: "anna", Kind: "sse", Channels: []string{"user.x"}, Peer: "127.0.0.1:1"},
@@ -33,6 +33,20 @@ func (k *keeper) Disconnect(s Selection, code int, reason string) int {
 		k.ended = append(k.ended, fmt.Sprint(c.ID, " ", code, " ", reason))
 	}
 	return n
+}
+
+func (k *keeper) Change(s Selection, join, leave []string) (n int, refused map[string]int) {
+	list, _ := k.List(s, 10)
+	refused = make(map[string]int)
+	for _, c := range list {
+		if c.Kind == "longpoll" {
+			refused["a poll"]++
+			continue
+		}
+		n++
+		k.changed = append(k.changed, fmt.Sprint(c.ID, " +", join, " -", leave))
+	}
+	return n, refused
 }
 
 func TestConnections(t *testing.T) {
@@ -61,6 +75,22 @@ func TestConnections(t *testing.T) {
 		{"POST", "/disconnect", `{"user":"anna","channel":"user.y"}`, 200, `{"disconnected":0}`},
 		{"POST", "/disconnect", `{"user":"anna"}`, 200, `{"disconnected":1}`},
 		{"POST", "/disconnect", `{"channel":"user.x","code":4000,"reason":"bye"}`, 200, `{"disconnected":2}`},
+		{"POST", "/disconnect", `{"user":1}`, 400, "another kind"},
+		{"GET", "/subscribe", "", 405, "POST"},
+		{"GET", "/unsubscribe", "", 405, "POST"},
+		{"POST", "/subscribe?user=anna", `{"user":"anna","channel":"a"}`, 400, "none is known here"},
+		{"POST", "/subscribe", `{"channel":"a"}`, 400, "user or connection"},
+		{"POST", "/subscribe", `{"user":"anna"}`, 400, "want a name"},
+		{"POST", "/subscribe", `{"user":"anna","channel":[]}`, 400, "want a name"},
+		{"POST", "/subscribe", `{"user":"anna","channel":7}`, 400, "another kind"},
+		{"POST", "/subscribe", `{"user":"anna","channel":["a","b c"]}`, 400, "bad channel"},
+		{"POST", "/subscribe", `{"user":"anna","channel":["a","unruled.x"]}`, 400, "no rule"},
+		{"POST", "/unsubscribe", `{"user":"anna","channels":"a"}`, 400, "unknown key"},
+		{"POST", "/unsubscribe", `[{"user":"anna","channel":"a"}]`, 400, "one object"},
+		{"POST", "/subscribe", `{"user":"anna","channel":"a"}`, 200, `{"subscribed":1}`},
+		{"POST", "/subscribe", `{"connection":"a-3","channel":"a"}`, 200, `{"subscribed":0,"refused":[{"error":"a poll","connections":1}]}`},
+		{"POST", "/subscribe", `{"user":"nobody","channel":"a"}`, 200, `{"subscribed":0}`},
+		{"POST", "/unsubscribe", `{"user":"bert","connection":"a-2","channel":["user.x","b"]}`, 200, `{"unsubscribed":1}`},
 	} {
 		r := a.raw(request(tt.method+" "+tt.target, "", tt.body))
 		if r.status != tt.status || !strings.Contains(r.body, tt.want) {
@@ -69,5 +99,8 @@ func TestConnections(t *testing.T) {
 	}
 	if got := strings.Join(k.ended, ", "); got != "a-1 4403 disconnected, a-1 4000 bye, a-2 4000 bye" {
 		t.Errorf("disconnected %s", got)
+	}
+	if got := strings.Join(k.changed, ", "); got != "a-1 +[a] -[], a-2 +[] -[user.x b]" {
+		t.Errorf("changed %s", got)
 	}
 }

@@ -48,6 +48,13 @@
 //	$ curl http://127.0.0.1:9090/channels/orders.42/users
 //	{"users":[{"user":"anna","connections":2}],"total":1}
 //
+// Take a user's connections, or one, into channels and out of others:
+//
+//	$ curl -d '{"user": "anna", "channel": ["orders.42", "orders.43"]}' http://127.0.0.1:9090/subscribe
+//	{"subscribed":2}
+//	$ curl -d '{"user": "anna", "channel": "orders.42"}' http://127.0.0.1:9090/unsubscribe
+//	{"unsubscribed":2}
+//
 // For operations:
 //
 //	$ curl http://127.0.0.1:9090/healthz

@@ -31,6 +31,7 @@ var (
 	errRule     = errors.New("no rule for this channel")
 	errNothing  = errors.New("nobody holds this channel and nothing is kept")
 	errPresence = errors.New("it is not kept who holds this channel")
+	errWho      = errors.New("say whose: user or connection")
 	errNotReady = errors.New("not ready")
 )
 
@@ -53,6 +54,7 @@ func statusOf(err error) int {
 		{errNothing, fasthttp.StatusNotFound},
 		{errConnection, fasthttp.StatusNotFound},
 		{errSelection, fasthttp.StatusBadRequest},
+		{errWho, fasthttp.StatusBadRequest},
 		{errClose, fasthttp.StatusBadRequest},
 		{errMethod, fasthttp.StatusMethodNotAllowed},
 		{errTooBig, fasthttp.StatusRequestEntityTooLarge},

@@ -37,6 +37,14 @@ func (s *Server) route(path string) (methods string, do func(*call) error) {
 		if s.options.Connections != nil {
 			return fasthttp.MethodPost, s.disconnect
 		}
+	case "/subscribe":
+		if s.options.Connections != nil {
+			return fasthttp.MethodPost, s.subscribe
+		}
+	case "/unsubscribe":
+		if s.options.Connections != nil {
+			return fasthttp.MethodPost, s.unsubscribe
+		}
 	case "/healthz":
 		return getMethods, s.healthz
 	case "/readyz":

@@ -54,6 +54,18 @@ func splitJSON(body []byte) (values []jsonValue, array bool, err error) {
 	return values, true, err
 }
 
+// oneObject returns the value of a body that has one, and no array.
+func oneObject(body []byte) (v jsonValue, err error) {
+	values, array, err := splitJSON(body)
+	if err != nil {
+		return v, err
+	}
+	if array || len(values) != 1 {
+		return v, fmt.Errorf("%w: want one object", errJSON)
+	}
+	return values[0], nil
+}
+
 // nextValue decodes the next value; io.EOF alone says that there is none. The decoder reads from base
 // in body.
 func nextValue(dec *json.Decoder, body []byte, base int) (v jsonValue, err error) {
@@ -124,7 +136,7 @@ func (v jsonValue) members(f func(key string, m jsonValue) error) error {
 	return nil
 }
 
-var errKind = errors.New("another kind of value")
+var errKind = fmt.Errorf("%w: another kind of value than is wanted here", errJSON)
 
 // text returns the text of a string.
 func (v jsonValue) text() (s string, err error) {

@@ -16,8 +16,9 @@ var errLongPoll = errors.New("a long poll's channels are those of its request")
 // change takes a held WebSocket or SSE connection into channels and out of others, on its loop and not from
 // within a Deliver; a channel in both lists is joined. The client is handed what it was owed until then, and, if it
 // speaks the subprotocol, told of the change. An error says why nothing was changed, in words for whoever asked.
+// What still waits for a slow reader of the channels that it leaves is taken back.
 func (x *held) change(join, leave []string) error {
-	return x.move(move{join: join, leave: leave})
+	return x.move(move{join: join, leave: leave, takeBack: true})
 }
 
 // move is a change of channels as a client may ask for it.
@@ -25,6 +26,7 @@ type move struct {
 	join, leave []string
 	after       after  // what the joined channels are resumed after
 	ref         string // JSON, to be sent back; empty: none
+	takeBack    bool   // nothing more of what is left is to be sent, also of what waits already
 }
 
 func (x *held) move(m move) error {
@@ -46,6 +48,9 @@ func (x *held) move(m move) error {
 	}
 	replay := x.lane().Join(x, set, m.after.id, m.after.resume)
 	x.changed(before, set)
+	if m.takeBack && len(m.leave) > 0 && x.out != nil {
+		x.takeBack()
+	}
 	if len(replay.Gaps) > 0 && !x.v1 && x.kind == webSocket {
 		x.closeWith(codeGap, "gap: history does not reach back to last_id", gapped)
 		return nil

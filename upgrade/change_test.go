@@ -21,14 +21,14 @@ func (w *world) subscribers(channels ...string) (n []int) {
 // change changes the channels of the one connection that is held.
 func (w *world) change(t *testing.T, join, leave string) string {
 	t.Helper()
-	said := w.keeper.Change(strings.Fields(join), strings.Fields(leave))
-	if len(said) != 1 {
-		t.Fatalf("%d connections are held: %v", len(said), said)
+	n, refused := w.keeper.Change(upgrade.Selection{}, strings.Fields(join), strings.Fields(leave))
+	if n+len(refused) != 1 {
+		t.Fatalf("%d connections changed, refused %v; want the one that is held", n, refused)
 	}
-	if said[0] == nil {
-		return ""
+	for why := range refused {
+		return why
 	}
-	return said[0].Error()
+	return ""
 }
 
 // TestChange: a held connection hears what it is taken into, no longer what it is taken out of, and misses

@@ -106,6 +106,50 @@ func (k *Keeper) Connections(s Selection, limit int) (list []Connection, total i
 	return list, total
 }
 
+// Change takes those that are meant into channels and out of others, as the app says, so nobody is asked. It returns how
+// many hold now what was to be joined, or held what was to be left; and how many were refused, by why. When it returns
+// whatever is published to the one reaches them, and nothing more of the other does.
+func (k *Keeper) Change(s Selection, join, leave []string) (n int, refused map[string]int) {
+	var mu sync.Mutex
+	refused = make(map[string]int)
+	k.onEach(s, func(x *held) {
+		concerned, err := x.comply(join, leave)
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err != nil:
+			refused[err.Error()]++
+		case concerned:
+			n++
+		}
+	})
+	return n, refused
+}
+
+// comply makes a change that the app wants. It reports whether the connection is concerned. A long poll that is to leave
+// is answered: its channels are those of its request, and so is the decision about its next one.
+func (x *held) comply(join, leave []string) (concerned bool, err error) {
+	g, user := x.stand.Group(), ""
+	if x.session != nil {
+		user = x.session.user
+	}
+	leaves := slices.ContainsFunc(leave, g.Holds)
+	joins := slices.ContainsFunc(join, func(name string) bool { return !g.Holds(name) })
+	switch {
+	case !joins && !leaves:
+		return len(join) > 0, nil
+	case x.kind == longPoll && !joins:
+		x.answer(nil, nil)
+		return true, nil
+	}
+	for _, name := range join {
+		if owner, ok := x.k.owner(name); ok && owner != user {
+			return true, errOwner
+		}
+	}
+	return true, x.change(join, leave)
+}
+
 // Disconnect closes those that are meant and returns how many that were. When it returns nothing more is delivered to
 // them. code and reason are for WebSockets.
 func (k *Keeper) Disconnect(s Selection, code int, reason string) (n int) {

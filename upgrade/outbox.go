@@ -203,6 +203,35 @@ func (x *held) takeOut(i int) {
 	o.list = o.list[1:]
 }
 
+// takeBack takes out what waits of channels that the connection has left. A message that it also has on a channel
+// that it keeps goes there.
+func (x *held) takeBack() {
+	o, g := x.out, x.stand.Group()
+	for i := o.first(); i < len(o.list); i++ {
+		w := &o.list[i]
+		if w.m == nil {
+			continue
+		}
+		m := g.As(w.m)
+		switch {
+		case m == w.m:
+		case m == nil || w.isGap():
+			x.takeOut(i)
+			i--
+		default:
+			x.uncount(w)
+			was := len(w.b)
+			if w.m, w.b = m, x.render(m); w.cost > 0 {
+				w.cost += int32(len(w.b) - was)
+			}
+			x.count(w)
+		}
+	}
+	if len(o.list) == 0 {
+		x.out = nil
+	}
+}
+
 // skipped counts a message that is left out, and tells of the first.
 func (x *held) skipped(p SlowPolicy) {
 	x.k.stats.skipped[p].Add(1)

@@ -396,10 +396,20 @@ func (k *Keeper) owned(asked []string, v *Verdict) (int, string) {
 	for _, c := range asked {
 		if user, ok := k.o.Owner(c); ok && (user != v.User || user == "") {
 			k.o.Log.Info("hold refused: the channel is another user's", "channel", c, "user", v.User)
-			return 403, "this channel is another user's"
+			return 403, errOwner.Error()
 		}
 	}
 	return 0, ""
+}
+
+var errOwner = errors.New("this channel is another user's")
+
+// owner is whose a channel is.
+func (k *Keeper) owner(channel string) (user string, ok bool) {
+	if k.o.Owner == nil {
+		return "", false
+	}
+	return k.o.Owner(channel)
 }
 
 func joined(list [][]byte, sep string) string { return string(bytes.Join(list, []byte(sep))) }

@@ -42,6 +42,12 @@ func (d *door) ask(q upgrade.Question) (upgrade.Verdict, error) {
 	return v, nil
 }
 
+func (d *door) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.asked
+}
+
 func guarded(t *testing.T, change ...func(*upgrade.Options)) (*world, *door) {
 	t.Helper()
 	d := &door{sessions: map[string]upgrade.Verdict{}}

@@ -210,7 +210,7 @@ func (x *held) answerOf(m move, asked []string, verdict Verdict, err error) {
 	case !verdict.Allowed:
 		on = x.fault(m.ref, errors.New("not allowed"))
 	case x.k.notOwned(asked, &verdict):
-		on = x.fault(m.ref, errors.New("this channel is another user's"))
+		on = x.fault(m.ref, errOwner)
 	case s.user != "" && verdict.User != s.user:
 		on = x.fault(m.ref, errors.New("the login is another user's now; connect again"))
 	default:

@@ -54,6 +54,17 @@ func (g *Group) Holds(channel string) bool {
 	return i < len(g.links) && g.links[i].channel.name == channel
 }
 
+// As returns m, which a member was handed, as one of this group is to have it: on its own channel, or on another that
+// it was published to and that the set has. Nil: on none.
+func (g *Group) As(m *Message) *Message {
+	for ; m != nil; m = m.next {
+		if g.Holds(m.Channel) {
+			return m
+		}
+	}
+	return nil
+}
+
 // add makes s the last member. Its position is up to date already, so a pass in progress skips it.
 func (g *Group) add(s Subscriber) {
 	p := s.Place()

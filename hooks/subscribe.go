@@ -1,0 +1,97 @@
+package hooks
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// refusedConnections are those that stay as they are.
+type refusedConnections struct {
+	Error       string `json:"error"`
+	Connections int    `json:"connections"`
+}
+
+// subscribe answers POST /subscribe.
+func (s *Server) subscribe(c *call) error {
+	which, channels, err := s.wantedChange(c)
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Subscribed int                  `json:"subscribed"`
+		Refused    []refusedConnections `json:"refused,omitempty"`
+	}{}
+	answer.Subscribed, answer.Refused = s.change("subscribed", which, channels, nil)
+	s.answerJSON(c.ctx, answer)
+	return nil
+}
+
+// unsubscribe answers POST /unsubscribe.
+func (s *Server) unsubscribe(c *call) error {
+	which, channels, err := s.wantedChange(c)
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Unsubscribed int                  `json:"unsubscribed"`
+		Refused      []refusedConnections `json:"refused,omitempty"`
+	}{}
+	answer.Unsubscribed, answer.Refused = s.change("unsubscribed", which, nil, channels)
+	s.answerJSON(c.ctx, answer)
+	return nil
+}
+
+// change has the connections changed, and says so in the log.
+func (s *Server) change(what string, which Selection, join, leave []string) (n int, list []refusedConnections) {
+	n, refused := s.options.Connections.Change(which, join, leave)
+	for why, n := range refused {
+		list = append(list, refusedConnections{why, n})
+	}
+	slices.SortFunc(list, func(a, b refusedConnections) int { return cmp.Compare(a.Error, b.Error) })
+	s.log.Info(what, "user", which.User, "connection", which.Connection, "channels", slices.Concat(join, leave),
+		"connections", n, "refused", list)
+	return n, list
+}
+
+// wantedChange reads whose channels are to change, and which.
+func (s *Server) wantedChange(c *call) (which Selection, channels []string, err error) {
+	if _, err := parseQuery(c.query); err != nil {
+		return which, nil, err
+	}
+	object, err := oneObject(c.ctx.PostBody())
+	if err != nil {
+		return which, nil, err
+	}
+	err = object.members(func(key string, m jsonValue) (err error) {
+		switch key {
+		case "user":
+			which.User, err = m.text()
+		case "connection":
+			which.Connection, err = m.text()
+		case "channel":
+			if channels, err = m.stringOrStrings(); err != nil {
+				break
+			}
+			for _, name := range channels {
+				if err = s.publishable(name); err != nil {
+					break
+				}
+			}
+		default:
+			err = fmt.Errorf("%w: unknown key %.100q; want user, connection or channel", errJSON, key)
+		}
+		if err != nil {
+			return m.fail(err)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+	case which == Selection{}:
+		err = errWho
+	case len(channels) == 0:
+		err = fmt.Errorf("%w: none; want a name or a list of names", errChannel)
+	}
+	return which, channels, err
+}
