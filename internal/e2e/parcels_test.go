@@ -30,6 +30,15 @@ func TestPHPParcels(t *testing.T) {
 	testParcels(t, h, ".php", "PHPSESSID")
 }
 
+// TestTomcatParcels puts Holdfast in front of examples/tomcat-parcels, whose login is the container's.
+func TestTomcatParcels(t *testing.T) {
+	wantShort(t, "examples/tomcat-parcels/authorize.jsp")
+	listen, hooks := freeAddr(t), freeAddr(t)
+	tomcat := startTomcat(t, map[string]string{"": filepath.Join(repository, "examples/tomcat-parcels")}, "HOLDFAST_HOOKS=http://"+hooks)
+	h := startHoldfastAt(t, listen, hooks, exampleConfig(t, "examples/tomcat-parcels/holdfast.yaml", tomcat))
+	testParcels(t, h, ".jsp", "JSESSIONID")
+}
+
 // wantShort: the one script that an app has to have is less than ten lines.
 func wantShort(t *testing.T, file string) {
 	t.Helper()

@@ -20,8 +20,8 @@ import (
 
 const tomcatHome = "/usr/share/tomcat10"
 
-// startTomcat runs a Tomcat of its own with these webapps, context path to folder, and returns
-// its address.
+// startTomcat runs a Tomcat of its own with these webapps, context path to folder, and the users of
+// examples/tomcat-parcels, and returns its address.
 func startTomcat(t *testing.T, webapps map[string]string, env ...string) string {
 	t.Helper()
 	java := program(t, "java", "default-jre-headless")
@@ -38,6 +38,11 @@ func startTomcat(t *testing.T, webapps map[string]string, env ...string) string 
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(base, "conf/web.xml"), string(webXML))
+	users, err := os.ReadFile(filepath.Join(repository, "examples/tomcat-parcels/tomcat-users.xml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(base, "conf/tomcat-users.xml"), string(users))
 	writeFile(t, filepath.Join(base, "conf/server.xml"), tomcatServerXML(portOf(t, addr), webapps))
 
 	cmd := exec.Command(java,
@@ -60,6 +65,7 @@ func tomcatServerXML(port string, webapps map[string]string) string {
   <Service name="Catalina">
     <Connector port=%q address="127.0.0.1" protocol="HTTP/1.1" />
     <Engine name="Catalina" defaultHost="localhost">
+      <Realm className="org.apache.catalina.realm.MemoryRealm" />
       <Host name="localhost" appBase="webapps">%s</Host>
     </Engine>
   </Service>
