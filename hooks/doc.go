@@ -95,7 +95,8 @@
 //	X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, X-Real-IP
 //
 // 2xx lets the client in; 401 and 403 refuse it, and so does a redirect, which is to a login as a rule.
-// Anything else, or no answer in time, is neither: the client gets 503. A 2xx answer of type
+// Anything else, or no answer in time, is neither: the client gets 503. So is a page of HTML, whatever its status:
+// containers answer with their form to log in as 200. A 2xx answer of type
 // application/json may say more; keys that it does not know are an error, as a typo must not let anybody in:
 //
 //	{"channels": ["orders.42"], "user": "anna", "expires": 3600}

@@ -1,7 +1,9 @@
 package hooks
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,7 +40,11 @@ func verdictOf(resp *fasthttp.Response, asked []string) (Verdict, error) {
 		return Verdict{}, fmt.Errorf("status %d", status)
 	}
 	kind, _, _ := strings.Cut(string(resp.Header.ContentType()), ";")
-	if !strings.EqualFold(strings.TrimSpace(kind), "application/json") || status == fasthttp.StatusNoContent {
+	kind = strings.ToLower(strings.TrimSpace(kind))
+	if kind != "application/json" || status == fasthttp.StatusNoContent {
+		if isPage(kind, resp) {
+			return Verdict{}, errPage
+		}
 		return Verdict{Allowed: true}, nil
 	}
 	v, err := parseVerdict(resp.Body())
@@ -55,6 +61,18 @@ func verdictOf(resp *fasthttp.Response, asked []string) (Verdict, error) {
 		return Verdict{Status: fasthttp.StatusForbidden}, nil
 	}
 	return v, nil
+}
+
+var errPage = errors.New("the answer is a page of HTML, such as a form to log in: answer 401 or 403, or a 2xx without a page")
+
+// isPage reports whether an answer is there to be looked at. Containers and frameworks that guard a path answer with
+// their form to log in as 200, and PHP answers with its warnings.
+func isPage(kind string, resp *fasthttp.Response) bool {
+	if kind != "text/html" && kind != "application/xhtml+xml" {
+		return false
+	}
+	body := bytes.TrimLeft(resp.Body(), "\ufeff \t\r\n")
+	return len(body) > 0 && (body[0] == '<' || len(resp.Header.ContentEncoding()) > 0)
 }
 
 // parseVerdict reads the JSON of a yes. A key it does not know is an error: it may be a "channel" that

@@ -37,6 +37,13 @@ func TestTomcatParcels(t *testing.T) {
 	tomcat := startTomcat(t, map[string]string{"": filepath.Join(repository, "examples/tomcat-parcels")}, "HOLDFAST_HOOKS=http://"+hooks)
 	h := startHoldfastAt(t, listen, hooks, exampleConfig(t, "examples/tomcat-parcels/holdfast.yaml", tomcat))
 	testParcels(t, h, ".jsp", "JSESSIONID")
+
+	// An app that has the container guard the page that Holdfast asks: it answers with its form, and 200.
+	h = startHoldfastAt(t, freeAddr(t), freeAddr(t), func(listen, hooks string) string {
+		return fmt.Sprintf("listen: %s\nupstream: http://%s\nhooks: {listen: %s}\npush: {authorize: /index.jsp}\nchannels: [{match: private, access: authorize}]\n", listen, tomcat, hooks)
+	})
+	newVisitor(t, h.url).get("/index.jsp").wantText(t, "j_security_check")
+	newVisitor(t, h.url).do(http.MethodGet, "/_push?channel=private&wait=0", nil, nil).want(t, http.StatusServiceUnavailable)
 }
 
 // wantShort: the one script that an app has to have is less than ten lines.
