@@ -75,6 +75,7 @@ func (s *server) writeHeld(w io.Writer) {
 		fmt.Fprintf(w, "holdfast_messages_skipped_total{slow=%q} %d\n", policy, k.Skipped[policy])
 	}
 	fmt.Fprintf(w, "holdfast_hold_refused_total %d\n", k.Refused)
+	fmt.Fprintf(w, "holdfast_hold_refused_user_limit_total %d\n", k.Crowded)
 	fmt.Fprintf(w, "holdfast_authorize_errors_total %d\n", k.AuthorizeErrors)
 	fmt.Fprintf(w, "holdfast_client_messages_total %d\n", k.ClientMessages)
 	fmt.Fprintf(w, "holdfast_client_messages_refused_total %d\n", k.ClientFaults)

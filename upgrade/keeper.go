@@ -37,6 +37,7 @@ type Options struct {
 	Outbox         int           // bytes that may wait for one slow reader
 	OutboxTotal    int64         // bytes that may wait for all slow readers
 	MaxConnections int           // held at once; 0: no limit of its own
+	MaxPerUser     int           // of these, those of one user that the app has named; 0: any number
 	Origins        []string      // accepted beside the same origin: lower case, default port left out
 
 	Rule         func(channel string) (authorize, ok bool)
@@ -92,6 +93,7 @@ type Keeper struct {
 	draining atomic.Bool
 	messages turnstile // to Options.Message
 	stats    counters
+	crowd    crowd
 
 	deflateRaw, deflateV1 func(*hub.Message) []byte // made once: as method values each would be an allocation
 
@@ -103,6 +105,7 @@ type Keeper struct {
 // New returns a keeper. It starts nothing; the hub's lanes are wired to the poller's loops.
 func New(o Options) *Keeper {
 	k := &Keeper{o: o, messages: turnstile{free: max(o.InFlight, 1)}, seed: maphash.MakeSeed(), epoch: rand.Text()[:12]}
+	k.crowd = crowd{limit: o.MaxPerUser, users: map[string]*company{}}
 	k.deflateRaw, k.deflateV1 = k.renderRawDeflated, k.renderV1Deflated
 	for range o.Poller.Loops() {
 		k.registers = append(k.registers, register{

@@ -199,6 +199,9 @@ func (x *held) refusePoll(status int, why string, reason dropReason) {
 	body := `{"error":` + quote(why) + "}\n"
 	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n", status, fasthttp.StatusMessage(status))
 	b = x.allowOrigin(b)
+	if status == 429 {
+		b = append(append(append(b, "Retry-After: "...), retryCrowded...), "\r\n"...)
+	}
 	if x.close {
 		b = append(b, "Connection: close\r\n"...)
 	}

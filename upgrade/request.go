@@ -327,6 +327,9 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 		return nil, 403, "not allowed"
 	}
 	v.user, v.expires = verdict.User, verdict.Expires
+	if k.crowded(v.user) {
+		return nil, 429, crowdedWhy
+	}
 	if status, why := k.owned(asked, &verdict); status != 0 {
 		return nil, status, why
 	}
@@ -420,7 +423,10 @@ func (k *Keeper) refuse(ctx *fasthttp.RequestCtx, status int, why string) {
 	ctx.SetStatusCode(status)
 	ctx.SetContentType("application/json")
 	ctx.Response.Header.Set("Cache-Control", "no-store")
-	if status == 503 {
+	switch status {
+	case 429:
+		ctx.Response.Header.Set("Retry-After", retryCrowded)
+	case 503:
 		ctx.Response.Header.Set("Retry-After", "5")
 	}
 	ctx.SetBodyString(`{"error":` + quote(why) + "}\n")

@@ -62,6 +62,7 @@ func (x *held) adopt(user string, ask *Question, expires time.Duration) {
 			s.sameUser.next, head.session.sameUser.prev = head, x
 		}
 		r.users[user] = x
+		x.seat(user)
 	}
 	if ask == nil {
 		return
@@ -110,6 +111,7 @@ func (x *held) forget() {
 	x.session = nil
 	r := x.register()
 	if s.user != "" {
+		x.k.crowd.leave(s.user, seat{x.c.Ref(), x.c.Loop()})
 		if p := s.sameUser.prev; p != nil {
 			p.session.sameUser.next = s.sameUser.next
 		} else if s.sameUser.next != nil {

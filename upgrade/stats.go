@@ -32,13 +32,14 @@ const (
 	unasked                        // the app could not be asked whether it still does
 	loggedOut                      // the app took its session cookie back
 	disconnected                   // the app said so
+	crowdedOut                     // its user has newer ones, and no more may be held
 	unposted                       // the app did not take a message whose client cannot be told otherwise
 	dropReasons
 )
 
 func (r dropReason) String() string {
 	return [dropReasons]string{"client_gone", "client_closed", "answered", "slow", "pong_timeout",
-		"bad_frame", "talkative", "draining", "gap", "unruly", "refused", "authorize_failed", "logged_out", "disconnected",
+		"bad_frame", "talkative", "draining", "gap", "unruly", "refused", "authorize_failed", "logged_out", "disconnected", "user_limit",
 		"message_failed"}[r]
 }
 
@@ -46,6 +47,7 @@ type counters struct {
 	held            [kinds]atomic.Int64
 	dropped         [dropReasons]atomic.Int64
 	refused         atomic.Int64
+	crowded         atomic.Int64 // of refused: their users hold all they may
 	authorizeErrors atomic.Int64
 	clientMessages  atomic.Int64
 	clientFaults    atomic.Int64 // messages that were refused
@@ -71,6 +73,7 @@ type Stats struct {
 	Refused, AuthorizeErrors, ClientMessages, Outbox int64
 	ClientFaults                                     int64
 	Posted, PostErrors, PostsWaiting                 int64
+	Crowded                                          int64 // of Refused: their users hold all they may
 }
 
 // Stats may be called from any goroutine.
@@ -79,7 +82,7 @@ func (k *Keeper) Stats() Stats {
 		Held: map[string]int64{}, Dropped: map[string]int64{}, Skipped: map[string]int64{}, Refused: k.stats.refused.Load(),
 		AuthorizeErrors: k.stats.authorizeErrors.Load(), ClientMessages: k.stats.clientMessages.Load(),
 		Outbox: k.stats.outbox.Load(), ClientFaults: k.stats.clientFaults.Load(),
-		Posted: k.stats.posted.Load(), PostErrors: k.stats.postErrors.Load(), PostsWaiting: int64(k.messages.waiting()),
+		Crowded: k.stats.crowded.Load(), Posted: k.stats.posted.Load(), PostErrors: k.stats.postErrors.Load(), PostsWaiting: int64(k.messages.waiting()),
 	}
 	for i := range kinds {
 		s.Held[i.String()] = k.stats.held[i].Load()

@@ -68,7 +68,8 @@ type Push struct {
 	Live             bool     `yaml:"live"`
 	Outbox           Size     `yaml:"outbox"`
 	OutboxTotal      Size     `yaml:"outbox_total"`
-	MaxConnections   int      `yaml:"max_connections"` // 0: bounded by the file limit only
+	MaxConnections   int      `yaml:"max_connections"`          // 0: bounded by the file limit only
+	MaxPerUser       int      `yaml:"max_connections_per_user"` // 0: any number
 	HistoryTotal     Size     `yaml:"history_total"`
 }
 

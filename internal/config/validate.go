@@ -335,6 +335,7 @@ func (d *decoder) ranges(c *Config) {
 	inRange(d, "push.outbox", p.Outbox, 4*KB, 1*GB, "")
 	inRange(d, "push.outbox_total", p.OutboxTotal, 4*KB, 1*TB, "")
 	inRange(d, "push.max_connections", p.MaxConnections, 1, maxConnections, "bounded by the file limit")
+	inRange(d, "push.max_connections_per_user", p.MaxPerUser, 1, maxConnections, "any number")
 	inRange(d, "push.history_total", p.HistoryTotal, 1*KB, 1*TB, "")
 
 	t := &c.Timeouts
