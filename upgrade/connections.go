@@ -111,6 +111,9 @@ func (k *Keeper) Connections(s Selection, limit int) (list []Connection, total i
 // whatever is published to the one reaches them, and nothing more of the other does.
 func (k *Keeper) Change(s Selection, join, leave []string) (n int, refused map[string]int) {
 	var mu sync.Mutex
+	for _, name := range leave { // else who comes again is let in as before
+		k.verdicts.dropWhat(s.User, name)
+	}
 	refused = make(map[string]int)
 	k.onEach(s, func(x *held) {
 		concerned, err := x.comply(join, leave)
@@ -150,14 +153,30 @@ func (x *held) comply(join, leave []string) (concerned bool, err error) {
 	return true, x.change(join, leave)
 }
 
+// dropVerdicts forgets what the app has said of who holds the connection.
+func (x *held) dropVerdicts() {
+	q, credential, user := Question{Channels: x.stand.Group().Channels()}, uint64(0), ""
+	if x.session != nil {
+		credential, user = x.session.credential, x.session.user
+	}
+	x.k.verdicts.dropQuestion(&q, credential, user)
+}
+
 // Disconnect closes those that are meant and returns how many that were. When it returns nothing more is delivered to
 // them. code and reason are for WebSockets.
 func (k *Keeper) Disconnect(s Selection, code int, reason string) (n int) {
+	k.endings.add(k.userID(s.User))
+	if s.Connection == "" {
+		k.verdicts.dropWhat(s.User, s.Channel)
+	}
 	var mu sync.Mutex
 	k.onEach(s, func(x *held) {
 		mu.Lock()
 		n++
 		mu.Unlock()
+		if s.Connection != "" && k.verdicts != nil {
+			x.dropVerdicts()
+		}
 		if x.kind == webSocket {
 			x.closeWith(ws.StatusCode(code), reason, disconnected)
 			return

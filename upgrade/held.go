@@ -81,6 +81,9 @@ func (x *held) begin(c *park.Conn, v *visit) {
 		x.drain()
 		return
 	}
+	if x.endedMeanwhile(v.asked) {
+		return
+	}
 	// Bytes may have come before the hold, and their event is past.
 	switch {
 	case x.kind == webSocket && len(v.rest) > 0:

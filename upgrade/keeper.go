@@ -49,6 +49,7 @@ type Options struct {
 	Trusted      func(netip.Addr) bool               // peers whose X-Forwarded-* are believed
 
 	Owner          func(channel string) (user string, ok bool) // whose a channel is that is one user's; nil: none is
+	AuthorizeCache time.Duration                               // how long a yes of the app is good for who asks the same; 0: once
 	AuthorizeGrace time.Duration                               // how long a hold outlives its verdict while the app cannot be asked
 	LogoutCookies  []string                                    // what an app takes back at logout
 	LogoutPaths    []string                                    // after a request to which the app is asked again
@@ -92,6 +93,8 @@ type Keeper struct {
 	upgrader websocket.FastHTTPUpgrader
 	draining atomic.Bool
 	messages turnstile // to Options.Message
+	verdicts *verdicts // nil: none are remembered
+	endings  endings
 	stats    counters
 	crowd    crowd
 
@@ -106,6 +109,9 @@ type Keeper struct {
 func New(o Options) *Keeper {
 	k := &Keeper{o: o, messages: turnstile{free: max(o.InFlight, 1)}, seed: maphash.MakeSeed(), epoch: rand.Text()[:12]}
 	k.crowd = crowd{limit: o.MaxPerUser, users: map[string]*company{}}
+	if o.AuthorizeCache > 0 && o.Authorize != nil {
+		k.verdicts = newVerdicts(o.AuthorizeCache, o.Authorize, o.Log)
+	}
 	k.deflateRaw, k.deflateV1 = k.renderRawDeflated, k.renderV1Deflated
 	for range o.Poller.Loops() {
 		k.registers = append(k.registers, register{

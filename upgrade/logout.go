@@ -53,6 +53,9 @@ func (k *Keeper) Answered(credential uint64, path []byte, cookies [][]byte) {
 	for _, p := range k.o.LogoutPaths {
 		ask = ask || string(path) == p
 	}
+	if ask {
+		k.endings.add(credential)
+	}
 	for _, line := range cookies {
 		switch k.tookBack(line) {
 		case cleared:
@@ -115,13 +118,19 @@ func (k *Keeper) tookBack(line []byte) fate {
 
 // LogOut closes what is held with a credential.
 func (k *Keeper) LogOut(credential uint64) {
+	k.endings.add(credential)
+	k.verdicts.dropCredential(credential)
 	k.each(credential, func(x *held) { x.expel(401, "logged out", loggedOut) })
 }
 
 // AskAgain asks the app whether what is held with a credential is still allowed.
 func (k *Keeper) AskAgain(credential uint64) {
+	k.verdicts.dropCredential(credential)
 	k.each(credential, (*held).renew)
 }
+
+// userID is a user as endings knows it.
+func (k *Keeper) userID(user string) uint64 { return k.credential("", []byte(user)) }
 
 // each runs f with every connection of a credential, on its loop.
 func (k *Keeper) each(credential uint64, f func(*held)) {

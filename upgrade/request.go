@@ -316,7 +316,15 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 	}
 	q := k.question(ctx, v)
 	q.Channels = asked
-	verdict, err := k.askApp(q)
+	credential := k.Credential([][]byte{[]byte(q.Cookie)}, nil)
+	var verdict Verdict
+	var err error
+	for range 2 { // the session may end, or become another's, while the app answers
+		v.asked = k.endings.now()
+		if verdict, err = k.askApp(q); err != nil || !k.endings.since(v.asked, credential, k.userID(verdict.User)) {
+			break
+		}
+	}
 	switch {
 	case err != nil:
 		return nil, 503, "could not be authorized now"
@@ -346,12 +354,18 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 	return list, 0, ""
 }
 
-// askApp asks, and counts and logs what is neither a yes nor a no.
+// askApp asks, or knows from before, and counts and logs what is neither a yes nor a no.
 func (k *Keeper) askApp(q Question) (Verdict, error) {
 	if k.o.Authorize == nil {
 		return Verdict{}, errors.New("nobody can be asked")
 	}
-	verdict, err := k.o.Authorize(q)
+	ask := k.o.Authorize
+	if k.verdicts != nil {
+		ask = func(q Question) (Verdict, error) {
+			return k.verdicts.answer(q, k.Credential([][]byte{[]byte(q.Cookie)}, nil))
+		}
+	}
+	verdict, err := ask(q)
 	if err != nil {
 		k.stats.authorizeErrors.Add(1)
 		k.o.Log.Error("hold or subscribe refused: the app could not be asked (push.authorize)", "error", err)

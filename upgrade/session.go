@@ -183,9 +183,12 @@ func (x *held) renew() {
 	if s == nil || s.ask == nil || s.asking {
 		return
 	}
-	q, k, ref, loop := *s.ask, x.k, x.c.Ref(), x.c.Loop()
+	q, k, ref, loop, user, credential := *s.ask, x.k, x.c.Ref(), x.c.Loop(), s.user, s.credential
 	s.asking = k.o.Poller.Go(func() {
-		v, err := k.o.Authorize(q)
+		v, err := k.o.Authorize(q) // not what is remembered
+		if err == nil && (!v.Allowed || v.User != user) {
+			k.verdicts.dropQuestion(&q, credential, user)
+		}
 		ref.Post(loop, func(c *park.Conn) {
 			if c.Handler() == park.Handler(x) && x.session == s {
 				s.asking = false
@@ -193,6 +196,21 @@ func (x *held) renew() {
 			}
 		})
 	})
+}
+
+// endedMeanwhile looks whether the session has ended between the app's yes and the hold's beginning. It reports whether
+// the hold is over with that; where the app can be asked again, it is.
+func (x *held) endedMeanwhile(asked uint64) bool {
+	s, k := x.session, x.k
+	if s == nil || !k.endings.since(asked, s.credential, k.userID(s.user)) {
+		return false
+	}
+	if s.ask != nil {
+		x.renew()
+		return false
+	}
+	x.expel(403, "disconnected", disconnected)
+	return true
 }
 
 // renewed does what the app has said.

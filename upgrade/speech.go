@@ -183,11 +183,14 @@ func (x *held) ask(m move, asked []string) bool {
 	q := *x.speech.login
 	q.Channels = asked
 	x.speech.asking = true
+	since := k.endings.now()
 	if k.o.Poller.Go(func() {
 		verdict, err := k.askApp(q)
 		loop.Post(func() {
 			if c, ok := ref.Conn(); ok && c.Handler() == x {
-				x.answerOf(m, asked, verdict, err)
+				if x.answerOf(m, asked, verdict, err); c.Handler() == x {
+					x.endedMeanwhile(since)
+				}
 			}
 		})
 	}) {

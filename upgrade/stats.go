@@ -74,6 +74,9 @@ type Stats struct {
 	ClientFaults                                     int64
 	Posted, PostErrors, PostsWaiting                 int64
 	Crowded                                          int64 // of Refused: their users hold all they may
+
+	// Of what is remembered of the app's answers: how often that was enough, was not, and had to make room.
+	CacheHits, CacheMisses, CacheEvicted int64
 }
 
 // Stats may be called from any goroutine.
@@ -84,6 +87,7 @@ func (k *Keeper) Stats() Stats {
 		Outbox: k.stats.outbox.Load(), ClientFaults: k.stats.clientFaults.Load(),
 		Crowded: k.stats.crowded.Load(), Posted: k.stats.posted.Load(), PostErrors: k.stats.postErrors.Load(), PostsWaiting: int64(k.messages.waiting()),
 	}
+	s.CacheHits, s.CacheMisses, s.CacheEvicted = k.verdicts.counts()
 	for i := range kinds {
 		s.Held[i.String()] = k.stats.held[i].Load()
 	}

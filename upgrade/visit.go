@@ -22,6 +22,7 @@ type visit struct {
 
 	ask     *Question     // for the app to be asked again; nil: it will not be
 	expires time.Duration // when; zero: only when something has happened
+	asked   uint64        // of the keeper's endings, before the app was asked
 
 	after   after
 	written []byte

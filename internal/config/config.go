@@ -52,6 +52,7 @@ type Push struct {
 	Path             string   `yaml:"path" eg:"/_push"`
 	Authorize        string   `yaml:"authorize" eg:"/push/authorize"` // may carry a query; empty: no rule may ask for it
 	AuthorizeTimeout Duration `yaml:"authorize_timeout"`
+	AuthorizeCache   Duration `yaml:"authorize_cache"` // 0: off
 	AuthorizeGrace   Duration `yaml:"authorize_grace"` // 0: none
 	Logout           Logout   `yaml:"logout"`
 	Origins          []string `yaml:"origins" eg:"[https://www.example.com]"` // as browsers send them: lower case, no default port

@@ -322,6 +322,7 @@ func (d *decoder) ranges(c *Config) {
 
 	p := &c.Push
 	inRange(d, "push.authorize_timeout", p.AuthorizeTimeout, shortest, seconds(60), "")
+	inRange(d, "push.authorize_cache", p.AuthorizeCache, seconds(1), seconds(600), "off")
 	inRange(d, "push.authorize_grace", p.AuthorizeGrace, seconds(1), Duration(time.Hour), "none")
 	inRange(d, "push.heartbeat", p.Heartbeat, seconds(1), seconds(600), "off")
 	inRange(d, "push.wait", p.Wait, seconds(1), Duration(time.Hour), "")

@@ -1,0 +1,110 @@
+package upgrade_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"holdfast/internal/wiretest"
+	"holdfast/upgrade"
+)
+
+func cached(o *upgrade.Options) { o.AuthorizeCache = time.Hour }
+
+// TestRememberedVerdict: who comes again with the same login is not asked about again, and who has logged out is, the
+// moment after.
+func TestRememberedVerdict(t *testing.T) {
+	for name, end := range map[string]func(w *world){
+		"the cookie is taken back": func(w *world) {
+			w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/"), [][]byte{[]byte("SID=; Max-Age=0")})
+		},
+		"another takes its place": func(w *world) {
+			w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/"), [][]byte{[]byte("SID=new")})
+		},
+		"after a path": func(w *world) {
+			w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/logout"), nil)
+		},
+		"the app disconnects the user":    func(w *world) { w.keeper.Disconnect(upgrade.Selection{User: "anna"}, 4401, "") },
+		"the app disconnects the channel": func(w *world) { w.keeper.Disconnect(upgrade.Selection{Channel: "user.x"}, 4401, "") },
+		"the app takes the user out of a channel": func(w *world) {
+			w.keeper.Change(upgrade.Selection{User: "anna"}, nil, []string{"user.y"})
+		},
+		"the app disconnects one": func(w *world) {
+			list, _ := w.keeper.Connections(upgrade.Selection{User: "anna"}, 1)
+			w.keeper.Disconnect(upgrade.Selection{Connection: list[0].ID}, 4401, "")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(t *testing.T, kind string) {
+				w, d := guarded(t, cached)
+				d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna"})
+				w.hold(t, kind, "channel=user.x&channel=user.y", "Cookie: SID=a")
+				w.waitHeld(t, 1)
+				w.hold(t, kind, "channel=user.y&channel=user.x&channel=public.z", "Cookie: SID=a")
+				w.waitHeld(t, 2)
+				if s := w.keeper.Stats(); d.count() != 1 || s.CacheHits != 1 || s.CacheMisses != 1 {
+					t.Fatalf("the app was asked %d times; %+v", d.count(), s)
+				}
+				d.set("SID=a", upgrade.Verdict{Status: 401})
+				end(w)
+				c := wiretest.Dial(t, w.addr)
+				c.Send(request(kind, "/_push?channel=user.x&channel=user.y", "Cookie: SID=a"))
+				if resp, body := c.Response(http.MethodGet); resp.StatusCode != 401 {
+					t.Errorf("answered %d %s; want 401", resp.StatusCode, body)
+				}
+			})
+		})
+	}
+}
+
+// TestRenewalAsks: a hold whose verdict has expired is not renewed by what is remembered, and its no ends that as well.
+func TestRenewalAsks(t *testing.T) {
+	w, d := guarded(t, cached)
+	d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna"})
+	other := w.hold(t, "sse", "channel=user.x", "Cookie: SID=a")
+	w.waitHeld(t, 1)
+	d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna", Expires: 100 * time.Millisecond})
+	c := w.hold(t, "websocket", "channel=user.y", "Cookie: SID=a")
+	wiretest.Eventually(t, "it was asked again", func() bool { return d.count() >= 4 })
+	d.set("SID=a", upgrade.Verdict{Status: 401})
+	c.over(401)
+	again := wiretest.Dial(t, w.addr)
+	again.Send(request("sse", "/_push?channel=user.x", "Cookie: SID=a"))
+	if resp, body := again.Response(http.MethodGet); resp.StatusCode != 401 {
+		t.Errorf("answered %d %s; want 401", resp.StatusCode, body)
+	}
+	w.publish(t, "still", "user.x") // it has no end of its own
+	other.expect("still")
+}
+
+// TestLogoutWhileDeciding: a session that ends between the app's yes and the hold is asked about again, with what is
+// remembered and without.
+func TestLogoutWhileDeciding(t *testing.T) {
+	for name, change := range map[string]func(*upgrade.Options){"remembered": cached, "not": func(*upgrade.Options) {}} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(t *testing.T, kind string) {
+				asked, answer := make(chan int), make(chan upgrade.Verdict)
+				n := 0
+				w, _ := guarded(t, change, func(o *upgrade.Options) {
+					o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) {
+						n++
+						asked <- n
+						return <-answer, nil
+					}
+				})
+				c := wiretest.Dial(t, w.addr)
+				c.Send(request(kind, "/_push?channel=user.x", "Cookie: SID=a"))
+				<-asked
+				w.keeper.LogOut(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil))
+				answer <- upgrade.Verdict{Allowed: true, User: "anna"}
+				if again := <-asked; again != 2 {
+					t.Errorf("asked %d times", again)
+				}
+				answer <- upgrade.Verdict{Status: 401}
+				if resp, body := c.Response(http.MethodGet); resp.StatusCode != 401 {
+					t.Errorf("answered %d %s; want 401", resp.StatusCode, body)
+				}
+			})
+		})
+	}
+}
