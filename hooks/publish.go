@@ -106,8 +106,12 @@ func (s *Server) publish(c *call) error {
 		c.ctx.Response.Header.Set(replayedHeader, "true")
 	}
 	told := make([]receipt, len(receipts))
-	ctx, cancel := context.WithTimeout(context.Background(), deliveredTime)
-	defer cancel()
+	ctx := context.Background()
+	if wait { // else there is nothing to wait for, nor to make a timer of
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, deliveredTime)
+		defer cancel()
+	}
 	for i, r := range receipts {
 		told[i] = receipt{ID: r.ID.String(), Subscribers: r.Subscribers, fate: fateOf(ctx, r)}
 	}
