@@ -172,7 +172,17 @@ func TestOrigins(t *testing.T) {
 		{"Origin: http://app.test, http://evil.test", false},
 		{"Origin: https://friend.test", true}, // listed
 		{"Origin: http://friend.test", false},
+		{"Origin: http://evilapp.test", false},
+		{"Origin: http://app.test@evil.test", false},
+		{"Origin: http://app.test/", false},
+		{"Origin: http://app.test:", false},
+		{"Origin: http://app.test:080", false},
+		{"Origin: ws://app.test", false},
+		{"Origin: file://", false},
+		{"Origin: http://app.test\r\nSec-Fetch-Site: same-origin", true},
 		{"Sec-Fetch-Site: cross-site", false},
+		{"Sec-Fetch-Site: same-site", false}, // a sub-domain, or another port
+		{"Sec-Fetch-Site: none", true},       // typed by a person
 		{"Sec-Fetch-Site: same-origin", true},
 	} {
 		t.Run(tt.origin, func(t *testing.T) {

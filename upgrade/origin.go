@@ -9,12 +9,14 @@ import (
 )
 
 // sameOrigin reports whether the page that asks may: a request without Origin (no browser, or a same-origin
-// GET), one of the same scheme, host and port, or one of the listed origins, which is then told so.
+// GET), one of the same scheme, host and port, or one of the listed origins, which is then told so. Another origin's
+// scripts, images and frames ask without Origin too; browsers say so.
 func (k *Keeper) sameOrigin(ctx *fasthttp.RequestCtx, peer netip.AddrPort) bool {
 	h := &ctx.Request.Header
 	origin := strings.ToLower(string(h.Peek("Origin")))
 	if origin == "" {
-		return string(h.Peek("Sec-Fetch-Site")) != "cross-site"
+		site := string(h.Peek("Sec-Fetch-Site"))
+		return site != "cross-site" && site != "same-site"
 	}
 	origin = withoutDefaultPort(origin)
 	if slices.Contains(k.o.Origins, origin) {

@@ -51,6 +51,11 @@ func TestRefusals(t *testing.T) {
 		{"leading dot", request("longpoll", "/_push?channel=.a"), 400, "dot"},
 		{"percent of a percent", request("longpoll", "/_push?channel=public.%252e%252e"), 400, "'%'"},
 		{"look-alike", request("longpoll", "/_push?channel=p%D1%83blic.a"), 400, "0xd1"},
+		{"encoded dots", request("longpoll", "/_push?channel=public%2e%2e%2fx"), 400, "empty segment"},
+		{"line end and a field", request("longpoll", "/_push?channel=public.a%0d%0aX-Y:%20z"), 400, "0x0d"},
+		{"look-alike of full width", request("longpoll", "/_push?channel=public%EF%BC%8Ea"), 400, "0xef"},
+		{"two stars", request("longpoll", "/_push?channel=public.**"), 400, "'*'"},
+		{"braces", request("longpoll", "/_push?channel=user.%7Buser%7D"), 400, "'{'"},
 		{"long", request("longpoll", "/_push?channel=public."+strings.Repeat("a", 300)), 400, "255"},
 		{"10,000 channels", request("longpoll", many), 431, "head"},
 		{"33 channels", request("longpoll", "/_push?channel=public.a"+strings.Repeat("&channel=public.a", 32)), 400, "32"},
@@ -87,10 +92,12 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestOtherPathsAreTheApps: only the path itself and what is below it is ours; no other spelling of it.
+// TestOtherPathsAreTheApps: only the path itself and what is below it is ours; no other spelling of it, and nothing that
+// the hooks listener has.
 func TestOtherPathsAreTheApps(t *testing.T) {
 	w := start(t)
-	for _, target := range []string{"/_pushy?channel=public.a", "/%5fpush?channel=public.a", "//_push", "/a/../_push?channel=public.a", "/_PUSH", "/_push;a=b", "/x?/_push"} {
+	for _, target := range []string{"/_pushy?channel=public.a", "/%5fpush?channel=public.a", "//_push", "/a/../_push?channel=public.a", "/_PUSH", "/_push;a=b", "/x?/_push",
+		"/publish?channel=public.a", "/subscribe", "/disconnect", "/channels", "/channels/public.a/messages", "/connections", "/metrics", "/healthz", "/readyz"} {
 		c := wiretest.Dial(t, w.addr)
 		c.Send(request("longpoll", target))
 		if resp, body := c.Response(http.MethodGet); resp.StatusCode != 200 || body != target {

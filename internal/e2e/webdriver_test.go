@@ -45,7 +45,7 @@ func startBrowser(t *testing.T) *browser {
 		"--no-first-run", "--disable-background-networking", "--disable-component-update",
 		"--disable-breakpad", "--hide-scrollbars",
 		"--user-data-dir=" + filepath.Join(home, "profile"),
-		"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", // nothing leaves this machine
+		"--host-resolver-rules=MAP rebound.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost", // nothing leaves this machine
 	}
 	var session struct {
 		SessionID string `json:"sessionId"`
