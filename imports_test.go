@@ -16,13 +16,14 @@ import (
 // imports is who may import whom inside the module. Rooms do not know each other; the hub and the poller
 // know nobody.
 const imports = `
-.                 hooks internal/access internal/config internal/demo internal/hub internal/park internal/presence internal/site proxy upgrade
+.                 hooks internal/access internal/config internal/demo internal/hub internal/keep internal/park internal/presence internal/site proxy upgrade
 hooks             internal/hub internal/presence
 internal/access
 internal/config
 internal/demo
 internal/fcgi     internal/syntax
 internal/hub
+internal/keep     internal/hub
 internal/park
 internal/presence internal/hub
 internal/site
@@ -38,6 +39,7 @@ github.com/VictoriaMetrics/metrics
 github.com/fasthttp/websocket
 github.com/gobwas/ws
 github.com/valyala/fasthttp
+go.etcd.io/bbolt
 golang.org/x/sys
 gopkg.in/yaml.v3
 `

@@ -57,6 +57,12 @@ func (s *server) writeMetrics(w io.Writer) {
 	gauge("holdfast_history_evicted_total", int64(h.Evicted))
 	gauge("holdfast_publish_refused_total", int64(h.Refused))
 	gauge("holdfast_publish_backlog_bytes", int64(h.Backlog))
+	if s.file != nil {
+		gauge("holdfast_history_file_bytes", s.file.Size())
+		gauge("holdfast_history_file_writes_total", int64(h.Saves))
+		gauge("holdfast_history_file_errors_total", int64(h.SaveErrors))
+		gauge("holdfast_history_file_waiting_bytes", h.Unsaved)
+	}
 	s.writeHeld(w)
 	s.writeEvents(w)
 	metrics.WriteProcessMetrics(w)

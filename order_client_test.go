@@ -27,6 +27,7 @@ type orderClient struct {
 	channels []int
 
 	last string // id to resume with
+	torn string // what it was told and should not have been
 	held *orderConn
 	seen map[string]int  // newest number by channel; none before the first
 	gap  map[string]bool // told of since then
@@ -92,6 +93,9 @@ func (c *orderClient) connection(ctx context.Context) error {
 	}
 	life := 1 + c.random.IntN(150) // things told
 	for i := 0; ; i++ {
+		if c.torn != "" {
+			return errors.New("was told of " + c.torn)
+		}
 		if late && c.upToDate() {
 			return nil
 		}
@@ -315,6 +319,9 @@ func (c *orderClient) object(text []byte) error {
 func (c *orderClient) noteGap(channel string) {
 	c.gap[channel] = true
 	c.sum.gaps.Add(1)
+	if _, begun := c.seen[channel]; begun && c.file != "" && strings.HasPrefix(channel, "all.") {
+		c.torn = "a gap of " + channel + ", which keeps everything on disk"
+	}
 }
 
 // noteMessage compares a message with what came before it.

@@ -9,7 +9,6 @@ import (
 
 	"holdfast/hooks"
 	"holdfast/internal/config"
-	"holdfast/internal/hub"
 	"holdfast/internal/park"
 	"holdfast/internal/site"
 	"holdfast/proxy"
@@ -188,14 +187,6 @@ func (s *server) whoAnswers(named string) (who config.Upstream, path string) {
 		return config.Upstream{Network: s.addr.Network(), Address: s.addr.String(), Host: c.Servers()[0].URL.Host}, named
 	}
 	return who, path
-}
-
-func (s *server) history(channel string) (hub.History, bool) {
-	r, ok := s.config.Rule(channel)
-	if !ok {
-		return hub.History{}, false
-	}
-	return hub.History{Messages: r.History.Messages, Age: time.Duration(r.History.Age), Bytes: int64(r.History.Bytes)}, true
 }
 
 func (s *server) access(channel string) (authorize, ok bool) {

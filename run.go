@@ -18,6 +18,7 @@ import (
 	"holdfast/internal/access"
 	"holdfast/internal/config"
 	"holdfast/internal/hub"
+	"holdfast/internal/keep"
 	"holdfast/internal/park"
 	"holdfast/internal/presence"
 	"holdfast/proxy"
@@ -67,6 +68,7 @@ type server struct {
 	log       *slog.Logger
 	poller    *park.Poller
 	hub       *hub.Hub
+	file      *keep.File // nil: history is in memory only
 	proxy     *proxy.Proxy
 	keeper    *upgrade.Keeper
 	hooks     *hooks.Server
@@ -112,14 +114,17 @@ func newServer(c *config.Config, log *slog.Logger) (*server, error) {
 		s.hooksListener.Close()
 		return nil, err
 	}
-	s.hub = hub.New(hub.Options{
-		Lanes: len(s.poller.Loops()), HistoryTotal: int64(c.Push.HistoryTotal), Rule: s.history, Watch: s.watch(),
-	})
+	if s.hub, err = s.newHub(); err != nil {
+		front.Close()
+		s.hooksListener.Close()
+		return nil, err
+	}
 	s.newEvents()
 	s.keeper = s.newKeeper()
 	if s.proxy, err = s.newProxy(); err != nil {
 		front.Close()
 		s.hooksListener.Close()
+		s.closeHistory()
 		return nil, err
 	}
 	s.hooks = hooks.New(hooks.Options{
@@ -132,6 +137,7 @@ func newServer(c *config.Config, log *slog.Logger) (*server, error) {
 	})
 	if err := s.poller.Listen(front, s.proxy.Accept); err != nil {
 		s.hooksListener.Close()
+		s.closeHistory()
 		return nil, err
 	}
 	return s, nil
@@ -182,11 +188,13 @@ func (s *server) serve(ctx context.Context) error {
 	start("upstream_pool.check", func() error { return s.proxy.Check(ctx) })
 	start("history", func() error { return s.sweep(ctx) })
 	logged := s.serveAccess()
+	saved := s.serveHistory()
 	told := s.serveEvents()
 	<-ctx.Done()
 	s.drain(told)
 	group.Wait()
 	logged() // after the last request
+	saved()
 	return failed
 }
 

@@ -81,7 +81,8 @@
 //	415  Content-Encoding
 //	400  bad channel, event, parameter or JSON, or no rule for the channel under "channels"
 //	422  the idempotency key was used for another publish
-//	503  subscribers are too far behind: too much is accepted and not yet delivered
+//	503  subscribers are too far behind: too much is accepted and not yet delivered; or push.history_file cannot be
+//	     written. If the error says that the message is on its way, subscribers get it, and it may be gone after a restart
 //
 // A listener that other machines can reach does not start without a token; see [CheckBind].
 //

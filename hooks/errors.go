@@ -73,6 +73,8 @@ func statusOf(err error) int {
 		{hub.ErrNoRule, fasthttp.StatusBadRequest},
 		{hub.ErrNoChannel, fasthttp.StatusBadRequest},
 		{hub.ErrBusy, fasthttp.StatusServiceUnavailable},
+		{hub.ErrStore, fasthttp.StatusServiceUnavailable},
+		{hub.ErrUnsaved, fasthttp.StatusServiceUnavailable},
 		{errNotReady, fasthttp.StatusServiceUnavailable},
 	} {
 		if errors.Is(err, s.err) {

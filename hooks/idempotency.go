@@ -49,7 +49,7 @@ type given struct {
 }
 
 // receiptCost is what a receipt takes, with the Track of one that has it.
-const receiptCost = 24 + 96
+const receiptCost = 32 + 96
 
 func (g *given) cost() int64 {
 	return answerCost + int64(len(g.key)) + receiptCost*int64(cap(g.receipts))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,9 @@ const maxEvent = 64
 // deliveredTime is how long a publish with wait=delivered is waited for at most. Delivery waits for no client, so it is
 // over much sooner unless the process is short of everything.
 const deliveredTime = 10 * time.Second
+
+// savedTime is how long a publish waits for the disk at most, if history is there.
+const savedTime = 10 * time.Second
 
 // receipt is what is told of a message.
 type receipt struct {
@@ -102,6 +106,9 @@ func (s *Server) publish(c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := s.saved(receipts); err != nil { // also if the first answer was this error
+		return err
+	}
 	if again {
 		c.ctx.Response.Header.Set(replayedHeader, "true")
 	}
@@ -123,6 +130,16 @@ func (s *Server) publish(c *call) error {
 		s.answerJSON(c.ctx, told[0])
 	}
 	return nil
+}
+
+// saved waits until what was published outlives the process, as far as it has to.
+func (s *Server) saved(receipts []hub.Receipt) error {
+	if !slices.ContainsFunc(receipts, func(r hub.Receipt) bool { return r.Kept }) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), savedTime)
+	defer cancel()
+	return s.options.Hub.Saved(ctx, receipts)
 }
 
 // publishOnce publishes, but for what was published with the same key before: again says that there was some.

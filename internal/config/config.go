@@ -72,6 +72,7 @@ type Push struct {
 	MaxConnections   int      `yaml:"max_connections"`          // 0: bounded by the file limit only
 	MaxPerUser       int      `yaml:"max_connections_per_user"` // 0: any number
 	HistoryTotal     Size     `yaml:"history_total"`
+	HistoryFile      string   `yaml:"history_file" eg:"/var/lib/holdfast/history"` // empty: in memory only
 }
 
 // Logout is how it is seen that an app has ended a client's session.

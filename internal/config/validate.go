@@ -210,6 +210,9 @@ func (d *decoder) push(p *Push) {
 		}
 		p.Origins[i] = normal
 	}
+	if p.HistoryFile != "" && !filepath.IsAbs(p.HistoryFile) {
+		d.add("push.history_file", show(p.HistoryFile)+" is not an absolute path; want one such as /var/lib/holdfast/history")
+	}
 	if p.Wait > p.MaxWait {
 		d.add(d.given("push.wait", "push.max_wait"), fmt.Sprintf("push.wait %s is more than push.max_wait %s", p.Wait, p.MaxWait))
 	}

@@ -86,6 +86,7 @@ func TestPushErrors(t *testing.T) {
 		{"authorize elsewhere", "push: {authorize: //host/auth}", `1:19: push.authorize: "//host/auth" does not begin with one /` + authorize},
 		{"authorize with fragment", "push: {authorize: '/a#b'}", `1:19: push.authorize: "/a#b" has a fragment` + authorize},
 		{"authorize with a line break", "push: {authorize: \"/a\\r\\nX: y\"}", `1:19: push.authorize: "/a\r\nX: y" has a space, a control character or one outside ASCII` + authorize},
+		{"relative history file", "push: {history_file: history}", `1:22: push.history_file: "history" is not an absolute path; want one such as /var/lib/holdfast/history`},
 		{"any origin", "push: {origins: ['*']}", `1:18: push.origins[0]: "*" is not supported: any web page could then use its visitors' logins here; list each origin`},
 		{"no origin", "push: {origins: ['null']}", `1:18: push.origins[0]: "null" is not supported: sandboxed frames of any web page send it; list each origin`},
 		{"wildcard origin", "push: {origins: ['https://*.a.de']}", `1:18: push.origins[0]: "https://*.a.de" has a *; list each origin`},

@@ -15,14 +15,15 @@ type channel struct {
 	floor       ID       // newest message that may have been here and is not kept
 	subscribers int
 	watched     bool // Options.Watch wants to know of its first and last subscriber
+	kept        bool // a store has what is kept of it; never changed
 }
 
-// channelLocked returns the channel of that name, made if need be.
-func (h *Hub) channelLocked(name string) *channel {
+// channelLocked returns the channel of that name, made if need be. Kept says whether a store has what is kept of it.
+func (h *Hub) channelLocked(name string, kept bool) *channel {
 	ch := h.channels[name]
 	if ch == nil {
 		// The name may be a piece of a long URL, or of a buffer: a copy keeps only itself alive.
-		ch = &channel{name: strings.Clone(name), floor: *h.lostFloor(name)}
+		ch = &channel{name: strings.Clone(name), floor: *h.lostFloor(name, kept), kept: kept}
 		h.channels[ch.name] = ch
 	}
 	return ch
@@ -34,13 +35,17 @@ func (h *Hub) forgetLocked(ch *channel) {
 		return
 	}
 	delete(h.channels, ch.name)
-	lost := h.lostFloor(ch.name)
+	lost := h.lostFloor(ch.name, ch.kept)
 	*lost = max(*lost, ch.floor)
 }
 
 // lostFloor returns the floor for a channel of that name that does not exist: never less than its own
-// was when it was forgotten, perhaps more, since names share entries.
-func (h *Hub) lostFloor(name string) *ID {
+// was when it was forgotten, perhaps more, since names share entries. Those that a store keeps have entries of
+// their own, which outlive the process.
+func (h *Hub) lostFloor(name string, kept bool) *ID {
+	if kept {
+		return &h.saving.lost[lostSlot(name)]
+	}
 	return &h.lost[maphash.String(h.seed, name)%uint64(len(h.lost))]
 }
 

@@ -31,6 +31,14 @@
 //   - History is bounded per channel by its rule and over all channels by Options.HistoryTotal: the
 //     least recently used channel gives up its oldest message first.
 //
+// # What outlives the process
+//
+// A hub from [Open] has a [Store], in which [Hub.Save] keeps a copy of all history, one batch after the other. Nothing
+// else waits for it: [Hub.Saved] is for publishers that want to. When such a hub begins it goes on with what is in the store. An
+// id that a process has given out and not written, before it was cut off, gets a gap for every channel.
+//
+// # Who is there
+//
 // Of the channels that Options.Watch names, [Hub.TakeOccupancy] tells which got their first subscriber or lost
 // their last one.
 //

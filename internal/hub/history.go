@@ -113,6 +113,7 @@ func (h *Hub) keepLocked(ch *channel, m *Message, rule History) {
 			h.evictLocked(ch.hist)
 		}
 		ch.floor = m.ID
+		h.loseLocked(ch)
 		return
 	}
 	k := ch.hist
@@ -124,6 +125,7 @@ func (h *Hub) keepLocked(ch *channel, m *Message, rule History) {
 		h.held.touch(k)
 	}
 	k.rule = rule
+	h.unsavedLocked(ch, m, Keep)
 	k.push(m)
 	m.hist, m.held = k, true
 	h.held.messages++
@@ -140,10 +142,12 @@ func (h *Hub) evictLocked(k *history) {
 	m.held = false
 	h.held.messages--
 	h.held.bytes -= m.sizeLocked()
+	h.unsavedLocked(k.channel, m, Drop)
 	k.channel.floor = m.ID
 	if k.n == 0 {
 		h.held.remove(k)
 		k.channel.hist = nil
+		h.loseLocked(k.channel)
 	}
 }
 

@@ -22,6 +22,10 @@ type Options struct {
 	Backlog      int64 // bytes accepted and not yet delivered, beyond which Publish refuses; zero means 64 MiB
 
 	Now func() time.Time // zero means time.Now
+
+	// Rules is for a hub with a store: a text that is another one when Rule keeps something of other channels than
+	// before. Then the store cannot know what was lost of a channel of which it has nothing.
+	Rules string
 }
 
 const defaultTotal = 64 << 20
@@ -41,6 +45,7 @@ type Hub struct {
 	backlogMax   int64
 	start        ID
 	seed         maphash.Seed
+	saving       *saving // nil: history is in memory only
 
 	mu          sync.Mutex // guards what follows, channels, histories, and the fields that say so; never held while calling out
 	last        ID         // newest accepted

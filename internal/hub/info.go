@@ -66,7 +66,7 @@ func (h *Hub) Channels(prefix string, limit int) (list []Info, more bool) {
 	return list, more
 }
 
-// Stats are the hub's numbers at one moment; the last four only grow.
+// Stats are the hub's numbers at one moment; those with a uint64 only grow.
 type Stats struct {
 	Channels    int
 	Groups      int
@@ -79,7 +79,11 @@ type Stats struct {
 	Published uint64 // drafts accepted
 	Delivered uint64 // messages handed to subscribers
 	Evicted   uint64 // messages that went because of Options.HistoryTotal
-	Refused   uint64 // drafts refused because of Options.Backlog
+	Refused   uint64 // drafts refused because of Options.Backlog, or of a store that cannot be written
+
+	Unsaved    int64  // bytes that are to be in the store and are not yet
+	Saves      uint64 // batches that the store has taken
+	SaveErrors uint64 // and has refused
 }
 
 // Stats returns the hub's numbers.
@@ -95,6 +99,9 @@ func (h *Hub) Stats() Stats {
 		Published:       h.published,
 		Evicted:         h.held.evicted,
 		Refused:         h.refused,
+	}
+	if k := h.saving; k != nil {
+		s.Unsaved, s.Saves, s.SaveErrors = k.bytes, k.commits, k.failed
 	}
 	h.mu.Unlock()
 	for i := range h.lanes {

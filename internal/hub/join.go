@@ -57,11 +57,13 @@ func (l *Lane) join(s Subscriber, channels []string, replay func(*Replay, *chann
 	h := l.hub
 	var room [8]bool
 	watched := h.watched(names, room[:0])
+	var keptRoom [8]bool
+	kept := h.keptOf(names, keptRoom[:0])
 	h.mu.Lock()
 	var buf [8]*channel
 	set := buf[:0]
-	for _, name := range names {
-		set = append(set, h.channelLocked(name))
+	for i, name := range names {
+		set = append(set, h.channelLocked(name, kept != nil && kept[i]))
 	}
 	var g *Group
 	if len(set) > 0 {
@@ -166,10 +168,10 @@ func owed(old *Group, pos ID, g *Group) []*Message {
 // resumeLocked adds what ch has kept since after, and the gap if there may have been more.
 func (r *Replay) resumeLocked(h *Hub, ch *channel, after ID) {
 	if after > h.last {
-		after = 0 // not an id of ours; no floor is below h.start, so this is a gap
+		after = 0 // not an id of ours; every floor is above, so this is a gap
 	}
-	if after < ch.floor {
-		r.Gaps = append(r.Gaps, Gap{ch.name, ch.floor})
+	if through, gap := h.gapLocked(ch.floor, after); gap {
+		r.Gaps = append(r.Gaps, Gap{ch.name, through})
 	}
 	if ch.hist != nil {
 		r.Messages = ch.hist.appendSince(r.Messages, after)

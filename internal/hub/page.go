@@ -14,6 +14,7 @@ type Page struct {
 // than bytes of data and event names, but one at least. Who reads from the beginning is told of no gap; an after that this hub
 // cannot have given out gets one, and all that is kept, as in Join.
 func (h *Hub) Read(channel string, after ID, limit int, bytes int64) Page {
+	kept := h.keptOf([]string{channel}, nil)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p := Page{Next: h.last}
@@ -23,10 +24,12 @@ func (h *Hub) Read(channel string, after ID, limit int, bytes int64) Page {
 	}
 	ch := h.channels[channel]
 	if ch == nil {
-		p.Gap = asked && after < *h.lostFloor(channel)
+		_, gap := h.gapLocked(*h.lostFloor(channel, kept != nil && kept[0]), after)
+		p.Gap = asked && gap
 		return p
 	}
-	p.Gap = asked && after < ch.floor
+	_, gap := h.gapLocked(ch.floor, after)
+	p.Gap = asked && gap
 	k := ch.hist
 	if k == nil {
 		return p

@@ -27,20 +27,23 @@ type Receipt struct {
 	ID          ID
 	Subscribers int // who the message is on its way to
 	Track       *Track
+	Kept        bool // by a store, or will be: see Hub.Saved
 }
 
 // parcel is a draft on its way in.
 type parcel struct {
 	messages []*Message // one per channel, without id
 	rules    []History
+	kept     bool // a store keeps something of one of its channels
 	track    *Track
 }
 
 // Publish accepts all drafts, in their order, or returns an error and accepts none: ErrNoChannel, ErrNoRule
-// (both with the offender in front), ErrBusy. It does not wait for deliveries.
+// (both with the offender in front), ErrBusy, ErrStore. It waits neither for deliveries nor for a store.
 func (h *Hub) Publish(drafts []Draft) ([]Receipt, error) {
 	parcels := make([]parcel, len(drafts))
 	now := h.now().UnixNano()
+	kept := false
 	for i := range drafts {
 		p, err := h.pack(&drafts[i], now)
 		if err != nil {
@@ -50,6 +53,7 @@ func (h *Hub) Publish(drafts []Draft) ([]Receipt, error) {
 			return nil, err
 		}
 		parcels[i] = p
+		kept = kept || p.kept
 	}
 	receipts := make([]Receipt, len(drafts))
 	var buf [16]*Lane
@@ -61,6 +65,13 @@ func (h *Hub) Publish(drafts []Draft) ([]Receipt, error) {
 		h.mu.Unlock()
 		return nil, ErrBusy
 	}
+	if kept {
+		if err := h.saving.roomLocked(h.backlogMax); err != nil {
+			h.refused += uint64(len(drafts))
+			h.mu.Unlock()
+			return nil, err
+		}
+	}
 	for i := range parcels {
 		receipts[i], wake = h.acceptLocked(&parcels[i], wake)
 	}
@@ -70,6 +81,9 @@ func (h *Hub) Publish(drafts []Draft) ([]Receipt, error) {
 		if l.onWork != nil {
 			l.onWork()
 		}
+	}
+	if kept {
+		h.saving.wake()
 	}
 	return receipts, nil
 }
@@ -94,6 +108,7 @@ func (h *Hub) pack(d *Draft, now int64) (p parcel, err error) {
 		}
 		p.messages = append(p.messages, m)
 		p.rules = append(p.rules, rule)
+		p.kept = p.kept || h.saving != nil && rule.Messages > 0
 	}
 	return p, nil
 }
@@ -116,17 +131,17 @@ func unique(names []string) []string {
 func (h *Hub) acceptLocked(p *parcel, wake []*Lane) (Receipt, []*Lane) {
 	h.last++
 	h.published++
-	r := Receipt{ID: h.last, Track: p.track}
+	r := Receipt{ID: h.last, Track: p.track, Kept: p.kept}
 	p.track.holdLocked() // until all of it is accepted
 	for i, m := range p.messages {
 		m.ID = h.last
 		ch := h.channels[m.Channel]
 		if ch == nil {
 			if p.rules[i].Messages <= 0 {
-				*h.lostFloor(m.Channel) = m.ID // nobody holds it and nothing keeps it
+				*h.lostFloor(m.Channel, false) = m.ID // nobody holds it and nothing keeps it
 				continue
 			}
-			ch = h.channelLocked(m.Channel)
+			ch = h.channelLocked(m.Channel, h.saving != nil)
 		}
 		m.Channel = ch.name
 		ch.last = m.ID

@@ -1,0 +1,170 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+var (
+	ErrStore   = errors.New("hub: history is not written, so nothing that has to be kept is accepted")
+	ErrUnsaved = errors.New("hub: the message is on its way and may not outlive a restart")
+)
+
+// saveEvery is how long what no publisher waits for may take to get into the store, and how soon a Commit that
+// failed is tried again.
+const saveEvery = time.Second
+
+// saving is the way of history into a store.
+type saving struct {
+	// Static after Open.
+	store Store
+	runs  []Run         // the last one is this process
+	wakec chan struct{} // somebody waits for unsaved
+
+	// Owned by Open and then by Save.
+	reserved ID
+
+	// Guarded by Hub.mu.
+	lost    []ID // see lostFloor
+	loading bool // what is kept comes from the store
+	unsaved []Change
+	bytes   int64 // of the data of all that is to be kept and is not yet
+	saved   ID    // all up to it is in the store
+	commits uint64
+	failed  uint64
+	err     error         // of the last Commit
+	turnc   chan struct{} // closed after the Commit that comes next
+}
+
+// unsavedLocked notes that m is kept from now on, or dropped.
+func (h *Hub) unsavedLocked(ch *channel, m *Message, op Op) {
+	s := h.saving
+	switch {
+	case s == nil || !ch.kept:
+	case op == Drop:
+		s.unsaved = append(s.unsaved, Change{Op: Drop, Record: Record{ID: m.ID, Channel: ch.name}})
+	case !s.loading:
+		before := ch.floor
+		if k := ch.hist; k.n > 0 {
+			before = k.at(k.n - 1).ID
+		}
+		s.unsaved = append(s.unsaved, Change{Op: Keep, Record: m.record(before)})
+		s.bytes += m.backlogCost()
+	}
+}
+
+// loseLocked notes that nothing is kept of ch up to its floor.
+func (h *Hub) loseLocked(ch *channel) {
+	if s := h.saving; s != nil && ch.kept {
+		s.unsaved = append(s.unsaved, Change{Op: Lose, Slot: lostSlot(ch.name), Record: Record{ID: ch.floor}})
+	}
+}
+
+// roomLocked refuses what has to be kept while that would not become true, or only late.
+func (s *saving) roomLocked(most int64) error {
+	switch {
+	case s.err != nil:
+		return fmt.Errorf("%w: %w", ErrStore, s.err)
+	case s.bytes > most:
+		return ErrBusy
+	}
+	return nil
+}
+
+func (s *saving) wake() {
+	select {
+	case s.wakec <- struct{}{}:
+	default:
+	}
+}
+
+// Saved waits until what the receipts tell of is in the store, if it has to be. After ErrUnsaved it is on its way to
+// subscribers, and gets into the store if that can be written before the process ends. Saved may be called again.
+func (h *Hub) Saved(ctx context.Context, receipts []Receipt) error {
+	var newest ID
+	for _, r := range receipts {
+		if r.Kept {
+			newest = max(newest, r.ID)
+		}
+	}
+	for newest != 0 {
+		h.mu.Lock()
+		saved, err, turnc := h.saving.saved, h.saving.err, h.saving.turnc
+		h.mu.Unlock()
+		if saved >= newest {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrUnsaved, err)
+		}
+		select {
+		case <-turnc:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: it is still being written", ErrUnsaved)
+		}
+	}
+	return nil
+}
+
+// Save brings what is kept into the store until ctx ends, and then once more. It blocks; what comes while it writes
+// makes one batch. Report is called with an error when the store cannot be written any more and with nil when it can
+// again. End ctx when nobody publishes and subscribes any more. Of a hub without a store it just waits.
+func (h *Hub) Save(ctx context.Context, report func(error)) {
+	s := h.saving
+	if s == nil {
+		<-ctx.Done()
+		return
+	}
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	failing := false
+	for ended := false; !ended; {
+		select {
+		case <-ctx.Done():
+			ended = true
+		case <-s.wakec:
+		case <-tick.C:
+		}
+		if err := h.save(); failing != (err != nil) {
+			failing = err != nil
+			report(err)
+		}
+	}
+}
+
+// save commits what there is.
+func (h *Hub) save() error {
+	s := h.saving
+	h.mu.Lock()
+	changes, bytes := s.unsaved, s.bytes
+	batch := Batch{Changes: changes, Run: Run{First: s.runs[len(s.runs)-1].First, Last: h.last}, Reserved: s.reserved}
+	if len(changes) == 0 && h.last == s.saved {
+		err := s.err
+		h.mu.Unlock()
+		return err
+	}
+	s.unsaved = nil
+	h.mu.Unlock()
+
+	if batch.Run.Last > s.reserved-idLease/2 {
+		batch.Reserved = batch.Run.Last + idLease
+	}
+	err := s.store.Commit(batch)
+
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.err = err
+	if err == nil {
+		s.reserved, s.saved = batch.Reserved, batch.Run.Last
+		s.bytes -= bytes
+		s.commits++
+	} else {
+		s.unsaved = append(changes, s.unsaved...)
+		s.failed++
+	}
+	close(s.turnc)
+	s.turnc = make(chan struct{})
+	return err
+}

@@ -1,0 +1,9 @@
+package keep
+
+import (
+	"testing"
+
+	"holdfast/internal/wiretest"
+)
+
+func TestMain(m *testing.M) { wiretest.Main(m) }
