@@ -126,7 +126,7 @@ func (k *Keeper) LogOut(credential uint64) {
 // AskAgain asks the app whether what is held with a credential is still allowed.
 func (k *Keeper) AskAgain(credential uint64) {
 	k.verdicts.dropCredential(credential)
-	k.each(credential, (*held).renew)
+	k.each(credential, (*held).reconsider)
 }
 
 // userID is a user as endings knows it.

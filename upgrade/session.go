@@ -22,6 +22,7 @@ type session struct {
 	expires time.Time // when; zero: only when something has happened
 	failing time.Time // since when it could not be asked
 	asking  bool
+	again   bool      // ask once more after that
 	beat    time.Time // when the next heartbeat is due, with expires
 
 	// In the lists of its loop's register.
@@ -193,9 +194,22 @@ func (x *held) renew() {
 			if c.Handler() == park.Handler(x) && x.session == s {
 				s.asking = false
 				x.renewed(v, err)
+				if s.again && x.session == s {
+					s.again = false
+					x.renew()
+				}
 			}
 		})
 	})
+}
+
+// reconsider is renew after something has happened: what the app is just being asked may be answered as of before.
+func (x *held) reconsider() {
+	if s := x.session; s != nil && s.asking {
+		s.again = true
+		return
+	}
+	x.renew()
 }
 
 // endedMeanwhile looks whether the session has ended between the app's yes and the hold's beginning. It reports whether
@@ -206,7 +220,7 @@ func (x *held) endedMeanwhile(asked uint64) bool {
 		return false
 	}
 	if s.ask != nil {
-		x.renew()
+		x.reconsider()
 		return false
 	}
 	x.expel(403, "disconnected", disconnected)

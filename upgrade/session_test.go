@@ -240,6 +240,46 @@ func TestLogout(t *testing.T) {
 	}
 }
 
+// TestLogoutWhileAsked: a yes that the app was asked for before the logout does not outlive it.
+func TestLogoutWhileAsked(t *testing.T) {
+	for _, kind := range []string{"websocket", "websocket v1", "sse"} { // a poll is not asked about while it waits
+		t.Run(kind, func(t *testing.T) {
+			asked, answer := make(chan bool, 10), make(chan upgrade.Verdict, 10)
+			yes := upgrade.Verdict{Allowed: true, User: "anna", Expires: 50 * time.Millisecond}
+			w, _ := guarded(t, func(o *upgrade.Options) {
+				o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) {
+					asked <- true
+					return <-answer, nil
+				}
+			})
+			t.Cleanup(func() { close(answer) }) // lets go of whoever asks still
+			isAsked := func() {
+				t.Helper()
+				select {
+				case <-asked:
+				case <-time.After(wiretest.Timeout):
+					t.Fatal("the app is not asked")
+				}
+			}
+			answer <- yes
+			c := w.hold(t, kind, "channel=user.a", "Cookie: SID=a")
+			isAsked()
+			isAsked() // again, as the yes has expired: the app decides, and is slow to say so
+			w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/logout"), nil)
+			var posted sync.WaitGroup
+			for _, l := range w.poller.Loops() { // the loops have seen to the logout
+				posted.Add(1)
+				l.Post(posted.Done)
+			}
+			posted.Wait()
+			answer <- upgrade.Verdict{Allowed: true, User: "anna"} // of before, and for as long as it may be
+			isAsked()
+			answer <- upgrade.Verdict{Status: 401}
+			c.over(401)
+		})
+	}
+}
+
 // TestUntouchedSessions: answers that end no session end no hold.
 func TestUntouchedSessions(t *testing.T) {
 	w, d := guarded(t)
