@@ -16,7 +16,7 @@ import (
 // imports is who may import whom inside the module. Rooms do not know each other; the hub and the poller
 // know nobody.
 const imports = `
-.                 hooks internal/access internal/config internal/demo internal/hub internal/keep internal/park internal/presence internal/site proxy upgrade
+.                 hooks internal/access internal/config internal/demo internal/hub internal/keep internal/park internal/presence internal/site internal/token proxy upgrade
 hooks             internal/hub internal/presence
 internal/access
 internal/config
@@ -28,6 +28,7 @@ internal/park
 internal/presence internal/hub
 internal/site
 internal/syntax
+internal/token
 internal/wiretest
 proxy             internal/access internal/fcgi internal/park internal/site internal/syntax
 upgrade           internal/access internal/hub internal/park internal/syntax
@@ -38,6 +39,7 @@ const modules = `
 github.com/VictoriaMetrics/metrics
 github.com/fasthttp/websocket
 github.com/gobwas/ws
+github.com/golang-jwt/jwt/v5
 github.com/valyala/fasthttp
 go.etcd.io/bbolt
 golang.org/x/sys

@@ -125,6 +125,9 @@ func check(args []string, out, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if _, err := newVerifier(&c.Push.JWT); err != nil {
+		return err
+	}
 	fmt.Fprintf(out, "ok: %s in front of %s, hooks on %s, push under %s with %d channel rules\n",
 		c.Listen, c.Upstream.Address, c.Hooks.Listen, c.Push.Path, len(c.Channels))
 	return nil

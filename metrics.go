@@ -82,6 +82,7 @@ func (s *server) writeHeld(w io.Writer) {
 	}
 	fmt.Fprintf(w, "holdfast_hold_refused_total %d\n", k.Refused)
 	fmt.Fprintf(w, "holdfast_hold_refused_user_limit_total %d\n", k.Crowded)
+	fmt.Fprintf(w, "holdfast_tokens_refused_total %d\n", k.TokensRefused)
 	fmt.Fprintf(w, "holdfast_authorize_errors_total %d\n", k.AuthorizeErrors)
 	fmt.Fprintf(w, "holdfast_authorize_cache_hits_total %d\n", k.CacheHits)
 	fmt.Fprintf(w, "holdfast_authorize_cache_misses_total %d\n", k.CacheMisses)

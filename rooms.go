@@ -116,6 +116,9 @@ func (s *server) newKeeper() *upgrade.Keeper {
 		Trusted:      s.trusted, Access: s.accessLog, Observer: s.newObserver(), Hub: s.hub, Poller: s.poller, Log: s.log,
 		Resume: func(conn *park.Conn, rest []byte, more bool) { s.proxy.Resume(conn, rest, more) },
 	}
+	if s.verifier != nil {
+		o.Verify, o.TokenCookie = s.verify, c.Push.JWT.Cookie
+	}
 	if c.Push.Authorize != "" {
 		first, path := s.whoAnswers(c.Push.Authorize)
 		s.asker = hooks.NewAuthorizer(hooks.AuthorizerOptions{
@@ -189,9 +192,18 @@ func (s *server) whoAnswers(named string) (who config.Upstream, path string) {
 	return who, path
 }
 
-func (s *server) access(channel string) (authorize, ok bool) {
+func (s *server) access(channel string) (upgrade.Access, bool) {
 	r, ok := s.config.Rule(channel)
-	return ok && r.Access == config.Authorize, ok
+	if !ok {
+		return upgrade.Authorize, false
+	}
+	switch r.Access {
+	case config.Public:
+		return upgrade.Public, true
+	case config.Token:
+		return upgrade.Token, true
+	}
+	return upgrade.Authorize, true
 }
 
 func (s *server) slow(channel string) upgrade.SlowPolicy {

@@ -21,6 +21,7 @@ import (
 	"holdfast/internal/keep"
 	"holdfast/internal/park"
 	"holdfast/internal/presence"
+	"holdfast/internal/token"
 	"holdfast/proxy"
 	"holdfast/upgrade"
 )
@@ -73,6 +74,7 @@ type server struct {
 	keeper    *upgrade.Keeper
 	hooks     *hooks.Server
 	asker     *hooks.Authorizer
+	verifier  *token.Verifier  // nil: no tokens are taken
 	messenger *hooks.Messenger // nil: what clients say is posted nowhere
 	poster    *hooks.Poster    // nil: the app is told of no events
 	teller    *hooks.Teller    // the same
@@ -97,6 +99,11 @@ func newServer(c *config.Config, log *slog.Logger) (*server, error) {
 		if s.accessLog, err = access.Open(c.Log.Access, c.Log.AccessFormat == "json"); err != nil {
 			return nil, fmt.Errorf("log.access: %w", err)
 		}
+		s.accessLog.Hide(c.Push.Path, "token")
+	}
+	var err error
+	if s.verifier, err = newVerifier(&c.Push.JWT); err != nil {
+		return nil, err
 	}
 	front, err := listen(c.Listen)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 func tail(args []string, out, errs io.Writer) error {
 	f := newFlags("tail", "URL CHANNEL...", errs)
 	cookie := f.String("cookie", "", "Cookie header to send")
+	token := f.String("token", "", "`token` that the app has signed; see push.jwt")
 	last := f.String("last-id", "", "resume after this message `id`")
 	count := f.Int("n", 0, "end after so many messages; 0: never")
 	if err := parseFlags(f, args); err != nil {
@@ -48,6 +49,9 @@ func tail(args []string, out, errs io.Writer) error {
 	header := http.Header{}
 	if *cookie != "" {
 		header.Set("Cookie", *cookie)
+	}
+	if *token != "" {
+		header.Set("Authorization", "Bearer "+*token)
 	}
 	dialer := websocket.Dialer{Subprotocols: []string{"holdfast.v1"}, HandshakeTimeout: 10 * time.Second}
 	conn, resp, err := dialer.Dial(u.String(), header)

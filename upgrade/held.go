@@ -141,6 +141,9 @@ func (x *held) read() {
 
 // tick is the heartbeat, or the end of a long poll's wait.
 func (x *held) tick() {
+	if x.tokenEnded() {
+		return
+	}
 	if x.out != nil {
 		if x.stalled {
 			x.end(slow)
@@ -183,7 +186,11 @@ func (x *held) tick() {
 }
 
 // Deliver hands over messages, by growing id.
-func (x *held) Deliver(batch []*hub.Message) { x.deliver(batch, true) }
+func (x *held) Deliver(batch []*hub.Message) {
+	if !x.tokenEnded() { // the loop may come to it before the deadline does
+		x.deliver(batch, true)
+	}
+}
 
 // replay hands over what the client has missed. History has it anyway, so it does not count as what a slow reader
 // has waiting.

@@ -37,7 +37,7 @@ type world struct {
 	app    *wiretest.Upstream
 }
 
-// start opens channels "public.**" to everybody, "user.**" to whom authorize lets in; "old.**" keeps two
+// start opens channels "public.**" to everybody, "user.**" to whom authorize lets in, "signed.**" with a token; "old.**" keeps two
 // messages, and every other channel has no rule.
 func start(t testing.TB, change ...func(*upgrade.Options)) *world {
 	t.Helper()
@@ -51,7 +51,7 @@ func start(t testing.TB, change ...func(*upgrade.Options)) *world {
 	}
 	w.hub = hub.New(hub.Options{Lanes: 2, Rule: func(c string) (hub.History, bool) {
 		switch first, _, _ := strings.Cut(c, "."); first {
-		case "public", "user":
+		case "public", "user", "signed":
 			return hub.History{Messages: 10000, Age: time.Hour, Bytes: 64 << 20}, true
 		case "old":
 			return hub.History{Messages: 2, Age: time.Hour, Bytes: 1 << 20}, true
@@ -61,9 +61,16 @@ func start(t testing.TB, change ...func(*upgrade.Options)) *world {
 	o := upgrade.Options{
 		Path: "/_push", Heartbeat: wiretest.Timeout, Wait: wiretest.Timeout, MaxWait: 2 * wiretest.Timeout,
 		MaxChannels: 32, MaxMessage: 4 << 10, MessageRate: 1000, Outbox: 64 << 10, OutboxTotal: 1 << 30,
-		Rule: func(c string) (authorize, ok bool) {
-			first, _, _ := strings.Cut(c, ".")
-			return first == "user", first == "user" || first == "public" || first == "old"
+		Rule: func(c string) (upgrade.Access, bool) {
+			switch first, _, _ := strings.Cut(c, "."); first {
+			case "user":
+				return upgrade.Authorize, true
+			case "signed":
+				return upgrade.Token, true
+			case "public", "old":
+				return upgrade.Public, true
+			}
+			return upgrade.Public, false
 		},
 		ValidChannel: config.ValidChannel, Trusted: func(netip.Addr) bool { return false },
 		Hub: w.hub, Poller: w.poller, Log: log,

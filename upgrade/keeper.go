@@ -40,11 +40,13 @@ type Options struct {
 	MaxPerUser     int           // of these, those of one user that the app has named; 0: any number
 	Origins        []string      // accepted beside the same origin: lower case, default port left out
 
-	Rule         func(channel string) (authorize, ok bool)
+	Rule         func(channel string) (who Access, ok bool)
 	Slow         func(channel string) SlowPolicy // nil: Disconnect
 	ValidChannel func(channel string) error
 	Authorize    func(Question) (Verdict, error)     // asks the app; runs on a worker
 	Message      func(Question, Said) (Reply, error) // posts what a client says to the app, on a worker; nil: nothing is
+	Verify       func(token string) (Pass, error)    // reads a token, on a worker; the error is shown to the client; nil: there are none
+	TokenCookie  string                              // where a token may be; empty: in no cookie
 	InFlight     int                                 // such posts at once
 	Trusted      func(netip.Addr) bool               // peers whose X-Forwarded-* are believed
 

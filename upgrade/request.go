@@ -301,15 +301,39 @@ func checkHandshake(ctx *fasthttp.RequestCtx) (int, string) {
 	return 0, ""
 }
 
-// authorize asks the app for the channels whose rule wants it.
+// signed notes the client's token, if it opens the channels whose rule wants one.
+func (k *Keeper) signed(ctx *fasthttp.RequestCtx, v *visit, channels []string) (status int, why string) {
+	pass, status, why := k.pass(ctx, len(channels) > 0)
+	if status != 0 || pass == nil {
+		return status, why
+	}
+	v.pass, v.user = pass, pass.User
+	v.credential = k.Credential(ctx.Request.Header.PeekAll("Cookie"), nil)
+	if !pass.opens(channels) {
+		return 403, errTokenChannel.Error()
+	}
+	if k.crowded(v.user) {
+		return 429, crowdedWhy
+	}
+	return k.owned(channels, &Verdict{User: pass.User})
+}
+
+// authorize asks the app for the channels whose rule wants it, and looks at the token for those whose rule wants that.
 func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string) ([]string, int, string) {
-	var open, asked []string
+	var open, asked, signed []string
 	for _, c := range channels {
-		if ask, _ := k.o.Rule(c); ask {
+		switch who, _ := k.o.Rule(c); who {
+		case Authorize:
 			asked = append(asked, c)
-		} else {
-			open = append(open, c)
+			continue
+		case Token:
+			signed = append(signed, c)
 		}
+		open = append(open, c)
+	}
+	v.asked = k.endings.now()
+	if status, why := k.signed(ctx, v, signed); status != 0 {
+		return nil, status, why
 	}
 	if len(asked) == 0 {
 		return channels, 0, ""
@@ -333,6 +357,9 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 			return nil, 401, "not logged in"
 		}
 		return nil, 403, "not allowed"
+	}
+	if v.pass != nil && v.user != verdict.User {
+		return nil, 403, "the token and the login are not the same user's"
 	}
 	v.user, v.expires = verdict.User, verdict.Expires
 	if k.crowded(v.user) {

@@ -18,6 +18,8 @@ type session struct {
 	told       bool // the observer knows of it
 	credential uint64
 
+	pass *Pass // what its token is good for; the hold ends with it; nil: it has none
+
 	ask     *Question // what the app is asked again; nil: it is not
 	expires time.Time // when; zero: only when something has happened
 	failing time.Time // since when it could not be asked
@@ -45,6 +47,35 @@ func (x *held) register() *register { return &x.k.registers[x.c.Loop().Index] }
 // know makes the session of a connection that is somebody's.
 func (x *held) know(v *visit) {
 	x.adopt(v.user, v.ask, v.expires)
+	if v.pass == nil {
+		return
+	}
+	if x.session == nil {
+		x.session = new(session)
+	}
+	x.session.pass = v.pass
+	x.enlist(v.credential)
+}
+
+// due is when something is to be done about a session: the app is asked again, or the token ends. Zero: never.
+func (s *session) due() time.Time {
+	if s.pass == nil || !s.expires.IsZero() && s.expires.Before(s.pass.Ends) {
+		return s.expires
+	}
+	return s.pass.Ends
+}
+
+// enlist notes which session of the app the connection belongs to; 0 is none.
+func (x *held) enlist(c uint64) {
+	s, r := x.session, x.register()
+	if s.credential != 0 || c == 0 {
+		return
+	}
+	s.credential = c
+	if head := r.credentials[c]; head != nil {
+		s.sameCredential.next, head.session.sameCredential.prev = head, x
+	}
+	r.credentials[c] = x
 }
 
 // adopt notes what the app has said of a connection: whose it is, and what it is asked again and when. A user stays
@@ -73,13 +104,7 @@ func (x *held) adopt(user string, ask *Question, expires time.Duration) {
 		q.Channels = slices.Concat(s.ask.Channels, q.Channels)
 	}
 	s.ask = &q
-	if c := x.k.Credential([][]byte{[]byte(q.Cookie)}, nil); s.credential == 0 && c != 0 {
-		s.credential = c
-		if head := r.credentials[c]; head != nil {
-			s.sameCredential.next, head.session.sameCredential.prev = head, x
-		}
-		r.credentials[c] = x
-	}
+	x.enlist(x.k.Credential([][]byte{[]byte(q.Cookie)}, nil))
 	if at := x.c.Loop().Now().Add(expires); expires > 0 && (s.expires.IsZero() || at.Before(s.expires)) {
 		s.expires = at
 	}
@@ -98,7 +123,7 @@ func (x *held) named(user string, ask *Question, expires time.Duration) {
 	if was == "" && user != "" {
 		x.begun()
 	}
-	if x.session != nil && !x.session.expires.IsZero() {
+	if x.session != nil && !x.session.due().IsZero() {
 		x.beatOn(x.c.Loop().Now())
 	}
 }
@@ -140,12 +165,12 @@ func (x *held) forget() {
 
 // await sets the deadline: d from now, or the end of what the app allowed if that is earlier.
 func (x *held) await(d time.Duration) {
-	if s := x.session; s != nil && !s.expires.IsZero() {
+	if s := x.session; s != nil && !s.due().IsZero() {
 		now := x.c.Loop().Now()
 		if s.beat = (time.Time{}); d > 0 {
 			s.beat = now.Add(d)
 		}
-		if left := s.expires.Sub(now); d <= 0 || left < d {
+		if left := s.due().Sub(now); d <= 0 || left < d {
 			d = max(left, time.Millisecond)
 		}
 	}
@@ -155,11 +180,11 @@ func (x *held) await(d time.Duration) {
 // expired asks the app again if it is time to. It reports whether that is all that is due.
 func (x *held) expired() bool {
 	s := x.session
-	if s == nil || s.expires.IsZero() || x.answered {
+	if s == nil || s.due().IsZero() || x.answered {
 		return false
 	}
 	now := x.c.Loop().Now()
-	if !s.expires.After(now) {
+	if !s.expires.IsZero() && !s.expires.After(now) {
 		if x.kind == longPoll { // its next poll asks
 			x.answer(nil, nil)
 			return true

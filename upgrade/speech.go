@@ -149,7 +149,14 @@ func (x *held) obeySaid(s said, err error) bool {
 		if err := x.k.mayExist(name); err != nil {
 			return x.fault(s.ref, fmt.Errorf("%.300s: %w", name, err))
 		}
-		if ask, _ := x.k.o.Rule(name); ask && !held.Holds(name) && !slices.Contains(asked, name) {
+		who, _ := x.k.o.Rule(name)
+		switch {
+		case held.Holds(name):
+		case who == Token && (x.session == nil || !x.session.pass.opens([]string{name})):
+			return x.fault(s.ref, fmt.Errorf("%.300s: %w", name, errTokenChannel))
+		case who == Token && x.k.notOwned([]string{name}, &Verdict{User: x.session.user}):
+			return x.fault(s.ref, errOwner)
+		case who == Authorize && !slices.Contains(asked, name):
 			asked = append(asked, name)
 		}
 	}

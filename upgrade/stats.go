@@ -47,6 +47,7 @@ type counters struct {
 	held            [kinds]atomic.Int64
 	dropped         [dropReasons]atomic.Int64
 	refused         atomic.Int64
+	tokensRefused   atomic.Int64
 	crowded         atomic.Int64 // of refused: their users hold all they may
 	authorizeErrors atomic.Int64
 	clientMessages  atomic.Int64
@@ -77,6 +78,8 @@ type Stats struct {
 
 	// Of what is remembered of the app's answers: how often that was enough, was not, and had to make room.
 	CacheHits, CacheMisses, CacheEvicted int64
+
+	TokensRefused int64 // missing, bad or in two places
 }
 
 // Stats may be called from any goroutine.
@@ -87,6 +90,7 @@ func (k *Keeper) Stats() Stats {
 		Outbox: k.stats.outbox.Load(), ClientFaults: k.stats.clientFaults.Load(),
 		Crowded: k.stats.crowded.Load(), Posted: k.stats.posted.Load(), PostErrors: k.stats.postErrors.Load(), PostsWaiting: int64(k.messages.waiting()),
 	}
+	s.TokensRefused = k.stats.tokensRefused.Load()
 	s.CacheHits, s.CacheMisses, s.CacheEvicted = k.verdicts.counts()
 	for i := range kinds {
 		s.Held[i.String()] = k.stats.held[i].Load()

@@ -19,10 +19,12 @@ type visit struct {
 	hold *held // set by the handler: the connection is to be held
 	join []string
 	user string // whom the app has named
+	pass *Pass  // what the client's token is good for; nil: it has none
 
-	ask     *Question     // for the app to be asked again; nil: it will not be
-	expires time.Duration // when; zero: only when something has happened
-	asked   uint64        // of the keeper's endings, before the app was asked
+	ask        *Question     // for the app to be asked again; nil: it will not be
+	expires    time.Duration // when; zero: only when something has happened
+	credential uint64        // of a client with a token
+	asked      uint64        // of the keeper's endings, before the app was asked
 
 	after   after
 	written []byte

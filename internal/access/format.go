@@ -41,6 +41,11 @@ const split = '\x00'
 
 // Begin appends to b what of the line is known already.
 func (l *Log) Begin(b []byte, r *Request) []byte {
+	if l.secret != "" {
+		said := *r
+		said.Line, said.Target, said.Referer = l.public(r.Line), l.public(r.Target), l.public(r.Referer)
+		r = &said
+	}
 	if l.json {
 		return beginJSON(b, r)
 	}

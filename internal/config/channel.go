@@ -13,6 +13,7 @@ type Access string
 const (
 	Public    Access = "public"    // everybody
 	Authorize Access = "authorize" // whom the app's push.authorize lets in
+	Token     Access = "token"     // for whom the app has signed a token; see push.jwt
 )
 
 // Channel is one rule: what holds for every channel whose name matches.
@@ -134,6 +135,20 @@ func checkPattern(pattern string) error {
 	}
 	return nil
 }
+
+// ValidPattern returns nil for a pattern that is no rule's: * and ** may be in it, {user} not.
+func ValidPattern(pattern string) error {
+	if pattern == "" {
+		return errors.New("it is empty")
+	}
+	if strings.Contains(pattern, "{") {
+		return fmt.Errorf("%s has a brace", show(pattern))
+	}
+	return checkPattern(pattern)
+}
+
+// Match reports whether a pattern that ValidPattern accepts matches a channel's name.
+func Match(pattern, channel string) bool { return match(pattern, channel) }
 
 // userSegment stands for the user that push.authorize names, in one segment of a pattern.
 const userSegment = "{user}"

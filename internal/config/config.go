@@ -54,6 +54,7 @@ type Push struct {
 	AuthorizeTimeout Duration `yaml:"authorize_timeout"`
 	AuthorizeCache   Duration `yaml:"authorize_cache"` // 0: off
 	AuthorizeGrace   Duration `yaml:"authorize_grace"` // 0: none
+	JWT              JWT      `yaml:"jwt"`
 	Logout           Logout   `yaml:"logout"`
 	Origins          []string `yaml:"origins" eg:"[https://www.example.com]"` // as browsers send them: lower case, no default port
 	Heartbeat        Duration `yaml:"heartbeat"`                              // 0: none are sent
@@ -74,6 +75,19 @@ type Push struct {
 	HistoryTotal     Size     `yaml:"history_total"`
 	HistoryFile      string   `yaml:"history_file" eg:"/var/lib/holdfast/history"` // empty: in memory only
 }
+
+// JWT is which tokens are taken that an app has signed; with neither of the keys, none.
+type JWT struct {
+	Key      string   `yaml:"key" eg:"the output of \"openssl rand -hex 32\""`
+	KeyFile  string   `yaml:"key_file" eg:"/etc/holdfast/jwt.pem"`
+	Issuer   string   `yaml:"issuer" eg:"https://www.example.com"`   // empty: any
+	Audience string   `yaml:"audience" eg:"https://www.example.com"` // empty: any
+	Leeway   Duration `yaml:"leeway"`
+	Cookie   string   `yaml:"cookie" eg:"push_token"` // empty: none
+}
+
+// Given reports whether there is a key.
+func (j *JWT) Given() bool { return j.Key != "" || j.KeyFile != "" }
 
 // Logout is how it is seen that an app has ended a client's session.
 type Logout struct {
@@ -184,6 +198,7 @@ func Default() *Config {
 			Path:             "/_push",
 			AuthorizeTimeout: seconds(5),
 			AuthorizeGrace:   seconds(30),
+			JWT:              JWT{Leeway: seconds(30)},
 			Heartbeat:        seconds(25),
 			Wait:             seconds(25),
 			MaxWait:          seconds(120),

@@ -186,6 +186,7 @@ func (d *decoder) push(p *Push) {
 	if problem := authorizeProblem(p.Message); problem != "" {
 		d.add("push.message", show(p.Message)+" "+problem+"; want a path on the app such as /push/message")
 	}
+	d.jwt(&p.JWT)
 	for i, cookie := range p.Logout.Cookies {
 		if strings.Trim(cookie, lettersDigits+"-_.") != "" || cookie == "" {
 			d.add(fmt.Sprintf("push.logout.cookies[%d]", i), show(cookie)+" is not the name of a cookie; want one such as PHPSESSID")
@@ -218,6 +219,31 @@ func (d *decoder) push(p *Push) {
 	}
 	if p.Outbox > p.OutboxTotal {
 		d.add(d.given("push.outbox", "push.outbox_total"), fmt.Sprintf("push.outbox %s is more than push.outbox_total %s", p.Outbox, p.OutboxTotal))
+	}
+}
+
+// minSecret is the shortest push.jwt.key: HMAC-SHA256 is no stronger than its key (RFC 7518 §3.2).
+const minSecret = 32
+
+// jwt checks what can be said without the file.
+func (d *decoder) jwt(j *JWT) {
+	switch {
+	case j.Key != "" && j.KeyFile != "":
+		d.add("push.jwt.key_file", "stands beside push.jwt.key; want one, as the key decides the algorithm")
+	case j.Key != "" && len(j.Key) < minSecret: // not shown
+		d.add("push.jwt.key", fmt.Sprintf("%d bytes; want at least %d, such as the output of \"openssl rand -hex 32\"", len(j.Key), minSecret))
+	case j.KeyFile != "" && !filepath.IsAbs(j.KeyFile):
+		d.add("push.jwt.key_file", show(j.KeyFile)+" is not an absolute path; want one such as /etc/holdfast/jwt.pem")
+	}
+	if j.Cookie != "" && strings.Trim(j.Cookie, lettersDigits+"-_.") != "" {
+		d.add("push.jwt.cookie", show(j.Cookie)+" is not the name of a cookie; want one such as push_token")
+	}
+	for _, key := range []struct{ name, value string }{
+		{"push.jwt.issuer", j.Issuer}, {"push.jwt.audience", j.Audience}, {"push.jwt.cookie", j.Cookie},
+	} {
+		if key.value != "" && !j.Given() && !d.failed["push.jwt.key"] && !d.failed["push.jwt.key_file"] {
+			d.add(key.name, "means nothing without push.jwt.key or push.jwt.key_file")
+		}
 	}
 }
 
@@ -271,13 +297,15 @@ func (d *decoder) channels(c *Config) {
 		d.pattern(c.Channels[:i], rule.Match, key)
 		switch {
 		case rule.Access == "":
-			d.add(key+".access", "missing; want public or authorize")
+			d.add(key+".access", "missing; want public, authorize or token")
 		case rule.Access == Public && strings.Contains("."+rule.Match+".", "."+userSegment+"."):
-			d.add(key+".access", show(rule.Match)+" is for the user that push.authorize names, and public asks nobody; want authorize")
+			d.add(key+".access", show(rule.Match)+" is for the user that push.authorize or a token names, and public asks nobody; want authorize or token")
+		case rule.Access == Token && !c.Push.JWT.Given() && !d.failed["push.jwt.key"] && !d.failed["push.jwt.key_file"]:
+			d.add(key+".access", "token needs push.jwt.key or push.jwt.key_file, and both are empty")
 		case rule.Access == Authorize && c.Push.Authorize == "" && !d.failed["push.authorize"]:
 			d.add(key+".access", "authorize needs push.authorize, the path on the app that decides, and that is empty")
 		default:
-			d.word(key+".access", string(rule.Access), []string{string(Public), string(Authorize)})
+			d.word(key+".access", string(rule.Access), []string{string(Public), string(Authorize), string(Token)})
 		}
 		if rule.Presence != "" {
 			d.word(key+".presence", string(rule.Presence), []string{string(PresenceOff), string(PresenceUsers), string(PresenceMessages)})
@@ -325,6 +353,7 @@ func (d *decoder) ranges(c *Config) {
 
 	p := &c.Push
 	inRange(d, "push.authorize_timeout", p.AuthorizeTimeout, shortest, seconds(60), "")
+	inRange(d, "push.jwt.leeway", p.JWT.Leeway, seconds(1), seconds(300), "none")
 	inRange(d, "push.authorize_cache", p.AuthorizeCache, seconds(1), seconds(600), "off")
 	inRange(d, "push.authorize_grace", p.AuthorizeGrace, seconds(1), Duration(time.Hour), "none")
 	inRange(d, "push.heartbeat", p.Heartbeat, seconds(1), seconds(600), "off")

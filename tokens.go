@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"holdfast/internal/config"
+	"holdfast/internal/token"
+	"holdfast/upgrade"
+)
+
+// newVerifier returns nil if no tokens are taken.
+func newVerifier(c *config.JWT) (*token.Verifier, error) {
+	if !c.Given() {
+		return nil, nil
+	}
+	o := token.Options{
+		Secret: c.Key, Issuer: c.Issuer, Audience: c.Audience, Leeway: time.Duration(c.Leeway), ValidPattern: config.ValidPattern,
+	}
+	name := "push.jwt.key"
+	if c.KeyFile != "" {
+		name = "push.jwt.key_file"
+		var err error
+		if o.PublicKey, err = os.ReadFile(c.KeyFile); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	v, err := token.New(o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return v, nil
+}
+
+// verify reads a token for the keeper. One that has no list of channels opens its user's own, and nothing else.
+func (s *server) verify(text string) (upgrade.Pass, error) {
+	t, err := s.verifier.Verify(text)
+	if err != nil {
+		return upgrade.Pass{}, err
+	}
+	return upgrade.Pass{User: t.User, Ends: t.Ends, Opens: func(channel string) bool {
+		if t.Channels == nil {
+			owner, ok := s.config.Owner(channel)
+			return ok && t.User != "" && owner == t.User
+		}
+		return slices.ContainsFunc(t.Channels, func(pattern string) bool { return config.Match(pattern, channel) })
+	}}, nil
+}
