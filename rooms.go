@@ -111,7 +111,7 @@ func (s *server) newKeeper() *upgrade.Keeper {
 		MaxPerUser: c.Push.MaxPerUser,
 		Origins:    c.Push.Origins, Owner: c.Owner, AuthorizeGrace: time.Duration(c.Push.AuthorizeGrace),
 		AuthorizeCache: time.Duration(c.Push.AuthorizeCache),
-		LogoutCookies:  c.Push.Logout.Cookies, LogoutPaths: c.Push.Logout.Paths, Rule: s.access, Slow: s.slow,
+		LogoutCookies:  c.Push.Logout.Cookies, LogoutPaths: c.Push.Logout.Paths, OwnPaths: ownPaths(&c.Push), Rule: s.access, Slow: s.slow,
 		ValidChannel: config.ValidChannel,
 		Trusted:      s.trusted, Access: s.accessLog, Observer: s.newObserver(), Hub: s.hub, Poller: s.poller, Log: s.log,
 		Resume: func(conn *park.Conn, rest []byte, more bool) { s.proxy.Resume(conn, rest, more) },
@@ -139,6 +139,16 @@ func (s *server) newKeeper() *upgrade.Keeper {
 		}
 	}
 	return upgrade.New(o)
+}
+
+// ownPaths are those of the app that Holdfast itself asks, which through its own listener looks like a client's request.
+func ownPaths(p *config.Push) (list []string) {
+	for _, named := range []string{p.Authorize, p.Message} {
+		if path, _, _ := strings.Cut(named, "?"); path != "" {
+			list = append(list, path)
+		}
+	}
+	return list
 }
 
 // newMessenger returns who posts what clients say to the app.

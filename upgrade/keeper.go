@@ -55,6 +55,7 @@ type Options struct {
 	AuthorizeGrace time.Duration                               // how long a hold outlives its verdict while the app cannot be asked
 	LogoutCookies  []string                                    // what an app takes back at logout
 	LogoutPaths    []string                                    // after a request to which the app is asked again
+	OwnPaths       []string                                    // which the keeper asks itself: an app that sets its cookie anew there says nothing new
 
 	Observer Observer // nil: nobody wants to know
 

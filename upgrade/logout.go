@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"hash/maphash"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -62,7 +63,7 @@ func (k *Keeper) Answered(credential uint64, path []byte, cookies [][]byte) {
 			k.LogOut(credential)
 			return
 		case changed:
-			ask = true
+			ask = ask || !slices.Contains(k.o.OwnPaths, string(path))
 		}
 	}
 	if ask {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -276,6 +277,41 @@ func TestLogoutWhileAsked(t *testing.T) {
 			isAsked()
 			answer <- upgrade.Verdict{Status: 401}
 			c.over(401)
+		})
+	}
+}
+
+// TestCookieSetWhileAsked: an app that sets its session cookie anew with every answer, also the one that it is asked for,
+// is not asked for ever.
+func TestCookieSetWhileAsked(t *testing.T) {
+	for _, kind := range []string{"websocket", "websocket v1", "sse"} {
+		t.Run(kind, func(t *testing.T) {
+			var keeper atomic.Pointer[upgrade.Keeper]
+			w, d := guarded(t, func(o *upgrade.Options) {
+				o.OwnPaths = []string{"/authorize"}
+				ask := o.Authorize
+				o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
+					k := keeper.Load()
+					k.Answered(k.Credential([][]byte{[]byte(q.Cookie)}, nil), []byte("/authorize"), [][]byte{[]byte("SID=a; Path=/")})
+					return ask(q)
+				}
+			})
+			keeper.Store(w.keeper)
+			d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna", Expires: 100 * time.Millisecond})
+			c := w.hold(t, kind, "channel=user.a&channel=user.b", "Cookie: SID=a")
+			d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna", Channels: []string{"user.b"}})
+			wiretest.Eventually(t, "it was asked again", func() bool { i, _ := w.hub.Channel("user.a"); return i.Subscribers == 0 })
+			for i := range 20 { // time enough to ask once more
+				w.publish(t, fmt.Sprint(i), "user.b")
+				for m := c.recv(); m.Data != fmt.Sprint(i); m = c.recv() {
+					if m.Type != "unsubscribed" {
+						t.Fatalf("told %+v", m)
+					}
+				}
+			}
+			if n := d.count(); n != 2 {
+				t.Errorf("the app was asked %d times", n)
+			}
 		})
 	}
 }
