@@ -15,8 +15,9 @@ const maxRef = 64
 
 // said is a JSON frame of a client.
 type said struct {
-	kind     string // subscribe, unsubscribe, message or ping
+	kind     string // subscribe, unsubscribe, message, token or ping
 	data     json.RawMessage
+	token    string
 	channels []string
 	after    after
 	ref      string // JSON: a string or a number; empty: none
@@ -66,15 +67,16 @@ func parseSaid(p []byte) (s said, err error) {
 // check compares a frame's members with its type.
 func (s *said) check(seen map[string]bool) error {
 	foreign := map[string][]string{
-		"subscribe": {"data"}, "unsubscribe": {"last_id", "data"},
-		"message": {"channels", "last_id"}, "ping": {"channels", "last_id", "data"},
+		"subscribe": {"data", "token"}, "unsubscribe": {"last_id", "data", "token"},
+		"message": {"channels", "last_id", "token"}, "token": {"channels", "last_id", "data"},
+		"ping": {"channels", "last_id", "data", "token"},
 	}
 	not, ok := foreign[s.kind]
 	switch {
 	case s.kind == "":
-		return errors.New("type is missing; want subscribe, unsubscribe, message or ping")
+		return errors.New("type is missing; want subscribe, unsubscribe, message, token or ping")
 	case !ok:
-		return fmt.Errorf("type %.100q is not known; want subscribe, unsubscribe, message or ping", s.kind)
+		return fmt.Errorf("type %.100q is not known; want subscribe, unsubscribe, message, token or ping", s.kind)
 	}
 	for _, key := range not {
 		if seen[key] {
@@ -82,6 +84,8 @@ func (s *said) check(seen map[string]bool) error {
 		}
 	}
 	switch {
+	case s.kind == "token" && s.token == "":
+		return errors.New("token: want text")
 	case s.kind == "message" && !seen["data"]:
 		return errors.New("data is missing; want any JSON")
 	case (s.kind == "subscribe" || s.kind == "unsubscribe") && len(s.channels) == 0:
@@ -109,6 +113,10 @@ func (s *said) member(key string, raw json.RawMessage) error {
 		}
 	case "data":
 		s.data = raw
+	case "token":
+		if raw[0] != '"' || json.Unmarshal(raw, &s.token) != nil {
+			return errors.New("token: want text")
+		}
 	case "last_id":
 		var text string
 		if raw[0] != '"' || json.Unmarshal(raw, &text) != nil {
@@ -125,7 +133,7 @@ func (s *said) member(key string, raw json.RawMessage) error {
 		}
 		s.ref = string(raw)
 	default:
-		return fmt.Errorf("%.100q is not known; want type, channels, last_id, data or ref", key)
+		return fmt.Errorf("%.100q is not known; want type, channels, last_id, data, token or ref", key)
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ const (
 	parsedOnLoop = 16 << 10 // bytes of a message; a longer one is read on a worker
 
 	// What a message takes beside channels' names, and the longest name with its quotes.
-	roomForType, roomForName = 1 << 10, 300
+	roomForType, roomForName, roomForToken = 1 << 10, 300, 8 << 10
 )
 
 // speech is what is known of a WebSocket whose client speaks the subprotocol, or speaks to the app. It exists from the
@@ -47,7 +47,7 @@ func (x *held) hear(p []byte, text bool) bool {
 		return x.fault("", fmt.Errorf("more than %d messages a second", x.k.o.MessageRate))
 	case !text && x.v1:
 		return x.fault("", errors.New("a message is text, not binary"))
-	case x.k.o.Message == nil && len(p) > roomForType+roomForName*x.k.o.MaxChannels:
+	case x.k.o.Message == nil && len(p) > max(roomForType+roomForName*x.k.o.MaxChannels, x.k.roomForToken()):
 		return x.fault("", errors.New("a message is too long for what it can say"))
 	case s.asking && !s.wait(p, x.k.o.MaxMessage):
 		return x.fault("", errors.New("too many messages wait for the answers to earlier ones"))
@@ -140,6 +140,8 @@ func (x *held) obeySaid(s said, err error) bool {
 			return x.fault(s.ref, errors.New("messages are not taken here; see push.message"))
 		}
 		return x.post(s.data, true, s.ref)
+	case "token":
+		return x.hearToken(s.token, s.ref)
 	case "unsubscribe":
 		return x.moved(move{leave: s.channels, ref: s.ref})
 	}

@@ -98,7 +98,7 @@ func TestSubscribeRefused(t *testing.T) {
 		{`{"type":"subscribe","channels":["public.b",null]}`, `list of names`},
 		{`{"type":"subscribe","channels":["public.b"],"last_id":"!"}`, `last_id is not`},
 		{`{"type":"subscribe","channels":["public.b"],"last_id":5}`, `last_id: want`},
-		{`{"type":"subscribe","channel":["public.b"],"ref":3}`, `is not known; want type, channels, last_id, data or ref","ref":3`},
+		{`{"type":"subscribe","channel":["public.b"],"ref":3}`, `is not known; want type, channels, last_id, data, token or ref","ref":3`},
 		{`{"type":"subscribe","Channels":["public.b"]}`, `is not known`},
 		{`{"type":"subscribe","channels":["public.b"],"channels":["user.x"]}`, `comes twice`},
 		{`{"type":"subscribe","channels":["public.b"],"ref":{}}`, `ref: want`},

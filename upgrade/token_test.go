@@ -306,3 +306,49 @@ func TestTokensAreInNoLog(t *testing.T) {
 		}
 	}
 }
+
+// TestFreshToken: a hold goes on under a token that comes in time, if it is the same user's and opens what is held.
+func TestFreshToken(t *testing.T) {
+	end := sync.OnceValue(func() time.Time { return time.Now().Add(500 * time.Millisecond) })
+	w, _ := guarded(t, tokens, func(o *upgrade.Options) {
+		verify := o.Verify
+		o.Verify = func(text string) (upgrade.Pass, error) {
+			p, err := verify(text)
+			if p.User == "anna" && !p.Opens("signed.fresh") {
+				p.Ends = end()
+			}
+			return p, err
+		}
+	})
+	c := w.hold(t, "websocket v1", "channel=signed.a&token="+anna(`["signed.a"]`))
+	say := func(c *client, token string) message {
+		c.Send(frame(true, 1, fmt.Appendf(nil, `{"type":"token","token":%q,"ref":1}`, token)))
+		return c.recv()
+	}
+	for _, tt := range []struct{ token, why string }{
+		{"x", "not a JWT"}, {sign(-time.Hour, `,"aud":"push","sub":"anna"`), "expired"}, {anna(`["signed.fresh"]`), "does not open"},
+		{sign(time.Hour, `,"aud":"push","sub":"bert","channels":["signed.**"]`), "another user"}, {"", "want text"},
+	} {
+		if m := say(c, tt.token); m.Type != "error" || !strings.Contains(m.Data, tt.why) {
+			t.Errorf("%.20s: told %+v; want %q", tt.token, m, tt.why)
+		}
+	}
+	if m := say(c, anna(`["signed.a","signed.fresh"]`)); m.Type != "token" {
+		t.Errorf("told %+v", m)
+	}
+	wiretest.Eventually(t, "the first token is over", func() bool { return !time.Now().Before(end().Add(100 * time.Millisecond)) })
+	w.publish(t, "still", "signed.a")
+	c.expect("still")
+
+	nobody := w.hold(t, "websocket v1", "channel=public.x")
+	w.waitHeld(t, 2)
+	if m := say(nobody, anna(`["signed.a","signed.fresh"]`)); m.Type != "token" {
+		t.Errorf("told %+v", m)
+	}
+	if _, n := w.keeper.Connections(upgrade.Selection{User: "anna"}, 9); n != 2 {
+		t.Errorf("%d are anna's", n)
+	}
+	w.keeper.Disconnect(upgrade.Selection{User: "anna"}, 4403, "bye")
+	c.over(403)
+	nobody.over(403)
+}
