@@ -14,6 +14,7 @@ type channel struct {
 	last        ID       // newest message accepted here while the channel existed; 0 when there was none
 	floor       ID       // newest message that may have been here and is not kept
 	subscribers int
+	pattern     bool // it stands for all channels that its name matches; never changed
 	watched     bool // Options.Watch wants to know of its first and last subscriber
 	kept        bool // a store has what is kept of it; never changed
 }
@@ -25,6 +26,10 @@ func (h *Hub) channelLocked(name string, kept bool) *channel {
 		// The name may be a piece of a long URL, or of a buffer: a copy keeps only itself alive.
 		ch = &channel{name: strings.Clone(name), floor: *h.lostFloor(name, kept), kept: kept}
 		h.channels[ch.name] = ch
+		if h.wild.lost != nil && isPattern(name) {
+			ch.pattern = true
+			h.wild.insert(ch)
+		}
 	}
 	return ch
 }
@@ -35,6 +40,10 @@ func (h *Hub) forgetLocked(ch *channel) {
 		return
 	}
 	delete(h.channels, ch.name)
+	if ch.pattern {
+		h.wild.remove(ch)
+		return
+	}
 	lost := h.lostFloor(ch.name, ch.kept)
 	*lost = max(*lost, ch.floor)
 }

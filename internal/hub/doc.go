@@ -9,6 +9,9 @@
 // about it (Join, Leave, Deliver, its Place) happens on that lane's goroutine, so it needs no lock. A
 // [Group] is all subscribers of one lane with exactly the same set of channels.
 //
+// A name in a set may be a pattern, "orders.*" or "orders.**": its groups get what every channel gets that it matches,
+// once like all others, on the channel that it was published to. Which patterns match a channel is found by its segments.
+//
 // # A message's way
 //
 // [Hub.Publish] gives it its id and, under the lock, appends it to the history of its channels and to the

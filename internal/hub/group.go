@@ -19,6 +19,7 @@ type Group struct {
 	next    *Group     // in the lane's run queue
 	count   uint32     // members
 	queued  bool       // in the run queue, or having its turn
+	wild    bool       // never changed: the set has a pattern
 
 	// Owned by the lane's goroutine. The batch is swapped in under Hub.mu.
 	cursor  uint32 // members[:cursor] have got the batch
@@ -44,7 +45,7 @@ func (g *Group) Channels() []string {
 	return names
 }
 
-// Holds reports whether the group's set has the channel; that of nil has none. It needs no lock: of a link it reads
+// Holds reports whether the group's set has the channel, or pattern, by this name; that of nil has none. It needs no lock: of a link it reads
 // the channel only.
 func (g *Group) Holds(channel string) bool {
 	if g == nil {
@@ -58,7 +59,7 @@ func (g *Group) Holds(channel string) bool {
 // it was published to and that the set has. Nil: on none.
 func (g *Group) As(m *Message) *Message {
 	for ; m != nil; m = m.next {
-		if g.Holds(m.Channel) {
+		if g.Takes(m.Channel) {
 			return m
 		}
 	}
@@ -115,6 +116,7 @@ func (l *Lane) groupLocked(set []*channel) *Group {
 	for i, ch := range set {
 		g.links[i] = link{ch, uint32(len(ch.groups))}
 		ch.groups = append(ch.groups, g)
+		g.wild = g.wild || ch.pattern
 	}
 	if len(set) == 1 {
 		l.single[set[0]] = g

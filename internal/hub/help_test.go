@@ -126,6 +126,7 @@ func check(t *testing.T, h *Hub) {
 			}
 		}
 	}
+	checkWildcards(t, h, histories)
 	listed := 0
 	for k := h.held.root.next; k != &h.held.root; k = k.next {
 		listed++
@@ -208,5 +209,42 @@ func checkEmpty(t *testing.T, h *Hub) {
 	s.Published, s.Delivered, s.Evicted, s.Refused = 0, 0, 0, 0
 	if s != (Stats{}) {
 		t.Errorf("left over: %s", fmt.Sprintf("%+v", s))
+	}
+}
+
+// checkWildcards compares what is known of patterns with what there is.
+func checkWildcards(t *testing.T, h *Hub, histories int) {
+	t.Helper()
+	w := &h.wild
+	if w.lost == nil {
+		return
+	}
+	fresh, before := 0, h.last+1
+	for k := w.fresh.fresh.next; k != &w.fresh; k = k.fresh.next {
+		id := k.at(k.n - 1).ID
+		if fresh++; id > before || k.fresh.next.fresh.prev != k {
+			t.Errorf("histories are not listed from the newest message to the oldest")
+		}
+		before = id
+	}
+	patterns, depths := 0, make([]int, len(w.depths))
+	for prefix, b := range w.branches {
+		depths[strings.Count(prefix, ".")]++
+		for _, ch := range []*channel{b.one, b.rest} {
+			if ch != nil {
+				patterns++
+				if p, _ := splitPattern(ch.name); p != prefix || h.channels[ch.name] != ch {
+					t.Errorf("pattern %q is found under %q", ch.name, prefix)
+				}
+			}
+		}
+	}
+	for _, ch := range h.channels {
+		if ch.pattern {
+			patterns--
+		}
+	}
+	if fresh != histories || patterns != 0 || !slices.Equal(depths, w.depths) {
+		t.Errorf("%d of %d histories listed; %d patterns too many; depths %d, want %d", fresh, histories, patterns, w.depths, depths)
 	}
 }

@@ -25,7 +25,8 @@ type history struct {
 	n     int
 	bytes int64 // of data and event names
 
-	prev, next *history // in histories
+	prev, next *history                      // in histories
+	fresh      struct{ prev, next *history } // in wildcards; nil if there are no patterns
 }
 
 func (k *history) at(i int) *Message { return k.ring[(k.first+i)&(len(k.ring)-1)] }
@@ -55,6 +56,14 @@ func (k *history) pop() *Message {
 // appendSince appends the messages with an id above after to list.
 func (k *history) appendSince(list []*Message, after ID) []*Message {
 	for i := sort.Search(k.n, func(i int) bool { return k.at(i).ID > after }); i < k.n; i++ {
+		list = append(list, k.at(i))
+	}
+	return list
+}
+
+// appendLast appends the newest n messages to list.
+func (k *history) appendLast(list []*Message, n int) []*Message {
+	for i := max(k.n-n, 0); i < k.n; i++ {
 		list = append(list, k.at(i))
 	}
 	return list
@@ -114,6 +123,7 @@ func (h *Hub) keepLocked(ch *channel, m *Message, rule History) {
 		}
 		ch.floor = m.ID
 		h.loseLocked(ch)
+		h.loseToPatternsLocked(ch.name, m.ID)
 		return
 	}
 	k := ch.hist
@@ -127,6 +137,9 @@ func (h *Hub) keepLocked(ch *channel, m *Message, rule History) {
 	k.rule = rule
 	h.unsavedLocked(ch, m, Keep)
 	k.push(m)
+	if h.wild.lost != nil {
+		h.wild.freshen(k)
+	}
 	m.hist, m.held = k, true
 	h.held.messages++
 	h.held.bytes += m.sizeLocked()
@@ -144,8 +157,10 @@ func (h *Hub) evictLocked(k *history) {
 	h.held.bytes -= m.sizeLocked()
 	h.unsavedLocked(k.channel, m, Drop)
 	k.channel.floor = m.ID
+	h.loseToPatternsLocked(k.channel.name, m.ID)
 	if k.n == 0 {
 		h.held.remove(k)
+		h.wild.wither(k)
 		k.channel.hist = nil
 		h.loseLocked(k.channel)
 	}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,6 +18,8 @@ type Options struct {
 	// Watch says of which channels OnOccupancy tells. It is called without a lock, from any goroutine, and must
 	// always say the same of a name. Nil watches none.
 	Watch func(channel string) bool
+
+	Wildcards bool // patterns may be joined: orders.*, orders.**
 
 	HistoryTotal int64 // bytes that all histories may take together, with renderings; zero means 64 MiB
 	Backlog      int64 // bytes accepted and not yet delivered, beyond which Publish refuses; zero means 64 MiB
@@ -52,6 +55,7 @@ type Hub struct {
 	channels    map[string]*channel
 	lost        [lostFloors]ID // see lostFloor
 	held        histories
+	wild        wildcards
 	occupancies occupancies
 	groups      int
 	subscribers int
@@ -88,6 +92,11 @@ func New(o Options) *Hub {
 	h.last = h.start
 	for i := range h.lost {
 		h.lost[i] = h.start // nothing is known of what was before
+	}
+	if o.Wildcards {
+		h.wild.branches = make(map[string]*branch)
+		h.wild.lost = slices.Repeat([]ID{h.start}, lostFloors)
+		h.wild.fresh.fresh.prev, h.wild.fresh.fresh.next = &h.wild.fresh, &h.wild.fresh
 	}
 	h.held.root.prev, h.held.root.next = &h.held.root, &h.held.root
 	for i := range h.lanes {

@@ -28,6 +28,9 @@ type Gap struct {
 // in Replay, without a gap; after and resume then speak of the channels that are new to it. An after older
 // than Position may bring a message that it had on another channel a second time.
 //
+// A name may be a pattern, where Options.Wildcards is set: it is new, kept or left like any other, what is replayed of
+// it is what all the channels have that it matches, and its gap says that any of them may have lost something.
+//
 // With no channels at all s is not subscribed afterwards, and has a Position all the same.
 func (l *Lane) Join(s Subscriber, channels []string, after ID, resume bool) Replay {
 	if !resume {
@@ -155,7 +158,7 @@ func owed(old *Group, pos ID, g *Group) []*Message {
 		for _, m := range part {
 			// The group has a message once, under the first of its channels that the draft named.
 			for ; m != nil; m = m.next {
-				if old.Holds(m.Channel) && g.Holds(m.Channel) {
+				if old.Takes(m.Channel) && g.Takes(m.Channel) {
 					list = append(list, m)
 					break
 				}
@@ -170,6 +173,10 @@ func (r *Replay) resumeLocked(h *Hub, ch *channel, after ID) {
 	if after > h.last {
 		after = 0 // not an id of ours; every floor is above, so this is a gap
 	}
+	if ch.pattern {
+		r.resumePatternLocked(h, ch.name, after)
+		return
+	}
 	if through, gap := h.gapLocked(ch.floor, after); gap {
 		r.Gaps = append(r.Gaps, Gap{ch.name, through})
 	}
@@ -181,13 +188,15 @@ func (r *Replay) resumeLocked(h *Hub, ch *channel, after ID) {
 
 // lastLocked adds the newest n that ch has kept.
 func (r *Replay) lastLocked(h *Hub, ch *channel, n int) {
+	if ch.pattern {
+		r.lastPatternLocked(h, ch.name, n)
+		return
+	}
 	k := ch.hist
 	if k == nil {
 		return
 	}
-	for i := max(k.n-n, 0); i < k.n; i++ {
-		r.Messages = append(r.Messages, k.at(i))
-	}
+	r.Messages = k.appendLast(r.Messages, n)
 	h.held.touch(k)
 }
 

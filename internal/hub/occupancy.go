@@ -40,7 +40,7 @@ func (h *Hub) watched(names []string, room []bool) []bool {
 		return nil
 	}
 	for _, name := range names {
-		room = append(room, h.watch(name))
+		room = append(room, !isPattern(name) && h.watch(name))
 	}
 	return room
 }

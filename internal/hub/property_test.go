@@ -37,7 +37,26 @@ func TestNothingIsLostInSilence(t *testing.T) {
 	}
 }
 
-var worldChannels = []string{"bare.1", "bare.2", "bare.3", "few.1", "few.2", "many", "young"}
+var (
+	worldChannels = []string{"bare.1", "bare.2", "bare.3", "few.1", "few.2", "many", "young", "bare.1.x", "few.1.x", "few.1.x.y"}
+	worldPatterns = []string{"bare.*", "bare.**", "few.*", "few.1.*", "few.1.**", "*", "**", "many.**"}
+	worldNames    = slices.Concat(worldChannels, worldPatterns)
+)
+
+// meant reports whether a name is the channel's, or a pattern that matches it: the naive way, segment by segment.
+func meant(name, channel string) bool {
+	n, c := strings.Split(name, "."), strings.Split(channel, ".")
+	switch last := n[len(n)-1]; {
+	case last == "**" && len(c) >= len(n), last == "*" && len(c) == len(n):
+		return slices.Equal(n[:len(n)-1], c[:len(n)-1])
+	}
+	return name == channel
+}
+
+// taken reports whether one of the names means the channel.
+func taken(names []string, channel string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return meant(name, channel) })
+}
 
 func worldRule(name string) (History, bool) {
 	switch kind, _, _ := strings.Cut(name, "."); kind {
@@ -97,7 +116,7 @@ type span struct {
 }
 
 func newWorld(total int64, seed uint64) *world {
-	w := &world{seed: seed, hub: New(Options{Lanes: worldLanes, Rule: worldRule, HistoryTotal: total})}
+	w := &world{seed: seed, hub: New(Options{Lanes: worldLanes, Rule: worldRule, Wildcards: true, HistoryTotal: total})}
 	for i := range w.lanes {
 		l := &w.lanes[i]
 		l.Lane = w.hub.Lane(i)
@@ -234,7 +253,7 @@ func (l *worldLane) act(m *member) {
 		l.Leave(m)
 		return
 	}
-	s := span{oldPos: m.place.pos, set: someOf(l.random, worldChannels, 4), resume: l.random.IntN(4) > 0}
+	s := span{oldPos: m.place.pos, set: someOf(l.random, worldNames, 4), resume: l.random.IntN(4) > 0}
 	if g := m.place.group; g != nil {
 		s.old = g.Channels()
 	}
@@ -299,17 +318,18 @@ func (s *span) verify(log []accepted, start ID, pinned bool, sum *tally) error {
 		}
 		gaps[g.Channel] = g.Through
 	}
+	isNew := func(name string) bool { return s.resume && !slices.Contains(s.old, name) }
 	added := func(channel string) bool {
-		return s.resume && slices.Contains(s.set, channel) && !slices.Contains(s.old, channel)
+		return slices.ContainsFunc(s.set, func(name string) bool { return isNew(name) && meant(name, channel) })
 	}
-	stays := func(channel string) bool { return slices.Contains(s.set, channel) && slices.Contains(s.old, channel) }
-	held := func(channel string) bool { return slices.Contains(s.set, channel) }
+	stays := func(channel string) bool { return taken(s.set, channel) && taken(s.old, channel) }
+	held := func(channel string) bool { return taken(s.set, channel) }
 
 	after := s.after
 	if after < start || after > s.from {
 		after = 0
 		for _, channel := range s.set {
-			if added(channel) && gaps[channel] == 0 {
+			if isNew(channel) && gaps[channel] == 0 {
 				return fmt.Errorf("no gap for %q after an id that is not the hub's", channel)
 			}
 		}
@@ -319,7 +339,7 @@ func (s *span) verify(log []accepted, start ID, pinned bool, sum *tally) error {
 			return fmt.Errorf("gap for %q through %v is not between %v and %v", channel, through, after, s.from)
 		}
 		i, ok := slices.BinarySearchFunc(log, through, func(a accepted, id ID) int { return cmp.Compare(a.id, id) })
-		if pinned && after > 0 && !(ok && slices.Contains(log[i].channels, channel)) {
+		if pinned && after > 0 && !(ok && slices.ContainsFunc(log[i].channels, func(c string) bool { return meant(channel, c) })) {
 			return fmt.Errorf("gap for %q through %v is a false one", channel, through)
 		}
 	}
@@ -335,9 +355,9 @@ func (s *span) verify(log []accepted, start ID, pinned bool, sum *tally) error {
 		} else if owed {
 			return fmt.Errorf("%v on %q was owed and lost", a.id, a.channels)
 		} else if resumed {
-			for _, channel := range a.channels {
-				if added(channel) && gaps[channel] < a.id {
-					return fmt.Errorf("%v on %q was lost, and the gap is through %v", a.id, channel, gaps[channel])
+			for _, name := range s.set {
+				if isNew(name) && gaps[name] < a.id && slices.ContainsFunc(a.channels, func(c string) bool { return meant(name, c) }) {
+					return fmt.Errorf("%v on %q was lost, and the gap of %q is through %v", a.id, a.channels, name, gaps[name])
 				}
 			}
 		}

@@ -99,7 +99,7 @@ func (h *Hub) pack(d *Draft, now int64) (p parcel, err error) {
 	binary := !utf8.Valid(d.Data)
 	for _, name := range unique(d.Channels) {
 		rule, ok := h.rule(name)
-		if !ok {
+		if !ok || isPattern(name) {
 			return p, fmt.Errorf("channel %q: %w", name, ErrNoRule)
 		}
 		m := &Message{Channel: name, Event: d.Event, Data: d.Data, JSON: d.JSON, Binary: binary, at: now, track: p.track}
@@ -135,18 +135,22 @@ func (h *Hub) acceptLocked(p *parcel, wake []*Lane) (Receipt, []*Lane) {
 	p.track.holdLocked() // until all of it is accepted
 	for i, m := range p.messages {
 		m.ID = h.last
-		ch := h.channels[m.Channel]
+		ch, n := h.channels[m.Channel], 0
 		if ch == nil {
-			if p.rules[i].Messages <= 0 {
-				*h.lostFloor(m.Channel, false) = m.ID // nobody holds it and nothing keeps it
+			if p.rules[i].Messages <= 0 { // nobody holds it by its name and nothing keeps it
+				*h.lostFloor(m.Channel, false) = m.ID
+				h.loseToPatternsLocked(m.Channel, m.ID)
+				n, wake = h.wild.pushLocked(m, wake)
+				r.Subscribers += n
 				continue
 			}
 			ch = h.channelLocked(m.Channel, h.saving != nil)
 		}
 		m.Channel = ch.name
 		ch.last = m.ID
-		n := 0
 		n, wake = ch.pushLocked(m, wake)
+		r.Subscribers += n
+		n, wake = h.wild.pushLocked(m, wake)
 		r.Subscribers += n
 		h.keepLocked(ch, m, p.rules[i])
 		h.forgetLocked(ch)

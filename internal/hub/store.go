@@ -132,6 +132,9 @@ func Open(o Options, store Store) (*Hub, error) {
 		return nil, err
 	}
 	h.Sweep(h.now())
+	for i := range h.wild.lost {
+		h.wild.lost[i] = first // it is not stored what patterns have lost
+	}
 
 	s := h.saving
 	s.loading = false

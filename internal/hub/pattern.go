@@ -1,0 +1,180 @@
+package hub
+
+import (
+	"hash/maphash"
+	"strings"
+)
+
+// A pattern is the name of a channel in a set that stands for many: "orders.*" for all names that have one segment more
+// than orders, "orders.**" for those that have one or more. It is a channel of its own, to which nobody publishes and
+// of which nothing is kept: its groups are handed what the channels that it matches are published.
+
+// isPattern reports whether a name is a pattern's.
+func isPattern(name string) bool {
+	return name == "*" || name == "**" || strings.HasSuffix(name, ".*") || strings.HasSuffix(name, ".**")
+}
+
+// splitPattern returns what the names that a pattern matches begin with, and whether any number of segments follows.
+func splitPattern(pattern string) (prefix string, rest bool) {
+	prefix = strings.TrimRight(pattern, "*")
+	return prefix, len(pattern)-len(prefix) == 2
+}
+
+// matches reports whether a pattern matches a name, which is of no pattern.
+func matches(pattern, name string) bool {
+	prefix, rest := splitPattern(pattern)
+	return len(name) > len(prefix) && strings.HasPrefix(name, prefix) && (rest || strings.IndexByte(name[len(prefix):], '.') < 0)
+}
+
+// wildcards are the patterns that somebody subscribes to, and what is lost to those that somebody may. All fields are
+// guarded by Hub.mu.
+type wildcards struct {
+	branches map[string]*branch // by what their names begin with, the last dot included
+	depths   []int              // how many of them have so many segments
+	lost     []ID               // see wildFloor; nil: there are no patterns
+	fresh    history            // the histories in a ring list by links.fresh, from the newest message to the oldest
+}
+
+// branch has the patterns that begin with the same segments.
+type branch struct{ one, rest *channel }
+
+func (b *branch) of(pattern string) **channel {
+	if _, rest := splitPattern(pattern); rest {
+		return &b.rest
+	}
+	return &b.one
+}
+
+func (w *wildcards) insert(ch *channel) {
+	prefix, _ := splitPattern(ch.name)
+	b := w.branches[prefix]
+	if b == nil {
+		b = new(branch)
+		w.branches[prefix] = b
+		depth := strings.Count(prefix, ".")
+		for len(w.depths) <= depth {
+			w.depths = append(w.depths, 0)
+		}
+		w.depths[depth]++
+	}
+	*b.of(ch.name) = ch
+}
+
+func (w *wildcards) remove(ch *channel) {
+	prefix, _ := splitPattern(ch.name)
+	b := w.branches[prefix]
+	if *b.of(ch.name) = nil; *b == (branch{}) {
+		delete(w.branches, prefix)
+		w.depths[strings.Count(prefix, ".")]--
+	}
+}
+
+// pushLocked appends m to the groups of all patterns that match its channel, but to those that have its draft already. It
+// looks up as many names as the channel has segments, and none where no pattern is.
+func (w *wildcards) pushLocked(m *Message, wake []*Lane) (subscribers int, _ []*Lane) {
+	if len(w.branches) == 0 {
+		return 0, wake
+	}
+	name, at, n := m.Channel, 0, 0
+	for depth := 0; depth < len(w.depths) && at < len(name); depth++ {
+		dot := strings.IndexByte(name[at:], '.')
+		if w.depths[depth] > 0 {
+			if b := w.branches[name[:at]]; b != nil {
+				if b.rest != nil {
+					n, wake = b.rest.pushLocked(m, wake)
+					subscribers += n
+				}
+				if b.one != nil && dot < 0 {
+					n, wake = b.one.pushLocked(m, wake)
+					subscribers += n
+				}
+			}
+		}
+		if dot < 0 {
+			break
+		}
+		at += dot + 1
+	}
+	return subscribers, wake
+}
+
+// wildFloor returns the newest id that a channel may have lost that the pattern matches: never less than it is, perhaps
+// more, as patterns share entries.
+func (h *Hub) wildFloor(pattern string) *ID {
+	return &h.wild.lost[maphash.String(h.seed, pattern)%uint64(len(h.wild.lost))]
+}
+
+// loseToPatternsLocked notes for all patterns that match a channel that a message of it is not kept, or no longer.
+func (h *Hub) loseToPatternsLocked(name string, id ID) {
+	if h.wild.lost == nil {
+		return
+	}
+	var room [256 + len("**")]byte
+	for at, more := 0, true; more; {
+		dot := strings.IndexByte(name[at:], '.')
+		more = dot >= 0
+		pattern := append(append(room[:0], name[:at]...), "**"...)
+		h.loseToLocked(pattern, id)
+		if !more { // * is the last segment
+			h.loseToLocked(pattern[:at+1], id)
+		}
+		at += dot + 1
+	}
+}
+
+func (h *Hub) loseToLocked(pattern []byte, id ID) {
+	floor := &h.wild.lost[maphash.Bytes(h.seed, pattern)%uint64(len(h.wild.lost))]
+	*floor = max(*floor, id)
+}
+
+// Takes reports whether the group's set has the channel, or a pattern that matches it. It needs no lock.
+func (g *Group) Takes(channel string) bool {
+	if g == nil || !g.wild {
+		return g.Holds(channel)
+	}
+	for i := range g.links {
+		if ch := g.links[i].channel; ch.name == channel || ch.pattern && matches(ch.name, channel) {
+			return true
+		}
+	}
+	return false
+}
+
+// resumePatternLocked adds what all channels that a pattern matches have kept since after, and one gap, in the name of the
+// pattern, if there may have been more. It looks at as many histories as have had a message since, and does not count as
+// a use of them.
+func (r *Replay) resumePatternLocked(h *Hub, pattern string, after ID) {
+	if through, gap := h.gapLocked(*h.wildFloor(pattern), after); gap {
+		r.Gaps = append(r.Gaps, Gap{pattern, through})
+	}
+	for k := h.wild.fresh.fresh.next; k != &h.wild.fresh && k.at(k.n-1).ID > after; k = k.fresh.next {
+		if matches(pattern, k.channel.name) {
+			r.Messages = k.appendSince(r.Messages, after)
+		}
+	}
+}
+
+// lastPatternLocked adds the newest n that each channel has kept that the pattern matches.
+func (r *Replay) lastPatternLocked(h *Hub, pattern string, n int) {
+	for k := h.wild.fresh.fresh.next; k != &h.wild.fresh; k = k.fresh.next {
+		if matches(pattern, k.channel.name) {
+			r.Messages = k.appendLast(r.Messages, n)
+		}
+	}
+}
+
+// freshen makes k the history with the newest message.
+func (w *wildcards) freshen(k *history) {
+	w.wither(k)
+	k.fresh.prev, k.fresh.next = &w.fresh, w.fresh.fresh.next
+	k.fresh.prev.fresh.next, k.fresh.next.fresh.prev = k, k
+}
+
+// wither takes k out of the list, if it is in it.
+func (w *wildcards) wither(k *history) {
+	if k.fresh.next == nil {
+		return
+	}
+	k.fresh.prev.fresh.next, k.fresh.next.fresh.prev = k.fresh.next, k.fresh.prev
+	k.fresh.prev, k.fresh.next = nil, nil
+}
