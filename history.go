@@ -16,6 +16,7 @@ func (s *server) newHub() (*hub.Hub, error) {
 	c := s.config
 	o := hub.Options{
 		Lanes: len(s.poller.Loops()), HistoryTotal: int64(c.Push.HistoryTotal), Rule: s.history, Watch: s.watch(), Rules: s.rules(),
+		Wildcards: c.HasWildcards(),
 	}
 	if c.Push.HistoryFile == "" {
 		return hub.New(o), nil

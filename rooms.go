@@ -112,8 +112,8 @@ func (s *server) newKeeper() *upgrade.Keeper {
 		Origins:    c.Push.Origins, Owner: c.Owner, AuthorizeGrace: time.Duration(c.Push.AuthorizeGrace),
 		AuthorizeCache: time.Duration(c.Push.AuthorizeCache),
 		LogoutCookies:  c.Push.Logout.Cookies, LogoutPaths: c.Push.Logout.Paths, OwnPaths: ownPaths(&c.Push), Rule: s.access, Slow: s.slow,
-		ValidChannel: config.ValidChannel,
-		Trusted:      s.trusted, Access: s.accessLog, Observer: s.newObserver(), Hub: s.hub, Poller: s.poller, Log: s.log,
+		ValidChannel: config.ValidSubscription, Within: config.Within,
+		Trusted: s.trusted, Access: s.accessLog, Observer: s.newObserver(), Hub: s.hub, Poller: s.poller, Log: s.log,
 		Resume: func(conn *park.Conn, rest []byte, more bool) { s.proxy.Resume(conn, rest, more) },
 	}
 	if s.verifier != nil {
@@ -123,7 +123,7 @@ func (s *server) newKeeper() *upgrade.Keeper {
 		first, path := s.whoAnswers(c.Push.Authorize)
 		s.asker = hooks.NewAuthorizer(hooks.AuthorizerOptions{
 			Network: first.Network, Address: first.Address, Host: first.Host, Others: s.others(first),
-			Path: path, Timeout: time.Duration(c.Push.AuthorizeTimeout),
+			Path: path, Timeout: time.Duration(c.Push.AuthorizeTimeout), Within: config.Within,
 		})
 		o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
 			v, err := s.asker.Authorize(hooks.Question(q))
@@ -203,7 +203,7 @@ func (s *server) whoAnswers(named string) (who config.Upstream, path string) {
 }
 
 func (s *server) access(channel string) (upgrade.Access, bool) {
-	r, ok := s.config.Rule(channel)
+	r, ok := s.config.Subscription(channel)
 	if !ok {
 		return upgrade.Authorize, false
 	}

@@ -138,7 +138,7 @@ func newServer(c *config.Config, log *slog.Logger) (*server, error) {
 		Token: c.Hooks.Token, Hosts: c.Hooks.Hosts, MaxBody: int(c.Hooks.MaxBody),
 		KeyAge: time.Duration(c.Hooks.IdempotencyAge), KeySize: int64(c.Hooks.IdempotencySize),
 		Rule:         func(channel string) bool { _, ok := c.Rule(channel); return ok },
-		ValidChannel: config.ValidChannel, Connections: connections{s.keeper},
+		ValidChannel: config.ValidChannel, Pattern: c.AllowsPattern, Connections: connections{s.keeper},
 		Present: s.present, Presence: s.roll,
 		Hub: s.hub, Log: log, Version: version(), Metrics: s.writeMetrics,
 	})

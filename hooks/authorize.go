@@ -28,7 +28,11 @@ type AuthorizerOptions struct {
 	Host             string        // Host to send when the client's is not known
 	Path             string        // on the app; it may have a query
 	Timeout          time.Duration // for all of one question, waiting for a connection included; zero means 5 s
-	MaxConns         int           // questions at a time, the others wait; zero means 64
+	// Within reports whether name is a valid part of what pattern matches, so that the app may name it for a pattern that
+	// was asked for. Nil: of nothing.
+	Within func(pattern, name string) bool
+
+	MaxConns int // questions at a time, the others wait; zero means 64
 }
 
 // Place is where an app listens.
@@ -82,7 +86,7 @@ func (a *Authorizer) Authorize(q Question) (Verdict, error) {
 	err := a.client.DoTimeout(req, resp, a.options.Timeout)
 	var v Verdict
 	if err == nil {
-		v, err = verdictOf(resp, q.Channels)
+		v, err = verdictOf(resp, q.Channels, a.options.Within)
 	}
 	if err != nil {
 		return Verdict{}, fmt.Errorf("%w: GET %s: %w", ErrNoVerdict, a.options.Path, err)

@@ -114,7 +114,7 @@ func (s *Server) disconnect(c *call) error {
 			which.Connection, err = m.text()
 		case "channel":
 			if which.Channel, err = m.text(); err == nil {
-				err = s.validChannel(which.Channel)
+				err = s.validName(which.Channel)
 			}
 		case "reason":
 			if reason, err = m.text(); err == nil && (len(reason) > maxCloseReason || !utf8.ValidString(reason)) {

@@ -51,7 +51,7 @@ func (k *keeper) Change(s Selection, join, leave []string) (n int, refused map[s
 
 func TestConnections(t *testing.T) {
 	k := new(keeper)
-	a := start(t, "tcp", Options{Connections: k})
+	a := start(t, "tcp", Options{Connections: k, Pattern: func(name string) bool { return name == "a.*" }})
 	for _, tt := range []struct {
 		method, target, body string
 		status               int
@@ -90,6 +90,9 @@ func TestConnections(t *testing.T) {
 		{"POST", "/subscribe", `{"user":"anna","channel":"a"}`, 200, `{"subscribed":1}`},
 		{"POST", "/subscribe", `{"connection":"a-3","channel":"a"}`, 200, `{"subscribed":0,"refused":[{"error":"a poll","connections":1}]}`},
 		{"POST", "/subscribe", `{"user":"nobody","channel":"a"}`, 200, `{"subscribed":0}`},
+		{"POST", "/subscribe", `{"user":"bert","channel":"a.*"}`, 200, `{"subscribed":1}`},
+		{"POST", "/subscribe", `{"user":"bert","channel":"b.*"}`, 400, "a pattern needs one with wildcards"},
+		{"POST", "/disconnect", `{"user":"nobody","channel":"a.*"}`, 200, `{"disconnected":0}`},
 		{"POST", "/unsubscribe", `{"user":"bert","connection":"a-2","channel":["user.x","b"]}`, 200, `{"unsubscribed":1}`},
 	} {
 		r := a.raw(request(tt.method+" "+tt.target, "", tt.body))
@@ -100,7 +103,7 @@ func TestConnections(t *testing.T) {
 	if got := strings.Join(k.ended, ", "); got != "a-1 4403 disconnected, a-1 4000 bye, a-2 4000 bye" {
 		t.Errorf("disconnected %s", got)
 	}
-	if got := strings.Join(k.changed, ", "); got != "a-1 +[a] -[], a-2 +[] -[user.x b]" {
+	if got := strings.Join(k.changed, ", "); got != "a-1 +[a] -[], a-2 +[a.*] -[], a-2 +[] -[user.x b]" {
 		t.Errorf("changed %s", got)
 	}
 }

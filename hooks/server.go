@@ -40,6 +40,7 @@ type Options struct {
 	KeySize int64         // bytes that they may take together; zero means 16 MiB
 
 	Rule         func(channel string) bool  // reports whether a rule matches the channel; nil: all are
+	Pattern      func(name string) bool     // reports whether it is a pattern that clients may hold; nil: none is
 	ValidChannel func(channel string) error // says what is wrong with a name; nil: any but the empty one will do
 
 	Present  func(channel string) bool // reports whether Presence knows who is in the channel; nil: in none

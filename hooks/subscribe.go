@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // refusedConnections are those that stay as they are.
@@ -74,7 +75,7 @@ func (s *Server) wantedChange(c *call) (which Selection, channels []string, err 
 				break
 			}
 			for _, name := range channels {
-				if err = s.publishable(name); err != nil {
+				if err = s.subscribable(name); err != nil {
 					break
 				}
 			}
@@ -94,4 +95,23 @@ func (s *Server) wantedChange(c *call) (which Selection, channels []string, err 
 		err = fmt.Errorf("%w: none; want a name or a list of names", errChannel)
 	}
 	return which, channels, err
+}
+
+// validName accepts the name of a channel, or a pattern.
+func (s *Server) validName(name string) error {
+	if s.options.Pattern != nil && s.options.Pattern(name) {
+		return nil
+	}
+	return s.validChannel(name)
+}
+
+// subscribable reports whether a connection may hold the channel, or the pattern.
+func (s *Server) subscribable(name string) error {
+	if !strings.HasSuffix(name, "*") || s.options.Pattern == nil {
+		return s.publishable(name)
+	}
+	if !s.options.Pattern(name) {
+		return fmt.Errorf("%w: %.100q; a pattern needs one with wildcards that matches all of it", errRule, name)
+	}
+	return nil
 }

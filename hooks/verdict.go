@@ -29,7 +29,7 @@ type Verdict struct {
 }
 
 // verdictOf reads the app's answer. Whatever is not clearly a yes or a no is an error.
-func verdictOf(resp *fasthttp.Response, asked []string) (Verdict, error) {
+func verdictOf(resp *fasthttp.Response, asked []string, within func(pattern, name string) bool) (Verdict, error) {
 	status := resp.StatusCode()
 	switch {
 	case status == fasthttp.StatusUnauthorized, status == fasthttp.StatusForbidden:
@@ -54,9 +54,16 @@ func verdictOf(resp *fasthttp.Response, asked []string) (Verdict, error) {
 	if v.Channels == nil {
 		return v, nil
 	}
+	named := v.Channels
 	v.Channels = slices.DeleteFunc(slices.Clone(asked), func(channel string) bool {
-		return !slices.Contains(v.Channels, channel)
+		return !slices.Contains(named, channel)
 	})
+	for _, name := range named {
+		part := func(pattern string) bool { return within != nil && within(pattern, name) }
+		if slices.ContainsFunc(asked, part) && !slices.Contains(v.Channels, name) {
+			v.Channels = append(v.Channels, name)
+		}
+	}
 	if len(v.Channels) == 0 {
 		return Verdict{Status: fasthttp.StatusForbidden}, nil
 	}

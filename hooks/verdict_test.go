@@ -7,7 +7,29 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/valyala/fasthttp"
 )
+
+// TestVerdictOnPattern: of a pattern the app may name parts, and nothing that is beside it.
+func TestVerdictOnPattern(t *testing.T) {
+	within := func(pattern, name string) bool {
+		return pattern == "a.**" && strings.HasPrefix(name, "a.") && name != "a.bad"
+	}
+	for _, tt := range []struct{ answer, want string }{
+		{`{"channels":["a.**"]}`, "a.**"},
+		{`{"channels":["c","a.1","a.1","b.1","a.bad","a.*"]}`, "c a.1 a.*"},
+		{`{"channels":["b.1","a.bad"]}`, ""},
+	} {
+		var resp fasthttp.Response
+		resp.Header.SetContentType("application/json")
+		resp.SetBodyString(tt.answer)
+		v, err := verdictOf(&resp, []string{"c", "a.**"}, within)
+		if got := strings.Join(v.Channels, " "); err != nil || got != tt.want || v.Allowed != (tt.want != "") {
+			t.Errorf("%s: %q, %+v, %v; want %q", tt.answer, got, v, err, tt.want)
+		}
+	}
+}
 
 func TestVerdict(t *testing.T) {
 	asked := []string{"a", "b", "c"}

@@ -57,6 +57,30 @@ func TestRememberedVerdict(t *testing.T) {
 	}
 }
 
+// TestRememberedPattern: what the app has said of a pattern is forgotten with any channel that it matches.
+func TestRememberedPattern(t *testing.T) {
+	run(t, func(t *testing.T, kind string) {
+		w, d := guarded(t, cached)
+		d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna"})
+		for i := range 2 {
+			w.hold(t, kind, "channel=user.x.**", "Cookie: SID=a")
+			w.waitHeld(t, int64(i+1))
+		}
+		w.keeper.Disconnect(upgrade.Selection{Channel: "user.y"}, 4401, "")
+		w.waitHeld(t, 2)
+		if n := w.keeper.Disconnect(upgrade.Selection{Channel: "user.x.1"}, 4401, ""); n != 2 {
+			t.Errorf("%d were disconnected", n)
+		}
+		w.waitHeld(t, 0)
+		asked := d.count()
+		w.hold(t, kind, "channel=user.x.**", "Cookie: SID=a")
+		w.waitHeld(t, 1)
+		if asked != 1 || d.count() != 2 {
+			t.Errorf("the app was asked %d times, and %d after that", asked, d.count()-asked)
+		}
+	})
+}
+
 // TestRenewalAsks: a hold whose verdict has expired is not renewed by what is remembered, and its no ends that as well.
 func TestRenewalAsks(t *testing.T) {
 	w, d := guarded(t, cached)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/gobwas/ws"
 
@@ -62,16 +63,40 @@ func (x *held) move(m move) error {
 	return nil
 }
 
+// pattern returns which of the names is a pattern that name is a part of; empty: none.
+func (k *Keeper) pattern(names []string, name string) string {
+	if k.o.Within != nil {
+		for _, p := range names {
+			if k.o.Within(p, name) {
+				return p
+			}
+		}
+	}
+	return ""
+}
+
+// within reports whether name is one of the names, or a part of one that is a pattern.
+func (k *Keeper) within(names []string, name string) bool {
+	return slices.Contains(names, name) || k.pattern(names, name) != ""
+}
+
 // mayExist reports why nobody can hold the channel.
 func (k *Keeper) mayExist(name string) error {
 	if err := k.o.ValidChannel(name); err != nil {
 		return err
 	}
 	if _, ok := k.o.Rule(name); !ok {
-		k.o.Log.Info("subscribe refused: no rule of the key channels matches", "channel", name)
-		return errors.New("no rule for this channel")
+		k.o.Log.Info("subscribe refused: no rule of the key channels matches, or allows the pattern (wildcards)", "channel", name)
+		return noRule(name)
 	}
 	return nil
+}
+
+func noRule(name string) error {
+	if strings.HasSuffix(name, "*") {
+		return errors.New("no rule allows this pattern")
+	}
+	return errors.New("no rule for this channel")
 }
 
 // told is what tells the client of a move, in the form of its kind: the subprotocol's objects, and for a plain

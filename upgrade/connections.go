@@ -40,7 +40,7 @@ func (x *held) is(s *Selection) bool {
 	if x.answered || s.User != "" && (x.session == nil || x.session.user != s.User) {
 		return false
 	}
-	return s.Channel == "" || x.stand.Group() != nil && x.stand.Group().Holds(s.Channel)
+	return s.Channel == "" || x.stand.Group().Takes(s.Channel)
 }
 
 // onEach runs f with every connection that is meant, on its loop, and returns when it has. Not for a loop's goroutine.
@@ -135,6 +135,11 @@ func (x *held) comply(join, leave []string) (concerned bool, err error) {
 	g, user := x.stand.Group(), ""
 	if x.session != nil {
 		user = x.session.user
+	}
+	for _, name := range leave {
+		if p := x.k.pattern(less(g.Channels(), slices.Sorted(slices.Values(leave))), name); p != "" {
+			return true, fmt.Errorf("%s is held, which has this channel; it can only be left as it is", p)
+		}
 	}
 	leaves := slices.ContainsFunc(leave, g.Holds)
 	joins := slices.ContainsFunc(join, func(name string) bool { return !g.Holds(name) })

@@ -38,7 +38,7 @@ type world struct {
 }
 
 // start opens channels "public.**" to everybody, "user.**" to whom authorize lets in, "signed.**" with a token; "old.**" keeps two
-// messages, and every other channel has no rule.
+// messages, and every other channel has no rule. Patterns are allowed where their first segment has one.
 func start(t testing.TB, change ...func(*upgrade.Options)) *world {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -49,7 +49,7 @@ func start(t testing.TB, change ...func(*upgrade.Options)) *world {
 	if w.poller, err = park.New(park.Options{Loops: 2, Log: log}); err != nil {
 		t.Fatal(err)
 	}
-	w.hub = hub.New(hub.Options{Lanes: 2, Rule: func(c string) (hub.History, bool) {
+	w.hub = hub.New(hub.Options{Lanes: 2, Wildcards: true, Rule: func(c string) (hub.History, bool) {
 		switch first, _, _ := strings.Cut(c, "."); first {
 		case "public", "user", "signed":
 			return hub.History{Messages: 10000, Age: time.Hour, Bytes: 64 << 20}, true
@@ -72,7 +72,7 @@ func start(t testing.TB, change ...func(*upgrade.Options)) *world {
 			}
 			return upgrade.Public, false
 		},
-		ValidChannel: config.ValidChannel, Trusted: func(netip.Addr) bool { return false },
+		ValidChannel: config.ValidSubscription, Within: config.Within, Trusted: func(netip.Addr) bool { return false },
 		Hub: w.hub, Poller: w.poller, Log: log,
 		Resume: func(c *park.Conn, rest []byte, more bool) { w.proxy.Resume(c, rest, more) },
 	}

@@ -43,6 +43,7 @@ type Options struct {
 	Rule         func(channel string) (who Access, ok bool)
 	Slow         func(channel string) SlowPolicy // nil: Disconnect
 	ValidChannel func(channel string) error
+	Within       func(pattern, name string) bool     // name is a valid part of what pattern matches; nil: there are no patterns
 	Authorize    func(Question) (Verdict, error)     // asks the app; runs on a worker
 	Message      func(Question, Said) (Reply, error) // posts what a client says to the app, on a worker; nil: nothing is
 	Verify       func(token string) (Pass, error)    // reads a token, on a worker; the error is shown to the client; nil: there are none
@@ -114,6 +115,7 @@ func New(o Options) *Keeper {
 	k.crowd = crowd{limit: o.MaxPerUser, users: map[string]*company{}}
 	if o.AuthorizeCache > 0 && o.Authorize != nil {
 		k.verdicts = newVerdicts(o.AuthorizeCache, o.Authorize, o.Log)
+		k.verdicts.about = k.within
 	}
 	k.deflateRaw, k.deflateV1 = k.renderRawDeflated, k.renderV1Deflated
 	for range o.Poller.Loops() {

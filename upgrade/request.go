@@ -200,8 +200,8 @@ func (k *Keeper) channels(ctx *fasthttp.RequestCtx) (list []string, status int, 
 			return nil, 400, err.Error()
 		}
 		if _, ok := k.o.Rule(name); !ok {
-			k.o.Log.Info("hold refused: no rule of the key channels matches", "channel", name)
-			return nil, 403, "no rule for this channel"
+			k.o.Log.Info("hold refused: no rule of the key channels matches, or allows the pattern (wildcards)", "channel", name)
+			return nil, 403, noRule(name).Error()
 		}
 		list = append(list, name)
 	}
@@ -377,6 +377,10 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 	list := append(open, verdict.Channels...)
 	if len(list) == 0 {
 		return nil, 403, "not allowed"
+	}
+	if len(list) > k.o.MaxChannels { // for a pattern the app may name several
+		k.o.Log.Info("hold refused: push.max_channels, as the app has named for a pattern", "limit", k.o.MaxChannels, "channels", len(list))
+		return nil, 403, fmt.Sprintf("more than %d channels", k.o.MaxChannels)
 	}
 	return list, 0, ""
 }

@@ -301,27 +301,22 @@ func (x *held) beatOn(now time.Time) {
 // narrow leaves the channels that the app was asked for and does not allow any more. It reports whether the
 // connection goes on.
 func (x *held) narrow(allowed []string) bool {
-	ok := make(map[string]bool, len(allowed))
-	for _, c := range allowed {
-		ok[c] = true
-	}
-	gone := make(map[string]bool)
-	for _, c := range x.session.ask.Channels {
-		if !ok[c] {
-			gone[c] = true
-		}
-	}
-	var lost []string
+	var lost, join []string
 	had := x.stand.Group().Channels()
 	for _, c := range had {
-		if gone[c] {
+		if x.k.within(x.session.ask.Channels, c) && !x.k.within(allowed, c) {
 			lost = append(lost, c)
+		}
+	}
+	for _, c := range allowed { // of a pattern some parts may be left
+		if x.k.pattern(lost, c) != "" && !slices.Contains(had, c) {
+			join = append(join, c)
 		}
 	}
 	switch {
 	case len(lost) == 0:
 		return true
-	case len(lost) == len(had):
+	case len(lost) == len(had) && len(join) == 0:
 		x.expel(403, "not allowed any more", refused)
 		return false
 	case x.kind == longPoll:
@@ -332,7 +327,11 @@ func (x *held) narrow(allowed []string) bool {
 	q.Channels = allowed
 	x.session.ask = &q
 	s := x.session
-	return x.change(nil, lost) == nil && x.session == s // else it was slow, too
+	if x.change(join, lost) != nil { // more parts than a connection may hold
+		x.expel(403, "not allowed any more", refused)
+		return false
+	}
+	return x.session == s // else it was slow, too
 }
 
 // expel ends a hold that is not allowed any more.

@@ -240,6 +240,7 @@ func (x *held) answerOf(m move, asked []string, verdict Verdict, err error) {
 			m.join = slices.DeleteFunc(m.join, func(name string) bool {
 				return slices.Contains(asked, name) && !slices.Contains(verdict.Channels, name)
 			})
+			m.join = append(m.join, less(verdict.Channels, slices.Sorted(slices.Values(m.join)))...) // parts of a pattern
 		}
 		if len(m.join) == 0 {
 			on = x.fault(m.ref, errors.New("not allowed"))

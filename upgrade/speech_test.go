@@ -88,7 +88,7 @@ func TestSubscribeRefused(t *testing.T) {
 	for _, tt := range []struct{ say, want string }{
 		{`{"type":"subscribe","channels":["none.x"],"ref":7}`, `no rule for this channel","ref":7}`},
 		{`{"type":"subscribe","channels":["public..x"],"ref":"a"}`, `"ref":"a"}`},
-		{`{"type":"subscribe","channels":["public.*"]}`, `bad channel name`},
+		{`{"type":"subscribe","channels":["public.*.x"]}`, `bad channel name`},
 		{`{"type":"subscribe","channels":["user.x"],"ref":7}`, `need push.live`},
 		{`{"type":"subscribe","channels":["public.b","user.x"]}`, `need push.live`},
 		{`{"type":"subscribe","channels":["public.b","public.c","public.d"]}`, `more than 3 channels`},

@@ -80,6 +80,12 @@ func TestToken(t *testing.T) {
 			{"own channel", "channel=signed.user.anna&token=" + own, nil, 0, ""},
 			{"not needed, so not read", "channel=public.x", []string{"Authorization: Bearer x"}, 0, ""},
 
+			{"pattern", "channel=signed.a.*&token=" + good, nil, 0, ""},
+			{"pattern in place of what is listed", "channel=signed.a.*&token=" + anna(`["signed.**"]`), nil, 0, ""},
+
+			{"wider pattern", "channel=signed.a.**&token=" + good, nil, 403, "does not open"},
+			{"pattern of another", "channel=signed.c.*&token=" + good, nil, 403, "does not open"},
+			{"pattern of all", "channel=signed.**&token=" + anna(`["*.*"]`), nil, 403, "does not open"},
 			{"none", "channel=signed.a.b", nil, 401, "missing"},
 			{"empty", "channel=signed.a.b&token=", nil, 401, "not a JWT"},
 			{"Basic only", "channel=signed.a.b", []string{"Authorization: Basic YTpi"}, 401, "missing"},

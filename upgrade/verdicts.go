@@ -30,6 +30,7 @@ type verdicts struct {
 	age   time.Duration // of an answer at most
 	bytes int           // at most
 	ask   func(Question) (Verdict, error)
+	about func(list []string, channel string) bool // a question for the list is about the channel
 	log   *slog.Logger
 	salt  [32]byte
 
@@ -65,7 +66,7 @@ type remembered struct {
 // newVerdicts remembers nothing yet.
 func newVerdicts(age time.Duration, ask func(Question) (Verdict, error), log *slog.Logger) *verdicts {
 	c := &verdicts{
-		age: age, bytes: verdictsBytes, ask: ask, log: log, known: map[uint64]map[[sha256.Size]byte]*remembered{},
+		age: age, bytes: verdictsBytes, ask: ask, about: slices.Contains[[]string], log: log, known: map[uint64]map[[sha256.Size]byte]*remembered{},
 	}
 	_, _ = rand.Read(c.salt[:]) // it does not fail
 	return c
@@ -187,7 +188,7 @@ func (c *verdicts) dropWhat(user, channel string) {
 	defer c.mu.Unlock()
 	for _, of := range c.known {
 		for _, a := range of {
-			if a.place == nil || (user == "" || a.v.User == user) && (channel == "" || slices.Contains(a.channels, channel)) {
+			if a.place == nil || (user == "" || a.v.User == user) && (channel == "" || c.about(a.channels, channel)) {
 				c.remove(a)
 			}
 		}

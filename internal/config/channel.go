@@ -22,6 +22,8 @@ type Channel struct {
 	Access  Access  `yaml:"access" eg:"public"`
 	History History `yaml:"history"`
 
+	Wildcards bool `yaml:"wildcards"` // clients may ask for patterns, where this rule alone decides about all that they match
+
 	Events   bool     `yaml:"events"`              // the app is told when the first comes and the last goes
 	Presence Presence `yaml:"presence" eg:"users"` // empty: off
 
@@ -50,8 +52,11 @@ func DefaultHistory() History {
 }
 
 // Rule returns the first rule that matches the channel, which is a name that ValidChannel accepts.
-// False means that nobody may subscribe to it. It does not allocate.
+// False means that nobody may subscribe to it. It does not allocate. A pattern has no rule here; see Subscription.
 func (c *Config) Rule(channel string) (*Channel, bool) {
+	if isPattern(channel) {
+		return nil, false
+	}
 	for i := range c.Channels {
 		if match(c.Channels[i].Match, channel) {
 			return &c.Channels[i], true
@@ -147,15 +152,16 @@ func ValidPattern(pattern string) error {
 	return checkPattern(pattern)
 }
 
-// Match reports whether a pattern that ValidPattern accepts matches a channel's name.
-func Match(pattern, channel string) bool { return match(pattern, channel) }
+// Match reports whether a pattern that ValidPattern accepts matches a channel's name, or all of what a pattern matches
+// that a client asks for.
+func Match(pattern, channel string) bool { return covers(pattern, channel) }
 
 // userSegment stands for the user that push.authorize names, in one segment of a pattern.
 const userSegment = "{user}"
 
-// Owner returns whose a channel is by its rule; false if it may be more than one user's.
+// Owner returns whose a channel, or a pattern that is allowed, is by its rule; false if it may be more than one user's.
 func (c *Config) Owner(channel string) (user string, ok bool) {
-	r, found := c.Rule(channel)
+	r, found := c.Subscription(channel)
 	if !found {
 		return "", false
 	}

@@ -71,6 +71,7 @@ func TestRanges(t *testing.T) {
 		{"too long", "timeouts: {tunnel: 1000h}", `1:20: timeouts.tunnel: 1000h is out of range; want 100ms to 168h`},
 		{"0 where it means nothing", "timeouts: {idle: 0}", `1:18: timeouts.idle: 0 is out of range; want 100ms to 24h`},
 		{"negative number", "push: {max_connections: -1}", `1:25: push.max_connections: -1 is out of range; want 0 (bounded by the file limit) or 1 to 10000000`},
+		{"wildcards without one", "channels: [{match: a.b, access: public, wildcards: true}]", `1:52: channels[0].wildcards: "a.b" does not end with * or **, so there is no pattern that it could allow`},
 		{"too many of a user", "push: {max_connections_per_user: 20000000}", `1:34: push.max_connections_per_user: 20000000 is out of range; want 0 (any number) or 1 to 10000000`},
 		{"size too small", "limits: {header: 512}", `1:18: limits.header: 512 is out of range; want 1KB to 1MB`},
 		{"history of a rule", "channels:\n- match: a\n  access: public\n  history: {messages: 200000, age: 0, bytes: 3GB}",

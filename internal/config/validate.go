@@ -313,6 +313,9 @@ func (d *decoder) channels(c *Config) {
 		if rule.Slow != "" {
 			d.word(key+".slow", string(rule.Slow), []string{string(SlowDisconnect), string(SlowDropOldest), string(SlowLatestOnly)})
 		}
+		if rule.Wildcards && !isPattern(rule.Match) {
+			d.add(key+".wildcards", show(rule.Match)+" does not end with * or **, so there is no pattern that it could allow")
+		}
 		h := &rule.History
 		inRange(d, key+".history.messages", h.Messages, 1, 100_000, "off")
 		inRange(d, key+".history.age", h.Age, seconds(1), Duration(30*24*time.Hour), "")

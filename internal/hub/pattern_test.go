@@ -257,3 +257,40 @@ func BenchmarkPublishBesidePatterns(b *testing.B) {
 		})
 	}
 }
+
+// TestPatternAfterRestart: what the store has comes in order, and as it is not stored what a pattern has lost, a gap too.
+func TestPatternAfterRestart(t *testing.T) {
+	o := Options{Wildcards: true, Rule: keep(2)}
+	store := new(memory)
+	h, err := Open(o, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := h.last
+	for i, name := range []string{"kept.a", "kept.b.c", "kept.a"} {
+		say(t, h, fmt.Sprint(i), name)
+	}
+	if err := h.save(); err != nil {
+		t.Fatal(err)
+	}
+	if h, err = Open(o, store); err != nil {
+		t.Fatal(err)
+	}
+	var s recorder
+	r := h.Lane(0).Join(&s, []string{"kept.**"}, at, true)
+	if len(r.Gaps) != 1 || r.Gaps[0].Channel != "kept.**" || len(r.Messages) != 3 {
+		t.Fatalf("resumed with %+v", r)
+	}
+	for i, m := range r.Messages {
+		if string(m.Data) != fmt.Sprint(i) {
+			t.Errorf("message %d is %s", i, m.Data)
+		}
+	}
+	at = s.place.pos
+	h.Lane(0).Leave(&s)
+	say(t, h, "new", "kept.d")
+	if r = h.Lane(0).Join(&s, []string{"kept.**"}, at, true); len(r.Gaps) != 0 || len(r.Messages) != 1 {
+		t.Errorf("resumed in the new process with %+v", r)
+	}
+	check(t, h)
+}
