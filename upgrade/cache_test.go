@@ -132,3 +132,31 @@ func TestLogoutWhileDeciding(t *testing.T) {
 		})
 	}
 }
+
+// TestAskerLeaves: who waits for the same answer gets it, also if the client for whom the app was asked has left.
+func TestAskerLeaves(t *testing.T) {
+	run(t, func(t *testing.T, kind string) {
+		asked, answer := make(chan bool, 9), make(chan upgrade.Verdict)
+		w, _ := guarded(t, cached, func(o *upgrade.Options) {
+			o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) {
+				asked <- true
+				return <-answer, nil
+			}
+		})
+		first, second := wiretest.Dial(t, w.addr), wiretest.Dial(t, w.addr)
+		head := request(kind, "/_push?channel=user.x", "Cookie: SID=a")
+		first.Send(head)
+		<-asked
+		second.Send(head)
+		wiretest.Eventually(t, "the second waits", func() bool { return w.keeper.Stats().CacheHits == 1 })
+		first.Close()
+		answer <- upgrade.Verdict{Allowed: true, User: "anna"}
+		wiretest.Eventually(t, "the second is held", func() bool {
+			list, n := w.keeper.Connections(upgrade.Selection{User: "anna"}, 9)
+			return n == 1 && list[0].Peer.String() == second.LocalAddr().String()
+		})
+		if len(asked) > 0 {
+			t.Error("the app was asked twice")
+		}
+	})
+}
