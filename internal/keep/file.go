@@ -47,9 +47,11 @@ const format = "holdfast history 1"
 
 // File is a history file that is open. Its methods are for one goroutine at a time, Size aside.
 type File struct {
-	db   *bbolt.DB
-	path string
-	size atomic.Int64
+	db     *bbolt.DB
+	file   *os.File // db's
+	path   string
+	broken error // bbolt panicked: its locks are as the panic left them
+	size   atomic.Int64
 }
 
 var _ hub.Store = (*File)(nil)
@@ -62,40 +64,39 @@ func Open(path string) (f *File, err error) {
 		return nil, fmt.Errorf("%s: %w", path, ErrForeign)
 	}
 	f = &File{path: path}
-	if f.db, err = openDB(path); err != nil {
+	if err = f.openDB(); err != nil {
 		return nil, err
 	}
 	if err = f.begin(); err == nil && errors.Is(statErr, os.ErrNotExist) {
 		err = syncFolder(filepath.Dir(path))
 	}
 	if err != nil {
-		f.db.Close()
+		f.Close()
 		return nil, err
 	}
 	return f, nil
 }
 
-func openDB(path string) (db *bbolt.DB, err error) {
-	var file *os.File // as bbolt does not close it when it panics
+func (f *File) openDB() (err error) {
 	defer faults()()
 	defer func() {
-		if err != nil && file != nil {
-			file.Close() // if bbolt has not
+		if err != nil && f.file != nil {
+			f.file.Close() // if bbolt has not
 		}
 	}()
-	defer guard(path, &err)
-	db, err = bbolt.Open(path, 0o600, &bbolt.Options{
+	defer f.guard(&err)
+	f.db, err = bbolt.Open(f.path, 0o600, &bbolt.Options{
 		Timeout: lockTime, FreelistType: bbolt.FreelistMapType, NoStatistics: true,
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 			var err error
-			file, err = os.OpenFile(name, flag, mode)
-			return file, err
+			f.file, err = os.OpenFile(name, flag, mode)
+			return f.file, err
 		},
 	})
 	if err != nil {
-		return nil, opening(path, err)
+		return opening(f.path, err)
 	}
-	return db, nil
+	return nil
 }
 
 // opening names what is wrong with a file that cannot be opened.
@@ -120,7 +121,7 @@ func opening(path string, err error) error {
 // begin makes the buckets of a new file, and looks whether others are ours.
 func (f *File) begin() (err error) {
 	defer faults()()
-	defer guard(f.path, &err)
+	defer f.guard(&err)
 	empty := false
 	err = f.db.View(func(tx *bbolt.Tx) error {
 		first, _ := tx.Cursor().First()
@@ -150,16 +151,22 @@ func (f *File) begin() (err error) {
 }
 
 // Close lets go of the file.
-func (f *File) Close() error { return f.db.Close() }
+func (f *File) Close() error {
+	if f.broken != nil {
+		return f.file.Close()
+	}
+	return f.db.Close()
+}
 
 // Size returns the bytes of the file. Any goroutine may call it.
 func (f *File) Size() int64 { return f.size.Load() }
 
 // guard makes an error of a panic: of bbolt, which takes what is in its pages for granted, or of the system that cannot
-// read a page of the mapped file. It is to be deferred.
-func guard(path string, err *error) {
+// read a page of the mapped file. From then on the file is not used. It is to be deferred.
+func (f *File) guard(err *error) {
 	if p := recover(); p != nil {
-		*err = fmt.Errorf("%s: %w: %v", path, ErrCorrupt, p)
+		f.broken = fmt.Errorf("%s: %w: %v", f.path, ErrCorrupt, p)
+		*err = f.broken
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // Load returns what the file has beside messages.
 func (f *File) Load() (s hub.State, err error) {
 	defer faults()()
-	defer guard(f.path, &err)
+	defer f.guard(&err)
 	err = f.db.View(func(tx *bbolt.Tx) error {
 		about := tx.Bucket(aboutBucket)
 		if about.Get(reservedKey) == nil {
@@ -56,7 +56,7 @@ func (f *File) Load() (s hub.State, err error) {
 // Each reads every message, by growing id.
 func (f *File) Each(do func(hub.Record) error) (err error) {
 	defer faults()()
-	defer guard(f.path, &err)
+	defer f.guard(&err)
 	return f.db.View(func(tx *bbolt.Tx) error {
 		return tx.Bucket(messagesBucket).ForEach(func(k, v []byte) error {
 			body, err := f.open(k, v)

@@ -2,7 +2,9 @@ package keep
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"go.etcd.io/bbolt"
 
@@ -11,8 +13,11 @@ import (
 
 // Commit writes a batch in one transaction; it is on disk when Commit returns nil.
 func (f *File) Commit(b hub.Batch) (err error) {
+	if f.broken != nil {
+		return f.broken
+	}
 	defer faults()()
-	defer guard(f.path, &err)
+	defer f.guard(&err)
 	err = f.db.Update(func(tx *bbolt.Tx) error {
 		f.size.Store(tx.Size())
 		about := tx.Bucket(aboutBucket)
@@ -37,10 +42,10 @@ func (f *File) Commit(b hub.Batch) (err error) {
 		}
 		return nil
 	})
-	if err != nil {
+	if _, named := errors.AsType[*fs.PathError](err); err != nil && !named {
 		return fmt.Errorf("%s: %w", f.path, err)
 	}
-	return nil
+	return err
 }
 
 // begin makes the changes of a process that begins.
