@@ -22,16 +22,14 @@ func TestPattern(t *testing.T) {
 		var sent []message
 		publish := func(data string, channels ...string) {
 			id := w.publish(t, data, channels...)
-			for _, name := range channels {
-				if kind == "websocket" || kind == "sse" { // which do not tell the channel
-					name = ""
-				}
-				if kind == "websocket" {
-					id = ""
-				}
-				sent = append(sent, message{Type: "message", ID: id, Channel: name, Data: data})
-				break
+			name := channels[0]
+			if kind == "websocket" || kind == "sse" { // which do not tell the channel
+				name = ""
 			}
+			if kind == "websocket" {
+				id = ""
+			}
+			sent = append(sent, message{Type: "message", ID: id, Channel: name, Data: data})
 		}
 		publish("a pattern and a channel", "public.a")
 		publish("a pattern", "public.b")
