@@ -121,12 +121,12 @@ func TestKilledLosesNothingAcknowledged(t *testing.T) {
 		return &orderClient{order: o, kind: kind, channels: []int{1}, seen: map[string]int{}, gap: map[string]bool{}}
 	}
 	var away, there []*orderClient
-	var group sync.WaitGroup
+	var group, leaving sync.WaitGroup
 	const before, killed = 20, 100
 	for _, kind := range resumeKinds {
 		a, b := client(kind), client(kind)
 		away, there = append(away, a), append(there, b)
-		group.Go(func() {
+		leaving.Go(func() {
 			if err := a.readTo(before); err != nil {
 				t.Errorf("%s: %v", kind, err)
 			}
@@ -148,6 +148,9 @@ func TestKilledLosesNothingAcknowledged(t *testing.T) {
 			t.Fatal(err)
 		}
 		acked = n
+		if n == before {
+			leaving.Wait()
+		}
 	}
 	go func() { time.Sleep(time.Millisecond); first.kill() }() // in the middle of what comes
 	for {
