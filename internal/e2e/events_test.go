@@ -21,7 +21,7 @@ func TestEventsToPHP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := regexp.MustCompile("(?s)```php\n(.*?)```").FindSubmatch(text)
+	check := regexp.MustCompile("(?s)```php\n([^`]*HTTP_HOLDFAST_SIGNATURE.*?)```").FindSubmatch(text)
 	if check == nil {
 		t.Fatal("docs/protocol.md shows no check in PHP")
 	}
