@@ -97,10 +97,7 @@ func (s *Server) connection(c *call) error {
 
 // disconnect answers POST /disconnect.
 func (s *Server) disconnect(c *call) error {
-	if _, err := parseQuery(c.query); err != nil {
-		return err
-	}
-	object, err := oneObject(c.ctx.PostBody())
+	object, err := c.object()
 	if err != nil {
 		return err
 	}

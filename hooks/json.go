@@ -54,9 +54,12 @@ func splitJSON(body []byte) (values []jsonValue, array bool, err error) {
 	return values, true, err
 }
 
-// oneObject returns the value of a body that has one, and no array.
-func oneObject(body []byte) (v jsonValue, err error) {
-	values, array, err := splitJSON(body)
+// object returns the one JSON value, no array, that is the body of a call without parameters.
+func (c *call) object() (v jsonValue, err error) {
+	if _, err := parseQuery(c.query); err != nil {
+		return v, err
+	}
+	values, array, err := splitJSON(c.ctx.PostBody())
 	if err != nil {
 		return v, err
 	}

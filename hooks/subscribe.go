@@ -57,10 +57,7 @@ func (s *Server) change(what string, which Selection, join, leave []string) (n i
 
 // wantedChange reads whose channels are to change, and which.
 func (s *Server) wantedChange(c *call) (which Selection, channels []string, err error) {
-	if _, err := parseQuery(c.query); err != nil {
-		return which, nil, err
-	}
-	object, err := oneObject(c.ctx.PostBody())
+	object, err := c.object()
 	if err != nil {
 		return which, nil, err
 	}
