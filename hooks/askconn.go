@@ -2,8 +2,11 @@ package hooks
 
 import (
 	"errors"
+	"io"
 	"net"
 	"time"
+
+	"github.com/valyala/fasthttp"
 )
 
 // errUnfit is why a connection is not used for another question; nothing was written to it.
@@ -15,11 +18,27 @@ var errUnfit = errors.New("hooks: connection to the app is no longer good")
 type askConn struct {
 	net.Conn
 	answered bool // bytes were read since the last write
+	ended    bool // the app has closed it
+}
+
+// RemoteAddr returns an address that knows its connection: fasthttp hands nothing else of it on with a response.
+func (c *askConn) RemoteAddr() net.Addr { return askAddr{c.Conn.RemoteAddr(), c} }
+
+type askAddr struct {
+	net.Addr
+	conn *askConn
+}
+
+// endedByClose reports whether nothing but the end of its connection says that a response is complete.
+func endedByClose(resp *fasthttp.Response) bool {
+	a, ok := resp.RemoteAddr().(askAddr)
+	return ok && resp.ConnectionClose() && a.conn.ended // in this order: a connection that goes on is another's by now
 }
 
 func (c *askConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.answered = c.answered || n > 0
+	c.ended = c.ended || errors.Is(err, io.EOF)
 	return n, err
 }
 

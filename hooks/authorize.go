@@ -3,7 +3,9 @@ package hooks
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -87,11 +89,25 @@ func (a *Authorizer) Authorize(q Question) (Verdict, error) {
 	var v Verdict
 	if err == nil {
 		v, err = verdictOf(resp, q.Channels, a.options.Within)
+	} else {
+		err = &answerError{hint: a.noAnswer(err), err: err}
 	}
 	if err != nil {
 		return Verdict{}, fmt.Errorf("%w: GET %s: %w", ErrNoVerdict, a.options.Path, err)
 	}
 	return v, nil
+}
+
+// noAnswer says what kept an answer away.
+func (a *Authorizer) noAnswer(err error) string {
+	var dial *net.OpError
+	switch {
+	case errors.Is(err, fasthttp.ErrTimeout), errors.Is(err, fasthttp.ErrNoFreeConns), os.IsTimeout(err):
+		return fmt.Sprintf("the app did not answer within %v (push.authorize_timeout)", a.options.Timeout)
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return "the app could not be reached"
+	}
+	return "the app's answer was cut off or not understood"
 }
 
 func (a *Authorizer) write(req *fasthttp.Request, q Question) {

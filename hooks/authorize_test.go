@@ -103,8 +103,14 @@ func always(text string) func(net.Conn, int) bool {
 	}
 }
 
-func jsonAnswer(body string) string {
-	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+func jsonAnswer(body string) string { return typed("application/json", body) }
+
+// typed is a 200 of a type; empty: without one.
+func typed(kind, body string) string {
+	if kind != "" {
+		kind = "Content-Type: " + kind + "\r\n"
+	}
+	return fmt.Sprintf("HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s", kind, len(body), body)
 }
 
 func (u *upstream) authorizer(t *testing.T, timeout time.Duration) *Authorizer {

@@ -3,7 +3,6 @@ package hooks
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,7 +27,7 @@ type Verdict struct {
 	Expires  time.Duration // how long this is good; zero: the app did not say
 }
 
-// verdictOf reads the app's answer. Whatever is not clearly a yes or a no is an error.
+// verdictOf reads the app's response. A response that is not clearly a yes or a no is an error.
 func verdictOf(resp *fasthttp.Response, asked []string, within func(pattern, name string) bool) (Verdict, error) {
 	status := resp.StatusCode()
 	switch {
@@ -37,17 +36,15 @@ func verdictOf(resp *fasthttp.Response, asked []string, within func(pattern, nam
 	case status >= 300 && status < 400:
 		return Verdict{Status: fasthttp.StatusUnauthorized}, nil // to the login page
 	case status < 200 || status >= 300:
-		return Verdict{}, fmt.Errorf("status %d", status)
+		return Verdict{}, &answerError{hint: fmt.Sprintf("the app answered status %d", status)}
 	}
-	kind, _, _ := strings.Cut(string(resp.Header.ContentType()), ";")
-	kind = strings.ToLower(strings.TrimSpace(kind))
-	if kind != "application/json" || status == fasthttp.StatusNoContent {
-		if isPage(kind, resp) {
-			return Verdict{}, errPage
+	if len(resp.Body()) == 0 {
+		if status != fasthttp.StatusNoContent && endedByClose(resp) {
+			return Verdict{}, errEmptyCut
 		}
 		return Verdict{Allowed: true}, nil
 	}
-	v, err := parseVerdict(resp.Body())
+	v, err := parseVerdict(resp)
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -70,54 +67,121 @@ func verdictOf(resp *fasthttp.Response, asked []string, within func(pattern, nam
 	return v, nil
 }
 
-var errPage = errors.New("the answer is a page of HTML, such as a form to log in: answer 401 or 403, or a 2xx without a page")
-
-// isPage reports whether an answer is there to be looked at. Containers and frameworks that guard a path answer with
-// their form to log in as 200, and PHP answers with its warnings.
-func isPage(kind string, resp *fasthttp.Response) bool {
-	if kind != "text/html" && kind != "application/xhtml+xml" {
-		return false
+// parseVerdict reads the body of a 2xx response, which must be one JSON object whatever its Content-Type says. A key
+// that it does not know is an error: it may be a "channel" that was meant to narrow.
+func parseVerdict(resp *fasthttp.Response) (Verdict, error) {
+	v := Verdict{Allowed: true}
+	if len(resp.Header.ContentEncoding()) > 0 {
+		return v, &answerError{hint: "the app compressed its answer, which was not requested"}
 	}
-	body := bytes.TrimLeft(resp.Body(), "\ufeff \t\r\n")
-	return len(body) > 0 && (body[0] == '<' || len(resp.Header.ContentEncoding()) > 0)
+	body := bytes.TrimPrefix(resp.Body(), []byte("\ufeff"))
+	values, array, err := splitJSON(body)
+	switch {
+	case err != nil:
+		return v, &answerError{hint: likelyCause(body), err: err}
+	case array || len(values) != 1 || values[0].raw[0] != '{':
+		return v, &answerError{hint: likelyCause(body), err: fmt.Errorf("%w: want one object", errJSON)}
+	}
+	if err := values[0].members(v.member); err != nil {
+		return v, &answerError{hint: "the app answered a JSON object with an unknown or invalid member", err: err}
+	}
+	return v, nil
 }
 
-// parseVerdict reads the JSON of a yes. A key it does not know is an error: it may be a "channel" that
-// was meant to narrow.
-func parseVerdict(body []byte) (Verdict, error) {
-	v := Verdict{Allowed: true}
-	values, array, err := splitJSON(body)
-	if err != nil {
-		return v, err
-	}
-	if array || len(values) != 1 {
-		return v, fmt.Errorf("%w: want one object", errJSON)
-	}
-	err = values[0].members(func(key string, m jsonValue) error {
-		var err error
-		switch key {
-		case "channels":
-			if v.Channels, err = m.strings(); err != nil {
-				return m.fail(fmt.Errorf("%w: channels: want a list of names", errJSON))
-			}
-		case "user":
-			v.User, err = m.text()
-			if err != nil || len(v.User) > maxUser || strings.ContainsFunc(v.User, unicode.IsControl) {
-				return m.fail(fmt.Errorf("%w: user: want text of at most %d bytes without control characters", errJSON, maxUser))
-			}
-		case "expires":
-			var seconds float64
-			if err := json.Unmarshal(m.raw, &seconds); err != nil || seconds <= 0 {
-				return m.fail(fmt.Errorf("%w: expires: want a number of seconds above 0", errJSON))
-			}
-			v.Expires = maxExpires
-			if seconds < maxExpires.Seconds() {
-				v.Expires = max(time.Duration(seconds*float64(time.Second)), 1)
-			}
-		default:
-			return m.fail(fmt.Errorf("%w: unknown key %.100q; want channels, user or expires", errJSON, key))
+// member reads one member of the JSON of a yes.
+func (v *Verdict) member(key string, m jsonValue) (err error) {
+	switch key {
+	case "channels":
+		if v.Channels, err = m.strings(); err != nil {
+			return m.fail(fmt.Errorf("%w: channels: want a list of names", errJSON))
 		}
-		return nil
-	})
-	return v, err
+	case "user":
+		v.User, err = m.text()
+		if isInteger(m.raw) { // such as the key of a row
+			v.User, err = string(m.raw), nil
+		}
+		if err != nil || len(v.User) > maxUser || strings.ContainsFunc(v.User, unicode.IsControl) {
+			return m.fail(fmt.Errorf("%w: user: want text of at most %d bytes without control characters, or a whole number", errJSON, maxUser))
+		}
+	case "expires":
+		var seconds float64
+		if err := json.Unmarshal(m.raw, &seconds); err != nil || seconds <= 0 {
+			return m.fail(fmt.Errorf("%w: expires: want a number of seconds above 0", errJSON))
+		}
+		v.Expires = maxExpires
+		if seconds < maxExpires.Seconds() {
+			v.Expires = max(time.Duration(seconds*float64(time.Second)), 1)
+		}
+	default:
+		return m.fail(fmt.Errorf("%w: unknown key %.100q; want channels, user or expires", errJSON, key))
+	}
+	return nil
+}
+
+// isInteger reports whether a JSON value is a number without fraction and exponent.
+func isInteger(raw []byte) bool {
+	digits := bytes.TrimPrefix(raw, []byte("-"))
+	return len(digits) > 0 && len(bytes.Trim(digits, "0123456789")) == 0
+}
+
+// answerError is an answer of the app that is neither a yes nor a no.
+type answerError struct {
+	hint string // for the app's developer; quotes nothing of the answer
+	err  error  // details; nil: none
+}
+
+func (e *answerError) Error() string {
+	if e.err == nil {
+		return e.hint
+	}
+	return e.hint + ": " + e.err.Error()
+}
+
+func (e *answerError) Unwrap() error { return e.err }
+
+// Hint returns the likely cause in words that any client may read.
+func (e *answerError) Hint() string { return e.hint }
+
+var errEmptyCut = &answerError{hint: "the app answered nothing and closed the connection, as a crash would: answer 204, or send Content-Length: 0"}
+
+// likelyCause says what the body of a 2xx response seems to be instead of one JSON object.
+func likelyCause(body []byte) string {
+	var first json.RawMessage
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if err := dec.Decode(&first); err == nil && len(first) > 0 && first[0] == '{' {
+		rest := bytes.TrimSpace(body[dec.InputOffset():])
+		if isPHPMessage(rest) {
+			return "the app answered a PHP error message after the JSON"
+		}
+		if len(rest) > 0 {
+			return "the app answered trailing text after the JSON"
+		}
+	}
+	body = bytes.TrimSpace(body)
+	switch {
+	case isPHPMessage(body):
+		return "the app answered a PHP error message: turn display_errors off and look into PHP's error log"
+	case len(body) == 0:
+		return "the app answered white space, such as a line end after ?>: send nothing, or JSON"
+	case body[0] == '<':
+		return "the app answered HTML, such as a form to log in: answer 401 or 403 to clients without a login"
+	case body[0] == '{':
+		return "the app answered broken JSON"
+	}
+	return "the app answered something other than a JSON object; to allow without one, answer 204"
+}
+
+// isPHPMessage reports whether text begins as PHP prints its errors, with html_errors or without.
+func isPHPMessage(text []byte) bool {
+	text = bytes.TrimSpace(text)
+	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("<br />")))
+	text = bytes.TrimPrefix(bytes.TrimPrefix(text, []byte("PHP ")), []byte("<b>"))
+	for _, level := range []string{
+		"Warning", "Notice", "Deprecated", "Fatal error", "Parse error", "Recoverable fatal error", "Catchable fatal error", "Strict Standards",
+	} {
+		if rest, ok := bytes.CutPrefix(text, []byte(level)); ok && (bytes.HasPrefix(rest, []byte(":")) || bytes.HasPrefix(rest, []byte("</b>:"))) {
+			return true
+		}
+	}
+	return false
 }

@@ -132,7 +132,7 @@ func New(o Options) *Keeper {
 			if small := (*fasthttp.ErrSmallBuffer)(nil); errors.As(err, &small) {
 				status, why = 431, "request head too large"
 			}
-			k.refuse(ctx, status, why)
+			k.refuse(ctx, status, why, "")
 		},
 		ConnState: func(c net.Conn, s fasthttp.ConnState) {
 			if s == fasthttp.StateIdle {

@@ -414,3 +414,30 @@ func TestBehindAProxy(t *testing.T) {
 		}
 	}
 }
+
+// hinted is an error that tells the app's developer something.
+type hinted struct{ error }
+
+func (hinted) Hint() string { return "the app answered HTML" }
+
+// TestRefusalCarriesHint: the developer who looks at the response sees what the app did; no detail of the error.
+func TestRefusalCarriesHint(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{fmt.Errorf("GET /x: %w", hinted{errors.New("at offset 7: secret")}), `{"error":"could not be authorized now","hint":"the app answered HTML"}` + "\n"},
+		{errors.New("secret"), `{"error":"could not be authorized now"}` + "\n"},
+	} {
+		run(t, func(t *testing.T, kind string) {
+			w := start(t, func(o *upgrade.Options) {
+				o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) { return upgrade.Verdict{}, tt.err }
+			})
+			c := wiretest.Dial(t, w.addr)
+			c.Send(request(kind, "/_push?channel=user.a"))
+			if resp, body := c.Response(http.MethodGet); resp.StatusCode != 503 || body != tt.want {
+				t.Errorf("%v: responded %d %q; want 503 %q", tt.err, resp.StatusCode, body, tt.want)
+			}
+		})
+	}
+}

@@ -30,7 +30,7 @@ func (k *Keeper) handle(ctx *fasthttp.RequestCtx) {
 		if r := recover(); r != nil {
 			k.o.Log.Error("panic while a hold was decided", "panic", r)
 			ctx.ResetBody()
-			k.refuse(ctx, 500, "internal error")
+			k.refuse(ctx, 500, "internal error", "")
 			ctx.SetConnectionClose()
 		}
 	}()
@@ -38,7 +38,7 @@ func (k *Keeper) handle(ctx *fasthttp.RequestCtx) {
 	status, why := k.decide(ctx, v)
 	if status != 0 {
 		v.hold = nil
-		k.refuse(ctx, status, why)
+		k.refuse(ctx, status, why, v.hint)
 	}
 	k.log(ctx, v, status, why)
 }
@@ -351,6 +351,7 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 	}
 	switch {
 	case err != nil:
+		v.hint = hintOf(err)
 		return nil, 503, "could not be authorized now"
 	case !verdict.Allowed:
 		if verdict.Status == 401 {
@@ -462,8 +463,17 @@ func (k *Keeper) owner(channel string) (user string, ok bool) {
 
 func joined(list [][]byte, sep string) string { return string(bytes.Join(list, []byte(sep))) }
 
-// refuse answers with a short JSON reason.
-func (k *Keeper) refuse(ctx *fasthttp.RequestCtx, status int, why string) {
+// hintOf returns what an error of Options.Authorize tells the app's developer; empty: nothing.
+func hintOf(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}
+
+// refuse responds with a short JSON reason and, unless it is empty, a hint for the app's developer.
+func (k *Keeper) refuse(ctx *fasthttp.RequestCtx, status int, why, hint string) {
 	k.stats.refused.Add(1)
 	ctx.SetStatusCode(status)
 	ctx.SetContentType("application/json")
@@ -474,5 +484,9 @@ func (k *Keeper) refuse(ctx *fasthttp.RequestCtx, status int, why string) {
 	case 503:
 		ctx.Response.Header.Set("Retry-After", "5")
 	}
-	ctx.SetBodyString(`{"error":` + quote(why) + "}\n")
+	body := `{"error":` + quote(why)
+	if hint != "" {
+		body += `,"hint":` + quote(hint)
+	}
+	ctx.SetBodyString(body + "}\n")
 }

@@ -26,6 +26,7 @@ type visit struct {
 	credential uint64        // of a client with a token
 	asked      uint64        // of the keeper's endings, before the app was asked
 
+	hint    string // of a refusal, for the app's developer
 	after   after
 	written []byte
 	wasIdle bool
