@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 	"unsafe"
@@ -97,8 +98,18 @@ func (l *Loop) sysRun() {
 	}
 }
 
+// yieldTime is the longest that a busy loop runs without a call of Go's scheduler. The descriptors of the loops that
+// sleep, and those of every other goroutine, wait in Go's netpoller. If all processors run loops that find an event at
+// each epoll_wait, only the runtime's monitor polls it, every 10 ms at best: connections of a sleeping loop waited for up
+// to 150 ms (docs/decisions/0007-loops-yield.md).
+const yieldTime = 500 * time.Microsecond
+
+// yield calls the scheduler. Tests count its calls.
+var yield = runtime.Gosched
+
 // turn handles events and chores until there are none. It returns true to end the loop.
 func (l *Loop) turn() bool {
+	yielded := time.Now()
 	for {
 		n, errno := epollWait(l.sys.epfd, l.sys.events)
 		if errno != 0 && errno != unix.EINTR {
@@ -112,6 +123,10 @@ func (l *Loop) turn() bool {
 		more := l.chores()
 		if l.stopped {
 			return true
+		}
+		if l.now.Sub(yielded) >= yieldTime {
+			yield()
+			yielded = l.now
 		}
 		if n == 0 && !more {
 			if l.sleepUntilExpiry() {
