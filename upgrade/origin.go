@@ -13,10 +13,17 @@ import (
 // scripts, images and frames ask without Origin too; browsers say so.
 func (k *Keeper) sameOrigin(ctx *fasthttp.RequestCtx, peer netip.AddrPort) bool {
 	h := &ctx.Request.Header
+	if len(h.PeekAll("Origin")) > 1 { // browsers send one; which of them another proxy has looked at, nobody knows
+		return false
+	}
 	origin := strings.ToLower(string(h.Peek("Origin")))
 	if origin == "" {
-		site := string(h.Peek("Sec-Fetch-Site"))
-		return site != "cross-site" && site != "same-site"
+		for _, site := range h.PeekAll("Sec-Fetch-Site") {
+			if s := string(site); s == "cross-site" || s == "same-site" {
+				return false
+			}
+		}
+		return true
 	}
 	origin = withoutDefaultPort(origin)
 	if slices.Contains(k.o.Origins, origin) {

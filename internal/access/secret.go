@@ -19,17 +19,17 @@ func (l *Log) Hide(path, parameter string) {
 // public returns a target, a line or an address as it may be logged. A path in the wrong place hides too much, not too
 // little.
 func (l *Log) public(text []byte) []byte {
-	if l.secret == "" || !bytes.Contains(text, l.secretPath) || !bytes.ContainsAny(text, "?&") {
+	if l.secret == "" || !bytes.Contains(text, l.secretPath) || !bytes.ContainsAny(text, "?&;") {
 		return text
 	}
 	var b []byte
 	done := 0
 	for i, c := range text {
-		if c != '?' && c != '&' {
+		if i < done || c != '?' && c != '&' && c != ';' { // some apps take a semicolon for an ampersand
 			continue
 		}
 		name, value, ok := bytes.Cut(text[i+1:], []byte("="))
-		if j := bytes.IndexAny(name, "?&# "); !ok || j >= 0 {
+		if j := bytes.IndexAny(name, "?&;# "); !ok || j >= 0 {
 			continue
 		}
 		if plain, err := url.QueryUnescape(string(name)); err != nil || plain != l.secret {

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -91,6 +92,24 @@ func New(o Options) (*Verifier, error) {
 type claims struct {
 	jwt.RegisteredClaims
 	Channels *[]*string `json:"channels"`
+}
+
+// UnmarshalJSON refuses times that are no JSON numbers (RFC 7519 §2), which the library takes.
+func (c *claims) UnmarshalJSON(b []byte) error {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(b, &members); err != nil {
+		return err
+	}
+	for name, raw := range members {
+		switch strings.ToLower(name) { // in any case, as the library finds them
+		case "exp", "nbf", "iat":
+			if len(raw) > 0 && raw[0] == '"' {
+				return fmt.Errorf("%s: want a number", name)
+			}
+		}
+	}
+	type plain claims
+	return json.Unmarshal(b, (*plain)(c))
 }
 
 // Verify returns what a token says, or why it is refused: one of this package's errors, which may be shown to whoever
