@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 )
@@ -51,7 +52,10 @@ func startBrowser(t *testing.T) *browser {
 		SessionID string `json:"sessionId"`
 	}
 	b.command(http.MethodPost, "/session", map[string]any{"capabilities": map[string]any{
-		"alwaysMatch": map[string]any{"goog:chromeOptions": map[string]any{"binary": chromium, "args": args}},
+		"alwaysMatch": map[string]any{
+			"goog:chromeOptions": map[string]any{"binary": chromium, "args": args},
+			"goog:loggingPrefs":  map[string]any{"browser": "ALL"},
+		},
 	}}, &session)
 	b.session += "/session/" + session.SessionID
 	t.Cleanup(func() { b.command(http.MethodDelete, "", nil, nil) })
@@ -143,6 +147,29 @@ func (b *browser) click(selector string) {
 	b.command(http.MethodPost, "/element", map[string]any{"using": "css selector", "value": selector}, &element)
 	for _, id := range element {
 		b.command(http.MethodPost, fmt.Sprintf("/element/%s/click", id), map[string]any{}, nil)
+	}
+}
+
+// fill types text into an input as a person would, or chooses the file of this name.
+func (b *browser) fill(selector, text string) {
+	b.t.Helper()
+	var element map[string]string
+	b.command(http.MethodPost, "/element", map[string]any{"using": "css selector", "value": selector}, &element)
+	for _, id := range element {
+		b.command(http.MethodPost, fmt.Sprintf("/element/%s/value", id), map[string]any{"text": text}, nil)
+	}
+}
+
+// wantQuiet wants no error in the console, such as that of a script or of a request that failed, but for a
+// missing icon of the site, which browsers request by themselves.
+func (b *browser) wantQuiet(t *testing.T) {
+	t.Helper()
+	var entries []struct{ Level, Message string }
+	b.command(http.MethodPost, "/se/log", map[string]any{"type": "browser"}, &entries)
+	for _, e := range entries {
+		if e.Level == "SEVERE" && !strings.Contains(e.Message, "/favicon.ico") {
+			t.Errorf("in the browser's console: %s", e.Message)
+		}
 	}
 }
 

@@ -1,0 +1,172 @@
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const djangoPassword = "a secret & more"
+
+// startDjango runs a Django with its admin pages for one model behind gunicorn and returns its address. Its
+// user is admin.
+func startDjango(t *testing.T) string {
+	t.Helper()
+	python := program(t, "/usr/bin/python3", "python3")
+	program(t, "/usr/lib/python3/dist-packages/django/__init__.py", "python3-django")
+	gunicorn := program(t, "/usr/bin/gunicorn", "gunicorn")
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"settings.py": `
+import os
+DIR = os.path.dirname(os.path.abspath(__file__))
+SECRET_KEY = 'only of this test'
+DATA_UPLOAD_MAX_MEMORY_SIZE = None
+DEBUG = True
+ALLOWED_HOSTS = ['127.0.0.1']
+ROOT_URLCONF = 'urls'
+INSTALLED_APPS = ['django.contrib.' + a for a in ('admin', 'auth', 'contenttypes', 'sessions', 'messages', 'staticfiles')] + ['parcels']
+MIDDLEWARE = [
+    'django.contrib.sessions.middleware.SessionMiddleware',
+    'django.middleware.common.CommonMiddleware',
+    'django.middleware.csrf.CsrfViewMiddleware',
+    'django.contrib.auth.middleware.AuthenticationMiddleware',
+    'django.contrib.messages.middleware.MessageMiddleware',
+]
+TEMPLATES = [{
+    'BACKEND': 'django.template.backends.django.DjangoTemplates',
+    'APP_DIRS': True,
+    'OPTIONS': {'context_processors': [
+        'django.template.context_processors.request',
+        'django.contrib.auth.context_processors.auth',
+        'django.contrib.messages.context_processors.messages',
+    ]},
+}]
+DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': os.path.join(DIR, 'db.sqlite3')}}
+DEFAULT_AUTO_FIELD = 'django.db.models.AutoField'
+STATIC_URL = '/static/'
+MEDIA_URL = '/media/'
+MEDIA_ROOT = os.path.join(DIR, 'media')
+`,
+		"urls.py": `
+from django.conf import settings
+from django.conf.urls.static import static
+from django.contrib import admin
+from django.contrib.staticfiles.urls import staticfiles_urlpatterns
+from django.http import HttpResponse
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+def length(request):
+    return HttpResponse('%s bytes' % len(request.body))
+urlpatterns = [path('admin/', admin.site.urls), path('length', csrf_exempt(length))]
+urlpatterns += staticfiles_urlpatterns() + static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT)
+`,
+		"wsgi.py": `
+import os
+os.environ['DJANGO_SETTINGS_MODULE'] = 'settings'
+from django.core.wsgi import get_wsgi_application
+application = get_wsgi_application()
+`,
+		"parcels/__init__.py": "",
+		"parcels/models.py": `
+from django.db import models
+class Parcel(models.Model):
+    name = models.CharField(max_length=100)
+    image = models.FileField(upload_to='images', blank=True)
+    def __str__(self):
+        return self.name
+`,
+		"parcels/admin.py": `
+from django.contrib import admin
+from .models import Parcel
+admin.site.register(Parcel)
+`,
+	} {
+		writeFile(t, filepath.Join(dir, name), text)
+	}
+	for _, args := range [][]string{
+		{"migrate", "--run-syncdb", "--verbosity=0"},
+		{"createsuperuser", "--noinput", "--username=admin", "--email=admin@localhost"},
+	} {
+		cmd := exec.Command(python, append([]string{"-m", "django"}, args...)...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "PYTHONPATH="+dir, "DJANGO_SETTINGS_MODULE=settings", "DJANGO_SUPERUSER_PASSWORD="+djangoPassword)
+		run(t, cmd)
+	}
+	addr := freeAddr(t)
+	cmd := exec.Command(gunicorn, "--bind", addr, "--workers", "2", "--worker-tmp-dir", dir, "wsgi:application")
+	cmd.Dir = dir
+	start(t, "gunicorn", cmd).waitListening(t, addr)
+	return addr
+}
+
+// TestAppDjango works with the admin pages of Django, a WSGI app.
+func TestAppDjango(t *testing.T) {
+	behindBoth(t, startDjango(t), func(t *testing.T, url string) {
+		testDjangoAdmin(t, newVisitor(t, url))
+		testDjangoInBrowser(t, url)
+	})
+}
+
+func testDjangoAdmin(t *testing.T, v *visitor) {
+	step := v.steps(t)
+	const list, add = "/admin/parcels/parcel/", "/admin/parcels/parcel/add/"
+	step("a stranger has to log in", func(t *testing.T) {
+		v.location(v.do(http.MethodGet, "/admin/", nil, nil), http.StatusFound)
+	})
+	step("log in", func(t *testing.T) {
+		form := v.get("/admin/login/?next=/admin/").fields()
+		form.Set("username", "admin")
+		form.Set("password", "wrong")
+		v.post("/admin/login/?next=/admin/", form).wantText(t, "Please enter the correct username")
+		form.Set("password", djangoPassword)
+		v.get(v.location(v.post("/admin/login/?next=/admin/", form), http.StatusFound)).wantText(t, "Site administration")
+	})
+	step("styles", func(t *testing.T) { v.get("/static/admin/css/base.css").wantText(t, "body") })
+	step("add an object with an image", func(t *testing.T) {
+		form := v.get(add).fields()
+		form.Set("name", "Zoë's parcel")
+		v.location(v.postFile(add, form, "image", imageName, false, nil), http.StatusFound)
+		v.get(list).wantText(t, "Zoë&#x27;s parcel")
+	})
+	step("fetch the image", func(t *testing.T) {
+		image := v.get("/media/images/" + url.PathEscape(strings.ReplaceAll(imageName, " ", "_")))
+		if image.body != pixel || image.Header.Get("Content-Type") != "image/png" {
+			t.Errorf("%d bytes of %s", len(image.body), image.Header.Get("Content-Type"))
+		}
+	})
+	step("log out", func(t *testing.T) {
+		v.get("/admin/logout/").wantText(t, "Log in again")
+		v.location(v.do(http.MethodGet, "/admin/", nil, nil), http.StatusFound)
+	})
+}
+
+// testDjangoInBrowser does the same with a browser, in whose console no error may appear.
+func testDjangoInBrowser(t *testing.T, url string) {
+	t.Run("browser", func(t *testing.T) {
+		b := startBrowser(t)
+		b.open(url + "/admin/")
+		b.fill("#id_username", "admin")
+		b.fill("#id_password", djangoPassword)
+		b.click("[type=submit]")
+		b.waitFor("the start page", "document.title.includes('Site administration')")
+		b.open(url + "/admin/parcels/parcel/add/")
+		file := filepath.Join(t.TempDir(), imageName)
+		writeFile(t, file, pixel)
+		b.fill("#id_name", "By the browser")
+		b.fill("#id_image", file)
+		b.click("[name=_continue]")
+		b.waitFor("the message", "document.querySelector('.messagelist .success')")
+		b.click(".file-upload a")
+		b.waitFor("the image", "document.contentType === 'image/png'")
+		b.open(url + "/admin/logout/")
+		b.waitFor("the end", "document.body.innerText.includes('Log in again')")
+		b.wantQuiet(t)
+	})
+}

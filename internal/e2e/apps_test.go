@@ -1,0 +1,127 @@
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"html"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// pixel is an image, and imageName a name for it that is not ASCII.
+const (
+	pixel = "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89" +
+		"\x00\x00\x00\nIDATx\x9cc\x00\x01\x00\x00\x05\x00\x01\r\n-\xb4\x00\x00\x00\x00IEND\xaeB`\x82"
+	imageName = "Päckchen für Zoë.png"
+)
+
+// behindBoth runs the test behind nginx and behind Holdfast, each in front of the app at addr with the
+// shortest configuration that a newcomer would write. Behind nginx it shows that the test asks for no more
+// than what other proxies do.
+func behindBoth(t *testing.T, addr string, test func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("nginx", func(t *testing.T) { test(t, startNginx(t, addr, "client_max_body_size 0;")) })
+	t.Run("holdfast", func(t *testing.T) { test(t, startHoldfastForApp(t, "upstream: http://"+addr).url) })
+}
+
+// startHoldfastForApp runs Holdfast with these lines of configuration and nothing else but its addresses.
+func startHoldfastForApp(t *testing.T, config string) *holdfast {
+	t.Helper()
+	return startHoldfastAt(t, freeAddr(t), freeAddr(t), func(listen, hooks string) string {
+		return fmt.Sprintf("listen: %s\n%s\nhooks: {listen: %s}\n", listen, config, hooks)
+	})
+}
+
+// steps returns a function that runs the steps of a visit, which build on one another: the first that
+// fails is the last.
+func (v *visitor) steps(t *testing.T) func(name string, step func(t *testing.T)) {
+	return func(name string, step func(t *testing.T)) {
+		t.Helper()
+		if !t.Run(name, func(t *testing.T) { v.t = t; step(t) }) {
+			t.FailNow()
+		}
+	}
+}
+
+// fields returns the named inputs of the page, which submit them, and the values that they have.
+func (a answer) fields() url.Values {
+	fields := make(url.Values)
+	for _, input := range regexp.MustCompile(`(?s)<input\b[^>]*>`).FindAllString(a.body, -1) {
+		attribute := func(name string) string {
+			m := regexp.MustCompile(`(?s)\s` + name + `=(?:"([^"]*)"|'([^']*)')`).FindStringSubmatch(input)
+			if m == nil {
+				return ""
+			}
+			return html.UnescapeString(m[1] + m[2])
+		}
+		switch attribute("type") {
+		case "submit", "checkbox", "radio", "file", "button":
+		default:
+			if name := attribute("name"); name != "" {
+				fields.Set(name, attribute("value"))
+			}
+		}
+	}
+	return fields
+}
+
+// postFile sends a form of these fields with an image. Its length is known to the app's proxy, or the body
+// is chunked.
+func (v *visitor) postFile(path string, form url.Values, field, name string, chunked bool, header http.Header) answer {
+	v.t.Helper()
+	var body bytes.Buffer
+	w := multipart.NewWriter(&body)
+	for name := range form {
+		w.WriteField(name, form.Get(name))
+	}
+	file, err := w.CreateFormFile(field, name)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	io.WriteString(file, pixel)
+	w.Close()
+	var reader io.Reader = &body
+	if chunked {
+		reader = io.MultiReader(&body) // of which net/http cannot tell the length
+	}
+	all := http.Header{"Content-Type": {w.FormDataContentType()}}
+	for name, values := range header {
+		all[name] = values
+	}
+	return v.do(http.MethodPost, path, all, reader)
+}
+
+// at returns the path and the query of a link to the site itself, and fails the test if it leads elsewhere.
+func (v *visitor) at(link string) string {
+	v.t.Helper()
+	path, _ := strings.CutPrefix(html.UnescapeString(link), v.base)
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") {
+		v.t.Fatalf("%q is not a link to %s", link, v.base)
+	}
+	return path
+}
+
+// location wants a redirect to the site itself and returns its path.
+func (v *visitor) location(a answer, status int) string {
+	v.t.Helper()
+	a.want(v.t, status)
+	return v.at(a.Header.Get("Location"))
+}
+
+// run runs a command to its end and returns what it wrote.
+func run(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
+	output, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, output)
+	}
+	return string(output)
+}
