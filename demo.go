@@ -14,6 +14,7 @@ import (
 
 	"holdfast/internal/config"
 	"holdfast/internal/demo"
+	"holdfast/internal/server"
 )
 
 // runDemo serves the embedded parcel app with Holdfast in front, all on loopback.
@@ -41,12 +42,13 @@ log: {level: warn}
 	if err != nil {
 		return err
 	}
-	s, err := newServer(c, newLog(c, errs))
+	log := server.NewLog(c, errs)
+	s, err := server.New(c, log)
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
 	parcels := demo.New(demo.Options{
-		HooksURL: "http://" + s.hooksAddr.String(), PushPath: c.Push.Path, AutoMove: *move, Log: s.log,
+		HooksURL: "http://" + s.HooksAddr().String(), PushPath: c.Push.Path, AutoMove: *move, Log: log,
 	})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -71,8 +73,8 @@ log: {level: warn}
 
   Ctrl-C ends it.
 
-`, s.addr, s.hooksAddr)
-	err = s.serve(ctx)
+`, s.Addr(), s.HooksAddr())
+	err = s.Serve(ctx)
 	end, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	parcels.Shutdown(end)
@@ -92,7 +94,7 @@ func freePort(f *flag.FlagSet, name, address string) string {
 		ln, err = net.Listen("tcp", "127.0.0.1:0")
 	}
 	if err != nil {
-		return address // newServer says what is wrong with it
+		return address // server.New reports what is wrong with it
 	}
 	defer ln.Close()
 	return ln.Addr().String()

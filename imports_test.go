@@ -16,7 +16,7 @@ import (
 // imports is who may import whom inside the module. Rooms do not know each other; the hub and the poller
 // know nobody.
 const imports = `
-.                 hooks internal/access internal/config internal/demo internal/hub internal/keep internal/park internal/presence internal/site internal/token proxy upgrade
+.                 internal/config internal/demo internal/server
 hooks             internal/hub internal/presence
 internal/access
 internal/config
@@ -26,6 +26,7 @@ internal/hub
 internal/keep     internal/hub
 internal/park
 internal/presence internal/hub
+internal/server   hooks internal/access internal/config internal/hub internal/keep internal/park internal/presence internal/site internal/token proxy upgrade
 internal/site
 internal/syntax
 internal/token

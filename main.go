@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 
 	"holdfast/internal/config"
+	"holdfast/internal/server"
 )
 
 const usage = `Holdfast adds push to an app that you need not change.
@@ -61,7 +61,7 @@ func command(args []string, in io.Reader, out, errs io.Writer) error {
 	case "tail":
 		return tail(args, out, errs)
 	case "version":
-		fmt.Fprintln(out, "holdfast", version())
+		fmt.Fprintln(out, "holdfast", server.Version())
 		return nil
 	case "help":
 		fmt.Fprint(out, usage)
@@ -69,19 +69,6 @@ func command(args []string, in io.Reader, out, errs io.Writer) error {
 	}
 	fmt.Fprintf(errs, "holdfast: there is no command %q\n\n%s", name, usage)
 	return errUsage
-}
-
-// version is what the build knows of itself.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v := info.Main.Version
-	if v == "" || v == "(devel)" {
-		v = "devel"
-	}
-	return v + " " + info.GoVersion
 }
 
 // newFlags makes a command's flag set, which reports to errs.
@@ -113,22 +100,4 @@ func loadConfig(path string) (*config.Config, error) {
 		return config.Load("config.yaml")
 	}
 	return config.Default(), nil
-}
-
-func check(args []string, out, errs io.Writer) error {
-	f := newFlags("check", "", errs)
-	path := f.String("config", "", "configuration `file`; default config.yaml, or the defaults without one")
-	if err := parseFlags(f, args); err != nil {
-		return err
-	}
-	c, err := loadConfig(*path)
-	if err != nil {
-		return err
-	}
-	if _, err := newVerifier(&c.Push.JWT); err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "ok: %s in front of %s, hooks on %s, push under %s with %d channel rules\n",
-		c.Listen, c.Upstream.Address, c.Hooks.Listen, c.Push.Path, len(c.Channels))
-	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,16 +18,11 @@ import (
 	"time"
 
 	"holdfast/internal/config"
+	"holdfast/internal/server"
 	"holdfast/internal/wiretest"
 )
 
-func TestMain(m *testing.M) {
-	if os.Getenv(childVariable) != "" { // of history_test.go: a Holdfast that can be killed
-		main()
-		return
-	}
-	wiretest.Main(m)
-}
+func TestMain(m *testing.M) { wiretest.Main(m) }
 
 // do runs a command as main does.
 func do(in string, args ...string) (out, errs string, err error) {
@@ -38,19 +32,19 @@ func do(in string, args ...string) (out, errs string, err error) {
 }
 
 // serve runs Holdfast in front of app, with every port a free one.
-func serve(t *testing.T, app string, more string) *server {
+func serve(t *testing.T, app string, more string) *server.Server {
 	t.Helper()
 	c, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\nupstream: "+app+"\nhooks: {listen: 127.0.0.1:0}\nchannels: [{match: \"public.**\", access: public}]\ntimeouts: {drain: 5s}\n"+more))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newServer(c, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	s, err := server.New(c, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	donec := make(chan error, 1)
-	go func() { donec <- s.serve(ctx) }()
+	go func() { donec <- s.Serve(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-donec; err != nil {
@@ -58,6 +52,21 @@ func serve(t *testing.T, app string, more string) *server {
 		}
 	})
 	return s
+}
+
+// held waits until somebody subscribes.
+func held(t *testing.T, s *server.Server) {
+	t.Helper()
+	wiretest.Eventually(t, "it is held", func() bool {
+		resp, err := http.Get("http://" + s.HooksAddr().String() + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer http.DefaultClient.CloseIdleConnections()
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		return err == nil && regexp.MustCompile(`(?m)^holdfast_subscribers [1-9]`).Match(text)
+	})
 }
 
 func newApp(t *testing.T) string {
@@ -107,7 +116,7 @@ func TestCommandLine(t *testing.T) {
 // TestPublishAndTail: what one command publishes the other prints.
 func TestPublishAndTail(t *testing.T) {
 	s := serve(t, newApp(t), "push: {heartbeat: 1s}\n")
-	hooksURL, url := "http://"+s.hooksAddr.String(), "http://"+s.addr.String()
+	hooksURL, url := "http://"+s.HooksAddr().String(), "http://"+s.Addr().String()
 	donec := make(chan string, 1)
 	go func() {
 		out, errs, err := do("", "tail", "-n", "3", url, "public.a", "public.b")
@@ -116,7 +125,7 @@ func TestPublishAndTail(t *testing.T) {
 		}
 		donec <- out
 	}()
-	wiretest.Eventually(t, "tail holds", func() bool { return s.hub.Stats().Subscribers > 0 })
+	held(t, s)
 	time.Sleep(1500 * time.Millisecond) // heartbeats are not messages
 	first := ""
 	for i, args := range [][]string{
@@ -168,88 +177,15 @@ func TestPublishOverASocket(t *testing.T) {
 	c := config.Default()
 	c.Listen.Address, c.Hooks.Listen = "127.0.0.1:0", config.Listen{Network: "unix", Address: path}
 	c.Channels = []config.Channel{{Match: "public.**", Access: config.Public, History: config.DefaultHistory()}}
-	s, err := newServer(c, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	s, err := server.New(c, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	donec := make(chan error, 1)
-	go func() { donec <- s.serve(ctx) }()
+	go func() { donec <- s.Serve(ctx) }()
 	defer func() { cancel(); <-donec }()
 	if out, errs, err := do("", "publish", "-hooks", "unix:"+path, "public.a", "x"); err != nil || !strings.Contains(out, `"subscribers":0`) {
 		t.Errorf("%v\n%s%s", err, out, errs)
-	}
-}
-
-func TestAddressInUse(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	for key, lines := range map[string]string{
-		"listen:":       "listen: " + ln.Addr().String() + "\nhooks: {listen: 127.0.0.1:0}\n",
-		"hooks.listen:": "listen: 127.0.0.1:0\nhooks: {listen: " + ln.Addr().String() + "}\n",
-	} {
-		c, err := config.Parse("test.yaml", []byte(lines))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := newServer(c, slog.Default()); err == nil || !strings.HasPrefix(err.Error(), key) || !strings.Contains(err.Error(), "in use") {
-			t.Errorf("%s %v", key, err)
-		}
-	}
-}
-
-// TestDrain: a request in progress ends, a connection that waits is closed, new ones are refused.
-func TestDrain(t *testing.T) {
-	asked, release := make(chan struct{}), make(chan struct{})
-	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/slow" {
-			close(asked)
-			<-release
-		}
-		io.WriteString(w, "the app")
-	}))
-	t.Cleanup(app.Close)
-	c, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\nupstream: "+app.URL+"\nhooks: {listen: 127.0.0.1:0}\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := newServer(c, slog.New(slog.NewTextHandler(io.Discard, nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	donec := make(chan error, 1)
-	go func() { donec <- s.serve(ctx) }()
-	idle, slow := wiretest.Dial(t, s.addr.String()), wiretest.Dial(t, s.addr.String())
-	half := wiretest.Dial(t, s.addr.String())
-	half.Send("GET / HT") // a head that is not complete holds nothing up
-	idle.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	idle.Response(http.MethodGet)
-	slow.Send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-	<-asked
-	cancel()
-	if rest, reset := idle.Rest(); rest != "" || reset {
-		t.Errorf("the idle connection had %q, reset %v; want a plain end", rest, reset)
-	}
-	if rest, _ := half.Rest(); rest != "" {
-		t.Errorf("the half head was answered %q", rest)
-	}
-	wiretest.Eventually(t, "new connections are refused", func() bool { // the listener's loop is another one
-		c, err := net.Dial("tcp", s.addr.String())
-		if err == nil {
-			c.Close()
-		}
-		return err != nil
-	})
-	close(release)
-	resp, body := slow.Response(http.MethodGet)
-	if resp.StatusCode != 200 || body != "the app" || !resp.Close {
-		t.Errorf("the request in progress was answered %d %q, close %v", resp.StatusCode, body, resp.Close)
-	}
-	if err := <-donec; err != nil {
-		t.Error(err)
 	}
 }

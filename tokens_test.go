@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"holdfast/internal/config"
-	"holdfast/internal/wiretest"
+	"holdfast/internal/server"
 )
 
 // TestTokens: from a key in the file to a message, by HS256 and EdDSA, and no key in any log.
@@ -57,25 +57,25 @@ func TestTokens(t *testing.T) {
 				t.Fatal(err)
 			}
 			var log bytes.Buffer
-			s, err := newServer(c, slog.New(slog.NewTextHandler(&log, nil)))
+			s, err := server.New(c, slog.New(slog.NewTextHandler(&log, nil)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithCancel(context.Background())
 			donec := make(chan error, 1)
-			go func() { donec <- s.serve(ctx) }()
+			go func() { donec <- s.Serve(ctx) }()
 			type result struct {
 				out string
 				err error
 			}
 			tailc := make(chan result, 1)
 			go func() {
-				out, _, err := do("", "tail", "-n", "2", "-token", sign(`,"sub":"anna","channels":["orders.*","user.anna"]`), "http://"+s.addr.String(), "orders.7", "user.anna")
+				out, _, err := do("", "tail", "-n", "2", "-token", sign(`,"sub":"anna","channels":["orders.*","user.anna"]`), "http://"+s.Addr().String(), "orders.7", "user.anna")
 				tailc <- result{out, err}
 			}()
-			wiretest.Eventually(t, "it is held", func() bool { return s.keeper.Stats().Held["websocket"] == 1 })
+			held(t, s)
 			for _, channel := range []string{"orders.7", "user.anna"} {
-				if _, _, err := do("hello", "publish", "-hooks", "http://"+s.hooksAddr.String(), channel); err != nil {
+				if _, _, err := do("hello", "publish", "-hooks", "http://"+s.HooksAddr().String(), channel); err != nil {
 					t.Error(err)
 				}
 			}
@@ -85,7 +85,7 @@ func TestTokens(t *testing.T) {
 			for channel, more := range map[string]string{
 				"user.bert": `,"sub":"anna","channels":["**"]`, "orders.7": `,"sub":"anna"`, "user.anna": `,"channels":["orders.7"]`,
 			} {
-				if _, _, err := do("", "tail", "-token", sign(more), "http://"+s.addr.String(), channel); err == nil || !strings.Contains(err.Error(), "403") {
+				if _, _, err := do("", "tail", "-token", sign(more), "http://"+s.Addr().String(), channel); err == nil || !strings.Contains(err.Error(), "403") {
 					t.Errorf("%s with %s: %v", channel, more, err)
 				}
 			}

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"bytes"
@@ -20,18 +20,18 @@ func TestLogThatNobodyReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newLogWriter(w)
+	l := NewLogWriter(w)
 	c, err := config.Parse("c.yaml", []byte("listen: 127.0.0.1:0\nhooks: {listen: 127.0.0.1:0}\nlog: {level: info}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newServer(c, newLog(c, l))
+	s, err := New(c, NewLog(c, l))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	donec := make(chan error, 1)
-	go func() { donec <- s.serve(ctx) }()
+	go func() { donec <- s.Serve(ctx) }()
 	for range 3 * logQueue / 100 { // more than waits, is being written, and fits into the pipe
 		fmt.Fprintln(l, strings.Repeat("x", 99))
 	}
@@ -61,7 +61,7 @@ func TestLogThatNobodyReads(t *testing.T) {
 // TestLogIsFlushed: what was logged last, which says why it went down, is there.
 func TestLogIsFlushed(t *testing.T) {
 	var b bytes.Buffer
-	l := newLogWriter(&b)
+	l := NewLogWriter(&b)
 	var want strings.Builder
 	for i := range 1000 {
 		fmt.Fprintln(l, i)

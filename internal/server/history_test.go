@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"bufio"
@@ -23,7 +23,7 @@ import (
 	"holdfast/internal/wiretest"
 )
 
-// childVariable makes the test binary run as Holdfast.
+// childVariable makes the test binary run as Holdfast, with this configuration file.
 const childVariable = "HOLDFAST_TEST_CHILD"
 
 // child is a Holdfast in a process of its own.
@@ -44,8 +44,8 @@ channels: [{match: "all.**", access: public, history: {messages: 100000, bytes: 
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0], "run", "-config", path)
-	cmd.Env = append(os.Environ(), childVariable+"=1")
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childVariable+"="+path)
 	errs, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -216,7 +216,7 @@ func TestHistoryFileThatCannotBe(t *testing.T) {
 	} {
 		c := config.Default()
 		c.Listen.Address, c.Hooks.Listen.Address, c.Push.HistoryFile = "127.0.0.1:0", "127.0.0.1:0", path
-		_, err := newServer(c, slog.New(slog.DiscardHandler))
+		_, err := New(c, slog.New(slog.DiscardHandler))
 		if err == nil || !strings.HasPrefix(err.Error(), "push.history_file: ") || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)
 		}

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"slices"
@@ -11,7 +11,7 @@ import (
 
 // observer passes on what the keeper says of connections, to those who want to know.
 type observer struct {
-	s       *server
+	s       *Server
 	each    bool // connect or disconnect is told
 	users   bool // online or offline is told
 	members bool // a rule has presence
@@ -20,7 +20,7 @@ type observer struct {
 var _ upgrade.Observer = (*observer)(nil)
 
 // newObserver returns nil if nobody wants to know of any connection.
-func (s *server) newObserver() upgrade.Observer {
+func (s *Server) newObserver() upgrade.Observer {
 	e := &s.config.Events
 	o := &observer{
 		s: s, each: e.Told(config.Connect, config.Disconnect), users: e.Told(config.Online, config.Offline),

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"fmt"
@@ -10,6 +10,12 @@ import (
 	"holdfast/internal/token"
 	"holdfast/upgrade"
 )
+
+// Check reports what is wrong in c that only its files show.
+func Check(c *config.Config) error {
+	_, err := newVerifier(&c.Push.JWT)
+	return err
+}
 
 // newVerifier returns nil if no tokens are taken.
 func newVerifier(c *config.JWT) (*token.Verifier, error) {
@@ -35,7 +41,7 @@ func newVerifier(c *config.JWT) (*token.Verifier, error) {
 }
 
 // verify reads a token for the keeper. One that has no list of channels opens its user's own, and nothing else.
-func (s *server) verify(text string) (upgrade.Pass, error) {
+func (s *Server) verify(text string) (upgrade.Pass, error) {
 	t, err := s.verifier.Verify(text)
 	if err != nil {
 		return upgrade.Pass{}, err

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"bytes"
@@ -13,9 +13,9 @@ const (
 	logFlush = 2 * time.Second // that a reader has at the end
 )
 
-// logWriter hands lines to a goroutine that writes them: a loop must not wait for a pipe that nobody reads. What is
+// LogWriter hands lines to a goroutine that writes them: a loop must not wait for a pipe that nobody reads. What is
 // more than logQueue is lost, and counted in the log once it goes on.
-type logWriter struct {
+type LogWriter struct {
 	w     io.Writer
 	donec chan struct{} // closed when the last line is written
 
@@ -26,15 +26,15 @@ type logWriter struct {
 	closed bool
 }
 
-func newLogWriter(w io.Writer) *logWriter {
-	l := &logWriter{w: w, donec: make(chan struct{})}
+func NewLogWriter(w io.Writer) *LogWriter {
+	l := &LogWriter{w: w, donec: make(chan struct{})}
 	l.wake = sync.NewCond(&l.mu)
 	go l.run()
 	return l
 }
 
 // Write queues a line. It does not fail and does not block.
-func (l *logWriter) Write(line []byte) (int, error) {
+func (l *LogWriter) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || len(l.queue)+len(line) > logQueue {
@@ -46,7 +46,7 @@ func (l *logWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-func (l *logWriter) run() {
+func (l *LogWriter) run() {
 	defer close(l.donec)
 	for {
 		l.mu.Lock()
@@ -67,7 +67,7 @@ func (l *logWriter) run() {
 }
 
 // Close waits until everything is written, or for logFlush.
-func (l *logWriter) Close() {
+func (l *LogWriter) Close() {
 	l.mu.Lock()
 	l.closed = true
 	l.wake.Signal()

@@ -1,10 +1,9 @@
-package main
+package server
 
 import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"holdfast/internal/hub"
@@ -12,7 +11,7 @@ import (
 )
 
 // newHub returns a hub that goes on with the history of push.history_file, if there is one.
-func (s *server) newHub() (*hub.Hub, error) {
+func (s *Server) newHub() (*hub.Hub, error) {
 	c := s.config
 	o := hub.Options{
 		Lanes: len(s.poller.Loops()), HistoryTotal: int64(c.Push.HistoryTotal), Rule: s.history, Watch: s.watch(), Rules: s.rules(),
@@ -25,52 +24,38 @@ func (s *server) newHub() (*hub.Hub, error) {
 	if s.file, err = keep.Open(c.Push.HistoryFile); err != nil {
 		return nil, fmt.Errorf("push.history_file: %w", err)
 	}
+	s.owned.onStop(func(time.Time) {
+		if err := s.file.Close(); err != nil {
+			s.log.Error("history file not closed", "error", err)
+		}
+	})
 	h, err := hub.Open(o, s.file)
 	if err != nil {
-		s.closeHistory()
 		return nil, fmt.Errorf("push.history_file: %w", err)
 	}
+	s.owned.onStop(func(time.Time) {
+		if n := h.Stats().Unsaved; n > 0 {
+			s.log.Error("unsaved history lost", "bytes", n)
+		}
+	})
+	s.owned.run(func(ctx context.Context) { s.saveHistory(ctx, h) })
 	stats := h.Stats()
 	s.log.Info("history goes on", "file", c.Push.HistoryFile, "messages", stats.HistoryMessages, "bytes", stats.HistoryBytes)
 	return h, nil
 }
 
-func (s *server) closeHistory() {
-	if s.file == nil {
-		return
-	}
-	if err := s.file.Close(); err != nil {
-		s.log.Error("history file not closed", "error", err)
-	}
-}
-
-// serveHistory writes history to its file until the function it returns is called, when nobody publishes any more.
-func (s *server) serveHistory() (stop func()) {
-	if s.file == nil {
-		return func() {}
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var group sync.WaitGroup
-	group.Go(func() {
-		s.hub.Save(ctx, func(err error) {
-			if err != nil {
-				s.log.Error("history file not written; publishes that have to be kept are refused until it is", "error", err)
-				return
-			}
-			s.log.Info("history file is written again")
-		})
-	})
-	return func() {
-		cancel()
-		group.Wait()
-		if n := s.hub.Stats().Unsaved; n > 0 {
-			s.log.Error("history that is not in its file is lost", "bytes", n)
+// saveHistory writes history to its file until ctx ends, when nobody publishes any more.
+func (s *Server) saveHistory(ctx context.Context, h *hub.Hub) {
+	h.Save(ctx, func(err error) {
+		if err != nil {
+			s.log.Error("history file not written; publishes that have to be kept are refused until it is", "error", err)
+			return
 		}
-		s.closeHistory()
-	}
+		s.log.Info("history file is written again")
+	})
 }
 
-func (s *server) history(channel string) (hub.History, bool) {
+func (s *Server) history(channel string) (hub.History, bool) {
 	r, ok := s.config.Rule(channel)
 	if !ok {
 		return hub.History{}, false
@@ -79,7 +64,7 @@ func (s *server) history(channel string) (hub.History, bool) {
 }
 
 // rules says of which channels history keeps something.
-func (s *server) rules() string {
+func (s *Server) rules() string {
 	var b strings.Builder
 	for _, r := range s.config.Channels {
 		fmt.Fprintf(&b, "%s %t\n", r.Match, r.History.Messages > 0)

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"fmt"
@@ -50,7 +50,7 @@ func newRoute(c *config.Route, pool config.UpstreamPool) (r proxy.Route, err err
 	return r, err
 }
 
-func (s *server) newProxy() (*proxy.Proxy, error) {
+func (s *Server) newProxy() (*proxy.Proxy, error) {
 	c := s.config
 	folder, err := newSite(c.Site)
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *server) newProxy() (*proxy.Proxy, error) {
 }
 
 // sessions returns who is told of logouts, nil if nobody wants to know.
-func (s *server) sessions() proxy.Sessions {
+func (s *Server) sessions() proxy.Sessions {
 	if len(s.config.Push.Logout.Cookies) == 0 {
 		return nil
 	}
@@ -100,7 +100,7 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-func (s *server) newKeeper() *upgrade.Keeper {
+func (s *Server) newKeeper() *upgrade.Keeper {
 	c := s.config
 	o := upgrade.Options{
 		Path: c.Push.Path, Heartbeat: time.Duration(c.Push.Heartbeat),
@@ -120,11 +120,12 @@ func (s *server) newKeeper() *upgrade.Keeper {
 		o.Verify, o.TokenCookie = s.verify, c.Push.JWT.Cookie
 	}
 	if c.Push.Authorize != "" {
-		first, path := s.whoAnswers(c.Push.Authorize)
+		first, path := s.appEndpoint(c.Push.Authorize)
 		s.asker = hooks.NewAuthorizer(hooks.AuthorizerOptions{
-			Network: first.Network, Address: first.Address, Host: first.Host, Others: s.others(first),
+			Network: first.Network, Address: first.Address, Host: first.Host, Others: s.fallbackEndpoints(first),
 			Path: path, Timeout: time.Duration(c.Push.AuthorizeTimeout), Within: config.Within,
 		})
+		s.owned.onStop(func(time.Time) { s.asker.Close() })
 		o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
 			v, err := s.asker.Authorize(hooks.Question(q))
 			return upgrade.Verdict(v), err
@@ -132,6 +133,7 @@ func (s *server) newKeeper() *upgrade.Keeper {
 	}
 	if c.Push.Message != "" {
 		s.messenger = s.newMessenger()
+		s.owned.onStop(func(time.Time) { s.messenger.Close() })
 		o.InFlight = c.Push.MessageInFlight
 		o.Message = func(q upgrade.Question, m upgrade.Said) (upgrade.Reply, error) {
 			r, err := s.messenger.Post(hooks.Question(q), hooks.Said(m))
@@ -152,21 +154,21 @@ func ownPaths(p *config.Push) (list []string) {
 }
 
 // newMessenger returns who posts what clients say to the app.
-func (s *server) newMessenger() *hooks.Messenger {
+func (s *Server) newMessenger() *hooks.Messenger {
 	c := s.config
-	first, path := s.whoAnswers(c.Push.Message)
+	first, path := s.appEndpoint(c.Push.Message)
 	key := c.Events.Key
 	if key == "" {
 		key = c.Hooks.Token
 	}
 	return hooks.NewMessenger(hooks.MessengerOptions{
-		Network: first.Network, Address: first.Address, Host: first.Host, Others: s.others(first), Path: path, Key: key,
+		Network: first.Network, Address: first.Address, Host: first.Host, Others: s.fallbackEndpoints(first), Path: path, Key: key,
 		Timeout: time.Duration(c.Push.MessageTimeout), MaxConns: c.Push.MessageInFlight, MaxReply: int(c.Push.MaxMessage),
 	})
 }
 
-// others returns where else the app is that is asked first.
-func (s *server) others(first config.Upstream) (list []hooks.Place) {
+// fallbackEndpoints returns the app's other addresses.
+func (s *Server) fallbackEndpoints(first config.Upstream) (list []hooks.Place) {
 	servers := s.config.Servers()
 	if first != servers[0].URL {
 		return nil
@@ -177,9 +179,9 @@ func (s *server) others(first config.Upstream) (list []hooks.Place) {
 	return list
 }
 
-// whoAnswers returns who is asked for a path that the configuration names, and with which path: the app of
+// appEndpoint returns who is asked for a path that the configuration names, and with which path: the app of
 // its route.
-func (s *server) whoAnswers(named string) (who config.Upstream, path string) {
+func (s *Server) appEndpoint(named string) (who config.Upstream, path string) {
 	c := s.config
 	who, path = c.Servers()[0].URL, named
 	if r := c.RouteOf(path); r != nil {
@@ -202,7 +204,7 @@ func (s *server) whoAnswers(named string) (who config.Upstream, path string) {
 	return who, path
 }
 
-func (s *server) access(channel string) (upgrade.Access, bool) {
+func (s *Server) access(channel string) (upgrade.Access, bool) {
 	r, ok := s.config.Subscription(channel)
 	if !ok {
 		return upgrade.Authorize, false
@@ -216,7 +218,7 @@ func (s *server) access(channel string) (upgrade.Access, bool) {
 	return upgrade.Authorize, true
 }
 
-func (s *server) slow(channel string) upgrade.SlowPolicy {
+func (s *Server) slow(channel string) upgrade.SlowPolicy {
 	r, ok := s.config.Rule(channel)
 	switch {
 	case ok && r.Slow == config.SlowDropOldest:
@@ -229,7 +231,7 @@ func (s *server) slow(channel string) upgrade.SlowPolicy {
 
 // trusted says who is believed about whom it speaks for. A peer on a unix socket has no address; who may
 // reach the socket at all is up to its permissions.
-func (s *server) trusted(a netip.Addr) bool {
+func (s *Server) trusted(a netip.Addr) bool {
 	if !a.IsValid() {
 		return s.config.Listen.Network == "unix"
 	}

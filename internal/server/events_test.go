@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"bufio"
@@ -124,20 +124,20 @@ func (a *toldApp) await(n int) string {
 }
 
 // serveTold runs Holdfast in front of the app until the function it returns is called.
-func serveTold(t *testing.T, a *toldApp, more string) (*server, func()) {
+func serveTold(t *testing.T, a *toldApp, more string) (*Server, func()) {
 	t.Helper()
 	c, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\nupstream: http+unix:"+a.socket+
 		"\nhooks: {listen: 127.0.0.1:0}\ntimeouts: {drain: 1s}\npush: {authorize: /push/authorize}\n"+more))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newServer(c, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	s, err := New(c, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	donec := make(chan error, 1)
-	go func() { donec <- s.serve(ctx) }()
+	go func() { donec <- s.Serve(ctx) }()
 	stop := sync.OnceFunc(func() {
 		cancel()
 		if err := <-donec; err != nil {
@@ -156,7 +156,7 @@ type stream struct {
 }
 
 // hold holds channels as a user, and returns when the hold has begun.
-func hold(t *testing.T, s *server, user string, channels ...string) *stream {
+func hold(t *testing.T, s *Server, user string, channels ...string) *stream {
 	t.Helper()
 	c, err := net.Dial("tcp", s.addr.String())
 	if err != nil {
@@ -302,7 +302,7 @@ channels: [{match: "open.*", access: public}, {match: "**", access: authorize}]
 }
 
 // users asks the hooks listener who is in a channel.
-func users(t *testing.T, s *server, channel string) string {
+func users(t *testing.T, s *Server, channel string) string {
 	t.Helper()
 	c := wiretest.Dial(t, s.hooksAddr.String())
 	c.Send("GET /channels/" + channel + "/users HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

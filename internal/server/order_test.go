@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"bytes"
@@ -89,9 +89,9 @@ channels:
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s *server
+	var s *Server
 	wiretest.Eventually(t, "the ports are free again", func() bool {
-		s, err = newServer(c, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		s, err = New(c, slog.New(slog.NewTextHandler(io.Discard, nil)))
 		return err == nil
 	})
 	if o.stop == nil {
@@ -99,7 +99,7 @@ channels:
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	donec := make(chan error, 1)
-	go func() { donec <- s.serve(ctx) }()
+	go func() { donec <- s.Serve(ctx) }()
 	o.stop = func() {
 		cancel()
 		if err := <-donec; err != nil {

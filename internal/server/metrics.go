@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 )
 
 // writeMetrics writes every room's counts in Prometheus text format.
-func (s *server) writeMetrics(w io.Writer) {
+func (s *Server) writeMetrics(w io.Writer) {
 	gauge := func(name string, v int64) { fmt.Fprintf(w, "%s %d\n", name, v) }
 	p := s.poller.Stats()
 	gauge("holdfast_connections", p.Clients)
@@ -69,7 +69,7 @@ func (s *server) writeMetrics(w io.Writer) {
 }
 
 // writeHeld writes what is held by kind and what was dropped by reason.
-func (s *server) writeHeld(w io.Writer) {
+func (s *Server) writeHeld(w io.Writer) {
 	k := s.keeper.Stats()
 	for _, kind := range slices.Sorted(maps.Keys(k.Held)) {
 		fmt.Fprintf(w, "holdfast_held{kind=%q} %d\n", kind, k.Held[kind])

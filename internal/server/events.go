@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -15,11 +15,11 @@ import (
 	"holdfast/internal/presence"
 )
 
-// leastTell is what telling the last events gets when the drain has used up its time.
-const leastTell = time.Second
+// minFlushTime is what telling the last events gets when the drain has used up its time.
+const minFlushTime = time.Second
 
 // watch returns which channels' first and last subscribers are told of, nil if none are.
-func (s *server) watch() func(channel string) bool {
+func (s *Server) watch() func(channel string) bool {
 	if !slices.ContainsFunc(s.config.Channels, func(r config.Channel) bool { return r.Events }) {
 		return nil
 	}
@@ -30,26 +30,26 @@ func (s *server) watch() func(channel string) bool {
 }
 
 // present reports whether it is kept which users hold a channel.
-func (s *server) present(channel string) bool {
+func (s *Server) present(channel string) bool {
 	r, ok := s.config.Rule(channel)
 	return ok && r.Present()
 }
 
 // newEvents makes those who know who is there and who tell of it, as far as anybody wants to know.
-func (s *server) newEvents() {
+func (s *Server) newEvents() {
 	c := s.config
 	e := &c.Events
 	if e.URL != "" {
 		to, path, err := e.Target(config.Upstream{})
 		if err == nil && to == (config.Upstream{}) {
-			to, path = s.whoAnswers(path)
+			to, path = s.appEndpoint(path)
 		}
 		key := e.Key
 		if key == "" {
 			key = c.Hooks.Token
 		}
 		s.poster = hooks.NewPoster(hooks.PosterOptions{
-			Network: to.Network, Address: to.Address, Host: to.Host, Others: s.others(to),
+			Network: to.Network, Address: to.Address, Host: to.Host, Others: s.fallbackEndpoints(to),
 			Path: path, Key: key, Timeout: time.Duration(e.Timeout),
 		})
 		s.teller = hooks.NewTeller(hooks.TellerOptions{
@@ -75,14 +75,14 @@ func (s *server) newEvents() {
 }
 
 // tellPresence tells the app, if it wants to know.
-func (s *server) tellPresence(e presence.Event) {
+func (s *Server) tellPresence(e presence.Event) {
 	if s.config.Events.Told(e.Type) {
 		s.teller.Tell(hooks.Event{Type: e.Type, At: e.At, Channel: e.Channel, User: e.User})
 	}
 }
 
 // publishPresence tells a channel, if its rule says so.
-func (s *server) publishPresence(e presence.Event) bool {
+func (s *Server) publishPresence(e presence.Event) bool {
 	if r, ok := s.config.Rule(e.Channel); !ok || r.Presence != config.PresenceMessages {
 		return true
 	}
@@ -94,33 +94,27 @@ func (s *server) publishPresence(e presence.Event) bool {
 	return err == nil
 }
 
-// serveEvents tells of events until the function it returns is called, which tries to tell of the rest by then.
-func (s *server) serveEvents() (stop func(by time.Time)) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var group sync.WaitGroup
-	if s.roll != nil {
-		group.Go(func() { s.roll.Serve(ctx) })
-	}
+// startEvents tells of events until it is stopped, which tries to tell of the rest in the drain time.
+func (s *Server) startEvents() {
 	if s.teller != nil {
+		var group sync.WaitGroup
 		group.Go(s.teller.Serve)
-	}
-	return func(by time.Time) {
-		if s.roll != nil {
-			s.roll.Close() // nobody comes back
-		}
-		cancel()
-		if s.teller != nil {
-			ctx, cancel := context.WithTimeout(context.Background(), max(time.Until(by), leastTell))
+		s.owned.onStop(func(by time.Time) {
+			ctx, cancel := context.WithTimeout(context.Background(), max(time.Until(by), minFlushTime))
 			defer cancel()
 			s.teller.Shutdown(ctx)
 			s.poster.Close()
-		}
-		group.Wait()
+			group.Wait()
+		})
+	}
+	if s.roll != nil {
+		s.owned.run(s.roll.Serve)
+		s.owned.onStop(func(time.Time) { s.roll.Close() }) // nobody comes back
 	}
 }
 
 // writeEvents writes the counts of what is told, where anything is.
-func (s *server) writeEvents(w io.Writer) {
+func (s *Server) writeEvents(w io.Writer) {
 	if s.teller != nil {
 		t := s.teller.Stats()
 		fmt.Fprintf(w, "holdfast_events_waiting %d\n", t.Waiting)

@@ -1,0 +1,287 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"holdfast/hooks"
+	"holdfast/internal/access"
+	"holdfast/internal/config"
+	"holdfast/internal/hub"
+	"holdfast/internal/keep"
+	"holdfast/internal/park"
+	"holdfast/internal/presence"
+	"holdfast/internal/token"
+	"holdfast/proxy"
+	"holdfast/upgrade"
+)
+
+// gcPercent lets the heap grow by a quarter between collections: what is held is small and lives long,
+// so collections are cheap, and at Go's 100 half the memory would be garbage not yet returned.
+const gcPercent = 25
+
+// NewLog returns a logger with the level and the format of the configuration.
+func NewLog(c *config.Config, w io.Writer) *slog.Logger {
+	var level slog.Level
+	level.UnmarshalText([]byte(c.Log.Level)) // config has checked it
+	o := &slog.HandlerOptions{Level: level}
+	if c.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// Server is one running Holdfast: its packages, connected to each other, and its two listeners.
+type Server struct {
+	config    *config.Config
+	log       *slog.Logger
+	owned     lifecycle // what New opened and Serve started
+	poller    *park.Poller
+	hub       *hub.Hub
+	file      *keep.File // nil: history is in memory only
+	proxy     *proxy.Proxy
+	keeper    *upgrade.Keeper
+	hooks     *hooks.Server
+	asker     *hooks.Authorizer
+	verifier  *token.Verifier  // nil: no tokens are taken
+	messenger *hooks.Messenger // nil: what clients say is posted nowhere
+	poster    *hooks.Poster    // nil: the app is told of no events
+	teller    *hooks.Teller    // the same
+	roll      *presence.Roll   // nil: nobody wants to know who is there
+	accessLog *access.Log      // nil: none
+	served    bool             // Serve has begun
+
+	hooksListener   net.Listener
+	addr, hooksAddr net.Addr
+}
+
+// New opens the listeners and the files that c names and returns a server that is ready for Serve. If it
+// returns an error, it has closed everything again.
+func New(c *config.Config, log *slog.Logger) (*Server, error) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	s := &Server{config: c, log: log}
+	if err := s.open(); err != nil {
+		s.owned.stop(time.Now())
+		return nil, err
+	}
+	return s, nil
+}
+
+// Addr returns the address that clients connect to.
+func (s *Server) Addr() net.Addr { return s.addr }
+
+// HooksAddr returns the address of the API listener.
+func (s *Server) HooksAddr() net.Addr { return s.hooksAddr }
+
+// open builds everything. Its caller stops what was opened before an error.
+func (s *Server) open() (err error) {
+	c := s.config
+	if c.Hooks.Listen.Network == "tcp" {
+		if err := hooks.CheckBind(c.Hooks.Listen.Address, c.Hooks.Token); err != nil {
+			return err
+		}
+	}
+	if s.verifier, err = newVerifier(&c.Push.JWT); err != nil {
+		return err
+	}
+	if err := s.openAccessLog(); err != nil {
+		return err
+	}
+	front, err := s.listen("listen", c.Listen)
+	if err != nil {
+		return err
+	}
+	if s.hooksListener, err = s.listen("hooks.listen", c.Hooks.Listen); err != nil {
+		return err
+	}
+	s.addr, s.hooksAddr = front.Addr(), s.hooksListener.Addr()
+	if err := s.newPoller(); err != nil {
+		return err
+	}
+	if s.hub, err = s.newHub(); err != nil {
+		return err
+	}
+	s.newEvents()
+	s.keeper = s.newKeeper()
+	if s.proxy, err = s.newProxy(); err != nil {
+		return err
+	}
+	s.hooks = s.newHooks()
+	return s.poller.Listen(front, s.proxy.Accept)
+}
+
+// openAccessLog opens log.access, if it is set, and starts writing to it.
+func (s *Server) openAccessLog() (err error) {
+	c := s.config
+	if c.Log.Access == "" {
+		return nil
+	}
+	if s.accessLog, err = access.Open(c.Log.Access, c.Log.AccessFormat == "json"); err != nil {
+		return fmt.Errorf("log.access: %w", err)
+	}
+	s.accessLog.Hide(c.Push.Path, "token")
+	s.owned.run(func(ctx context.Context) {
+		s.accessLog.Serve(ctx, func(err error) { s.log.Error("access log not written; lines wait", "error", err) })
+	})
+	s.owned.run(func(ctx context.Context) {
+		onReopen(ctx, func() {
+			if err := s.accessLog.Reopen(); err != nil {
+				s.log.Error("access log not reopened; still writing the old file", "error", err)
+			}
+		})
+	})
+	return nil
+}
+
+// newPoller makes the poller. Until Serve runs its loops, stopping it means to run them once.
+func (s *Server) newPoller() (err error) {
+	c := s.config
+	s.poller, err = park.New(park.Options{
+		MaxConns: maxConns(c), PerAddr: c.Limits.PerAddress, Exempt: s.trusted, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.owned.onStop(func(time.Time) {
+		if !s.served {
+			s.poller.Shutdown()
+			_ = s.poller.Serve() // closes what the loops have
+		}
+	})
+	return nil
+}
+
+func (s *Server) newHooks() *hooks.Server {
+	c := s.config
+	return hooks.New(hooks.Options{
+		Token: c.Hooks.Token, Hosts: c.Hooks.Hosts, MaxBody: int(c.Hooks.MaxBody),
+		KeyAge: time.Duration(c.Hooks.IdempotencyAge), KeySize: int64(c.Hooks.IdempotencySize),
+		Rule:         func(channel string) bool { _, ok := c.Rule(channel); return ok },
+		ValidChannel: config.ValidChannel, Pattern: c.AllowsPattern, Connections: connections{s.keeper},
+		Present: s.present, Presence: s.roll,
+		Hub: s.hub, Log: s.log, Version: Version(), Metrics: s.writeMetrics,
+	})
+}
+
+// maxConns leaves a part of the file limit to connections to the app, the hooks and files: clients that
+// only wait must not take what is needed to serve the others.
+func maxConns(c *config.Config) int {
+	limit := fileLimit()
+	if c.Limits.Connections > 0 || limit <= 0 {
+		return c.Limits.Connections
+	}
+	return limit - max(limit/32, 32)
+}
+
+// listen opens the listener of a key of the configuration.
+func (s *Server) listen(key string, l config.Listen) (net.Listener, error) {
+	if l.Network == "unix" { // a socket left by a process that is gone
+		if c, err := net.Dial("unix", l.Address); err == nil {
+			c.Close()
+		} else if errors.Is(err, syscall.ECONNREFUSED) {
+			os.Remove(l.Address)
+		}
+	}
+	ln, err := net.Listen(l.Network, l.Address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	s.owned.onStop(func(time.Time) { ln.Close() }) // who serves it may have closed it before
+	return ln, nil
+}
+
+// Serve runs everything until ctx ends, then drains: no new connections, held clients are told, and
+// requests in progress have until timeouts.drain. It may be called once.
+func (s *Server) Serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.served = true
+	var failed error
+	var once sync.Once
+	// start runs f until stop, and ends all when f ends.
+	start := func(name string, f func() error, stop func()) {
+		var group sync.WaitGroup
+		group.Go(func() {
+			if err := f(); err != nil && !errors.Is(err, hooks.ErrClosed) {
+				once.Do(func() { failed = fmt.Errorf("%s: %w", name, err) })
+			}
+			cancel()
+		})
+		s.owned.onStop(func(time.Time) { stop(); group.Wait() })
+	}
+	start("listen", s.poller.Serve, s.poller.Shutdown)
+	if s.proxy.Named() {
+		start("upstream", func() error { return s.proxy.Resolve(ctx) }, cancel)
+	}
+	start("upstream_pool.check", func() error { return s.proxy.Check(ctx) }, cancel)
+	start("history", func() error { return s.sweep(ctx) }, cancel)
+	start("hooks.listen", func() error { return s.hooks.Serve(s.hooksListener) }, s.shutdownHooks)
+	s.startEvents()
+	<-ctx.Done()
+	s.owned.stop(s.drain())
+	return failed
+}
+
+// shutdownHooks gives the calls in progress a second.
+func (s *Server) shutdownHooks() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = s.hooks.Shutdown(ctx) // what is not done by then is cut
+}
+
+// stormConns that came or went between two sweeps are a storm.
+const stormConns = 250
+
+// sweep drops history by age, and gives memory back after a storm: most of what a process holds then is
+// garbage that the runtime would keep for minutes, and the text of what it went through.
+func (s *Server) sweep(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Second)
+	defer tick.Stop()
+	var accepted, left int64       // at the tick before
+	started, stormy := true, false // then
+	var full evictions
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			s.hub.Sweep(now)
+			full.look(s.hub.Stats().Evicted, now, s.log)
+			stats := s.poller.Stats()
+			moved := stats.Accepted - accepted + stats.Accepted - stats.Clients - left
+			accepted, left = stats.Accepted, stats.Accepted-stats.Clients
+			if moved > stormConns || stormy {
+				s.poller.Trim()
+				debug.FreeOSMemory() // also once after it
+			}
+			if started || stormy && moved <= stormConns {
+				releaseText()
+			}
+			started, stormy = false, moved > stormConns
+		}
+	}
+}
+
+// drain waits until the clients are gone or timeouts.drain is over, and returns when that is.
+func (s *Server) drain() (by time.Time) {
+	s.log.Info("holdfast is going down", "drain", time.Duration(s.config.Timeouts.Drain))
+	s.poller.StopListening()
+	s.keeper.Drain()
+	s.proxy.Drain()
+	by = time.Now().Add(time.Duration(s.config.Timeouts.Drain))
+	for time.Now().Before(by) && s.poller.Stats().Clients > 0 {
+		time.Sleep(20 * time.Millisecond)
+	}
+	return by
+}

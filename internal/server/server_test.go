@@ -1,0 +1,173 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"holdfast/internal/config"
+	"holdfast/internal/keep"
+	"holdfast/internal/wiretest"
+)
+
+// TestMain runs the tests, or, as the child of history_test.go, a Holdfast that can be killed.
+func TestMain(m *testing.M) {
+	if file := os.Getenv(childVariable); file != "" {
+		if err := serveChild(file); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	wiretest.Main(m)
+}
+
+func serveChild(file string) error {
+	c, err := config.Load(file)
+	if err != nil {
+		return err
+	}
+	s, err := New(c, NewLog(c, os.Stderr))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "holdfast is up listen=%s hooks=%s\n", s.addr, s.hooksAddr)
+	return s.Serve(context.Background())
+}
+
+func newApp(t *testing.T) string {
+	t.Helper()
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "the app") }))
+	t.Cleanup(app.Close)
+	return app.URL
+}
+
+func TestAddressInUse(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	for key, lines := range map[string]string{
+		"listen:":       "listen: " + ln.Addr().String() + "\nhooks: {listen: 127.0.0.1:0}\n",
+		"hooks.listen:": "listen: 127.0.0.1:0\nhooks: {listen: " + ln.Addr().String() + "}\n",
+	} {
+		c, err := config.Parse("test.yaml", []byte(lines))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := New(c, slog.Default()); err == nil || !strings.HasPrefix(err.Error(), key) || !strings.Contains(err.Error(), "in use") {
+			t.Errorf("%s %v", key, err)
+		}
+	}
+}
+
+// TestDrain: a request in progress ends, a connection that waits is closed, new ones are refused.
+func TestDrain(t *testing.T) {
+	asked, release := make(chan struct{}), make(chan struct{})
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			close(asked)
+			<-release
+		}
+		io.WriteString(w, "the app")
+	}))
+	t.Cleanup(app.Close)
+	c, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\nupstream: "+app.URL+"\nhooks: {listen: 127.0.0.1:0}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(c, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	donec := make(chan error, 1)
+	go func() { donec <- s.Serve(ctx) }()
+	idle, slow := wiretest.Dial(t, s.addr.String()), wiretest.Dial(t, s.addr.String())
+	half := wiretest.Dial(t, s.addr.String())
+	half.Send("GET / HT") // a head that is not complete holds nothing up
+	idle.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	idle.Response(http.MethodGet)
+	slow.Send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-asked
+	cancel()
+	if rest, reset := idle.Rest(); rest != "" || reset {
+		t.Errorf("the idle connection had %q, reset %v; want a plain end", rest, reset)
+	}
+	if rest, _ := half.Rest(); rest != "" {
+		t.Errorf("the half head was answered %q", rest)
+	}
+	wiretest.Eventually(t, "new connections are refused", func() bool { // the listener's loop is another one
+		c, err := net.Dial("tcp", s.addr.String())
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	close(release)
+	resp, body := slow.Response(http.MethodGet)
+	if resp.StatusCode != 200 || body != "the app" || !resp.Close {
+		t.Errorf("the request in progress was answered %d %q, close %v", resp.StatusCode, body, resp.Close)
+	}
+	if err := <-donec; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFailedStartLeavesNothing: whatever New fails at, what it opened before is closed again.
+func TestFailedStartLeavesNothing(t *testing.T) {
+	folder := t.TempDir()
+	front, api, history := filepath.Join(folder, "front"), filepath.Join(folder, "api"), filepath.Join(folder, "history")
+	for name, tt := range map[string]struct{ lines, want string }{
+		"history in use":              {"push: {history_file: " + history + ", authorize: /a, message: /m}\n", "push.history_file: "},
+		"a root that is not absolute": {"push: {history_file: " + history + "2, authorize: /a, message: /m}\nroutes: [{match: /x, root: " + folder + "}]\n", "routes, /x: "},
+		"api socket":                  {"hooks: {listen: \"unix:" + folder + "/none/api\"}\n", "hooks.listen: "},
+		"access log":                  {"log: {access: " + folder + "/none/access}\n", "log.access: "},
+		"token key":                   {"push: {jwt: {key_file: " + folder + "/none}}\n", "push.jwt.key_file: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			used, err := keep.Open(history)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer used.Close()
+			text := "listen: \"unix:" + front + "\"\nevents: {url: /events, types: [connect], key: 0123456789abcdef0123456789abcdef}\n" + tt.lines
+			if !strings.Contains(text, "hooks:") {
+				text += "hooks: {listen: \"unix:" + api + "\"}\n"
+			}
+			if !strings.Contains(text, "log:") {
+				text += "log: {access: " + folder + "/access}\n"
+			}
+			c, err := config.Parse("test.yaml", []byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(c.Routes) > 0 {
+				c.Routes[0].Root = "relative" // which Parse would refuse
+			}
+			if _, err := New(c, slog.New(slog.DiscardHandler)); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+				t.Fatalf("error %v; want %s", err, tt.want)
+			}
+			for _, path := range []string{front, api} {
+				if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("%s is still there: %v", path, err)
+				}
+			}
+			f, err := keep.Open(history + "2")
+			if err != nil {
+				t.Fatalf("the history file is still open: %v", err)
+			}
+			f.Close()
+		})
+	}
+}
