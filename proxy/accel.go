@@ -117,8 +117,12 @@ func (x *exchange) elsewhere(a *answer, bodyless bool) bool {
 		return false
 	}
 	route, r := x.f.p.find(h.path)
-	if r != nil || route.Redirect != "" {
-		x.fail(502, fmt.Errorf("X-Accel-Redirect to %.200q, which is no route's", h.target))
+	switch {
+	case r != nil:
+		x.fail(502, fmt.Errorf("X-Accel-Redirect to %.200q: %w", h.target, r))
+		return false
+	case route.Redirect != "" || hasDots(h.path): // below Match and out again is no route's, as for nginx
+		x.fail(502, fmt.Errorf("X-Accel-Redirect to %.200q: a path below the match of one of routes is needed", h.target))
 		return false
 	}
 	x.route = route
@@ -145,8 +149,8 @@ func (x *exchange) headFor(target []byte) []byte {
 	if x.isHead {
 		b = []byte("HEAD ")
 	}
-	for _, c := range target { // apps name files as they are
-		if c <= ' ' || c >= 0x7f || c == '#' {
+	for i, c := range target { // apps name files as they are
+		if c <= ' ' || c >= 0x7f || c == '#' || c == '%' && (i+2 >= len(target) || !syntax.IsHex(target[i+1]) || !syntax.IsHex(target[i+2])) {
 			b = fmt.Appendf(b, "%%%02X", c)
 			continue
 		}

@@ -20,7 +20,7 @@ func accelWorld(t *testing.T) (addr string, app, other *wiretest.Upstream) {
 	t.Helper()
 	root := t.TempDir()
 	for name, text := range map[string]string{
-		"a.txt": "0123456789", "program.php": "<?php secret", ".hidden": "no", "big.bin": strings.Repeat("x", 300<<10), "ö ü.pdf": "pdf", "sub/index.html": "index",
+		"a.txt": "0123456789", "program.php": "<?php secret", ".hidden": "no", "big.bin": strings.Repeat("x", 300<<10), "ö ü.pdf": "pdf", "\xc7\xd1\xb1\xdb.hwp": "hwp", "caf\xe9.pdf": "latin", "\x83\x5c\x95\x5c.txt": "sjis", "\xc0\xaf.jpg": "jpg", "100%.txt": "percent", "sub/index.html": "index",
 	} {
 		name = filepath.Join(root, name)
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
@@ -75,6 +75,16 @@ func TestAccelRedirect(t *testing.T) {
 		{"a program", []string{"GET /get HTTP/1.1", "Host: h", "X-Say: X-Accel-Redirect: /files/program.php"}, 200, "<?php secret", ""},
 		{"a name as it is", []string{"GET /get HTTP/1.1", "Host: h", "X-Say: X-Accel-Redirect: /files/ö ü.pdf"}, 200, "pdf", ""},
 		{"a name that is encoded", []string{"GET /get HTTP/1.1", "Host: h", "X-Say: X-Accel-Redirect: /files/%C3%B6%20%C3%BC.pdf"}, 200, "pdf", ""},
+		{"a name in EUC-KR", []string{"GET /get HTTP/1.1", "Host: h", "X-Say: X-Accel-Redirect: /files/%C7%D1%B1%DB.hwp"}, 200, "hwp", ""},
+		{"a name in EUC-KR as it is", []string{"GET /get HTTP/1.1", "Host: h", "X-Say: X-Accel-Redirect: /files/\xc7\xd1\xb1\xdb.hwp"}, 200, "hwp", ""},
+		{"a name in EUC-KR that is an overlong slash", []string{"GET /get HTTP/1.1", "Host: h", "X-Say: X-Accel-Redirect: /files/\xc0\xaf.jpg"}, 200, "jpg", ""},
+		{"a name in Latin-1", []string{"GET /get HTTP/1.1", "Host: h", "X-Say: X-Accel-Redirect: /files/caf%e9.pdf"}, 200, "latin", ""},
+		{"a name in Shift_JIS", []string{"GET /get HTTP/1.1", "Host: h", "X-Say: X-Accel-Redirect: /files/\x83\\\x95\\.txt"}, 200, "sjis", ""},
+		{"a percent sign that escapes nothing", []string{"GET /get HTTP/1.1", "Host: h", "X-Say: X-Accel-Redirect: /files/100%.txt"}, 200, "percent", ""},
+		{"the route itself by dots", []string{"GET /get HTTP/1.1", "Host: h", "X-Say: X-Accel-Redirect: /files/.."}, 502, "502", ""},
+		{"the main app by dots", []string{"GET /get HTTP/1.1", "Host: h", "X-Say: X-Accel-Redirect: /within/%2e%2e/x"}, 502, "502", ""},
+		{"the main app by overlong dots", []string{"GET /get HTTP/1.1", "Host: h", "X-Say: X-Accel-Redirect: /within/\xc0\xae\xc0\xae/x"}, 502, "502", ""},
+		{"files in Latin-1 for anybody", []string{"GET /assets/caf%E9.pdf HTTP/1.1", "Host: h"}, 200, "latin", ""},
 		{"none", []string{"GET /get HTTP/1.1", "Host: h", "X-Say: X-Accel-Redirect: /files/none"}, 404, "404", ""},
 		{"a hidden one", []string{"GET /get HTTP/1.1", "Host: h", "X-Say: X-Accel-Redirect: /files/.hidden"}, 404, "404", ""},
 		{"out of the folder", []string{"GET /get HTTP/1.1", "Host: h", "X-Say: X-Accel-Redirect: /files/../../etc/passwd"}, 502, "502", ""},

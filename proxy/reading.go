@@ -15,6 +15,7 @@ const (
 	keepEmpty                        // "//" has an empty segment in it, and is not one slash
 	decodeTwice                      // %2561 is a
 	encodedSlash                     // %2f separates segments, and so does a backslash in any form
+	overlong                         // %c0%af is a slash, and "%c0%80" ends the path
 	readings     = 1 << iota
 )
 
@@ -36,11 +37,16 @@ func isPlain(path []byte) bool {
 
 // canonical appends a path as it is read: decoded, without dot segments and without a slash at its end. dots
 // says that there were dot segments. It reports false for a path that nobody should have to read: with control
-// bytes, bad escapes, overlong UTF-8, or more ".." than segments.
+// bytes, bad escapes, or more ".." than segments. Bytes above 127 are characters of whatever encoding.
 func canonical(dst, path []byte, how reading) (_ []byte, dots, ok bool) {
 	path, ok = decodePath(make([]byte, 0, len(path)), path, how, false)
+	if how&overlong != 0 {
+		path = readOverlong(path)
+	}
 	if ok && how&decodeTwice != 0 {
-		path, ok = decodePath(make([]byte, 0, len(path)), path, how, true)
+		if path, ok = decodePath(make([]byte, 0, len(path)), path, how, true); how&overlong != 0 {
+			path = readOverlong(path)
+		}
 	}
 	if !ok || len(path) == 0 || path[0] != '/' {
 		return dst, false, false
@@ -95,16 +101,63 @@ func decodePath(dst, path []byte, how reading, again bool) ([]byte, bool) {
 		}
 		switch {
 		case c == literal && !escaped && again:
-		case c < ' ' || c == 0x7f || c == 0xc0 || c == 0xc1:
+		case c < ' ' || c == 0x7f:
 			return dst, false
 		case c == '\\' && how&encodedSlash != 0:
 			c = '/'
 		case c == '/' && escaped && how&encodedSlash == 0:
 			c = literal
-		case c < 0xa0 && c >= 0x80 && len(dst) > 0 && dst[len(dst)-1] == 0xe0, c < 0x90 && c >= 0x80 && len(dst) > 0 && dst[len(dst)-1] == 0xf0:
-			return dst, false // overlong: one byte's character in three or four
 		}
 		dst = append(dst, c)
 	}
 	return dst, true
+}
+
+// hasDots reports whether a path has dot segments in some reading, or none at all.
+func hasDots(path []byte) bool {
+	if isPlain(path) {
+		return false
+	}
+	for how := range readings {
+		if _, dots, ok := canonical(nil, path, reading(how)); dots || !ok {
+			return true
+		}
+	}
+	return false
+}
+
+// mayBeOverlong reports whether a path may have overlong UTF-8 in it, raw or in escapes of any depth.
+func mayBeOverlong(path []byte) bool {
+	for i, c := range path {
+		if c >= 0xc0 || c|0x20 >= 'c' && c|0x20 <= 'f' && i > 0 && path[i-1] == '%' {
+			return true
+		}
+	}
+	return bytes.Contains(path, []byte("%25"))
+}
+
+// readOverlong decodes overlong UTF-8. In Korean, Japanese and Chinese encodings the same bytes are characters, and
+// so this is only one of the readings. A zero byte ends the path, as it does in C.
+func readOverlong(path []byte) []byte {
+	if !syntax.HasOverlong(path) {
+		return path
+	}
+	var read []byte
+	for i := 0; i < len(path); {
+		n := 1
+		for i+n < len(path) && path[i+n]&0xc0 == 0x80 {
+			n++
+		}
+		c := syntax.AppendOverlong(nil, path[i:i+n])
+		switch {
+		case path[i] < 0x80 || c[0] >= 0x80:
+		case c[0] == 0:
+			return read
+		case c[0] == '\\':
+			c[0] = '/'
+		}
+		read = append(read, c...)
+		i += n
+	}
+	return read
 }

@@ -87,7 +87,11 @@ func (p *Proxy) find(path []byte) (*route, *refusal) {
 	var found *route
 	var buf [256]byte
 	dotted := false
-	for how := range reading(readings) {
+	all := reading(readings)
+	if !mayBeOverlong(path) {
+		all = overlong
+	}
+	for how := range all {
 		read, dots, ok := canonical(buf[:0], path, how)
 		if !ok {
 			return nil, refuse(400, "path that cannot be read")

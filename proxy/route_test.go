@@ -41,6 +41,10 @@ func TestRouteOfAPath(t *testing.T) {
 		{"/a%5c..%5cadmin", "400"}, {"/a/..\\admin", "400"}, {"/a\\b", "/"}, {"/admin\\x", "400"}, {"/admin%5cx", "400"},
 		{"/admin;x=1", "/admin"}, {"/admin;x=1/y", "/admin"}, {"/shop;a/old", "400"}, {"/a/..;/admin", "400"}, {"/a;b/c", "/"}, {"/;/admin", "400"}, {"/admin/x;jsessionid=1", "/admin"}, {"/x/.;/admin", "/"},
 		{"/%c0%afadmin", "400"}, {"/a/%c0%ae%c0%ae/admin", "400"}, {"/%e0%80%afadmin", "400"}, {"/%f0%80%80%afadmin", "400"}, {"/caf%c3%a9", "/"}, {"/caf%e9", "/"},
+		{"/%C0%CC%BF%EB", "/"}, {"/%C0%20propos", "/"}, {"/%C0%AF%C0%DA", "/"}, {"/%C7%D1%B1%DB/%C1%F6", "/"}, {"/admin/%C0%CC", "/admin"}, {"/%83%5C%95%5C", "/"},
+		{"/%E0%80%E0%81", "/"}, {"/\xc0\xcc\xbf\xeb", "/"}, {"/caf\xe9", "/"}, {"/admin/\xc0\xaf", "/admin"},
+		{"/%c1%a1dmin", "400"}, {"/admin%c0%af", "400"}, {"/admin%c0%80x", "400"}, {"/x/%c0%ae./admin", "400"}, {"/x%c1%9c..%c1%9cadmin", "400"}, {"/\xc0\xafadmin", "400"},
+		{"/%f8%80%80%80%afadmin", "400"}, {"/%fc%80%80%80%80%afadmin", "400"}, {"/%25c0%25afadmin", "400"}, {"/%c0%a5%36%31dmin", "400"}, {"/admin/%c0%ae%c0%ae/x", "400"},
 		{"/../admin", "400"}, {"/a/../../admin", "400"}, {"/%2e%2e/", "400"}, {"/%01", "400"}, {"/%7f", "400"}, {"/%0a/admin", "400"},
 		{"/100%25", "/"}, {"/%25", "/"}, {"/a b", "/"}, {"*", "/"},
 	} {
@@ -86,6 +90,16 @@ var apps = map[string]func(p string) (string, bool){
 		s, err := url.PathUnescape(p)
 		return path.Clean("/" + strings.ReplaceAll(s, `\`, "/")), err == nil
 	},
+	"a decoder of overlong UTF-8": func(p string) (string, bool) {
+		s, err := url.PathUnescape(p)
+		for lead, long := range map[string]byte{"\xc0": 0, "\xc1": 64, "\xe0\x80": 0, "\xe0\x81": 64, "\xf0\x80\x80": 0} {
+			for c := range byte(64) {
+				s = strings.ReplaceAll(s, lead+string([]byte{0x80 + c}), string([]byte{long + c}))
+			}
+		}
+		s, _, _ = strings.Cut(s, "\x00")
+		return path.Clean("/" + strings.ReplaceAll(s, `\`, "/")), err == nil
+	},
 	"no merging": func(p string) (string, bool) {
 		s, err := url.PathUnescape(p)
 		return s, err == nil && !strings.Contains(s, "/.")
@@ -94,7 +108,7 @@ var apps = map[string]func(p string) (string, bool){
 
 // FuzzFind: no app reads a path as one of another route than the one that it was sent along.
 func FuzzFind(f *testing.F) {
-	for _, s := range []string{"/a/../admin", "/%61dmin", "/x/..;/admin", "/a%2fadmin", "//admin", "/%2561dmin", `/a\..\admin`, "/admin;a=b/c", "/.admin/..", "/a/%2e%2e%2fadmin"} {
+	for _, s := range []string{"/a/../admin", "/%61dmin", "/x/..;/admin", "/a%2fadmin", "//admin", "/%2561dmin", `/a\..\admin`, "/admin;a=b/c", "/.admin/..", "%c0%afadmin", "%c1%a1dmin", "a%e0%80%af../%c0%ae%c0%ae/admin", "/a/%2e%2e%2fadmin"} {
 		f.Add(s)
 	}
 	p := routes(f, "/admin")

@@ -11,5 +11,8 @@
 //   - a script is an existing regular file that ends in .php and is not below a prefix of NoScripts;
 //     only then is what follows it in the path its PATH_INFO
 //
+// These rules are about files. A path that names nothing on the disk is the app's, whatever it looks like, and goes to
+// TryFiles.
+//
 // So /upload/x.jpg/y.php runs nothing: x.jpg is no script, and y.php does not exist.
 package site

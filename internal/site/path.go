@@ -5,34 +5,27 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"unicode/utf8"
+
+	"holdfast/internal/syntax"
 )
 
 var errPath = errors.New("site: path that has no single meaning")
 
-// split decodes a request path, once, and takes it apart. Empty and "." elements vanish, ".." takes one
+// split takes a request path apart and decodes each element, once. Empty and "." elements vanish, ".." takes one
 // back. slash says that the path names a folder: it ends in a slash, or in a dot element.
 //
-// Refused is what two readers would read differently: an encoded slash, any backslash, control bytes,
-// bytes that are not UTF-8 (an overlong slash is one to some), and a path that leaves the root.
+// A path is bytes, in whatever encoding. An element may have an encoded slash or a backslash in it, which PATH_INFO
+// may have too; no file has such a name (see isName). Refused is what two readings would take to different places:
+// dot segments between such slashes, or in overlong UTF-8, bad escapes, control bytes, and a path that leaves the root.
 func split(path string) (elements []string, slash bool, err error) {
 	if path == "" || path[0] != '/' {
 		return nil, false, errPath
 	}
-	if strings.IndexByte(path, '%') >= 0 {
-		if path, err = decode(path); err != nil {
+	for raw := range strings.SplitSeq(path[1:], "/") {
+		e, err := decode(raw)
+		if err != nil {
 			return nil, false, err
 		}
-	}
-	if !utf8.ValidString(path) {
-		return nil, false, errPath
-	}
-	for i := range len(path) {
-		if c := path[i]; c < ' ' || c == 0x7f || c == '\\' {
-			return nil, false, errPath
-		}
-	}
-	for e := range strings.SplitSeq(path[1:], "/") {
 		switch slash = false; e {
 		case "", ".":
 			slash = true
@@ -42,6 +35,9 @@ func split(path string) (elements []string, slash bool, err error) {
 			}
 			elements, slash = elements[:len(elements)-1], true
 		default:
+			if hasDotSegment(e) {
+				return nil, false, errPath
+			}
 			elements = append(elements, e)
 		}
 	}
@@ -60,14 +56,47 @@ func decode(path string) (string, error) {
 			if high < 0 || low < 0 {
 				return "", errPath
 			}
-			if c = byte(high<<4 | low); c == '/' {
-				return "", errPath
-			}
+			c = byte(high<<4 | low)
 			i += 2
+		}
+		if c < ' ' || c == 0x7f {
+			return "", errPath
 		}
 		b = append(b, c)
 	}
 	return string(b), nil
+}
+
+// hasDotSegment reports whether some reader finds "." or ".." in an element: one that takes encoded slashes and
+// backslashes for separators, or decodes overlong UTF-8. The bytes C0 AF alone are a Korean syllable in EUC-KR.
+func hasDotSegment(element string) bool {
+	if strings.IndexByte(element, '.') < 0 && !syntax.HasOverlong(element) {
+		return false
+	}
+	for _, read := range [2]string{element, string(syntax.AppendOverlong(nil, element))} {
+		for part := range strings.FieldsFuncSeq(read, func(r rune) bool { return r == '/' || r == '\\' }) {
+			if part == "." || part == ".." {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isName reports whether a file may have this name: no separator is in it. A backslash behind a byte above 127 is
+// the second byte of a character in Shift_JIS, GBK and Big5, and but on Windows a byte like others.
+func isName(element string) bool {
+	for i := range len(element) {
+		switch element[i] {
+		case '/':
+			return false
+		case '\\':
+			if i == 0 || element[i-1] < 0x80 || runtime.GOOS == "windows" {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func hexValue(c byte) int {
@@ -105,16 +134,22 @@ func encode(elements []string) string {
 // mayOpen says whether elements may name something that is opened at all.
 func mayOpen(elements []string) bool {
 	for i, e := range elements {
-		switch {
-		case e[0] == '.' && (i > 0 || e != ".well-known"):
+		if !isSafe(e) || isHidden(i, e) {
 			return false
-		case strings.HasSuffix(e, ".") || strings.HasSuffix(e, " "):
-			return false // the same file as without, to some systems and to nobody's rules
-		case !filepath.IsLocal(e) || runtime.GOOS == "windows" && strings.ContainsAny(e, ":~"):
-			return false // devices, streams and short names
 		}
 	}
 	return true
+}
+
+// isSafe reports whether the system may be asked for the element.
+func isSafe(e string) bool {
+	return isName(e) && filepath.IsLocal(e) && (runtime.GOOS != "windows" || !strings.ContainsAny(e, ":~")) // devices, streams, short names
+}
+
+// isHidden reports whether what has this name, as element i, is never served: it begins with a dot, or ends so that
+// it is the same file as without to some systems, and to nobody's rules.
+func isHidden(i int, e string) bool {
+	return e[0] == '.' && (i > 0 || e != ".well-known") || strings.HasSuffix(e, ".") || strings.HasSuffix(e, " ")
 }
 
 // sources are the endings of programs. The rules of case are the strictest: on some systems .PHP is .php.

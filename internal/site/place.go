@@ -77,7 +77,7 @@ func (s *Site) locate(elements []string) (*place, error) {
 	case err == nil:
 		return p, nil
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ENAMETOOLONG),
-		errors.Is(err, syscall.ELOOP), errors.Is(err, errLeaves):
+		errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.EILSEQ), errors.Is(err, errLeaves):
 		return nil, nil
 	case errors.Is(err, ErrRoot):
 		return nil, err

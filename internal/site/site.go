@@ -53,6 +53,9 @@ func New(o Options) (*Site, error) {
 	}
 	for _, p := range o.NoScripts {
 		elements, _, err := split(p)
+		if err == nil && slices.ContainsFunc(elements, func(e string) bool { return !isName(e) }) {
+			err = errPath
+		}
 		if err != nil {
 			return nil, fmt.Errorf("site: no scripts below %q: %w", p, err)
 		}
@@ -100,6 +103,9 @@ func (s *Site) resolve(path string) (target, error) {
 		}
 		t, err = s.find(try, false)
 	}
+	if err == nil && t.status == 0 && !t.found() && slices.ContainsFunc(elements, func(e string) bool { return !isName(e) }) {
+		return target{status: 400}, nil // nothing has such a name, and some would read another
+	}
 	return settle(t, err)
 }
 
@@ -127,7 +133,7 @@ func (s *Site) find(elements []string, slash bool) (target, error) {
 			continue
 		}
 		if !mayOpen(elements[:i+1]) {
-			return hidden, nil
+			return s.barred(elements[:i+1])
 		}
 		p, err := s.locate(elements[:i+1])
 		if err != nil || p == nil {
@@ -139,7 +145,7 @@ func (s *Site) find(elements []string, slash bool) (target, error) {
 		return s.script(p, elements[:i+1], elements[i+1:], slash), nil
 	}
 	if !mayOpen(elements) {
-		return hidden, nil
+		return s.barred(elements)
 	}
 	p, err := s.locate(elements)
 	if err != nil || p == nil {
@@ -154,6 +160,33 @@ func (s *Site) find(elements []string, slash bool) (target, error) {
 	default:
 		return s.file(p, elements), nil
 	}
+}
+
+// barred looks at a path that may not be opened. If something has the name, it is hidden; if nothing has, the path is
+// one of the app's, as /wiki/Washington_D.C. is, and nothing is found.
+func (s *Site) barred(elements []string) (target, error) {
+	for i, e := range elements {
+		switch {
+		case !isName(e):
+			return target{}, nil
+		case !isSafe(e):
+			return hidden, nil
+		case !isHidden(i, e):
+			continue
+		}
+		p, err := s.locate(elements[:i+1])
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			return hidden, nil
+		case err != nil:
+			return target{}, err
+		case p == nil:
+			return target{}, nil
+		}
+		p.close()
+		return hidden, nil
+	}
+	return target{}, nil
 }
 
 // script checks the file that was found for a script's name, and closes p.

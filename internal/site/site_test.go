@@ -135,7 +135,7 @@ func TestPaths(t *testing.T) {
 		{"/style.css%7f", "400"},
 		{"/%c0%af..%c0%afout.txt", "400"},
 		{"/%c0%ae%c0%ae/out.txt", "400"},
-		{"/%e9.txt", "400"},
+		{"/%e9.txt", "404"},
 		{"/%", "400"},
 		{"/%4", "400"},
 		{"/%zz", "400"},
@@ -234,13 +234,74 @@ func TestTryFiles(t *testing.T) {
 		{"/docs", "to /docs/"},
 		{"/upload/evil.php", "404"},
 		{"/.htaccess", "404"},
-		{"/.not-there", "404"},
+		{"/.not-there", "script /index.php"},
 		{"/config.php.bak", "404"},
 		{"/../x", "400"},
 	}
 	for _, test := range tests {
 		if got := ask(t, s, test.path); got != test.want {
 			t.Errorf("%s: %s, want %s", test.path, got, test.want)
+		}
+	}
+}
+
+// TestPathsAreBytes has names in EUC-KR, Shift_JIS and Latin-1, which are files, scripts' PATH_INFO, or the app's.
+func TestPathsAreBytes(t *testing.T) {
+	root := newTree(t, hostile)
+	for _, name := range []string{"\xc7\xd1\xb1\xdb.hwp", "caf\xe9.pdf", "\xc0\xaf\xc0\xda.jpg", "\x83\x5c\x95\x5c.txt", "\xc0\xcc/x.css", "\xe9.php"} {
+		name = filepath.Join(root, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte("bytes"), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bare := newSite(t, Options{Root: root, NoScripts: []string{"/upload"}})
+	front := newSite(t, Options{Root: root, NoScripts: []string{"/upload"}, TryFiles: []string{"/index.php"}})
+	const app = "script /index.php"
+	tests := []struct{ path, bare, front string }{
+		{"/%C7%D1%B1%DB.hwp", "file bytes", "file bytes"},
+		{"/\xc7\xd1\xb1\xdb.hwp", "file bytes", "file bytes"},
+		{"/caf%E9.pdf", "file bytes", "file bytes"},
+		{"/%C0%AF%C0%DA.jpg", "file bytes", "file bytes"}, // its first syllable is an overlong slash in UTF-8
+		{"/%83%5C%95%5C.txt", "file bytes", "file bytes"}, // each character ends in a backslash
+		{"/%83\\%95\\.txt", "file bytes", "file bytes"},
+		{"/%C0%CC/x.css", "file bytes", "file bytes"},
+		{"/%E9.php/%C7%D1", "script /\xe9.php /\xc7\xd1", "script /\xe9.php /\xc7\xd1"},
+		{"/index.php/%C7%D1%B1%DB", app + " /\xc7\xd1\xb1\xdb", app + " /\xc7\xd1\xb1\xdb"},
+		{"/index.php/App%5CModel", app + ` /App\Model`, app + ` /App\Model`},
+		{"/index.php/AC%2FDC", app + " /AC/DC", app + " /AC/DC"},
+
+		{"/wiki/Washington_D.C.", "404", app},
+		{"/wiki/.NET_Framework", "404", app},
+		{"/search/what.", "404", app},
+		{"/search/a%20", "404", app},
+		{"/.", app, app},
+		{"/wiki/...", "404", app},
+		{"/wiki/Caf%E9", "404", app},
+		{"/%C0%CC%BF%EB", "404", app},
+		{"/%C0%20propos", "404", app},
+		{"/wiki/AC%2FDC", "400", app},
+		{"/wiki/a%2f", "400", app},
+		{"/wp-json/wp/v2/plugins/akismet%2Fakismet", "400", app},
+		{"/App%5CModel", "400", app},
+		{"/.not-there/x.php", "404", app},
+		{"/wiki.php.", "404", app},
+
+		// What exists keeps its rules, and what leads to it is no name of the app's.
+		{"/.htaccess", "404", "404"}, {"/.git/config", "404", "404"}, {"/.git/nothing", "404", "404"}, {"/.git", "404", "404"},
+		{"/sub/.env", "404", "404"}, {"/dot.", "404", "404"}, {"/space%20", "404", "404"}, {"/upload/evil.php", "404", "404"},
+		{"/config.php.bak", "404", "404"}, {"/links/dot.txt", "404", "404"}, {"/.git/hook.php/x", "404", "404"},
+		{"/upload%2fevil.php", "400", app}, {"/upload%5cevil.php", "400", app}, {"/sub%2fpage.php/x", "400", app},
+		{"/index.php/a%2f..%2f..%2fupload/evil.php", "400", "400"}, {"/a%5c..%5cx", "400", "400"}, {"/a%2f.%2fx", "400", "400"},
+		{"/..%2fout.txt", "400", "400"}, {"/%c0%ae%c0%ae/out.txt", "400", "400"}, {"/a%c0%af..%c0%afx", "400", "400"},
+		{"/a%e0%80%af%e0%80%ae.%c1%9cx", "400", "400"}, {"/index.php/%c0%ae.", "400", "400"}, {"/x%00", "400", "400"}, {"/x%0a", "400", "400"},
+		{"/index.php/x%0d", "400", "400"}, {"/100%", "400", "400"}, {"/../x", "400", "400"},
+	}
+	for _, test := range tests {
+		if got := ask(t, bare, test.path); got != test.bare {
+			t.Errorf("%q: %q, want %q", test.path, got, test.bare)
+		}
+		if got := ask(t, front, test.path); got != test.front {
+			t.Errorf("%q with try files: %q, want %q", test.path, got, test.front)
 		}
 	}
 }
@@ -428,7 +489,7 @@ func FuzzResolve(f *testing.F) {
 func checkScript(t *testing.T, root string, s *Script, allowed []string) {
 	t.Helper()
 	real, err := filepath.EvalSymlinks(s.Filename)
-	if err != nil || s.Filename != root+s.Name || s.PathInfo != "" && s.PathInfo[0] != '/' || strings.ContainsAny(s.Name+s.PathInfo, "\x00\r\n\\") {
+	if err != nil || s.Filename != root+s.Name || s.PathInfo != "" && s.PathInfo[0] != '/' || strings.ContainsAny(s.Name, "\x00\r\n\\") || strings.ContainsAny(s.PathInfo, "\x00\r\n") {
 		t.Fatalf("%+v: %v", s, err)
 	}
 	name, ok := strings.CutPrefix(real, root)
