@@ -24,6 +24,20 @@ const tomcatHome = "/usr/share/tomcat10"
 // examples/tomcat-parcels, and returns its address.
 func startTomcat(t *testing.T, webapps map[string]string, env ...string) string {
 	t.Helper()
+	users, err := os.ReadFile(filepath.Join(repository, "examples/tomcat-parcels/tomcat-users.xml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var contexts strings.Builder
+	for path, dir := range webapps {
+		fmt.Fprintf(&contexts, `<Context path=%q docBase=%q />`, path, dir)
+	}
+	return startTomcatWith(t, string(users), contexts.String(), env...)
+}
+
+// startTomcatWith is startTomcat with these users and contexts, in the XML of Tomcat.
+func startTomcatWith(t *testing.T, users, contexts string, env ...string) string {
+	t.Helper()
 	java := program(t, "java", "default-jre-headless")
 	program(t, tomcatHome+"/bin/bootstrap.jar", "tomcat10")
 
@@ -38,12 +52,8 @@ func startTomcat(t *testing.T, webapps map[string]string, env ...string) string 
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(base, "conf/web.xml"), string(webXML))
-	users, err := os.ReadFile(filepath.Join(repository, "examples/tomcat-parcels/tomcat-users.xml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	writeFile(t, filepath.Join(base, "conf/tomcat-users.xml"), string(users))
-	writeFile(t, filepath.Join(base, "conf/server.xml"), tomcatServerXML(portOf(t, addr), webapps))
+	writeFile(t, filepath.Join(base, "conf/tomcat-users.xml"), users)
+	writeFile(t, filepath.Join(base, "conf/server.xml"), tomcatServerXML(portOf(t, addr), contexts))
 
 	cmd := exec.Command(java,
 		"-Xmx256m", "-XX:-UsePerfData", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
@@ -56,11 +66,7 @@ func startTomcat(t *testing.T, webapps map[string]string, env ...string) string 
 	return addr
 }
 
-func tomcatServerXML(port string, webapps map[string]string) string {
-	var contexts strings.Builder
-	for path, dir := range webapps {
-		fmt.Fprintf(&contexts, `<Context path=%q docBase=%q />`, path, dir)
-	}
+func tomcatServerXML(port, contexts string) string {
 	return fmt.Sprintf(`<Server port="-1">
   <Service name="Catalina">
     <Connector port=%q address="127.0.0.1" protocol="HTTP/1.1" />
@@ -70,7 +76,7 @@ func tomcatServerXML(port string, webapps map[string]string) string {
     </Engine>
   </Service>
 </Server>
-`, port, contexts.String())
+`, port, contexts)
 }
 
 // TestTomcat puts Holdfast in front of Tomcat with the webapp of examples that comes with it, and
