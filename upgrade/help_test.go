@@ -154,6 +154,11 @@ type message struct {
 	Code                           int    // of a close
 }
 
+// String keeps a failed test's output short: a message of a megabyte says no more than its beginning.
+func (m message) String() string {
+	return fmt.Sprintf("{%s channel=%q id=%q event=%q code=%d, %d bytes of data: %.60q}", m.Type, m.Channel, m.ID, m.Event, m.Code, len(m.Data), m.Data)
+}
+
 // client is a held client of any kind that reads message after message; a long poll polls again.
 type client struct {
 	*wiretest.Client
