@@ -161,7 +161,7 @@ func TestDropOldestNeedsWords(t *testing.T) {
 // TestSharedOutbox: a message that many wait for counts once, so that a large one does not close those who read.
 func TestSharedOutbox(t *testing.T) {
 	run(t, func(t *testing.T, kind string) {
-		const clients, size = 20, 8 << 20
+		const clients, size = 6, 8 << 20 // together more than the total, each more than the kernel takes
 		w := start(t, func(o *upgrade.Options) { o.OutboxTotal = 20 << 20 })
 		var list []*client
 		for range clients {
