@@ -148,7 +148,7 @@ func (s *Server) openAccessLog() (err error) {
 func (s *Server) newPoller() (err error) {
 	c := s.config
 	s.poller, err = park.New(park.Options{
-		MaxConns: maxConns(c), PerAddr: c.Limits.PerAddress, Exempt: s.trusted, Log: s.log,
+		Loops: loops(), MaxConns: maxConns(c), PerAddr: c.Limits.PerAddress, Exempt: s.trusted, Log: s.log,
 	})
 	if err != nil {
 		return err
