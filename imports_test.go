@@ -26,13 +26,14 @@ internal/hub
 internal/keep     internal/hub
 internal/park
 internal/presence internal/hub
+internal/request  internal/syntax
 internal/server   hooks internal/access internal/config internal/hub internal/keep internal/park internal/presence internal/site internal/token proxy upgrade
 internal/site
 internal/syntax
 internal/token
 internal/wiretest
-proxy             internal/access internal/fcgi internal/park internal/site internal/syntax
-upgrade           internal/access internal/hub internal/park internal/syntax
+proxy             internal/access internal/fcgi internal/park internal/request internal/site internal/syntax
+upgrade           internal/access internal/hub internal/park internal/request internal/syntax
 `
 
 // modules are the direct dependencies, each with a reason in docs.

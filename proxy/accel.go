@@ -134,7 +134,7 @@ func (x *exchange) elsewhere(a *answer, bodyless bool) bool {
 		}
 		h := &x.f.head
 		if h.parse(x.original, limits{len(x.original), x.f.p.o.HeaderFields}) == nil {
-			x.take(h, x.f.p.callerOf(x.client.RemoteAddr().Addr(), h), nil)
+			x.take(h, x.f.readRequest(x.client, h), nil)
 		}
 	})
 	return false

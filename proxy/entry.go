@@ -2,9 +2,10 @@ package proxy
 
 import (
 	"bytes"
+	"net/netip"
 
 	"holdfast/internal/access"
-	"holdfast/internal/park"
+	"holdfast/internal/request"
 	"holdfast/internal/syntax"
 )
 
@@ -12,8 +13,8 @@ import (
 const statusGone = 499
 
 // entry is what the access log wants of a head.
-func (h *head) entry(who caller) *access.Request {
-	r := &access.Request{Client: who.addr, Method: h.method, Target: h.target, Minor: h.minor, Host: h.host}
+func (h *head) entry(q *request.Request) *access.Request {
+	r := &access.Request{Client: q.Client.Addr(), Method: h.method, Target: h.target, Minor: h.minor, Host: h.host}
 	for i := range h.fields {
 		switch f := &h.fields[i]; {
 		case syntax.EqualFold(f.name, "referer"):
@@ -57,13 +58,13 @@ func (x *exchange) upstreamName() string {
 
 // logRefusal writes the line of a request that was not let in. b begins with what there is of its head;
 // sent is the size of the page.
-func (f *Front) logRefusal(c *park.Conn, b []byte, why *refusal, sent int) {
+func (f *Front) logRefusal(client netip.Addr, b []byte, why *refusal, sent int) {
 	l := f.p.o.Access
 	if l == nil {
 		return
 	}
 	line, _, _ := bytes.Cut(bytes.TrimLeft(b[:min(len(b), 1024)], "\r\n"), []byte("\n"))
-	r := access.Request{Client: c.RemoteAddr().Addr().Unmap(), Line: bytes.TrimSuffix(line, []byte("\r"))}
+	r := access.Request{Client: client.Unmap(), Line: bytes.TrimSuffix(line, []byte("\r"))}
 	now := f.loop.Now()
 	l.End(l.Begin(nil, &r), &access.Outcome{Status: why.status, Bytes: int64(sent), Now: now, Started: now, End: why.reason})
 }

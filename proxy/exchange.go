@@ -3,9 +3,11 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"holdfast/internal/park"
+	"holdfast/internal/request"
 )
 
 var (
@@ -71,15 +73,16 @@ type exchange struct {
 	idempotent bool
 	isHead     bool // HEAD: the response has no body whatever it says
 	http10     bool
-	trusted    bool // the client is a trusted proxy
-	keep       bool // the client's connection goes on
-	upKeep     bool // the upstream's connection goes on
-	upgrade    bool // asked for
-	begun      bool // the client has bytes of the response
-	answered   bool // the final response's head was read
-	unbuffered bool // the app asked that nothing is taken ahead
-	touched    bool // the client sent something, or hung up, and that was not read
-	upHung     bool // the upstream's end is on its way
+	trusted    bool           // the client is a trusted proxy
+	from       netip.AddrPort // who sent the request
+	keep       bool           // the client's connection goes on
+	upKeep     bool           // the upstream's connection goes on
+	upgrade    bool           // asked for
+	begun      bool           // the client has bytes of the response
+	answered   bool           // the final response's head was read
+	unbuffered bool           // the app asked that nothing is taken ahead
+	touched    bool           // the client sent something, or hung up, and that was not read
+	upHung     bool           // the upstream's end is on its way
 	interim    int
 	started    time.Time
 
@@ -100,7 +103,7 @@ func idempotentMethod(m []byte) bool {
 }
 
 // forward begins an exchange. rest are the bytes after the head: body, or the next request.
-func (f *Front) forward(c *park.Conn, r *route, h *head, who caller, rest []byte, more bool) {
+func (f *Front) forward(c *park.Conn, r *route, h *head, q *request.Request, rest []byte, more bool) {
 	var x *exchange
 	if n := len(f.free); n > 0 {
 		x, f.free = f.free[n-1], f.free[:n-1]
@@ -123,9 +126,9 @@ func (f *Front) forward(c *park.Conn, r *route, h *head, who caller, rest []byte
 	}
 	c.Hold(x)
 	c.SetDeadline(0)
-	x.trusted = who.trusted
+	x.trusted, x.from = q.Trusted, q.Client
 	if f.p.o.Access != nil {
-		x.entry = f.p.o.Access.Begin(x.entry, h.entry(who))
+		x.entry = f.p.o.Access.Begin(x.entry, h.entry(q))
 	}
 	if h.expects && !x.req.done && len(rest) == 0 {
 		// Answered here: the app need not be waited for, and clients stall without.
@@ -144,14 +147,14 @@ func (f *Front) forward(c *park.Conn, r *route, h *head, who caller, rest []byte
 	if f.p.internal {
 		x.original = append(x.original, h.raw...)
 	}
-	x.take(h, who, rest[:n])
+	x.take(h, q, rest[:n])
 }
 
 // take has the request answered by what its route says. body is what is there of the request's.
-func (x *exchange) take(h *head, who caller, body []byte) {
+func (x *exchange) take(h *head, q *request.Request, body []byte) {
 	f, r := x.f, x.route
 	if r.Redirect != "" {
-		x.redirect(h, who)
+		x.redirect(h, q)
 		return
 	}
 	if r.folder() != nil {
@@ -166,7 +169,7 @@ func (x *exchange) take(h *head, who caller, body []byte) {
 			x.host = string(h.host)
 		}
 	}
-	b := r.appendRequest(f.loop.Out()[:0], h, who)
+	b := r.appendRequest(f.loop.Out()[:0], h, q)
 	if x.req.done || x.upgrade || !f.p.gathers(h.length) {
 		x.begin(b, body)
 		return

@@ -26,7 +26,7 @@ func TestRequestIsRelayed(t *testing.T) {
 			"GET / HTTP/1.1\r\nHost: x\r\n" + forwardedTo("x") + "\r\n"},
 		{"forged forwarding", lines("GET / HTTP/1.1", "Host: x", "x-forwarded-for: 6.6.6.6", "X_Forwarded_For: 6.6.6.6", "X.Forwarded.For: 6.6.6.6", "X~Real~IP: 6.6.6.6", "X-Forwarded-Proto: https", "Forwarded: for=6.6.6.6", "X-Real-IP: 6.6.6.6", "X-FORWARDED-HOST: evil", "X-Forwarded-Port: 1", "x-forwarded-prefix: /evil", "X-Forwarded-Ssl: on"),
 			"GET / HTTP/1.1\r\nHost: x\r\n" + forwardedTo("x") + "\r\n"},
-		{"HTTP/1.0 without Host", lines("GET / HTTP/1.0"), "GET / HTTP/1.1\r\nHost: UPSTREAM\r\nX-Forwarded-For: 127.0.0.1\r\nX-Real-IP: 127.0.0.1\r\nX-Forwarded-Proto: http\r\n\r\n"},
+		{"HTTP/1.0 without Host", lines("GET / HTTP/1.0"), "GET / HTTP/1.1\r\nHost: UPSTREAM\r\nX-Forwarded-For: 127.0.0.1\r\nX-Real-IP: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\n\r\n"},
 		{"OPTIONS *", lines("OPTIONS * HTTP/1.1", "Host: x"), "OPTIONS * HTTP/1.1\r\nHost: x\r\n" + forwardedTo("x") + "\r\n"},
 		{"empty line first", "\r\n" + lines("GET / HTTP/1.1", "Host: x"), "GET / HTTP/1.1\r\nHost: x\r\n" + forwardedTo("x") + "\r\n"},
 		{"body with a length", lines("PUT /u HTTP/1.1", "Host: x", "Content-Length: 3") + "abc", "PUT /u HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n" + forwardedTo("x") + "\r\nabc"},

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net/netip"
 
 	"holdfast/internal/fcgi"
 	"holdfast/internal/site"
-	"holdfast/internal/syntax"
 )
 
 var (
@@ -51,23 +49,20 @@ func (x *exchange) beginCGI() {
 	x.cgi.id = max(x.f.lastID, 1)
 	x.cgi.reader.Reset(x.cgi.id)
 	x.cgi.stdin = fcgi.Stdin{ID: x.cgi.id}
-	who := x.f.p.callerOf(x.client.RemoteAddr().Addr(), h)
+	q := x.f.readRequest(x.client, h)
 	req := fcgi.Request{
-		Method: h.method, Target: h.target, Minor: h.minor, Host: h.host, HTTPS: who.trusted && syntax.EqualFold(h.forwards[forwardProto], "https"),
+		Method: h.method, Target: h.target, Minor: h.minor, Host: q.Host, Port: q.Port, HTTPS: q.HTTPS,
 		Root: x.cgi.script.Root, Filename: x.cgi.script.Filename, ScriptName: x.cgi.script.Name, PathInfo: x.cgi.script.PathInfo,
-		Length: length, Client: netip.AddrPortFrom(who.addr, 0), Server: x.f.p.o.ServerAddr,
+		Length: length, Client: q.Client, Server: x.f.p.o.ServerAddr,
 	}
-	if who.addr == who.peer {
-		req.Client = x.client.RemoteAddr()
-	}
-	if q := bytes.IndexByte(h.target, '?'); q >= 0 {
-		req.Query = h.target[q+1:]
+	if _, query, ok := bytes.Cut(h.target, []byte("?")); ok {
+		req.Query = query
 	}
 	for i := range h.fields {
 		f := &h.fields[i]
-		req.Fields = append(req.Fields, fcgi.Field{Name: f.name, Value: f.value, Drop: f.drop})
+		req.Fields = append(req.Fields, fcgi.Field{Name: f.name, Value: f.value, Drop: f.drop || !q.Trusted && claimsForwarding(f.name)})
 	}
-	for line := range bytes.Lines(appendForwarded(nil, h, who)) {
+	for line := range bytes.Lines(appendForwarded(nil, q)) {
 		name, value, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\r\n")), []byte(": "))
 		req.Fields = append(req.Fields, fcgi.Field{Name: name, Value: value})
 	}

@@ -1,21 +1,15 @@
 package proxy
 
-import "holdfast/internal/syntax"
+import (
+	"strconv"
 
-// forwardNames are the fields that tell the app who is calling, in lower case.
-var forwardNames = [5]string{"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "forwarded"}
-
-const (
-	forwardFor = iota
-	forwardProto
-	forwardHost
-	realIP
-	forwarded // RFC 7239; read, never sent
+	"holdfast/internal/request"
+	"holdfast/internal/syntax"
 )
 
 // appendRequest writes the head for the app: the client's lines as they came, without those that end
 // here, and who is calling.
-func (r *route) appendRequest(b []byte, h *head, c caller) []byte {
+func (r *route) appendRequest(b []byte, h *head, q *request.Request) []byte {
 	b = append(b, h.method...)
 	b = append(b, ' ')
 	b = r.appendTarget(b, h.target)
@@ -25,8 +19,8 @@ func (r *route) appendRequest(b []byte, h *head, c caller) []byte {
 		if f.drop {
 			continue
 		}
-		if _, said := syntax.CutPrefixFold(f.name, "x-forwarded-"); said && (!c.trusted || r.mapped && syntax.EqualFold(f.name, "x-forwarded-prefix")) {
-			continue // -Port, -Prefix, -Ssl and whatever else an app believes
+		if claimsForwarding(f.name) && (!q.Trusted || r.mapped && syntax.EqualFold(f.name, "x-forwarded-prefix")) {
+			continue
 		}
 		value := f.value
 		if r.Host != "" && syntax.EqualFold(f.name, "host") {
@@ -39,7 +33,7 @@ func (r *route) appendRequest(b []byte, h *head, c caller) []byte {
 		b = append(b, r.hostWithout()...)
 		b = append(b, "\r\n"...)
 	}
-	b = appendForwarded(b, h, c)
+	b = appendForwarded(b, q)
 	if r.mapped {
 		b = appendField(b, []byte("X-Forwarded-Prefix"), []byte(r.match))
 	}
@@ -58,42 +52,30 @@ func (r *route) hostWithout() string {
 	return r.first.Host
 }
 
-// appendForwarded sets the forwarding fields. Those of a trusted proxy are continued, all others are
-// as if they had not been sent.
-func appendForwarded(b []byte, h *head, c caller) []byte {
-	said := h.forwards
-	if !c.trusted {
-		said = [len(forwardNames)][]byte{}
-	}
-	if c.peer.IsValid() || len(said[forwardFor]) > 0 {
+// claimsForwarding reports whether a field is one of X-Forwarded-Prefix, -Ssl, -Server, -Scheme and whatever else an
+// app believes. Those in request.Names are dropped from every head.
+func claimsForwarding(name []byte) bool {
+	_, ok := syntax.CutPrefixFold(name, "x-forwarded-")
+	return ok
+}
+
+// appendForwarded sets the forwarding fields: one value each, of what was read, but for the list of addresses.
+func appendForwarded(b []byte, q *request.Request) []byte {
+	if q.Peer.Addr().IsValid() || q.ByProxy() {
 		b = append(b, "X-Forwarded-For: "...)
-		b = append(b, said[forwardFor]...)
-		if c.peer.IsValid() {
-			if len(said[forwardFor]) > 0 {
-				b = append(b, ", "...)
-			}
-			b = c.peer.AppendTo(b)
-		}
-		b = append(b, "\r\n"...)
+		b = append(q.AppendForwardedFor(b), "\r\n"...)
 	}
-	if c.addr.IsValid() {
+	if client := q.Client.Addr(); client.IsValid() {
 		b = append(b, "X-Real-IP: "...)
-		b = c.addr.AppendTo(b)
-		b = append(b, "\r\n"...)
+		b = append(client.AppendTo(b), "\r\n"...)
 	}
-	proto := said[forwardProto]
-	if len(proto) == 0 {
-		proto = []byte("http")
+	b = append(b, "X-Forwarded-Proto: "...)
+	b = append(append(b, q.Scheme()...), "\r\n"...)
+	if len(q.Host) > 0 {
+		b = appendField(b, []byte("X-Forwarded-Host"), q.Host)
 	}
-	b = appendField(b, []byte("X-Forwarded-Proto"), proto)
-	host := said[forwardHost]
-	if len(host) == 0 {
-		host = h.host
-	}
-	if len(host) > 0 {
-		b = appendField(b, []byte("X-Forwarded-Host"), host)
-	}
-	return b
+	b = append(b, "X-Forwarded-Port: "...)
+	return append(strconv.AppendUint(b, uint64(q.ForwardedPort()), 10), "\r\n"...)
 }
 
 func appendField(b, name, value []byte) []byte {

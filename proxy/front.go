@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"holdfast/internal/park"
+	"holdfast/internal/request"
 )
 
 // Front is the handler of client connections that wait for a request, one per loop: a connection under
@@ -13,9 +14,10 @@ import (
 type Front struct {
 	p     *Proxy
 	loop  *park.Loop
-	pools []*pool // by the index of the upstream
-	head  head    // of the request that is being looked at
-	ans   answer  // of the response that is being looked at
+	pools []*pool         // by the index of the upstream
+	head  head            // of the request that is being looked at
+	req   request.Request // the same
+	ans   answer          // of the response that is being looked at
 	free  []*exchange
 
 	lastID  uint16    // of a FastCGI request
@@ -89,19 +91,20 @@ func (f *Front) request(c *park.Conn, b, rest []byte, more bool) {
 		f.refuse(c, r, b)
 		return
 	}
+	q := f.readRequest(c, h)
+	q.Rest = rest
 	if max := f.p.o.BodyBytes; max > 0 && h.length > max {
-		f.refuse(c, refuse(413, "request body too large"), b)
+		f.refuseClient(c, q.Client, refuse(413, "request body too large"), b)
 		return
 	}
-	if r := f.limit(c, h); r != nil {
-		f.refuse(c, r, b)
+	if r := f.limit(q); r != nil {
+		f.refuseClient(c, q.Client, r, b)
 		return
 	}
-	who := f.p.callerOf(c.RemoteAddr().Addr(), h)
-	route := f.p.insecure(h, who)
+	route := f.p.insecure(h, q)
 	if route == nil {
 		if f.p.o.Local != nil && f.p.o.Local.Owns(h.path) {
-			f.p.o.Local.Serve(c, who.addr, h.raw, rest)
+			f.p.o.Local.Serve(c, q)
 			return
 		}
 		var r *refusal
@@ -109,20 +112,27 @@ func (f *Front) request(c *park.Conn, b, rest []byte, more bool) {
 			r = refuse(404, "route that is internal")
 		}
 		if r != nil {
-			f.refuse(c, r, b)
+			f.refuseClient(c, q.Client, r, b)
 			return
 		}
 	}
 	f.p.stats.requests.Add(1)
-	f.forward(c, route, h, who, rest, more)
+	f.forward(c, route, h, q, rest, more)
+}
+
+// readRequest reads who sent a request that was checked, and how. The result is valid as long as the head, and until
+// the next is read.
+func (f *Front) readRequest(c *park.Conn, h *head) *request.Request {
+	f.p.reader.Read(&f.req, c.RemoteAddr(), c.TLS(), h.host, &h.said)
+	f.req.Head, f.req.Body = h.raw, h.chunked || h.length > 0
+	return &f.req
 }
 
 // limit refuses a request that comes too soon or is one too many.
-func (f *Front) limit(c *park.Conn, h *head) *refusal {
+func (f *Front) limit(q *request.Request) *refusal {
 	p := f.p
 	if p.rate != nil {
-		who := p.callerOf(c.RemoteAddr().Addr(), h)
-		if wait, ok := p.rate.admit(who.addr, f.loop.Now()); !ok {
+		if wait, ok := p.rate.admit(q.Client.Addr(), f.loop.Now()); !ok {
 			p.stats.rateLimited.Add(1)
 			return &refusal{status: 429, reason: "more requests than limits.rate allows", after: wait}
 		}

@@ -8,6 +8,7 @@ import (
 
 	"holdfast/internal/access"
 	"holdfast/internal/park"
+	"holdfast/internal/request"
 	"holdfast/internal/site"
 )
 
@@ -51,7 +52,9 @@ type Options struct {
 	FilesTotal     int64  // in all files together; past it no body begins to use one
 	BufferTotal    int64  // bytes of both kinds, all clients together; past it, 8 kB each; default 16 MB
 
-	RedirectHTTPS bool // a client of a trusted proxy that came by plain http is sent to https
+	ExternalHTTPS bool   // clients come by https where nobody trusted says how
+	ExternalPort  uint16 // that clients connect to where neither Host nor a trusted proxy names one; 0: the scheme's
+	RedirectHTTPS bool   // a client of a trusted proxy that came by plain http is sent to https
 
 	ProxyProtocol bool // every connection begins with a PROXY header, and comes from a trusted peer
 
@@ -69,11 +72,9 @@ type Local interface {
 	// Owns reports whether a path, as it was sent and without query, is not the app's.
 	Owns(path []byte) bool
 
-	// Serve takes c over, for good, on its loop. client is who sent the request, as far as that can be
-	// believed; head is a complete request head that passed the strict
-	// check, rest the bytes read after it; both are valid during the call only. Proxy.Resume gives the
-	// connection back for its next request.
-	Serve(c *park.Conn, client netip.Addr, head, rest []byte)
+	// Serve takes c over, for good, on its loop, with a request whose head passed the strict check and that is
+	// valid during the call only. Proxy.Resume gives the connection back for its next request.
+	Serve(c *park.Conn, r *request.Request)
 }
 
 // Sessions wants to know when an app ends a client's session.
@@ -98,6 +99,7 @@ type Proxy struct {
 	turn     atomic.Uint32 // of the servers that have equally few active
 	queued   atomic.Int64  // exchanges that wait for a server
 	rate     *rate
+	reader   request.Reader
 	stats    counters
 	draining atomic.Bool
 	inFlight atomic.Int64
@@ -134,7 +136,7 @@ func New(p *park.Poller, o Options) *Proxy {
 	if o.Trusted == nil {
 		o.Trusted = func(netip.Addr) bool { return false }
 	}
-	x := &Proxy{o: o, rate: newRate(o.Rate, o.Burst)}
+	x := &Proxy{o: o, reader: request.Reader{Trusted: o.Trusted, HTTPS: o.ExternalHTTPS, Port: o.ExternalPort, Listen: o.ServerAddr.Port()}, rate: newRate(o.Rate, o.Burst)}
 	x.addRoutes(&o)
 	for _, l := range p.Loops() {
 		f := &Front{p: x, loop: l}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"holdfast/internal/request"
 	"holdfast/internal/syntax"
 )
 
@@ -17,20 +18,20 @@ type field struct {
 
 // head is a request's head, checked. Its slices point into the bytes that were parsed.
 type head struct {
-	raw      []byte // from the request line to the empty line
-	method   []byte
-	target   []byte // as it was sent, in origin form
-	path     []byte // target without query
-	minor    byte   // HTTP/1.minor
-	fields   []field
-	host     []byte
-	length   int64 // Content-Length; -1 without
-	chunked  bool
-	close    bool   // the client wants no further request on this connection
-	upgrade  []byte // value of Upgrade if Connection names it
-	expects  bool   // Expect: 100-continue
-	hasHost  bool
-	forwards [len(forwardNames)][]byte // what the client said in the forwarding fields, by index of forwardNames
+	raw     []byte // from the request line to the empty line
+	method  []byte
+	target  []byte // as it was sent, in origin form
+	path    []byte // target without query
+	minor   byte   // HTTP/1.minor
+	fields  []field
+	host    []byte
+	length  int64 // Content-Length; -1 without
+	chunked bool
+	close   bool   // the client wants no further request on this connection
+	upgrade []byte // value of Upgrade if Connection names it
+	expects bool   // Expect: 100-continue
+	hasHost bool
+	said    request.Said // in the forwarding fields
 }
 
 // refusal is why a request is not let in.
@@ -228,7 +229,7 @@ func (h *head) known(f *field) *refusal {
 				return refuse(400, "more than one Host")
 			}
 			h.hasHost, h.host = true, f.value
-			if !validHost(f.value) {
+			if !syntax.ValidHost(f.value) {
 				return refuse(400, "invalid Host")
 			}
 		}
@@ -280,13 +281,13 @@ func (h *head) known(f *field) *refusal {
 		}
 	}
 	if !f.drop {
-		for i, name := range forwardNames {
+		for i, name := range request.Names {
 			if syntax.EqualFold(f.name, name) {
 				f.drop = true
-				if h.forwards[i] != nil { // a list, also over several fields
-					f.value = append(append(append([]byte{}, h.forwards[i]...), ", "...), f.value...)
+				if h.said[i] != nil { // a list, also over several fields
+					f.value = append(append(append([]byte{}, h.said[i]...), ", "...), f.value...)
 				}
-				h.forwards[i] = f.value
+				h.said[i] = f.value
 			}
 		}
 	}
@@ -393,46 +394,4 @@ func listed(name []byte) bool {
 		}
 	}
 	return false
-}
-
-// validHost checks uri-host [":" port] (RFC 9110 §7.2). Userinfo and lists have no place here.
-func validHost(h []byte) bool {
-	if len(h) == 0 || len(h) > 255 {
-		return false
-	}
-	name, port := h, []byte(nil)
-	if h[0] == '[' {
-		end := bytes.IndexByte(h, ']')
-		if end < 3 {
-			return false
-		}
-		for _, c := range h[1:end] {
-			if !syntax.IsHex(c) && c != ':' && c != '.' {
-				return false
-			}
-		}
-		name, port = nil, h[end+1:]
-		if len(port) > 0 && port[0] != ':' {
-			return false
-		}
-	} else if i := bytes.IndexByte(h, ':'); i >= 0 {
-		name, port = h[:i], h[i:]
-		if i == 0 {
-			return false
-		}
-	}
-	for _, c := range name {
-		if !syntax.IsDigit(c) && (c|0x20 < 'a' || c|0x20 > 'z') && c != '.' && c != '-' && c != '_' {
-			return false
-		}
-	}
-	if len(port) > 6 {
-		return false
-	}
-	for i, c := range port {
-		if i > 0 && !syntax.IsDigit(c) {
-			return false
-		}
-	}
-	return true
 }

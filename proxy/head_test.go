@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"holdfast/internal/request"
 	"holdfast/internal/wiretest"
 )
 
@@ -64,7 +65,7 @@ func FuzzHead(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	p := &Proxy{main: &route{first: &server{Upstream: Upstream{Host: "up"}}}, o: Options{Trusted: func(netip.Addr) bool { return false }}}
+	p := &Proxy{main: &route{first: &server{Upstream: Upstream{Host: "up"}}}, reader: request.Reader{Trusted: func(netip.Addr) bool { return false }}}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		n, r := headEnd(in, 0)
 		if r != nil || n == 0 {
@@ -86,7 +87,9 @@ func FuzzHead(f *testing.F) {
 		if h.parse(bytes.Clone(in[:n]), limits{16 << 10, 100}) != nil {
 			return
 		}
-		out := p.main.appendRequest(nil, &h, p.callerOf(wirePeer.Addr(), &h))
+		var q request.Request
+		p.reader.Read(&q, wirePeer, false, h.host, &h.said)
+		out := p.main.appendRequest(nil, &h, &q)
 		req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(append(bytes.Clone(out), in[n:]...))))
 		if err != nil {
 			t.Fatalf("net/http refuses what was let in: %v\n%q", err, out)

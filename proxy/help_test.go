@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"holdfast/internal/park"
+	"holdfast/internal/request"
 	"holdfast/internal/wiretest"
 )
 
@@ -68,7 +69,11 @@ func echo(r *http.Request, body []byte) []byte {
 
 // forwardedTo is what the proxy adds to a request for host from a client on loopback.
 func forwardedTo(host string) string {
-	return "X-Forwarded-For: 127.0.0.1\r\nX-Real-IP: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: " + host + "\r\n"
+	port := request.PortOf([]byte(host))
+	if port == 0 {
+		port = 80
+	}
+	return fmt.Sprintf("X-Forwarded-For: 127.0.0.1\r\nX-Real-IP: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: %s\r\nX-Forwarded-Port: %d\r\n", host, port)
 }
 
 func lines(s ...string) string { return strings.Join(s, "\r\n") + "\r\n\r\n" }

@@ -55,7 +55,7 @@ func (x *preface) Ready(c *park.Conn, ev park.Event) {
 			return
 		}
 		x.b = append(x.b, in[:n]...)
-		used, from, err := parsePreface(x.b)
+		used, from, tls, err := parsePreface(x.b)
 		if err != nil {
 			x.refuse(c, err)
 			return
@@ -64,6 +64,7 @@ func (x *preface) Ready(c *park.Conn, ev park.Event) {
 			if from.IsValid() {
 				c.SetRemoteAddr(from)
 			}
+			c.SetTLS(tls)
 			c.SetDeadline(x.f.p.o.HeaderTime)
 			c.Hold(x.f)
 			if rest := x.b[used:]; len(rest) > 0 {
@@ -84,17 +85,18 @@ func (x *preface) refuse(c *park.Conn, err error) {
 }
 
 // parsePreface returns the length of a complete header, or 0, and the client it names. Without an
-// address (LOCAL, UNKNOWN, other families) the connection is the peer's own.
-func parsePreface(b []byte) (used int, from netip.AddrPort, err error) {
+// address (LOCAL, UNKNOWN, other families) the connection is the peer's own. tls says that the client came by TLS.
+func parsePreface(b []byte) (used int, from netip.AddrPort, tls bool, err error) {
 	switch {
 	case bytes.HasPrefix(b, prefaceV2):
 		return parsePrefaceV2(b)
 	case bytes.HasPrefix(b, prefaceV1):
-		return parsePrefaceV1(b)
+		used, from, err = parsePrefaceV1(b)
+		return used, from, false, err
 	case bytes.HasPrefix(prefaceV2, b), bytes.HasPrefix(prefaceV1, b):
-		return 0, from, nil
+		return 0, from, false, nil
 	}
-	return 0, from, errPreface
+	return 0, from, false, errPreface
 }
 
 // parsePrefaceV1 parses "PROXY TCP4 source destination source-port destination-port\r\n", at most 107
@@ -127,32 +129,60 @@ func parsePrefaceV1(b []byte) (used int, from netip.AddrPort, err error) {
 }
 
 // parsePrefaceV2 parses the binary form: signature, version and command, family, length, addresses.
-func parsePrefaceV2(b []byte) (used int, from netip.AddrPort, err error) {
+func parsePrefaceV2(b []byte) (used int, from netip.AddrPort, tls bool, err error) {
 	if len(b) < 16 {
-		return 0, from, nil
+		return 0, from, false, nil
 	}
 	n := int(binary.BigEndian.Uint16(b[14:]))
 	if b[12]>>4 != 2 || b[12]&0xf > 1 || 16+n > maxPreface {
-		return 0, from, errPreface
+		return 0, from, false, errPreface
 	}
 	if len(b) < 16+n {
-		return 0, from, nil
+		return 0, from, false, nil
 	}
 	if b[12]&0xf == 0 { // LOCAL
-		return 16 + n, from, nil
+		return 16 + n, from, false, nil
 	}
 	a := b[16 : 16+n]
+	size := 0 // of the addresses
 	switch b[13] {
 	case 0x11: // TCP over IPv4
 		if n < 12 {
-			return 0, from, errPreface
+			return 0, from, false, errPreface
 		}
+		size = 12
 		from = netip.AddrPortFrom(netip.AddrFrom4([4]byte(a)), binary.BigEndian.Uint16(a[8:]))
 	case 0x21: // TCP over IPv6
 		if n < 36 {
-			return 0, from, errPreface
+			return 0, from, false, errPreface
 		}
+		size = 36
 		from = netip.AddrPortFrom(netip.AddrFrom16([16]byte(a)).Unmap(), binary.BigEndian.Uint16(a[32:]))
 	}
-	return 16 + n, from, nil
+	if size > 0 {
+		tls = cameByTLS(a[size:])
+	}
+	return 16 + n, from, tls, nil
+}
+
+// Records that may follow the addresses of version 2.
+const (
+	recordTLS    = 0x20 // its first byte has bits
+	bitCameByTLS = 0x01
+)
+
+// cameByTLS looks for the record that says so. One that is cut ends the search: the length of the whole header
+// stands, so nothing else is read in another way for it.
+func cameByTLS(records []byte) bool {
+	for len(records) >= 3 {
+		n := int(binary.BigEndian.Uint16(records[1:]))
+		if len(records) < 3+n {
+			return false
+		}
+		if records[0] == recordTLS {
+			return n > 0 && records[3]&bitCameByTLS != 0
+		}
+		records = records[3+n:]
+	}
+	return false
 }

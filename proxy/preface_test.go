@@ -99,7 +99,7 @@ func FuzzPreface(f *testing.F) {
 	f.Add(v2(1, 0x11, from4)+"GET", 14)
 	f.Add(v2(1, 0x21, from6+"\x04\x00\x00"), 20)
 	f.Fuzz(func(t *testing.T, s string, cut int) {
-		used, from, err := parsePreface([]byte(s))
+		used, from, _, err := parsePreface([]byte(s))
 		if used > len(s) || err != nil && used != 0 {
 			t.Fatalf("used %d of %d, error %v", used, len(s), err)
 		}
@@ -109,7 +109,7 @@ func FuzzPreface(f *testing.F) {
 		if cut < 0 || cut > used {
 			return
 		}
-		if n, _, err := parsePreface([]byte(s[:cut])); used > 0 && cut < used && (n != 0 || err != nil) {
+		if n, _, _, err := parsePreface([]byte(s[:cut])); used > 0 && cut < used && (n != 0 || err != nil) {
 			t.Fatalf("%q is complete after %d bytes (%v); the whole is %d", s, n, err, used)
 		}
 	})

@@ -3,8 +3,9 @@ package proxy
 import (
 	"bytes"
 	"errors"
+	"strconv"
 
-	"holdfast/internal/syntax"
+	"holdfast/internal/request"
 )
 
 var errRedirected = errors.New("redirected")
@@ -14,30 +15,31 @@ var toHTTPS = &route{Route: Route{Match: "/", Redirect: "https:"}}
 
 // insecure returns the route of a request that a trusted proxy says came by plain http, where that is to be
 // redirected, or nil. Who comes without a proxy that says so is served: a redirect could lead back here for ever.
-func (p *Proxy) insecure(h *head, who caller) *route {
-	if p.o.RedirectHTTPS && who.trusted && syntax.EqualFold(h.forwards[forwardProto], "http") && h.path[0] == '/' {
+func (p *Proxy) insecure(h *head, q *request.Request) *route {
+	if p.o.RedirectHTTPS && q.Declared && !q.HTTPS && h.path[0] == '/' {
 		return toHTTPS
 	}
 	return nil
 }
 
 // redirect sends the client elsewhere. The method is kept if it is one that a browser would change.
-func (x *exchange) redirect(h *head, who caller) {
+func (x *exchange) redirect(h *head, q *request.Request) {
 	status := 301
 	if m := string(h.method); m != "GET" && m != "HEAD" {
 		status = 308
 	}
 	b := []byte("Location: ")
 	if x.route == toHTTPS {
-		host := h.host
-		if said := h.forwards[forwardHost]; who.trusted && validHost(said) {
-			host = said
-		}
-		if host = withoutPort(host); len(host) == 0 {
+		host := withoutPort(q.Host)
+		if len(host) == 0 {
 			x.finishWith(400, errors.New("no Host to redirect to"))
 			return
 		}
-		b = append(append(append(b, "https://"...), host...), h.target...)
+		b = append(append(b, "https://"...), host...)
+		if port := x.f.p.o.ExternalPort; x.f.p.o.ExternalHTTPS && port > 0 && port != 443 {
+			b = strconv.AppendUint(append(b, ':'), uint64(port), 10)
+		}
+		b = append(b, h.target...)
 	} else {
 		b = append(append(b, bytes.TrimRight([]byte(x.route.Redirect), "/")...), x.route.below(h.target)...)
 	}
@@ -45,8 +47,6 @@ func (x *exchange) redirect(h *head, who caller) {
 }
 
 func withoutPort(host []byte) []byte {
-	if i := bytes.LastIndexByte(host, ':'); i >= 0 && bytes.IndexByte(host[i:], ']') < 0 {
-		return host[:i]
-	}
-	return host
+	name, _ := request.SplitHost(host)
+	return name
 }

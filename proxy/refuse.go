@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"holdfast/internal/park"
@@ -32,12 +33,16 @@ func page(status int, after time.Duration, close bool, body bool, fields ...byte
 	return b
 }
 
-// refuse answers a request that is not let in, and closes. b begins with what there is of its head.
-func (f *Front) refuse(c *park.Conn, r *refusal, b []byte) {
+// refuse answers a request that is not let in, and closes. b begins with what there is of its head, which nobody
+// could read: it is the peer's.
+func (f *Front) refuse(c *park.Conn, r *refusal, b []byte) { f.refuseClient(c, c.RemoteAddr(), r, b) }
+
+// refuseClient is refuse where the head tells the client.
+func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, r *refusal, b []byte) {
 	f.p.stats.refused.Add(1)
-	f.logRefused(c, r.status, r.reason)
+	f.logRefused(client, r.status, r.reason)
 	answer := page(r.status, r.after, true, true)
-	f.logRefusal(c, b, r, len(answer)-bytes.Index(answer, []byte("\r\n\r\n"))-4)
+	f.logRefusal(client.Addr(), b, r, len(answer)-bytes.Index(answer, []byte("\r\n\r\n"))-4)
 	c.Write(answer) // a peer that does not even take this gets nothing
 	park.Linger(c)
 }
@@ -50,7 +55,7 @@ type refusedLines struct {
 	lines, skipped int
 }
 
-func (f *Front) logRefused(c *park.Conn, status int, reason string) {
+func (f *Front) logRefused(client netip.AddrPort, status int, reason string) {
 	s := &f.refused
 	if now := f.loop.Now().Unix(); now != s.second {
 		if s.skipped > 0 {
@@ -62,5 +67,5 @@ func (f *Front) logRefused(c *park.Conn, status int, reason string) {
 		s.skipped++
 		return
 	}
-	f.p.o.Log.Info("request refused", "status", status, "reason", reason, "client", c.RemoteAddr())
+	f.p.o.Log.Info("request refused", "status", status, "reason", reason, "client", client)
 }

@@ -159,7 +159,7 @@ func (x *exchange) badRequest(err error) {
 	if errors.Is(err, errTooLarge) {
 		status = 413
 	}
-	x.f.logRefused(x.client, status, err.Error())
+	x.f.logRefused(x.from, status, err.Error())
 	if x.begun {
 		x.cut(err)
 		return

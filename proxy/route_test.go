@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"holdfast/internal/park"
+	"holdfast/internal/request"
 	"holdfast/internal/wiretest"
 )
 
@@ -268,8 +269,8 @@ func TestRouteBalances(t *testing.T) {
 // owner is who has the push URL.
 type owner struct{}
 
-func (owner) Owns(path []byte) bool                         { return bytes.HasPrefix(path, []byte("/_push")) }
-func (owner) Serve(c *park.Conn, _ netip.Addr, _, _ []byte) { c.Close() }
+func (owner) Owns(path []byte) bool                  { return bytes.HasPrefix(path, []byte("/_push")) }
+func (owner) Serve(c *park.Conn, _ *request.Request) { c.Close() }
 
 func trustLoopback(o *Options) { o.Trusted = netip.Addr.IsLoopback }
 

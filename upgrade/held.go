@@ -63,7 +63,7 @@ func (x *held) begin(c *park.Conn, v *visit) {
 	x.know(v)
 	x.begun()
 	if x.kind == longPoll {
-		x.rest = v.rest // of the next request; it may be answered at once
+		x.rest = v.req.Rest // of the next request; it may be answered at once
 	}
 	gone := c.Ref()
 	switch x.kind {
@@ -86,8 +86,8 @@ func (x *held) begin(c *park.Conn, v *visit) {
 	}
 	// Bytes may have come before the hold, and their event is past.
 	switch {
-	case x.kind == webSocket && len(v.rest) > 0:
-		if !x.frames(v.rest) {
+	case x.kind == webSocket && len(v.req.Rest) > 0:
+		if !x.frames(v.req.Rest) {
 			return
 		}
 	}

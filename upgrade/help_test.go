@@ -41,6 +41,12 @@ type world struct {
 // messages, and every other channel has no rule. Patterns are allowed where their first segment has one.
 func start(t testing.TB, change ...func(*upgrade.Options)) *world {
 	t.Helper()
+	return startBehind(t, nil, change...)
+}
+
+// startBehind is start with trusted proxies.
+func startBehind(t testing.TB, trusted func(netip.Addr) bool, change ...func(*upgrade.Options)) *world {
+	t.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	w := &world{app: wiretest.NewUpstream(t, wiretest.Answer(func(r *http.Request, _ []byte) []byte {
 		return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.RequestURI), r.RequestURI)
@@ -72,7 +78,7 @@ func start(t testing.TB, change ...func(*upgrade.Options)) *world {
 			}
 			return upgrade.Public, false
 		},
-		ValidChannel: config.ValidSubscription, Within: config.Within, Trusted: func(netip.Addr) bool { return false },
+		ValidChannel: config.ValidSubscription, Within: config.Within,
 		Hub: w.hub, Poller: w.poller, Log: log,
 		Resume: func(c *park.Conn, rest []byte, more bool) { w.proxy.Resume(c, rest, more) },
 	}
@@ -84,7 +90,7 @@ func start(t testing.TB, change ...func(*upgrade.Options)) *world {
 		Upstreams: []proxy.Upstream{{Network: "tcp", Address: w.app.Addr, Host: w.app.Addr}}, Pool: 8, PoolIdle: 5 * time.Second,
 		HeaderTime: wiretest.Timeout, IdleTime: wiretest.Timeout, BodyTime: wiretest.Timeout, SendTime: wiretest.Timeout,
 		ConnectTime: wiretest.Timeout, UpstreamTime: wiretest.Timeout, TunnelTime: wiretest.Timeout,
-		HeaderBytes: 256 << 10, HeaderFields: 100, Trusted: o.Trusted, Local: w.keeper, Log: log,
+		HeaderBytes: 256 << 10, HeaderFields: 100, Trusted: trusted, Local: w.keeper, Log: log,
 	})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"holdfast/internal/access"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
+	"holdfast/internal/request"
 )
 
 // stepMembers are delivered to before the loop looks at other events: about half a millisecond.
@@ -49,7 +49,6 @@ type Options struct {
 	Verify       func(token string) (Pass, error)    // reads a token, on a worker; the error is shown to the client; nil: there are none
 	TokenCookie  string                              // where a token may be; empty: in no cookie
 	InFlight     int                                 // such posts at once
-	Trusted      func(netip.Addr) bool               // peers whose X-Forwarded-* are believed
 
 	Owner          func(channel string) (user string, ok bool) // whose a channel is that is one user's; nil: none is
 	AuthorizeCache time.Duration                               // how long a yes of the app is good for who asks the same; 0: once
@@ -169,26 +168,25 @@ func (k *Keeper) Owns(path []byte) bool {
 	return len(path) == len(k.o.Path) || path[len(k.o.Path)] == '/'
 }
 
-// Serve takes c over, on its loop. client is who sent the request; head is a complete request head that passed the strict check, rest
-// what was read after it; both are copied.
-func (k *Keeper) Serve(c *park.Conn, client netip.Addr, head, rest []byte) {
-	if hasBody(head) { // nobody would read it, and it must not be taken for the next request
-		k.turnAway(c, client, head, 400, "a body has no meaning here")
+// Serve takes c over, on its loop. The head of r has passed the strict check; r is copied.
+func (k *Keeper) Serve(c *park.Conn, r *request.Request) {
+	if r.Body { // nobody would read it, and it must not be taken for the next request
+		k.turnAway(c, r, 400, "a body has no meaning here")
 		return
 	}
-	v := &visit{k: k, rest: bytes.Clone(rest), remote: c.RemoteAddr(), client: client}
-	v.Stream = park.NewStream(c, bytes.Clone(head))
+	v := &visit{k: k, req: r.Clone()}
+	v.Stream = park.NewStream(c, v.req.Head)
 	if !k.o.Poller.Go(v.serve) {
 		k.o.Log.Warn("hold refused: all workers are busy and their queue is full")
-		k.turnAway(c, client, head, 503, "too busy")
+		k.turnAway(c, r, 503, "too busy")
 	}
 }
 
 // turnAway refuses without a worker, and closes.
-func (k *Keeper) turnAway(c *park.Conn, client netip.Addr, head []byte, status int, why string) {
+func (k *Keeper) turnAway(c *park.Conn, r *request.Request, status int, why string) {
 	k.stats.refused.Add(1)
-	line, _, _ := bytes.Cut(head, []byte("\r\n"))
-	k.logged(&access.Request{Client: client, Line: line}, time.Now(), status, 0, why)
+	line, _, _ := bytes.Cut(r.Head, []byte("\r\n"))
+	k.logged(&access.Request{Client: r.Client.Addr(), Line: line}, time.Now(), status, 0, why)
 	body := `{"error":` + quote(why) + "}\n"
 	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nConnection: close\r\n", status, fasthttp.StatusMessage(status))
 	if status == 503 {
@@ -196,20 +194,6 @@ func (k *Keeper) turnAway(c *park.Conn, client netip.Addr, head []byte, status i
 	}
 	c.Write(fmt.Appendf(b, "Content-Length: %d\r\n\r\n%s", len(body), body))
 	park.Linger(c)
-}
-
-// hasBody reports whether a checked head announces a body.
-func hasBody(head []byte) bool {
-	for line := range bytes.Lines(head) {
-		name, value, ok := bytes.Cut(line, []byte(":"))
-		if !ok {
-			continue
-		}
-		if bytes.EqualFold(name, []byte("Transfer-Encoding")) || bytes.EqualFold(name, []byte("Content-Length")) && len(bytes.Trim(value, "0 \t\r\n")) > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // Drain ends every held connection politely. New ones are refused.

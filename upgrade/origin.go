@@ -1,17 +1,19 @@
 package upgrade
 
 import (
-	"net/netip"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/request"
 )
 
 // sameOrigin reports whether the page that asks may: a request without Origin (no browser, or a same-origin
 // GET), one of the same scheme, host and port, or one of the listed origins, which is then told so. Another origin's
 // scripts, images and frames ask without Origin too; browsers say so.
-func (k *Keeper) sameOrigin(ctx *fasthttp.RequestCtx, peer netip.AddrPort) bool {
+func (k *Keeper) sameOrigin(ctx *fasthttp.RequestCtx, r *request.Request) bool {
 	h := &ctx.Request.Header
 	if len(h.PeekAll("Origin")) > 1 { // browsers send one; which of them another proxy has looked at, nobody knows
 		return false
@@ -32,16 +34,13 @@ func (k *Keeper) sameOrigin(ctx *fasthttp.RequestCtx, peer netip.AddrPort) bool 
 		ctx.Response.Header.Set("Vary", "Origin")
 		return true
 	}
-	scheme, host := "http", string(h.Host())
-	if k.o.Trusted(peer.Addr().Unmap()) {
-		if string(h.Peek("X-Forwarded-Proto")) == "https" {
-			scheme = "https"
-		}
-		if said := h.Peek("X-Forwarded-Host"); len(said) > 0 {
-			host = string(said)
-		}
+	host := strings.ToLower(string(r.Host))
+	if origin == withoutDefaultPort(r.Scheme()+"://"+host) {
+		return true
 	}
-	return origin == withoutDefaultPort(scheme+"://"+strings.ToLower(host))
+	// A proxy may have cut the port off Host, and say it elsewhere.
+	name, _ := request.SplitHost([]byte(host))
+	return origin == withoutDefaultPort(fmt.Sprintf("%s://%s:%d", r.Scheme(), name, r.Port))
 }
 
 func withoutDefaultPort(origin string) string {

@@ -385,8 +385,7 @@ func TestBehindAProxy(t *testing.T) {
 		cancel()
 		log.Serve(ctx, func(err error) { t.Error(err) })
 	})
-	w := start(t, func(o *upgrade.Options) {
-		o.Trusted = func(a netip.Addr) bool { return a.IsLoopback() }
+	w := startBehind(t, netip.Addr.IsLoopback, func(o *upgrade.Options) {
 		o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
 			asked <- q
 			return upgrade.Verdict{Allowed: true}, nil

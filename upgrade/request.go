@@ -50,7 +50,7 @@ func (k *Keeper) log(ctx *fasthttp.RequestCtx, v *visit, status int, why string)
 	}
 	h := &ctx.Request.Header
 	r := &access.Request{
-		Client: v.client, Method: h.Method(), Target: h.RequestURI(), Host: h.Host(), Referer: h.Peek("Referer"),
+		Client: v.req.Client.Addr(), Method: h.Method(), Target: h.RequestURI(), Host: h.Host(), Referer: h.Peek("Referer"),
 		UserAgent: h.UserAgent(), Authorization: h.Peek("Authorization"),
 	}
 	if h.IsHTTP11() {
@@ -89,7 +89,7 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 		ctx.Response.Header.Set("Allow", "GET")
 		return 405, "use GET"
 	}
-	if !k.sameOrigin(ctx, v.remote) {
+	if !k.sameOrigin(ctx, &v.req) {
 		k.o.Log.Info("hold refused: foreign origin; see push.origins", "origin", string(h.Peek("Origin")), "host", string(h.Host()))
 		return 403, "this origin may not hold channels here"
 	}
@@ -411,19 +411,13 @@ func (k *Keeper) question(ctx *fasthttp.RequestCtx, v *visit) Question {
 	q := Question{
 		Host: string(h.Host()), Cookie: joined(h.PeekAll("Cookie"), "; "),
 		Authorization: string(h.Peek("Authorization")), UserAgent: string(h.UserAgent()),
-		AcceptLanguage: string(h.Peek("Accept-Language")), Proto: "http",
+		AcceptLanguage: string(h.Peek("Accept-Language")), Proto: v.req.Scheme(),
 	}
-	if v.client.IsValid() {
-		q.ClientAddr = v.client.String()
+	if client := v.req.Client.Addr(); client.IsValid() {
+		q.ClientAddr = client.String()
 	}
-	if peer := v.remote.Addr().Unmap(); k.o.Trusted(peer) {
-		q.ForwardedFor = joined(h.PeekAll("X-Forwarded-For"), ", ")
-		if q.ForwardedFor != "" && peer.IsValid() {
-			q.ForwardedFor += ", " + peer.String()
-		}
-		if said := string(h.Peek("X-Forwarded-Proto")); said == "https" {
-			q.Proto = said
-		}
+	if v.req.ByProxy() {
+		q.ForwardedFor = string(v.req.AppendForwardedFor(nil))
 	}
 	return q
 }

@@ -1,20 +1,18 @@
 package upgrade
 
 import (
-	"net/netip"
 	"time"
 
 	"holdfast/internal/park"
+	"holdfast/internal/request"
 )
 
 // visit is one request to the push URL while a worker has it: the connection that fasthttp sees. Once a
 // hold is decided, what fasthttp writes is kept back: the loop sends it after the channels are joined.
 type visit struct {
 	*park.Stream
-	k      *Keeper
-	remote netip.AddrPort
-	client netip.Addr // who sent it: the peer, or whom a trusted proxy names
-	rest   []byte     // bytes after the head: early frames, or the next request
+	k   *Keeper
+	req request.Request // what follows its head: early frames, or the next request
 
 	hold *held // set by the handler: the connection is to be held
 	join []string
@@ -58,7 +56,7 @@ func (v *visit) serve() {
 		case hold != nil:
 			hold.begin(c, v)
 		case err == nil && v.wasIdle && len(unread) == 0 && !v.Gone():
-			v.k.o.Resume(c, v.rest, true)
+			v.k.o.Resume(c, v.req.Rest, true)
 		default:
 			park.Linger(c)
 		}

@@ -24,7 +24,8 @@ type Request struct {
 	Target   []byte // as it was sent, in origin form: REQUEST_URI
 	Query    []byte // what follows the first '?' of Target
 	Minor    byte   // HTTP/1.minor
-	Host     []byte // with its port, if it has one; empty without
+	Host     []byte // that the client asked for, with its port, if it has one; empty without
+	Port     uint16 // that the client connected to; 0: the server's
 	HTTPS    bool
 	Client   netip.AddrPort // invalid if it came over a unix socket
 	Server   netip.AddrPort // the address it came in at
@@ -97,17 +98,26 @@ func (r *Request) addresses(p *Params) {
 	client := r.Client.Addr().Unmap().WithZone("")
 	if client.IsValid() {
 		p.Add("REMOTE_ADDR", client.AppendTo(scratch[:0]))
-		p.Add("REMOTE_PORT", strconv.AppendUint(scratch[:0], uint64(r.Client.Port()), 10))
+		if port := r.Client.Port(); port > 0 {
+			p.Add("REMOTE_PORT", strconv.AppendUint(scratch[:0], uint64(port), 10))
+		} else {
+			p.AddString("REMOTE_PORT", "") // as nginx has it where a proxy names an address alone
+		}
 	} else {
 		p.AddString("REMOTE_ADDR", "")
 	}
 	server := r.Server.Addr().Unmap().WithZone("")
 	if server.IsValid() {
 		p.Add("SERVER_ADDR", server.AppendTo(scratch[:0]))
+	}
+	switch {
+	case r.Port > 0:
+		p.Add("SERVER_PORT", strconv.AppendUint(scratch[:0], uint64(r.Port), 10))
+	case server.IsValid():
 		p.Add("SERVER_PORT", strconv.AppendUint(scratch[:0], uint64(r.Server.Port()), 10))
-	} else if r.HTTPS {
+	case r.HTTPS:
 		p.AddString("SERVER_PORT", "443")
-	} else {
+	default:
 		p.AddString("SERVER_PORT", "80")
 	}
 	switch name := withoutPort(r.Host); {

@@ -55,6 +55,7 @@ const (
 	connV4                       // addr is an IPv4 address
 	connV6
 	connCounted // in Poller.addresses
+	connTLS     // see SetTLS
 )
 
 // Loop returns the loop that owns c. It may be called from any goroutine while c is open.
@@ -95,6 +96,17 @@ func (c *Conn) SetRemoteAddr(a netip.AddrPort) {
 	c.uncount()
 	c.setRemote(a)
 }
+
+// SetTLS notes whether the client came by TLS that ended before this connection, as a PROXY header says.
+func (c *Conn) SetTLS(on bool) {
+	c.state &^= connTLS
+	if on {
+		c.state |= connTLS
+	}
+}
+
+// TLS reports what SetTLS has noted.
+func (c *Conn) TLS() bool { return c.state&connTLS != 0 }
 
 func (c *Conn) setRemote(a netip.AddrPort) {
 	c.state &^= connV4 | connV6

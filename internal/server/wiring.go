@@ -113,7 +113,7 @@ func (s *Server) newKeeper() *upgrade.Keeper {
 		AuthorizeCache: time.Duration(c.Push.AuthorizeCache),
 		LogoutCookies:  c.Push.Logout.Cookies, LogoutPaths: c.Push.Logout.Paths, OwnPaths: ownPaths(&c.Push), Rule: s.access, Slow: s.slow,
 		ValidChannel: config.ValidSubscription, Within: config.Within,
-		Trusted: s.trusted, Access: s.accessLog, Observer: s.newObserver(), Hub: s.hub, Poller: s.poller, Log: s.log,
+		Access: s.accessLog, Observer: s.newObserver(), Hub: s.hub, Poller: s.poller, Log: s.log,
 		Resume: func(conn *park.Conn, rest []byte, more bool) { s.proxy.Resume(conn, rest, more) },
 	}
 	if s.verifier != nil {

@@ -1,0 +1,74 @@
+package request
+
+import (
+	"bytes"
+
+	"holdfast/internal/syntax"
+)
+
+// parseForwarded reads Forwarded (RFC 7239) as if it had been said in the other fields: the addresses as a list, and
+// proto and host of the element that names the client.
+func (rd *Reader) parseForwarded(value []byte) (said Said) {
+	var list []byte
+	client := false // a client was found; elements before it do not count
+	elements := splitQuoted(value, ',')
+	for i := len(elements) - 1; i >= 0 && !client; i-- {
+		var node, proto, host []byte
+		for _, pair := range splitQuoted(elements[i], ';') {
+			name, v, ok := bytes.Cut(pair, []byte("="))
+			if !ok {
+				continue
+			}
+			switch name, v = syntax.TrimOWS(name), unquote(syntax.TrimOWS(v)); {
+			case syntax.EqualFold(name, "for"):
+				node = v
+			case syntax.EqualFold(name, "proto"):
+				if _, ok := parseProto(v); ok {
+					proto = v
+				}
+			case syntax.EqualFold(name, "host") && syntax.ValidHost(v):
+				host = v
+			}
+		}
+		a, ok := parseNode(node)
+		if ok {
+			if len(list) > 0 {
+				list = append([]byte(", "), list...)
+			}
+			list = append(a.Addr().AppendTo(nil), list...)
+		}
+		client = !ok || !rd.Trusted(a.Addr())
+		if len(proto) > 0 {
+			said[forwardedProto] = proto
+		}
+		if len(host) > 0 {
+			said[forwardedHost] = host
+		}
+	}
+	said[forwardedFor] = list
+	return said
+}
+
+// splitQuoted splits at sep outside quoted strings (RFC 9110 §5.6.4).
+func splitQuoted(b []byte, sep byte) (parts [][]byte) {
+	quoted, from := false, 0
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '"':
+			quoted = !quoted
+		case c == '\\' && quoted:
+			i++
+		case c == sep && !quoted:
+			parts = append(parts, b[from:i])
+			from = i + 1
+		}
+	}
+	return append(parts, b[from:])
+}
+
+func unquote(b []byte) []byte {
+	if len(b) < 2 || b[0] != '"' || b[len(b)-1] != '"' {
+		return b
+	}
+	return bytes.ReplaceAll(b[1:len(b)-1], []byte(`\`), nil)
+}

@@ -1,0 +1,45 @@
+package syntax
+
+import "bytes"
+
+// ValidHost reports whether h is uri-host [":" port] (RFC 9110 §7.2). Userinfo and lists have no place here.
+func ValidHost(h []byte) bool {
+	if len(h) == 0 || len(h) > 255 {
+		return false
+	}
+	name, port := h, []byte(nil)
+	if h[0] == '[' {
+		end := bytes.IndexByte(h, ']')
+		if end < 3 {
+			return false
+		}
+		for _, c := range h[1:end] {
+			if !IsHex(c) && c != ':' && c != '.' {
+				return false
+			}
+		}
+		name, port = nil, h[end+1:]
+		if len(port) > 0 && port[0] != ':' {
+			return false
+		}
+	} else if i := bytes.IndexByte(h, ':'); i >= 0 {
+		name, port = h[:i], h[i:]
+		if i == 0 {
+			return false
+		}
+	}
+	for _, c := range name {
+		if !IsDigit(c) && (c|0x20 < 'a' || c|0x20 > 'z') && c != '.' && c != '-' && c != '_' {
+			return false
+		}
+	}
+	if len(port) > 6 {
+		return false
+	}
+	for i, c := range port {
+		if i > 0 && !IsDigit(c) {
+			return false
+		}
+	}
+	return true
+}
