@@ -103,7 +103,8 @@ func (a *Authorizer) noAnswer(err error) string {
 	var dial *net.OpError
 	switch {
 	case errors.Is(err, fasthttp.ErrTimeout), errors.Is(err, fasthttp.ErrNoFreeConns), os.IsTimeout(err):
-		return fmt.Sprintf("the app did not answer within %v (push.authorize_timeout)", a.options.Timeout)
+		return fmt.Sprintf("the app did not answer within %v (push.authorize_timeout); "+
+			"a longer request of the same session may hold its lock, as PHP's do until session_write_close", a.options.Timeout)
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return "the app could not be reached"
 	}

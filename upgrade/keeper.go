@@ -47,6 +47,7 @@ type Options struct {
 	Authorize    func(Question) (Verdict, error)     // asks the app; runs on a worker
 	Message      func(Question, Said) (Reply, error) // posts what a client says to the app, on a worker; nil: nothing is
 	Verify       func(token string) (Pass, error)    // reads a token, on a worker; the error is shown to the client; nil: there are none
+	Asking       int                                 // requests to Authorize at once, the others wait in a queue; 0: 64
 	TokenCookie  string                              // where a token may be; empty: in no cookie
 	InFlight     int                                 // such posts at once
 
@@ -96,6 +97,7 @@ type Keeper struct {
 	upgrader websocket.FastHTTPUpgrader
 	draining atomic.Bool
 	messages turnstile // to Options.Message
+	askers   *askers   // to Options.Authorize
 	verdicts *verdicts // nil: none are remembered
 	endings  endings
 	stats    counters
@@ -116,6 +118,7 @@ func New(o Options) *Keeper {
 		k.verdicts = newVerdicts(o.AuthorizeCache, o.Authorize, o.Log)
 		k.verdicts.about = k.within
 	}
+	k.askers = newAskers(&k.o)
 	k.deflateRaw, k.deflateV1 = k.renderRawDeflated, k.renderV1Deflated
 	for range o.Poller.Loops() {
 		k.registers = append(k.registers, register{
@@ -174,10 +177,16 @@ func (k *Keeper) Serve(c *park.Conn, r *request.Request) {
 		k.turnAway(c, r, 400, "a body has no meaning here")
 		return
 	}
-	v := &visit{k: k, req: r.Clone()}
+	v := &visit{k: k, req: r.Clone(), came: time.Now()}
 	v.Stream = park.NewStream(c, v.req.Head)
-	if !k.o.Poller.Go(v.serve) {
-		k.o.Log.Warn("hold refused: all workers are busy and their queue is full")
+	run, needsApp := k.o.Poller.Go, k.needsApp(r.Head)
+	if needsApp {
+		run = k.askers.run
+	}
+	if !run(v.serve) {
+		if !needsApp { // or it has logged that
+			k.o.Log.Warn("hold refused: all workers are busy and their queue is full")
+		}
 		k.turnAway(c, r, 503, "too busy")
 	}
 }

@@ -338,6 +338,12 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 	if len(asked) == 0 {
 		return channels, 0, ""
 	}
+	if v.Gone() { // while it waited
+		return nil, 503, "client is gone"
+	}
+	if time.Since(v.came) > askersWait {
+		return nil, 503, "too busy"
+	}
 	q := k.question(ctx, v)
 	q.Channels = asked
 	credential := k.Credential([][]byte{[]byte(q.Cookie)}, nil)

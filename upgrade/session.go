@@ -210,7 +210,7 @@ func (x *held) renew() {
 		return
 	}
 	q, k, ref, loop, user, credential := *s.ask, x.k, x.c.Ref(), x.c.Loop(), s.user, s.credential
-	s.asking = k.o.Poller.Go(func() {
+	s.asking = k.askers.run(func() {
 		v, err := k.o.Authorize(q) // not what is remembered
 		if err == nil && (!v.Allowed || v.User != user) {
 			k.verdicts.dropQuestion(&q, credential, user)

@@ -193,7 +193,7 @@ func (x *held) ask(m move, asked []string) bool {
 	q.Channels = asked
 	x.speech.asking = true
 	since := k.endings.now()
-	if k.o.Poller.Go(func() {
+	if k.askers.run(func() {
 		verdict, err := k.askApp(q)
 		loop.Post(func() {
 			if c, ok := ref.Conn(); ok && c.Handler() == x {

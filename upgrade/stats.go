@@ -79,6 +79,8 @@ type Stats struct {
 	// Of what is remembered of the app's answers: how often that was enough, was not, and had to make room.
 	CacheHits, CacheMisses, CacheEvicted int64
 
+	AuthorizeQueued, AuthorizeQueueFull int64 // requests that wait for the app to be asked; and that found no place
+
 	TokensRefused int64 // missing, bad or in two places
 }
 
@@ -90,6 +92,7 @@ func (k *Keeper) Stats() Stats {
 		Outbox: k.stats.outbox.Load(), ClientFaults: k.stats.clientFaults.Load(),
 		Crowded: k.stats.crowded.Load(), Posted: k.stats.posted.Load(), PostErrors: k.stats.postErrors.Load(), PostsWaiting: int64(k.messages.waiting()),
 	}
+	s.AuthorizeQueued, s.AuthorizeQueueFull = int64(k.askers.pool.Waiting()), k.askers.failed.Load()
 	s.TokensRefused = k.stats.tokensRefused.Load()
 	s.CacheHits, s.CacheMisses, s.CacheEvicted = k.verdicts.counts()
 	for i := range kinds {

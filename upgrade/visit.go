@@ -26,6 +26,7 @@ type visit struct {
 
 	hint    string // of a refusal, for the app's developer
 	after   after
+	came    time.Time // when the request did
 	written []byte
 	wasIdle bool
 }

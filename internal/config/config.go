@@ -49,31 +49,32 @@ type Hooks struct {
 
 // Push is what clients reach under Path.
 type Push struct {
-	Path             string   `yaml:"path" eg:"/_push"`
-	Authorize        string   `yaml:"authorize" eg:"/push/authorize"` // may carry a query; empty: no rule may ask for it
-	AuthorizeTimeout Duration `yaml:"authorize_timeout"`
-	AuthorizeCache   Duration `yaml:"authorize_cache"` // 0: off
-	AuthorizeGrace   Duration `yaml:"authorize_grace"` // 0: none
-	JWT              JWT      `yaml:"jwt"`
-	Logout           Logout   `yaml:"logout"`
-	Origins          []string `yaml:"origins" eg:"[https://www.example.com]"` // as browsers send them: lower case, no default port
-	Heartbeat        Duration `yaml:"heartbeat"`                              // 0: none are sent
-	Wait             Duration `yaml:"wait"`
-	MaxWait          Duration `yaml:"max_wait"`
-	MaxChannels      int      `yaml:"max_channels"`
-	MaxMessage       Size     `yaml:"max_message"`
-	Compress         Size     `yaml:"compress"`                   // 0: off
-	Message          string   `yaml:"message" eg:"/push/message"` // may carry a query; empty: nothing is posted
-	MessageTimeout   Duration `yaml:"message_timeout"`
-	MessageInFlight  int      `yaml:"message_in_flight"`
-	MessageRate      int      `yaml:"message_rate"` // of one client, a second
-	Live             bool     `yaml:"live"`
-	Outbox           Size     `yaml:"outbox"`
-	OutboxTotal      Size     `yaml:"outbox_total"`
-	MaxConnections   int      `yaml:"max_connections"`          // 0: bounded by the file limit only
-	MaxPerUser       int      `yaml:"max_connections_per_user"` // 0: any number
-	HistoryTotal     Size     `yaml:"history_total"`
-	HistoryFile      string   `yaml:"history_file" eg:"/var/lib/holdfast/history"` // empty: in memory only
+	Path              string   `yaml:"path" eg:"/_push"`
+	Authorize         string   `yaml:"authorize" eg:"/push/authorize"` // may carry a query; empty: no rule may ask for it
+	AuthorizeTimeout  Duration `yaml:"authorize_timeout"`
+	AuthorizeInFlight int      `yaml:"authorize_in_flight"`
+	AuthorizeCache    Duration `yaml:"authorize_cache"` // 0: off
+	AuthorizeGrace    Duration `yaml:"authorize_grace"` // 0: none
+	JWT               JWT      `yaml:"jwt"`
+	Logout            Logout   `yaml:"logout"`
+	Origins           []string `yaml:"origins" eg:"[https://www.example.com]"` // as browsers send them: lower case, no default port
+	Heartbeat         Duration `yaml:"heartbeat"`                              // 0: none are sent
+	Wait              Duration `yaml:"wait"`
+	MaxWait           Duration `yaml:"max_wait"`
+	MaxChannels       int      `yaml:"max_channels"`
+	MaxMessage        Size     `yaml:"max_message"`
+	Compress          Size     `yaml:"compress"`                   // 0: off
+	Message           string   `yaml:"message" eg:"/push/message"` // may carry a query; empty: nothing is posted
+	MessageTimeout    Duration `yaml:"message_timeout"`
+	MessageInFlight   int      `yaml:"message_in_flight"`
+	MessageRate       int      `yaml:"message_rate"` // of one client, a second
+	Live              bool     `yaml:"live"`
+	Outbox            Size     `yaml:"outbox"`
+	OutboxTotal       Size     `yaml:"outbox_total"`
+	MaxConnections    int      `yaml:"max_connections"`          // 0: bounded by the file limit only
+	MaxPerUser        int      `yaml:"max_connections_per_user"` // 0: any number
+	HistoryTotal      Size     `yaml:"history_total"`
+	HistoryFile       string   `yaml:"history_file" eg:"/var/lib/holdfast/history"` // empty: in memory only
 }
 
 // JWT is which tokens are taken that an app has signed; with neither of the keys, none.
@@ -195,21 +196,22 @@ func Default() *Config {
 			IdempotencySize: 16 * MB,
 		},
 		Push: Push{
-			Path:             "/_push",
-			AuthorizeTimeout: seconds(5),
-			AuthorizeGrace:   seconds(30),
-			JWT:              JWT{Leeway: seconds(30)},
-			Heartbeat:        seconds(25),
-			Wait:             seconds(25),
-			MaxWait:          seconds(120),
-			MaxChannels:      32,
-			MaxMessage:       64 * KB,
-			MessageTimeout:   seconds(10),
-			MessageInFlight:  16,
-			MessageRate:      10,
-			Outbox:           256 * KB,
-			OutboxTotal:      64 * MB,
-			HistoryTotal:     64 * MB,
+			Path:              "/_push",
+			AuthorizeTimeout:  seconds(5),
+			AuthorizeInFlight: 64,
+			AuthorizeGrace:    seconds(30),
+			JWT:               JWT{Leeway: seconds(30)},
+			Heartbeat:         seconds(25),
+			Wait:              seconds(25),
+			MaxWait:           seconds(120),
+			MaxChannels:       32,
+			MaxMessage:        64 * KB,
+			MessageTimeout:    seconds(10),
+			MessageInFlight:   16,
+			MessageRate:       10,
+			Outbox:            256 * KB,
+			OutboxTotal:       64 * MB,
+			HistoryTotal:      64 * MB,
 		},
 		Events: Events{
 			Grace: seconds(5), Batch: 100, Delay: shortest, Timeout: seconds(5), Queue: 10_000, QueueSize: 4 * MB,

@@ -355,6 +355,7 @@ func (d *decoder) ranges(c *Config) {
 	inRange(d, "hooks.idempotency_size", c.Hooks.IdempotencySize, 64*KB, 1*GB, "")
 
 	p := &c.Push
+	inRange(d, "push.authorize_in_flight", p.AuthorizeInFlight, 1, 1000, "")
 	inRange(d, "push.authorize_timeout", p.AuthorizeTimeout, shortest, seconds(60), "")
 	inRange(d, "push.jwt.leeway", p.JWT.Leeway, seconds(1), seconds(300), "none")
 	inRange(d, "push.authorize_cache", p.AuthorizeCache, seconds(1), seconds(600), "off")

@@ -32,6 +32,7 @@ type Poller struct {
 	slots   *slots
 	loops   []*Loop
 	workers workers
+	pools   []*Pool // beside workers; not changed after Serve has begun
 
 	nextLoop  atomic.Uint32
 	clients   atomic.Int64 // accepted and open
@@ -90,6 +91,9 @@ func (p *Poller) Serve() error {
 	}
 	wg.Wait()
 	p.workers.wait()
+	for _, pool := range p.pools {
+		pool.workers.wait()
+	}
 	p.sys.wait()
 	return nil
 }
@@ -102,6 +106,9 @@ func (p *Poller) Shutdown() {
 	p.closed = true
 	p.mu.Unlock()
 	p.workers.close()
+	for _, pool := range p.pools {
+		pool.workers.close()
+	}
 	// The first loop has the listeners and gives what they accept to all: the others end after it has
 	// closed them, or it would give connections to loops that are gone.
 	first := p.loops[0]

@@ -25,8 +25,28 @@ type workers struct {
 
 // Go runs f on a worker, or later when all are busy. It reports false, and drops f, when the queue is
 // full or the poller is shut down.
-func (p *Poller) Go(f func()) bool {
-	w := &p.workers
+func (p *Poller) Go(f func()) bool { return p.workers.start(f) }
+
+// Pool is workers beside those of Poller.Go, for work that may keep all of them busy for long. It ends with its Poller.
+type Pool struct{ workers workers }
+
+// NewPool returns a pool of at most limit workers, for whom at most queue calls wait. It is for use before Serve.
+func (p *Poller) NewPool(limit, queue int) *Pool {
+	pool := &Pool{workers{limit: limit, queue: queue, p: p}}
+	p.pools = append(p.pools, pool)
+	return pool
+}
+
+// Go is as Poller.Go. Calls that wait begin in the order in which they came.
+func (p *Pool) Go(f func()) bool { return p.workers.start(f) }
+
+// Waiting returns how many calls wait for a worker.
+func (p *Pool) Waiting() int {
+	_, waiting := p.workers.count()
+	return waiting
+}
+
+func (w *workers) start(f func()) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {

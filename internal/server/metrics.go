@@ -84,6 +84,8 @@ func (s *Server) writeHeld(w io.Writer) {
 	fmt.Fprintf(w, "holdfast_hold_refused_user_limit_total %d\n", k.Crowded)
 	fmt.Fprintf(w, "holdfast_tokens_refused_total %d\n", k.TokensRefused)
 	fmt.Fprintf(w, "holdfast_authorize_errors_total %d\n", k.AuthorizeErrors)
+	fmt.Fprintf(w, "holdfast_authorize_queued %d\n", k.AuthorizeQueued)
+	fmt.Fprintf(w, "holdfast_authorize_queue_full_total %d\n", k.AuthorizeQueueFull)
 	fmt.Fprintf(w, "holdfast_authorize_cache_hits_total %d\n", k.CacheHits)
 	fmt.Fprintf(w, "holdfast_authorize_cache_misses_total %d\n", k.CacheMisses)
 	fmt.Fprintf(w, "holdfast_authorize_cache_evicted_total %d\n", k.CacheEvicted)

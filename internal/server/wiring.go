@@ -123,9 +123,10 @@ func (s *Server) newKeeper() *upgrade.Keeper {
 		first, path := s.appEndpoint(c.Push.Authorize)
 		s.asker = hooks.NewAuthorizer(hooks.AuthorizerOptions{
 			Network: first.Network, Address: first.Address, Host: first.Host, Others: s.fallbackEndpoints(first),
-			Path: path, Timeout: time.Duration(c.Push.AuthorizeTimeout), Within: config.Within,
+			Path: path, Timeout: time.Duration(c.Push.AuthorizeTimeout), Within: config.Within, MaxConns: c.Push.AuthorizeInFlight,
 		})
 		s.owned.onStop(func(time.Time) { s.asker.Close() })
+		o.Asking = c.Push.AuthorizeInFlight
 		o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
 			v, err := s.asker.Authorize(hooks.Question(q))
 			return upgrade.Verdict(v), err

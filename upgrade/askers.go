@@ -1,0 +1,78 @@
+package upgrade
+
+import (
+	"bytes"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/park"
+)
+
+const (
+	defaultAsking = 64
+	askersLine    = 16384            // requests that may wait for the app to be asked
+	askersWait    = 30 * time.Second // how long one of them may wait
+	askersEvery   = time.Minute      // between two log lines of a full line
+)
+
+// askers are the workers that wait for the app's answers, with a line in front of them: a slow app delays only those
+// who need its answer, and no files, logs or public channels.
+type askers struct {
+	pool   *park.Pool
+	log    *slog.Logger
+	limit  int
+	failed atomic.Int64 // found the line full
+
+	mu     sync.Mutex // guards what follows
+	logged time.Time
+}
+
+func newAskers(o *Options) *askers {
+	limit := o.Asking
+	if limit <= 0 {
+		limit = defaultAsking
+	}
+	return &askers{pool: o.Poller.NewPool(limit, askersLine), log: o.Log, limit: limit}
+}
+
+// run runs f on a worker, when it is its turn. It reports false, and drops f, when the line is full.
+func (a *askers) run(f func()) bool {
+	if a.pool.Go(f) {
+		return true
+	}
+	failed := a.failed.Add(1)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now := time.Now(); now.Sub(a.logged) >= askersEvery {
+		a.logged = now
+		a.log.Warn("authorize queue full; is the app slow? see push.authorize_in_flight", "limit", a.limit, "queued", a.pool.Waiting(), "total", failed)
+	}
+	return false
+}
+
+// needsApp reports whether the head of a request names a channel that the app is asked about.
+func (k *Keeper) needsApp(head []byte) bool {
+	if k.o.Authorize == nil {
+		return false
+	}
+	line, _, _ := bytes.Cut(head, []byte("\r\n"))
+	_, target, _ := bytes.Cut(line, []byte(" "))
+	target, _, _ = bytes.Cut(target, []byte(" "))
+	_, query, _ := bytes.Cut(target, []byte("?"))
+	args := fasthttp.AcquireArgs()
+	defer fasthttp.ReleaseArgs(args)
+	args.ParseBytes(query)
+	for i, name := range args.PeekMulti("channel") {
+		if i > k.o.MaxChannels { // it is refused
+			return false
+		}
+		if who, ok := k.o.Rule(string(name)); ok && who == Authorize {
+			return true
+		}
+	}
+	return false
+}
