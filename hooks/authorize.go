@@ -89,11 +89,12 @@ func (a *Authorizer) Authorize(q Question) (Verdict, error) {
 	var v Verdict
 	if err == nil {
 		v, err = verdictOf(resp, q.Channels, a.options.Within)
+		v.takeFields(resp, err != nil)
 	} else {
 		err = &answerError{hint: a.noAnswer(err), err: err}
 	}
 	if err != nil {
-		return Verdict{}, fmt.Errorf("%w: GET %s: %w", ErrNoVerdict, a.options.Path, err)
+		return Verdict{RetryAfter: v.RetryAfter}, fmt.Errorf("%w: GET %s: %w", ErrNoVerdict, a.options.Path, err)
 	}
 	return v, nil
 }

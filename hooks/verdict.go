@@ -25,6 +25,32 @@ type Verdict struct {
 	Channels []string      // what the client may hold, a part of what was asked; nil: all of it
 	User     string        // who the client is; empty: the app did not say
 	Expires  time.Duration // how long this is good; zero: the app did not say
+
+	// Fields of the app's response that are for the client.
+	SetCookie  []string
+	Challenge  []string // with 401: WWW-Authenticate
+	RetryAfter string   // with an error, of a 503 or 429
+}
+
+// takeFields copies the fields of a response that are for the client.
+func (v *Verdict) takeFields(resp *fasthttp.Response, failed bool) {
+	status := resp.StatusCode()
+	if failed {
+		if status == fasthttp.StatusServiceUnavailable || status == fasthttp.StatusTooManyRequests {
+			v.RetryAfter = string(resp.Header.Peek(fasthttp.HeaderRetryAfter))
+		}
+		return
+	}
+	for name, cookie := range resp.Header.All() { // PeekAll joins them
+		if string(name) == fasthttp.HeaderSetCookie {
+			v.SetCookie = append(v.SetCookie, string(cookie))
+		}
+	}
+	if status == fasthttp.StatusUnauthorized {
+		for _, challenge := range resp.Header.PeekAll(fasthttp.HeaderWWWAuthenticate) {
+			v.Challenge = append(v.Challenge, string(challenge))
+		}
+	}
 }
 
 // verdictOf reads the app's response. A response that is not clearly a yes or a no is an error.

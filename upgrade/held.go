@@ -22,7 +22,8 @@ type held struct {
 	out   *outbox // what the kernel would not take; nil in between
 	in    *frames // an unfinished frame or message of a WebSocket; nil in between
 	rest  []byte  // long poll: bytes of the next request
-	cors  string  // origin to allow by name
+	// Fields for the head of the response, as lines.
+	fields string
 
 	session *session // who it is; nil if it is nobody's and nobody wants to know
 	speech  *speech  // nil unless the client has spoken, or may about what needs its login

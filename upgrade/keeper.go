@@ -88,6 +88,9 @@ type Verdict struct {
 	Channels []string // nil: all that were asked for
 	User     string
 	Expires  time.Duration
+
+	SetCookie, Challenge []string // fields of the app's response for the client: Set-Cookie, WWW-Authenticate
+	RetryAfter           string   // the same; it comes with an error
 }
 
 // Keeper holds connections.
@@ -196,6 +199,11 @@ func (k *Keeper) turnAway(c *park.Conn, r *request.Request, status int, why stri
 	k.stats.refused.Add(1)
 	line, _, _ := bytes.Cut(r.Head, []byte("\r\n"))
 	k.logged(&access.Request{Client: r.Client.Addr(), Line: line}, time.Now(), status, 0, why)
+	if status == 503 && bytes.Contains(bytes.ToLower(r.Head), []byte("text/event-stream")) {
+		c.Write(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n%s", comeBack(why, "", "")))
+		park.Linger(c)
+		return
+	}
 	body := `{"error":` + quote(why) + "}\n"
 	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nConnection: close\r\n", status, fasthttp.StatusMessage(status))
 	if status == 503 {

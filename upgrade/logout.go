@@ -82,8 +82,8 @@ const (
 
 // tookBack reads a Set-Cookie (RFC 6265 §5.2).
 func (k *Keeper) tookBack(line []byte) fate {
-	pair, attributes, _ := bytes.Cut(line, []byte(";"))
-	name, value, ok := bytes.Cut(pair, []byte("="))
+	pair, _, _ := bytes.Cut(line, []byte(";"))
+	name, _, ok := bytes.Cut(pair, []byte("="))
 	if !ok {
 		return untouched
 	}
@@ -94,8 +94,18 @@ func (k *Keeper) tookBack(line []byte) fate {
 	if !found {
 		return untouched
 	}
-	if v := string(bytes.Trim(syntax.TrimOWS(value), `"`)); v == "" || v == "deleted" { // PHP writes that
+	if takesBack(line) {
 		return cleared
+	}
+	return changed
+}
+
+// takesBack reports whether a Set-Cookie ends its cookie.
+func takesBack(line []byte) bool {
+	pair, attributes, _ := bytes.Cut(line, []byte(";"))
+	_, value, _ := bytes.Cut(pair, []byte("="))
+	if v := string(bytes.Trim(syntax.TrimOWS(value), `"`)); v == "" || v == "deleted" { // PHP writes that
+		return true
 	}
 	for a := range bytes.SplitSeq(attributes, []byte(";")) {
 		n, v, _ := bytes.Cut(a, []byte("="))
@@ -103,18 +113,18 @@ func (k *Keeper) tookBack(line []byte) fate {
 		switch {
 		case syntax.EqualFold(n, "max-age"):
 			if age, err := strconv.Atoi(string(v)); err == nil && age <= 0 {
-				return cleared
+				return true
 			}
 		case syntax.EqualFold(n, "expires"):
 			if t, err := http.ParseTime(string(v)); err == nil && t.Before(time.Now()) {
-				return cleared
+				return true
 			}
 			if t, err := time.Parse("Mon, 02-Jan-2006 15:04:05 MST", string(v)); err == nil && t.Before(time.Now()) {
-				return cleared // as old apps write it
+				return true // as old apps write it
 			}
 		}
 	}
-	return changed
+	return false
 }
 
 // LogOut closes what is held with a credential.

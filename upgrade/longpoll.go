@@ -179,7 +179,7 @@ func (x *held) withHead(b []byte) []byte {
 
 func (x *held) appendHead(b []byte, length int, zip bool) []byte {
 	b = append(b, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"...)
-	b = x.allowOrigin(b)
+	b = append(b, x.fields...)
 	if x.k.o.Compress > 0 {
 		b = append(b, "Vary: Accept-Encoding\r\n"...)
 	}
@@ -198,7 +198,7 @@ func (x *held) appendHead(b []byte, length int, zip bool) []byte {
 func (x *held) refusePoll(status int, why string, reason dropReason) {
 	body := `{"error":` + quote(why) + "}\n"
 	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n", status, fasthttp.StatusMessage(status))
-	b = x.allowOrigin(b)
+	b = append(b, x.fields...)
 	if status == 429 {
 		b = append(append(append(b, "Retry-After: "...), retryCrowded...), "\r\n"...)
 	}

@@ -143,7 +143,9 @@ func TestAuthorize(t *testing.T) {
 				c := wiretest.Dial(t, w.addr)
 				if tt.status != 0 {
 					c.Send(request(kind, "/_push?"+tt.query, fields...))
-					if resp, body := c.Response(http.MethodGet); resp.StatusCode != tt.status || !strings.Contains(body, `{"error":"`) {
+					if resp, body := c.Response(http.MethodGet); kind == "sse" && tt.status == 503 {
+						wantPostponed(t, resp, body)
+					} else if resp.StatusCode != tt.status || !strings.Contains(body, `{"error":"`) {
 						t.Fatalf("answered %d %s; want %d", resp.StatusCode, body, tt.status)
 					}
 					if w.held() != 0 {
@@ -434,9 +436,107 @@ func TestRefusalCarriesHint(t *testing.T) {
 			})
 			c := wiretest.Dial(t, w.addr)
 			c.Send(request(kind, "/_push?channel=user.a"))
-			if resp, body := c.Response(http.MethodGet); resp.StatusCode != 503 || body != tt.want {
+			if resp, body := c.Response(http.MethodGet); kind == "sse" {
+				wantPostponed(t, resp, body)
+				if hinted := strings.Contains(tt.want, "HTML"); strings.Contains(body, "HTML") != hinted || strings.Contains(body, "secret") {
+					t.Errorf("%v: the stream says %q", tt.err, body)
+				}
+			} else if resp.StatusCode != 503 || body != tt.want {
 				t.Errorf("%v: responded %d %q; want 503 %q", tt.err, resp.StatusCode, body, tt.want)
 			}
 		})
 	}
+}
+
+// wantPostponed checks the response to an event stream that can't begin: a browser comes back after it.
+func wantPostponed(t *testing.T, resp *http.Response, body string) {
+	t.Helper()
+	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" || !strings.Contains(body, "\nretry: ") || strings.Contains(body, "data:") {
+		t.Errorf("responded %d %v %q; want a stream that tells when to come back", resp.StatusCode, resp.Header, body)
+	}
+}
+
+// TestAppFieldsReachClient: what the app sets, demands and asks for with its response comes with Holdfast's.
+func TestAppFieldsReachClient(t *testing.T) {
+	cookies := []string{"remember=new; Path=/; HttpOnly", "SID=2; Path=/", "SID=3; Path=/shop"}
+	for _, tt := range []struct {
+		name       string
+		verdict    upgrade.Verdict
+		err        error
+		challenges []string
+		retry      string
+	}{
+		{"allowed", upgrade.Verdict{Allowed: true, SetCookie: cookies}, nil, nil, ""},
+		{"401", upgrade.Verdict{Status: 401, SetCookie: cookies, Challenge: []string{`Basic realm="a"`, "Negotiate"}}, nil, []string{`Basic realm="a"`, "Negotiate"}, ""},
+		{"403", upgrade.Verdict{Status: 403, SetCookie: cookies}, nil, nil, ""},
+		{"503", upgrade.Verdict{RetryAfter: "120"}, errors.New("status 503"), nil, "120"},
+		{"503 without", upgrade.Verdict{}, errors.New("status 503"), nil, "5"},
+	} {
+		for _, kind := range kinds {
+			t.Run(tt.name+"/"+kind, func(t *testing.T) {
+				w := start(t, func(o *upgrade.Options) {
+					o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) { return tt.verdict, tt.err }
+				})
+				c := wiretest.Dial(t, w.addr)
+				c.Send(request(kind, "/_push?channel=user.a&wait=0"))
+				resp, err := http.ReadResponse(c.Reader, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := resp.Header["Set-Cookie"]; !slices.Equal(got, tt.verdict.SetCookie) {
+					t.Errorf("Set-Cookie %q; want %q", got, tt.verdict.SetCookie)
+				}
+				if got := resp.Header["Www-Authenticate"]; !slices.Equal(got, tt.challenges) {
+					t.Errorf("WWW-Authenticate %q; want %q", got, tt.challenges)
+				}
+				if got := resp.Header.Get("Retry-After"); kind != "sse" && got != tt.retry {
+					t.Errorf("Retry-After %q; want %q", got, tt.retry)
+				}
+			})
+		}
+	}
+}
+
+// TestPostponedStreamWaits: the app's Retry-After is how long a browser stays away at least.
+func TestPostponedStreamWaits(t *testing.T) {
+	w := start(t, func(o *upgrade.Options) {
+		o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) {
+			return upgrade.Verdict{RetryAfter: "120"}, errors.New("down")
+		}
+	})
+	c := wiretest.Dial(t, w.addr)
+	c.Send(request("sse", "/_push?channel=user.a"))
+	_, body := c.Response(http.MethodGet)
+	_, text, _ := strings.Cut(body, "retry: ")
+	var retry int
+	if _, err := fmt.Sscan(text, &retry); err != nil || retry < 120_000 || retry > 240_000 {
+		t.Errorf("the stream says %q; want a retry of 120 to 240 s", body)
+	}
+}
+
+// TestCookiesAreAskedAgain: an app that replaced the session while it allowed is asked again with the new one.
+func TestCookiesAreAskedAgain(t *testing.T) {
+	var mu sync.Mutex
+	var asked []string
+	w := start(t, func(o *upgrade.Options) {
+		o.LogoutCookies = []string{"SID"}
+		o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			asked = append(asked, q.Cookie)
+			if strings.Contains(q.Cookie, "SID=old") {
+				return upgrade.Verdict{Allowed: true, User: "anna", SetCookie: []string{"SID=new; Path=/", "gone=; Max-Age=0", "more=1"}}, nil
+			}
+			return upgrade.Verdict{Allowed: true, User: "anna"}, nil
+		}
+	})
+	w.hold(t, "sse", "channel=user.a", "Cookie: a=b; gone=x; SID=old")
+	w.waitHeld(t, 1)
+	w.keeper.AskAgain(w.keeper.Credential([][]byte{[]byte("SID=new")}, nil))
+	wiretest.Eventually(t, "the app is asked again", func() bool { mu.Lock(); defer mu.Unlock(); return len(asked) == 2 })
+	if want := "a=b; SID=new; more=1"; asked[1] != want {
+		t.Errorf("asked with %q; want %q", asked[1], want)
+	}
+	w.keeper.LogOut(w.keeper.Credential([][]byte{[]byte("SID=new")}, nil))
+	w.waitHeld(t, 0)
 }

@@ -38,7 +38,18 @@ func (k *Keeper) handle(ctx *fasthttp.RequestCtx) {
 	status, why := k.decide(ctx, v)
 	if status != 0 {
 		v.hold = nil
-		k.refuse(ctx, status, why, v.hint)
+		for _, cookie := range v.setCookie {
+			ctx.Response.Header.Add(fasthttp.HeaderSetCookie, cookie)
+		}
+		if status == 503 && kindOf(ctx) == sse {
+			k.postpone(ctx, v, why)
+			status = 200
+		} else {
+			k.refuse(ctx, status, why, v.hint)
+			if v.retryAfter != "" {
+				ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, v.retryAfter)
+			}
+		}
 	}
 	k.log(ctx, v, status, why)
 }
@@ -138,6 +149,9 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 	x.close = h.ConnectionClose() || x.http10
 	switch x.kind {
 	case webSocket:
+		for _, cookie := range v.setCookie {
+			ctx.Response.Header.Add(fasthttp.HeaderSetCookie, cookie)
+		}
 		if err := k.upgrader.Upgrade(ctx, func(*websocket.Conn) {}); err != nil {
 			return 400, err.Error()
 		}
@@ -151,6 +165,7 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 		}
 		if x.v1 && k.o.Live || k.o.Message != nil {
 			login := k.question(ctx, v)
+			login.Cookie = replaceCookies(login.Cookie, v.setCookie)
 			x.speech = &speech{login: &login, user: v.user}
 		}
 	case longPoll:
@@ -158,7 +173,7 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 		x.compress = k.o.Compress > 0 && acceptsGzip(h.PeekAll("Accept-Encoding"))
 		fallthrough
 	default:
-		x.cors = string(ctx.Response.Header.Peek("Access-Control-Allow-Origin"))
+		x.fields = extraFields(string(ctx.Response.Header.Peek("Access-Control-Allow-Origin")), v.setCookie)
 		ctx.HijackSetNoResponse(true)
 		ctx.Hijack(func(net.Conn) {})
 	}
@@ -351,16 +366,23 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 	var err error
 	for range 2 { // the session may end, or become another's, while the app answers
 		v.asked = k.endings.now()
-		if verdict, err = k.askApp(q); err != nil || !k.endings.since(v.asked, credential, k.userID(verdict.User)) {
+		verdict, err = k.askApp(q)
+		v.setCookie = append(v.setCookie, verdict.SetCookie...)
+		q.Cookie = replaceCookies(q.Cookie, verdict.SetCookie)
+		if err != nil || !k.endings.since(v.asked, credential, k.userID(verdict.User)) {
 			break
 		}
 	}
 	switch {
 	case err != nil:
+		v.retryAfter = verdict.RetryAfter
 		v.hint = hintOf(err)
 		return nil, 503, "could not be authorized now"
 	case !verdict.Allowed:
 		if verdict.Status == 401 {
+			for _, challenge := range verdict.Challenge {
+				ctx.Response.Header.Add(fasthttp.HeaderWWWAuthenticate, challenge)
+			}
 			return nil, 401, "not logged in"
 		}
 		return nil, 403, "not allowed"
@@ -462,6 +484,29 @@ func (k *Keeper) owner(channel string) (user string, ok bool) {
 }
 
 func joined(list [][]byte, sep string) string { return string(bytes.Join(list, []byte(sep))) }
+
+// postpone ends an event stream that can't begin now. An EventSource never comes back after a 503; after the end of a
+// stream it does.
+func (k *Keeper) postpone(ctx *fasthttp.RequestCtx, v *visit, why string) {
+	k.stats.refused.Add(1)
+	ctx.SetContentType("text/event-stream")
+	ctx.Response.Header.Set("Cache-Control", "no-store")
+	ctx.SetBodyString(comeBack(why, v.hint, v.retryAfter))
+}
+
+// comeBack is the whole of an event stream that tells a browser when to come back. Comments say why; retryAfter is the
+// app's, empty for none.
+func comeBack(why, hint, retryAfter string) string {
+	b := ": " + why + "\n"
+	if hint != "" {
+		b += ": " + hint + "\n"
+	}
+	retry := retryTime
+	if seconds, err := strconv.Atoi(retryAfter); err == nil && seconds > 0 {
+		retry = 2 * min(time.Duration(seconds)*time.Second, time.Hour) // of which jitter leaves half at least
+	}
+	return b + fmt.Sprintf("retry: %d\n\n", jitter(retry).Milliseconds())
+}
 
 // hintOf returns what an error of Options.Authorize tells the app's developer; empty: nothing.
 func hintOf(err error) string {

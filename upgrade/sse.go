@@ -23,7 +23,8 @@ func retryHint() []byte { return fmt.Appendf(nil, "retry: %d\n\n", jitter(retryT
 // each event.
 func (x *held) beginSSE(replay hub.Replay) {
 	b := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\nConnection: close\r\n")
-	b = append(x.allowOrigin(b), "\r\n"...)
+	b = append(append(b, x.fields...), "\r\n"...)
+	x.fields = ""
 	b = append(b, retryHint()...)
 	if x.v1 {
 		b = fmt.Appendf(b, "%s%s%s", eventBegin, helloJSON(x.stand.Position(), x.k.o.Heartbeat, owed(replay)), eventEnd)
@@ -68,9 +69,14 @@ func (x *held) gapText(g hub.Gap) []byte {
 	return fmt.Appendf(nil, "event: gap\ndata: %s\n\n", gapJSON(g))
 }
 
-func (x *held) allowOrigin(b []byte) []byte {
-	if x.cors == "" {
-		return b
+// extraFields returns the lines of a response's head that allow an origin by name, unless it is empty, and set cookies.
+func extraFields(origin string, setCookie []string) string {
+	var b []byte
+	if origin != "" {
+		b = fmt.Appendf(b, "Access-Control-Allow-Origin: %s\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n", origin)
 	}
-	return fmt.Appendf(b, "Access-Control-Allow-Origin: %s\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n", x.cors)
+	for _, cookie := range setCookie {
+		b = fmt.Appendf(b, "Set-Cookie: %s\r\n", cookie)
+	}
+	return string(b)
 }

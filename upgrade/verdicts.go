@@ -85,7 +85,7 @@ func (c *verdicts) answer(q Question, credential uint64) (Verdict, error) {
 		c.hits++
 		c.mu.Unlock()
 		<-a.donec
-		v := a.v
+		v := a.v // without Set-Cookie: that is for whoever asked, and may be a session of its own
 		if !a.expires.IsZero() {
 			v.Expires = max(time.Until(a.expires), 1)
 		}
@@ -101,8 +101,10 @@ func (c *verdicts) answer(q Question, credential uint64) (Verdict, error) {
 	c.known[credential][key] = a
 	c.mu.Unlock()
 	defer c.settle(a) // also if asking panics: others wait
-	a.v, a.err = c.ask(q)
-	return a.v, a.err
+	v, err := c.ask(q)
+	a.v, a.err = v, err
+	a.v.SetCookie = nil
+	return v, err
 }
 
 // settle lets those who wait have the answer, and remembers it if it is a yes.
