@@ -134,12 +134,12 @@ func (f *Front) limit(q *request.Request) *refusal {
 	if p.rate != nil {
 		if wait, ok := p.rate.admit(q.Client.Addr(), f.loop.Now()); !ok {
 			p.stats.rateLimited.Add(1)
-			return &refusal{status: 429, reason: "more requests than limits.rate allows", after: wait}
+			return &refusal{status: 429, reason: "more requests than limits.requests_per_second allows", after: wait}
 		}
 	}
 	if p.o.MaxRequests > 0 && p.inFlight.Load() >= int64(p.o.MaxRequests) {
 		p.stats.overloaded.Add(1)
-		return &refusal{status: 503, reason: "more requests in flight than limits.requests", after: time.Second}
+		return &refusal{status: 503, reason: "more requests in flight than limits.max_requests_in_flight", after: time.Second}
 	}
 	return nil
 }

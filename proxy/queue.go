@@ -23,7 +23,7 @@ func (x *exchange) enqueue() {
 	if n := p.queued.Add(1); n > int64(p.o.Queue) {
 		p.queued.Add(-1)
 		p.stats.overloaded.Add(1)
-		x.finishAfter(503, time.Second, errors.New("the line for an upstream is full (upstream_pool.queue)"))
+		x.finishAfter(503, time.Second, errors.New("the line for an upstream is full (upstream_pool.max_queue)"))
 		return
 	}
 	x.queued = true

@@ -7,7 +7,7 @@ import (
 )
 
 var (
-	errSpill = errors.New("a temporary file could not be read (buffers.folder)")
+	errSpill = errors.New("a temporary file could not be read (buffers.temp_dir)")
 	errBusy  = errors.New("all workers are busy")
 )
 

@@ -124,7 +124,7 @@ func TestDeflate(t *testing.T) {
 	}
 }
 
-// TestDeflateOff: without push.compress the extension is not spoken.
+// TestDeflateOff: without push.compress_min_size the extension is not spoken.
 func TestDeflateOff(t *testing.T) {
 	w := start(t)
 	c := wiretest.Dial(t, w.addr)

@@ -47,7 +47,7 @@ func (x *held) post(data []byte, json bool, ref string) bool {
 			k.messages.leave()
 			if k.stats.posted.Add(1); err != nil {
 				k.stats.postErrors.Add(1)
-				k.o.Log.Error("a client's message may be lost: the app has not answered (push.message)", "error", err)
+				k.o.Log.Error("a client's message may be lost: the app has not answered (push.message_path)", "error", err)
 			}
 			answer(r, err)
 		}) {

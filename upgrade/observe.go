@@ -20,7 +20,7 @@ type Observer interface {
 // Connection is a held connection.
 type Connection struct {
 	ID       string // opaque, and never another's
-	User     string // whom push.authorize has named; empty: nobody
+	User     string // whom push.authorize_path has named; empty: nobody
 	Kind     string // websocket, sse or longpoll
 	Channels []string
 	Peer     netip.AddrPort // the other end; invalid on a unix socket

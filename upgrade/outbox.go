@@ -24,7 +24,7 @@ type outbox struct {
 type waiting struct {
 	b      []byte       // of a gap: nil until it is its turn
 	m      *hub.Message // of a message; of a gap, the newest one that was left out
-	cost   int32        // of push.outbox; zero: it does not count
+	cost   int32        // of push.send_queue; zero: it does not count
 	shared bool         // b is counted by the register
 }
 
@@ -74,14 +74,14 @@ func (x *held) enqueue(w waiting, n int) bool {
 			x.outdate(w.m)
 		}
 		if w.cost > 0 && x.out.bytes+int(w.cost) > x.k.o.Outbox && !x.makeRoom(int(w.cost)) {
-			x.dropSlow("push.outbox")
+			x.dropSlow("push.send_queue")
 			return false
 		}
 	}
 	x.out.list = append(x.out.list, w)
 	x.count(&w)
 	if x.k.stats.outbox.Load() > x.k.o.OutboxTotal {
-		x.dropSlow("push.outbox_total")
+		x.dropSlow("push.send_queue_total")
 		return false
 	}
 	return true

@@ -339,7 +339,7 @@ func TestLongPollWait(t *testing.T) {
 		request("longpoll", "http://app.test/_push?channel=public.a&wait=0"),
 		request("longpoll", "/_push?channel=public.a&wait=1"),
 		request("longpoll", "/_push?channel=public.a", "Prefer: respond-async, wait=1"),
-		request("longpoll", "/_push?channel=public.a&wait=99999"), // no longer than push.max_wait
+		request("longpoll", "/_push?channel=public.a&wait=99999"), // no longer than push.poll_max_wait
 	} {
 		c := wiretest.Dial(t, w.addr)
 		c.Send(sent)

@@ -428,7 +428,7 @@ func (k *Keeper) askApp(q Question) (Verdict, error) {
 	verdict, err := ask(q)
 	if err != nil {
 		k.stats.authorizeErrors.Add(1)
-		k.o.Log.Error("hold or subscribe refused: the app could not be asked (push.authorize)", "error", err)
+		k.o.Log.Error("hold or subscribe refused: the app could not be asked (push.authorize_path)", "error", err)
 	}
 	return verdict, err
 }

@@ -55,7 +55,7 @@ func TestDropOldest(t *testing.T) {
 				t.Fatalf("%+v; want messages left out, and nobody dropped", s)
 			}
 			if s.Outbox > 64<<10+20<<10 {
-				t.Errorf("%d bytes wait; push.outbox is 64 kB", s.Outbox)
+				t.Errorf("%d bytes wait; push.send_queue is 64 kB", s.Outbox)
 			}
 			ids := map[string]int{} // of the last message of each channel
 			gaps, has, next := map[string]bool{}, 0, [2]int{0, 1}

@@ -24,7 +24,7 @@ const (
 // speech is what is known of a WebSocket whose client speaks the subprotocol, or speaks to the app. It exists from the
 // first word, or from the start if the login is kept.
 type speech struct {
-	login *Question // without channels; nil unless push.live or push.message
+	login *Question // without channels; nil unless push.live_subscribe or push.message_path
 	user  string    // whom the app has named
 
 	at     time.Time // when tokens was right
@@ -137,7 +137,7 @@ func (x *held) obeySaid(s said, err error) bool {
 		return x.send(pongFrameV1, true)
 	case "message":
 		if x.k.o.Message == nil {
-			return x.fault(s.ref, errors.New("messages are not taken here; see push.message"))
+			return x.fault(s.ref, errors.New("messages are not taken here; see push.message_path"))
 		}
 		return x.post(s.data, true, s.ref)
 	case "token":
@@ -167,7 +167,7 @@ func (x *held) obeySaid(s said, err error) bool {
 	case len(asked) == 0:
 		return x.moved(m)
 	case x.speech.login == nil || !x.k.o.Live:
-		return x.fault(s.ref, errors.New("these channels need push.live, or to be asked for when the connection begins"))
+		return x.fault(s.ref, errors.New("these channels need push.live_subscribe, or to be asked for when the connection begins"))
 	}
 	return x.ask(m, asked)
 }

@@ -217,7 +217,7 @@ func TestTokenLogout(t *testing.T) {
 	})
 }
 
-// TestSubscribeByToken: a live subscription is under the token of the beginning, without push.live.
+// TestSubscribeByToken: a live subscription is under the token of the beginning, without push.live_subscribe.
 func TestSubscribeByToken(t *testing.T) {
 	w, d := guarded(t, tokens)
 	c := w.hold(t, "websocket v1", "channel=public.x&token="+anna(`["signed.a.*","signed.user.*"]`))
@@ -230,7 +230,7 @@ func TestSubscribeByToken(t *testing.T) {
 	}
 	say("signed.b", "does not open")
 	say("signed.user.bert", "another user")
-	say("user.x", "push.live")
+	say("user.x", "push.live_subscribe")
 	say("signed.a.b", "")
 	w.publish(t, "yes", "signed.a.b")
 	c.expect("yes")

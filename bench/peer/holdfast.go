@@ -22,9 +22,9 @@ func holdfast() *Peer {
 listen: %s
 upstream: http://%s
 hooks: {listen: "%s"}
-push: {heartbeat: %ds, wait: 1h, max_wait: 1h}
+push: {heartbeat: %ds, poll_wait: 1h, poll_max_wait: 1h}
 timeouts: {idle: 1h}
-upstream_pool: {idle: 512, idle_timeout: 1h}
+upstream_pool: {max_idle: 512, idle_timeout: 1h}
 channels:
   - {match: "public.**", access: public, history: {messages: 200, age: 10m}}
 log: {level: warn}

@@ -12,7 +12,7 @@ type Access string
 
 const (
 	Public    Access = "public"    // everybody
-	Authorize Access = "authorize" // whom the app's push.authorize lets in
+	Authorize Access = "authorize" // whom the app's push.authorize_path lets in
 	Token     Access = "token"     // for whom the app has signed a token; see push.jwt
 )
 
@@ -24,10 +24,10 @@ type Channel struct {
 
 	Wildcards bool `yaml:"wildcards"` // clients may ask for patterns, where this rule alone decides about all that they match
 
-	Events   bool     `yaml:"events"`              // the app is told when the first comes and the last goes
-	Presence Presence `yaml:"presence" eg:"users"` // empty: off
+	Events   bool     `yaml:"occupancy_events"`  // the app is told when the first comes and the last goes
+	Presence Presence `yaml:"presence" eg:"api"` // empty: off
 
-	Slow Slow `yaml:"slow" eg:"drop_oldest"` // empty: disconnect
+	Slow Slow `yaml:"slow_subscriber" eg:"drop_oldest"` // empty: disconnect
 }
 
 // Slow says what becomes of messages when a client reads more slowly than they come.
@@ -156,7 +156,7 @@ func ValidPattern(pattern string) error {
 // that a client asks for.
 func Match(pattern, channel string) bool { return covers(pattern, channel) }
 
-// userSegment stands for the user that push.authorize names, in one segment of a pattern.
+// userSegment stands for the user that push.authorize_path names, in one segment of a pattern.
 const userSegment = "{user}"
 
 // Owner returns whose a channel, or a pattern that is allowed, is by its rule; false if it may be more than one user's.

@@ -50,7 +50,7 @@ type Hooks struct {
 // Push is what clients reach under Path.
 type Push struct {
 	Path              string   `yaml:"path" eg:"/_push"`
-	Authorize         string   `yaml:"authorize" eg:"/push/authorize"` // may carry a query; empty: no rule may ask for it
+	Authorize         string   `yaml:"authorize_path" eg:"/push/authorize"` // may carry a query; empty: no rule may ask for it
 	AuthorizeTimeout  Duration `yaml:"authorize_timeout"`
 	AuthorizeInFlight int      `yaml:"authorize_in_flight"`
 	AuthorizeCache    Duration `yaml:"authorize_cache"` // 0: off
@@ -59,18 +59,18 @@ type Push struct {
 	Logout            Logout   `yaml:"logout"`
 	Origins           []string `yaml:"origins" eg:"[https://www.example.com]"` // as browsers send them: lower case, no default port
 	Heartbeat         Duration `yaml:"heartbeat"`                              // 0: none are sent
-	Wait              Duration `yaml:"wait"`
-	MaxWait           Duration `yaml:"max_wait"`
+	Wait              Duration `yaml:"poll_wait"`
+	MaxWait           Duration `yaml:"poll_max_wait"`
 	MaxChannels       int      `yaml:"max_channels"`
 	MaxMessage        Size     `yaml:"max_message"`
-	Compress          Size     `yaml:"compress"`                   // 0: off
-	Message           string   `yaml:"message" eg:"/push/message"` // may carry a query; empty: nothing is posted
+	Compress          Size     `yaml:"compress_min_size"`               // 0: off
+	Message           string   `yaml:"message_path" eg:"/push/message"` // may carry a query; empty: nothing is posted
 	MessageTimeout    Duration `yaml:"message_timeout"`
 	MessageInFlight   int      `yaml:"message_in_flight"`
 	MessageRate       int      `yaml:"message_rate"` // of one client, a second
-	Live              bool     `yaml:"live"`
-	Outbox            Size     `yaml:"outbox"`
-	OutboxTotal       Size     `yaml:"outbox_total"`
+	Live              bool     `yaml:"live_subscribe"`
+	Outbox            Size     `yaml:"send_queue"`
+	OutboxTotal       Size     `yaml:"send_queue_total"`
 	MaxConnections    int      `yaml:"max_connections"`          // 0: bounded by the file limit only
 	MaxPerUser        int      `yaml:"max_connections_per_user"` // 0: any number
 	HistoryTotal      Size     `yaml:"history_total"`
@@ -113,10 +113,10 @@ type Limits struct {
 	Header      Size `yaml:"header"`
 	Fields      int  `yaml:"fields"`
 	Body        Size `yaml:"body"`                    // 0: the app decides
-	BodyRate    Size `yaml:"body_rate"`               // a second; 0: any
-	SendRate    Size `yaml:"send_rate"`               // a second; 0: any
-	Requests    int  `yaml:"requests"`                // in flight; 0: any number
-	Rate        int  `yaml:"rate"`                    // of one address, a second; 0: any
+	BodyRate    Size `yaml:"min_body_rate"`           // a second; 0: any
+	SendRate    Size `yaml:"min_send_rate"`           // a second; 0: any
+	Requests    int  `yaml:"max_requests_in_flight"`  // in flight; 0: any number
+	Rate        int  `yaml:"requests_per_second"`     // of one address, a second; 0: any
 	Burst       int  `yaml:"burst"`                   // of one address, beyond Rate
 	Connections int  `yaml:"connections"`             // 0: bounded by the file limit only
 	PerAddress  int  `yaml:"connections_per_address"` // 0: any number
@@ -128,9 +128,9 @@ type Buffers struct {
 	Response Size `yaml:"response"` // 0: one reading
 	Total    Size `yaml:"total"`
 
-	Folder string `yaml:"folder" eg:"/var/tmp"` // empty: what is larger is streamed on
-	File   Size   `yaml:"file"`
-	Files  Size   `yaml:"files"`
+	Folder string `yaml:"temp_dir" eg:"/var/tmp"` // empty: what is larger is streamed on
+	File   Size   `yaml:"temp_file_size"`
+	Files  Size   `yaml:"temp_total_size"`
 }
 
 // Server is one upstream of several.
@@ -138,7 +138,7 @@ type Server struct {
 	URL      Upstream `yaml:"url"`
 	MaxConns int      `yaml:"max_conns"` // 0: upstream_pool.max_conns
 	Backup   bool     `yaml:"backup"`
-	Route    string   `yaml:"route" eg:"node1"`
+	Route    string   `yaml:"sticky_route" eg:"node1"`
 }
 
 // Site is the folder that a FastCGI upstream runs scripts of.
@@ -153,25 +153,25 @@ type Site struct {
 
 // UpstreamPool is what is kept of connections to the upstream between two requests.
 type UpstreamPool struct {
-	Idle        int      `yaml:"idle"` // 0: none are kept
+	Idle        int      `yaml:"max_idle"` // 0: none are kept
 	IdleTimeout Duration `yaml:"idle_timeout"`
 
 	MaxConns     int      `yaml:"max_conns"` // of one upstream; 0: any number
-	Queue        int      `yaml:"queue"`     // 0: nobody waits
+	Queue        int      `yaml:"max_queue"` // 0: nobody waits
 	QueueTimeout Duration `yaml:"queue_timeout"`
 
 	MaxFails    int      `yaml:"max_fails"` // 0: an upstream is always asked
 	FailTimeout Duration `yaml:"fail_timeout"`
 	Sticky      string   `yaml:"sticky" eg:"JSESSIONID"`
-	Check       string   `yaml:"check" eg:"/health"` // empty: none
-	CheckEvery  Duration `yaml:"check_every"`
+	Check       string   `yaml:"health_check_path" eg:"/health"` // empty: none
+	CheckEvery  Duration `yaml:"health_check_interval"`
 }
 
 // Log says what is written and how; Level and the formats hold one of the words in the lists below.
 type Log struct {
 	Level        string `yaml:"level" eg:"info"`
 	Format       string `yaml:"format" eg:"text"`
-	Access       string `yaml:"access" eg:"/var/log/holdfast/access.log"` // empty: none; or stdout, stderr
+	Access       string `yaml:"access_log" eg:"/var/log/holdfast/access.log"` // empty: none; or stdout, stderr
 	AccessFormat string `yaml:"access_format" eg:"combined"`
 }
 

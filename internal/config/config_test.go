@@ -31,7 +31,7 @@ hooks:
   token: 0123456789012345    # text, though it looks like a number
   hosts: [Holdfast.Internal, "[0:0::1]"]
 push:
-  authorize: /index.php?route=push/authorize
+  authorize_path: /index.php?route=push/authorize
   origins: [HTTPS://App.Example.com:443, "http://[::1]:3000", capacitor://localhost]
   heartbeat: 0
 channels:

@@ -156,7 +156,7 @@ func (d *decoder) section(n *yaml.Node, v reflect.Value, key string) {
 		seen[k.Value] = k.Line
 		index := slices.Index(known, k.Value)
 		if index < 0 {
-			d.addAt(markOf(k), name, "unknown key"+suggestKey(key, k.Value, known))
+			d.addAt(markOf(k), name, "unknown key"+hintKey(key, k.Value, known))
 			continue
 		}
 		field := v.Type().Field(index)

@@ -37,9 +37,9 @@ var eventTypes = []string{Connect, Disconnect, Occupied, Vacated, Online, Offlin
 type Presence string
 
 const (
-	PresenceOff      Presence = "off"      // nobody; not even Holdfast knows
-	PresenceUsers    Presence = "users"    // the app, when it asks
-	PresenceMessages Presence = "messages" // also the channel, by messages
+	PresenceOff      Presence = "off"     // nobody; not even Holdfast knows
+	PresenceUsers    Presence = "api"     // the app, when it asks
+	PresenceMessages Presence = "channel" // also the channel, by messages
 )
 
 // Present reports whether it is kept which users hold the rule's channels.
@@ -118,7 +118,7 @@ func (d *decoder) events(c *Config) {
 	}
 	if ruled && !e.Told(Occupied, Vacated) {
 		i := slices.IndexFunc(c.Channels, func(r Channel) bool { return r.Events })
-		d.add(fmt.Sprintf("channels[%d].events", i), "means nothing unless events.types has occupied or vacated")
+		d.add(fmt.Sprintf("channels[%d].occupancy_events", i), "means nothing unless events.types has occupied or vacated")
 	}
 }
 

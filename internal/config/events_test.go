@@ -10,7 +10,7 @@ const eventsKey = "key: 0123456789abcdef"
 func TestEvents(t *testing.T) {
 	c, err := Parse("c.yaml", []byte(`
 events: {url: /push/events, `+eventsKey+`, types: [online, vacated], grace: 0}
-channels: [{match: a, access: public, events: true, presence: messages}, {match: b, access: public}]
+channels: [{match: a, access: public, occupancy_events: true, presence: channel}, {match: b, access: public}]
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -67,8 +67,8 @@ func TestEventsErrors(t *testing.T) {
 		{"unknown type", "events: {url: /e, " + eventsKey + ", types: [onlin]}", `1:50: events.types[0]: unknown "onlin"; want connect, disconnect, occupied, vacated, online, offline; did you mean "online"?`},
 		{"type twice", "events: {url: /e, " + eventsKey + ", types: [online, online]}", `1:58: events.types[1]: "online" is there twice`},
 		{"no rule", "events: {url: /e, " + eventsKey + ", types: [occupied]}", `1:49: events.types: occupied and vacated need a rule of channels with "events: true"`},
-		{"no type for the rule", "channels: [{match: a, access: public}, {match: b, access: public, events: true}]", `1:75: channels[1].events: means nothing unless events.types has occupied or vacated`},
-		{"presence", "channels: [{match: a, access: public, presence: user}]", `1:49: channels[0].presence: unknown "user"; want off, users, messages; did you mean "users"?`},
+		{"no type for the rule", "channels: [{match: a, access: public}, {match: b, access: public, occupancy_events: true}]", `1:85: channels[1].occupancy_events: means nothing unless events.types has occupied or vacated`},
+		{"presence", "channels: [{match: a, access: public, presence: chanel}]", `1:49: channels[0].presence: unknown "chanel"; want off, api, channel; did you mean "channel"?`},
 		{"queue below batch", "events: {queue: 10}", `1:17: events.queue: events.queue 10 is less than events.batch 100`},
 		{"behind PROXY headers", "upstream: fastcgi://a\nsite: {root: /a}\nproxy_protocol: true\ntrusted_proxies: [10.0.0.1]\nevents: {url: /e, " + eventsKey + ", types: [online]}", `5:15: events.url: cannot be a path of a fastcgi upstream while proxy_protocol is on`},
 	})

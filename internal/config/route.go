@@ -17,8 +17,8 @@ type Route struct {
 	Site      Site     `yaml:"site"`
 	Root      string   `yaml:"root" eg:"/var/www/assets"`
 	Redirect  string   `yaml:"redirect" eg:"https://www.example.com/shop"`
-	Prefix    string   `yaml:"prefix" eg:"/"`
-	Host      string   `yaml:"host" eg:"shop.internal"`
+	Prefix    string   `yaml:"upstream_prefix" eg:"/"`
+	Host      string   `yaml:"upstream_host" eg:"shop.internal"`
 	Internal  bool     `yaml:"internal"`
 }
 
@@ -136,19 +136,19 @@ func (d *decoder) routeKind(c *Config, r *Route, own []Server, key string) {
 	}
 	app := r.Root == "" && r.Redirect == "" && !fast
 	if r.Prefix != "" && !app {
-		d.add(key+".prefix", "means nothing here; it is for upstreams that speak HTTP")
+		d.add(key+".upstream_prefix", "means nothing here; it is for upstreams that speak HTTP")
 	} else if problem := pathProblem(strings.TrimRight(r.Prefix, "/")); r.Prefix != "" && r.Prefix != "/" && problem != "" {
-		d.add(key+".prefix", show(r.Prefix)+" "+problem+"; want a path such as / or /app")
+		d.add(key+".upstream_prefix", show(r.Prefix)+" "+problem+"; want a path such as / or /app")
 	}
 	if r.Host != "" && !app {
-		d.add(key+".host", "means nothing here; it is for upstreams that speak HTTP")
+		d.add(key+".upstream_host", "means nothing here; it is for upstreams that speak HTTP")
 	} else if r.Host != "" {
 		host := r.Host
 		if h, _, err := splitHostPort(host); err == nil {
 			host = h
 		}
 		if err := checkHost(host); err != nil {
-			d.add(key+".host", err.Error()+"; want a name with or without a port, such as shop.internal")
+			d.add(key+".upstream_host", err.Error()+"; want a name with or without a port, such as shop.internal")
 		}
 	}
 	if r.Redirect == "" {

@@ -36,7 +36,7 @@ func (d *decoder) validate(c *Config) {
 	d.word("log.format", c.Log.Format, logFormats)
 	d.word("log.access_format", c.Log.AccessFormat, accessFormats)
 	if a := c.Log.Access; a != "" && a != "stdout" && a != "stderr" && !filepath.IsAbs(a) {
-		d.add("log.access", show(a)+" is not an absolute path; want one such as /var/log/holdfast/access.log, or stdout or stderr")
+		d.add("log.access_log", show(a)+" is not an absolute path; want one such as /var/log/holdfast/access.log, or stdout or stderr")
 	}
 }
 
@@ -113,7 +113,7 @@ func (d *decoder) upstreams(c *Config) {
 		if s.Route != "" {
 			routes++
 			if strings.Trim(s.Route, lettersDigits+"-_") != "" {
-				d.add(key+".route", show(s.Route)+" has other characters than letters, digits, - and _")
+				d.add(key+".sticky_route", show(s.Route)+" has other characters than letters, digits, - and _")
 			}
 		}
 	}
@@ -146,9 +146,9 @@ func (d *decoder) site(c *Config) {
 	case c.Site.Root != "" && !filepath.IsAbs(c.Site.Root):
 		d.add("site.root", show(c.Site.Root)+" is not an absolute path; want one such as /var/www/html")
 	case c.ProxyProtocol && fast && c.Push.Authorize != "":
-		d.add("push.authorize", "cannot ask a fastcgi upstream while proxy_protocol is on")
+		d.add("push.authorize_path", "cannot ask a fastcgi upstream while proxy_protocol is on")
 	case c.ProxyProtocol && fast && c.Push.Message != "":
-		d.add("push.message", "cannot be posted to a fastcgi upstream while proxy_protocol is on")
+		d.add("push.message_path", "cannot be posted to a fastcgi upstream while proxy_protocol is on")
 	}
 }
 
@@ -181,10 +181,10 @@ func (d *decoder) push(p *Push) {
 		d.add("push.path", show(p.Path)+" "+problem+"; want a path such as /_push")
 	}
 	if problem := authorizeProblem(p.Authorize); problem != "" {
-		d.add("push.authorize", show(p.Authorize)+" "+problem+"; want a path on the app such as /push/authorize")
+		d.add("push.authorize_path", show(p.Authorize)+" "+problem+"; want a path on the app such as /push/authorize")
 	}
 	if problem := authorizeProblem(p.Message); problem != "" {
-		d.add("push.message", show(p.Message)+" "+problem+"; want a path on the app such as /push/message")
+		d.add("push.message_path", show(p.Message)+" "+problem+"; want a path on the app such as /push/message")
 	}
 	d.jwt(&p.JWT)
 	for i, cookie := range p.Logout.Cookies {
@@ -215,10 +215,10 @@ func (d *decoder) push(p *Push) {
 		d.add("push.history_file", show(p.HistoryFile)+" is not an absolute path; want one such as /var/lib/holdfast/history")
 	}
 	if p.Wait > p.MaxWait {
-		d.add(d.given("push.wait", "push.max_wait"), fmt.Sprintf("push.wait %s is more than push.max_wait %s", p.Wait, p.MaxWait))
+		d.add(d.given("push.poll_wait", "push.poll_max_wait"), fmt.Sprintf("push.poll_wait %s is more than push.poll_max_wait %s", p.Wait, p.MaxWait))
 	}
 	if p.Outbox > p.OutboxTotal {
-		d.add(d.given("push.outbox", "push.outbox_total"), fmt.Sprintf("push.outbox %s is more than push.outbox_total %s", p.Outbox, p.OutboxTotal))
+		d.add(d.given("push.send_queue", "push.send_queue_total"), fmt.Sprintf("push.send_queue %s is more than push.send_queue_total %s", p.Outbox, p.OutboxTotal))
 	}
 }
 
@@ -299,11 +299,11 @@ func (d *decoder) channels(c *Config) {
 		case rule.Access == "":
 			d.add(key+".access", "missing; want public, authorize or token")
 		case rule.Access == Public && strings.Contains("."+rule.Match+".", "."+userSegment+"."):
-			d.add(key+".access", show(rule.Match)+" is for the user that push.authorize or a token names, and public asks nobody; want authorize or token")
+			d.add(key+".access", show(rule.Match)+" is for the user that push.authorize_path or a token names, and public asks nobody; want authorize or token")
 		case rule.Access == Token && !c.Push.JWT.Given() && !d.failed["push.jwt.key"] && !d.failed["push.jwt.key_file"]:
 			d.add(key+".access", "token needs push.jwt.key or push.jwt.key_file, and both are empty")
-		case rule.Access == Authorize && c.Push.Authorize == "" && !d.failed["push.authorize"]:
-			d.add(key+".access", "authorize needs push.authorize, the path on the app that decides, and that is empty")
+		case rule.Access == Authorize && c.Push.Authorize == "" && !d.failed["push.authorize_path"]:
+			d.add(key+".access", "authorize needs push.authorize_path, the path on the app that decides, and that is empty")
 		default:
 			d.word(key+".access", string(rule.Access), []string{string(Public), string(Authorize), string(Token)})
 		}
@@ -311,7 +311,7 @@ func (d *decoder) channels(c *Config) {
 			d.word(key+".presence", string(rule.Presence), []string{string(PresenceOff), string(PresenceUsers), string(PresenceMessages)})
 		}
 		if rule.Slow != "" {
-			d.word(key+".slow", string(rule.Slow), []string{string(SlowDisconnect), string(SlowDropOldest), string(SlowLatestOnly)})
+			d.word(key+".slow_subscriber", string(rule.Slow), []string{string(SlowDisconnect), string(SlowDropOldest), string(SlowLatestOnly)})
 		}
 		if rule.Wildcards && !isPattern(rule.Match) {
 			d.add(key+".wildcards", show(rule.Match)+" does not end with * or **, so there is no pattern that it could allow")
@@ -361,16 +361,16 @@ func (d *decoder) ranges(c *Config) {
 	inRange(d, "push.authorize_cache", p.AuthorizeCache, seconds(1), seconds(600), "off")
 	inRange(d, "push.authorize_grace", p.AuthorizeGrace, seconds(1), Duration(time.Hour), "none")
 	inRange(d, "push.heartbeat", p.Heartbeat, seconds(1), seconds(600), "off")
-	inRange(d, "push.wait", p.Wait, seconds(1), Duration(time.Hour), "")
-	inRange(d, "push.max_wait", p.MaxWait, seconds(1), Duration(time.Hour), "")
+	inRange(d, "push.poll_wait", p.Wait, seconds(1), Duration(time.Hour), "")
+	inRange(d, "push.poll_max_wait", p.MaxWait, seconds(1), Duration(time.Hour), "")
 	inRange(d, "push.max_channels", p.MaxChannels, 1, 10_000, "")
 	inRange(d, "push.max_message", p.MaxMessage, 1, 64*MB, "")
-	inRange(d, "push.compress", p.Compress, 64, 1*MB, "off")
+	inRange(d, "push.compress_min_size", p.Compress, 64, 1*MB, "off")
 	inRange(d, "push.message_timeout", p.MessageTimeout, shortest, seconds(60), "")
 	inRange(d, "push.message_in_flight", p.MessageInFlight, 1, 1000, "")
 	inRange(d, "push.message_rate", p.MessageRate, 1, 10_000, "")
-	inRange(d, "push.outbox", p.Outbox, 4*KB, 1*GB, "")
-	inRange(d, "push.outbox_total", p.OutboxTotal, 4*KB, 1*TB, "")
+	inRange(d, "push.send_queue", p.Outbox, 4*KB, 1*GB, "")
+	inRange(d, "push.send_queue_total", p.OutboxTotal, 4*KB, 1*TB, "")
 	inRange(d, "push.max_connections", p.MaxConnections, 1, maxConnections, "bounded by the file limit")
 	inRange(d, "push.max_connections_per_user", p.MaxPerUser, 1, maxConnections, "any number")
 	inRange(d, "push.history_total", p.HistoryTotal, 1*KB, 1*TB, "")
@@ -389,13 +389,13 @@ func (d *decoder) ranges(c *Config) {
 	inRange(d, "limits.header", l.Header, 1*KB, 1*MB, "")
 	inRange(d, "limits.fields", l.Fields, 1, 10_000, "")
 	inRange(d, "limits.body", l.Body, 1, 1*TB, "the app decides")
-	inRange(d, "limits.body_rate", l.BodyRate, 1, 1*GB, "any")
-	inRange(d, "limits.send_rate", l.SendRate, 1, 1*GB, "any")
-	inRange(d, "limits.requests", l.Requests, 1, maxConnections, "any number")
-	inRange(d, "limits.rate", l.Rate, 1, 1_000_000, "any")
+	inRange(d, "limits.min_body_rate", l.BodyRate, 1, 1*GB, "any")
+	inRange(d, "limits.min_send_rate", l.SendRate, 1, 1*GB, "any")
+	inRange(d, "limits.max_requests_in_flight", l.Requests, 1, maxConnections, "any number")
+	inRange(d, "limits.requests_per_second", l.Rate, 1, 1_000_000, "any")
 	inRange(d, "limits.burst", l.Burst, 1, 1_000_000, "none")
 	if l.Burst > 0 && l.Rate == 0 {
-		d.add("limits.burst", "means nothing without limits.rate")
+		d.add("limits.burst", "means nothing without limits.requests_per_second")
 	}
 	inRange(d, "limits.connections_per_address", l.PerAddress, 1, maxConnections, "any number")
 	inRange(d, "limits.connections", l.Connections, 1, maxConnections, "bounded by the file limit")
@@ -404,20 +404,20 @@ func (d *decoder) ranges(c *Config) {
 	inRange(d, "buffers.response", c.Buffers.Response, 1*KB, 64*MB, "nothing is taken ahead")
 	inRange(d, "buffers.total", c.Buffers.Total, 64*KB, 1*TB, "")
 
-	inRange(d, "buffers.file", c.Buffers.File, 64*KB, 1*TB, "")
-	inRange(d, "buffers.files", c.Buffers.Files, 64*KB, 1*TB, "")
+	inRange(d, "buffers.temp_file_size", c.Buffers.File, 64*KB, 1*TB, "")
+	inRange(d, "buffers.temp_total_size", c.Buffers.Files, 64*KB, 1*TB, "")
 	if c.Buffers.Folder != "" && !filepath.IsAbs(c.Buffers.Folder) {
-		d.add("buffers.folder", show(c.Buffers.Folder)+" is not an absolute path; want one such as /var/tmp")
+		d.add("buffers.temp_dir", show(c.Buffers.Folder)+" is not an absolute path; want one such as /var/tmp")
 	}
-	inRange(d, "upstream_pool.idle", c.UpstreamPool.Idle, 1, 100_000, "none are kept")
+	inRange(d, "upstream_pool.max_idle", c.UpstreamPool.Idle, 1, 100_000, "none are kept")
 	inRange(d, "upstream_pool.max_conns", c.UpstreamPool.MaxConns, 1, maxConnections, "any number")
-	inRange(d, "upstream_pool.queue", c.UpstreamPool.Queue, 1, maxConnections, "nobody waits")
+	inRange(d, "upstream_pool.max_queue", c.UpstreamPool.Queue, 1, maxConnections, "nobody waits")
 	inRange(d, "upstream_pool.queue_timeout", c.UpstreamPool.QueueTimeout, shortest, Duration(time.Hour), "")
 	inRange(d, "upstream_pool.max_fails", c.UpstreamPool.MaxFails, 1, 1000, "an upstream is always asked")
 	inRange(d, "upstream_pool.fail_timeout", c.UpstreamPool.FailTimeout, shortest, Duration(time.Hour), "")
-	inRange(d, "upstream_pool.check_every", c.UpstreamPool.CheckEvery, shortest, Duration(time.Hour), "")
+	inRange(d, "upstream_pool.health_check_interval", c.UpstreamPool.CheckEvery, shortest, Duration(time.Hour), "")
 	if problem := authorizeProblem(c.UpstreamPool.Check); problem != "" {
-		d.add("upstream_pool.check", show(c.UpstreamPool.Check)+" "+problem+"; want a path on the app such as /health")
+		d.add("upstream_pool.health_check_path", show(c.UpstreamPool.Check)+" "+problem+"; want a path on the app such as /health")
 	}
 	if strings.Trim(c.UpstreamPool.Sticky, lettersDigits+"-_") != "" {
 		d.add("upstream_pool.sticky", show(c.UpstreamPool.Sticky)+" has other characters than letters, digits, - and _")

@@ -112,7 +112,7 @@ hooks:
   listen: %s
 push:
   heartbeat: 1s
-  authorize: /authorize
+  authorize_path: /authorize
 channels:
   - {match: "public.**", access: public, history: {messages: 10000}}
   - {match: "private.**", access: authorize}

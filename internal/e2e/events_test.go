@@ -43,9 +43,9 @@ listen: %s
 upstream: fastcgi+unix:%s
 site: {root: %s}
 hooks: {listen: %s}
-push: {authorize: /authorize.php}
+push: {authorize_path: /authorize.php}
 events: {url: /events.php, key: 0123456789abcdef, types: [occupied, vacated, online, offline], grace: 100ms}
-channels: [{match: "room.**", access: authorize, events: true}]
+channels: [{match: "room.**", access: authorize, occupancy_events: true}]
 `, listen, socket, root, hooks)
 	})
 	v := newVisitor(t, h.url)

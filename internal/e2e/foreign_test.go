@@ -78,7 +78,7 @@ func TestForeignPages(t *testing.T) {
 	}))
 	foreign, friend := newPage(t), newPage(t)
 	h := startHoldfastAt(t, freeAddr(t), freeAddr(t), func(listen, hooks string) string {
-		return fmt.Sprintf(`{listen: %q, upstream: %q, hooks: {listen: %q}, push: {authorize: /authorize, origins: [%q]}, channels: [{match: "private.**", access: authorize}, {match: "public.**", access: public}]}`, listen, app, hooks, friend)
+		return fmt.Sprintf(`{listen: %q, upstream: %q, hooks: {listen: %q}, push: {authorize_path: /authorize, origins: [%q]}, channels: [{match: "private.**", access: authorize}, {match: "public.**", access: public}]}`, listen, app, hooks, friend)
 	})
 	h.publish(t, "private.a", "secret")
 	b := startBrowser(t)

@@ -37,7 +37,7 @@ channels:
   - match: "private.**"
     access: authorize
 push:
-  authorize: %s
+  authorize_path: %s
 `, authorize)
 		}
 		return config

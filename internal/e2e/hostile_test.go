@@ -41,7 +41,7 @@ func TestHostileMessages(t *testing.T) {
 		fmt.Fprint(w, `<!DOCTYPE html><script src="/_push/client.js"></script>`)
 	}))
 	h := startHoldfastAt(t, freeAddr(t), freeAddr(t), func(listen, hooks string) string {
-		return fmt.Sprintf(`{listen: %q, upstream: %q, hooks: {listen: %q}, push: {outbox: 16MB}, channels: [{match: "public.**", access: public, history: {bytes: 16MB, messages: 1000}}]}`, listen, app, hooks)
+		return fmt.Sprintf(`{listen: %q, upstream: %q, hooks: {listen: %q}, push: {send_queue: 16MB}, channels: [{match: "public.**", access: public, history: {bytes: 16MB, messages: 1000}}]}`, listen, app, hooks)
 	})
 	ctx, leave := context.WithTimeout(t.Context(), 4*patience)
 	defer leave()

@@ -40,7 +40,7 @@ func TestTomcatParcels(t *testing.T) {
 
 	// An app that has the container guard the page that Holdfast asks: it answers with its form, and 200.
 	h = startHoldfastAt(t, freeAddr(t), freeAddr(t), func(listen, hooks string) string {
-		return fmt.Sprintf("listen: %s\nupstream: http://%s\nhooks: {listen: %s}\npush: {authorize: /index.jsp}\nchannels: [{match: private, access: authorize}]\n", listen, tomcat, hooks)
+		return fmt.Sprintf("listen: %s\nupstream: http://%s\nhooks: {listen: %s}\npush: {authorize_path: /index.jsp}\nchannels: [{match: private, access: authorize}]\n", listen, tomcat, hooks)
 	})
 	newVisitor(t, h.url).get("/index.jsp").wantText(t, "j_security_check")
 	newVisitor(t, h.url).do(http.MethodGet, "/_push?channel=private&wait=0", nil, nil).want(t, http.StatusServiceUnavailable)

@@ -19,8 +19,8 @@ const (
 	stalled        = 1000      // of many, who stop reading
 	stalledPiece   = 64 << 10  // bytes of a message
 	stalledPieces  = 16        // messages: 1 MB
-	stalledOutbox  = 256 << 10 // push.outbox
-	stalledTotal   = 16 << 20  // push.outbox_total, the stated cap of what slow readers cost
+	stalledOutbox  = 256 << 10 // push.send_queue
+	stalledTotal   = 16 << 20  // push.send_queue_total, the stated cap of what slow readers cost
 	stalledGarbage = 16 << 20  // of private memory besides: history and its renderings, and what is not yet collected
 )
 
@@ -58,11 +58,11 @@ func TestCostStalled(t *testing.T) {
 listen: %s
 upstream: http://%s
 hooks: {listen: %s}
-push: {heartbeat: 10m, outbox: %d, outbox_total: %d}
+push: {heartbeat: 10m, send_queue: %d, send_queue_total: %d}
 channels:
   - {match: "close.*", access: public, history: {messages: 0}}
-  - {match: "oldest.*", access: public, slow: drop_oldest, history: {messages: 0}}
-  - {match: "latest.*", access: public, slow: latest_only, history: {messages: 0}}
+  - {match: "oldest.*", access: public, slow_subscriber: drop_oldest, history: {messages: 0}}
+  - {match: "latest.*", access: public, slow_subscriber: latest_only, history: {messages: 0}}
 `, listen, freeAddr(t), hooks, stalledOutbox, stalledTotal)
 			})
 			b := &broadcast{t: t, h: h, crowd: newCrowd(t, h.addr)}

@@ -127,7 +127,7 @@ func (a *toldApp) await(n int) string {
 func serveTold(t *testing.T, a *toldApp, more string) (*Server, func()) {
 	t.Helper()
 	c, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\nupstream: http+unix:"+a.socket+
-		"\nhooks: {listen: 127.0.0.1:0}\ntimeouts: {drain: 1s}\npush: {authorize: /push/authorize}\n"+more))
+		"\nhooks: {listen: 127.0.0.1:0}\ntimeouts: {drain: 1s}\npush: {authorize_path: /push/authorize}\n"+more))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestOccupancyIsTold(t *testing.T) {
 	a := newToldApp(t)
 	s, stop := serveTold(t, a, `
 events: {url: /push/events, key: `+eventsKey+`, types: [occupied, vacated], grace: 200ms, delay: 1ms}
-channels: [{match: "room.*", access: public, events: true}, {match: "**", access: public}]
+channels: [{match: "room.*", access: public, occupancy_events: true}, {match: "**", access: public}]
 `)
 	one := hold(t, s, "", "room.a", "news")
 	two := hold(t, s, "", "room.a")
@@ -315,8 +315,8 @@ func TestPresence(t *testing.T) {
 	s, _ := serveTold(t, a, `
 events: {grace: 200ms}
 channels:
-- {match: "room.*", access: authorize, presence: messages}
-- {match: "desk.*", access: authorize, presence: users}
+- {match: "room.*", access: authorize, presence: channel}
+- {match: "desk.*", access: authorize, presence: api}
 - {match: "**", access: authorize}
 `)
 	ann := hold(t, s, "ann", "room.1", "desk.1", "news")

@@ -121,14 +121,14 @@ func (s *Server) open() (err error) {
 	return s.poller.Listen(front, s.proxy.Accept)
 }
 
-// openAccessLog opens log.access, if it is set, and starts writing to it.
+// openAccessLog opens log.access_log, if it is set, and starts writing to it.
 func (s *Server) openAccessLog() (err error) {
 	c := s.config
 	if c.Log.Access == "" {
 		return nil
 	}
 	if s.accessLog, err = access.Open(c.Log.Access, c.Log.AccessFormat == "json"); err != nil {
-		return fmt.Errorf("log.access: %w", err)
+		return fmt.Errorf("log.access_log: %w", err)
 	}
 	s.accessLog.Hide(c.Push.Path, "token")
 	s.owned.run(func(ctx context.Context) {
@@ -224,7 +224,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	if s.proxy.Named() {
 		start("upstream", func() error { return s.proxy.Resolve(ctx) }, cancel)
 	}
-	start("upstream_pool.check", func() error { return s.proxy.Check(ctx) }, cancel)
+	start("upstream_pool.health_check_path", func() error { return s.proxy.Check(ctx) }, cancel)
 	start("history", func() error { return s.sweep(ctx) }, cancel)
 	start("hooks.listen", func() error { return s.hooks.Serve(s.hooksListener) }, s.shutdownHooks)
 	s.startEvents()

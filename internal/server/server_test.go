@@ -129,10 +129,10 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 	folder := t.TempDir()
 	front, api, history := filepath.Join(folder, "front"), filepath.Join(folder, "api"), filepath.Join(folder, "history")
 	for name, tt := range map[string]struct{ lines, want string }{
-		"history in use":              {"push: {history_file: " + history + ", authorize: /a, message: /m}\n", "push.history_file: "},
-		"a root that is not absolute": {"push: {history_file: " + history + "2, authorize: /a, message: /m}\nroutes: [{match: /x, root: " + folder + "}]\n", "routes, /x: "},
+		"history in use":              {"push: {history_file: " + history + ", authorize_path: /a, message_path: /m}\n", "push.history_file: "},
+		"a root that is not absolute": {"push: {history_file: " + history + "2, authorize_path: /a, message_path: /m}\nroutes: [{match: /x, root: " + folder + "}]\n", "routes, /x: "},
 		"api socket":                  {"hooks: {listen: \"unix:" + folder + "/none/api\"}\n", "hooks.listen: "},
-		"access log":                  {"log: {access: " + folder + "/none/access}\n", "log.access: "},
+		"access log":                  {"log: {access_log: " + folder + "/none/access}\n", "log.access_log: "},
 		"token key":                   {"push: {jwt: {key_file: " + folder + "/none}}\n", "push.jwt.key_file: "},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -146,7 +146,7 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 				text += "hooks: {listen: \"unix:" + api + "\"}\n"
 			}
 			if !strings.Contains(text, "log:") {
-				text += "log: {access: " + folder + "/access}\n"
+				text += "log: {access_log: " + folder + "/access}\n"
 			}
 			c, err := config.Parse("test.yaml", []byte(text))
 			if err != nil {

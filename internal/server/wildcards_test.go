@@ -15,7 +15,7 @@ func TestWildcards(t *testing.T) {
 	s, _ := serveTold(t, a, `
 events: {url: /push/events, key: `+eventsKey+`, types: [occupied, vacated], grace: 200ms, delay: 1ms}
 channels:
-- {match: "orders.**", access: authorize, wildcards: true, events: true, presence: users, history: {messages: 1}}
+- {match: "orders.**", access: authorize, wildcards: true, occupancy_events: true, presence: api, history: {messages: 1}}
 - {match: "user.{user}.**", access: authorize, wildcards: true}
 - {match: "public.**", access: public}
 `)
