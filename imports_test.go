@@ -28,7 +28,7 @@ internal/park
 internal/presence internal/hub
 internal/request  internal/syntax
 internal/server   hooks internal/access internal/config internal/hub internal/keep internal/park internal/presence internal/site internal/token proxy upgrade
-internal/site
+internal/site     internal/syntax
 internal/syntax
 internal/token
 internal/wiretest
