@@ -12,6 +12,17 @@ const keepExchange = 128 << 10
 
 // clientGone ends the exchange because the client did.
 func (x *exchange) clientGone() {
+	if x.up != nil && x.connected && x.req.done && (!x.uploaded() || x.toUp != nil) {
+		// The request is whole, and a part of it is with the app, that may take a part for the whole: PHP does.
+		if !x.left {
+			x.left = true
+			x.client.SetDeadline(0)
+			drop(&x.toClient)
+			x.count()
+			x.later(x.pumpUp)
+		}
+		return
+	}
 	x.f.p.stats.clientGone.Add(1)
 	if !x.answered {
 		x.status = statusGone
@@ -104,7 +115,7 @@ func (x *exchange) finish() {
 func (x *exchange) release() {
 	x.client.SetDeadline(0)
 	if x.up != nil {
-		if x.connected && !x.uploaded() {
+		if x.connected && (!x.uploaded() || x.toUp != nil) {
 			x.up.Abort() // the app must not take a part of the body for the whole
 		} else {
 			x.up.Close()

@@ -47,6 +47,8 @@ type exchange struct {
 	head       []byte   // the request's head, until the upstream has it for good
 	gathered   []byte   // body bytes that go with head
 	early      []byte   // what the client sent after this request
+	chunkUp    bool     // the upstream gets the body in chunks of ours: its length was not known in time
+	left       bool     // the client is gone; the upload that it had finished goes on
 	answerHead []byte   // an incomplete response head
 	received   int64    // body bytes from the client
 	upload     pace     // of the client's body
@@ -120,7 +122,7 @@ func (f *Front) forward(c *park.Conn, r *route, h *head, q *request.Request, res
 	x.upgrade = h.upgrade != nil && r.folder() == nil
 	x.touched = more
 	if h.chunked {
-		x.req = body{framing: byChunks, decode: r.folder() != nil}
+		x.req = body{framing: byChunks, decode: true}
 	} else {
 		x.req = lengthBody(h.length)
 	}
@@ -170,12 +172,17 @@ func (x *exchange) take(h *head, q *request.Request, body []byte) {
 		}
 	}
 	b := r.appendRequest(f.loop.Out()[:0], h, q)
-	if x.req.done || x.upgrade || !f.p.gathers(h.length) {
+	if !h.chunked && (x.req.done || !f.p.gathers(h.length)) {
 		x.begin(b, body)
 		return
 	}
 	x.head = append(x.head, b...)
 	x.gathered = append(x.gathered, body...)
+	if x.req.done || !f.p.gathers(h.length) {
+		x.frameUpload()
+		x.begin(x.head, x.gathered)
+		return
+	}
 	x.gather()
 }
 

@@ -31,7 +31,7 @@ func TestRequestIsRelayed(t *testing.T) {
 		{"empty line first", "\r\n" + lines("GET / HTTP/1.1", "Host: x"), "GET / HTTP/1.1\r\nHost: x\r\n" + forwardedTo("x") + "\r\n"},
 		{"body with a length", lines("PUT /u HTTP/1.1", "Host: x", "Content-Length: 3") + "abc", "PUT /u HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n" + forwardedTo("x") + "\r\nabc"},
 		{"body in chunks", lines("POST /u HTTP/1.1", "Host: x", "Transfer-Encoding: chunked") + "3;ext=1\r\nabc\r\n0\r\nTrailer: dropped\r\n\r\n",
-			"POST /u HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n" + forwardedTo("x") + "\r\n3\r\nabc\r\n0\r\n\r\n"},
+			"POST /u HTTP/1.1\r\nHost: x\r\n" + forwardedTo("x") + "Content-Length: 3\r\n\r\nabc"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

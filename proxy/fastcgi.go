@@ -10,7 +10,6 @@ import (
 )
 
 var (
-	errNoLength = errors.New("a chunked body is larger than buffers.request; FastCGI wants its length first")
 	errNoHead   = errors.New("the script ended without a head")
 	errTooShort = errors.New("the script sent less than its Content-Length")
 )
@@ -34,7 +33,7 @@ type cgi struct {
 	scratch []byte
 }
 
-// beginCGI passes the request on as records. The body is complete in gathered, or its length is known.
+// beginCGI passes the request on as records. The body is complete, in gathered or in a file.
 func (x *exchange) beginCGI() {
 	h := &x.f.head
 	if r := h.parse(x.cgi.raw, limits{x.f.p.o.HeaderBytes, x.f.p.o.HeaderFields}); r != nil {

@@ -16,7 +16,7 @@ func (r *route) appendRequest(b []byte, h *head, q *request.Request) []byte {
 	b = append(b, " HTTP/1.1\r\n"...)
 	for i := range h.fields {
 		f := &h.fields[i]
-		if f.drop {
+		if f.drop || h.chunked && syntax.EqualFold(f.name, "transfer-encoding") { // frameUpload says how it is sent on
 			continue
 		}
 		if claimsForwarding(f.name) && (!q.Trusted || r.mapped && syntax.EqualFold(f.name, "x-forwarded-prefix")) {

@@ -47,7 +47,7 @@ type Options struct {
 
 	RequestBuffer  int    // bytes of a request's body collected before the app is asked; 0: none
 	ResponseBuffer int    // bytes taken from the app ahead of one client; 0: one reading
-	Folder         string // for temporary files of what is larger than the buffers; empty: it is streamed on
+	Folder         string // for temporary files of what is larger than the buffers; empty: it is streamed on, or refused if for FastCGI
 	FileBytes      int64  // in the file of one body; what is beyond is streamed on
 	FilesTotal     int64  // in all files together; past it no body begins to use one
 	BufferTotal    int64  // bytes of both kinds, all clients together; past it, 8 kB each; default 16 MB

@@ -90,6 +90,11 @@ func FuzzHead(f *testing.F) {
 		var q request.Request
 		p.reader.Read(&q, wirePeer, false, h.host, &h.said)
 		out := p.main.appendRequest(nil, &h, &q)
+		if h.chunked {
+			x := exchange{head: out}
+			x.frameUpload()
+			out = x.head
+		}
 		req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(append(bytes.Clone(out), in[n:]...))))
 		if err != nil {
 			t.Fatalf("net/http refuses what was let in: %v\n%q", err, out)

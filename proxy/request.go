@@ -2,8 +2,19 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
+	"time"
 
 	"holdfast/internal/park"
+)
+
+// What keeps a request body for FastCGI from being collected whole.
+var (
+	errUploadMemory  = errors.New("request body larger than buffers.request, and buffers.temp_dir is none: FastCGI needs it whole")
+	errUploadBuffers = errors.New("request body past buffers.total, and buffers.temp_dir is none: FastCGI needs it whole")
+	errUploadFile    = errors.New("request body larger than buffers.temp_file_size: FastCGI needs it whole")
+	errUploadTotal   = errors.New("request body past buffers.temp_total_size, the total of temporary files: FastCGI needs it whole")
+	errUploadBroken  = errors.New("request body not written to buffers.temp_dir: FastCGI needs it whole")
 )
 
 // gathers reports whether a request body of that length (-1: not known) is collected before the app
@@ -20,22 +31,26 @@ func (x *exchange) gather() {
 	in := x.f.loop.In()
 	for {
 		x.count()
-		if o := &x.f.p.o; x.req.done || len(x.gathered) > o.RequestBuffer || x.f.p.buffered.Load() > o.BufferTotal {
+		if x.req.done || x.collected() {
 			if x.spillUpload() {
 				return
 			}
 			x.client.SetDeadline(0)
+			if x.cgi != nil && !x.req.done {
+				x.refuseUpload()
+				return
+			}
 			if x.body != nil { // what the file has comes first
 				x.tail, x.gathered = x.gathered, nil
 			}
-			switch {
-			case x.cgi == nil:
-				x.begin(x.head, x.gathered)
-			case x.req.decode && !x.req.done:
-				x.finishWith(411, errNoLength)
-			default:
+			if x.cgi != nil {
 				x.beginCGI()
+				return
 			}
+			if x.req.decode {
+				x.frameUpload()
+			}
+			x.begin(x.head, x.gathered)
 			return
 		}
 		out, ok := x.readRequest(in)
@@ -45,6 +60,22 @@ func (x *exchange) gather() {
 		x.gathered = append(x.gathered, in[:out]...)
 	}
 }
+
+// collected reports whether memory has taken as much of the body as it may.
+func (x *exchange) collected() bool {
+	o := &x.f.p.o
+	if x.cgi == nil {
+		return len(x.gathered) > o.RequestBuffer || x.f.p.buffered.Load() > o.BufferTotal
+	}
+	limit := o.RequestBuffer
+	if limit <= 0 {
+		limit = cgiBuffer
+	}
+	return len(x.gathered) > limit || len(x.gathered) > 0 && x.f.p.buffered.Load() > o.BufferTotal
+}
+
+// cgiBuffer is buffers.request for FastCGI where that is 0: its bodies are never streamed.
+const cgiBuffer = 64 << 10
 
 // readRequest reads body bytes of the client into in and checks them. It reports whether there were
 // any; if not, the exchange waits for them or is over.
@@ -86,6 +117,52 @@ func (x *exchange) feedRequest(p []byte) (n, used int, err error) {
 		err = errTooLarge
 	}
 	return n, used, err
+}
+
+// frameUpload completes the head of a request that came in chunks. A body that is here whole is sent with its length,
+// which is all that many apps read (WSGI has no other way); one that is still coming, in chunks of ours.
+func (x *exchange) frameUpload() {
+	b := x.head[:len(x.head)-2]
+	if x.req.done {
+		b = fmt.Appendf(b, "Content-Length: %d\r\n", x.received)
+	} else {
+		x.chunkUp = true
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+		x.gathered = x.appendChunk(nil, x.gathered)
+	}
+	x.head = append(b, "\r\n"...)
+}
+
+// appendChunk appends a piece of the request's body as a chunk, and the last chunk when it is the end.
+func (x *exchange) appendChunk(b, p []byte) []byte {
+	if len(p) > 0 {
+		b = fmt.Appendf(b, "%x\r\n", len(p))
+		b = append(append(b, p...), "\r\n"...)
+	}
+	if x.uploaded() {
+		b = append(b, "0\r\n\r\n"...)
+	}
+	return b
+}
+
+// refuseUpload refuses a body that cannot be collected whole. A FastCGI responder is never sent one that may still be
+// cut: php-fpm runs the script with what there is, whether the connection is closed, reset or the request aborted.
+func (x *exchange) refuseUpload() {
+	p := x.f.p
+	status, after, err := 413, time.Duration(0), errUploadFile
+	switch {
+	case p.o.Folder == "" && p.buffered.Load() > p.o.BufferTotal:
+		status, after, err = 503, time.Second, errUploadBuffers
+	case p.o.Folder == "":
+		err = errUploadMemory
+	case x.body != nil && x.body.broken:
+		status, err = 503, errUploadBroken
+	case p.spilled.Load() >= p.o.FilesTotal:
+		status, after, err = 503, time.Second, errUploadTotal
+	}
+	p.stats.refused.Add(1)
+	x.f.logRefused(x.from, status, err.Error())
+	x.finishAfter(status, after, err)
 }
 
 // sendHead sends the request's head and what is there of its body.
@@ -130,7 +207,10 @@ func (x *exchange) pumpUp() {
 			continue
 		}
 		if x.req.done {
-			if x.toClient == nil {
+			switch {
+			case x.left:
+				x.clientGone()
+			case x.toClient == nil:
 				x.client.SetDeadline(0)
 			}
 			return
@@ -143,10 +223,8 @@ func (x *exchange) pumpUp() {
 		if !ok {
 			return
 		}
-		if out > 0 {
-			if !x.sendPiece(in[:out]) {
-				return
-			}
+		if (out > 0 || x.chunkUp && x.req.done) && !x.sendPiece(in[:out]) {
+			return
 		}
 	}
 }

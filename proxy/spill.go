@@ -53,7 +53,7 @@ func (x *exchange) put(s *spill, b []byte, next func(error)) {
 		if err != nil {
 			s.broken = true
 			x.f.p.stats.spillErrors.Add(1)
-			x.f.p.o.Log.Error("temporary file not written; the body goes on in memory", "folder", s.p.o.Folder, "error", err)
+			x.f.p.o.Log.Error("temporary file not written; the body is streamed on, or refused if for FastCGI", "folder", s.p.o.Folder, "error", err)
 		} else {
 			s.size += int64(len(b))
 			s.p.spilled.Add(int64(len(b)))
@@ -206,6 +206,8 @@ func (x *exchange) sendPiece(b []byte) bool {
 	if x.cgi != nil {
 		x.cgi.scratch = x.cgi.frame(x.cgi.scratch[:0], b, x.uploaded())
 		b = x.cgi.scratch
+	} else if x.chunkUp {
+		b = x.appendChunk(nil, b)
 	}
 	if err := send(x.up, &x.toUp, b, nil); err != nil {
 		x.upFailed(err)

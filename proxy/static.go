@@ -75,7 +75,7 @@ func (x *exchange) resolved(a site.Answer, first []byte, err error) {
 		x.finishWith(500, errSite)
 	case a.Script != nil:
 		x.cgi.script = a.Script
-		if !x.req.done && (x.req.decode || x.f.p.gathers(x.req.left)) {
+		if !x.req.done {
 			x.gather()
 			return
 		}

@@ -128,9 +128,9 @@ type Buffers struct {
 	Response Size `yaml:"response"` // 0: one reading
 	Total    Size `yaml:"total"`
 
-	Folder string `yaml:"temp_dir" eg:"/var/tmp"` // empty: what is larger is streamed on
-	File   Size   `yaml:"temp_file_size"`
-	Files  Size   `yaml:"temp_total_size"`
+	Folder string `yaml:"temp_dir" eg:"/var/tmp"` // empty: os.TempDir(); NoFolder: what is larger is streamed on
+	File   Size   `yaml:"file"`
+	Files  Size   `yaml:"files"`
 }
 
 // Server is one upstream of several.

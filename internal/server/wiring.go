@@ -78,7 +78,7 @@ func (s *Server) newProxy() (*proxy.Proxy, error) {
 		MaxRequests: c.Limits.Requests, Rate: c.Limits.Rate, Burst: c.Limits.Burst,
 		BodyRate: int(c.Limits.BodyRate), SendRate: int(c.Limits.SendRate),
 		RequestBuffer: int(c.Buffers.Request), ResponseBuffer: int(c.Buffers.Response), BufferTotal: int64(c.Buffers.Total),
-		Folder: c.Buffers.Folder, FileBytes: int64(c.Buffers.File), FilesTotal: int64(c.Buffers.Files),
+		Folder: c.Buffers.TempDir(), FileBytes: int64(c.Buffers.File), FilesTotal: int64(c.Buffers.Files),
 		ProxyProtocol: c.ProxyProtocol, RedirectHTTPS: c.RedirectHTTPS, Site: folder, ServerAddr: addrPort(s.addr),
 		Trusted: s.trusted, Sessions: s.sessions(), Local: s.keeper, Access: s.accessLog, Log: s.log,
 	}), nil

@@ -1,0 +1,160 @@
+package proxy
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"holdfast/internal/wiretest"
+)
+
+// likePHP is a FastCGI responder that runs the script with whatever part of a body has come when the connection ends,
+// as php-fpm does. Each run sends the body to runs.
+func likePHP(t *testing.T, runs chan<- string, before func()) *wiretest.Upstream {
+	return wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
+		var stdin bytes.Buffer
+		for first := true; ; first = false {
+			var h [8]byte
+			if _, err := io.ReadFull(c.Reader, h[:]); err != nil {
+				if !first {
+					runs <- stdin.String()
+				}
+				return
+			}
+			n := int(binary.BigEndian.Uint16(h[4:]))
+			data := make([]byte, n+int(h[6]))
+			got, err := io.ReadFull(c.Reader, data)
+			if h[1] == 5 {
+				stdin.Write(data[:min(n, got)])
+			}
+			if first {
+				before()
+			}
+			if err != nil || h[1] == 5 && n == 0 {
+				runs <- stdin.String()
+				io.WriteString(c, whole(binary.BigEndian.Uint16(h[2:]), "Content-Type: text/plain\r\n\r\nran"))
+				return
+			}
+		}
+	})
+}
+
+// TestCutUploadDoesNotRunAScript cuts uploads for FastCGI of all sizes and framings: the script runs with the whole or
+// not at all.
+func TestCutUploadDoesNotRunAScript(t *testing.T) {
+	big := strings.Repeat("x", 200_000)
+	for name, sent := range map[string]string{
+		"small":            lines("POST /app.php HTTP/1.1", "Host: x", "Content-Length: 11") + "hello",
+		"small, HTTP/1.0":  lines("POST /app.php HTTP/1.0", "Host: x", "Content-Length: 11") + "hello",
+		"large":            lines("POST /app.php HTTP/1.1", "Host: x", "Content-Length: 200000") + big[:100_006],
+		"large by a byte":  lines("POST /app.php HTTP/1.1", "Host: x", "Content-Length: 200000") + big[:199_999],
+		"chunks":           lines("POST /app.php HTTP/1.1", "Host: x", "Transfer-Encoding: chunked") + "186a0\r\n" + big[:100_000] + "\r\n",
+		"chunks, no last":  lines("POST /app.php HTTP/1.1", "Host: x", "Transfer-Encoding: chunked") + "186a0\r\n" + big[:100_000] + "\r\n0\r\n",
+		"upgrade":          lines("POST /app.php HTTP/1.1", "Host: x", "Connection: Upgrade", "Upgrade: x", "Content-Length: 200000") + big[:100_006],
+		"upgrade, chunked": lines("POST /app.php HTTP/1.1", "Host: x", "Connection: Upgrade", "Upgrade: x", "Transfer-Encoding: chunked") + "5\r\nhello\r\n",
+	} {
+		for _, with := range []string{"file", "no file", "no buffer"} {
+			for _, reset := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, %s, reset %v", name, with, reset), func(t *testing.T) {
+					runs := make(chan string, 9)
+					u := likePHP(t, runs, func() {})
+					change, _ := folder(t)
+					addr, p := start(t, u.Addr, change, files(t), func(o *Options) {
+						switch with {
+						case "no file":
+							o.Folder = ""
+						case "no buffer":
+							o.RequestBuffer = 0
+						}
+					})
+					c := wiretest.Dial(t, addr)
+					c.Send(sent)
+					wiretest.Eventually(t, "the request is seen", func() bool { return p.Stats().Requests == 1 })
+					if reset {
+						c.Conn.(*net.TCPConn).SetLinger(0)
+					}
+					c.Close()
+					settled(t, p)
+					if n := len(u.Conns()); n > 0 {
+						t.Fatalf("the responder had %d connections", n)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestClientLeavesBehindItsUpload: a client that leaves after its last byte, while the upload is on its way to the app,
+// leaves no part of it there.
+func TestClientLeavesBehindItsUpload(t *testing.T) {
+	body := string(noise(3, 16<<20))
+	goOn, runs := make(chan struct{}), make(chan string, 9)
+	u := likePHP(t, runs, func() { <-goOn })
+	change, _ := folder(t)
+	addr, p := start(t, u.Addr, change, files(t))
+	c := wiretest.Dial(t, addr)
+	c.Send(lines("POST /app.php HTTP/1.1", "Host: x", fmt.Sprint("Content-Length: ", len(body))) + body)
+	wiretest.Eventually(t, "the responder is asked", func() bool { return len(u.Conns()) == 1 })
+	c.Conn.(*net.TCPConn).SetLinger(0)
+	c.Close()
+	close(goOn)
+	if got := <-runs; got != body {
+		t.Fatalf("the script ran with %d bytes of %d", len(got), len(body))
+	}
+	settled(t, p)
+	if n := p.Stats().ClientGone; n != 1 {
+		t.Errorf("%d clients are counted as gone", n)
+	}
+}
+
+// TestChunkedUploadIsSentWithItsLength: what was collected whole has a length, what was not comes in chunks of ours.
+func TestChunkedUploadIsSentWithItsLength(t *testing.T) {
+	big := strings.Repeat("x", 100_000)
+	for _, tt := range []struct {
+		name, body string
+		file       bool
+		buffer     int
+		want       string // ending of the head, and the body
+	}{
+		{"small", "005;a=b\r\nhello\r\n0\r\nT: x\r\n\r\n", false, 1000, "Content-Length: 5\r\n\r\nhello"},
+		{"empty", "0\r\n\r\n", false, 1000, "Content-Length: 0\r\n\r\n"},
+		{"not collected, here at once", "5\r\nhello\r\n0\r\n\r\n", false, 0, "Content-Length: 5\r\n\r\nhello"},
+		{"in a file", "186a0\r\n" + big + "\r\n0\r\n\r\n", true, 1000, "Content-Length: 100000\r\n\r\n" + big},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			u := wiretest.NewUpstream(t, wiretest.Answer(echo))
+			addr, p := start(t, u.Addr, files(t), func(o *Options) {
+				o.RequestBuffer = tt.buffer
+				if !tt.file {
+					o.Folder = ""
+				}
+			})
+			c := wiretest.Dial(t, addr)
+			c.Send(lines("POST / HTTP/1.1", "Host: x", "Transfer-Encoding: chunked") + tt.body)
+			c.Response(http.MethodPost)
+			if got := u.Sent(); !strings.HasSuffix(got, tt.want) || strings.Contains(got, "Transfer-Encoding") {
+				t.Errorf("the app was sent %.400q", got)
+			}
+			settled(t, p)
+		})
+	}
+	t.Run("larger than the buffer", func(t *testing.T) {
+		u := wiretest.NewUpstream(t, wiretest.Answer(func(r *http.Request, got []byte) []byte {
+			return ok(fmt.Sprint(r.TransferEncoding, r.Header, string(got) == big))
+		}))
+		addr, p := start(t, u.Addr, func(o *Options) { o.RequestBuffer = 1000 })
+		c := wiretest.Dial(t, addr)
+		c.Send(lines("POST / HTTP/1.1", "Host: x", "Transfer-Encoding: chunked") + "0186a0\r\n" + big + "\r\n")
+		wiretest.Eventually(t, "the app is asked", func() bool { return strings.Contains(u.Sent(), "\r\n\r\n") })
+		c.Send("0\r\n\r\n")
+		if resp, got := c.Response(http.MethodPost); resp.StatusCode != 200 || !strings.Contains(got, "[chunked]") || !strings.HasSuffix(got, " true") && !strings.HasSuffix(got, "]true") {
+			t.Errorf("answered %d %.300q", resp.StatusCode, got)
+		}
+		settled(t, p)
+	})
+}
