@@ -129,8 +129,8 @@ type Buffers struct {
 	Total    Size `yaml:"total"`
 
 	Folder string `yaml:"temp_dir" eg:"/var/tmp"` // empty: os.TempDir(); NoFolder: what is larger is streamed on
-	File   Size   `yaml:"file"`
-	Files  Size   `yaml:"files"`
+	File   Size   `yaml:"temp_file_size"`
+	Files  Size   `yaml:"temp_total_size"`
 }
 
 // Server is one upstream of several.

@@ -404,7 +404,7 @@ func (d *decoder) ranges(c *Config) {
 	inRange(d, "buffers.response", c.Buffers.Response, 1*KB, 64*MB, "nothing is taken ahead")
 	inRange(d, "buffers.total", c.Buffers.Total, 64*KB, 1*TB, "")
 
-	inRange(d, "buffers.file", c.Buffers.File, 64*KB, 1*TB, "")
+	inRange(d, "buffers.temp_file_size", c.Buffers.File, 64*KB, 1*TB, "")
 	inRange(d, "buffers.temp_total_size", c.Buffers.Files, 64*KB, 1*TB, "")
 	if c.Buffers.Folder != "" && c.Buffers.Folder != NoFolder && !filepath.IsAbs(c.Buffers.Folder) {
 		d.add("buffers.temp_dir", show(c.Buffers.Folder)+" is not an absolute path; want one such as /var/tmp, or none")
