@@ -21,6 +21,9 @@ func check(args []string, out, errs io.Writer) error {
 	if err := server.Check(c); err != nil {
 		return err
 	}
+	for _, warning := range server.Warnings(c) {
+		fmt.Fprintf(out, "warning: %s\n", warning)
+	}
 	fmt.Fprintf(out, "ok: %s in front of %s, hooks on %s, push under %s with %d channel rules\n",
 		c.Listen, c.Upstream.Address, c.Hooks.Listen, c.Push.Path, len(c.Channels))
 	return nil

@@ -55,7 +55,7 @@ type refusedLines struct {
 	lines, skipped int
 }
 
-func (f *Front) logRefused(client netip.AddrPort, status int, reason string) {
+func (f *Front) logRefused(client netip.AddrPort, status int, reason string, fields ...any) {
 	s := &f.refused
 	if now := f.loop.Now().Unix(); now != s.second {
 		if s.skipped > 0 {
@@ -67,5 +67,5 @@ func (f *Front) logRefused(client netip.AddrPort, status int, reason string) {
 		s.skipped++
 		return
 	}
-	f.p.o.Log.Info("request refused", "status", status, "reason", reason, "client", client)
+	f.p.o.Log.Info("request refused", append([]any{"status", status, "reason", reason, "client", client}, fields...)...)
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -80,6 +81,10 @@ func (x *exchange) resolved(a site.Answer, first []byte, err error) {
 			return
 		}
 		x.beginCGI()
+	case a.Reason != "":
+		x.f.p.stats.refused.Add(1)
+		x.f.logRefused(x.from, a.Status, a.Reason, "path", x.cgi.path())
+		x.finishWith(a.Status, errors.New(a.Reason))
 	case a.File == nil && a.Status >= 300 && a.Status != 304:
 		x.finishFields(a.Status, 0, a.Head, errors.New("answered here"))
 	default:
@@ -173,4 +178,13 @@ func (c *cgi) drop() {
 	if c != nil && c.file != nil && !c.file.reading {
 		c.file.f.Close()
 	}
+}
+
+// path returns the target's path, as it was sent, for the log.
+func (c *cgi) path() string {
+	_, target, _ := bytes.Cut(c.raw, []byte(" "))
+	if end := bytes.IndexAny(target, " ?\r\n"); end >= 0 {
+		target = target[:end]
+	}
+	return string(target[:min(len(target), 200)])
 }

@@ -149,6 +149,9 @@ type Site struct {
 	NoScripts   []string `yaml:"no_scripts" eg:"[/upload]"`
 	TryFiles    []string `yaml:"try_files" eg:"[/index.php]"`
 	FollowLinks bool     `yaml:"follow_links"`
+	HideFiles   []string `yaml:"hide_files" eg:"[.tex, notes.txt]"`
+	ServeFiles  []string `yaml:"serve_files" eg:"[.log]"`
+	Types       []string `yaml:"types" eg:"[image/x-pcx pcx]"`
 }
 
 // UpstreamPool is what is kept of connections to the upstream between two requests.

@@ -117,6 +117,9 @@ func (s *Server) open() (err error) {
 	if s.proxy, err = s.newProxy(); err != nil {
 		return err
 	}
+	for _, warning := range Warnings(s.config) {
+		s.log.Warn("a folder is less protected than with Apache", "reason", warning)
+	}
 	s.hooks = s.newHooks()
 	return s.poller.Listen(front, s.proxy.Accept)
 }

@@ -13,8 +13,10 @@ import (
 
 // Check reports what is wrong in c that only its files show.
 func Check(c *config.Config) error {
-	_, err := newVerifier(&c.Push.JWT)
-	return err
+	if _, err := newVerifier(&c.Push.JWT); err != nil {
+		return err
+	}
+	return checkSites(c)
 }
 
 // newVerifier returns nil if no tokens are taken.

@@ -23,6 +23,7 @@ func newSite(c config.Site) (*site.Site, error) {
 	return site.New(site.Options{
 		Root: c.Root, ScriptRoot: c.ScriptRoot, Index: c.Index, NoScripts: c.NoScripts,
 		TryFiles: c.TryFiles, Follow: c.FollowLinks,
+		Hide: c.HideFiles, Serve: c.ServeFiles, Types: c.Types,
 	})
 }
 
@@ -37,7 +38,7 @@ func proxyUpstreams(list []config.Server) []proxy.Upstream {
 	return upstreams
 }
 
-func newRoute(c *config.Route, pool config.UpstreamPool) (r proxy.Route, err error) {
+func newRoute(c *config.Route, pool config.UpstreamPool, main config.Site) (r proxy.Route, err error) {
 	r = proxy.Route{
 		Match: c.Match, Upstreams: proxyUpstreams(c.Servers(pool)),
 		Redirect: c.Redirect, Prefix: c.Prefix, Host: c.Host, Internal: c.Internal,
@@ -45,7 +46,7 @@ func newRoute(c *config.Route, pool config.UpstreamPool) (r proxy.Route, err err
 	if r.Site, err = newSite(c.Site); err != nil || c.Root == "" {
 		return r, err
 	}
-	o := site.Options{Root: c.Root, Index: []string{"index.html"}, NoScripts: []string{"/"}, Plain: c.Internal}
+	o := site.Options{Root: c.Root, Index: []string{"index.html"}, NoScripts: []string{"/"}, Plain: c.Internal, Hide: main.HideFiles, Serve: main.ServeFiles, Types: main.Types}
 	r.Files, err = site.New(o)
 	return r, err
 }
@@ -58,7 +59,7 @@ func (s *Server) newProxy() (*proxy.Proxy, error) {
 	}
 	var routes []proxy.Route
 	for i := range c.Routes {
-		r, err := newRoute(&c.Routes[i], c.UpstreamPool)
+		r, err := newRoute(&c.Routes[i], c.UpstreamPool, c.Site)
 		if err != nil {
 			return nil, fmt.Errorf("routes, %s: %w", c.Routes[i].Match, err)
 		}

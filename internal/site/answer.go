@@ -14,6 +14,7 @@ type Answer struct {
 	Script *Script // run this instead; nothing else is set then
 
 	Status int
+	Reason string // for the log, where the site's rules refuse what there is; it names the key to set
 	Head   []byte // field lines with their CRLF, to be appended to the head
 
 	// File has the body: Length bytes from Offset. The caller closes it, and cuts the connection if it
@@ -47,7 +48,7 @@ func (s *Site) serve(r *Request) (Answer, error) {
 	case t.redirect != nil:
 		return redirect(r, t.redirect), nil
 	case t.status != 0:
-		return Answer{Status: t.status}, nil
+		return Answer{Status: t.status, Reason: t.reason}, nil
 	}
 	defer t.file.close()
 	if r.Method != "GET" && r.Method != "HEAD" {
@@ -55,12 +56,12 @@ func (s *Site) serve(r *Request) (Answer, error) {
 	}
 	f, info, err := t.file.open()
 	if errors.Is(err, os.ErrPermission) {
-		return Answer{Status: 403}, nil
+		return Answer{Status: 403, Reason: "the system does not permit reading it: see the owner and mode of the file"}, nil
 	}
 	if err != nil {
 		return Answer{}, fmt.Errorf("site: open: %w", err)
 	}
-	a := static(r, info, t.file.asked, time.Now())
+	a := static(r, info, s.contentType(t.file.asked), time.Now())
 	if a.Length == 0 || r.Method == "HEAD" {
 		f.Close()
 	} else {
@@ -89,8 +90,8 @@ func redirect(r *Request, elements []string) Answer {
 	return a
 }
 
-// static answers GET or HEAD for a file.
-func static(r *Request, info os.FileInfo, name string, now time.Time) Answer {
+// static answers GET or HEAD for a file of a media type.
+func static(r *Request, info os.FileInfo, kind string, now time.Time) Answer {
 	size := info.Size()
 	tag := fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), size)
 	modified := info.ModTime().Truncate(time.Second)
@@ -124,7 +125,6 @@ func static(r *Request, info os.FileInfo, name string, now time.Time) Answer {
 		}
 	}
 	b = append(b, "Accept-Ranges: bytes\r\nContent-Type: "...)
-	kind := contentType(name)
 	b = append(append(b, kind...), "\r\n"...)
 	if kind == unknownType {
 		b = append(b, "X-Content-Type-Options: nosniff\r\n"...)

@@ -3,6 +3,7 @@ package site
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,16 +145,23 @@ func TestRedirectWithHostileQuery(t *testing.T) {
 }
 
 func TestTypes(t *testing.T) {
+	own := newSite(t, Options{Root: t.TempDir(), Types: []string{"image/x-pcx pcx PCC", "text/x-own .md;", "x/y holdfast"}})
 	for name, want := range map[string]string{
 		"a.html": "text/html", "a.HTML": "text/html", "a.min.js": "text/javascript", "a.svg": "image/svg+xml", "a.woff2": "font/woff2",
-		"html": unknownType, "a.": unknownType, "a.html.exe": unknownType, "a": unknownType,
+		"a.svgz": "image/svg+xml", "a.jnlp": "application/x-java-jnlp-file", "a.KML": "application/vnd.google-earth.kml+xml", "a.crt": "application/x-x509-ca-cert", "a.3gp": "video/3gpp",
+		"a.pcx": "image/x-pcx", "a.md": "text/x-own", "a.holdfast": "x/y",
+		"html": unknownType, "a.": unknownType, "a.html.none": unknownType, "a": unknownType,
 	} {
-		if got := contentType(name); got != want {
+		if got := own.contentType(name); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}
+	rules, err := newFileRules(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for ending, kind := range types {
-		if isSource("x."+ending) || ending != strings.ToLower(ending) || !strings.Contains(kind, "/") || strings.ContainsAny(kind, " \r\n") {
+		if _, hidden := rules.hides("x." + ending); hidden || ending != strings.ToLower(ending) || !strings.Contains(kind, "/") || strings.ContainsAny(kind, " \r\n") {
 			t.Errorf("%s: %q", ending, kind)
 		}
 	}
@@ -163,6 +171,13 @@ func TestTypes(t *testing.T) {
 		if got := strings.Contains(string(a.Head), "\r\nX-Content-Type-Options: nosniff\r\n"); err != nil || got != want {
 			t.Errorf("%s: %q, %v", path, a.Head, err)
 		}
+	}
+}
+
+func TestParseTypes(t *testing.T) {
+	got := parseTypes("# a list\ntypes {\n\ttext/a  a aa;\ntext/b\n text/c c # d\ntext/d a e\nnone x\na b/c d\ntext/x; x\n}\n")
+	if want := map[string]string{"a": "text/a", "aa": "text/a", "c": "text/c", "e": "text/d"}; !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 

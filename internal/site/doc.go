@@ -7,7 +7,8 @@
 //
 //   - nothing outside of the root, unless Follow allows links that lead there
 //   - no name that begins with a dot, but for /.well-known/
-//   - no program's source as a file: .php and its kin, also as .php.bak or .php~
+//   - no program's source as a file: .php and its kin, also as .php.bak or .php~; nor other sources, settings, dumps
+//     and copies by their endings, which Serve allows
 //   - a script is an existing regular file that ends in .php and is not below a prefix of NoScripts;
 //     only then is what follows it in the path its PATH_INFO
 //

@@ -152,30 +152,6 @@ func isHidden(i int, e string) bool {
 	return e[0] == '.' && (i > 0 || e != ".well-known") || strings.HasSuffix(e, ".") || strings.HasSuffix(e, " ")
 }
 
-// sources are the endings of programs. The rules of case are the strictest: on some systems .PHP is .php.
-var sources = []string{"php", "php3", "php4", "php5", "php6", "php7", "php8", "phps", "pht", "phtm", "phtml", "phar"}
-
-// isSource says whether a file's name has the ending of a program anywhere: editors and people keep
-// copies as x.php.bak, x.php~ and x.php.2. Parts of programs are often called .inc.
-func isSource(name string) bool {
-	_, rest, _ := strings.Cut(strings.ToLower(name), ".")
-	if rest == "inc" || strings.HasSuffix(rest, ".inc") {
-		return true
-	}
-	for part := range strings.SplitSeq(rest, ".") {
-		part = strings.TrimRight(part, "~ ")
-		for _, s := range sources {
-			if part == s || strings.HasPrefix(part, s+"_") || strings.HasPrefix(part, s+"-") {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// isScript says whether a file of this name may be run.
-func isScript(name string) bool { return len(name) > len(".php") && strings.HasSuffix(name, ".php") }
-
 // below says whether elements are at or under a prefix, in any case of letters.
 func below(elements []string, prefix []string) bool {
 	if len(elements) < len(prefix) {

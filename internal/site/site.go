@@ -18,6 +18,9 @@ type Options struct {
 	NoScripts  []string // prefixes below which nothing is run, "/upload"
 	TryFiles   []string // paths tried for what is not there, "/index.php"
 	Follow     bool     // symbolic links may lead out of the root
+	Hide       []string // endings (".tex") and names of files that are not served, besides sources
+	Serve      []string // endings and names of files that are served although they are sources; never programs
+	Types      []string // a media type and its endings each, "image/x-pcx pcx"
 	Plain      bool     // programs are files like others, and nothing is run; for what only an app hands out
 }
 
@@ -30,6 +33,8 @@ type Site struct {
 	tryFiles   [][]string
 	follow     bool
 	plain      bool
+	rules      fileRules
+	types      map[string]string
 }
 
 // New checks the options. The folder need not exist yet.
@@ -46,6 +51,16 @@ func New(o Options) (*Site, error) {
 	if s.index == nil {
 		s.index = []string{"index.php", "index.html"}
 	}
+	var err error
+	if s.rules, err = newFileRules(o.Hide, o.Serve); err != nil {
+		return nil, err
+	}
+	for _, line := range o.Types {
+		if len(parseTypes(line)) == 0 {
+			return nil, fmt.Errorf("site: types: %q is not a media type and its endings, such as %q", line, "image/x-pcx pcx")
+		}
+	}
+	s.types = parseTypes(strings.Join(o.Types, "\n"))
 	for _, name := range s.index {
 		if strings.ContainsAny(name, "/\\") || name == "" || !mayOpen([]string{name}) {
 			return nil, fmt.Errorf("site: index %q is not a file's plain name", name)
@@ -84,7 +99,8 @@ type Script struct {
 
 // target is what a path means. Exactly one of script, file and redirect is set, or status.
 type target struct {
-	status   int // 400, 403, 404
+	status   int    // 400, 403, 404
+	reason   string // for the status, and the key to set; empty for what is not there
 	script   *Script
 	file     *place
 	redirect []string // the folder's path, to which a slash is missing
@@ -94,7 +110,7 @@ type target struct {
 func (s *Site) resolve(path string) (target, error) {
 	elements, slash, err := split(path)
 	if err != nil {
-		return target{status: 400}, nil
+		return target{status: 400, reason: "path that can be read in two ways: bad escapes, control bytes or dot segments"}, nil
 	}
 	t, err := s.find(elements, slash)
 	for _, try := range s.tryFiles {
@@ -104,7 +120,8 @@ func (s *Site) resolve(path string) (target, error) {
 		t, err = s.find(try, false)
 	}
 	if err == nil && t.status == 0 && !t.found() && slices.ContainsFunc(elements, func(e string) bool { return !isName(e) }) {
-		return target{status: 400}, nil // nothing has such a name, and some would read another
+		// Nothing has such a name, and some would read another.
+		return target{status: 400, reason: "encoded slash or backslash in the name of a file; site.try_files leaves such paths to a script"}, nil
 	}
 	return settle(t, err)
 }
@@ -113,7 +130,7 @@ func (s *Site) resolve(path string) (target, error) {
 func settle(t target, err error) (target, error) {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return target{status: 403}, nil
+		return target{status: 403, reason: "the system does not permit reading it: see the owner and mode of the file and its folders"}, nil
 	case err == nil && !t.found() && t.status == 0:
 		t.status = 404
 	}
@@ -122,9 +139,10 @@ func settle(t target, err error) (target, error) {
 
 func (t *target) found() bool { return t.script != nil || t.file != nil || t.redirect != nil }
 
-// hidden is what is refused without looking for something else: the path names something that exists
-// and is not to be served, or might.
-var hidden = target{status: 404}
+// hide refuses without looking for something else: the path names something that exists and is not to be served.
+func hide(reason string) target { return target{status: 404, reason: reason} }
+
+var hidden = hide("name that begins with a dot, or ends in a dot or a space; such files are never served")
 
 // find looks for a script, a file or a folder. A target without anything means that nothing is there.
 func (s *Site) find(elements []string, slash bool) (target, error) {
@@ -192,8 +210,15 @@ func (s *Site) barred(elements []string) (target, error) {
 // script checks the file that was found for a script's name, and closes p.
 func (s *Site) script(p *place, elements, rest []string, slash bool) target {
 	defer p.close()
-	if !p.info.Mode().IsRegular() || !mayOpen(p.elements) || !isScript(p.name()) || s.runsNothing(elements) || s.runsNothing(p.elements) {
+	switch {
+	case !p.info.Mode().IsRegular():
+		return hide("script that is no regular file")
+	case !mayOpen(p.elements):
 		return hidden
+	case !isScript(p.name()):
+		return hide("link by the name of a script to what is none")
+	case s.runsNothing(elements) || s.runsNothing(p.elements):
+		return hide("script below a prefix of site.no_scripts")
 	}
 	name := "/" + strings.Join(elements, "/")
 	script := &Script{Root: s.scriptRoot, Filename: s.scriptRoot + name, Name: name}
@@ -215,11 +240,27 @@ func (s *Site) runsNothing(elements []string) bool {
 
 // file checks a file. p is kept or closed.
 func (s *Site) file(p *place, elements []string) target {
-	if !p.info.Mode().IsRegular() || !mayOpen(p.elements) || !s.plain && (isSource(elements[len(elements)-1]) || isSource(p.name())) {
+	p.asked = elements[len(elements)-1]
+	switch {
+	case !p.info.Mode().IsRegular():
+		p.close()
+		return hide("no regular file")
+	case !mayOpen(p.elements):
 		p.close()
 		return hidden
+	case s.plain:
+		return target{file: p}
 	}
-	p.asked = elements[len(elements)-1]
+	for _, name := range [2]string{p.asked, p.name()} {
+		switch by, is := s.rules.hides(name); {
+		case is && by == "":
+			p.close()
+			return hide("source of a program, which is never served")
+		case is:
+			p.close()
+			return hide("source, settings or a copy by its name; to serve it, add \"" + by + "\" to site.serve_files")
+		}
+	}
 	return target{file: p}
 }
 

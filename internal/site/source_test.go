@@ -1,0 +1,91 @@
+package site
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestSources asks for files that a web server would show and that nobody meant to publish.
+func TestSources(t *testing.T) {
+	hidden := strings.Fields(`a.cgi a.fcgi a.pl a.py a.rb a.sh a.jsp a.asp a.aspx a.twig a.tpl a.ini a.yml a.yaml a.sql a.bak a.log a.inc a.phps a.PY
+		a.php~ a.py~ #a.html# a.swp a.old a.orig a.html.orig a.dist a.lock a.env a.toml a.conf a.sqlite a.sql.gz dump.SQL.zip error.log.1 a.log.2.gz
+		composer.json composer.lock package.json Makefile a.inc.bak x.htpasswd a.module a.tex notes.txt`)
+	served := strings.Fields(`a.html a.js a.css a.json a.map a.md a.txt a.xml a.pdf a.zip a.tar.gz a.jar a.ts a.wasm a.log.js jquery.tpl.js py log a.7z
+		a.properties a.exe a.csv a.woff2 sql.html a.min.css release.1 data.sqlx`)
+	files := map[string]string{"x.php": "<?php"}
+	for _, name := range slices.Concat(hidden, served) {
+		files[name] = "text of " + name
+	}
+	root := newTree(t, files)
+	escape := strings.NewReplacer("#", "%23").Replace
+	s := newSite(t, Options{Root: root, Hide: []string{".tex", "notes.txt"}})
+	for _, name := range hidden {
+		a, err := s.Serve(&Request{Method: "GET", Path: "/" + escape(name)})
+		if err != nil || a.Status != 404 || a.Reason == "" {
+			t.Errorf("%s: %d %q, %v", name, a.Status, a.Reason, err)
+		}
+		if !strings.Contains(name, ".php") && !strings.Contains(a.Reason, "site.serve_files") {
+			t.Errorf("%s: the reason %q names no key", name, a.Reason)
+		}
+	}
+	for _, name := range served {
+		if got := ask(t, s, "/"+name); got != "file text of "+name {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	s = newSite(t, Options{Root: root, Serve: []string{".LOG", ".sql", "composer.json", ".bak"}, Plain: false})
+	for name, want := range map[string]bool{"a.log": true, "error.log.1": true, "dump.SQL.zip": true, "composer.json": true, "composer.lock": false, "a.bak": true, "a.py": false, "a.phps": false, "a.php~": false} {
+		if got := ask(t, s, "/"+name); (got != "404") != want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if got := ask(t, newSite(t, Options{Root: root, Plain: true}), "/a.py"); got != "file text of a.py" {
+		t.Errorf("what only an app hands out: %s", got)
+	}
+	for _, o := range []Options{
+		{Hide: []string{""}}, {Hide: []string{"."}}, {Hide: []string{"a/b"}}, {Hide: []string{"*.log"}}, {Serve: []string{".php"}}, {Serve: []string{"a.phtml.txt"}},
+		{Types: []string{"pcx"}}, {Types: []string{"a/b\r\nX: y"}},
+	} {
+		o.Root = root
+		if _, err := New(o); err == nil {
+			t.Errorf("%+v is taken", o)
+		}
+	}
+}
+
+func TestFindUnprotected(t *testing.T) {
+	root := newTree(t, map[string]string{
+		".htaccess":           "RewriteEngine On\n<FilesMatch \"^\\.ht\">\nRequire all denied\n</FilesMatch>\nRewriteRule . /index.php [L]\n",
+		"a/.htaccess":         "# upload\n  php_flag  engine off\n",
+		"b/.htaccess":         "Order deny,allow\nDeny from all\n",
+		"c/d/.htaccess":       "AuthType Basic\nRequire valid-user\n",
+		"e/.htaccess":         "<Files *.php>\ndeny from all\n</Files>\n",
+		"f/.htaccess":         "<FilesMatch \"\\.(txt|md)$\">\nRequire all denied\n</FilesMatch>\n",
+		"g/.htaccess":         "Require all granted\nExpiresActive On\n",
+		"h/.htaccess":         "RewriteRule ^secret - [F,L]\n",
+		"quiet/sub/.htaccess": "php_flag engine off\n",
+		".git/.htaccess":      "Deny from all\n",
+		"i/.htaccess":         "RemoveHandler .php\n",
+	})
+	var got []string
+	for _, u := range FindUnprotected(root, []string{"/quiet/"}) {
+		got = append(got, fmt.Sprintf("%s|%s|%s", strings.TrimPrefix(u.File, root), u.Line, u.Rule))
+	}
+	want := []string{
+		"/a/.htaccess|php_flag engine off|site.no_scripts: [/a]",
+		"/b/.htaccess|Deny from all|routes: [{match: /b, internal: true}], before all others",
+		"/c/d/.htaccess|AuthType Basic|routes: [{match: /c/d, internal: true}], before all others",
+		"/e/.htaccess|deny from all|site.no_scripts: [/e]",
+		"/f/.htaccess|Require all denied|site.hide_files, with the endings or names that <filesmatch \"\\.(txt|md)$\"> names",
+		"/h/.htaccess|RewriteRule ^secret - [F,L]|routes: [{match: /h, internal: true}], before all others",
+		"/i/.htaccess|RemoveHandler .php|site.no_scripts: [/i]",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if list := FindUnprotected(root+"/none", nil); list != nil {
+		t.Errorf("without a root: %v", list)
+	}
+}
