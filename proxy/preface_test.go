@@ -79,6 +79,37 @@ func TestPreface(t *testing.T) {
 	}
 }
 
+// TestPrefaceTLS: a PROXY header of version 2 may tell that the client came by TLS (record 0x20).
+func TestPrefaceTLS(t *testing.T) {
+	const tls, noTLS, authority = "\x20\x00\x05\x01\x00\x00\x00\x00", "\x20\x00\x05\x00\x00\x00\x00\x00", "\x02\x00\x01x"
+	for _, tt := range []struct{ name, sent, want string }{
+		{"TLS", v2(1, 0x11, from4+tls), "https 443"},
+		{"TLS over IPv6, behind another record", v2(1, 0x21, from6+authority+tls), "https 443"},
+		{"no TLS", v2(1, 0x11, from4+noTLS), "http 80"},
+		{"no record", v2(1, 0x11, from4), "http 80"},
+		{"a record that is cut", v2(1, 0x11, from4+"\x20\x00\x05\x01"), "http 80"},
+		{"an empty record", v2(1, 0x11, from4+"\x20\x00\x00"), "http 80"},
+		{"behind a record that is cut", v2(1, 0x11, from4+"\x04\x00\xff"+tls), "http 80"},
+		{"a health check, which has no client", v2(0, 0, tls), "http 80"},
+		{"version 1", "PROXY TCP4 1.2.3.4 127.0.0.1 4660 443\r\n", "http 80"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			u := wiretest.NewUpstream(t, wiretest.Answer(func(r *http.Request, _ []byte) []byte {
+				return ok(r.Header.Get("X-Forwarded-Proto") + " " + r.Header.Get("X-Forwarded-Port"))
+			}))
+			addr, _ := start(t, u.Addr, trusting, func(o *Options) { o.ProxyProtocol = true })
+			c := wiretest.Dial(t, addr)
+			c.Send(tt.sent)
+			for range 2 { // it is a property of the connection
+				c.Send(lines("GET / HTTP/1.1", "Host: x"))
+				if _, body := c.Response(http.MethodGet); body != tt.want {
+					t.Errorf("the app was told %q; want %q", body, tt.want)
+				}
+			}
+		})
+	}
+}
+
 // TestPrefaceOfAStranger: only trusted proxies may say who somebody is.
 func TestPrefaceOfAStranger(t *testing.T) {
 	u := wiretest.NewUpstream(t, wiretest.Answer(echo))

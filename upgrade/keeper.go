@@ -95,16 +95,17 @@ type Verdict struct {
 
 // Keeper holds connections.
 type Keeper struct {
-	o        Options
-	engine   fasthttp.Server
-	upgrader websocket.FastHTTPUpgrader
-	draining atomic.Bool
-	messages turnstile // to Options.Message
-	askers   *askers   // to Options.Authorize
-	verdicts *verdicts // nil: none are remembered
-	endings  endings
-	stats    counters
-	crowd    crowd
+	o          Options
+	engine     fasthttp.Server
+	upgrader   websocket.FastHTTPUpgrader
+	draining   atomic.Bool
+	toldOrigin atomic.Int64 // when logForeign gave its hint, in seconds
+	messages   turnstile    // to Options.Message
+	askers     *askers      // to Options.Authorize
+	verdicts   *verdicts    // nil: none are remembered
+	endings    endings
+	stats      counters
+	crowd      crowd
 
 	deflateRaw, deflateV1 func(*hub.Message) []byte // made once: as method values each would be an allocation
 

@@ -1,9 +1,11 @@
 package upgrade
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -41,6 +43,26 @@ func (k *Keeper) sameOrigin(ctx *fasthttp.RequestCtx, r *request.Request) bool {
 	// A proxy may have cut the port off Host, and say it elsewhere.
 	name, _ := request.SplitHost([]byte(host))
 	return origin == withoutDefaultPort(fmt.Sprintf("%s://%s:%d", r.Scheme(), name, r.Port))
+}
+
+// logForeign logs a refusal by sameOrigin. Where the page's host is the one that was asked for, what is wrong is most
+// likely the configuration: that is told once a minute, to be seen among many.
+func (k *Keeper) logForeign(origin string, r *request.Request) {
+	_, authority, _ := strings.Cut(strings.ToLower(origin), "://")
+	name, _ := request.SplitHost([]byte(authority))
+	host, _ := request.SplitHost(r.Host)
+	now := time.Now().Unix()
+	told := k.toldOrigin.Load()
+	if len(name) == 0 || !bytes.EqualFold(name, host) || told != 0 && now-told < 60 || !k.toldOrigin.CompareAndSwap(told, now) {
+		k.o.Log.Info("hold refused: foreign origin; see push.origins", "origin", origin, "host", string(r.Host))
+		return
+	}
+	hint := "trusted_proxies does not list the proxy that ends TLS, or external does not say how clients come"
+	if r.Trusted {
+		hint = "the proxy in front does not send X-Forwarded-Proto and the Host with its port; see external"
+	}
+	k.o.Log.Warn("hold refused: the page has the same host, but another scheme or port", "origin", origin, "host", string(r.Host),
+		"read_as", fmt.Sprintf("%s, port %d", r.Scheme(), r.Port), "peer", r.Peer.Addr(), "hint", hint)
 }
 
 func withoutDefaultPort(origin string) string {

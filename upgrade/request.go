@@ -101,7 +101,7 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 		return 405, "use GET"
 	}
 	if !k.sameOrigin(ctx, &v.req) {
-		k.o.Log.Info("hold refused: foreign origin; see push.origins", "origin", string(h.Peek("Origin")), "host", string(h.Host()))
+		k.logForeign(string(h.Peek("Origin")), &v.req)
 		return 403, "this origin may not hold channels here"
 	}
 	if k.draining.Load() {

@@ -24,6 +24,7 @@ type Config struct {
 	Routes         []Route        `yaml:"routes" eg:"[{match: /shop, upstream: http://127.0.0.1:8082}]"`
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" eg:"[10.0.0.0/8]"`
 	ProxyProtocol  bool           `yaml:"proxy_protocol"`
+	External       External       `yaml:"external"`
 	RedirectHTTPS  bool           `yaml:"redirect_https"`
 	Hooks          Hooks          `yaml:"hooks"`
 	Push           Push           `yaml:"push"`
@@ -34,6 +35,12 @@ type Config struct {
 	Buffers        Buffers        `yaml:"buffers"`
 	UpstreamPool   UpstreamPool   `yaml:"upstream_pool"`
 	Log            Log            `yaml:"log"`
+}
+
+// External is how clients come to whatever stands in front, where nobody trusted says so.
+type External struct {
+	Scheme string `yaml:"scheme" eg:"https"`
+	Port   int    `yaml:"port" eg:"8443"` // 0: the one in Host, or the scheme's
 }
 
 // Hooks is the listener that the app calls.
@@ -180,6 +187,7 @@ type Log struct {
 
 var (
 	logLevels  = []string{"debug", "info", "warn", "error"}
+	schemes    = []string{"http", "https"}
 	logFormats = []string{"text", "json"}
 
 	accessFormats = []string{"combined", "json"}
@@ -190,6 +198,7 @@ func Default() *Config {
 	return &Config{
 		Listen:   Listen{Network: "tcp", Address: "127.0.0.1:8080"},
 		Upstream: Upstream{Network: "tcp", Address: "127.0.0.1:8081", Host: "127.0.0.1:8081"},
+		External: External{Scheme: "http"},
 		Site:     Site{Index: []string{"index.php", "index.html"}},
 		Hooks: Hooks{
 			Listen:  Listen{Network: "tcp", Address: "127.0.0.1:9090"},

@@ -32,6 +32,7 @@ func (d *decoder) validate(c *Config) {
 		d.add("redirect_https", "needs trusted_proxies, the addresses of who ends TLS; nobody else can say how a client came")
 	}
 	d.ranges(c)
+	d.word("external.scheme", c.External.Scheme, schemes)
 	d.word("log.level", c.Log.Level, logLevels)
 	d.word("log.format", c.Log.Format, logFormats)
 	d.word("log.access_format", c.Log.AccessFormat, accessFormats)
@@ -350,6 +351,7 @@ func (d *decoder) pattern(before []Channel, pattern, key string) {
 }
 
 func (d *decoder) ranges(c *Config) {
+	inRange(d, "external.port", c.External.Port, 1, 65535, "what Host says, or else the scheme's")
 	inRange(d, "hooks.max_body", c.Hooks.MaxBody, 1*KB, 1*GB, "")
 	inRange(d, "hooks.idempotency_age", c.Hooks.IdempotencyAge, seconds(1), Duration(24*time.Hour), "")
 	inRange(d, "hooks.idempotency_size", c.Hooks.IdempotencySize, 64*KB, 1*GB, "")
