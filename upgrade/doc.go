@@ -1,5 +1,5 @@
 // Package upgrade keeps the requests that stay open: WebSocket, server-sent events and long poll, all
-// under one URL (docs/protocol.md).
+// under one URL (docs/reference/client-protocol.md).
 //
 //	request ─► worker: checks, authorize, handshake ─► held ─► closed(reason)
 //	                     │ refused                       │ long poll answered

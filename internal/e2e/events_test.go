@@ -17,13 +17,13 @@ import (
 // TestEventsToPHP: an app on php-fpm, with the check that the documentation shows, is told who comes and
 // goes, through FastCGI, and nobody else can tell it.
 func TestEventsToPHP(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(repository, "docs/protocol.md"))
+	text, err := os.ReadFile(filepath.Join(repository, "docs/reference/webhooks.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	check := regexp.MustCompile("(?s)```php\n([^`]*HTTP_HOLDFAST_SIGNATURE.*?)```").FindSubmatch(text)
 	if check == nil {
-		t.Fatal("docs/protocol.md shows no check in PHP")
+		t.Fatal("docs/reference/webhooks.md shows no check in PHP")
 	}
 	dir := publicTempDir(t)
 	root := filepath.Join(dir, "app")

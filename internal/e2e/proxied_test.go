@@ -17,13 +17,13 @@ import (
 // nginxRecipe is the block of the documentation, which has to work as it stands there.
 func nginxRecipe(t *testing.T, holdfast string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(repository, "docs/deploy.md"))
+	text, err := os.ReadFile(filepath.Join(repository, "docs/operate/deploy.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	block := regexp.MustCompile("(?s)```nginx\n(.*?)```").FindSubmatch(text)
 	if block == nil || strings.Count(string(block[1]), "127.0.0.1:8080") != 2 {
-		t.Fatal("docs/deploy.md has no nginx block that names 127.0.0.1:8080 twice")
+		t.Fatal("docs/operate/deploy.md has no nginx block that names 127.0.0.1:8080 twice")
 	}
 	return strings.ReplaceAll(string(block[1]), "127.0.0.1:8080", holdfast)
 }

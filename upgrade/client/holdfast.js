@@ -1,4 +1,4 @@
-// Holdfast's browser client: one held connection that comes back by itself. docs/client.md is the manual.
+// Holdfast's browser client: one held connection that comes back by itself. docs/reference/browser-client.md is the manual.
 //
 // The language is ES5, so that a page from 2012 can load it. What the browser has not, the client does
 // without: WebSocket, then EventSource, then XMLHttpRequest; Web Locks and BroadcastChannel to share the

@@ -1,0 +1,147 @@
+package docs
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// readFile returns the text of a file by its path from the repository's root.
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(repository, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// TestWalks: the functions that the architecture page names are in the files that it names.
+func TestWalks(t *testing.T) {
+	stops := regexp.MustCompile("(?m)^\\| \\d+ \\| `([^`]+)` `([^`]+)` \\|").FindAllStringSubmatch(
+		readFile(t, "docs/contributing/architecture.md"), -1)
+	if len(stops) < 20 {
+		t.Fatalf("only %d stops found", len(stops))
+	}
+	for _, s := range stops {
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(repository, s[1]), nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		found := false
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && qualifiedName(f) == s[2] {
+				found = true
+			}
+		}
+		if !found {
+			t.Errorf("%s has no %s", s[1], s[2])
+		}
+	}
+}
+
+// qualifiedName returns Type.Method, or the name of a function.
+func qualifiedName(f *ast.FuncDecl) string {
+	if f.Recv == nil {
+		return f.Name.Name
+	}
+	t := f.Recv.List[0].Type
+	if p, ok := t.(*ast.StarExpr); ok {
+		t = p.X
+	}
+	if i, ok := t.(*ast.IndexExpr); ok {
+		t = i.X
+	}
+	if name, ok := t.(*ast.Ident); ok {
+		return name.Name + "." + f.Name.Name
+	}
+	return f.Name.Name
+}
+
+// readSources returns the Go code of the module, of its tests or of the rest.
+func readSources(t *testing.T, tests bool) string {
+	t.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir(repository, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "bench" || d.Name() == ".git" || d.Name() == "testdata"):
+			return filepath.SkipDir
+		case strings.HasSuffix(name, ".go") && strings.HasSuffix(name, "_test.go") == tests:
+			data, err := os.ReadFile(name)
+			all.Write(data)
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
+}
+
+// TestClaims: the tests that the security page names exist.
+func TestClaims(t *testing.T) {
+	names := regexp.MustCompile(`\b(Test|Fuzz)[A-Z]\w+`).FindAllString(readFile(t, "docs/security.md"), -1)
+	if len(names) < 20 {
+		t.Fatalf("only %d tests named", len(names))
+	}
+	sources := readSources(t, true)
+	for _, name := range names {
+		if !strings.Contains(sources, "func "+name+"(") {
+			t.Errorf("no test is named %s", name)
+		}
+	}
+}
+
+// TestLogMessages: the messages of the logs page are in the code.
+func TestLogMessages(t *testing.T) {
+	rows := regexp.MustCompile("(?m)^(?:\\| (?:info|warn|error) \\| |- (?:info|warn|error) \\()`([^`]+)`").FindAllStringSubmatch(
+		readFile(t, "docs/reference/logs.md"), -1)
+	if len(rows) < 10 {
+		t.Fatalf("only %d messages found", len(rows))
+	}
+	sources := readSources(t, false)
+	for _, r := range rows {
+		if !strings.Contains(sources, `"`+r[1]+`"`) {
+			t.Errorf("no log message is %q", r[1])
+		}
+	}
+}
+
+// TestMetricNames: the metrics page has every metric of the code, and no other.
+func TestMetricNames(t *testing.T) {
+	page := readFile(t, "docs/reference/metrics.md")
+	inCode := map[string]bool{}
+	for _, m := range regexp.MustCompile(`"holdfast_([a-z_]+)[{" ]|`+"`holdfast_([a-z_]+)[{` ]").FindAllStringSubmatch(readSources(t, false), -1) {
+		inCode[m[1]+m[2]] = true
+	}
+	delete(inCode, "demo") // a cookie
+	onPage := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^(?:\\| |- )(`.*?) (?:\\||\\()[ ]?(?:gauge|counter|histogram)").FindAllStringSubmatch(page, -1) {
+		for _, m := range regexp.MustCompile("`([a-z_]+)").FindAllStringSubmatch(row[1], -1) {
+			onPage[m[1]] = true
+		}
+	}
+	if len(inCode) < 40 || len(onPage) < 40 {
+		t.Fatalf("%d metrics in the code and %d on the page found", len(inCode), len(onPage))
+	}
+	for name := range inCode {
+		if !onPage[name] {
+			t.Errorf("the page lacks holdfast_%s", name)
+		}
+	}
+	for name := range onPage {
+		if !inCode[name] {
+			t.Errorf("the page has holdfast_%s, which is not in the code", name)
+		}
+	}
+}
