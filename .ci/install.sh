@@ -7,7 +7,7 @@ packages=(
 	ca-certificates curl gcc libc6-dev
 	tomcat10 tomcat10-examples
 	apache2 libapache2-mod-php php-fpm dokuwiki nginx-light
-	python3-django gunicorn litmus git tomcat10-admin
+	python3-django gunicorn litmus git tomcat10-admin mediawiki php-sqlite3 php-cli
 	slowhttptest chromium chromium-driver fonts-dejavu-core
 )
 

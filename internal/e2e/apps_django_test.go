@@ -121,7 +121,7 @@ func testDjangoAdmin(t *testing.T, v *visitor) {
 		v.location(v.do(http.MethodGet, "/admin/", nil, nil), http.StatusFound)
 	})
 	step("log in", func(t *testing.T) {
-		form := v.get("/admin/login/?next=/admin/").fields()
+		form := v.fields(v.get("/admin/login/?next=/admin/"), "login-form")
 		form.Set("username", "admin")
 		form.Set("password", "wrong")
 		v.post("/admin/login/?next=/admin/", form).wantText(t, "Please enter the correct username")
@@ -130,7 +130,7 @@ func testDjangoAdmin(t *testing.T, v *visitor) {
 	})
 	step("styles", func(t *testing.T) { v.get("/static/admin/css/base.css").wantText(t, "body") })
 	step("add an object with an image", func(t *testing.T) {
-		form := v.get(add).fields()
+		form := v.fields(v.get(add), "parcel_form")
 		form.Set("name", "Zoë's parcel")
 		v.location(v.postFile(add, form, "image", imageName, false, nil), http.StatusFound)
 		v.get(list).wantText(t, "Zoë&#x27;s parcel")

@@ -51,10 +51,16 @@ func (v *visitor) steps(t *testing.T) func(name string, step func(t *testing.T))
 	}
 }
 
-// fields returns the named inputs of the page, which submit them, and the values that they have.
-func (a answer) fields() url.Values {
+// fields returns the named inputs of the form that has mark in its first tag, and the values that they have,
+// but for those that a person has to choose.
+func (v *visitor) fields(a answer, mark string) url.Values {
+	v.t.Helper()
+	form := regexp.MustCompile(`(?s)<form\b[^>]*` + regexp.QuoteMeta(mark) + `[^>]*>.*?</form>`).FindString(a.body)
+	if form == "" {
+		v.t.Fatalf("%s has no form with %q\n%s", a.Request.URL, mark, a.body)
+	}
 	fields := make(url.Values)
-	for _, input := range regexp.MustCompile(`(?s)<input\b[^>]*>`).FindAllString(a.body, -1) {
+	for _, input := range regexp.MustCompile(`(?s)<input\b[^>]*>`).FindAllString(form, -1) {
 		attribute := func(name string) string {
 			m := regexp.MustCompile(`(?s)\s` + name + `=(?:"([^"]*)"|'([^']*)')`).FindStringSubmatch(input)
 			if m == nil {
@@ -124,4 +130,31 @@ func run(t *testing.T, cmd *exec.Cmd) string {
 		t.Fatalf("%s: %v\n%s", cmd, err, output)
 	}
 	return string(output)
+}
+
+// behindBothOnFPM is behindBoth for an app on php-fpm in the folder root, whose index.php takes every path
+// that is no file.
+func behindBothOnFPM(t *testing.T, socket, root string, test func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("nginx", func(t *testing.T) { test(t, startNginxOnFPM(t, socket, root)) })
+	t.Run("holdfast", func(t *testing.T) {
+		test(t, startHoldfastForApp(t, fmt.Sprintf("upstream: fastcgi+unix:%s\nsite: {root: %s, try_files: [/index.php], follow_links: true}", socket, root)).url)
+	})
+}
+
+// startNginxOnFPM runs an nginx with Debian's settings for PHP.
+func startNginxOnFPM(t *testing.T, socket, root string) (url string) {
+	t.Helper()
+	return startNginxWith(t, fmt.Sprintf(`
+		root %[1]s;
+		index index.php;
+		client_max_body_size 0;
+		include /etc/nginx/mime.types;
+		location / {
+			try_files $uri $uri/ /index.php?$args;
+		}
+		location ~ \.php(/|$) {
+			include /etc/nginx/snippets/fastcgi-php.conf;
+			fastcgi_pass unix:%[2]s;
+		}`, root, socket))
 }

@@ -13,8 +13,20 @@ import (
 // startNginx runs an nginx in front of target with more lines in its location.
 func startNginx(t *testing.T, target, more string) (url string) {
 	t.Helper()
+	return startNginxWith(t, fmt.Sprintf(`
+		location / {
+			proxy_pass http://%s;
+			proxy_set_header Host $http_host;
+			%s
+		}`, target, more))
+}
+
+// startNginxWith runs an nginx with these lines in its server.
+func startNginxWith(t *testing.T, server string) (url string) {
+	t.Helper()
 	nginx := program(t, "/usr/sbin/nginx", "nginx-light")
 	addr, dir := freeAddr(t), t.TempDir()
+	writeFile(t, filepath.Join(dir, "fastcgi.conf"), "include /etc/nginx/fastcgi.conf;\n") // for Debian's snippet
 	file := filepath.Join(dir, "nginx.conf")
 	writeFile(t, file, fmt.Sprintf(`
 daemon off;
@@ -31,14 +43,10 @@ http {
 	scgi_temp_path %[1]s/scgi;
 	server {
 		listen %[2]s;
-		location / {
-			proxy_pass http://%[3]s;
-			proxy_set_header Host $http_host;
-			%[4]s
-		}
+		%[3]s
 	}
 }
-`, dir, addr, target, more))
+`, dir, addr, server))
 	p := start(t, "nginx", exec.Command(nginx, "-p", dir, "-e", "stderr", "-c", file))
 	p.waitListening(t, addr)
 	return "http://" + addr
