@@ -8,7 +8,7 @@ import (
 )
 
 // measures in the order of the tables.
-var measures = []string{"idle", "leave", "fanout", "latency", "proxy", "churn"}
+var measures = []string{"idle", "leave", "fanout", "latency", "proxy", "tail", "cross", "churn"}
 
 // together are the measures of memory: their cells may run at the same time.
 var together = []string{"idle", "leave"}
@@ -59,6 +59,16 @@ func plan(name string, round int, o options) []measure.Spec {
 		case "proxy":
 			if p.Can(peer.Proxied) {
 				add(p, measure.Spec{})
+			}
+		case "tail":
+			if p.Can(peer.Proxied) {
+				add(p, measure.Spec{})
+			}
+		case "cross":
+			for _, kind := range []string{peer.WebSocket, peer.SSE} {
+				if p.Can(kind) && p.Can(peer.Beside) {
+					add(p, measure.Spec{Kind: kind})
+				}
 			}
 		case "churn":
 			if p.Can(peer.Proxied) {

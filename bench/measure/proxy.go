@@ -7,7 +7,6 @@ import (
 
 	"holdfast/bench/load"
 	"holdfast/bench/peer"
-	"holdfast/bench/report"
 )
 
 const sectionProxy = "Proxy"
@@ -52,47 +51,19 @@ func proxy(c *cell) error {
 
 // requests keeps conns connections busy for a time, after a quarter of it to warm up.
 func (c *cell) requests(row string, conns int, request []byte, size int64, span time.Duration) error {
-	took := make(report.Sample, 0, 1<<18)
-	var failed error
-	counting, stop, active := false, false, conns
-	answers := 0
-	for i := range conns {
-		r := &load.Requester{Index: i}
-		r.Done = func(r *load.Requester, t time.Duration) []byte {
-			if r.Response.Status != 200 || r.Response.Body != size {
-				failed = fmt.Errorf("answer %d with %d bytes", r.Response.Status, r.Response.Body)
-				return nil
-			}
-			if counting {
-				answers++
-				took = append(took, t.Seconds()*1000)
-			}
-			if stop {
-				r.Conn.Close()
-				active--
-				return nil
-			}
-			return request
-		}
-		r.Failed = func(_ *load.Requester, err error) { failed = orEnded(err) }
-		if err := r.Dial(c.loop, c.server.Addr, request); err != nil {
-			return err
-		}
+	b, err := c.keepBusy(conns, request, size)
+	if err != nil {
+		return err
 	}
-	broken := func() bool { return failed != nil }
-	c.loop.Run(span/4, broken)
+	c.loop.Run(span/4, b.broken)
 	before, begun := c.server.CPU(), time.Now()
-	counting = true
-	c.loop.Run(span, broken)
+	b.counting = true
+	c.loop.Run(span, b.broken)
 	elapsed, cpu := time.Since(begun), c.server.CPU()-before
-	counting, stop = false, true
-	ended := c.loop.Run(30*time.Second, func() bool { return active == 0 || failed != nil })
-	if failed != nil {
-		return fmt.Errorf("%s: %w", row, failed)
+	if err := b.end(c); err != nil {
+		return fmt.Errorf("%s: %w", row, err)
 	}
-	if !ended || answers == 0 {
-		return fmt.Errorf("%s: %d answers, %d still awaited", row, answers, active)
-	}
+	took, answers := b.took, len(b.took)
 	rate := float64(answers) / elapsed.Seconds()
 	bytes := max(int64(len(request)), size)
 	if bytes >= 1<<20 { // one answer more or less would be seen in the figures per request

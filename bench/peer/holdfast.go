@@ -11,7 +11,7 @@ import (
 func holdfast() *Peer {
 	return &Peer{
 		Name:  "holdfast",
-		Kinds: []string{Proxied, KeepAlive, WebSocket, SSE, LongPoll},
+		Kinds: []string{Proxied, Beside, KeepAlive, WebSocket, SSE, LongPoll},
 		start: func(s *Server, o Options, backend netip.AddrPort) error {
 			hooks, err := freePort()
 			if err != nil {

@@ -29,6 +29,20 @@ http {
 }
 `
 
+// nginxLocation passes everything else to the app.
+const nginxLocation = `location / {
+			proxy_pass http://app;
+			proxy_http_version 1.1;
+			proxy_set_header Connection "";
+			proxy_set_header Host $http_host;
+			proxy_request_buffering off;
+			proxy_max_temp_file_size 0;
+		}`
+
+func nginxApp(backend netip.AddrPort) string {
+	return fmt.Sprintf("server %s; keepalive 512; keepalive_requests 100000000; keepalive_timeout 1h;", backend)
+}
+
 func nginx() *Peer {
 	return &Peer{
 		Name:  "nginx",
@@ -36,18 +50,11 @@ func nginx() *Peer {
 		start: func(s *Server, o Options, backend netip.AddrPort) error {
 			return s.nginx(o, "", fmt.Sprintf(`
 	client_max_body_size 0;
-	upstream app { server %s; keepalive 512; keepalive_requests 100000000; keepalive_timeout 1h; }
+	upstream app { %s }
 	server {
 		listen %s backlog=4096;
-		location / {
-			proxy_pass http://app;
-			proxy_http_version 1.1;
-			proxy_set_header Connection "";
-			proxy_set_header Host $http_host;
-			proxy_request_buffering off;
-			proxy_max_temp_file_size 0;
-		}
-	}`, backend, s.Addr))
+		%s
+	}`, nginxApp(backend), s.Addr, nginxLocation))
 		},
 		version: func(Options) string { return output("nginx", "-v") },
 	}
@@ -56,12 +63,14 @@ func nginx() *Peer {
 func nchan() *Peer {
 	return &Peer{
 		Name:  "nchan",
-		Kinds: []string{WebSocket, SSE, LongPoll},
-		start: func(s *Server, o Options, _ netip.AddrPort) error {
+		Kinds: []string{Beside, WebSocket, SSE, LongPoll},
+		start: func(s *Server, o Options, backend netip.AddrPort) error {
 			return s.nginx(o, "load_module /usr/lib/nginx/modules/ngx_nchan_module.so;", fmt.Sprintf(`
 	nchan_max_reserved_memory 1G;
+	upstream app { %[3]s }
 	server {
-		listen %s backlog=4096;
+		listen %[1]s backlog=4096;
+		%[4]s
 		location = /sub {
 			nchan_subscriber websocket eventsource longpoll;
 			nchan_channel_id $arg_channel;
@@ -75,7 +84,7 @@ func nchan() *Peer {
 			nchan_message_buffer_length 200;
 			nchan_message_timeout 10m;
 		}
-	}`, s.Addr, heartbeat))
+	}`, s.Addr, heartbeat, nginxApp(backend), nginxLocation))
 		},
 		hold: func(kind, channel string) (string, []byte) { return "/sub?channel=" + channel, nil },
 		publish: func(channel string, data []byte) (string, []byte) {

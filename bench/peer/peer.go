@@ -22,6 +22,7 @@ const (
 	WebSocket = "websocket"
 	SSE       = "sse"
 	LongPoll  = "long poll"
+	Beside    = "beside" // requests to the app, from the same process that pushes
 )
 
 const heartbeat = 10 // seconds between two signs of life, for all that can send them
@@ -97,7 +98,7 @@ func (s *Server) startBoth(o Options) (err error) {
 	}
 	s.Publish = s.Addr
 	var behind netip.AddrPort
-	if s.peer.Can(Proxied) {
+	if s.peer.Can(Proxied) || s.peer.Can(Beside) {
 		if behind, err = freePort(); err != nil {
 			return err
 		}
