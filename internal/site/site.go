@@ -13,7 +13,7 @@ import (
 // Options of a site.
 type Options struct {
 	Root       string   // the folder, absolute; it may be a link that is set to another folder at any time
-	ScriptRoot string   // the same folder as the responder sees it; empty means Root
+	ScriptRoot string   // the same folder as the responder sees it; empty means Root, its links resolved
 	Index      []string // what a folder's own path means; nil means index.php, index.html
 	NoScripts  []string // prefixes below which nothing is run, "/upload"
 	TryFiles   []string // paths tried for what is not there, "/index.php"
@@ -28,6 +28,7 @@ type Options struct {
 type Site struct {
 	root       string
 	scriptRoot string
+	resolved   bool // scriptRoot is what root leads to
 	index      []string
 	noScripts  [][]string
 	tryFiles   [][]string
@@ -43,9 +44,7 @@ func New(o Options) (*Site, error) {
 	if !filepath.IsAbs(o.Root) {
 		return nil, fmt.Errorf("site: root %q is not an absolute path", o.Root)
 	}
-	if o.ScriptRoot == "" {
-		s.scriptRoot = strings.TrimRight(filepath.ToSlash(s.root), "/")
-	} else if !path.IsAbs(o.ScriptRoot) {
+	if s.resolved = o.ScriptRoot == ""; !s.resolved && !path.IsAbs(o.ScriptRoot) {
 		return nil, fmt.Errorf("site: script root %q is not an absolute path", o.ScriptRoot)
 	}
 	if s.index == nil {
@@ -160,7 +159,7 @@ func (s *Site) find(elements []string, slash bool) (target, error) {
 		if p.isFolder() {
 			continue
 		}
-		return s.script(p, elements[:i+1], elements[i+1:], slash), nil
+		return s.script(p, elements[:i+1], elements[i+1:], slash)
 	}
 	if !mayOpen(elements) {
 		return s.barred(elements)
@@ -208,20 +207,24 @@ func (s *Site) barred(elements []string) (target, error) {
 }
 
 // script checks the file that was found for a script's name, and closes p.
-func (s *Site) script(p *place, elements, rest []string, slash bool) target {
+func (s *Site) script(p *place, elements, rest []string, slash bool) (target, error) {
 	defer p.close()
 	switch {
 	case !p.info.Mode().IsRegular():
-		return hide("script that is no regular file")
+		return hide("script that is no regular file"), nil
 	case !mayOpen(p.elements):
-		return hidden
+		return hidden, nil
 	case !isScript(p.name()):
-		return hide("link by the name of a script to what is none")
+		return hide("link by the name of a script to what is none"), nil
 	case s.runsNothing(elements) || s.runsNothing(p.elements):
-		return hide("script below a prefix of site.no_scripts")
+		return hide("script below a prefix of site.no_scripts"), nil
+	}
+	root, err := s.rootOfScripts()
+	if err != nil {
+		return target{}, err
 	}
 	name := "/" + strings.Join(elements, "/")
-	script := &Script{Root: s.scriptRoot, Filename: s.scriptRoot + name, Name: name}
+	script := &Script{Root: root, Filename: root + name, Name: name}
 	if script.Root == "" {
 		script.Root = "/"
 	}
@@ -231,7 +234,20 @@ func (s *Site) script(p *place, elements, rest []string, slash bool) target {
 	if slash {
 		script.PathInfo += "/"
 	}
-	return target{script: script}
+	return target{script: script}, nil
+}
+
+// rootOfScripts returns the root as the responder is to be told of it, without a slash at its end. If it is a link to
+// a release, that is where the link leads now: opcache knows a script by its name, and would run the last release's.
+func (s *Site) rootOfScripts() (string, error) {
+	if !s.resolved {
+		return s.scriptRoot, nil
+	}
+	root, err := filepath.EvalSymlinks(s.root)
+	if err != nil {
+		return "", fmt.Errorf("%w: %v", ErrRoot, err)
+	}
+	return strings.TrimRight(filepath.ToSlash(root), "/"), nil
 }
 
 func (s *Site) runsNothing(elements []string) bool {
@@ -280,7 +296,9 @@ func (s *Site) folder(elements []string, slash bool) (target, error) {
 		case p.isFolder():
 			continue
 		case isScript(name) && !s.plain:
-			t = s.script(p, inside, nil, false)
+			if t, err = s.script(p, inside, nil, false); err != nil {
+				return target{}, err
+			}
 		default:
 			t = s.file(p, inside)
 		}

@@ -376,6 +376,47 @@ func TestRootIsALink(t *testing.T) {
 	}
 }
 
+// TestScriptOfARelease: a script is named by where the root leads at that moment, which is how PHP's opcache knows it.
+func TestScriptOfARelease(t *testing.T) {
+	root := newTree(t, map[string]string{"releases/1/index.php": "<?php", "releases/2/index.php": "<?php", "current": "-> releases/1", "abs": "-> {out}/root/current"})
+	current := filepath.Join(root, "current")
+	run := func(o Options) Script {
+		t.Helper()
+		a, err := newSite(t, o).Serve(&Request{Method: "GET", Path: "/index.php/x"})
+		if err != nil || a.Script == nil {
+			t.Fatalf("%+v, %v", a, err)
+		}
+		return *a.Script
+	}
+	for _, release := range []string{"1", "2"} {
+		link := filepath.Join(root, "next")
+		if err := errors.Join(os.Symlink("releases/"+release, link), os.Rename(link, current)); err != nil {
+			t.Fatal(err)
+		}
+		folder := root + "/releases/" + release
+		for _, o := range []Options{{Root: current}, {Root: filepath.Join(root, "abs")}, {Root: folder}} {
+			if got, want := run(o), (Script{folder, folder + "/index.php", "/index.php", "/x"}); got != want {
+				t.Errorf("%s: %+v, want %+v", o.Root, got, want)
+			}
+		}
+		if got, want := run(Options{Root: current, ScriptRoot: "/app/current"}), (Script{"/app/current", "/app/current/index.php", "/index.php", "/x"}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+	s := newSite(t, Options{Root: current})
+	for range 2 { // one site sees each switch at once
+		for _, release := range []string{"1", "2"} {
+			link := filepath.Join(root, "next")
+			if err := errors.Join(os.Symlink("releases/"+release, link), os.Rename(link, current)); err != nil {
+				t.Fatal(err)
+			}
+			if a, err := s.Serve(&Request{Method: "GET", Path: "/"}); err != nil || a.Script == nil || a.Script.Root != root+"/releases/"+release {
+				t.Errorf("%s: %+v, %v", release, a.Script, err)
+			}
+		}
+	}
+}
+
 func TestOptionsThatAreRefused(t *testing.T) {
 	for _, o := range []Options{
 		{}, {Root: "www"}, {Root: "/srv", ScriptRoot: "srv"}, {Root: "/srv", Index: []string{"a/b"}}, {Root: "/srv", Index: []string{""}},
