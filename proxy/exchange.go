@@ -159,6 +159,10 @@ func (x *exchange) take(h *head, q *request.Request, body []byte) {
 		x.redirect(h, q)
 		return
 	}
+	if x.hops == 0 && r.lacksSlash(h) {
+		x.redirectToSlash(h)
+		return
+	}
 	if r.folder() != nil {
 		x.gathered = append(x.gathered, body...)
 		x.resolve(h)

@@ -26,6 +26,9 @@ func (r *route) appendRequest(b []byte, h *head, q *request.Request) []byte {
 		if r.Host != "" && syntax.EqualFold(f.name, "host") {
 			value = []byte(r.Host)
 		}
+		if r.rewrites && syntax.EqualFold(f.name, "destination") {
+			value = r.appDestination(value, h.host)
+		}
 		b = appendField(b, f.name, value)
 	}
 	if !h.hasHost {

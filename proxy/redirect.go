@@ -22,6 +22,13 @@ func (p *Proxy) insecure(h *head, q *request.Request) *route {
 	return nil
 }
 
+// redirectToSlash adds the slash to a route's own path.
+func (x *exchange) redirectToSlash(h *head) {
+	b := append(append([]byte("Location: "), h.path...), '/')
+	b = append(append(b, h.target[len(h.path):]...), "\r\n"...)
+	x.finishFields(301, 0, b, errRedirected)
+}
+
 // redirect sends the client elsewhere. The method is kept if it is one that a browser would change.
 func (x *exchange) redirect(h *head, q *request.Request) {
 	status := 301

@@ -24,48 +24,102 @@ func (x *exchange) rewrite(a *answer) {
 
 // seenURL is what a client is told instead of a URL of the app.
 func (x *exchange) seenURL(v []byte) []byte {
-	rest, ok := syntax.CutPrefixFold(v, "http://")
-	if !ok {
-		rest, ok = syntax.CutPrefixFold(v, "https://")
-	}
-	if !ok {
-		rest, ok = bytes.CutPrefix(v, []byte("//"))
-	}
-	if !ok { // a path, or relative to one
+	scheme, authority, path := splitURL(v)
+	if authority == nil { // a path, or relative to one
 		if len(v) > 0 && v[0] == '/' {
 			return x.seenPath(v)
 		}
 		return v
 	}
-	end := bytes.IndexAny(rest, "/?#")
-	if end < 0 {
-		end = len(rest)
-	}
-	authority, path := rest[:end], rest[end:]
+	front := v[:len(v)-len(path)]
 	if len(path) == 0 || path[0] != '/' {
 		path = append([]byte("/"), path...)
 	}
 	switch {
-	case x.route.Host == "" && syntax.EqualFold(authority, x.host): // the client's own
-		return append(bytes.Clone(v[:len(v)-len(rest)+end]), x.seenPath(path)...)
-	case syntax.EqualFold(authority, x.host), syntax.EqualFold(authority, x.route.first.Host):
+	case x.route.Host == "" && sameAuthority(scheme, authority, []byte(x.host)): // the client's own
+		return append(bytes.Clone(front), x.seenPath(path)...)
+	case sameAuthority(scheme, authority, []byte(x.host)), sameAuthority(scheme, authority, []byte(x.route.first.Host)):
 		return x.seenPath(path) // of the same origin, whatever that is to the client
 	}
 	return v
 }
 
-// seenPath puts a path that is below Prefix below Match.
+// splitURL takes a URL apart: its scheme, empty for "//host/path", its authority, and the rest. Without an authority
+// that is nil.
+func splitURL(v []byte) (scheme string, authority, rest []byte) {
+	for _, scheme = range [...]string{"http", "https", ""} {
+		front := scheme + "://"
+		if scheme == "" {
+			front = "//"
+		}
+		after, ok := syntax.CutPrefixFold(v, front)
+		if !ok {
+			continue
+		}
+		end := bytes.IndexAny(after, "/?#")
+		if end < 0 {
+			end = len(after)
+		}
+		return scheme, after[:end], after[end:]
+	}
+	return "", nil, nil
+}
+
+// sameAuthority reports whether a and b name the same host and port, where the scheme's own port may be left out.
+func sameAuthority(scheme string, a, b []byte) bool {
+	return bytes.EqualFold(withoutDefaultPort(scheme, a), withoutDefaultPort(scheme, b))
+}
+
+func withoutDefaultPort(scheme string, authority []byte) []byte {
+	if scheme != "https" {
+		if host, ok := bytes.CutSuffix(authority, []byte(":80")); ok {
+			return host
+		}
+	}
+	if scheme != "http" {
+		authority, _ = bytes.CutSuffix(authority, []byte(":443"))
+	}
+	return bytes.TrimSuffix(authority, []byte(":"))
+}
+
+// seenPath puts a path that is below Prefix below Match, unless it is there already: an app that heeds
+// X-Forwarded-Prefix has done it.
 func (x *exchange) seenPath(path []byte) []byte {
 	r := x.route
-	n := len(r.prefix)
-	if !r.mapped || len(path) < n || string(path[:n]) != r.prefix || len(path) > n && bytes.IndexByte([]byte("/?#"), path[n]) < 0 {
+	if !r.mapped || r.match != "" && hasPathPrefix(path, r.match) || !hasPathPrefix(path, r.prefix) {
 		return path
 	}
-	path = append([]byte(r.match), path[n:]...)
+	path = append([]byte(r.match), path[len(r.prefix):]...)
 	if len(path) == 0 || path[0] != '/' {
 		path = append([]byte("/"), path...)
 	}
 	return path
+}
+
+// hasPathPrefix reports whether a path, or what follows a URL's authority, is at or below a prefix without a slash
+// at its end.
+func hasPathPrefix(path []byte, prefix string) bool {
+	n := len(prefix)
+	return len(path) >= n && string(path[:n]) == prefix && (len(path) == n || bytes.IndexByte([]byte("/?#"), path[n]) >= 0)
+}
+
+// appDestination is what the app is told instead of the Destination of a WebDAV request, which is a URL as the client
+// sees it: a path below Match becomes one below Prefix, and the client's Host the app's.
+func (r *route) appDestination(v, host []byte) []byte {
+	scheme, authority, path := splitURL(v)
+	front := v[:len(v)-len(path)]
+	switch {
+	case authority == nil:
+		front, path = nil, v
+	case !sameAuthority(scheme, authority, host):
+		return v
+	case r.Host != "":
+		front = append(bytes.Clone(front[:len(front)-len(authority)]), r.Host...)
+	}
+	if !hasPathPrefix(path, r.match) {
+		return v
+	}
+	return r.appendTarget(bytes.Clone(front), path)
 }
 
 // seenRefresh rewrites the URL of "5; url=/there".

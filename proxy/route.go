@@ -130,6 +130,13 @@ func (r *route) appendTarget(b, target []byte) []byte {
 	return append(b, rest...)
 }
 
+// lacksSlash reports whether a browser asks for Match itself and what is there is a folder's: relative links of its
+// page would lead out of the route. What a program sends there, WebSockets and POST, is passed on as before.
+func (r *route) lacksSlash(h *head) bool {
+	return r.match != "" && string(h.path) == r.match && (r.Files != nil || r.mapped && r.prefix == "") &&
+		(string(h.method) == "GET" || string(h.method) == "HEAD") && h.upgrade == nil
+}
+
 // below returns what of a target comes after Match.
 func (r *route) below(target []byte) []byte {
 	rest := target[min(len(r.match), len(target)):]

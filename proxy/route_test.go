@@ -156,7 +156,7 @@ func TestRoutes(t *testing.T) {
 		}
 	})
 	for _, tt := range []struct{ path, body string }{
-		{"/", "main"}, {"/same/a?b=c", "h:1 /same/a?b=c "}, {"/shop", "h:1 / /shop"}, {"/shop?", "h:1 /? /shop"}, {"/shop?a=/shop", "h:1 /?a=/shop /shop"},
+		{"/", "main"}, {"/same/a?b=c", "h:1 /same/a?b=c "}, {"/shop/", "h:1 / /shop"}, {"/shop/?", "h:1 /? /shop"}, {"/shop/?a=/shop", "h:1 /?a=/shop /shop"},
 		{"/shop/a%20b/?c", "h:1 /a%20b/?c /shop"}, {"/shop//x", "h:1 //x /shop"}, {"/other/x", "h:1 /deep/er/x /other"}, {"/other", "h:1 /deep/er /other"},
 		{"/host/x", "shop.internal /host/x "}, {"/both/x;y=1", "shop.internal /app/x;y=1 /both"},
 	} {
@@ -174,12 +174,16 @@ func TestRoutes(t *testing.T) {
 		}
 	}
 	c := wiretest.Dial(t, addr)
+	c.Send(lines("POST /shop?a HTTP/1.1", "Host: h:1", "Content-Length: 0"))
+	if resp, body := c.Response(http.MethodPost); resp.StatusCode != 200 || body != "h:1 /?a /shop" {
+		t.Errorf("POST /shop: %d %q", resp.StatusCode, body)
+	}
 	for _, tt := range []struct{ method, path, to string }{
-		{"GET", "/gone", "https://www.example.com/new/"}, {"GET", "/gone/a?b", "https://www.example.com/new/a?b"}, {"POST", "/gone?x", "https://www.example.com/new/?x"},
+		{"GET", "/shop", "/shop/"}, {"HEAD", "/shop?a=/shop", "/shop/?a=/shop"}, {"GET", "/gone", "https://www.example.com/new/"}, {"GET", "/gone/a?b", "https://www.example.com/new/a?b"}, {"POST", "/gone?x", "https://www.example.com/new/?x"},
 	} {
 		c.Send(lines(tt.method+" "+tt.path+" HTTP/1.1", "Host: h", "Content-Length: 0"))
 		resp, _ := c.Response(tt.method)
-		if want := map[string]int{"GET": 301, "POST": 308}[tt.method]; resp.StatusCode != want || resp.Header.Get("Location") != tt.to {
+		if want := map[string]int{"GET": 301, "HEAD": 301, "POST": 308}[tt.method]; resp.StatusCode != want || resp.Header.Get("Location") != tt.to {
 			t.Errorf("%s %s: %d to %q; want %d to %q", tt.method, tt.path, resp.StatusCode, resp.Header.Get("Location"), want, tt.to)
 		}
 	}
@@ -206,6 +210,11 @@ func TestRewrittenAnswers(t *testing.T) {
 		{"/shop", "Content-Location: /app/x", "/shop/x"}, {"/shop", "Refresh: 5; url=/app/x", "5; url=/shop/x"}, {"/shop", "Refresh: 0;URL='/app/x'", "0; url='/shop/x'"}, {"/shop", "Refresh: 5", "5"},
 		{"/shop", "Set-Cookie: a=b; Path=/app; HttpOnly", "a=b; Path=/shop; HttpOnly"}, {"/shop", "Set-Cookie: a=/app; path=/app/x", "a=/app; Path=/shop/x"}, {"/shop", "Set-Cookie: a=b; Path=/; Domain=up", "a=b; Path=/; Domain=up"},
 		{"/root", "Location: /x", "/root/x"}, {"/root", "Location: /", "/root/"}, {"/root", "Set-Cookie: a=b; Path=/", "a=b; Path=/root"}, {"/root", "Location: http://up:8080", "/root/"},
+		{"/root", "Location: /root/login", "/root/login"}, {"/root", "Location: /root", "/root"}, {"/root", "Location: /rooted", "/root/rooted"}, {"/root", "Location: http://h:1/root/x", "http://h:1/root/x"},
+		{"/root", "Content-Location: /root/x", "/root/x"}, {"/root", "Refresh: 1; url=/root/x", "1; url=/root/x"}, {"/root", "Set-Cookie: a=b; Path=/root", "a=b; Path=/root"}, {"/root", "Set-Cookie: a=b; Path=/root/x", "a=b; Path=/root/x"},
+		{"/shop", "Location: /shop/app/x", "/shop/app/x"}, {"/shop", "Location: http://UP:8080/app?x", "/shop?x"}, {"/shop", "Location: http://up/app/x", "http://up/app/x"},
+		{"/host", "Location: http://in.test:80/x", "/x"}, {"/host", "Location: https://in.test:443/x", "/x"}, {"/host", "Location: http://in.test:443/x", "http://in.test:443/x"}, {"/host", "Location: //in.test:80/x", "/x"}, {"/host", "Location: http://in.test:8080/x", "http://in.test:8080/x"},
+		{"/host", "Location: http://IN.test:/x", "/x"}, {"/host", "Location: http://in.test?x", "/?x"},
 		{"/host", "Location: http://in.test/x", "/x"}, {"/host", "Location: http://up:8080/x?y", "/x?y"}, {"/host", "Location: /x", "/x"}, {"/host", "Location: http://in.test.evil/x", "http://in.test.evil/x"},
 		{"/host", "Set-Cookie: a=b; Domain=.in.test; Secure", "a=b; Secure"}, {"/host", "Set-Cookie: a=b; Domain=test", "a=b; Domain=test"},
 		{"/same", "Location: http://up:8080/x", "http://up:8080/x"}, {"/same", "Set-Cookie: a=b;path=/x;Domain=up", "a=b;path=/x;Domain=up"},
@@ -216,6 +225,36 @@ func TestRewrittenAnswers(t *testing.T) {
 		name, _, _ := strings.Cut(tt.field, ":")
 		if got := resp.Header.Get(name); got != tt.want {
 			t.Errorf("%s, %s: %q; want %q", tt.path, tt.field, got, tt.want)
+		}
+	}
+}
+
+// TestDestination: where a WebDAV client copies to is a path as the app knows it.
+func TestDestination(t *testing.T) {
+	dav := wiretest.NewUpstream(t, wiretest.Answer(func(r *http.Request, _ []byte) []byte {
+		said := r.Header.Get("Destination")
+		return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(said), said)
+	}))
+	to := []Upstream{{Network: "tcp", Address: dav.Addr, Host: "up:8080"}}
+	addr, _ := start(t, dav.Addr, func(o *Options) {
+		o.Routes = []Route{
+			{Match: "/dav", Upstreams: to, Prefix: "/"},
+			{Match: "/deep", Upstreams: to, Prefix: "/app"},
+			{Match: "/host", Upstreams: to, Host: "in.test"},
+			{Match: "/both", Upstreams: to, Host: "in.test", Prefix: "/app"},
+			{Match: "/same", Upstreams: to},
+		}
+	})
+	for _, tt := range []struct{ path, said, want string }{
+		{"/dav/a", "http://h:1/dav/b%20c", "http://h:1/b%20c"}, {"/dav/a", "https://H:1/dav/b", "https://H:1/b"}, {"/dav/a", "/dav/b", "/b"}, {"/dav/a", "http://h:1/dav", "http://h:1/"},
+		{"/dav/a", "http://h:1/davs/b", "http://h:1/davs/b"}, {"/dav/a", "http://other/dav/b", "http://other/dav/b"}, {"/dav/a", "b", "b"},
+		{"/deep/a", "http://h:1/deep/b", "http://h:1/app/b"}, {"/host/a", "http://h:1/host/b", "http://in.test/host/b"}, {"/both/a", "http://h:1/both/b?c", "http://in.test/app/b?c"},
+		{"/same/a", "http://h:1/same/b", "http://h:1/same/b"}, {"/a", "http://h:1/b", "http://h:1/b"},
+	} {
+		c := wiretest.Dial(t, addr)
+		c.Send(lines("MOVE "+tt.path+" HTTP/1.1", "Host: h:1", "Destination: "+tt.said))
+		if _, body := c.Response("MOVE"); body != tt.want {
+			t.Errorf("%s to %s: %q; want %q", tt.path, tt.said, body, tt.want)
 		}
 	}
 }

@@ -31,7 +31,7 @@ type source struct {
 func (x *exchange) resolve(h *head) {
 	req := &site.Request{Method: string(h.method), Path: string(h.path)}
 	if x.route.Files != nil {
-		req.Path = string(x.route.below(h.path))
+		req.Path, req.Base = string(x.route.below(h.path)), x.route.match
 	}
 	if len(h.target) > len(h.path) {
 		req.Query = string(h.target[len(h.path)+1:])

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -76,6 +77,9 @@ func redirect(r *Request, elements []string) Answer {
 	a := Answer{Status: 301}
 	if r.Method != "GET" && r.Method != "HEAD" {
 		a.Status = 308
+	}
+	if base := strings.Trim(r.Base, "/"); base != "" {
+		elements = append(strings.Split(base, "/"), elements...)
 	}
 	a.Head = append(append(append(a.Head, "Location: "...), encode(elements)...), '/')
 	if r.Query != "" {

@@ -10,6 +10,7 @@ type Request struct {
 	Method string
 	Path   string // as it was sent, without the query
 	Query  string // without the '?'
+	Base   string // what stands before Path for the client, "/files"; empty without
 
 	// What makes it conditional (RFC 9110 §13.1) or asks for a part (§14.2); Field fills it in.
 	ifMatch, ifNoneMatch       string
