@@ -50,7 +50,7 @@ log: {level: warn}
 	parcels := demo.New(demo.Options{
 		HooksURL: "http://" + s.HooksAddr().String(), PushPath: c.Push.Path, AutoMove: *move, Log: log,
 	})
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
 	defer stop()
 	appc := make(chan error, 1)
 	go func() { // ends with Shutdown below

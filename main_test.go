@@ -22,7 +22,16 @@ import (
 	"holdfast/internal/wiretest"
 )
 
-func TestMain(m *testing.M) { wiretest.Main(m) }
+// childVariable makes the test binary run as holdfast, with the arguments that it has.
+const childVariable = "HOLDFAST_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) != "" {
+		main()
+		return
+	}
+	wiretest.Main(m)
+}
 
 // do runs a command as main does.
 func do(in string, args ...string) (out, errs string, err error) {

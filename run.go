@@ -10,7 +10,7 @@ import (
 	"holdfast/internal/server"
 )
 
-// run serves until SIGINT or SIGTERM.
+// run serves until SIGINT, SIGTERM or SIGQUIT, each of which drains.
 func run(args []string, errs io.Writer) error {
 	f := newFlags("run", "", errs)
 	path := f.String("config", "", "configuration `file`; default config.yaml, or the defaults without one")
@@ -21,6 +21,7 @@ func run(args []string, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
+	signal.Ignore(syscall.SIGPIPE) // whoever reads the logs may go away; the write fails, and that is all
 	lines := server.NewLogWriter(errs)
 	defer lines.Close()
 	log := server.NewLog(c, lines)
@@ -28,7 +29,7 @@ func run(args []string, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
 	defer stop()
 	log.Info("holdfast is up", "listen", s.Addr(), "upstream", c.Servers()[0].URL, "hooks", s.HooksAddr(), "push", c.Push.Path)
 	return s.Serve(ctx)

@@ -4,7 +4,7 @@ package server
 
 import "context"
 
-// onReopen has no signal to wait for here.
-func onReopen(ctx context.Context, _ func()) { <-ctx.Done() }
+// onSignal has no signal to wait for on this system.
+func onSignal(ctx context.Context, _, _ func()) { <-ctx.Done() }
 
 func fileLimit() int { return 0 }

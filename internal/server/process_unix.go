@@ -9,15 +9,18 @@ import (
 	"syscall"
 )
 
-// onReopen calls f at every SIGUSR1 until ctx ends.
-func onReopen(ctx context.Context, f func()) {
-	usr1c := make(chan os.Signal, 1)
-	signal.Notify(usr1c, syscall.SIGUSR1)
-	defer signal.Stop(usr1c)
+// onSignal calls reopen at every SIGUSR1 and SIGHUP, and before it reload at SIGHUP, until ctx ends.
+func onSignal(ctx context.Context, reload, reopen func()) {
+	signalc := make(chan os.Signal, 4)
+	signal.Notify(signalc, syscall.SIGUSR1, syscall.SIGHUP)
+	defer signal.Stop(signalc)
 	for {
 		select {
-		case <-usr1c:
-			f()
+		case s := <-signalc:
+			if s == syscall.SIGHUP {
+				reload()
+			}
+			reopen()
 		case <-ctx.Done():
 			return
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -40,6 +41,8 @@ func NewLog(c *config.Config, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
+var errDraining = errors.New("shutting down")
+
 // Server is one running Holdfast: its packages, connected to each other, and its two listeners.
 type Server struct {
 	config    *config.Config
@@ -59,6 +62,7 @@ type Server struct {
 	roll      *presence.Roll   // nil: nobody wants to know who is there
 	accessLog *access.Log      // nil: none
 	served    bool             // Serve has begun
+	draining  atomic.Bool
 
 	hooksListener   net.Listener
 	addr, hooksAddr net.Addr
@@ -98,6 +102,7 @@ func (s *Server) open() (err error) {
 	if err := s.openAccessLog(); err != nil {
 		return err
 	}
+	s.owned.run(s.handleSignals)
 	front, err := s.listen("listen", c.Listen)
 	if err != nil {
 		return err
@@ -137,13 +142,25 @@ func (s *Server) openAccessLog() (err error) {
 	s.owned.run(func(ctx context.Context) {
 		s.accessLog.Serve(ctx, func(err error) { s.log.Error("access log not written; lines wait", "error", err) })
 	})
-	s.owned.run(func(ctx context.Context) {
-		onReopen(ctx, func() {
-			if err := s.accessLog.Reopen(); err != nil {
-				s.log.Error("access log not reopened; still writing the old file", "error", err)
-			}
-		})
+	return nil
+}
+
+// handleSignals reopens the access log at SIGUSR1 and SIGHUP. Without it either would end the process.
+func (s *Server) handleSignals(ctx context.Context) {
+	onSignal(ctx, func() {
+		s.log.Warn("SIGHUP does not reload the configuration: restart to apply it; the access log is reopened")
+	}, func() {
+		if err := s.accessLog.Reopen(); err != nil {
+			s.log.Error("access log not reopened; still writing the old file", "error", err)
+		}
 	})
+}
+
+// ready returns why clients can't be served now, or nil.
+func (s *Server) ready() error {
+	if s.draining.Load() {
+		return errDraining
+	}
 	return nil
 }
 
@@ -173,7 +190,7 @@ func (s *Server) newHooks() *hooks.Server {
 		Rule:         func(channel string) bool { _, ok := c.Rule(channel); return ok },
 		ValidChannel: config.ValidChannel, Pattern: c.AllowsPattern, Connections: connections{s.keeper},
 		Present: s.present, Presence: s.roll,
-		Hub: s.hub, Log: s.log, Version: Version(), Metrics: s.writeMetrics,
+		Hub: s.hub, Log: s.log, Version: Version(), Metrics: s.writeMetrics, Ready: s.ready,
 	})
 }
 
@@ -278,6 +295,7 @@ func (s *Server) sweep(ctx context.Context) error {
 
 // drain waits until the clients are gone or timeouts.drain is over, and returns when that is.
 func (s *Server) drain() (by time.Time) {
+	s.draining.Store(true)
 	s.log.Info("holdfast is going down", "drain", time.Duration(s.config.Timeouts.Drain))
 	s.poller.StopListening()
 	s.keeper.Drain()

@@ -114,6 +114,11 @@ func TestDrain(t *testing.T) {
 		}
 		return err != nil
 	})
+	probe := wiretest.Dial(t, s.hooksAddr.String())
+	probe.Send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	if resp, body := probe.Response(http.MethodGet); resp.StatusCode != 503 || !strings.Contains(body, "shutting down") {
+		t.Errorf("/readyz while draining: %d %q", resp.StatusCode, body)
+	}
 	close(release)
 	resp, body := slow.Response(http.MethodGet)
 	if resp.StatusCode != 200 || body != "the app" || !resp.Close {

@@ -1,0 +1,94 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"holdfast/internal/wiretest"
+)
+
+// TestSignals: what may reach a process that serves does not end it, and what ends it drains.
+func TestSignals(t *testing.T) {
+	for name, tt := range map[string]struct {
+		access string         // log.access_log
+		unread bool           // nobody reads what it writes any more
+		sent   syscall.Signal // 0: none
+		said   string         // on standard error
+		ends   syscall.Signal
+	}{
+		"SIGHUP":                            {sent: syscall.SIGHUP, said: "does not reload", ends: syscall.SIGTERM},
+		"SIGUSR1 without access log":        {sent: syscall.SIGUSR1, ends: syscall.SIGTERM},
+		"SIGQUIT":                           {ends: syscall.SIGQUIT, said: "holdfast is going down"},
+		"standard error and output go away": {access: "stdout", unread: true, ends: syscall.SIGTERM},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "config.yaml")
+			text := fmt.Sprintf("listen: 127.0.0.1:0\nhooks: {listen: \"127.0.0.1:0\"}\nlog: {access_log: %q}\n", tt.access)
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command(os.Args[0], "run", "-config", path)
+			cmd.Env = append(os.Environ(), childVariable+"=1")
+			errs, err := cmd.StderrPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { cmd.Process.Kill() })
+			lines := bufio.NewReader(errs)
+			line, err := lines.ReadString('\n')
+			m := regexp.MustCompile(`holdfast is up.* listen=(\S+) .*hooks=(\S+)`).FindStringSubmatch(line)
+			if m == nil {
+				t.Fatalf("%q, %v", line, err)
+			}
+			said := ""
+			if tt.unread {
+				errs.Close()
+				out.Close()
+			}
+			if tt.sent != 0 {
+				cmd.Process.Signal(tt.sent)
+			}
+			if tt.sent == syscall.SIGHUP {
+				said, _ = lines.ReadString('\n')
+			}
+			// Each request writes a line to both logs: the path is refused, and the app is not there.
+			for _, url := range []string{"http://" + m[1] + "/_push", "http://" + m[1] + "/", "http://" + m[1] + "/_push", "http://" + m[2] + "/healthz"} {
+				wiretest.Eventually(t, "it answers", func() bool {
+					resp, err := http.Get(url)
+					if err != nil {
+						return false
+					}
+					resp.Body.Close()
+					return true
+				})
+			}
+			http.DefaultClient.CloseIdleConnections()
+			cmd.Process.Signal(tt.ends)
+			if !tt.unread {
+				rest, _ := io.ReadAll(lines)
+				said += string(rest)
+			}
+			if err := cmd.Wait(); err != nil || !strings.Contains(said, tt.said) {
+				t.Errorf("%v; it said\n%s", err, said)
+			}
+		})
+	}
+}
