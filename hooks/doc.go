@@ -73,7 +73,8 @@
 // checks come in this order:
 //
 //	403  Host is not localhost, a loopback address or one of hooks.hosts (any Host will do on a unix socket):
-//	     a web page whose name points here (DNS rebinding) is not let in
+//	     a web page whose name points here (DNS rebinding) is not let in. GET /healthz, /readyz and /metrics
+//	     may also have any IP address as Host, or in HTTP/1.0 none, as probes and scrapers send them
 //	403  Origin or Sec-Fetch-Site: only browsers send them, and browsers do not publish (CSRF)
 //	401  hooks.token is set, and the token is missing or wrong
 //	404  no such path            405  wrong method; Allow names the right ones

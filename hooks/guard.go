@@ -69,6 +69,25 @@ func (s *Server) checkHost(h *fasthttp.RequestHeader) error {
 	return fmt.Errorf("%w: %.100q; hooks.hosts lists the names", errHost, host)
 }
 
+// isProbe reports whether a request is a probe or a scrape whose Host can't be one of a page: an IP address, as
+// Kubernetes and Prometheus send a pod's, or none in HTTP/1.0. DNS rebinding needs a name, and browsers always send
+// a Host.
+func isProbe(h *fasthttp.RequestHeader, path string) bool {
+	if path != "/healthz" && path != "/readyz" && path != "/metrics" || !h.IsGet() && !h.IsHead() {
+		return false
+	}
+	host := string(h.Host())
+	if host == "" {
+		return !h.IsHTTP11()
+	}
+	if a, err := netip.ParseAddrPort(host); err == nil {
+		return !a.Addr().IsUnspecified()
+	}
+	bare := canonicalHost(host)
+	a, err := netip.ParseAddr(bare)
+	return err == nil && a.Zone() == "" && !a.IsUnspecified() && (a.Is4() || bare != strings.ToLower(host))
+}
+
 // checkBrowser refuses whatever a browser sends for a page: a form or a fetch from any origin can reach
 // a loopback address (CSRF), and no browser has business here. Not even an empty value passes.
 func checkBrowser(h *fasthttp.RequestHeader) error {

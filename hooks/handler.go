@@ -75,7 +75,7 @@ func (s *Server) route(path string) (methods string, do func(*call) error) {
 func (s *Server) check(h *fasthttp.RequestHeader, anyHost bool) (*call, error) {
 	c := new(call)
 	c.path, c.query, _ = strings.Cut(string(h.RequestURI()), "?")
-	if !anyHost {
+	if !anyHost && !isProbe(h, c.path) {
 		if err := s.checkHost(h); err != nil {
 			return nil, err
 		}

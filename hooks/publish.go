@@ -95,6 +95,9 @@ func (s *Server) publish(c *call) error {
 		return fmt.Errorf("%w: event without channel; a JSON body has both in it", errQuery)
 	default:
 		drafts, keys, batch, err = parsePublish(body, s.publishable)
+		if err != nil && isPlain(body) {
+			return fmt.Errorf("%w: no channel in the URL, and the body is not JSON; want /publish?channel=NAME or {\"channel\":…,\"data\":…}", errJSON)
+		}
 		if err != nil {
 			return err
 		}
@@ -166,6 +169,12 @@ func (s *Server) publishOnce(c *call, drafts []hub.Draft, keys []string) (receip
 	}
 	receipts, err = publish(drafts)
 	return receipts, false, err
+}
+
+// isPlain reports whether a body does not even begin like JSON of a publish.
+func isPlain(body []byte) bool {
+	text := bytes.TrimLeft(body, " \t\r\n")
+	return len(text) > 0 && text[0] != '{' && text[0] != '['
 }
 
 // publishable reports whether a message may go to the channel.

@@ -29,6 +29,13 @@ func TestRefusals(t *testing.T) {
 		{"no host in HTTP/1.1", "GET /channels HTTP/1.1\r\n\r\n", 400, "not a valid HTTP request"},
 		{"two hosts", "GET /channels HTTP/1.1\r\nHost: localhost\r\nHost: evil.test\r\n\r\n", 400, "not a valid HTTP request"},
 		{"host before origin", "GET /channels HTTP/1.1\r\nHost: evil.test\r\nOrigin: http://evil.test\r\n\r\n", 403, "host is not listed"},
+		{"a name for a probe", "GET /readyz HTTP/1.1\r\nHost: evil.test:9090\r\n\r\n", 403, "host is not listed"},
+		{"any address for a scrape", "GET /metrics HTTP/1.1\r\nHost: 0.0.0.0:9090\r\n\r\n", 403, "host is not listed"},
+		{"a pod's address, but no probe", "GET /channels HTTP/1.1\r\nHost: 10.244.1.7:9090\r\n\r\n", 403, "host is not listed"},
+		{"a pod's address, no GET", "POST /metrics HTTP/1.1\r\nHost: 10.244.1.7:9090\r\nContent-Length: 0\r\n\r\n", 403, "host is not listed"},
+		{"a pod's address with origin", "GET /healthz HTTP/1.1\r\nHost: 10.244.1.7:9090\r\nOrigin: http://10.244.1.7:9090\r\n\r\n", 403, "the request has Origin"},
+		{"a pod's address without token", "GET /metrics HTTP/1.1\r\nHost: 10.244.1.7:9090\r\n\r\n", 401, "hooks.token"},
+		{"plain data without channel", request("POST /publish", "+", "hello"), 400, "no channel in the URL"},
 		{"host on healthz", "GET /healthz HTTP/1.1\r\nHost: evil.test\r\n\r\n", 403, "host is not listed"},
 
 		{"origin", request("POST /publish?channel=a", "Origin: http://evil.test\r\n", "x"), 403, "the request has Origin"},
@@ -171,6 +178,10 @@ func TestAdmits(t *testing.T) {
 		{"empty data", request("POST /publish?channel=a", "+Content-Length: 0\r\n", ""), `"id":`},
 		{"longest event", request("POST /publish?channel=a&event="+strings.Repeat("e", 64), "+", "x"), `"id":`},
 		{"ready", request("GET /readyz", "+", ""), "ready\n"},
+		{"a probe of a pod", "GET /healthz HTTP/1.1\r\nHost: 10.244.1.7:9090\r\n\r\n", "ok\n"},
+		{"a probe of a pod by IPv6", "GET /readyz HTTP/1.1\r\nHost: [fd00::7]:9090\r\n+\r\n", "ready\n"},
+		{"a scrape of a pod", "GET /metrics HTTP/1.1\r\nHost: 10.244.1.7\r\n+\r\n", "holdfast_"},
+		{"a probe in HTTP/1.0 without Host", "GET /healthz HTTP/1.0\r\n\r\n", "ok\n"},
 		{"HEAD", request("HEAD /channels", "+", ""), ""},
 	} {
 		got := a.raw(strings.Replace(c.request, "\r\n+", "\r\nAuthorization: Bearer "+secret+"\r\n", 1))
