@@ -16,10 +16,10 @@ import (
 const usage = `Holdfast adds push to an app that you need not change.
 
   holdfast [run] [-config FILE]     serve; FILE is config.yaml if there is one
-  holdfast check [-config FILE]     say what is wrong in the configuration
-  holdfast demo                     a parcel-tracking app, polled and pushed to
+  holdfast check [-config FILE]     validate the configuration
+  holdfast demo                     start a parcel-tracking app with polling and push
   holdfast publish CHANNEL [DATA]   publish DATA, or standard input
-  holdfast tail URL CHANNEL...      print what is published
+  holdfast tail URL CHANNEL...      print messages as they are published
   holdfast version
 
 "holdfast COMMAND -h" lists a command's flags.
