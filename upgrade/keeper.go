@@ -100,6 +100,7 @@ type Keeper struct {
 	upgrader   websocket.FastHTTPUpgrader
 	draining   atomic.Bool
 	toldOrigin atomic.Int64 // when logForeign gave its hint, in seconds
+	noCookieAt atomic.Int64 // seconds since 1970: when that was logged
 	messages   turnstile    // to Options.Message
 	askers     *askers      // to Options.Authorize
 	verdicts   *verdicts    // nil: none are remembered
@@ -126,7 +127,7 @@ func New(o Options) *Keeper {
 	k.deflateRaw, k.deflateV1 = k.renderRawDeflated, k.renderV1Deflated
 	for range o.Poller.Loops() {
 		k.registers = append(k.registers, register{
-			users: map[string]*held{}, credentials: map[uint64]*held{}, waiting: map[*byte]int{},
+			users: map[string]*held{}, credentials: map[uint64]*held{}, more: map[uint64]map[*held]struct{}{}, waiting: map[*byte]int{},
 		})
 	}
 	k.engine = fasthttp.Server{

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"holdfast/internal/syntax"
@@ -14,25 +15,50 @@ import (
 // Credential tells the session that a request came with from every other one's: the first of LogoutCookies that it
 // has, also as ;jsessionid= in the path. Zero: it has none. Any goroutine may call it.
 func (k *Keeper) Credential(cookies [][]byte, target []byte) uint64 {
-	for _, name := range k.o.LogoutCookies {
+	if list := k.credentials(cookies, target); len(list) > 0 {
+		return list[0]
+	}
+	return 0
+}
+
+// maxCredentials of one client are known.
+const maxCredentials = 4
+
+// credentials returns all that Credential chooses from: of a cookie that comes twice, for two paths, nobody but the app
+// knows which one counts.
+func (k *Keeper) credentials(cookies [][]byte, target []byte) (list []uint64) {
+	add := func(name string, value []byte) {
+		if c := k.credential(name, value); c != 0 && len(list) < maxCredentials && !slices.Contains(list, c) {
+			list = append(list, c)
+		}
+	}
+	for _, wanted := range k.o.LogoutCookies {
 		for _, line := range cookies {
 			for pair := range bytes.SplitSeq(line, []byte(";")) {
 				n, value, ok := bytes.Cut(pair, []byte("="))
-				if ok && string(syntax.TrimOWS(n)) == name {
-					return k.credential(name, bytes.Trim(syntax.TrimOWS(value), `"`))
+				if name := syntax.TrimOWS(n); ok && isCookie(wanted, name) {
+					add(string(name), bytes.Trim(syntax.TrimOWS(value), `"`))
 				}
 			}
 		}
-		if name == "JSESSIONID" {
+		if wanted == "JSESSIONID" {
 			if _, value, ok := bytes.Cut(target, []byte(";jsessionid=")); ok {
 				if i := bytes.IndexAny(value, ";/?#"); i >= 0 {
 					value = value[:i]
 				}
-				return k.credential(name, value)
+				add(wanted, value)
 			}
 		}
 	}
-	return 0
+	return list
+}
+
+// isCookie reports whether a cookie's name is the wanted one, or begins as that does before a trailing asterisk.
+func isCookie(wanted string, name []byte) bool {
+	if prefix, ok := strings.CutSuffix(wanted, "*"); ok {
+		return bytes.HasPrefix(name, []byte(prefix))
+	}
+	return string(name) == wanted
 }
 
 func (k *Keeper) credential(name string, value []byte) uint64 {
@@ -57,13 +83,23 @@ func (k *Keeper) Answered(credential uint64, path []byte, cookies [][]byte) {
 	if ask {
 		k.endings.add(credential)
 	}
+	gone := map[string]bool{} // by the name of a cookie: it was taken back, and not set anew
 	for _, line := range cookies {
-		switch k.tookBack(line) {
-		case cleared:
+		name, fate := k.tookBack(line)
+		switch {
+		case fate == cleared && !gone[name]:
+			_, set := gone[name]
+			gone[name] = !set
+		case fate == changed:
+			gone[name] = false
+		}
+		// A cookie that is set anew is no logout, whatever was taken back before; the app is asked.
+		ask = ask || fate != untouched && !slices.Contains(k.o.OwnPaths, string(path))
+	}
+	for _, over := range gone {
+		if over {
 			k.LogOut(credential)
 			return
-		case changed:
-			ask = ask || !slices.Contains(k.o.OwnPaths, string(path))
 		}
 	}
 	if ask {
@@ -81,23 +117,17 @@ const (
 )
 
 // tookBack reads a Set-Cookie (RFC 6265 §5.2).
-func (k *Keeper) tookBack(line []byte) fate {
+func (k *Keeper) tookBack(line []byte) (cookie string, f fate) {
 	pair, _, _ := bytes.Cut(line, []byte(";"))
 	name, _, ok := bytes.Cut(pair, []byte("="))
-	if !ok {
-		return untouched
-	}
-	found := false
-	for _, n := range k.o.LogoutCookies {
-		found = found || string(syntax.TrimOWS(name)) == n
-	}
-	if !found {
-		return untouched
+	name = syntax.TrimOWS(name)
+	if !ok || !slices.ContainsFunc(k.o.LogoutCookies, func(wanted string) bool { return isCookie(wanted, name) }) {
+		return "", untouched
 	}
 	if takesBack(line) {
-		return cleared
+		return string(name), cleared
 	}
-	return changed
+	return string(name), changed
 }
 
 // takesBack reports whether a Set-Cookie ends its cookie.
@@ -149,6 +179,9 @@ func (k *Keeper) each(credential uint64, f func(*held)) {
 		l.Post(func() {
 			var list []*held
 			for x := k.registers[i].credentials[credential]; x != nil; x = x.session.sameCredential.next {
+				list = append(list, x)
+			}
+			for x := range k.registers[i].more[credential] {
 				list = append(list, x)
 			}
 			for _, x := range list {

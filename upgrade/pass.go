@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,12 +36,16 @@ type Pass struct {
 
 var (
 	errNoToken      = errors.New("a token is missing: send Authorization: Bearer, or token= in the URL")
-	errManyTokens   = errors.New("the token comes twice: send it in one place, once")
+	errManyTokens   = errors.New("there are several good tokens: send one")
 	errTokenChannel = errors.New("the token does not open this channel")
 )
 
+// maxTokens of one request are checked.
+const maxTokens = 8
+
 // pass reads the request's token if it has one that is meant for Holdfast: channels want it, or it is in the URL. It
-// returns nil if there is none and none is wanted.
+// returns nil if there is none and none is wanted. Of several, those that are good must be the same: an Authorization
+// may be the app's own, and a cookie may be left from another path.
 func (k *Keeper) pass(ctx *fasthttp.RequestCtx, wanted bool) (pass *Pass, status int, why string) {
 	if k.o.Verify == nil {
 		if wanted {
@@ -48,35 +53,66 @@ func (k *Keeper) pass(ctx *fasthttp.RequestCtx, wanted bool) (pass *Pass, status
 		}
 		return nil, 0, ""
 	}
-	said := ctx.QueryArgs().PeekMulti(tokenParameter)
+	said := distinct(ctx.QueryArgs().PeekMulti(tokenParameter))
 	if !wanted && len(said) == 0 {
 		return nil, 0, ""
 	}
-	for _, field := range ctx.Request.Header.PeekAll(fasthttp.HeaderAuthorization) {
-		if scheme, rest, _ := bytes.Cut(field, []byte(" ")); syntax.EqualFold(scheme, "bearer") {
-			said = append(said, syntax.TrimOWS(rest))
+	inURL := len(said) > 0
+	if wanted {
+		for _, field := range ctx.Request.Header.PeekAll(fasthttp.HeaderAuthorization) {
+			if scheme, rest, _ := bytes.Cut(field, []byte(" ")); syntax.EqualFold(scheme, "bearer") {
+				said = append(said, syntax.TrimOWS(rest))
+			}
 		}
 	}
-	if len(said) == 0 && k.o.TokenCookie != "" { // it comes by itself, so any other place goes first
-		said = cookies(ctx.Request.Header.PeekAll(fasthttp.HeaderCookie), k.o.TokenCookie)
-	}
-	var err error
-	switch {
-	case len(said) == 0:
-		err = errNoToken
-	case len(said) > 1:
-		k.stats.tokensRefused.Add(1)
-		return nil, 400, errManyTokens.Error()
-	default:
-		var p Pass
-		if p, err = k.o.Verify(string(said[0])); err == nil {
-			return &p, 0, ""
+	pass, good, err := k.goodPass(distinct(said))
+	if good == 0 && !inURL && k.o.TokenCookie != "" { // it comes by itself, so any other place goes first
+		var e error
+		if pass, good, e = k.goodPass(distinct(cookies(ctx.Request.Header.PeekAll(fasthttp.HeaderCookie), k.o.TokenCookie))); good > 1 {
+			good = 1 // the browser sends the nearest path's first
 		}
+		if err == nil || !errors.Is(e, errNoToken) {
+			err = e
+		}
+	}
+	if good == 1 {
+		return pass, 0, ""
 	}
 	k.stats.tokensRefused.Add(1)
+	if good > 1 {
+		return nil, 400, errManyTokens.Error()
+	}
 	k.o.Log.Info("hold refused: no good token", "error", err)
 	ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, "Bearer")
 	return nil, 401, strings.TrimPrefix(err.Error(), "token: ")
+}
+
+// goodPass returns the first pass of which a token is good, how many tokens are, and with none of them why the first is
+// not.
+func (k *Keeper) goodPass(tokens [][]byte) (pass *Pass, good int, err error) {
+	err = errNoToken
+	for i, text := range tokens[:min(len(tokens), maxTokens)] {
+		p, e := k.o.Verify(string(text))
+		switch {
+		case e == nil && good == 0:
+			pass, good = &p, 1
+		case e == nil:
+			good++
+		case i == 0:
+			err = e
+		}
+	}
+	return pass, good, err
+}
+
+// distinct returns the values that are not empty, each once.
+func distinct(values [][]byte) (list [][]byte) {
+	for _, value := range values {
+		if len(value) > 0 && !slices.ContainsFunc(list, func(v []byte) bool { return bytes.Equal(v, value) }) {
+			list = append(list, value)
+		}
+	}
+	return list
 }
 
 // cookies returns the values of all cookies of a name.

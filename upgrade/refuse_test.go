@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"os"
@@ -539,4 +540,26 @@ func TestCookiesAreAskedAgain(t *testing.T) {
 	}
 	w.keeper.LogOut(w.keeper.Credential([][]byte{[]byte("SID=new")}, nil))
 	w.waitHeld(t, 0)
+}
+
+// TestDeniedWithoutCookieIsExplained: once, and only where the client sent nothing that the app could know it by.
+func TestDeniedWithoutCookieIsExplained(t *testing.T) {
+	for _, tt := range []struct {
+		fields []string
+		lines  int
+	}{{nil, 1}, {[]string{"Cookie: a=b"}, 0}, {[]string{"Authorization: Basic YTpi"}, 0}} {
+		var log shared
+		w := start(t, func(o *upgrade.Options) {
+			o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) { return upgrade.Verdict{Status: 401}, nil }
+			o.Log = slog.New(slog.NewTextHandler(&log, nil))
+		})
+		for range 3 {
+			c := wiretest.Dial(t, w.addr)
+			c.Send(request("sse", "/_push?channel=user.a", tt.fields...))
+			c.Response(http.MethodGet)
+		}
+		if n := bytes.Count(log.bytes(), []byte("must cover push.path")); n != tt.lines {
+			t.Errorf("%q: %d lines; want %d", tt.fields, n, tt.lines)
+		}
+	}
 }

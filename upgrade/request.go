@@ -323,7 +323,7 @@ func (k *Keeper) signed(ctx *fasthttp.RequestCtx, v *visit, channels []string) (
 		return status, why
 	}
 	v.pass, v.user = pass, pass.User
-	v.credential = k.Credential(ctx.Request.Header.PeekAll("Cookie"), nil)
+	v.credentials = k.credentials(ctx.Request.Header.PeekAll("Cookie"), nil)
 	if !pass.opens(channels) {
 		return 403, errTokenChannel.Error()
 	}
@@ -361,7 +361,7 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 	}
 	q := k.question(ctx, v)
 	q.Channels = asked
-	credential := k.Credential([][]byte{[]byte(q.Cookie)}, nil)
+	credentials := k.credentials([][]byte{[]byte(q.Cookie)}, nil)
 	var verdict Verdict
 	var err error
 	for range 2 { // the session may end, or become another's, while the app answers
@@ -369,7 +369,7 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 		verdict, err = k.askApp(q)
 		v.setCookie = append(v.setCookie, verdict.SetCookie...)
 		q.Cookie = replaceCookies(q.Cookie, verdict.SetCookie)
-		if err != nil || !k.endings.since(v.asked, credential, k.userID(verdict.User)) {
+		if err != nil || !k.endings.since(v.asked, append(credentials, k.userID(verdict.User))...) {
 			break
 		}
 	}
@@ -379,6 +379,9 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 		v.hint = hintOf(err)
 		return nil, 503, "could not be authorized now"
 	case !verdict.Allowed:
+		if q.Cookie == "" && q.Authorization == "" {
+			k.noCookie()
+		}
 		if verdict.Status == 401 {
 			for _, challenge := range verdict.Challenge {
 				ctx.Response.Header.Add(fasthttp.HeaderWWWAuthenticate, challenge)
@@ -414,6 +417,14 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 	return list, 0, ""
 }
 
+// noCookie logs, once a minute, the likely cause where a client with a login is denied.
+func (k *Keeper) noCookie() {
+	now, last := time.Now().Unix(), k.noCookieAt.Load()
+	if now-last >= 60 && k.noCookieAt.CompareAndSwap(last, now) {
+		k.o.Log.Info("the app denied a client that sent no cookie; if its pages have one, the cookie's Path must cover push.path", "push_path", k.o.Path)
+	}
+}
+
 // askApp asks, or knows from before, and counts and logs what is neither a yes nor a no.
 func (k *Keeper) askApp(q Question) (Verdict, error) {
 	if k.o.Authorize == nil {
@@ -422,7 +433,11 @@ func (k *Keeper) askApp(q Question) (Verdict, error) {
 	ask := k.o.Authorize
 	if k.verdicts != nil {
 		ask = func(q Question) (Verdict, error) {
-			return k.verdicts.answer(q, k.Credential([][]byte{[]byte(q.Cookie)}, nil))
+			list := k.credentials([][]byte{[]byte(q.Cookie)}, nil)
+			if len(list) > 1 { // any of them may end
+				return k.o.Authorize(q)
+			}
+			return k.verdicts.answer(q, append(list, 0)[0])
 		}
 	}
 	verdict, err := ask(q)

@@ -17,6 +17,7 @@ type session struct {
 	user       string
 	told       bool // the observer knows of it
 	credential uint64
+	more       []uint64 // further credentials that its client sent
 
 	pass *Pass // what its token is good for; the hold ends with it; nil: it has none
 
@@ -39,6 +40,7 @@ type link struct{ prev, next *held }
 type register struct {
 	users       map[string]*held
 	credentials map[uint64]*held
+	more        map[uint64]map[*held]struct{}
 	waiting     map[*byte]int // by a rendering's first byte: in how many outboxes it is
 }
 
@@ -54,7 +56,7 @@ func (x *held) know(v *visit) {
 		x.session = new(session)
 	}
 	x.session.pass = v.pass
-	x.enlist(v.credential)
+	x.enlist(v.credentials)
 }
 
 // due is when something is to be done about a session: the app is asked again, or the token ends. Zero: never.
@@ -65,11 +67,19 @@ func (s *session) due() time.Time {
 	return s.pass.Ends
 }
 
-// enlist notes which session of the app the connection belongs to; 0 is none.
-func (x *held) enlist(c uint64) {
+// enlist notes which session of the app the connection belongs to.
+func (x *held) enlist(list []uint64) {
 	s, r := x.session, x.register()
-	if s.credential != 0 || c == 0 {
+	if s.credential != 0 || len(list) == 0 {
 		return
+	}
+	c := list[0]
+	for _, more := range list[1:] {
+		if r.more[more] == nil {
+			r.more[more] = map[*held]struct{}{}
+		}
+		r.more[more][x] = struct{}{}
+		s.more = append(s.more, more)
 	}
 	s.credential = c
 	if head := r.credentials[c]; head != nil {
@@ -104,7 +114,7 @@ func (x *held) adopt(user string, ask *Question, expires time.Duration) {
 		q.Channels = slices.Concat(s.ask.Channels, q.Channels)
 	}
 	s.ask = &q
-	x.enlist(x.k.Credential([][]byte{[]byte(q.Cookie)}, nil))
+	x.enlist(x.k.credentials([][]byte{[]byte(q.Cookie)}, nil))
 	if at := x.c.Loop().Now().Add(expires); expires > 0 && (s.expires.IsZero() || at.Before(s.expires)) {
 		s.expires = at
 	}
@@ -147,6 +157,11 @@ func (x *held) forget() {
 		}
 		if n := s.sameUser.next; n != nil {
 			n.session.sameUser.prev = s.sameUser.prev
+		}
+	}
+	for _, c := range s.more {
+		if delete(r.more[c], x); len(r.more[c]) == 0 {
+			delete(r.more, c)
 		}
 	}
 	if s.credential != 0 {
@@ -241,7 +256,7 @@ func (x *held) reconsider() {
 // the hold is over with that; where the app can be asked again, it is.
 func (x *held) endedMeanwhile(asked uint64) bool {
 	s, k := x.session, x.k
-	if s == nil || !k.endings.since(asked, s.credential, k.userID(s.user)) {
+	if s == nil || !k.endings.since(asked, append(s.more, s.credential, k.userID(s.user))...) {
 		return false
 	}
 	if s.ask != nil {

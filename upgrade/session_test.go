@@ -416,3 +416,47 @@ func TestConnections(t *testing.T) {
 	}
 	w.waitHeld(t, int64(len(clients))-5)
 }
+
+// TestWhatIsALogout: Set-Cookie of a response in, what becomes of a hold and whether the app is asked again out.
+func TestWhatIsALogout(t *testing.T) {
+	for _, tt := range []struct {
+		name, cookie string // the client's, when it is held
+		request      string // the cookie of the request that is answered
+		set          []string
+		held         bool
+		asked        int // times, with the one at the start
+	}{
+		{"cleared", "SID=a", "SID=a", []string{"SID=; Max-Age=0"}, false, 1},
+		{"cleared and set anew", "SID=a", "SID=a", []string{"SID=; Max-Age=0", "SID=b"}, true, 2},
+		{"set anew and cleared elsewhere", "SID=a", "SID=a", []string{"SID=b; Path=/", "SID=deleted; Path=/old"}, true, 2},
+		{"cleared on two paths", "SID=a", "SID=a", []string{"SID=; Max-Age=0; Path=/", "SID=; Max-Age=0; Path=/old"}, false, 1},
+		{"another is set", "SID=a", "SID=a", []string{"SID=; Max-Age=0", "lang=de"}, false, 1},
+		{"another is cleared", "SID=a", "SID=a", []string{"lang=; Max-Age=0"}, true, 1},
+		{"name with a hash", "wp_in_0f=a", "wp_in_0f=a", []string{"wp_in_0f=%20; expires=Thu, 01 Jan 1970 00:00:00 GMT"}, false, 1},
+		{"name with another hash", "wp_in_0f=a", "wp_in_0f=a", []string{"wp_in=; Max-Age=0", "xwp_in_0f=; Max-Age=0"}, true, 1},
+		{"stale one first", "SID=old; SID=a", "SID=a", []string{"SID=; Max-Age=0"}, false, 1},
+		{"stale one last", "SID=a; SID=old", "SID=a", []string{"SID=; Max-Age=0"}, false, 1},
+		{"stale one on the other request", "SID=a", "SID=old; SID=a", []string{"lang=; Max-Age=0"}, true, 1},
+		{"two names", "wp_in_1=x; SID=a", "wp_in_1=x", []string{"wp_in_1=; Max-Age=0"}, false, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			run(t, func(t *testing.T, kind string) {
+				w, d := guarded(t, func(o *upgrade.Options) { o.LogoutCookies = []string{"SID", "wp_in_*"} })
+				d.set(tt.cookie, upgrade.Verdict{Allowed: true, User: "anna"})
+				c := wiretest.Dial(t, w.addr)
+				c.Send(request(kind, "/_push?channel=user.x", "Cookie: "+tt.cookie))
+				w.waitHeld(t, 1)
+				w.keeper.Answered(w.keeper.Credential([][]byte{[]byte(tt.request)}, nil), []byte("/x"), func() (list [][]byte) {
+					for _, line := range tt.set {
+						list = append(list, []byte(line))
+					}
+					return list
+				}())
+				wiretest.Eventually(t, "the logout is seen, or the app is asked again", func() bool {
+					// A logout while the hold begins has the app asked again beside it.
+					return (w.held() == 1) == tt.held && (d.count() == tt.asked || !tt.held)
+				})
+			})
+		})
+	}
+}

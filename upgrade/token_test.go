@@ -80,6 +80,18 @@ func TestToken(t *testing.T) {
 			{"own channel", "channel=signed.user.anna&token=" + own, nil, 0, ""},
 			{"not needed, so not read", "channel=public.x", []string{"Authorization: Bearer x"}, 0, ""},
 
+			{"twice in the URL", "channel=signed.a.b&token=" + good + "&token=" + good, nil, 0, ""},
+			{"URL and header", "channel=signed.a.b&token=" + good, []string{"Authorization: Bearer " + good}, 0, ""},
+			{"URL and the app's own", "channel=signed.a.b&token=" + good, []string{"Authorization: Bearer app"}, 0, ""},
+			{"empty and a header", "channel=signed.a.b&token=", []string{"Authorization: Bearer " + good}, 0, ""},
+			{"empty and a cookie", "channel=signed.a.b&token=&token=", []string{"Cookie: T=" + good}, 0, ""},
+			{"empty and not needed", "channel=public.x&token=", nil, 0, ""},
+			{"the app's own and a cookie", "channel=signed.a.b", []string{"Authorization: Bearer app", "Cookie: T=" + good}, 0, ""},
+			{"stale cookie first", "channel=signed.a.b", []string{"Cookie: T=x; T=" + good}, 0, ""},
+			{"stale cookie last", "channel=signed.a.b", []string{"Cookie: T=" + good + "; T=x"}, 0, ""},
+			{"stale cookie in a field of its own", "channel=signed.a.b", []string{"Cookie: T=" + sign(-time.Minute, `,"aud":"push"`), "Cookie: T=" + good}, 0, ""},
+			{"two good cookies", "channel=signed.a.b", []string{"Cookie: T=" + good + "; T=" + own}, 0, ""},
+
 			{"pattern", "channel=signed.a.*&token=" + good, nil, 0, ""},
 			{"pattern in place of what is listed", "channel=signed.a.*&token=" + anna(`["signed.**"]`), nil, 0, ""},
 
@@ -87,11 +99,13 @@ func TestToken(t *testing.T) {
 			{"pattern of another", "channel=signed.c.*&token=" + good, nil, 403, "does not open"},
 			{"pattern of all", "channel=signed.**&token=" + anna(`["*.*"]`), nil, 403, "does not open"},
 			{"none", "channel=signed.a.b", nil, 401, "missing"},
-			{"empty", "channel=signed.a.b&token=", nil, 401, "not a JWT"},
+			{"empty", "channel=signed.a.b&token=", nil, 401, "missing"},
 			{"Basic only", "channel=signed.a.b", []string{"Authorization: Basic YTpi"}, 401, "missing"},
-			{"twice in the URL", "channel=signed.a.b&token=" + good + "&token=" + good, nil, 400, "twice"},
-			{"URL and header", "channel=signed.a.b&token=" + good, []string{"Authorization: Bearer " + good}, 400, "twice"},
-			{"two cookies", "channel=signed.a.b", []string{"Cookie: T=" + good + "; T=x"}, 400, "twice"},
+			{"two in the URL", "channel=signed.a.b&token=" + good + "&token=" + own, nil, 400, "several"},
+			{"two, URL and header", "channel=signed.a.b&token=" + good, []string{"Authorization: Bearer " + own}, 400, "several"},
+			{"bad in the URL, good cookie", "channel=signed.a.b&token=x", []string{"Cookie: T=" + good}, 401, "not a JWT"},
+			{"two bad cookies", "channel=signed.a.b", []string{"Cookie: T=y; T=x"}, 401, "not a JWT"},
+			{"good after eight bad ones", "channel=signed.a.b&token=1&token=2&token=3&token=4&token=5&token=6&token=7&token=8&token=" + good, nil, 401, "not a JWT"},
 			{"forged", "channel=signed.a.b&token=" + good[:len(good)-8] + "AAAAAAAA", nil, 401, "signature"},
 			{"forged and not needed", "channel=public.x&token=" + good + "x", nil, 401, "signature"},
 			{"expired", "channel=signed.a.b&token=" + sign(-time.Minute, `,"aud":"push"`), nil, 401, "expired"},
@@ -117,7 +131,7 @@ func TestToken(t *testing.T) {
 				t.Errorf("%s: answered %d %s; want %d and %q", tt.name, resp.StatusCode, body, tt.status, tt.why)
 			}
 		}
-		if s := w.keeper.Stats(); d.count() != 1 || s.TokensRefused != 11 {
+		if s := w.keeper.Stats(); d.count() != 1 || s.TokensRefused != 13 {
 			t.Errorf("the app was asked %d times; %d tokens were refused", d.count(), s.TokensRefused)
 		}
 	})
@@ -284,7 +298,7 @@ func TestTokensAreInNoLog(t *testing.T) {
 		w.hold(t, "sse", "channel=signed.a&token="+good)
 		for _, sent := range []string{
 			request("sse", "/_push?channel=signed.b&token="+good), request("sse", "/_push?channel=signed.a&token="+good+"x"),
-			request("sse", "/_push?channel=signed.a&token="+good+"&token="+good), request("longpoll", "/_push/x?token="+good),
+			request("sse", "/_push?channel=signed.b&token="+good+"&token="+good), request("longpoll", "/_push/x?token="+good),
 			"GET /_push?token=" + good + " HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
 			"GET /_push?%74oken=" + good + " HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
 		} {

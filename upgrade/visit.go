@@ -19,10 +19,10 @@ type visit struct {
 	user string // whom the app has named
 	pass *Pass  // what the client's token is good for; nil: it has none
 
-	ask        *Question     // for the app to be asked again; nil: it will not be
-	expires    time.Duration // when; zero: only when something has happened
-	credential uint64        // of a client with a token
-	asked      uint64        // of the keeper's endings, before the app was asked
+	ask         *Question     // for the app to be asked again; nil: it will not be
+	expires     time.Duration // when; zero: only when something has happened
+	credentials []uint64      // of a client with a token
+	asked       uint64        // of the keeper's endings, before the app was asked
 
 	hint       string   // of a refusal, for the app's developer
 	setCookie  []string // of the app's responses, for the client

@@ -189,8 +189,8 @@ func (d *decoder) push(p *Push) {
 	}
 	d.jwt(&p.JWT)
 	for i, cookie := range p.Logout.Cookies {
-		if strings.Trim(cookie, lettersDigits+"-_.") != "" || cookie == "" {
-			d.add(fmt.Sprintf("push.logout.cookies[%d]", i), show(cookie)+" is not the name of a cookie; want one such as PHPSESSID")
+		if strings.Trim(strings.TrimSuffix(cookie, "*"), lettersDigits+"-_.") != "" || strings.TrimSuffix(cookie, "*") == "" {
+			d.add(fmt.Sprintf("push.logout.cookies[%d]", i), show(cookie)+" is not the name of a cookie; want one such as PHPSESSID or wordpress_logged_in_*")
 		}
 	}
 	for i, path := range p.Logout.Paths {
