@@ -94,16 +94,16 @@ func (p *Proxy) find(path []byte) (*route, *refusal) {
 	for how := range all {
 		read, dots, ok := canonical(buf[:0], path, how)
 		if !ok {
-			return nil, refuse(400, "path that cannot be read")
+			return nil, refuse(400, "path with control bytes, or with more .. than segments; with routes every path must be readable")
 		}
 		r := p.first(read)
 		if how > 0 && r != found {
-			return nil, refuse(400, "path that can be read as that of two routes")
+			return nil, refuse(400, "path that apps may read as one of two of the routes")
 		}
 		found, dotted = r, dotted || dots
 	}
 	if found.cuts && (dotted || !found.matches(path)) {
-		return nil, refuse(400, "path whose beginning cannot be replaced: it is encoded, or has dot segments")
+		return nil, refuse(400, "path whose beginning cannot be replaced by the upstream_prefix, root or redirect of routes: it is encoded, or has dot segments")
 	}
 	return found, nil
 }
