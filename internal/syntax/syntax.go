@@ -34,28 +34,32 @@ func TrimOWS(b []byte) []byte {
 	return b
 }
 
-// EqualFold compares b with a lower-case ASCII word.
-func EqualFold(b []byte, lower string) bool {
-	if len(b) != len(lower) {
+// EqualFold compares b with a word, of which ASCII letters are equal in either case, and no others are.
+func EqualFold(b []byte, word string) bool {
+	if len(b) != len(word) {
 		return false
 	}
 	for i, c := range b {
-		if c >= 'A' && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != lower[i] {
+		if c != word[i] && lower(c) != lower(word[i]) {
 			return false
 		}
 	}
 	return true
 }
 
-// CutPrefixFold cuts a lower-case ASCII prefix off b, whatever the case of b.
-func CutPrefixFold(b []byte, lower string) ([]byte, bool) {
-	if len(b) < len(lower) || !EqualFold(b[:len(lower)], lower) {
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		c |= 0x20
+	}
+	return c
+}
+
+// CutPrefixFold cuts a prefix off b that is equal by EqualFold.
+func CutPrefixFold(b []byte, prefix string) ([]byte, bool) {
+	if len(b) < len(prefix) || !EqualFold(b[:len(prefix)], prefix) {
 		return b, false
 	}
-	return b[len(lower):], true
+	return b[len(prefix):], true
 }
 
 // ParseLength parses a Content-Length: digits only (RFC 9110 §8.6), below 10^18.

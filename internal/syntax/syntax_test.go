@@ -21,7 +21,7 @@ func TestWords(t *testing.T) {
 	if got := TrimOWS([]byte(" \t a b\t ")); string(got) != "a b" {
 		t.Errorf("TrimOWS: %q", got)
 	}
-	if !EqualFold([]byte("hOsT"), "host") || EqualFold([]byte("hosts"), "host") || EqualFold([]byte("ho\x13t"), "ho3t") {
+	if !EqualFold([]byte("hOsT"), "host") || EqualFold([]byte("hosts"), "host") || EqualFold([]byte("ho\x13t"), "ho3t") || !EqualFold([]byte("a.Test"), "A.tesT") || EqualFold([]byte("@[`{"), "`{@[") || EqualFold([]byte("\xc5"), "\xe5") {
 		t.Error("EqualFold")
 	}
 	if rest, ok := CutPrefixFold([]byte("HTTP://x"), "http://"); !ok || string(rest) != "x" {
