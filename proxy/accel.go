@@ -112,7 +112,7 @@ func (x *exchange) elsewhere(a *answer, bodyless bool) bool {
 	x.original = append(x.original[:0], raw...)
 
 	h := &x.f.head
-	if r := h.parse(x.original, limits{len(x.original), x.f.p.o.HeaderFields}); r != nil {
+	if r := h.parse(x.original, limits{bytes: len(x.original), fields: x.f.p.o.HeaderFields}); r != nil {
 		x.fail(502, fmt.Errorf("X-Accel-Redirect: %w", r))
 		return false
 	}
@@ -133,7 +133,7 @@ func (x *exchange) elsewhere(a *answer, bodyless bool) bool {
 			return
 		}
 		h := &x.f.head
-		if h.parse(x.original, limits{len(x.original), x.f.p.o.HeaderFields}) == nil {
+		if h.parse(x.original, limits{bytes: len(x.original), fields: x.f.p.o.HeaderFields}) == nil {
 			x.take(h, x.f.readRequest(x.client, h), nil)
 		}
 	})

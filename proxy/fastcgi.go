@@ -36,7 +36,7 @@ type cgi struct {
 // beginCGI passes the request on as records. The body is complete, in gathered or in a file.
 func (x *exchange) beginCGI() {
 	h := &x.f.head
-	if r := h.parse(x.cgi.raw, limits{x.f.p.o.HeaderBytes, x.f.p.o.HeaderFields}); r != nil {
+	if r := h.parse(x.cgi.raw, limits{bytes: x.f.p.o.HeaderBytes, fields: x.f.p.o.HeaderFields}); r != nil {
 		x.finishWith(r.status, r) // it was let in before
 		return
 	}
@@ -60,6 +60,9 @@ func (x *exchange) beginCGI() {
 	for i := range h.fields {
 		f := &h.fields[i]
 		req.Fields = append(req.Fields, fcgi.Field{Name: f.name, Value: f.value, Drop: f.drop || !q.Trusted && claimsForwarding(f.name)})
+	}
+	if !h.hasHost && len(h.host) > 0 { // of an absolute target
+		req.Fields = append(req.Fields, fcgi.Field{Name: []byte("Host"), Value: h.host})
 	}
 	for line := range bytes.Lines(appendForwarded(nil, q)) {
 		name, value, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\r\n")), []byte(": "))

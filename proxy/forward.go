@@ -33,7 +33,11 @@ func (r *route) appendRequest(b []byte, h *head, q *request.Request) []byte {
 	}
 	if !h.hasHost {
 		b = append(b, "Host: "...)
-		b = append(b, r.hostWithout()...)
+		if len(h.host) > 0 && r.Host == "" { // of an absolute target
+			b = append(b, h.host...)
+		} else {
+			b = append(b, r.hostWithout()...)
+		}
 		b = append(b, "\r\n"...)
 	}
 	b = appendForwarded(b, q)

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,6 +65,8 @@ func (f *Front) read(c *park.Conn, hung bool) {
 func (f *Front) take(c *park.Conn, b []byte, more bool) {
 	n, r := headEnd(b, 0)
 	switch {
+	case beginsTLS(b):
+		f.refuse(c, errTLS, b)
 	case r != nil:
 		f.refuse(c, r, b)
 	case n == 0:
@@ -83,11 +86,11 @@ func (f *Front) take(c *park.Conn, b []byte, more bool) {
 // request has a complete head and what follows it.
 func (f *Front) request(c *park.Conn, b, rest []byte, more bool) {
 	if len(b) > f.p.o.HeaderBytes {
-		f.refuse(c, refuse(431, "request head too large"), b)
+		f.refuse(c, tooLarge(b, f.p.o.HeaderBytes), b)
 		return
 	}
 	h := &f.head
-	if r := h.parse(b, limits{f.p.o.HeaderBytes, f.p.o.HeaderFields}); r != nil {
+	if r := h.parse(b, limits{bytes: f.p.o.HeaderBytes, fields: f.p.o.HeaderFields, ascii: f.p.o.ASCIITargets}); r != nil {
 		f.refuse(c, r, b)
 		return
 	}
@@ -228,10 +231,7 @@ func (x *partial) grow(c *park.Conn, seen int) bool {
 	f := x.f
 	n, r := headEnd(x.b, seen)
 	if r == nil && n == 0 && len(x.b) > f.p.o.HeaderBytes {
-		r = refuse(431, "request head too large")
-		if headLineMissing(x.b) {
-			r = refuse(414, "request target too long")
-		}
+		r = tooLarge(x.b, f.p.o.HeaderBytes)
 	}
 	switch {
 	case r != nil:
@@ -248,14 +248,18 @@ func (x *partial) grow(c *park.Conn, seen int) bool {
 	return true
 }
 
-func headLineMissing(b []byte) bool {
-	for _, c := range b {
-		if c == '\n' {
-			return false
-		}
+// tooLarge says what of a head is larger than max: the target, or all of it.
+func tooLarge(b []byte, max int) *refusal {
+	if bytes.IndexByte(b[:min(len(b), max)], '\n') < 0 {
+		return refuse(414, "request target too long")
 	}
-	return true
+	return refuse(431, "request head too large")
 }
+
+var errTLS = &refusal{status: 400, reason: "TLS on a port that speaks plain HTTP", told: true}
+
+// beginsTLS reports whether a connection begins with a TLS handshake (RFC 8446 §5.1), which no request does.
+func beginsTLS(b []byte) bool { return len(b) > 1 && b[0] == 0x16 && b[1] == 3 }
 
 func (x *partial) release() {
 	x.f = nil

@@ -54,6 +54,7 @@ type Options struct {
 
 	ExternalHTTPS bool   // clients come by https where nobody trusted says how
 	ExternalPort  uint16 // that clients connect to where neither Host nor a trusted proxy names one; 0: the scheme's
+	ASCIITargets  bool   // a target with a byte above 127 is refused
 	RedirectHTTPS bool   // a client of a trusted proxy that came by plain http is sent to https
 
 	ProxyProtocol bool // every connection begins with a PROXY header, and comes from a trusted peer

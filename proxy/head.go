@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+	"unicode/utf8"
 
 	"holdfast/internal/request"
 	"holdfast/internal/syntax"
@@ -31,6 +32,7 @@ type head struct {
 	upgrade []byte // value of Upgrade if Connection names it
 	expects bool   // Expect: 100-continue
 	hasHost bool
+	ascii   bool         // see limits
 	said    request.Said // in the forwarding fields
 }
 
@@ -39,6 +41,7 @@ type refusal struct {
 	status int
 	reason string
 	after  time.Duration // Retry-After; zero: none
+	told   bool          // the client is told the reason too
 }
 
 func (r *refusal) Error() string {
@@ -51,6 +54,7 @@ func refuse(status int, reason string) *refusal { return &refusal{status: status
 type limits struct {
 	bytes  int
 	fields int
+	ascii  bool // a target has no byte above 127
 }
 
 // headEnd looks for the end of a head in p, from offset from, at which an earlier look had stopped. It
@@ -82,7 +86,7 @@ func headEnd(p []byte, from int) (int, *refusal) {
 
 // parse checks a complete head, strictly (RFC 9112), and fills in h. h.fields is reused.
 func (h *head) parse(p []byte, lim limits) *refusal {
-	*h = head{fields: h.fields[:0], length: -1}
+	*h = head{fields: h.fields[:0], length: -1, ascii: lim.ascii}
 	if len(p) > 2 && p[0] == '\r' && p[1] == '\n' {
 		p = p[2:] // RFC 9112 §2.2: one empty line before the request line
 	}
@@ -128,6 +132,8 @@ func (h *head) requestLine(line []byte) *refusal {
 	case string(version) == "HTTP/1.1":
 		h.minor = 1
 	case string(version) == "HTTP/1.0":
+	case len(version) == 8 && bytes.HasPrefix(version, []byte("HTTP/1.")) && syntax.IsDigit(version[7]):
+		h.minor = 1 // RFC 9110 §2.5: as the highest minor version that is known here
 	case len(version) == 8 && bytes.HasPrefix(version, []byte("HTTP/")) && syntax.IsDigit(version[5]) && version[6] == '.' && syntax.IsDigit(version[7]):
 		return refuse(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
 	default:
@@ -138,7 +144,7 @@ func (h *head) requestLine(line []byte) *refusal {
 		return refuse(405, "method not allowed")
 	}
 	for _, c := range h.target {
-		if c <= ' ' || c >= 0x7f || c == '#' {
+		if c <= ' ' || c == 0x7f || c == '#' || c > 0x7f && h.ascii {
 			return refuse(400, "byte that is not allowed in a request target")
 		}
 	}
@@ -152,8 +158,10 @@ func (h *head) origin() *refusal {
 	case string(h.target) == "*" && string(h.method) == "OPTIONS":
 	default:
 		rest, ok := syntax.CutPrefixFold(h.target, "http://")
+		scheme := "http"
 		if !ok {
 			rest, ok = syntax.CutPrefixFold(h.target, "https://")
+			scheme = "https"
 		}
 		if !ok {
 			return refuse(400, "request target is neither a path nor an absolute http URL")
@@ -162,14 +170,25 @@ func (h *head) origin() *refusal {
 		if end < 0 {
 			end = len(rest)
 		}
-		if !bytes.EqualFold(rest[:end], h.host) {
-			return refuse(400, "request target and Host disagree")
+		authority := rest[:end]
+		switch {
+		case h.hasHost:
+			if !sameAuthority(scheme, authority, h.host) {
+				return refuse(400, "request target and Host disagree")
+			}
+		case syntax.ValidHost(authority):
+			h.host = authority // RFC 9112 §3.2.2; only HTTP/1.0 gets here
+		default:
+			return refuse(400, "invalid host in the request target")
 		}
 		if h.target = rest[end:]; len(h.target) == 0 || h.target[0] == '?' {
 			h.target = append([]byte("/"), h.target...)
 		}
 	}
 	h.path = h.target
+	if hidesDelimiter(h.target) {
+		return refuse(400, "overlong UTF-8 in a request target")
+	}
 	if q := bytes.IndexByte(h.target, '?'); q >= 0 {
 		h.path = h.target[:q]
 	}
@@ -185,6 +204,35 @@ func (h *head) origin() *refusal {
 		}
 	}
 	return nil
+}
+
+// hidesDelimiter reports whether raw bytes are what some decoders of UTF-8 turn into a slash, a dot or a backslash. In
+// other encodings they are characters, which have to be sent in percent-encoding.
+func hidesDelimiter(b []byte) bool {
+	for i, c := range b {
+		n, v := 0, rune(0)
+		switch c {
+		case 0xc0, 0xc1:
+			n, v = 1, rune(c&1)
+		case 0xe0:
+			n = 2
+		case 0xf0:
+			n = 3
+		}
+		if n == 0 || i+n >= len(b) {
+			continue
+		}
+		for _, c := range b[i+1 : i+1+n] {
+			if c&0xc0 != 0x80 {
+				v = utf8.MaxRune
+			}
+			v = v<<6 | rune(c&0x3f)
+		}
+		if v == '/' || v == '.' || v == '\\' {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *head) field(line []byte) *refusal {
@@ -237,22 +285,30 @@ func (h *head) known(f *field) *refusal {
 		f.drop = syntax.EqualFold(f.name, "proxy") // a CGI program reads it as HTTP_PROXY
 	case 6:
 		if syntax.EqualFold(f.name, "expect") {
+			if f.drop = true; len(f.value) == 0 {
+				return nil
+			}
 			if !syntax.EqualFold(f.value, "100-continue") {
 				return refuse(417, "only Expect: 100-continue is understood")
 			}
-			f.drop, h.expects = true, h.minor == 1
+			h.expects = h.minor == 1
 		}
 	case 7:
 		if syntax.EqualFold(f.name, "upgrade") {
-			f.drop, h.upgrade = true, f.value
+			f.drop = true
+			h.upgrade = joinLines(h.upgrade, f.value)
 		} else if syntax.EqualFold(f.name, "trailer") {
 			f.drop = true // request trailers are dropped
 		}
 	case 10:
 		f.drop = syntax.EqualFold(f.name, "connection") || syntax.EqualFold(f.name, "keep-alive")
 	case 12:
-		if syntax.EqualFold(f.name, "content-type") && h.has("content-type") {
-			return refuse(400, "more than one Content-Type")
+		if syntax.EqualFold(f.name, "content-type") {
+			if said, ok := h.value("content-type"); ok && !bytes.Equal(said, f.value) {
+				return refuse(400, "more than one Content-Type")
+			} else if ok {
+				f.drop = true
+			}
 		}
 	case 14:
 		if syntax.EqualFold(f.name, "content-length") {
@@ -272,8 +328,9 @@ func (h *head) known(f *field) *refusal {
 				return refuse(400, "more than one Transfer-Encoding")
 			}
 			if !syntax.EqualFold(f.value, "chunked") {
-				if syntax.EqualFold(f.value, "identity") || len(f.value) == 0 {
-					return refuse(400, "invalid Transfer-Encoding")
+				final := syntax.TrimOWS(f.value[bytes.LastIndexByte(f.value, ',')+1:])
+				if syntax.EqualFold(f.value, "identity") || !syntax.EqualFold(final, "chunked") {
+					return refuse(400, "invalid Transfer-Encoding") // its end cannot be known (RFC 9112 §6.3)
 				}
 				return refuse(501, "only the chunked transfer coding is understood")
 			}
@@ -284,23 +341,29 @@ func (h *head) known(f *field) *refusal {
 		for i, name := range request.Names {
 			if syntax.EqualFold(f.name, name) {
 				f.drop = true
-				if h.said[i] != nil { // a list, also over several fields
-					f.value = append(append(append([]byte{}, h.said[i]...), ", "...), f.value...)
-				}
-				h.said[i] = f.value
+				h.said[i] = joinLines(h.said[i], f.value)
 			}
 		}
 	}
 	return nil
 }
 
-func (h *head) has(name string) bool {
+// joinLines adds a line's value to a list that may be spread over several (RFC 9110 §5.3).
+func joinLines(list, value []byte) []byte {
+	if list == nil {
+		return value
+	}
+	return append(append(append([]byte{}, list...), ", "...), value...)
+}
+
+// value returns that of the first field of a name that goes on.
+func (h *head) value(name string) (value []byte, ok bool) {
 	for i := range h.fields {
-		if syntax.EqualFold(h.fields[i].name, name) {
-			return true
+		if f := &h.fields[i]; !f.drop && syntax.EqualFold(f.name, name) {
+			return f.value, true
 		}
 	}
-	return false
+	return nil, false
 }
 
 // finish checks what only the whole head tells.
@@ -320,11 +383,8 @@ func (h *head) finish() *refusal {
 		}
 	}
 	h.close = h.minor == 0
-	upgrade := h.upgrade
+	upgrade := withoutHTTP2(h.upgrade)
 	h.upgrade = nil
-	if asksHTTP2(upgrade) {
-		upgrade = nil // what came then would be requests that nobody here has checked
-	}
 	for i := range h.fields {
 		f := &h.fields[i]
 		if !syntax.EqualFold(f.name, "connection") {
@@ -345,17 +405,17 @@ func (h *head) finish() *refusal {
 					h.upgrade = upgrade
 				}
 			case len(token) == 0:
-			default:
-				for _, c := range token {
-					if !syntax.IsToken[c] { // letters that fold to ASCII ones among them
-						return refuse(400, "invalid byte in an option of Connection")
-					}
+			case !isToken(token):
+				if bytes.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
+					return refuse(400, "invalid byte in an option of Connection") // some fold to ASCII letters
 				}
+				// It names no field. nginx does not look.
+			default:
 				if isProtected(token) {
 					return refuse(400, "Connection names a field that is not hop-by-hop")
 				}
 				for j := range h.fields {
-					if bytes.EqualFold(h.fields[j].name, token) {
+					if syntax.EqualFold(h.fields[j].name, string(token)) {
 						h.fields[j].drop = true
 					}
 				}
@@ -365,15 +425,33 @@ func (h *head) finish() *refusal {
 	return nil
 }
 
-// asksHTTP2 reports whether an Upgrade names HTTP/2, among others or alone.
-func asksHTTP2(upgrade []byte) bool {
-	for token := range bytes.SplitSeq(upgrade, []byte(",")) {
-		name, _, _ := bytes.Cut(syntax.TrimOWS(token), []byte("/"))
-		if syntax.EqualFold(name, "h2c") || syntax.EqualFold(name, "h2") || syntax.EqualFold(name, "http") {
-			return true
+func isToken(b []byte) bool {
+	for _, c := range b {
+		if !syntax.IsToken[c] {
+			return false
 		}
 	}
-	return false
+	return true
+}
+
+// withoutHTTP2 returns what an Upgrade asks for besides HTTP/2, nil if that is nothing: what came then would be
+// requests that nobody here has checked.
+func withoutHTTP2(upgrade []byte) []byte {
+	var rest []byte
+	dropped := false
+	for token := range bytes.SplitSeq(upgrade, []byte(",")) {
+		token = syntax.TrimOWS(token)
+		name, _, _ := bytes.Cut(token, []byte("/"))
+		if syntax.EqualFold(name, "h2c") || syntax.EqualFold(name, "h2") || syntax.EqualFold(name, "http") {
+			dropped = true
+		} else if len(token) > 0 {
+			rest = joinLines(rest, token)
+		}
+	}
+	if !dropped {
+		return upgrade
+	}
+	return rest
 }
 
 // protected fields must not be removed by naming them in Connection: the app would see another request.

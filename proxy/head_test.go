@@ -84,7 +84,7 @@ func FuzzHead(f *testing.F) {
 			}
 		}
 		var h head
-		if h.parse(bytes.Clone(in[:n]), limits{16 << 10, 100}) != nil {
+		if h.parse(bytes.Clone(in[:n]), limits{bytes: 16 << 10, fields: 100}) != nil {
 			return
 		}
 		var q request.Request
@@ -180,7 +180,7 @@ func BenchmarkHead(b *testing.B) {
 		if n, r := headEnd(in, 0); n != len(in) || r != nil {
 			b.Fatal(fmt.Sprint(n, r))
 		}
-		if r := h.parse(in, limits{16 << 10, 100}); r != nil {
+		if r := h.parse(in, limits{bytes: 16 << 10, fields: 100}); r != nil {
 			b.Fatal(r)
 		}
 	}

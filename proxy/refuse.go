@@ -42,6 +42,10 @@ func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, r *refusal, b 
 	f.p.stats.refused.Add(1)
 	f.logRefused(client, r.status, r.reason)
 	answer := page(r.status, r.after, true, true)
+	if r.told { // to who cannot read a page
+		answer = fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s\n",
+			r.status, http.StatusText(r.status), len(r.reason)+1, r.reason)
+	}
 	f.logRefusal(client.Addr(), b, r, len(answer)-bytes.Index(answer, []byte("\r\n\r\n"))-4)
 	c.Write(answer) // a peer that does not even take this gets nothing
 	park.Linger(c)

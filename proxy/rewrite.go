@@ -67,7 +67,7 @@ func splitURL(v []byte) (scheme string, authority, rest []byte) {
 
 // sameAuthority reports whether a and b name the same host and port, where the scheme's own port may be left out.
 func sameAuthority(scheme string, a, b []byte) bool {
-	return bytes.EqualFold(withoutDefaultPort(scheme, a), withoutDefaultPort(scheme, b))
+	return syntax.EqualFold(withoutDefaultPort(scheme, a), string(withoutDefaultPort(scheme, b)))
 }
 
 func withoutDefaultPort(scheme string, authority []byte) []byte {

@@ -115,7 +115,7 @@ func FuzzFind(f *testing.F) {
 	p := routes(f, "/admin")
 	f.Fuzz(func(t *testing.T, s string) {
 		var h head
-		if r := h.parse([]byte("GET /"+s+" HTTP/1.1\r\nHost: x\r\n\r\n"), limits{16 << 10, 10}); r != nil {
+		if r := h.parse([]byte("GET /"+s+" HTTP/1.1\r\nHost: x\r\n\r\n"), limits{bytes: 16 << 10, fields: 10}); r != nil {
 			return
 		}
 		r, refused := p.find(h.path)

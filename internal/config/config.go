@@ -119,7 +119,8 @@ type Timeouts struct {
 type Limits struct {
 	Header      Size `yaml:"header"`
 	Fields      int  `yaml:"fields"`
-	Body        Size `yaml:"body"`                    // 0: the app decides
+	Body        Size `yaml:"body"` // 0: the app decides
+	ASCII       bool `yaml:"ascii_targets"`
 	BodyRate    Size `yaml:"min_body_rate"`           // a second; 0: any
 	SendRate    Size `yaml:"min_send_rate"`           // a second; 0: any
 	Requests    int  `yaml:"max_requests_in_flight"`  // in flight; 0: any number

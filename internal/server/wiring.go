@@ -80,7 +80,7 @@ func (s *Server) newProxy() (*proxy.Proxy, error) {
 		BodyRate: int(c.Limits.BodyRate), SendRate: int(c.Limits.SendRate),
 		RequestBuffer: int(c.Buffers.Request), ResponseBuffer: int(c.Buffers.Response), BufferTotal: int64(c.Buffers.Total),
 		Folder: c.Buffers.TempDir(), FileBytes: int64(c.Buffers.File), FilesTotal: int64(c.Buffers.Files),
-		ProxyProtocol: c.ProxyProtocol, RedirectHTTPS: c.RedirectHTTPS,
+		ASCIITargets: c.Limits.ASCII, ProxyProtocol: c.ProxyProtocol, RedirectHTTPS: c.RedirectHTTPS,
 		ExternalHTTPS: c.External.Scheme == "https", ExternalPort: uint16(c.External.Port), Site: folder, ServerAddr: addrPort(s.addr),
 		Trusted: s.trusted, Sessions: s.sessions(), Local: s.keeper, Access: s.accessLog, Log: s.log,
 	}), nil
