@@ -67,7 +67,8 @@ func (p *place) open() (f *os.File, info fs.FileInfo, err error) {
 	return f, info, nil
 }
 
-// locate finds what elements name; nil if there is nothing, or nothing that the site may reach.
+// locate finds what elements name; nil if there is nothing. The error is errLeaves if a link leads out of the root and
+// Follow does not allow it.
 func (s *Site) locate(elements []string) (*place, error) {
 	p, err := s.walk(elements)
 	if errors.Is(err, errLeaves) && s.follow {
@@ -77,9 +78,9 @@ func (s *Site) locate(elements []string) (*place, error) {
 	case err == nil:
 		return p, nil
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ENAMETOOLONG),
-		errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.EILSEQ), errors.Is(err, errLeaves):
+		errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.EILSEQ):
 		return nil, nil
-	case errors.Is(err, ErrRoot):
+	case errors.Is(err, ErrRoot), errors.Is(err, errLeaves):
 		return nil, err
 	}
 	return nil, fmt.Errorf("site: /%s: %w", strings.Join(elements, "/"), err)

@@ -128,6 +128,8 @@ func (s *Site) resolve(path string) (target, error) {
 // settle gives a status to what was not found.
 func settle(t target, err error) (target, error) {
 	switch {
+	case errors.Is(err, errLeaves):
+		return hide("symbolic link that leads out of the root; see site.follow_links"), nil
 	case errors.Is(err, fs.ErrPermission):
 		return target{status: 403, reason: "the system does not permit reading it: see the owner and mode of the file and its folders"}, nil
 	case err == nil && !t.found() && t.status == 0:
@@ -285,6 +287,9 @@ func (s *Site) folder(elements []string, slash bool) (target, error) {
 	for _, name := range s.index {
 		inside := append(slices.Clip(elements), name)
 		p, err := s.locate(inside)
+		if errors.Is(err, errLeaves) {
+			continue
+		}
 		if err != nil {
 			return target{}, err
 		}

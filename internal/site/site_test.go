@@ -306,6 +306,22 @@ func TestPathsAreBytes(t *testing.T) {
 	}
 }
 
+// TestReasons: what the site refuses though it is there is told in the log, with what to set; what is not there is not.
+func TestReasons(t *testing.T) {
+	s := newSite(t, Options{Root: newTree(t, hostile), NoScripts: []string{"/upload"}})
+	for path, want := range map[string]string{
+		"/links/out.txt": "site.follow_links", "/links/out/out.txt": "site.follow_links", "/links/out.php": "site.follow_links", "/upload/evil.php": "site.no_scripts",
+		"/.git/config": "begins with a dot", "/dot.": "begins with a dot", "/config.php.bak": "source of a program", "/lib.inc": "site.serve_files",
+		"/sub%2fx.html": "site.try_files", "/x%0a": "in two ways", "/nothing": "", "/.not-there": "", "/links/nowhere": "", "/style.css": "",
+	} {
+		a, err := s.Serve(&Request{Method: "GET", Path: path})
+		if err != nil || !strings.Contains(a.Reason, want) || (a.Reason == "") != (want == "") {
+			t.Errorf("%s: %d %q, %v; want %q", path, a.Status, a.Reason, err, want)
+		}
+		a.File.Close()
+	}
+}
+
 func TestIndex(t *testing.T) {
 	root := newTree(t, hostile)
 	tests := []struct {
