@@ -9,19 +9,19 @@ import (
 
 // check validates the configuration and prints what it sets up.
 func check(args []string, out, errs io.Writer) error {
-	f := newFlags("check", "", errs)
-	path := f.String("config", "", "configuration `file`; default config.yaml, or the defaults without one")
+	f, path := configFlags("check", errs)
 	if err := parseFlags(f, args); err != nil {
 		return err
 	}
-	c, err := loadConfig(*path)
+	c, from, err := loadConfig(f, *path)
 	if err != nil {
 		return err
 	}
 	if err := server.Check(c); err != nil {
 		return err
 	}
-	for _, warning := range server.Warnings(c) {
+	fmt.Fprintf(out, "configuration: %s\n", from)
+	for _, warning := range append(server.Missing(c), server.Warnings(c)...) {
 		fmt.Fprintf(out, "warning: %s\n", warning)
 	}
 	fmt.Fprintf(out, "ok: %s in front of %s, hooks on %s, push under %s with %d channel rules\n",

@@ -26,6 +26,9 @@ func runDemo(args []string, out, errs io.Writer) error {
 	if err := parseFlags(f, args); err != nil {
 		return err
 	}
+	if err := noArguments(f); err != nil {
+		return err
+	}
 	app, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("demo: the app's listener: %w", err)

@@ -16,7 +16,7 @@ import (
 const usage = `Holdfast adds push to an app that you need not change.
 
   holdfast [run] [-config FILE]     serve; FILE is config.yaml if there is one
-  holdfast check [-config FILE]     validate the configuration
+  holdfast check [FILE]             validate the configuration
   holdfast demo                     start a parcel-tracking app with polling and push
   holdfast publish CHANNEL [DATA]   publish DATA, or standard input
   holdfast tail URL CHANNEL...      print messages as they are published
@@ -61,6 +61,13 @@ func command(args []string, in io.Reader, out, errs io.Writer) error {
 	case "tail":
 		return tail(args, out, errs)
 	case "version":
+		f := newFlags("version", "", errs)
+		if err := parseFlags(f, args); err != nil {
+			return err
+		}
+		if err := noArguments(f); err != nil {
+			return err
+		}
 		fmt.Fprintln(out, "holdfast", server.Version())
 		return nil
 	case "help":
@@ -91,13 +98,39 @@ func parseFlags(f *flag.FlagSet, args []string) error {
 	return err
 }
 
-// loadConfig reads the file that was asked for, or config.yaml, or takes the defaults.
-func loadConfig(path string) (*config.Config, error) {
-	if path != "" {
-		return config.Load(path)
+// configFlags makes the flags of a command that reads the configuration, and returns where -config goes.
+func configFlags(name string, errs io.Writer) (f *flag.FlagSet, path *string) {
+	f = newFlags(name, "[FILE]", errs)
+	return f, f.String("config", "", "configuration `file`, as FILE; default config.yaml, or the defaults without one")
+}
+
+// loadConfig reads the file that was asked for by -config or as the only argument, or config.yaml, or takes the
+// defaults. from says which.
+func loadConfig(f *flag.FlagSet, path string) (c *config.Config, from string, err error) {
+	switch {
+	case f.NArg() > 1, f.NArg() == 1 && path != "":
+		fmt.Fprintf(f.Output(), "%s: more than one configuration file: %q\n", f.Name(), f.Args())
+		f.Usage()
+		return nil, "", errUsage
+	case f.NArg() == 1:
+		path = f.Arg(0)
 	}
-	if _, err := os.Stat("config.yaml"); err == nil {
-		return config.Load("config.yaml")
+	if path == "" {
+		if _, err := os.Stat("config.yaml"); err != nil {
+			return config.Default(), "the defaults, as there is no config.yaml here", nil
+		}
+		path = "config.yaml"
 	}
-	return config.Default(), nil
+	c, err = config.Load(path)
+	return c, path, err
+}
+
+// noArguments refuses what a command would ignore.
+func noArguments(f *flag.FlagSet) error {
+	if f.NArg() == 0 {
+		return nil
+	}
+	fmt.Fprintf(f.Output(), "%s: takes no argument %q\n", f.Name(), f.Arg(0))
+	f.Usage()
+	return errUsage
 }

@@ -90,6 +90,10 @@ func TestCommandLine(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("listen: 127.0.0.1:8080\nupstraem: http://127.0.0.1:1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	lacks := filepath.Join(t.TempDir(), "lacks.yaml")
+	if err := os.WriteFile(lacks, []byte("upstream: http://no.such.host.invalid\nbuffers: {temp_dir: /does/not/exist}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		args      string
 		usage     bool // exit code 2
@@ -104,6 +108,16 @@ func TestCommandLine(t *testing.T) {
 		{"check -config " + bad, false, "", "", `bad.yaml:2:1: upstraem: unknown key; did you mean "upstream"?`},
 		{"run -config " + bad, false, "", "", `bad.yaml:2:1: upstraem`},
 		{"check -config /does/not/exist", false, "", "", "no such file"},
+		{"check " + bad, false, "", "", `bad.yaml:2:1: upstraem`},
+		{"run " + bad, false, "", "", `bad.yaml:2:1: upstraem`},
+		{"check config.yaml", false, "configuration: config.yaml\n", "", ""},
+		{"check -config config.yaml other.yaml", true, "", "more than one configuration file", ""},
+		{"check config.yaml other.yaml", true, "", "more than one configuration file", ""},
+		{"demo x.yaml", true, "", `takes no argument "x.yaml"`, ""},
+		{"version x", true, "", `takes no argument "x"`, ""},
+		{"check " + lacks, false, "warning: channels is empty", "", ""},
+		{"check " + lacks, false, "warning: buffers.temp_dir: stat /does/not/exist", "", ""},
+		{"check " + lacks, false, "warning: upstream no.such.host.invalid: ", "", ""},
 		{"check -config config.yaml", false, "ok: 127.0.0.1:8080 in front of 127.0.0.1:8081", "", ""},
 		{"publish", true, "", "usage: holdfast publish", ""},
 		{"tail http://127.0.0.1:1", true, "", "usage: holdfast tail", ""},

@@ -12,12 +12,11 @@ import (
 
 // run serves until SIGINT, SIGTERM or SIGQUIT, each of which drains.
 func run(args []string, errs io.Writer) error {
-	f := newFlags("run", "", errs)
-	path := f.String("config", "", "configuration `file`; default config.yaml, or the defaults without one")
+	f, path := configFlags("run", errs)
 	if err := parseFlags(f, args); err != nil {
 		return err
 	}
-	c, err := loadConfig(*path)
+	c, _, err := loadConfig(f, *path)
 	if err != nil {
 		return err
 	}

@@ -80,7 +80,7 @@ func (d *decoder) read(data []byte) (root *yaml.Node) {
 		}
 	}
 	if err != nil {
-		d.syntax(err)
+		d.syntax(err, data)
 		return nil
 	}
 	d.addAt(markOf(&second), "", "a second document begins here; want one")
@@ -89,7 +89,7 @@ func (d *decoder) read(data []byte) (root *yaml.Node) {
 
 // syntax takes the line out of the text of yaml's error, which has it nowhere else. That line is
 // where the broken construct begins, or the one before.
-func (d *decoder) syntax(err error) {
+func (d *decoder) syntax(err error, data []byte) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	where := "not YAML: "
 	var m mark
@@ -101,7 +101,7 @@ func (d *decoder) syntax(err error) {
 			}
 		}
 	}
-	d.addAt(m, "", where+strings.ToValidUTF8(text, "?"))
+	d.addAt(m, "", where+strings.ToValidUTF8(text, "?")+hintSyntax(text, data, m.line))
 }
 
 func (d *decoder) document(root *yaml.Node, c *Config) {
@@ -297,7 +297,7 @@ func suggestKey(section, key string, known []string) string {
 		}
 	}
 	if section != "" && slices.Contains(keysOf(top), key) {
-		elsewhere = append(elsewhere, key)
+		return fmt.Sprintf("; %s belongs at the top level, not in %s", key, section)
 	}
 	if len(elsewhere) != 1 {
 		return ""

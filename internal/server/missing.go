@@ -1,0 +1,64 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"holdfast/internal/config"
+)
+
+// lookupTime is how long all names of a configuration may take to resolve.
+const lookupTime = 3 * time.Second
+
+// Missing returns a warning if c has no channel rules, for each directory that c names and that does not exist, and for
+// each upstream's name that does not resolve.
+func Missing(c *config.Config) (list []string) {
+	if len(c.Channels) == 0 {
+		list = append(list, "channels is empty: every subscription and every publish is refused")
+	}
+	directory := func(key, path string) {
+		if path == "" {
+			return
+		}
+		if info, err := os.Stat(path); err != nil {
+			list = append(list, fmt.Sprintf("%s: %v", key, err))
+		} else if !info.IsDir() {
+			list = append(list, fmt.Sprintf("%s: %s is not a directory", key, path))
+		}
+	}
+	directory("site.root", c.Site.Root)
+	directory("buffers.temp_dir", c.Buffers.Folder)
+	if path := c.Push.HistoryFile; path != "" {
+		directory("push.history_file", filepath.Dir(path))
+	}
+	if path := c.Log.Access; filepath.IsAbs(path) {
+		directory("log.access_log", filepath.Dir(path))
+	}
+	servers := c.Servers()
+	for i := range c.Routes {
+		r := &c.Routes[i]
+		directory(fmt.Sprintf("routes[%d].root", i), r.Root)
+		if r.Site.Root != c.Site.Root {
+			directory(fmt.Sprintf("routes[%d].site.root", i), r.Site.Root)
+		}
+		servers = append(servers, r.Servers(c.UpstreamPool)...)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTime)
+	defer cancel()
+	seen := map[string]bool{}
+	for _, s := range servers {
+		host, _, err := net.SplitHostPort(s.URL.Address)
+		if s.URL.Network != "tcp" || err != nil || net.ParseIP(host) != nil || seen[host] {
+			continue
+		}
+		seen[host] = true
+		if _, err := net.DefaultResolver.LookupHost(ctx, host); err != nil {
+			list = append(list, fmt.Sprintf("upstream %s: %v", host, err))
+		}
+	}
+	return list
+}
