@@ -69,8 +69,8 @@
 //
 // # What is refused
 //
-// Every refusal is {"error":"…"} with what is wrong and where to change it, and publishes nothing. The
-// checks come in this order:
+// Every refusal is {"error":"…"} with what is wrong and where to change it, and publishes nothing, except the
+// 503 whose text says that the message is on its way. The checks come in this order:
 //
 //	403  Host is not localhost, a loopback address or one of hooks.hosts (any Host will do on a unix socket):
 //	     a web page whose name points here (DNS rebinding) is not let in. GET /healthz, /readyz and /metrics

@@ -4,7 +4,7 @@
 // a slot, no buffer. Its bytes are checked strictly as one head (RFC 9112) before anything else reads
 // them. What Local owns is handed over; the rest becomes an exchange: a struct with both legs' sockets
 // that is moved on by readiness and never blocks. Heads are relayed line by line, order, case and
-// repetition kept; bodies are streamed through with at most one buffer each way.
+// repetition kept; bodies are buffered, in memory and in temporary files, and what is larger is streamed.
 //
 //	Front ──head──► exchange ──answer complete──► Front
 //	  │                │ 101

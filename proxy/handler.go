@@ -88,8 +88,8 @@ type Sessions interface {
 	Answered(credential uint64, path []byte, cookies [][]byte)
 }
 
-// Proxy forwards requests to one upstream. It has a Front per loop and starts no goroutine but the
-// resolver of Serve.
+// Proxy forwards requests to the upstreams of their routes. It has a Front per loop and starts no goroutine; its owner
+// runs Resolve and Check.
 type Proxy struct {
 	o        Options
 	fronts   []*Front

@@ -162,7 +162,7 @@ type Site struct {
 	Types       []string `yaml:"types" eg:"[image/x-pcx pcx]"`
 }
 
-// UpstreamPool is what is kept of connections to the upstream between two requests.
+// UpstreamPool configures the idle connections, queues, failures, stickiness and health checks of all upstreams.
 type UpstreamPool struct {
 	Idle        int      `yaml:"max_idle"` // 0: none are kept
 	IdleTimeout Duration `yaml:"idle_timeout"`

@@ -15,7 +15,7 @@ type Options struct {
 	// lock, from any goroutine. Nil takes every channel and keeps nothing.
 	Rule func(channel string) (History, bool)
 
-	// Watch says of which channels OnOccupancy tells. It is called without a lock, from any goroutine, and must
+	// Watch says of which channels TakeOccupancy tells. It is called without a lock, from any goroutine, and must
 	// always say the same of a name. Nil watches none.
 	Watch func(channel string) bool
 
