@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -59,7 +60,7 @@ func (c *Config) Rule(channel string) (*Channel, bool) {
 	}
 	for i := range c.Channels {
 		if match(c.Channels[i].Match, channel) {
-			return &c.Channels[i], true
+			return &c.Channels[i], !c.reserved(i, channel)
 		}
 	}
 	return nil, false
@@ -74,7 +75,7 @@ const (
 	nameMarks      = "_-:@/=+~" // and the dot between segments
 )
 
-// ValidChannel returns nil for 1 to 255 bytes of A-Za-z0-9 and _-:@/=+~ in segments that dots
+// ValidChannel returns nil for 1 to 255 bytes of A-Za-z0-9 and _-:@/=+~, and %XX for any other, in segments that dots
 // separate, none of them empty. The error may be shown to whoever sent the name: it quotes no
 // byte that a terminal would act on.
 func ValidChannel(name string) error {
@@ -85,7 +86,7 @@ func ValidChannel(name string) error {
 		return fmt.Errorf("%w: %d bytes; want at most %d", ErrChannelName, len(name), maxChannelName)
 	}
 	for i := range len(name) {
-		if c := name[i]; c != '.' && !isNameByte(c) {
+		if c := name[i]; c != '.' && !isNameByte(c) && !isEscape(name[i:]) {
 			return fmt.Errorf("%w: %s at byte %d; want letters, digits and any of .%s", ErrChannelName, showByte(c), i+1, nameMarks)
 		}
 	}
@@ -100,6 +101,13 @@ func ValidChannel(name string) error {
 	}
 	return nil
 }
+
+// isEscape reports whether text begins with a byte that is escaped as in a URL, in capital letters.
+func isEscape(text string) bool {
+	return len(text) >= 3 && text[0] == '%' && isHex(text[1]) && isHex(text[2])
+}
+
+func isHex(c byte) bool { return '0' <= c && c <= '9' || 'A' <= c && c <= 'F' }
 
 func isNameByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(nameMarks, c) >= 0
@@ -133,7 +141,7 @@ func checkPattern(pattern string) error {
 			return fmt.Errorf("%s has * beside other characters; it stands for a whole segment", show(pattern))
 		}
 		for i := range len(segment) {
-			if c := segment[i]; c != '*' && !isNameByte(c) {
+			if c := segment[i]; c != '*' && !isNameByte(c) && !isEscape(segment[i:]) {
 				return fmt.Errorf("%s has %s; want letters, digits, %s., * and **", show(pattern), showByte(c), nameMarks)
 			}
 		}
@@ -171,10 +179,67 @@ func (c *Config) Owner(channel string) (user string, ok bool) {
 		want, pattern, more = strings.Cut(pattern, ".")
 		user, channel, _ = strings.Cut(channel, ".")
 		if want == userSegment {
-			return user, true
+			name, err := url.PathUnescape(user)
+			if err != nil {
+				name = "" // nobody's; ValidChannel does not let it get here
+			}
+			return name, true
 		}
 	}
 	return "", false
+}
+
+// reserved reports whether a name, or a pattern that a client asks for, that the rule at index i matches lies among the
+// users' own channels of an earlier rule: behind "user.{user}" no other rule opens user.anna.example, of a user whose name
+// was not escaped. A rule that has {user} in the same segment does.
+func (c *Config) reserved(i int, name string) bool {
+	at := userIndex(c.Channels[i].Match)
+	for j := range i {
+		rule := c.Channels[j].Match
+		if n := userIndex(rule); n > 0 && n != at && belowUser(rule, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// allReserved reports whether an earlier rule reserves all that the pattern of a later one matches.
+func allReserved(earlier, pattern string) bool {
+	n := userIndex(earlier)
+	if n <= 0 || userIndex(pattern) == n {
+		return false
+	}
+	users := strings.Join(strings.Split(earlier, ".")[:n], ".") + ".**"
+	return covers(users, pattern)
+}
+
+// userIndex returns which segment of a pattern is {user}, -1 for none.
+func userIndex(pattern string) int {
+	for n, more := 0, true; more; n++ {
+		var segment string
+		if segment, pattern, more = strings.Cut(pattern, "."); segment == userSegment {
+			return n
+		}
+	}
+	return -1
+}
+
+// belowUser reports whether the pattern of a rule and a name, or a pattern, may agree up to the segment {user}.
+func belowUser(rule, name string) bool {
+	for {
+		want, ruleRest, _ := strings.Cut(rule, ".")
+		if want == userSegment {
+			return true
+		}
+		got, nameRest, more := strings.Cut(name, ".")
+		if got == "**" {
+			return true
+		}
+		if !more || got != want && want != "*" && got != "*" {
+			return false
+		}
+		rule, name = ruleRest, nameRest
+	}
 }
 
 // match walks pattern and name together, a segment at a time; patterns are short and nothing is

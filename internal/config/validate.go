@@ -346,6 +346,10 @@ func (d *decoder) pattern(before []Channel, pattern, key string) {
 		case earlier != "" && checkPattern(earlier) == nil && covers(earlier, pattern):
 			d.add(key, fmt.Sprintf("%s is never reached, as %s at line %d matches all of it and the first match wins", show(pattern), show(earlier), line))
 			return
+		case earlier != "" && checkPattern(earlier) == nil && allReserved(earlier, pattern):
+			d.add(key, fmt.Sprintf("%s is never reached, as all that lies below the user's segment of %s at line %d is that user's; place it before, or use {user} in it too",
+				show(pattern), show(earlier), line))
+			return
 		}
 	}
 }

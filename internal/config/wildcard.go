@@ -35,7 +35,7 @@ func (c *Config) Subscription(name string) (*Channel, bool) {
 	for i := range c.Channels {
 		r := &c.Channels[i]
 		if overlaps(r.Match, name) {
-			return r, r.Wildcards && covers(r.Match, name) && !manyUsers(r.Match, name)
+			return r, r.Wildcards && covers(r.Match, name) && !manyUsers(r.Match, name) && !c.reserved(i, name)
 		}
 	}
 	return nil, false
