@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -110,6 +112,7 @@ admin.site.register(Parcel)
 func TestAppDjango(t *testing.T) {
 	behindBoth(t, startDjango(t), func(t *testing.T, url string) {
 		testDjangoAdmin(t, newVisitor(t, url))
+		testDjangoBodies(t, newVisitor(t, url))
 		testDjangoInBrowser(t, url)
 	})
 }
@@ -129,12 +132,17 @@ func testDjangoAdmin(t *testing.T, v *visitor) {
 		v.get(v.location(v.post("/admin/login/?next=/admin/", form), http.StatusFound)).wantText(t, "Site administration")
 	})
 	step("styles", func(t *testing.T) { v.get("/static/admin/css/base.css").wantText(t, "body") })
-	step("add an object with an image", func(t *testing.T) {
-		form := v.fields(v.get(add), "parcel_form")
-		form.Set("name", "Zoë's parcel")
-		v.location(v.postFile(add, form, "image", imageName, false, nil), http.StatusFound)
-		v.get(list).wantText(t, "Zoë&#x27;s parcel")
-	})
+	for _, c := range []struct {
+		name    string
+		chunked bool
+	}{{"Zoë's parcel", false}, {"Zoë's chunked parcel", true}} {
+		step("add "+c.name+" with an image", func(t *testing.T) {
+			form := v.fields(v.get(add), "parcel_form")
+			form.Set("name", c.name)
+			v.location(v.postFile(add, form, "image", imageName, c.chunked, nil), http.StatusFound)
+			v.get(list).wantText(t, strings.ReplaceAll(c.name, "'", "&#x27;"))
+		})
+	}
 	step("fetch the image", func(t *testing.T) {
 		image := v.get("/media/images/" + url.PathEscape(strings.ReplaceAll(imageName, " ", "_")))
 		if image.body != pixel || image.Header.Get("Content-Type") != "image/png" {
@@ -145,6 +153,22 @@ func testDjangoAdmin(t *testing.T, v *visitor) {
 		v.get("/admin/logout/").wantText(t, "Log in again")
 		v.location(v.do(http.MethodGet, "/admin/", nil, nil), http.StatusFound)
 	})
+}
+
+// testDjangoBodies: a WSGI app reads as much as Content-Length says.
+func testDjangoBodies(t *testing.T, v *visitor) {
+	for name, size := range map[string]int{"none": 0, "small": 5, "large": 2_000_000} {
+		t.Run("chunked body, "+name, func(t *testing.T) {
+			v.t = t
+			header := http.Header{"Content-Type": {"application/octet-stream"}}
+			body := io.MultiReader(strings.NewReader(strings.Repeat("x", size)))
+			a := v.do(http.MethodPost, "/length", header, body)
+			a.want(t, http.StatusOK)
+			if want := fmt.Sprintf("%d bytes", size); a.body != want {
+				t.Errorf("the app read %s, want %s", a.body, want)
+			}
+		})
+	}
 }
 
 // testDjangoInBrowser does the same with a browser, in whose console no error may appear.
