@@ -168,6 +168,7 @@ func (s *Server) readyz(c *call) error {
 func (s *Server) writeMetrics(c *call) error {
 	var b bytes.Buffer
 	if s.options.Version != "" {
+		b.WriteString("# HELP holdfast_build_info The version of this build; always 1.\n# TYPE holdfast_build_info gauge\n")
 		fmt.Fprintf(&b, "holdfast_build_info{version=%q} 1\n", s.options.Version)
 	}
 	s.metrics.WritePrometheus(&b)

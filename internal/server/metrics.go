@@ -10,7 +10,8 @@ import (
 )
 
 // writeMetrics writes every room's counts in Prometheus text format.
-func (s *Server) writeMetrics(w io.Writer) {
+func (s *Server) writeMetrics(out io.Writer) {
+	w := &describer{w: out}
 	gauge := func(name string, v int64) { fmt.Fprintf(w, "%s %d\n", name, v) }
 	p := s.poller.Stats()
 	gauge("holdfast_connections", p.Clients)
@@ -35,6 +36,8 @@ func (s *Server) writeMetrics(w io.Writer) {
 	gauge("holdfast_proxy_queued", x.Queued)
 	for _, u := range x.Upstreams {
 		fmt.Fprintf(w, "holdfast_upstream_active{upstream=%q} %d\n", u.Name, u.Active)
+	}
+	for _, u := range x.Upstreams {
 		up := 1
 		if u.Down {
 			up = 0
@@ -65,7 +68,7 @@ func (s *Server) writeMetrics(w io.Writer) {
 	}
 	s.writeHeld(w)
 	s.writeEvents(w)
-	metrics.WriteProcessMetrics(w)
+	metrics.WriteProcessMetrics(out)
 }
 
 // writeHeld writes what is held by kind and what was dropped by reason.

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/VictoriaMetrics/metrics"
+
 	"holdfast/hooks"
 	"holdfast/internal/access"
 	"holdfast/internal/config"
@@ -74,6 +76,7 @@ func New(c *config.Config, log *slog.Logger) (*Server, error) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
+	metrics.ExposeMetadata(true) // of the process's and the API's own
 	s := &Server{config: c, log: log}
 	if err := s.open(); err != nil {
 		s.owned.stop(time.Now())
