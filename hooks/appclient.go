@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/syntax"
 )
 
 // authorizeIdle is below the keep-alive of the servers that legacy apps run on; Apache's is 5 s.
@@ -59,6 +61,9 @@ func (q *Question) writeClient(h *fasthttp.RequestHeader, host string) {
 	forwarded := q.ForwardedFor
 	if forwarded == "" {
 		forwarded = q.ClientAddr
+	}
+	if syntax.LogsInConnection([]byte(q.Authorization)) {
+		h.SetConnectionClose() // or another client would be asked about as this one's user
 	}
 	for _, field := range [...]struct{ name, value string }{
 		{fasthttp.HeaderHost, host},

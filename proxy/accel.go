@@ -93,7 +93,7 @@ func (x *exchange) elsewhere(a *answer, bodyless bool) bool {
 		x.keep, bodyless = false, false
 	}
 	if bodyless && x.upKeep && !x.upHung && x.toUp == nil {
-		x.f.pools[x.server.index].put(x.up)
+		x.giveBack()
 	} else {
 		x.up.Close()
 	}

@@ -10,17 +10,18 @@ import (
 
 // answer is the head of the app's response, checked.
 type answer struct {
-	raw     []byte
-	status  int
-	minor   byte
-	line    []byte // after "HTTP/1.x ": status and reason
-	fields  []field
-	length  int64
-	chunked bool
-	close   bool
-	upgrade bool
-	stream  bool // not to be taken ahead of the client
-	accel   bool // there are X-Accel-* fields, which an app says to the proxy in front of it
+	raw       []byte
+	status    int
+	minor     byte
+	line      []byte // after "HTTP/1.x ": status and reason
+	fields    []field
+	length    int64
+	chunked   bool
+	close     bool
+	upgrade   bool
+	stream    bool // not to be taken ahead of the client
+	connLogin bool // it logs in the connection
+	accel     bool // there are X-Accel-* fields, which an app says to the proxy in front of it
 
 	options   []byte // of Connection that are names of fields, as a list
 	elsewhere []byte // X-Accel-Redirect: who is to answer instead; nil without
@@ -108,6 +109,7 @@ func (a *answer) field(line []byte) error {
 		}
 	}
 	a.note(&f)
+	a.noteConnectionLogin(&f)
 	switch len(f.name) {
 	case 7:
 		f.drop = syntax.EqualFold(f.name, "upgrade")

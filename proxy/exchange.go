@@ -47,6 +47,7 @@ type exchange struct {
 	head       []byte   // the request's head, until the upstream has it for good
 	gathered   []byte   // body bytes that go with head
 	early      []byte   // what the client sent after this request
+	connLogin  bool     // the upstream connection is logged in by its client; see bound
 	chunkUp    bool     // the upstream gets the body in chunks of ours: its length was not known in time
 	left       bool     // the client is gone; the upload that it had finished goes on
 	answerHead []byte   // an incomplete response head
@@ -146,6 +147,7 @@ func (f *Front) forward(c *park.Conn, r *route, h *head, q *request.Request, res
 	}
 	x.early = append(x.early, rest[used:]...)
 	x.knowLogin(h)
+	x.knowConnectionLogin(h)
 	if f.p.internal {
 		x.original = append(x.original, h.raw...)
 	}
@@ -194,6 +196,9 @@ func (x *exchange) take(h *head, q *request.Request, body []byte) {
 // body.
 func (x *exchange) begin(head, body []byte) {
 	x.asked = x.f.loop.Now()
+	if b := x.f.bound[x.client.Ref()]; b != nil && x.route.servers&(1<<b.server.index) != 0 {
+		x.sticky = b.server.index
+	}
 	s, full := x.f.p.choose(x.route, x.tried, x.sticky, x.asked)
 	if s == nil && full {
 		x.remember(head, body)
@@ -211,7 +216,7 @@ func (x *exchange) ask(head, body []byte) {
 		return
 	}
 	x.tried |= 1 << x.server.index
-	if x.up = x.f.pools[x.server.index].get(); x.up != nil {
+	if x.up = x.upstreamConn(); x.up != nil {
 		x.reused, x.connected = true, true
 		x.up.Hold(x)
 		if x.idempotent && x.req.done {

@@ -15,10 +15,11 @@ import (
 type Front struct {
 	p     *Proxy
 	loop  *park.Loop
-	pools []*pool         // by the index of the upstream
-	head  head            // of the request that is being looked at
-	req   request.Request // the same
-	ans   answer          // of the response that is being looked at
+	pools []*pool             // by the index of the upstream
+	bound map[park.Ref]*bound // by client
+	head  head                // of the request that is being looked at
+	req   request.Request     // the same
+	ans   answer              // of the response that is being looked at
 	free  []*exchange
 
 	lastID  uint16    // of a FastCGI request

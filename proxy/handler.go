@@ -117,9 +117,10 @@ type Stats struct {
 
 // UpstreamStats are those of one upstream.
 type UpstreamStats struct {
-	Name   string
-	Active int64 // requests and tunnels that it has
-	Down   bool
+	Name    string
+	Active  int64 // requests and tunnels that it has
+	Down    bool
+	Notices map[string]int64 // what it does that is put up with, by kind
 }
 
 type counters struct {
@@ -204,7 +205,7 @@ func (x *Proxy) Stats() Stats {
 		Spills: s.spills.Load(), SpillErrors: s.spillErrors.Load(), Spilled: x.spilled.Load(),
 	}
 	for _, u := range x.servers {
-		stats.Upstreams = append(stats.Upstreams, UpstreamStats{u.String(), u.active.Load(), u.down(time.Now())})
+		stats.Upstreams = append(stats.Upstreams, UpstreamStats{u.String(), u.active.Load(), u.down(time.Now()), u.noticed.counts()})
 	}
 	return stats
 }

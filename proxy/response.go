@@ -115,6 +115,7 @@ func (x *exchange) respondHead(p []byte, seen int) bool {
 func (x *exchange) answer(a *answer, rest []byte) bool {
 	x.upKeep = !a.close
 	x.tellSessions(a)
+	x.connLogin = x.connLogin || a.connLogin
 	if a.elsewhere != nil && x.f.p.internal {
 		return x.elsewhere(a, len(rest) == 0 && (x.isHead || a.length == 0 || a.status == 204))
 	}
@@ -216,7 +217,7 @@ func (x *exchange) pass(a, b []byte) bool {
 func (x *exchange) responded() {
 	x.upstream = x.f.loop.Now().Sub(x.asked)
 	if x.upKeep && !x.upHung && x.uploaded() && x.toUp == nil {
-		x.f.pools[x.server.index].put(x.up)
+		x.giveBack()
 	} else {
 		x.up.Close()
 	}

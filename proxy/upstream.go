@@ -47,7 +47,8 @@ type server struct {
 
 	failures atomic.Int32 // in a row
 	downTo   atomic.Int64 // not asked before, in Unix nanoseconds
-	sick     atomic.Bool  // the health check says so
+	noticed  noticed
+	sick     atomic.Bool // the health check says so
 }
 
 // dialAddress returns the address to connect to, or an error while a name is not resolved.

@@ -1,0 +1,17 @@
+package syntax
+
+import "bytes"
+
+// LogsInConnection reports whether the value of Authorization or WWW-Authenticate names a scheme that logs in a
+// connection, not a request (RFC 4559 §6).
+func LogsInConnection(value []byte) bool {
+	for part := range bytes.SplitSeq(value, []byte(",")) {
+		part = TrimOWS(part)
+		for _, scheme := range [...]string{"ntlm", "negotiate", "kerberos", "nego2"} {
+			if rest, ok := CutPrefixFold(part, scheme); ok && (len(rest) == 0 || rest[0] == ' ' || rest[0] == '\t') {
+				return true
+			}
+		}
+	}
+	return false
+}

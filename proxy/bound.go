@@ -1,0 +1,86 @@
+package proxy
+
+import (
+	"holdfast/internal/park"
+	"holdfast/internal/syntax"
+)
+
+// bound is an idle upstream connection on which a client has logged in, or is about to: with NTLM and Negotiate the app
+// takes every request on it for that user's. So it is that client connection's alone, and never pooled. It is the
+// connection's handler.
+type bound struct {
+	f      *Front
+	client park.Ref
+	server *server
+	c      *park.Conn
+}
+
+// knowConnectionLogin notes a request that logs in its upstream connection.
+func (x *exchange) knowConnectionLogin(h *head) {
+	for i := range h.fields {
+		if f := &h.fields[i]; !f.drop && syntax.EqualFold(f.name, "authorization") && syntax.LogsInConnection(f.value) {
+			x.connLogin = true
+		}
+	}
+}
+
+// noteConnectionLogin does the same with the app's answer.
+func (a *answer) noteConnectionLogin(f *field) {
+	switch len(f.name) {
+	case 15:
+		a.connLogin = a.connLogin || syntax.EqualFold(f.name, "persistent-auth") && !syntax.EqualFold(f.value, "false")
+	case 16:
+		a.connLogin = a.connLogin || syntax.EqualFold(f.name, "www-authenticate") && syntax.LogsInConnection(f.value)
+	}
+}
+
+// upstreamConn returns an idle connection to the chosen server, or nil: the client's own, or one of the pool.
+func (x *exchange) upstreamConn() *park.Conn {
+	if b := x.f.bound[x.client.Ref()]; b != nil && b.server == x.server {
+		b.forget()
+		x.connLogin = true
+		if !b.c.Stale() {
+			return b.c
+		}
+		b.c.Close()
+	}
+	return x.f.pools[x.server.index].get()
+}
+
+// giveBack keeps the upstream connection for further requests, of anybody or of this client.
+func (x *exchange) giveBack() {
+	f, server, c := x.f, x.server, x.up
+	if !x.connLogin {
+		f.pools[server.index].put(c)
+		return
+	}
+	if x.trusted || !x.keep { // one connection of a proxy has the requests of many clients
+		x.notice(closedLogin)
+		c.Close()
+		return
+	}
+	x.notice(boundLogin)
+	ref := x.client.Ref()
+	if old := f.bound[ref]; old != nil {
+		old.forget()
+		old.c.Close()
+	}
+	if f.bound == nil {
+		f.bound = make(map[park.Ref]*bound)
+	}
+	b := &bound{f: f, client: ref, server: server, c: c}
+	f.bound[ref] = b
+	c.Hold(b)
+	c.SetDeadline(f.p.o.PoolIdle)
+}
+
+func (b *bound) forget() { delete(b.f.bound, b.client) }
+
+// Ready closes the connection when the app does, when it speaks without being asked, and after a while.
+func (b *bound) Ready(c *park.Conn, ev park.Event) {
+	if ev&(park.Expired|park.HangUp) == 0 && !c.Stale() {
+		return
+	}
+	b.forget()
+	c.Close()
+}
