@@ -89,6 +89,9 @@ var inflaters = sync.Pool{New: func() any {
 	return f
 }}
 
+// maxFinal is how many final blocks a short message may have; a long one may have one more for each kB.
+const maxFinal = 16
+
 // inflate returns a client's message that came compressed (RFC 7692 §7.2.2). It stops at max bytes, whatever
 // the rest would be.
 func inflate(p []byte, op ws.OpCode, max int) ([]byte, *wireError) {
@@ -96,7 +99,10 @@ func inflate(p []byte, op ws.OpCode, max int) ([]byte, *wireError) {
 	defer inflaters.Put(f)
 	f.in.Reset(slices.Concat(p, []byte(flushed), []byte("\x01\x00\x00\xff\xff"))) // and the end of the stream
 	var b bytes.Buffer
-	for f.in.Len() > 0 { // a final block may come before the end (§7.2.3.4)
+	for blocks := 0; f.in.Len() > 0; blocks++ { // a final block may come before the end (§7.2.3.4)
+		if blocks > maxFinal+len(p)>>10 { // each costs more than its bytes
+			return nil, errDeflate
+		}
 		if err := f.out.(flate.Resetter).Reset(&f.in, nil); err != nil {
 			return nil, errDeflate
 		}

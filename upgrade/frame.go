@@ -3,7 +3,7 @@ package upgrade
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -11,9 +11,10 @@ import (
 
 // frames is the state between two frames or in the middle of one: it exists only while there is any.
 type frames struct {
-	buf  []byte    // an unfinished frame
+	buf  []byte    // what was read of the next frames; all of it is unfinished from at on
+	at   int       // where p of join begins in buf
 	op   ws.OpCode // of the message whose fragments have come; zero: none
-	size int       // of those fragments
+	sum  int       // bytes of those fragments
 	tail []byte    // text: an unfinished character at the end of the last fragment
 
 	whole bool   // a message is handed over whole, with its last frame
@@ -21,15 +22,51 @@ type frames struct {
 
 	deflate  bool // permessage-deflate was agreed on
 	deflated bool // the message whose fragments have come is compressed
+
+	counted int         // of the keeper's inbound bytes
+	since   time.Time   // when it was begun
+	timer   *time.Timer // looks whether it comes; nil: not yet
 }
 
 func (f *frames) empty() bool { return len(f.buf) == 0 && f.op == 0 }
+
+// size is the memory that it takes.
+func (f *frames) size() int { return cap(f.buf) + cap(f.body) }
+
+// received is how much has come of the message.
+func (f *frames) received() int { return len(f.buf) - f.at + f.sum }
+
+// join returns what is unread with p behind it. Bytes are copied once, not again at each reading.
+func (f *frames) join(p []byte) []byte {
+	if len(f.buf) == 0 {
+		return p
+	}
+	if f.at > len(f.buf)/2 {
+		f.buf, f.at = f.buf[:copy(f.buf, f.buf[f.at:])], 0
+	}
+	f.buf = append(f.buf, p...)
+	return f.buf[f.at:]
+}
+
+// keep stores p, the end of what join returned.
+func (f *frames) keep(p []byte) {
+	switch {
+	case len(p) == 0:
+		f.buf, f.at = nil, 0
+	case len(f.buf) == 0:
+		f.buf = bytes.Clone(p)
+	default:
+		f.at = len(f.buf) - len(p)
+	}
+}
 
 // frame is a complete frame, unmasked.
 type frame struct {
 	op      ws.OpCode
 	payload []byte
 	message ws.OpCode // data frame that completes a message: its opcode; zero otherwise
+
+	deflated bool // payload is the whole message, still compressed
 }
 
 // wireError is a client's breach of the protocol and the close code that answers it.
@@ -62,7 +99,7 @@ func (f *frames) next(p []byte, max int) (fr frame, n int, e *wireError) {
 	if err := ws.CheckHeader(h, state); err != nil {
 		return fr, 0, &wireError{ws.StatusProtocolError, err.Error()}
 	}
-	if h.Length > int64(max) || !h.OpCode.IsControl() && h.Length+int64(f.size) > int64(max) {
+	if h.Length > int64(max) || !h.OpCode.IsControl() && h.Length+int64(f.sum) > int64(max) {
 		return fr, 0, errTooBig
 	}
 	if n = size + int(h.Length); len(p) < n {
@@ -76,7 +113,7 @@ func (f *frames) next(p []byte, max int) (fr frame, n int, e *wireError) {
 	if h.OpCode != ws.OpContinuation {
 		f.op, f.deflated = h.OpCode, deflated
 	}
-	f.size += len(fr.payload)
+	f.sum += len(fr.payload)
 	if f.op == ws.OpText && !f.deflated {
 		if e := f.text(fr.payload, h.Fin); e != nil {
 			return fr, n, e
@@ -89,13 +126,8 @@ func (f *frames) next(p []byte, max int) (fr frame, n int, e *wireError) {
 		if f.body != nil {
 			fr.payload = f.body
 		}
-		if f.deflated {
-			if fr.payload, e = inflate(fr.payload, f.op, max); e != nil {
-				return fr, n, e
-			}
-		}
-		fr.message = f.op
-		f.op, f.size, f.tail, f.body = 0, 0, nil, nil
+		fr.message, fr.deflated = f.op, f.deflated
+		f.op, f.sum, f.tail, f.body = 0, 0, nil, nil
 	}
 	return fr, n, nil
 }
@@ -128,13 +160,25 @@ func checkClose(fr frame) *wireError {
 		return &wireError{ws.StatusProtocolError, "close payload of one byte"}
 	}
 	code := ws.StatusCode(binary.BigEndian.Uint16(fr.payload))
-	if err := ws.CheckCloseFrameData(code, string(fr.payload[2:])); err != nil {
-		if errors.Is(err, ws.ErrProtocolInvalidUTF8) {
-			return errUTF8
-		}
-		return &wireError{ws.StatusProtocolError, err.Error()}
+	switch {
+	case !sendable(code):
+		return &wireError{ws.StatusProtocolError, "close code that no client sends"}
+	case !utf8.Valid(fr.payload[2:]):
+		return errUTF8
 	}
 	return nil
+}
+
+// sendable reports whether a client may send a close code: those of IANA's registry that are sent at all, and those that
+// are left to libraries and apps (RFC 6455 §7.4.2).
+func sendable(code ws.StatusCode) bool {
+	switch {
+	case code >= 3000 && code <= 4999:
+		return true
+	case code < 1000 || code > 1014:
+		return false
+	}
+	return code != 1004 && code != 1005 && code != 1006
 }
 
 // header reads a frame's header from p. size is 0 while it is not complete.

@@ -28,7 +28,7 @@ type held struct {
 	session *session // who it is; nil if it is nobody's and nobody wants to know
 	speech  *speech  // nil unless the client has spoken, or may about what needs its login
 
-	wait     int32 // long poll: milliseconds
+	wait     int32 // long poll: milliseconds; else what the client has sent is paid for at this time, see lead
 	kind     kind
 	v1       bool // WebSocket or SSE with the subprotocol
 	http10   bool
@@ -37,6 +37,7 @@ type held struct {
 	stalled  bool // the outbox did not move since the last heartbeat
 	answered bool // long poll: only the outbox is left
 	drained  bool // all that was told of has been read
+	paused   bool // not to be read until unpause
 	compress bool // WebSocket: permessage-deflate was agreed on; long poll: gzip is accepted
 }
 
@@ -65,6 +66,7 @@ func (x *held) begin(c *park.Conn, v *visit) {
 	x.begun()
 	if x.kind == longPoll {
 		x.rest = v.req.Rest // of the next request; it may be answered at once
+		x.k.stats.inbound.Add(int64(len(x.rest)))
 	}
 	gone := c.Ref()
 	switch x.kind {
@@ -89,6 +91,7 @@ func (x *held) begin(c *park.Conn, v *visit) {
 	switch {
 	case x.kind == webSocket && len(v.req.Rest) > 0:
 		if !x.frames(v.req.Rest) {
+			x.k.stats.inbound.Add(int64(len(x.rest)))
 			return
 		}
 	}
@@ -112,34 +115,6 @@ func (x *held) Ready(c *park.Conn, ev park.Event) {
 	}
 }
 
-// read takes what the client says.
-func (x *held) read() {
-	in := x.c.Loop().In()
-	for {
-		n, err := x.c.Read(in)
-		if err == park.ErrAgain {
-			x.drained = true
-			return
-		}
-		if err != nil {
-			x.end(clientGone)
-			return
-		}
-		x.pinged = false
-		switch {
-		case x.kind == webSocket:
-			if !x.frames(in[:n]) {
-				return
-			}
-		case x.kind == longPoll && len(x.rest)+n <= maxEarly:
-			x.rest = append(x.rest, in[:n]...)
-		case x.kind == longPoll || n > maxChatter:
-			x.end(talkative)
-			return
-		}
-	}
-}
-
 // tick is the heartbeat, or the end of a long poll's wait.
 func (x *held) tick() {
 	if x.tokenEnded() {
@@ -159,7 +134,7 @@ func (x *held) tick() {
 	}
 	switch x.kind {
 	case webSocket:
-		if x.pinged {
+		if x.pinged && !x.paused {
 			x.end(pongTimeout)
 			return
 		}
@@ -273,10 +248,7 @@ func (x *held) drain() {
 	case webSocket:
 		x.closeWith(1001, "going down", draining)
 	case sse:
-		if x.send(retryHint(), false) {
-			x.leave(draining)
-			park.Linger(x.c)
-		}
+		x.finish(retryHint(), draining)
 	case longPoll:
 		x.close = true
 		x.answer(nil, nil)
@@ -289,7 +261,8 @@ func (x *held) leave(why dropReason) {
 	x.k.stats.held[x.kind].Add(-1)
 	x.k.stats.drop(why)
 	x.dropOutbox()
-	x.in, x.speech = nil, nil
+	x.dropFrames()
+	x.dropSpeech()
 	if x.k.o.Log.Enabled(context.Background(), slog.LevelDebug) { // else its arguments are made for nothing
 		x.k.o.Log.Debug("hold ended", "kind", x.kind.String(), "reason", why.String(), "client", x.c.RemoteAddr())
 	}
@@ -297,6 +270,7 @@ func (x *held) leave(why dropReason) {
 
 // end leaves and closes.
 func (x *held) end(why dropReason) {
+	x.dropRest()
 	if x.answered {
 		x.dropOutbox()
 	} else {

@@ -36,6 +36,8 @@ type Options struct {
 	Live           bool          // logins are kept, so that guarded channels can be joined later
 	Outbox         int           // bytes that may wait for one slow reader
 	OutboxTotal    int64         // bytes that may wait for all slow readers
+	InboundTotal   int64         // bytes of what all clients have begun to send; 0: no limit
+	ReceiveTime    time.Duration // for a message that has begun to come, beside a second for each kB; 0: no limit
 	MaxConnections int           // held at once; 0: no limit of its own
 	MaxPerUser     int           // of these, those of one user that the app has named; 0: any number
 	Origins        []string      // accepted beside the same origin: lower case, default port left out
@@ -110,6 +112,8 @@ type Keeper struct {
 
 	deflateRaw, deflateV1 func(*hub.Message) []byte // made once: as method values each would be an allocation
 
+	born time.Time // where the clock of held.lead begins
+
 	registers []register // by the index of the loop
 	seed      maphash.Seed
 	epoch     string // of this process, in the ids of connections
@@ -117,7 +121,7 @@ type Keeper struct {
 
 // New returns a keeper. It starts nothing; the hub's lanes are wired to the poller's loops.
 func New(o Options) *Keeper {
-	k := &Keeper{o: o, messages: turnstile{free: max(o.InFlight, 1)}, seed: maphash.MakeSeed(), epoch: rand.Text()[:12]}
+	k := &Keeper{o: o, messages: turnstile{free: max(o.InFlight, 1)}, seed: maphash.MakeSeed(), born: time.Now(), epoch: rand.Text()[:12]}
 	k.crowd = crowd{limit: o.MaxPerUser, users: map[string]*company{}}
 	if o.AuthorizeCache > 0 && o.Authorize != nil {
 		k.verdicts = newVerdicts(o.AuthorizeCache, o.Authorize, o.Log)

@@ -213,11 +213,21 @@ func (x *held) refusePoll(status int, why string, reason dropReason) {
 	}
 }
 
+// dropRest lets go of what was read of the next request.
+func (x *held) dropRest() {
+	if x.kind == longPoll {
+		x.k.stats.inbound.Add(int64(-len(x.rest)))
+		x.rest = nil
+	}
+}
+
 // resume gives the connection back for its next request.
 func (x *held) resume() {
+	rest := x.rest
+	x.dropRest()
 	if x.close {
 		park.Linger(x.c)
 		return
 	}
-	x.k.o.Resume(x.c, x.rest, !x.drained)
+	x.k.o.Resume(x.c, rest, !x.drained)
 }

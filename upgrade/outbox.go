@@ -17,6 +17,8 @@ type outbox struct {
 	off   int // into the first
 	bytes int // of the pieces that count
 	told  bool
+
+	pongs [2][]byte // what answers the newest ping of each kind
 }
 
 // waiting is a piece of what waits, in one of three forms: a message, which may be left out; a gap in the place of
@@ -268,10 +270,16 @@ func (x *held) flush() bool {
 			return false
 		}
 	}
+	pongs := x.out.pongs
 	x.out = nil
 	if x.answered {
 		x.resume()
 		return false
+	}
+	for _, b := range pongs {
+		if len(b) > 0 && !x.send(b, false) {
+			return false
+		}
 	}
 	return true
 }

@@ -359,8 +359,7 @@ func (x *held) expel(status int, why string, reason dropReason) {
 		}
 		x.closeWith(code, why, reason)
 	case sse: // it comes back, and is told then
-		x.leave(reason)
-		park.Linger(x.c)
+		x.finish(nil, reason)
 	case longPoll:
 		x.refusePoll(status, why, reason)
 	}

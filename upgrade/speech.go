@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/gobwas/ws"
 
@@ -13,7 +12,7 @@ import (
 
 const (
 	maxFaults = 10 // beyond what is forgiven: one for each message that is as it should be
-	maxLine   = 8  // messages that wait while the app is asked about an earlier one, or has it
+	maxLine   = 8  // messages that wait while the app is asked about an earlier one, or has it; then no more is read
 
 	parsedOnLoop = 16 << 10 // bytes of a message; a longer one is read on a worker
 
@@ -27,10 +26,9 @@ type speech struct {
 	login *Question // without channels; nil unless push.live_subscribe or push.message_path
 	user  string    // whom the app has named
 
-	at     time.Time // when tokens was right
-	tokens float64   // messages that may come at once
 	faults int
 	asking bool     // the app is asked or told, on a worker
+	full   bool     // line is, and the client is not read until it is not
 	line   [][]byte // said meanwhile; nil if nothing was
 	bytes  int      // in line
 }
@@ -43,42 +41,31 @@ func (x *held) hear(p []byte, text bool) bool {
 	}
 	s := x.speech
 	switch {
-	case !s.allow(time.Now(), x.k.o.MessageRate):
-		return x.fault("", fmt.Errorf("more than %d messages a second", x.k.o.MessageRate))
 	case !text && x.v1:
 		return x.fault("", errors.New("a message is text, not binary"))
 	case x.k.o.Message == nil && len(p) > max(roomForType+roomForName*x.k.o.MaxChannels, x.k.roomForToken()):
 		return x.fault("", errors.New("a message is too long for what it can say"))
-	case s.asking && !s.wait(p, x.k.o.MaxMessage):
-		return x.fault("", errors.New("too many messages wait for the answers to earlier ones"))
 	case s.asking:
+		x.k.stats.inbound.Add(int64(len(p)))
+		if s.wait(p); len(s.line) >= maxLine || s.bytes >= x.k.o.MaxMessage {
+			s.full, x.paused = true, true
+		}
 		return true
 	}
 	return x.obey(p)
 }
 
-// wait keeps what is said until the app has answered; max bytes of it.
-func (s *speech) wait(p []byte, max int) bool {
-	if len(s.line) == maxLine || s.bytes+len(p) > max {
-		return false
-	}
+// wait keeps what is said until the app has answered.
+func (s *speech) wait(p []byte) {
 	s.line, s.bytes = append(s.line, slices.Clone(p)), s.bytes+len(p)
-	return true
 }
 
-// allow takes one from the bucket that fills at rate a second and holds what comes in two.
-func (s *speech) allow(now time.Time, rate int) bool {
-	if s.at.IsZero() {
-		s.tokens = float64(2 * rate)
-	} else {
-		s.tokens = min(s.tokens+now.Sub(s.at).Seconds()*float64(rate), float64(2*rate))
+// dropSpeech lets go of what is known of what the client says.
+func (x *held) dropSpeech() {
+	if s := x.speech; s != nil {
+		x.k.stats.inbound.Add(int64(-s.bytes))
+		x.speech = nil
 	}
-	s.at = now
-	if s.tokens < 1 {
-		return false
-	}
-	s.tokens--
-	return true
 }
 
 // fault answers what is not as it should be, and ends the connection when it is too much.
@@ -257,9 +244,14 @@ func (x *held) goOn(on bool) {
 	for on && !s.asking && len(s.line) > 0 {
 		p := s.line[0]
 		s.line[0] = nil
+		x.k.stats.inbound.Add(int64(-len(p)))
 		if s.line, s.bytes = s.line[1:], s.bytes-len(p); len(s.line) == 0 {
 			s.line = nil
 		}
 		on = x.obey(p)
+	}
+	if on && s.full && len(s.line) < maxLine && s.bytes < x.k.o.MaxMessage {
+		s.full = false
+		x.pause(0)
 	}
 }

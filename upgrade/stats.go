@@ -33,6 +33,8 @@ const (
 	loggedOut                      // the app took its session cookie back
 	disconnected                   // the app said so
 	crowdedOut                     // its user has newer ones, and no more may be held
+	inboundFull                    // what clients have begun to send takes all the memory there is for it
+	slowSender                     // a message that has begun does not come
 	unposted                       // the app did not take a message whose client cannot be told otherwise
 	dropReasons
 )
@@ -40,7 +42,7 @@ const (
 func (r dropReason) String() string {
 	return [dropReasons]string{"client_gone", "client_closed", "answered", "slow", "pong_timeout",
 		"bad_frame", "talkative", "draining", "gap", "unruly", "refused", "authorize_failed", "logged_out", "disconnected", "user_limit",
-		"message_failed"}[r]
+		"inbound_full", "slow_sender", "message_failed"}[r]
 }
 
 type counters struct {
@@ -55,6 +57,8 @@ type counters struct {
 	posted          atomic.Int64 // messages that the app was told of
 	postErrors      atomic.Int64 // and did not answer
 	outbox          atomic.Int64 // bytes waiting for slow readers
+	inbound         atomic.Int64 // bytes of what clients have begun to send
+	throttled       atomic.Int64 // how often a client was not read for a while
 	skipped         [slowPolicies]atomic.Int64
 }
 
@@ -80,6 +84,7 @@ type Stats struct {
 	CacheHits, CacheMisses, CacheEvicted int64
 
 	AuthorizeQueued, AuthorizeQueueFull int64 // requests that wait for the app to be asked; and that found no place
+	Inbound, Throttled                  int64 // bytes that clients have begun to send; how often one was not read for a while
 
 	TokensRefused int64 // missing, bad or in two places
 }
@@ -93,6 +98,7 @@ func (k *Keeper) Stats() Stats {
 		Crowded: k.stats.crowded.Load(), Posted: k.stats.posted.Load(), PostErrors: k.stats.postErrors.Load(), PostsWaiting: int64(k.messages.waiting()),
 	}
 	s.AuthorizeQueued, s.AuthorizeQueueFull = int64(k.askers.pool.Waiting()), k.askers.failed.Load()
+	s.Inbound, s.Throttled = k.stats.inbound.Load(), k.stats.throttled.Load()
 	s.TokensRefused = k.stats.tokensRefused.Load()
 	s.CacheHits, s.CacheMisses, s.CacheEvicted = k.verdicts.counts()
 	for i := range kinds {

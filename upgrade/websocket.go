@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/gobwas/ws"
@@ -41,72 +42,135 @@ func (x *held) beginWebSocket(handshake []byte, replay hub.Replay) {
 	}
 }
 
-// frames takes bytes of the client. It reports whether the connection goes on.
+// frames takes bytes of the client, one turn of them; the rest waits for the next. It reports whether the connection
+// goes on.
 func (x *held) frames(p []byte) bool {
 	f := x.in
 	if f == nil {
 		f = &frames{whole: x.v1 || x.k.o.Message != nil, deflate: x.compress}
 	}
-	if len(f.buf) > 0 {
-		f.buf = append(f.buf, p...)
-		p = f.buf
-	}
-	for len(p) > 0 {
-		fr, n, e := f.next(p, x.k.o.MaxMessage)
+	p = f.join(p)
+	for n := 0; len(p) > 0 && !x.paused; n++ {
+		if n == framesPerTurn {
+			x.pause(0)
+			break
+		}
+		if x.tooFast() {
+			break
+		}
+		fr, used, e := f.next(p, x.k.o.MaxMessage)
 		if e != nil {
 			x.closeWith(e.code, e.reason, badFrame)
 			return false
 		}
-		if n == 0 {
+		if used == 0 {
 			break
 		}
-		p = p[n:]
+		p = p[used:]
+		if fr.message != 0 {
+			f.since = x.c.Loop().Now()
+		}
 		if !x.frame(fr) {
 			return false
 		}
 	}
-	if len(p) > 0 {
-		f.buf = append([]byte(nil), p...)
-	} else {
-		f.buf = nil
-	}
-	if x.in = f; f.empty() {
-		x.in = nil
-	}
-	return true
+	return x.keepFrames(f, p)
 }
 
+// frame does what a frame says. It reports whether the connection goes on.
 func (x *held) frame(fr frame) bool {
 	switch {
-	case fr.op == ws.OpPing:
-		return x.send(appendFrame(nil, ws.OpPong, fr.payload), false)
-	case fr.op == ws.OpClose:
+	case fr.message != 0 && fr.deflated:
+		x.spendFrame()
+		return x.inflate(fr)
+	case fr.message != 0:
+		return x.message(fr)
+	}
+	x.spendFrame()
+	switch fr.op {
+	case ws.OpPing:
+		return x.pong(0, appendFrame(nil, ws.OpPong, fr.payload))
+	case ws.OpClose:
 		code := ws.StatusNormalClosure
 		if len(fr.payload) >= 2 {
 			code = ws.StatusCode(binary.BigEndian.Uint16(fr.payload))
 		}
 		x.closeWith(code, "", clientClosed)
 		return false
-	case fr.message != 0 && x.v1 && string(fr.payload) == pingJSON:
-		return x.send(pongFrameV1, true)
-	case fr.message != 0 && (x.v1 || x.k.o.Message != nil):
-		return x.hear(fr.payload, fr.message == ws.OpText)
-	case fr.message != 0:
-		x.k.stats.clientMessages.Add(1)
 	}
 	return true
 }
 
-// closeWith says goodbye and waits a while for the client's own close (RFC 6455 §7.1.1).
-func (x *held) closeWith(code ws.StatusCode, reason string, why dropReason) {
-	waiting := x.out != nil
-	x.leave(why)
-	if waiting { // a frame in the middle of another would be garbage
-		x.c.Abort()
-		return
+// message takes a whole message of the client. It reports whether the connection goes on.
+func (x *held) message(fr frame) bool {
+	switch {
+	case x.v1 && string(fr.payload) == pingJSON:
+		x.spendFrame()
+		return x.pong(1, pongFrameV1)
+	case x.v1 || x.k.o.Message != nil:
+		x.spend(x.k.o.MessageRate)
+		return x.hear(fr.payload, fr.message == ws.OpText)
 	}
+	x.spendFrame()
+	x.k.stats.clientMessages.Add(1)
+	return true
+}
+
+// pong answers a ping: of each kind (0: a control frame, 1: of the subprotocol) only the newest, if the client does not
+// read (RFC 6455 §5.5.3).
+func (x *held) pong(kind int, b []byte) bool {
+	if x.out != nil {
+		x.out.pongs[kind] = b
+		return true
+	}
+	return x.send(b, kind == 1)
+}
+
+// What is inflated on the loop; a message that could take longer goes to a worker.
+const (
+	inflatedOnLoop = 8 << 10   // bytes of it
+	inflatedInto   = 256 << 10 // bytes that it may become
+	maxInflation   = 1032      // bytes that one becomes at most
+)
+
+// inflate hands on a compressed message. It reports whether the connection goes on.
+func (x *held) inflate(fr frame) bool {
+	limit := x.k.o.MaxMessage
+	if n := len(fr.payload); n <= inflatedOnLoop && min(n*maxInflation, limit) <= inflatedInto {
+		return x.inflated(fr)(inflate(fr.payload, fr.message, limit))
+	}
+	p, ref, loop := bytes.Clone(fr.payload), x.c.Ref(), x.c.Loop()
+	x.paused = x.k.o.Poller.Go(func() {
+		out, e := inflate(p, fr.message, limit)
+		ref.Post(loop, func(c *park.Conn) {
+			if c.Handler() == park.Handler(x) {
+				if x.inflated(fr)(out, e) && (x.speech == nil || !x.speech.full) {
+					x.unpause()
+				}
+			}
+		})
+	})
+	if !x.paused {
+		x.closeWith(1013, "too busy; try again later", inboundFull)
+	}
+	return x.paused
+}
+
+func (x *held) inflated(fr frame) func(p []byte, e *wireError) bool {
+	return func(p []byte, e *wireError) bool {
+		if e != nil {
+			x.closeWith(e.code, e.reason, badFrame)
+			return false
+		}
+		fr.payload = p
+		return x.message(fr)
+	}
+}
+
+// closeWith says goodbye, after what of a frame is still to be written, and waits a while for the client's own close
+// (RFC 6455 §7.1.1).
+func (x *held) closeWith(code ws.StatusCode, reason string, why dropReason) {
 	var payload [2]byte
 	binary.BigEndian.PutUint16(payload[:], uint16(code))
-	x.c.Write(appendFrame(nil, ws.OpClose, payload[:], []byte(reason)))
-	park.Linger(x.c)
+	x.finish(appendFrame(nil, ws.OpClose, payload[:], []byte(reason)), why)
 }

@@ -78,6 +78,8 @@ type Push struct {
 	Live              bool     `yaml:"live_subscribe"`
 	Outbox            Size     `yaml:"send_queue"`
 	OutboxTotal       Size     `yaml:"send_queue_total"`
+	ReceiveTotal      Size     `yaml:"receive_total"`
+	ReceiveTimeout    Duration `yaml:"receive_timeout"`
 	MaxConnections    int      `yaml:"max_connections"`          // 0: bounded by the file limit only
 	MaxPerUser        int      `yaml:"max_connections_per_user"` // 0: any number
 	HistoryTotal      Size     `yaml:"history_total"`
@@ -224,6 +226,8 @@ func Default() *Config {
 			MessageRate:       10,
 			Outbox:            256 * KB,
 			OutboxTotal:       64 * MB,
+			ReceiveTotal:      64 * MB,
+			ReceiveTimeout:    seconds(30),
 			HistoryTotal:      64 * MB,
 		},
 		Events: Events{

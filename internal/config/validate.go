@@ -377,6 +377,8 @@ func (d *decoder) ranges(c *Config) {
 	inRange(d, "push.message_rate", p.MessageRate, 1, 10_000, "")
 	inRange(d, "push.send_queue", p.Outbox, 4*KB, 1*GB, "")
 	inRange(d, "push.send_queue_total", p.OutboxTotal, 4*KB, 1*TB, "")
+	inRange(d, "push.receive_total", p.ReceiveTotal, 64*KB, 1*TB, "")
+	inRange(d, "push.receive_timeout", p.ReceiveTimeout, seconds(1), seconds(600), "")
 	inRange(d, "push.max_connections", p.MaxConnections, 1, maxConnections, "bounded by the file limit")
 	inRange(d, "push.max_connections_per_user", p.MaxPerUser, 1, maxConnections, "any number")
 	inRange(d, "push.history_total", p.HistoryTotal, 1*KB, 1*TB, "")

@@ -72,6 +72,8 @@ var metricHelp = map[string]string{
 	"messages_published_total":             "Published messages.",
 	"messages_skipped_total":               "Messages dropped for slow clients, by policy.",
 	"outbox_bytes":                         "Bytes in the send queues.",
+	"receive_bytes":                        "Bytes of what clients have begun to send.",
+	"receive_throttled_total":              "How often a client that sent faster than its rate was not read for a while.",
 	"panics_total":                         "Errors in Holdfast; the log has the stack.",
 	"presence_hurried_total":               "Grace periods that were cut short.",
 	"presence_leaving":                     "Users in their grace period.",

@@ -101,4 +101,6 @@ func (s *Server) writeHeld(w io.Writer) {
 	fmt.Fprintf(w, "holdfast_client_messages_failed_total %d\n", k.PostErrors)
 	fmt.Fprintf(w, "holdfast_client_messages_waiting %d\n", k.PostsWaiting)
 	fmt.Fprintf(w, "holdfast_outbox_bytes %d\n", k.Outbox)
+	fmt.Fprintf(w, "holdfast_receive_bytes %d\n", k.Inbound)
+	fmt.Fprintf(w, "holdfast_receive_throttled_total %d\n", k.Throttled)
 }
