@@ -64,7 +64,7 @@ func TestAccessLog(t *testing.T) {
 		{"refused", "GET", "GET / HTTP/1.1\r\nHost: x\r\nBad Name: \x1b\r\n\r\n", "",
 			`127.0.0.1 - - [] "GET / HTTP/1.1" 400 100 "-" "-"`, "invalid byte in a header field's name"},
 		{"not HTTP", "GET", "\x16\x03\x01\r\n\r\n", "",
-			`127.0.0.1 - - [] "\x16\x03\x01" 400 100 "-" "-"`, "request line without a method"},
+			`127.0.0.1 - - [] "\x16\x03\x01" 400 37 "-" "-"`, "TLS on a port that speaks plain HTTP"},
 		{"bad chunk", "POST", lines("POST / HTTP/1.1", "Host: x", "Transfer-Encoding: chunked") + "zz\r\n", "",
 			`127.0.0.1 - - [] "POST / HTTP/1.1" 400 100 "-" "-"`, "malformed chunked body"},
 	}

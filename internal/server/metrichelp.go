@@ -101,6 +101,7 @@ var metricHelp = map[string]string{
 	"subscribers":                          "Subscribers.",
 	"tokens_refused_total":                 "Missing or invalid tokens; the log has the reason.",
 	"upstream_active":                      "Requests in progress, per upstream.",
+	"upstream_notices_total":               "What the upstream does that Holdfast works around, by kind.",
 	"upstream_up":                          "1 while the upstream is used, 0 while it is marked down.",
 	"workers":                              "Worker goroutines.",
 	"workers_queued":                       "Tasks that wait for a worker goroutine.",
