@@ -43,6 +43,8 @@ func (s *Server) writeMetrics(out io.Writer) {
 			up = 0
 		}
 		fmt.Fprintf(w, "holdfast_upstream_up{upstream=%q} %d\n", u.Name, up)
+	}
+	for _, u := range x.Upstreams {
 		for _, kind := range slices.Sorted(maps.Keys(u.Notices)) {
 			fmt.Fprintf(w, "holdfast_upstream_notices_total{upstream=%q,kind=%q} %d\n", u.Name, kind, u.Notices[kind])
 		}
