@@ -193,7 +193,8 @@ func (w *world) hold(t testing.TB, kind, query string, fields ...string) *client
 	}
 	switch kind {
 	case "sse":
-		if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" || resp.ContentLength != -1 {
+		if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" || resp.ContentLength != -1 ||
+			resp.Header.Get("Cache-Control") != "no-store, no-transform" {
 			t.Fatalf("%s: answered %d %v", kind, resp.StatusCode, resp.Header)
 		}
 		if hint := c.event(); !strings.HasPrefix(hint["retry"], "") || hint["retry"] == "" {

@@ -505,7 +505,7 @@ func joined(list [][]byte, sep string) string { return string(bytes.Join(list, [
 func (k *Keeper) postpone(ctx *fasthttp.RequestCtx, v *visit, why string) {
 	k.stats.refused.Add(1)
 	ctx.SetContentType("text/event-stream")
-	ctx.Response.Header.Set("Cache-Control", "no-store")
+	ctx.Response.Header.Set("Cache-Control", "no-store, no-transform")
 	ctx.SetBodyString(comeBack(why, v.hint, v.retryAfter))
 }
 

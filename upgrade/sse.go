@@ -22,7 +22,7 @@ func retryHint() []byte { return fmt.Appendf(nil, "retry: %d\n\n", jitter(retryT
 // beginSSE sends the head and the first bytes. The stream ends with the connection: no chunk around
 // each event.
 func (x *held) beginSSE(replay hub.Replay) {
-	b := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\nConnection: close\r\n")
+	b := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\nConnection: close\r\n")
 	b = append(append(b, x.fields...), "\r\n"...)
 	x.fields = ""
 	b = append(b, retryHint()...)
