@@ -23,8 +23,9 @@ type answer struct {
 	connLogin bool // it logs in the connection
 	accel     bool // there are X-Accel-* fields, which an app says to the proxy in front of it
 
-	options   []byte // of Connection that are names of fields, as a list
-	elsewhere []byte // X-Accel-Redirect: who is to answer instead; nil without
+	odd       noticeSet // faults of the head that tear nothing
+	options   []byte    // of Connection that are names of fields, as a list
+	elsewhere []byte    // X-Accel-Redirect: who is to answer instead; nil without
 }
 
 var errAnswer = errors.New("malformed response")
@@ -34,8 +35,7 @@ func bad(what string) error { return fmt.Errorf("%w: %s", errAnswer, what) }
 // parse checks a complete head.
 func (a *answer) parse(p []byte) error {
 	*a = answer{raw: p, fields: a.fields[:0], length: -1}
-	end := bytes.IndexByte(p, '\n')
-	line := p[:end-1]
+	line, p := a.cutLine(p)
 	if len(line) < 12 || string(line[:7]) != "HTTP/1." || line[7] != '0' && line[7] != '1' || line[8] != ' ' {
 		return bad("status line")
 	}
@@ -56,9 +56,11 @@ func (a *answer) parse(p []byte) error {
 		}
 	}
 	a.close = a.minor == 0
-	for p = p[end+1:]; len(p) > 2; p = p[end+1:] {
-		end = bytes.IndexByte(p, '\n')
-		if err := a.field(p[:end-1]); err != nil {
+	for {
+		if line, p = a.cutLine(p); len(line) == 0 {
+			break
+		}
+		if err := a.field(line); err != nil {
 			return err
 		}
 	}
@@ -83,6 +85,17 @@ func (a *answer) parse(p []byte) error {
 	return nil
 }
 
+// cutLine returns the first line of a complete head and what follows. A line may end in LF alone (RFC 9112 §2.2): in an
+// answer it can't be read in two ways, as a field's value has no CR or LF here.
+func (a *answer) cutLine(p []byte) (line, rest []byte) {
+	line, rest, _ = bytes.Cut(p, []byte("\n"))
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		return line[:n-1], rest
+	}
+	a.odd |= 1 << bareLF
+	return line, rest
+}
+
 // drop leaves out the fields of a name.
 func (a *answer) drop(name string) {
 	for i := range a.fields {
@@ -94,6 +107,10 @@ func (a *answer) drop(name string) {
 
 func (a *answer) field(line []byte) error {
 	colon := bytes.IndexByte(line, ':')
+	if colon < 0 && line[0] != ' ' && line[0] != '\t' { // a fold would be a part of the field before
+		a.odd |= 1 << noColon
+		return nil
+	}
 	if colon <= 0 {
 		return bad("header field without a name")
 	}
@@ -137,8 +154,15 @@ func (a *answer) field(line []byte) error {
 	case 14:
 		if syntax.EqualFold(f.name, "content-length") {
 			n, ok := syntax.ParseLength(f.value)
-			if !ok || a.length >= 0 {
-				return bad("invalid or repeated Content-Length")
+			switch {
+			case len(f.value) == 0:
+				a.odd |= 1 << emptyLength
+				return nil
+			case ok && n == a.length: // one line of them goes on
+				a.odd |= 1 << equalLengths
+				return nil
+			case !ok || a.length >= 0:
+				return bad("invalid or contradicting Content-Length")
 			}
 			a.length = n
 		}

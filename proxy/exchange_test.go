@@ -158,6 +158,12 @@ func TestResponseIsRelayed(t *testing.T) {
 		{"fields that Connection names", get, "HTTP/1.1 200 OK\r\nX-Inner: 1\r\nConnection: x-inner, Content-Length, close\r\nContent-Length: 2\r\nX-Inner: 2\r\n\r\nhi", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"},
 		{"fields that Connection names in capitals", get, "HTTP/1.1 200 OK\r\nConnection: X-Hop, close\r\nX-Hop: 1\r\nx-hop: 2\r\nContent-Length: 2\r\n\r\nhi", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"},
 		{"stray bytes", get, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\n\r\nevil", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"},
+		{"bare LF", get, "HTTP/1.1 200 OK\nA: b\nContent-Length: 2\n\nhi", "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 2\r\n\r\nhi"},
+		{"mixed line ends", get, "HTTP/1.1 200 OK\r\nA: b\nContent-Length: 2\r\n\nhi", "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 2\r\n\r\nhi"},
+		{"the same length twice", get, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\ncontent-length: 2\r\n\r\nhi", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"},
+		{"an empty length", get, "HTTP/1.0 200 OK\r\nContent-Length:\r\n\r\nhi", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhi"},
+		{"a line without a colon", get, "HTTP/1.1 200 OK\r\nWarning\r\nContent-Length: 2\r\n\r\nhi", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"},
+		{"two Locations", get, "HTTP/1.1 302 Found\r\nLocation: /a\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 302 Found\r\nLocation: /a\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n"},
 		{"empty reason", get, "HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n"},
 	}
 	for _, tt := range tests {
@@ -189,6 +195,61 @@ func TestResponseIsRelayed(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestAnswersThatAreRefused checks that what a client could read in another way is 502.
+func TestAnswersThatAreRefused(t *testing.T) {
+	for name, answer := range map[string]string{
+		"two lengths":             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi",
+		"a list of lengths":       "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nhi",
+		"a fold":                  "HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 2\r\n\r\nhi",
+		"a fold with a colon":     "HTTP/1.1 200 OK\r\nA: b\r\n\tc: d\r\nContent-Length: 2\r\n\r\nhi",
+		"a CR in a value":         "HTTP/1.1 200 OK\r\nA: b\rc\r\nContent-Length: 2\r\n\r\nhi",
+		"a CR before CRLF":        "HTTP/1.1 200 OK\r\nA: b\r\r\nContent-Length: 2\r\n\r\nhi",
+		"a space before a colon":  "HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nhi",
+		"an empty line first":     "\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+		"no status line":          "Content-Length: 2\r\n\r\nhi",
+		"a head of 70 kB at once": "HTTP/1.1 200 OK\r\nA: " + strings.Repeat("b", 70<<10) + "\r\nContent-Length: 0\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
+				if _, err := http.ReadRequest(c.Reader); err == nil {
+					io.WriteString(c, answer)
+					io.Copy(io.Discard, c)
+				}
+			})
+			addr, _ := start(t, u.Addr)
+			c := wiretest.Dial(t, addr)
+			c.Send(lines("GET / HTTP/1.1", "Host: x"))
+			if resp, _ := c.Response("GET"); resp.StatusCode != 502 {
+				t.Errorf("answered %d; want 502", resp.StatusCode)
+			}
+		})
+	}
+}
+
+// TestOddAnswersAreCounted checks that what is mended in an app's answers is counted for its upstream, by kind.
+func TestOddAnswersAreCounted(t *testing.T) {
+	u := wiretest.NewUpstream(t, wiretest.Answer(func(*http.Request, []byte) []byte {
+		return []byte("HTTP/1.1 200 OK\nContent-Length: 2\nContent-Length: 2\nWarning\n\nhi")
+	}))
+	addr, p := start(t, u.Addr)
+	c := wiretest.Dial(t, addr)
+	for range 2 {
+		c.Send(lines("GET / HTTP/1.1", "Host: x"))
+		if resp, body := c.Response("GET"); resp.StatusCode != 200 || body != "hi" {
+			t.Fatalf("answered %d, %q", resp.StatusCode, body)
+		}
+	}
+	got := p.Stats().Upstreams[0].Notices
+	for _, kind := range []string{"bare_lf", "equal_lengths", "no_colon"} {
+		if got[kind] != 2 {
+			t.Errorf("%s is counted %d times; want 2", kind, got[kind])
+		}
+	}
+	if got["empty_length"] != 0 {
+		t.Errorf("%v; want no empty length", got)
 	}
 }
 

@@ -128,6 +128,7 @@ func (x *exchange) answerCGI(rest []byte, err error) bool {
 		a.note(&g)
 		a.fields = append(a.fields, g)
 	}
+	x.noticeScript(c.head.Odd)
 	x.tellSessions(a)
 	if a.elsewhere != nil && x.f.p.internal {
 		return x.elsewhere(a, false)

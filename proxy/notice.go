@@ -3,6 +3,8 @@ package proxy
 import (
 	"sync/atomic"
 	"time"
+
+	"holdfast/internal/fcgi"
 )
 
 // notice is something that an app does and that Holdfast puts up with or works around.
@@ -11,6 +13,13 @@ type notice uint8
 const (
 	boundLogin notice = iota
 	closedLogin
+	bareLF
+	noColon
+	equalLengths
+	emptyLength
+	equalLocations
+	scriptFraming
+	noHead
 	noticeCount
 )
 
@@ -18,6 +27,41 @@ const (
 var notices = [noticeCount]struct{ label, line string }{
 	boundLogin:  {"login_bound", "the app logs in connections (NTLM, Negotiate); each client gets one of its own"},
 	closedLogin: {"login_closed", "the app logs in connections (NTLM, Negotiate); behind a trusted proxy each is closed after use (trusted_proxies)"},
+
+	bareLF:         {"bare_lf", "the app ends lines of a response's head in LF alone; they are sent on with CRLF"},
+	noColon:        {"no_colon", "the app sends a header line without a colon; the line is dropped"},
+	equalLengths:   {"equal_lengths", "the app sends the same Content-Length more than once; one is sent on"},
+	emptyLength:    {"empty_length", "the app sends an empty Content-Length; it is dropped"},
+	equalLocations: {"equal_locations", "the script sends more than one Location; the first is sent on"},
+	scriptFraming:  {"script_framing", "the script sets Transfer-Encoding, which is the server's to set; it is dropped"},
+	noHead:         {"no_head", "the script sends no header field; the response is a 200 without a Content-Type"},
+}
+
+// noticeSet is a set of notices: bit n is notice n. The compiler refuses a bit that does not fit.
+type noticeSet uint16
+
+// ofScript is the notice of each oddity of a CGI head.
+var ofScript = map[fcgi.Oddity]notice{
+	fcgi.NoColon: noColon, fcgi.EqualLengths: equalLengths, fcgi.EmptyLength: emptyLength,
+	fcgi.EqualLocations: equalLocations, fcgi.Framing: scriptFraming, fcgi.NoHead: noHead,
+}
+
+// noticeAll counts a set.
+func (x *exchange) noticeAll(set noticeSet) {
+	for n := notice(0); set != 0; n, set = n+1, set>>1 {
+		if set&1 != 0 {
+			x.notice(n)
+		}
+	}
+}
+
+// noticeScript counts what is odd in the head of a script's answer.
+func (x *exchange) noticeScript(odd fcgi.Oddity) {
+	for o, n := range ofScript {
+		if odd&o != 0 {
+			x.notice(n)
+		}
+	}
 }
 
 // noticed counts the notices of one upstream.

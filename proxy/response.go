@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"holdfast/internal/fcgi"
 	"holdfast/internal/park"
 	"holdfast/internal/syntax"
 )
@@ -64,12 +65,9 @@ func (x *exchange) respond(p []byte) bool {
 // respondHead looks for a complete head in p.
 func (x *exchange) respondHead(p []byte, seen int) bool {
 	for {
-		n, r := headEnd(p, seen)
+		n, err := fcgi.HeadEnd(p, seen)
 		switch {
-		case r != nil || n > 0 && p[0] == '\r':
-			x.fail(502, bad("line ends in a bare LF, or no status line"))
-			return false
-		case n == 0 && len(p) > maxAnswer:
+		case err != nil:
 			x.fail(502, errHeadSize)
 			return false
 		case n == 0:
@@ -83,6 +81,7 @@ func (x *exchange) respondHead(p []byte, seen int) bool {
 			x.fail(502, err)
 			return false
 		}
+		x.noticeAll(a.odd)
 		rest := p[n:]
 		if a.status == 101 {
 			return x.switchProtocols(a, rest)

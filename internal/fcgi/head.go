@@ -52,7 +52,21 @@ type Head struct {
 	// Local is the Location of a local redirect (RFC 3875 §6.2.2): a path, and no Status. The server may
 	// answer with what is at that path; Status is 302 if it would rather not.
 	Local []byte
+
+	Odd Oddity // faults that were mended
 }
+
+// Oddity is a set of faults in a script's head that tear nothing and are mended.
+type Oddity uint8
+
+const (
+	NoColon        Oddity = 1 << iota // a line without a colon; dropped
+	EqualLengths                      // the same Content-Length again; dropped
+	EmptyLength                       // a Content-Length without a value; dropped
+	EqualLocations                    // another Location; dropped
+	Framing                           // Transfer-Encoding, which is the server's (RFC 3875 §6.3.4); dropped
+	NoHead                            // no field at all; a 200
+)
 
 var (
 	lineOK    = []byte("200 OK")
@@ -83,9 +97,13 @@ func (h *Head) Parse(p []byte) error {
 		if err != nil {
 			return err
 		}
+		if f.Name == nil {
+			continue
+		}
 		if syntax.EqualFold(f.Name, "location") {
 			if location != nil {
-				return bad("more than one Location")
+				h.Odd |= EqualLocations
+				continue
 			}
 			location = f.Value
 		}
@@ -95,8 +113,6 @@ func (h *Head) Parse(p []byte) error {
 		h.Fields = append(h.Fields, f)
 	}
 	switch {
-	case len(h.Fields) == 0:
-		return bad("no fields")
 	case h.Status != 0:
 	case len(location) > 0:
 		h.Status, h.Line = 302, lineFound
@@ -105,12 +121,20 @@ func (h *Head) Parse(p []byte) error {
 		}
 	default:
 		h.Status, h.Line = 200, lineOK
+		if len(h.Fields) == 0 {
+			h.Odd |= NoHead
+		}
 	}
 	return nil
 }
 
+// field parses a line. A field without a name is to be dropped.
 func (h *Head) field(line []byte) (f Field, err error) {
 	colon := bytes.IndexByte(line, ':')
+	if colon < 0 && line[0] != ' ' && line[0] != '\t' && len(h.Fields) > 0 { // the first line may be no head at all
+		h.Odd |= NoColon
+		return Field{}, nil
+	}
 	if colon <= 0 {
 		return f, bad("field without a name")
 	}
@@ -140,8 +164,15 @@ func (h *Head) field(line []byte) (f Field, err error) {
 	case 14:
 		if syntax.EqualFold(f.Name, "content-length") {
 			n, ok := syntax.ParseLength(f.Value)
-			if !ok || h.Length >= 0 {
-				return f, bad("invalid or repeated Content-Length")
+			switch {
+			case len(f.Value) == 0:
+				h.Odd |= EmptyLength
+				return Field{}, nil
+			case ok && n == h.Length:
+				h.Odd |= EqualLengths
+				return Field{}, nil
+			case !ok || h.Length >= 0:
+				return f, bad("invalid or contradicting Content-Length")
 			}
 			h.Length = n
 		}
@@ -149,8 +180,8 @@ func (h *Head) field(line []byte) (f Field, err error) {
 		f.Drop = syntax.EqualFold(f.Name, "proxy-connection")
 	case 17:
 		if syntax.EqualFold(f.Name, "transfer-encoding") {
-			// RFC 3875 §6.3.4 leaves framing to the server: with this field there would be two.
-			return f, bad("Transfer-Encoding")
+			h.Odd |= Framing
+			return Field{}, nil
 		}
 	}
 	return f, nil

@@ -25,6 +25,11 @@ func show(h *Head) string {
 	if h.Local != nil {
 		fmt.Fprintf(&b, " local %s", h.Local)
 	}
+	for i, name := range []string{"no colon", "equal lengths", "empty length", "equal Locations", "framing", "no head"} {
+		if h.Odd&(1<<i) != 0 {
+			fmt.Fprintf(&b, " (%s)", name)
+		}
+	}
 	return b.String()
 }
 
@@ -69,6 +74,14 @@ func TestHead(t *testing.T) {
 		{"white space and tabs", "A: \t 1\t2 \t\r\n\r\n", "200 [200 OK] A=1\t2", ""},
 		{"empty value", "A:\r\n\r\n", "200 [200 OK] A=", ""},
 		{"colons", "A:b:c\r\n\r\n", "200 [200 OK] A=b:c", ""},
+		{"no field", "\r\nbody", "200 [200 OK] (no head)", "body"},
+		{"no field, bare LF", "\nbody", "200 [200 OK] (no head)", "body"},
+		{"no field but a Status", "Status: 404 Gone\r\n\r\n", "404 [404 Gone]", ""},
+		{"two Locations", "Location: /a\r\nLocation: /b\r\n\r\n", "302 [302 Found] Location=/a local /a (equal Locations)", ""},
+		{"the same length twice", "Content-Length: 1\r\nContent-Length: 1\r\n\r\n", "200 [200 OK] Content-Length=1 length 1 (equal lengths)", ""},
+		{"empty length", "A: b\r\nContent-Length:\r\n\r\n", "200 [200 OK] A=b (empty length)", ""},
+		{"transfer coding", "A: b\r\nTransfer-Encoding: chunked\r\n\r\n", "200 [200 OK] A=b (framing)", ""},
+		{"a line without a colon", "A: b\r\nPHP Notice\r\nC: d\r\n\r\n", "200 [200 OK] A=b C=d (no colon)", ""},
 		{"the most fields", strings.Repeat("A: 1\n", maxFields) + "\n", "200 [200 OK]" + strings.Repeat(" A=1", maxFields), ""},
 		{"the largest", "A: " + strings.Repeat("b", MaxHead-7) + "\r\n\r\n", "200 [200 OK] A=" + strings.Repeat("b", MaxHead-7), ""},
 	}
@@ -95,8 +108,6 @@ func TestHeadsThatAreRefused(t *testing.T) {
 		name, sent string
 		want       error
 	}{
-		{"empty", "\r\n\r\n", ErrHead},
-		{"empty, bare LF", "\nbody", ErrHead},
 		{"no colon", "abc\r\n\r\n", ErrHead},
 		{"no name", ": c\r\n\r\n", ErrHead},
 		{"status line", "HTTP/1.1 200 OK\r\nA: b\r\n\r\n", ErrHead},
@@ -116,13 +127,11 @@ func TestHeadsThatAreRefused(t *testing.T) {
 		{"Status in words", "Status: OK\r\n\r\n", ErrHead},
 		{"empty Status", "Status:\r\n\r\n", ErrHead},
 		{"signed Status", "Status: +20\r\n\r\n", ErrHead},
-		{"two Locations", "Location: /a\r\nLocation: /b\r\n\r\n", ErrHead},
-		{"two lengths", "Content-Length: 1\r\nContent-Length: 1\r\n\r\n", ErrHead},
+		{"two lengths", "Content-Length: 1\r\nContent-Length: 2\r\n\r\n", ErrHead},
+		{"folded without a colon", "A: b\r\n\tc\r\n\r\n", ErrHead},
 		{"list of lengths", "Content-Length: 1, 1\r\n\r\n", ErrHead},
 		{"signed length", "Content-Length: +1\r\n\r\n", ErrHead},
-		{"empty length", "Content-Length:\r\n\r\n", ErrHead},
 		{"long length", "Content-Length: 9999999999999999999\r\n\r\n", ErrHead},
-		{"transfer coding", "Transfer-Encoding: chunked\r\n\r\n", ErrHead},
 		{"too many fields", strings.Repeat("A: 1\n", maxFields+1) + "\n", ErrHead},
 		{"one byte too large", "A: " + strings.Repeat("b", MaxHead-6) + "\r\n\r\n", ErrHeadSize},
 		{"no end", strings.Repeat("b", MaxHead+1), ErrHeadSize},
@@ -166,6 +175,9 @@ func FuzzCGIHead(f *testing.F) {
 		}
 		if h.Local != nil && (h.Local[0] != '/' || bytes.HasPrefix(h.Local, []byte("//"))) {
 			t.Fatalf("local %q", h.Local)
+		}
+		if h.Odd != 0 { // Go's reader does not mend
+			return
 		}
 		want, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(sent[:size]))).ReadMIMEHeader()
 		if err != nil {
