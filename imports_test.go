@@ -17,7 +17,7 @@ import (
 // know nobody.
 const imports = `
 .                 internal/config internal/demo internal/server
-hooks             internal/hub internal/presence
+hooks             internal/hub internal/presence internal/syntax
 internal/access
 internal/config
 internal/demo

@@ -74,6 +74,7 @@ func serveClient(ctx *fasthttp.RequestCtx) (int, string) {
 	resp.Set("Cache-Control", "public, max-age="+strconv.Itoa(clientAge))
 	resp.Set("Vary", "Accept-Encoding")
 	resp.Set("X-Content-Type-Options", "nosniff")
+	resp.Set("Access-Control-Allow-Origin", "*") // the same for everybody; "import" and crossorigin need it
 	if matches(req.PeekAll("If-None-Match"), tag) {
 		ctx.SetStatusCode(304)
 		return 0, ""

@@ -33,6 +33,7 @@ func (k *Keeper) sameOrigin(ctx *fasthttp.RequestCtx, r *request.Request) bool {
 	if slices.Contains(k.o.Origins, origin) {
 		ctx.Response.Header.Set("Access-Control-Allow-Origin", string(h.Peek("Origin")))
 		ctx.Response.Header.Set("Access-Control-Allow-Credentials", "true")
+		ctx.Response.Header.Set("Access-Control-Expose-Headers", "Retry-After")
 		ctx.Response.Header.Set("Vary", "Origin")
 		return true
 	}
@@ -73,4 +74,19 @@ func withoutDefaultPort(origin string) string {
 		return rest
 	}
 	return origin
+}
+
+// isPreflight reports whether a browser asks if a page of another origin may send its request (Fetch, CORS-preflight).
+func isPreflight(ctx *fasthttp.RequestCtx) bool {
+	h := &ctx.Request.Header
+	return ctx.IsOptions() && len(h.Peek("Origin")) > 0 && len(h.Peek("Access-Control-Request-Method")) > 0
+}
+
+// allowPreflight allows the headers that a hold understands. sameOrigin has named the origin.
+func allowPreflight(ctx *fasthttp.RequestCtx) {
+	h := &ctx.Response.Header
+	h.Set("Access-Control-Allow-Methods", "GET")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Last-Event-ID, Prefer, Accept, Cache-Control")
+	h.Set("Access-Control-Max-Age", "600")
+	ctx.SetStatusCode(fasthttp.StatusNoContent)
 }

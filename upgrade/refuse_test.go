@@ -72,7 +72,9 @@ func TestRefusals(t *testing.T) {
 		{"short key", ws(key, "eA=="), 400, "Sec-WebSocket-Key"},
 		{"key that is not base64", ws(key, "!!!!!!!!!!!!!!!!!!!!!!!!"), 400, "Sec-WebSocket-Key"},
 		{"no key", ws("Sec-WebSocket-Key: "+key+"\r\n", ""), 400, "Sec-WebSocket-Key"},
-		{"close beside upgrade", ws("Connection: Upgrade", "Connection: close, Upgrade"), 400, "close"},
+		{"two keys", ws("Connection: Upgrade", "Connection: Upgrade\r\nSec-WebSocket-Key: "+key), 400, "Sec-WebSocket-Key"},
+		{"two versions", ws("Connection: Upgrade", "Connection: Upgrade\r\nSec-WebSocket-Version: 13"), 400, "Sec-WebSocket-Version"},
+		{"a token that only contains upgrade", ws("Connection: Upgrade", "Connection: upgrades"), 400, "Connection"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := start(t)
@@ -340,6 +342,7 @@ func TestLongPollWait(t *testing.T) {
 		request("longpoll", "http://app.test/_push?channel=public.a&wait=0"),
 		request("longpoll", "/_push?channel=public.a&wait=1"),
 		request("longpoll", "/_push?channel=public.a", "Prefer: respond-async, wait=1"),
+		request("longpoll", "/_push?channel=public.a", "Prefer: respond-async", "Prefer: Wait=\"1\"; x=y, wait=abc"),
 		request("longpoll", "/_push?channel=public.a&wait=99999"), // no longer than push.poll_max_wait
 	} {
 		c := wiretest.Dial(t, w.addr)

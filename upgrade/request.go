@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/fasthttp/websocket"
@@ -88,6 +87,7 @@ func (k *Keeper) logged(r *access.Request, started time.Time, status, sent int, 
 // browser client, the answer.
 func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 	h := &ctx.Request.Header
+	joinLists(h, v.req.Head)
 	path, _, _ := bytes.Cut(originForm(h.RequestURI()), []byte("?"))
 	switch string(path) {
 	case k.o.Path:
@@ -96,13 +96,18 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 	default:
 		return 404, "nothing under this path"
 	}
-	if !ctx.IsGet() {
+	preflight := isPreflight(ctx)
+	if !ctx.IsGet() && !preflight {
 		ctx.Response.Header.Set("Allow", "GET")
 		return 405, "use GET"
 	}
 	if !k.sameOrigin(ctx, &v.req) {
 		k.logForeign(string(h.Peek("Origin")), &v.req)
 		return 403, "this origin may not hold channels here"
+	}
+	if preflight {
+		allowPreflight(ctx)
+		return 0, ""
 	}
 	if k.draining.Load() {
 		return 503, "going down"
@@ -146,7 +151,7 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 	}
 	v.join, v.after, v.hold = channels, from, x
 	x.http10 = !h.IsHTTP11()
-	x.close = h.ConnectionClose() || x.http10
+	x.close = h.ConnectionClose() || hasToken(h.Peek("Connection"), "close") || x.http10
 	switch x.kind {
 	case webSocket:
 		for _, cookie := range v.setCookie {
@@ -195,7 +200,7 @@ func originForm(target []byte) []byte {
 
 func kindOf(ctx *fasthttp.RequestCtx) kind {
 	h := &ctx.Request.Header
-	if bytes.EqualFold(h.Peek("Upgrade"), []byte("websocket")) {
+	if hasToken(h.Peek("Upgrade"), "websocket") {
 		return webSocket
 	}
 	if bytes.Contains(bytes.ToLower(h.Peek("Accept")), []byte("text/event-stream")) {
@@ -260,11 +265,7 @@ func lastWanted(ctx *fasthttp.RequestCtx) (int, error) {
 func (k *Keeper) wait(ctx *fasthttp.RequestCtx) (time.Duration, error) {
 	asked := string(ctx.QueryArgs().Peek("wait"))
 	if asked == "" {
-		for _, p := range strings.Split(string(ctx.Request.Header.Peek("Prefer")), ",") {
-			if n, ok := strings.CutPrefix(strings.TrimSpace(p), "wait="); ok {
-				asked = n
-			}
-		}
+		asked = preferredWait(string(ctx.Request.Header.Peek("Prefer")))
 	}
 	if asked == "" {
 		return k.o.Wait, nil
@@ -294,6 +295,11 @@ func checkHandshake(ctx *fasthttp.RequestCtx) (int, string) {
 	if !h.IsHTTP11() {
 		return 400, "a WebSocket needs HTTP/1.1"
 	}
+	for _, name := range []string{"Sec-WebSocket-Version", "Sec-WebSocket-Key"} {
+		if len(h.PeekAll(name)) > 1 {
+			return 400, name + " stands there more than once"
+		}
+	}
 	if v := string(h.Peek("Sec-WebSocket-Version")); v != "13" {
 		ctx.Response.Header.Set("Sec-WebSocket-Version", "13")
 		return 426, "WebSocket version 13 is spoken here"
@@ -301,16 +307,7 @@ func checkHandshake(ctx *fasthttp.RequestCtx) (int, string) {
 	if key, err := base64.StdEncoding.DecodeString(string(h.Peek("Sec-WebSocket-Key"))); err != nil || len(key) != 16 {
 		return 400, "Sec-WebSocket-Key is not 16 bytes in base64"
 	}
-	upgrade := false
-	for _, token := range strings.Split(string(h.Peek("Connection")), ",") {
-		switch strings.ToLower(strings.TrimSpace(token)) {
-		case "close":
-			return 400, "Connection says close beside upgrade"
-		case "upgrade":
-			upgrade = true
-		}
-	}
-	if !upgrade {
+	if !hasToken(h.Peek("Connection"), "upgrade") {
 		return 400, "Connection does not say upgrade"
 	}
 	return 0, ""

@@ -1,0 +1,56 @@
+package upgrade
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/syntax"
+)
+
+// listFields are the fields of a request that are lists and may come on several lines (RFC 9110 §5.3).
+var listFields = []string{"Connection", "Upgrade", "Accept", "Prefer", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"}
+
+// joinLists gives each list field of h one line. It reads the lines from head, as fasthttp keeps only one of Connection.
+func joinLists(h *fasthttp.RequestHeader, head []byte) {
+	for _, name := range listFields {
+		if values := valuesOf(head, name); len(values) > 1 {
+			h.Del(name)
+			h.SetBytesV(name, bytes.Join(values, []byte(", ")))
+		}
+	}
+}
+
+// valuesOf returns the values of every line of a checked head with this name.
+func valuesOf(head []byte, name string) (values [][]byte) {
+	for line := range bytes.Lines(head) {
+		if n, value, ok := bytes.Cut(line, []byte(":")); ok && syntax.EqualFold(n, name) {
+			values = append(values, bytes.TrimSpace(value))
+		}
+	}
+	return values
+}
+
+// hasToken reports whether a list has a token, in any case.
+func hasToken(list []byte, token string) bool {
+	for t := range bytes.SplitSeq(list, []byte(",")) {
+		if syntax.EqualFold(bytes.TrimSpace(t), token) {
+			return true
+		}
+	}
+	return false
+}
+
+// preferredWait returns the value of the first preference wait (RFC 7240 §2: names in any case, values in quotes or
+// not, parameters after a semicolon, and the first of a name counts); empty without.
+func preferredWait(prefer string) string {
+	for p := range strings.SplitSeq(prefer, ",") {
+		p, _, _ = strings.Cut(p, ";")
+		name, value, ok := strings.Cut(p, "=")
+		if ok && strings.EqualFold(strings.TrimSpace(name), "wait") {
+			return strings.Trim(strings.TrimSpace(value), `"`)
+		}
+	}
+	return ""
+}
