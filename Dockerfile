@@ -1,5 +1,8 @@
 # docker build -t holdfast .
-# docker run --network host -v ./my-config.yaml:/config.yaml holdfast
+# docker run -p 8080:8080 -v ./my-config.yaml:/config.yaml holdfast
+#
+# Docker can publish only what listens on other addresses than loopback: the image's own config.yaml has
+# listen: ":8080", and yours should. The hooks listener stays on loopback unless hooks.token is set.
 #
 # A test replays these instructions without Docker (internal/e2e/dockerfile_test.go), so RUN keeps
 # to plain commands and paths below WORKDIR.
@@ -9,6 +12,7 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
+RUN sed -i 's/^listen: .*/listen: ":8080"/' config.yaml
 RUN CGO_ENABLED=0 go build -trimpath -ldflags=-s -o holdfast .
 
 FROM scratch

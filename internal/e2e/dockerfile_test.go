@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"holdfast/internal/config"
 )
 
 // image is a stage of a Dockerfile whose instructions are carried out in a folder, not in a
@@ -229,6 +231,15 @@ func TestDockerfile(t *testing.T) {
 	t.Run("check accepts the configuration that is shipped", func(t *testing.T) {
 		if out, err := img.command(t, "check", "-config", "/config.yaml").CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, out)
+		}
+	})
+	t.Run("the configuration that is shipped listens where a port can be published", func(t *testing.T) {
+		c, err := config.Load(img.path("/config.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Listen.Address != ":8080" || c.Hooks.Listen.Address != "127.0.0.1:9090" {
+			t.Errorf("it listens on %s, and for the API on %s", c.Listen.Address, c.Hooks.Listen.Address)
 		}
 	})
 	t.Run("a request passes through", func(t *testing.T) {
