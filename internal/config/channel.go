@@ -75,8 +75,8 @@ const (
 	nameMarks      = "_-:@/=+~" // and the dot between segments
 )
 
-// ValidChannel returns nil for 1 to 255 bytes of A-Za-z0-9 and _-:@/=+~, and %XX for any other, in segments that dots
-// separate, none of them empty. The error may be shown to whoever sent the name: it quotes no
+// ValidChannel returns nil for 1 to 255 bytes of A-Za-z0-9 and _-:@/=+~, and %XX for any other that is no control byte, in
+// segments that dots separate, none of them empty. The error may be shown to whoever sent the name: it quotes no
 // byte that a terminal would act on.
 func ValidChannel(name string) error {
 	switch {
@@ -102,9 +102,10 @@ func ValidChannel(name string) error {
 	return nil
 }
 
-// isEscape reports whether text begins with a byte that is escaped as in a URL, in capital letters.
+// isEscape reports whether text begins with a byte that is escaped as in a URL, in capital letters. Control bytes have
+// no escape: no user name has them, and whoever decodes a name may write it into a line.
 func isEscape(text string) bool {
-	return len(text) >= 3 && text[0] == '%' && isHex(text[1]) && isHex(text[2])
+	return len(text) >= 3 && text[0] == '%' && isHex(text[1]) && isHex(text[2]) && text[1] >= '2' && text[1:3] != "7F"
 }
 
 func isHex(c byte) bool { return '0' <= c && c <= '9' || 'A' <= c && c <= 'F' }

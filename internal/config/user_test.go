@@ -60,7 +60,7 @@ func TestUserChannels(t *testing.T) {
 	}
 	for name, valid := range map[string]bool{
 		"user.a%2Eb": true, "user.%C3%BC": true, "user.%2e": false, "user.%": false, "user.%2": false, "user.%GG": false, "user.a b": false,
-		"user.a%2": false, "user.%25": true,
+		"user.a%2": false, "user.%0A": false, "user.%1F": false, "user.a%00": false, "user.%7F": false, "user.%20": true, "user.%7E": true, "user.%25": true,
 	} {
 		if err := ValidChannel(name); (err == nil) != valid {
 			t.Errorf("%s: %v", name, err)
