@@ -101,7 +101,14 @@ func TestCostBigTransfer(t *testing.T) {
 				t.Run("download, length "+length, func(t *testing.T) { testBigDownload(t, h, length) })
 			}
 			if network == "tcp" {
-				t.Run("download by a client that stops reading", func(t *testing.T) { testStalledDownload(t, h, app) })
+				t.Run("download by a client that stops reading", func(t *testing.T) {
+					upstream := serveApp(t, network, addr, app)
+					streaming := startHoldfastAt(t, freeAddr(t), freeAddr(t), func(listen, hooks string) string {
+						return fmt.Sprintf(`{listen: %q, upstream: %q, hooks: {listen: %q}, buffers: {temp_dir: none}}`, listen, upstream, hooks)
+					})
+					testStalledDownload(t, streaming, app)
+					wantBounded(t, streaming)
+				})
 			}
 			wantBounded(t, h)
 		})
@@ -176,7 +183,7 @@ func wantRest(t *testing.T, body io.Reader, hash hash.Hash, have int64) {
 	}
 }
 
-// testStalledDownload wants that what the client does not take stays with the app.
+// testStalledDownload wants that what the client does not take stays with the app, where no temporary file takes it.
 func testStalledDownload(t *testing.T, h *holdfast, app *bigApp) {
 	app.sent.Store(0)
 	res := startBigDownload(t, h, "known")
