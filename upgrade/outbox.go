@@ -314,10 +314,10 @@ func (x *held) text(w *waiting) []byte {
 	return w.b
 }
 
-// written takes n bytes off the front.
+// written takes n bytes off the front. A gap whose turn has not come has no bytes yet, and stays.
 func (x *held) written(n int) {
 	o := x.out
-	for o.off += n; len(o.list) > 0 && o.off >= len(o.list[0].b); {
+	for o.off += n; len(o.list) > 0 && !o.list[0].isGap() && o.off >= len(o.list[0].b); {
 		o.off -= len(o.list[0].b)
 		x.uncount(&o.list[0])
 		o.list[0] = waiting{}
