@@ -205,7 +205,7 @@ func (k *Keeper) turnAway(c *park.Conn, r *request.Request, status int, why stri
 	k.stats.refused.Add(1)
 	line, _, _ := bytes.Cut(r.Head, []byte("\r\n"))
 	k.logged(&access.Request{Client: r.Client.Addr(), Line: line}, time.Now(), status, 0, why)
-	if status == 503 && bytes.Contains(bytes.ToLower(r.Head), []byte("text/event-stream")) {
+	if status == 503 && kindBy(joinedValues(r.Head, "Upgrade"), joinedValues(r.Head, "Accept")) == sse {
 		c.Write(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store, no-transform\r\nConnection: close\r\n\r\n%s", comeBack(why, "", "")))
 		park.Linger(c)
 		return

@@ -32,6 +32,11 @@ func valuesOf(head []byte, name string) (values [][]byte) {
 	return values
 }
 
+// joinedValues is valuesOf in one line.
+func joinedValues(head []byte, name string) []byte {
+	return bytes.Join(valuesOf(head, name), []byte(", "))
+}
+
 // hasToken reports whether a list has a token, in any case.
 func hasToken(list []byte, token string) bool {
 	for t := range bytes.SplitSeq(list, []byte(",")) {

@@ -200,10 +200,15 @@ func originForm(target []byte) []byte {
 
 func kindOf(ctx *fasthttp.RequestCtx) kind {
 	h := &ctx.Request.Header
-	if hasToken(h.Peek("Upgrade"), "websocket") {
+	return kindBy(h.Peek("Upgrade"), h.Peek("Accept"))
+}
+
+// kindBy tells the kind from the request's fields, each in one line.
+func kindBy(upgrade, accept []byte) kind {
+	switch {
+	case hasToken(upgrade, "websocket"):
 		return webSocket
-	}
-	if bytes.Contains(bytes.ToLower(h.Peek("Accept")), []byte("text/event-stream")) {
+	case bytes.Contains(bytes.ToLower(accept), []byte("text/event-stream")):
 		return sse
 	}
 	return longPoll
