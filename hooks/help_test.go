@@ -2,7 +2,6 @@ package hooks
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -12,11 +11,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"holdfast/internal/hub"
+	"holdfast/internal/wiretest"
 )
 
 // app is a server with everything a test wants to look at.
@@ -25,24 +24,7 @@ type app struct {
 	t   *testing.T
 	hub *hub.Hub
 	ln  net.Listener
-	log *lockedBuffer
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log *wiretest.Log
 }
 
 // listener stands in for one channel subscriber.
@@ -57,7 +39,7 @@ func (l *listener) Deliver(b []*hub.Message) { l.got = append(l.got, b...) }
 // start serves on loopback, or on a unix socket, a server that was prepared.
 func start(t *testing.T, network string, o Options, prepare ...func(*Server)) *app {
 	t.Helper()
-	a := &app{t: t, log: new(lockedBuffer)}
+	a := &app{t: t, log: new(wiretest.Log)}
 	if o.Hub == nil {
 		o.Hub = hub.New(hub.Options{Rule: func(name string) (hub.History, bool) {
 			return hub.History{Messages: 100}, !strings.HasPrefix(name, "unruled")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"holdfast/internal/hub"
+	"holdfast/internal/wiretest"
 )
 
 // On a unix socket there is no name to be wrong about. Browsers stay out all the same.
@@ -229,7 +230,7 @@ func TestAcceptErrorsPass(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var log lockedBuffer
+	var log wiretest.Log
 	s := New(Options{Hub: hub.New(hub.Options{}), Log: slog.New(slog.NewTextHandler(&log, nil))})
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(&brokenListener{ln, 3}) }()

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"holdfast/internal/wiretest"
 )
 
 // told is an event as the app reads it.
@@ -157,7 +159,7 @@ func TestTellerBatches(t *testing.T) {
 // What the app does not take comes again, as it was, after a pause that grows up to half a minute.
 func TestTellerTriesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log lockedBuffer
+		var log wiretest.Log
 		n := notebook{answer: func(n int) (bool, error) {
 			if n <= 12 {
 				return n%2 == 0, errApp // also a batch that it has taken before it failed
@@ -192,7 +194,7 @@ func TestTellerTriesAgain(t *testing.T) {
 // Past the bound the oldest go, and the app is told how many, where they are missing.
 func TestTellerLoses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log lockedBuffer
+		var log wiretest.Log
 		var fail atomic.Bool
 		fail.Store(true)
 		n := notebook{answer: func(int) (bool, error) {
@@ -290,7 +292,7 @@ func TestTellerBoundsBytes(t *testing.T) {
 func TestTellerShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// What waits for others, or for a pause to end, goes at once; failures have until the end.
-		var log lockedBuffer
+		var log wiretest.Log
 		n := notebook{answer: func(n int) (bool, error) {
 			if n <= 3 {
 				return false, errApp
@@ -310,7 +312,7 @@ func TestTellerShutdown(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		// An app that hangs is not waited for.
-		var log lockedBuffer
+		var log wiretest.Log
 		var n notebook
 		teller := startTeller(t, &n, TellerOptions{Log: slog.New(slog.NewTextHandler(&log, nil)), Post: func(ctx context.Context, _ []byte) error {
 			<-ctx.Done()

@@ -1,11 +1,9 @@
 package proxy
 
 import (
-	"bytes"
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 
 	"holdfast/internal/wiretest"
@@ -73,24 +71,6 @@ func TestRequestsOfOldClients(t *testing.T) {
 	}
 }
 
-// lockedBuffer is a log that loops write.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 func TestASCIITargets(t *testing.T) {
 	u := wiretest.NewUpstream(t, wiretest.Answer(echo))
 	addr, _ := start(t, u.Addr, func(o *Options) { o.ASCIITargets = true })
@@ -108,7 +88,7 @@ func TestASCIITargets(t *testing.T) {
 
 // TestTLSOnThePlainPort: whoever speaks TLS here is told so, and so is who reads the log.
 func TestTLSOnThePlainPort(t *testing.T) {
-	var log lockedBuffer
+	var log wiretest.Log
 	u := wiretest.NewUpstream(t, wiretest.Answer(echo))
 	addr, _ := start(t, u.Addr, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	c := wiretest.Dial(t, addr)

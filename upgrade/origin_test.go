@@ -1,12 +1,10 @@
 package upgrade_test
 
 import (
-	"bytes"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 
 	"holdfast/internal/wiretest"
@@ -42,27 +40,9 @@ func TestOriginBehindAProxy(t *testing.T) {
 	}
 }
 
-// lockedBuffer may be written by several goroutines.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // TestOriginHint: where only scheme or port differ, the log says which setting is likely to be missing, once.
 func TestOriginHint(t *testing.T) {
-	var log lockedBuffer
+	var log wiretest.Log
 	w := start(t, func(o *upgrade.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	for _, origin := range []string{"http://evil.test", "null", "https://app.test", "http://app.test:8080", "https://app.test"} {
 		c := wiretest.Dial(t, w.addr)
