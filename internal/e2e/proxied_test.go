@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -31,7 +30,6 @@ func nginxRecipe(t *testing.T, holdfast string) string {
 // TestNginxRecipe: behind the nginx of the documentation a page may hold, and the app is told what the browser used,
 // whatever the client says of itself.
 func TestNginxRecipe(t *testing.T) {
-	nginx := program(t, "/usr/sbin/nginx", "nginx-light")
 	dir := publicTempDir(t)
 	root := filepath.Join(dir, "app")
 	mkdirForApache(t, root)
@@ -44,29 +42,7 @@ foreach (['HTTP_HOST', 'SERVER_NAME', 'SERVER_PORT', 'HTTPS', 'REMOTE_ADDR', 'RE
 		return fmt.Sprintf("listen: %s\nupstream: fastcgi+unix:%s\nsite: {root: %s}\nhooks: {listen: %s}\ntrusted_proxies: [127.0.0.1]\nchannels: [{match: 'public.**', access: public}]\n",
 			listen, socket, root, hooks)
 	})
-	addr := freeAddr(t)
-	file := filepath.Join(dir, "nginx.conf")
-	writeFile(t, file, fmt.Sprintf(`
-daemon off;
-master_process off;
-pid %[1]s/pid;
-error_log stderr warn;
-events {}
-http {
-	access_log off;
-	client_body_temp_path %[1]s/body;
-	proxy_temp_path %[1]s/proxy;
-	fastcgi_temp_path %[1]s/fastcgi;
-	uwsgi_temp_path %[1]s/uwsgi;
-	scgi_temp_path %[1]s/scgi;
-	server {
-		listen %[2]s;
-%[3]s
-	}
-}
-`, dir, addr, nginxRecipe(t, strings.TrimPrefix(h.url, "http://"))))
-	start(t, "nginx", exec.Command(nginx, "-p", dir, "-e", "stderr", "-c", file)).waitListening(t, addr)
-
+	addr := strings.TrimPrefix(startNginxWith(t, nginxRecipe(t, strings.TrimPrefix(h.url, "http://"))), "http://")
 	_, port, _ := strings.Cut(addr, ":")
 	evil := http.Header{}
 	for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "X-Forwarded-Proto", "X-Forwarded-For"} {
