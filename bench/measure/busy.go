@@ -60,3 +60,16 @@ func (b *busy) end(c *cell) error {
 	}
 	return nil
 }
+
+// measureBusy keeps so many connections busy for a time, after a quarter of it to warm up.
+func (c *cell) measureBusy(conns int, request []byte, size int64, span time.Duration) (b *busy, elapsed, cpu time.Duration, err error) {
+	if b, err = c.keepBusy(conns, request, size); err != nil {
+		return nil, 0, 0, err
+	}
+	c.loop.Run(span/4, b.broken)
+	before, begun := c.server.CPU(), time.Now()
+	b.counting = true
+	c.loop.Run(span, b.broken)
+	elapsed, cpu = time.Since(begun), c.server.CPU()-before
+	return b, elapsed, cpu, b.end(c)
+}

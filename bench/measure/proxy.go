@@ -51,16 +51,8 @@ func proxy(c *cell) error {
 
 // requests keeps conns connections busy for a time, after a quarter of it to warm up.
 func (c *cell) requests(row string, conns int, request []byte, size int64, span time.Duration) error {
-	b, err := c.keepBusy(conns, request, size)
+	b, elapsed, cpu, err := c.measureBusy(conns, request, size, span)
 	if err != nil {
-		return err
-	}
-	c.loop.Run(span/4, b.broken)
-	before, begun := c.server.CPU(), time.Now()
-	b.counting = true
-	c.loop.Run(span, b.broken)
-	elapsed, cpu := time.Since(begun), c.server.CPU()-before
-	if err := b.end(c); err != nil {
 		return fmt.Errorf("%s: %w", row, err)
 	}
 	took, answers := b.took, len(b.took)

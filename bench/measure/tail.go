@@ -22,17 +22,8 @@ func tail(c *cell) error {
 
 // saturate adds the figures of the slowest answers on so many connections.
 func (c *cell) saturate(row string, conns int) error {
-	span := c.length(8 * time.Second)
-	b, err := c.keepBusy(conns, get(c, "/s"), 128)
+	b, elapsed, cpu, err := c.measureBusy(conns, get(c, "/s"), 128, c.length(8*time.Second))
 	if err != nil {
-		return err
-	}
-	c.loop.Run(span/4, b.broken)
-	before, begun := c.server.CPU(), time.Now()
-	b.counting = true
-	c.loop.Run(span, b.broken)
-	elapsed, cpu := time.Since(begun), c.server.CPU()-before
-	if err := b.end(c); err != nil {
 		return fmt.Errorf("%s: %w", row, err)
 	}
 	n := float64(len(b.took))
