@@ -37,7 +37,7 @@ var notices = [noticeCount]struct{ label, line string }{
 	noHead:         {"no_head", "the script sends no header field; the response is a 200 without a Content-Type"},
 }
 
-// noticeSet is a set of notices: bit n is notice n. The compiler refuses a bit that does not fit.
+// noticeSet is a set of notices: bit n is notice n. A constant bit that does not fit does not compile.
 type noticeSet uint16
 
 // ofScript is the notice of each oddity of a CGI head.
@@ -57,6 +57,9 @@ func (x *exchange) noticeAll(set noticeSet) {
 
 // noticeScript counts what is odd in the head of a script's answer.
 func (x *exchange) noticeScript(odd fcgi.Oddity) {
+	if odd == 0 {
+		return
+	}
 	for o, n := range ofScript {
 		if odd&o != 0 {
 			x.notice(n)
