@@ -18,7 +18,7 @@ import (
 const imports = `
 .                 internal/config internal/demo internal/server
 hooks             internal/hub internal/presence internal/syntax
-internal/access
+internal/accesslog
 internal/config
 internal/demo
 internal/fcgi     internal/syntax
@@ -27,13 +27,13 @@ internal/keep     internal/hub
 internal/park
 internal/presence internal/hub
 internal/request  internal/syntax
-internal/server   hooks internal/access internal/config internal/hub internal/keep internal/park internal/presence internal/site internal/token proxy upgrade
+internal/server   hooks internal/accesslog internal/config internal/hub internal/keep internal/park internal/presence internal/site internal/token proxy upgrade
 internal/site     internal/syntax
 internal/syntax
 internal/token
 internal/wiretest
-proxy             internal/access internal/fcgi internal/park internal/request internal/site internal/syntax
-upgrade           internal/access internal/hub internal/park internal/request internal/syntax
+proxy             internal/accesslog internal/fcgi internal/park internal/request internal/site internal/syntax
+upgrade           internal/accesslog internal/hub internal/park internal/request internal/syntax
 `
 
 // modules are the direct dependencies, each with a reason in docs.

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 
-	"holdfast/internal/access"
+	"holdfast/internal/accesslog"
 	"holdfast/internal/request"
 	"holdfast/internal/syntax"
 )
@@ -13,8 +13,8 @@ import (
 const statusGone = 499
 
 // entry is what the access log wants of a head.
-func (h *head) entry(q *request.Request) *access.Request {
-	r := &access.Request{Client: q.Client.Addr(), Method: h.method, Target: h.target, Minor: h.minor, Host: h.host}
+func (h *head) entry(q *request.Request) *accesslog.Request {
+	r := &accesslog.Request{Client: q.Client.Addr(), Method: h.method, Target: h.target, Minor: h.minor, Host: h.host}
 	for i := range h.fields {
 		switch f := &h.fields[i]; {
 		case syntax.EqualFold(f.name, "referer"):
@@ -34,7 +34,7 @@ func (x *exchange) log(end string) {
 	if l == nil {
 		return
 	}
-	o := access.Outcome{
+	o := accesslog.Outcome{
 		Status: x.status, Received: x.received, Now: x.f.loop.Now(), Started: x.started,
 		AppTime: x.upstream, End: end,
 	}
@@ -64,7 +64,7 @@ func (f *Front) logRefusal(client netip.Addr, b []byte, why *refusal, sent int) 
 		return
 	}
 	line, _, _ := bytes.Cut(bytes.TrimLeft(b[:min(len(b), 1024)], "\r\n"), []byte("\n"))
-	r := access.Request{Client: client.Unmap(), Line: bytes.TrimSuffix(line, []byte("\r"))}
+	r := accesslog.Request{Client: client.Unmap(), Line: bytes.TrimSuffix(line, []byte("\r"))}
 	now := f.loop.Now()
-	l.End(l.Begin(nil, &r), &access.Outcome{Status: why.status, Bytes: int64(sent), Now: now, Started: now, End: why.reason})
+	l.End(l.Begin(nil, &r), &accesslog.Outcome{Status: why.status, Bytes: int64(sent), Now: now, Started: now, End: why.reason})
 }

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"testing"
 
-	"holdfast/internal/access"
+	"holdfast/internal/accesslog"
 	"holdfast/internal/wiretest"
 )
 
@@ -20,7 +20,7 @@ import (
 func logged(t *testing.T, jsonLines bool) (change func(*Options), lines func(n int) []string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "access.log")
-	l, err := access.Open(path, jsonLines)
+	l, err := accesslog.Open(path, jsonLines)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"holdfast/internal/access"
+	"holdfast/internal/accesslog"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
 	"holdfast/internal/site"
@@ -62,7 +62,7 @@ type Options struct {
 	Trusted    func(netip.Addr) bool // peers whose X-Forwarded-* are believed, also one without an address (a unix socket); nil: none
 	Site       *site.Site            // with FastCGI upstreams: what a path means; nil: the upstreams speak HTTP
 	ServerAddr netip.AddrPort        // where clients connect, for SERVER_ADDR and SERVER_PORT; may be invalid
-	Access     *access.Log           // nil: none
+	Access     *accesslog.Log        // nil: none
 	Sessions   Sessions              // told what the app does to a client's session; nil: nobody
 	Local      Local                 // requests that are Holdfast's own; nil: none
 	Log        *slog.Logger

@@ -5,7 +5,7 @@ import (
 	"io"
 	"time"
 
-	"holdfast/internal/access"
+	"holdfast/internal/accesslog"
 	"holdfast/internal/park"
 	"holdfast/internal/syntax"
 )
@@ -152,7 +152,7 @@ func (t *tunnel) close() {
 	t.f.p.stats.tunnels.Add(-1)
 	t.server.active.Add(-1)
 	t.f.p.wake(t.f)
-	t.f.p.o.Access.End(t.entry, &access.Outcome{
+	t.f.p.o.Access.End(t.entry, &accesslog.Outcome{
 		Status: 101, Bytes: t.bytes, Now: t.f.loop.Now(), Started: t.started, Upstream: t.server.String(),
 		AppTime: t.f.loop.Now().Sub(t.started),
 	})

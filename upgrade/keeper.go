@@ -15,7 +15,7 @@ import (
 	"github.com/fasthttp/websocket"
 	"github.com/valyala/fasthttp"
 
-	"holdfast/internal/access"
+	"holdfast/internal/accesslog"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
@@ -65,7 +65,7 @@ type Options struct {
 	Hub    *hub.Hub
 	Poller *park.Poller
 	Log    *slog.Logger
-	Access *access.Log // nil: none
+	Access *accesslog.Log // nil: none
 
 	// Resume takes a keep-alive connection back, on its loop; rest was read already, and more says that
 	// further bytes may wait of which no event tells.
@@ -204,7 +204,7 @@ func (k *Keeper) Serve(c *park.Conn, r *request.Request) {
 func (k *Keeper) turnAway(c *park.Conn, r *request.Request, status int, why string) {
 	k.stats.refused.Add(1)
 	line, _, _ := bytes.Cut(r.Head, []byte("\r\n"))
-	k.logged(&access.Request{Client: r.Client.Addr(), Line: line}, time.Now(), status, 0, why)
+	k.logged(&accesslog.Request{Client: r.Client.Addr(), Line: line}, time.Now(), status, 0, why)
 	if status == 503 && kindBy(joinedValues(r.Head, "Upgrade"), joinedValues(r.Head, "Accept")) == sse {
 		c.Write(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store, no-transform\r\nConnection: close\r\n\r\n%s", comeBack(why, "", "")))
 		park.Linger(c)

@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/internal/access"
+	"holdfast/internal/accesslog"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
 )
@@ -382,7 +382,7 @@ func TestNothingIsLostBetweenPolls(t *testing.T) {
 func TestBehindAProxy(t *testing.T) {
 	asked := make(chan upgrade.Question, 1)
 	path := filepath.Join(t.TempDir(), "access.log")
-	log, err := access.Open(path, false)
+	log, err := accesslog.Open(path, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/fasthttp/websocket"
 	"github.com/valyala/fasthttp"
 
-	"holdfast/internal/access"
+	"holdfast/internal/accesslog"
 	"holdfast/internal/hub"
 )
 
@@ -59,7 +59,7 @@ func (k *Keeper) log(ctx *fasthttp.RequestCtx, v *visit, status int, why string)
 		return
 	}
 	h := &ctx.Request.Header
-	r := &access.Request{
+	r := &accesslog.Request{
 		Client: v.req.Client.Addr(), Method: h.Method(), Target: h.RequestURI(), Host: h.Host(), Referer: h.Peek("Referer"),
 		UserAgent: h.UserAgent(), Authorization: h.Peek("Authorization"),
 	}
@@ -77,9 +77,9 @@ func (k *Keeper) log(ctx *fasthttp.RequestCtx, v *visit, status int, why string)
 	k.logged(r, ctx.Time(), status, len(ctx.Response.Body()), why)
 }
 
-func (k *Keeper) logged(r *access.Request, started time.Time, status, sent int, why string) {
+func (k *Keeper) logged(r *accesslog.Request, started time.Time, status, sent int, why string) {
 	if l := k.o.Access; l != nil {
-		l.End(l.Begin(nil, r), &access.Outcome{Status: status, Bytes: int64(sent), Now: time.Now(), Started: started, End: why})
+		l.End(l.Begin(nil, r), &accesslog.Outcome{Status: status, Bytes: int64(sent), Now: time.Now(), Started: started, End: why})
 	}
 }
 

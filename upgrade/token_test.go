@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/internal/access"
+	"holdfast/internal/accesslog"
 	"holdfast/internal/config"
 	"holdfast/internal/token"
 	"holdfast/internal/wiretest"
@@ -280,7 +280,7 @@ func (s *shared) bytes() []byte {
 func TestTokensAreInNoLog(t *testing.T) {
 	for _, json := range []bool{false, true} {
 		path := filepath.Join(t.TempDir(), "access")
-		l, err := access.Open(path, json)
+		l, err := accesslog.Open(path, json)
 		if err != nil {
 			t.Fatal(err)
 		}

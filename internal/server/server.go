@@ -17,7 +17,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"holdfast/hooks"
-	"holdfast/internal/access"
+	"holdfast/internal/accesslog"
 	"holdfast/internal/config"
 	"holdfast/internal/hub"
 	"holdfast/internal/keep"
@@ -62,7 +62,7 @@ type Server struct {
 	poster    *hooks.Poster    // nil: the app is told of no events
 	teller    *hooks.Teller    // the same
 	roll      *presence.Roll   // nil: nobody wants to know who is there
-	accessLog *access.Log      // nil: none
+	accessLog *accesslog.Log   // nil: none
 	served    bool             // Serve has begun
 	draining  atomic.Bool
 
@@ -138,7 +138,7 @@ func (s *Server) openAccessLog() (err error) {
 	if c.Log.Access == "" {
 		return nil
 	}
-	if s.accessLog, err = access.Open(c.Log.Access, c.Log.AccessFormat == "json"); err != nil {
+	if s.accessLog, err = accesslog.Open(c.Log.Access, c.Log.AccessFormat == "json"); err != nil {
 		return fmt.Errorf("log.access_log: %w", err)
 	}
 	s.accessLog.Hide(c.Push.Path, "token")

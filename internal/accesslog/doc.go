@@ -1,4 +1,4 @@
-// Package access writes the access log: a line for every request, as nginx's combined format byte for
+// Package accesslog writes the access log: a line for every request, as nginx's combined format byte for
 // byte, or as JSON.
 //
 // A request is rendered in two steps, so that nothing of its head has to be kept while it runs but the
@@ -7,4 +7,4 @@
 //
 // End never blocks: lines gather in memory and Serve writes them. If the disk does not keep up, lines
 // beyond 4 MB are dropped and counted.
-package access
+package accesslog
