@@ -22,12 +22,12 @@ internal/accesslog
 internal/config
 internal/demo
 internal/fcgi     internal/syntax
+internal/histfile internal/hub
 internal/hub
-internal/keep     internal/hub
 internal/park
 internal/presence internal/hub
 internal/request  internal/syntax
-internal/server   hooks internal/accesslog internal/config internal/hub internal/keep internal/park internal/presence internal/site internal/token proxy upgrade
+internal/server   hooks internal/accesslog internal/config internal/histfile internal/hub internal/park internal/presence internal/site internal/token proxy upgrade
 internal/site     internal/syntax
 internal/syntax
 internal/token

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/internal/histfile"
 	"holdfast/internal/hub"
-	"holdfast/internal/keep"
 )
 
 // newHub returns a hub that goes on with the history of push.history_file, if there is one.
@@ -21,7 +21,7 @@ func (s *Server) newHub() (*hub.Hub, error) {
 		return hub.New(o), nil
 	}
 	var err error
-	if s.file, err = keep.Open(c.Push.HistoryFile); err != nil {
+	if s.file, err = histfile.Open(c.Push.HistoryFile); err != nil {
 		return nil, fmt.Errorf("push.history_file: %w", err)
 	}
 	s.owned.onStop(func(time.Time) {

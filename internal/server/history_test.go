@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"holdfast/internal/config"
-	"holdfast/internal/keep"
+	"holdfast/internal/histfile"
 	"holdfast/internal/wiretest"
 )
 
@@ -203,7 +203,7 @@ func (o *order) metrics(t *testing.T) string {
 func TestHistoryFileThatCannotBe(t *testing.T) {
 	folder := t.TempDir()
 	used, text := filepath.Join(folder, "used"), filepath.Join(folder, "text")
-	f, err := keep.Open(used)
+	f, err := histfile.Open(used)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,8 +19,8 @@ import (
 	"holdfast/hooks"
 	"holdfast/internal/accesslog"
 	"holdfast/internal/config"
+	"holdfast/internal/histfile"
 	"holdfast/internal/hub"
-	"holdfast/internal/keep"
 	"holdfast/internal/park"
 	"holdfast/internal/presence"
 	"holdfast/internal/token"
@@ -52,7 +52,7 @@ type Server struct {
 	owned     lifecycle // what New opened and Serve started
 	poller    *park.Poller
 	hub       *hub.Hub
-	file      *keep.File // nil: history is in memory only
+	file      *histfile.File // nil: history is in memory only
 	proxy     *proxy.Proxy
 	keeper    *upgrade.Keeper
 	hooks     *hooks.Server

@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"holdfast/internal/config"
-	"holdfast/internal/keep"
+	"holdfast/internal/histfile"
 	"holdfast/internal/wiretest"
 )
 
@@ -141,7 +141,7 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 		"token key":                   {"push: {jwt: {key_file: " + folder + "/none}}\n", "push.jwt.key_file: "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			used, err := keep.Open(history)
+			used, err := histfile.Open(history)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -168,7 +168,7 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 					t.Errorf("%s is still there: %v", path, err)
 				}
 			}
-			f, err := keep.Open(history + "2")
+			f, err := histfile.Open(history + "2")
 			if err != nil {
 				t.Fatalf("the history file is still open: %v", err)
 			}

@@ -1,4 +1,4 @@
-package keep
+package histfile
 
 import (
 	"encoding/binary"
