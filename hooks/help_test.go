@@ -29,12 +29,12 @@ type app struct {
 
 // listener stands in for one channel subscriber.
 type listener struct {
-	place hub.Place
-	got   []*hub.Message
+	membership hub.Membership
+	got        []*hub.Message
 }
 
-func (l *listener) Place() *hub.Place        { return &l.place }
-func (l *listener) Deliver(b []*hub.Message) { l.got = append(l.got, b...) }
+func (l *listener) Membership() *hub.Membership { return &l.membership }
+func (l *listener) Deliver(b []*hub.Message)    { l.got = append(l.got, b...) }
 
 // start serves on loopback, or on a unix socket, a server that was prepared.
 func start(t *testing.T, network string, o Options, prepare ...func(*Server)) *app {

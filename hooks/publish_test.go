@@ -183,11 +183,11 @@ func TestPublish(t *testing.T) {
 
 // taker is a subscriber whose socket takes what it is handed, or has it wait, or is closed.
 type taker struct {
-	place hub.Place
-	do    func(*hub.Message)
+	membership hub.Membership
+	do         func(*hub.Message)
 }
 
-func (s *taker) Place() *hub.Place { return &s.place }
+func (s *taker) Membership() *hub.Membership { return &s.membership }
 func (s *taker) Deliver(b []*hub.Message) {
 	for _, m := range b {
 		s.do(m)
@@ -198,10 +198,10 @@ func (s *taker) Deliver(b []*hub.Message) {
 func TestPublishWaits(t *testing.T) {
 	a := start(t, "tcp", Options{})
 	l := a.hub.Lane(0)
-	for _, do := range []func(*hub.Message){(*hub.Message).Took, (*hub.Message).Took, (*hub.Message).Waits, func(*hub.Message) {}} {
+	for _, do := range []func(*hub.Message){(*hub.Message).Delivered, (*hub.Message).Delivered, (*hub.Message).Queued, func(*hub.Message) {}} {
 		l.Join(&taker{do: do}, []string{"a"}, 0, false)
 	}
-	l.Join(&taker{do: (*hub.Message).Took}, []string{"a", "b"}, 0, false)
+	l.Join(&taker{do: (*hub.Message).Delivered}, []string{"a", "b"}, 0, false)
 	stop, donec := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(donec)

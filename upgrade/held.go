@@ -16,7 +16,7 @@ const (
 // held is one held connection: what it is, where it stands, and nil pointers while it is idle. It stays
 // a small plain struct; everything runs on its connection's loop.
 type held struct {
-	stand hub.Place
+	stand hub.Membership
 	k     *Keeper
 	c     *park.Conn
 	out   *outbox // what the kernel would not take; nil in between
@@ -47,7 +47,7 @@ var (
 )
 
 // Place is where the connection stands in its channels.
-func (x *held) Place() *hub.Place { return &x.stand }
+func (x *held) Membership() *hub.Membership { return &x.stand }
 
 func (x *held) lane() *hub.Lane { return x.k.o.Hub.Lane(x.c.Loop().Index) }
 
@@ -189,7 +189,7 @@ func (x *held) deliver(batch []*hub.Message, counted bool) {
 		}
 		if taken == len(b) && x.out == nil {
 			for _, m := range batch[:n] {
-				m.Took()
+				m.Delivered()
 			}
 		} else if !x.keep(batch[:n], taken, counted) {
 			return
@@ -226,7 +226,7 @@ func (x *held) keep(batch []*hub.Message, taken int, counted bool) bool {
 		b := x.render(m)
 		if taken >= len(b) {
 			taken -= len(b)
-			m.Took()
+			m.Delivered()
 			continue
 		}
 		w := waiting{b: b, m: m, shared: true}
@@ -236,7 +236,7 @@ func (x *held) keep(batch []*hub.Message, taken int, counted bool) bool {
 		if !x.enqueue(w, taken) {
 			return false
 		}
-		m.Waits()
+		m.Queued()
 		taken = 0
 	}
 	return true

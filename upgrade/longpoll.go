@@ -54,9 +54,9 @@ func (x *held) answer(batch []*hub.Message, gaps []hub.Gap) {
 	}
 	for i, m := range batch {
 		if i < n && x.out == nil {
-			m.Took()
+			m.Delivered()
 		} else {
-			m.Waits()
+			m.Queued()
 		}
 	}
 	x.answerSent()

@@ -15,12 +15,12 @@ import (
 
 // listener is a subscriber without a socket, to measure how long a publish is on its way.
 type listener struct {
-	stand hub.Place
+	stand hub.Membership
 	got   time.Time
 }
 
-func (x *listener) Place() *hub.Place        { return &x.stand }
-func (x *listener) Deliver(_ []*hub.Message) { x.got = time.Now() }
+func (x *listener) Membership() *hub.Membership { return &x.stand }
+func (x *listener) Deliver(_ []*hub.Message)    { x.got = time.Now() }
 
 // BenchmarkMillion is what a million held connections are to the process, without their sockets: slots, held
 // structs and places in channels. It reports their bytes, what one collection of garbage costs and stops, and how long a

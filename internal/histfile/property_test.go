@@ -76,16 +76,16 @@ type published struct {
 
 // client is a subscriber and what it has of each channel.
 type client struct {
-	world    *world
-	place    hub.Place
-	channels []string
-	held     bool
-	begun    bool
-	last     hub.ID            // the newest message it had
-	seen     map[string]hub.ID // up to here its record is complete, or it was told
+	world      *world
+	membership hub.Membership
+	channels   []string
+	held       bool
+	begun      bool
+	last       hub.ID            // the newest message it had
+	seen       map[string]hub.ID // up to here its record is complete, or it was told
 }
 
-func (c *client) Place() *hub.Place { return &c.place }
+func (c *client) Membership() *hub.Membership { return &c.membership }
 
 func (c *client) Deliver(batch []*hub.Message) {
 	for _, m := range batch {
@@ -168,7 +168,7 @@ func (w *world) start() {
 	}
 	var probe client
 	w.hub.Lane(0).Join(&probe, nil, 0, false)
-	w.started = probe.place.Position()
+	w.started = probe.membership.Position()
 	if w.started <= w.newest {
 		w.Fatalf("the new process begins with %v; the one before gave out %v", w.started, w.newest)
 	}
@@ -282,19 +282,19 @@ func (c *client) act() {
 		return
 	}
 	if !c.begun || w.random.IntN(20) == 0 { // a new one
-		c.place, c.seen, c.channels, c.begun, c.last = hub.Place{}, map[string]hub.ID{}, nil, true, 0
+		c.membership, c.seen, c.channels, c.begun, c.last = hub.Membership{}, map[string]hub.ID{}, nil, true, 0
 		for _, i := range w.random.Perm(len(worldChannels))[:1+w.random.IntN(3)] {
 			c.channels = append(c.channels, worldChannels[i])
 		}
 		lane.Join(c, c.channels, 0, false)
 		for _, channel := range c.channels {
-			c.seen[channel] = c.place.Position()
+			c.seen[channel] = c.membership.Position()
 		}
 		c.held = true
 		return
 	}
-	after := c.place.Position()
-	c.place = hub.Place{}
+	after := c.membership.Position()
+	c.membership = hub.Membership{}
 	r := lane.Join(c, c.channels, after, true)
 	c.held = true
 	never := slices.ContainsFunc(w.voids, func(v void) bool { return after > v.from && after <= v.to })
@@ -323,8 +323,8 @@ func (c *client) act() {
 		c.take(m)
 	}
 	for _, channel := range c.channels {
-		c.owed(channel, c.place.Position())
-		c.seen[channel] = max(c.seen[channel], c.place.Position())
+		c.owed(channel, c.membership.Position())
+		c.seen[channel] = max(c.seen[channel], c.membership.Position())
 	}
 }
 

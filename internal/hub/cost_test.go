@@ -9,12 +9,12 @@ import (
 
 // counter is the smallest subscriber; what it has of its own is not the hub's cost.
 type counter struct {
-	place Place
-	n     int
+	membership Membership
+	n          int
 }
 
-func (c *counter) Place() *Place        { return &c.place }
-func (c *counter) Deliver(b []*Message) { c.n += len(b) }
+func (c *counter) Membership() *Membership { return &c.membership }
+func (c *counter) Deliver(b []*Message)    { c.n += len(b) }
 
 func TestDeliveryAllocatesNothing(t *testing.T) {
 	h := New(Options{})
@@ -75,7 +75,7 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// subscriberCost returns the hub's bytes per subscriber, Place included, after messages have come.
+// subscriberCost returns the hub's bytes per subscriber, Membership included, after messages have come.
 func subscriberCost(n int, channels func(i int) []string) float64 {
 	h := New(Options{Lanes: 2})
 	members := make([]counter, n)
@@ -96,7 +96,7 @@ func subscriberCost(n int, channels func(i int) []string) float64 {
 		}
 		run(h)
 	}
-	cost := float64(heap()-before)/float64(n) + float64(unsafe.Sizeof(Place{}))
+	cost := float64(heap()-before)/float64(n) + float64(unsafe.Sizeof(Membership{}))
 	runtime.KeepAlive(h)
 	runtime.KeepAlive(members)
 	runtime.KeepAlive(names)

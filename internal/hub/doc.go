@@ -4,9 +4,9 @@
 // # Words
 //
 // A [Message] is published to one or more channels and has an [ID] that grows with the order of
-// acceptance. A [Subscriber] stands in a set of channels; where it stands is its [Place]. Delivery runs
+// acceptance. A [Subscriber] stands in a set of channels; where it stands is its [Membership]. Delivery runs
 // on event loops, and each loop has a [Lane]: a subscriber belongs to one lane for life, and everything
-// about it (Join, Leave, Deliver, its Place) happens on that lane's goroutine, so it needs no lock. A
+// about it (Join, Leave, Deliver, its Membership) happens on that lane's goroutine, so it needs no lock. A
 // [Group] is all subscribers of one lane with exactly the same set of channels.
 //
 // A name in a set may be a pattern, "orders.*" or "orders.**": its groups get what every channel gets that it matches,

@@ -68,14 +68,14 @@ func (g *Group) As(m *Message) *Message {
 
 // add makes s the last member. Its position is up to date already, so a pass in progress skips it.
 func (g *Group) add(s Subscriber) {
-	p := s.Place()
+	p := s.Membership()
 	p.group, p.index = g, uint32(len(g.members))
 	g.members = append(g.members, s)
 }
 
 // remove takes the member at p out. In a pass nobody is visited twice and nobody is missed: a hole
 // before the cursor is filled with the last visited member, and the last member moves to its place.
-func (g *Group) remove(p *Place) {
+func (g *Group) remove(p *Membership) {
 	hole, last := p.index, uint32(len(g.members)-1)
 	if hole < g.cursor {
 		g.cursor--
@@ -94,7 +94,7 @@ func (g *Group) remove(p *Place) {
 func (g *Group) move(from, to uint32) {
 	if from != to {
 		g.members[to] = g.members[from]
-		g.members[to].Place().index = to
+		g.members[to].Membership().index = to
 	}
 }
 

@@ -10,13 +10,13 @@ import (
 
 // recorder is a subscriber that writes down what it gets.
 type recorder struct {
-	place   Place
-	got     []*Message
-	batches int
-	then    func(batch []*Message) // what else Deliver does
+	membership Membership
+	got        []*Message
+	batches    int
+	then       func(batch []*Message) // what else Deliver does
 }
 
-func (r *recorder) Place() *Place { return &r.place }
+func (r *recorder) Membership() *Membership { return &r.membership }
 
 func (r *recorder) Deliver(batch []*Message) {
 	r.batches++
@@ -180,7 +180,7 @@ func check(t *testing.T, h *Hub) {
 			t.Errorf("group %v counts %d members, has %d", g.Channels(), g.count, len(g.members))
 		}
 		for i, s := range g.members {
-			if p := s.Place(); p.group != g || int(p.index) != i {
+			if p := s.Membership(); p.group != g || int(p.index) != i {
 				t.Errorf("group %v: member %d does not know its place", g.Channels(), i)
 			}
 		}

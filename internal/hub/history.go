@@ -138,7 +138,7 @@ func (h *Hub) keepLocked(ch *channel, m *Message, rule History) {
 	h.unsavedLocked(ch, m, Keep)
 	k.push(m)
 	if h.wild.lost != nil {
-		h.wild.freshen(k)
+		h.wild.moveToFront(k)
 	}
 	m.hist, m.held = k, true
 	h.held.messages++
@@ -160,7 +160,7 @@ func (h *Hub) evictLocked(k *history) {
 	h.loseToPatternsLocked(k.channel.name, m.ID)
 	if k.n == 0 {
 		h.held.remove(k)
-		h.wild.wither(k)
+		h.wild.unlinkRecent(k)
 		k.channel.hist = nil
 		h.loseLocked(k.channel)
 	}

@@ -31,7 +31,7 @@ func TestDeliver(t *testing.T) {
 	if a.got[1] == b.got[1] || a.got[1].ID != b.got[1].ID || &a.got[1].Data[0] != &b.got[1].Data[0] {
 		t.Errorf("a message on two channels must be two with one id and one data")
 	}
-	if got := both.place.Group().Channels(); !slices.Equal(got, []string{"a", "b"}) {
+	if got := both.membership.Group().Channels(); !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("group holds %q", got)
 	}
 	if s := h.Stats(); s.Delivered != 7 || s.Published != 3 || s.Groups != 4 || s.Channels != 3 || s.Subscribers != 4 {
@@ -43,8 +43,8 @@ func TestDeliver(t *testing.T) {
 	h.Lane(1).Leave(&other)
 	h.Lane(1).Leave(&other)
 	checkEmpty(t, h)
-	if a.place.Group() != nil || a.place.Position() != a.got[1].ID {
-		t.Errorf("after Leave: in group %v, at %v", a.place.Group(), a.place.Position())
+	if a.membership.Group() != nil || a.membership.Position() != a.got[1].ID {
+		t.Errorf("after Leave: in group %v, at %v", a.membership.Group(), a.membership.Position())
 	}
 }
 
@@ -208,7 +208,7 @@ func TestLeaveInDeliver(t *testing.T) {
 				members[leaver].then = func([]*Message) {
 					l.Leave(&members[gone])
 					l.Leave(&members[(gone+5)%n])
-					if late.place.Group() == nil {
+					if late.membership.Group() == nil {
 						l.Join(&late, []string{"a"}, 0, false)
 					}
 				}
@@ -221,7 +221,7 @@ func TestLeaveInDeliver(t *testing.T) {
 				check(t, h)
 				for i := range members {
 					got := members[i].text()
-					if left := members[i].place.Group() == nil; got != "a:1 a:2" && !(left && (got == "" || got == "a:1")) {
+					if left := members[i].membership.Group() == nil; got != "a:1 a:2" && !(left && (got == "" || got == "a:1")) {
 						t.Fatalf("%d makes %d leave, budget %d: member %d has %q", leaver, gone, budget, i, got)
 					}
 				}

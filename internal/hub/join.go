@@ -53,7 +53,7 @@ func (l *Lane) join(s Subscriber, channels []string, replay func(*Replay, *chann
 		slices.Sort(names)
 		names = slices.Compact(names)
 	}
-	p := s.Place()
+	p := s.Membership()
 	old := p.group
 	l.check(old)
 
@@ -75,7 +75,7 @@ func (l *Lane) join(s Subscriber, channels []string, replay func(*Replay, *chann
 	}
 	var r Replay
 	if old != nil {
-		r.Messages = owed(old, p.pos, g)
+		r.Messages = undelivered(old, p.pos, g)
 	}
 	for i, ch := range set {
 		if ch.subscribers++; ch.subscribers == 1 && watched != nil {
@@ -113,7 +113,7 @@ func (l *Lane) join(s Subscriber, channels []string, replay func(*Replay, *chann
 // Leave ends the subscription of s; what it was still owed goes with it. It may come back with a resume
 // from its Position. Leave of one that is not subscribed does nothing.
 func (l *Lane) Leave(s Subscriber) {
-	p := s.Place()
+	p := s.Membership()
 	g := p.group
 	if g == nil {
 		return
@@ -148,8 +148,8 @@ func (g *Group) leaveLocked() {
 	}
 }
 
-// owed returns what a member of old at pos has not been handed yet and still concerns it in g.
-func owed(old *Group, pos ID, g *Group) []*Message {
+// undelivered returns what a member of old at pos has not been handed yet and still concerns it in g.
+func undelivered(old *Group, pos ID, g *Group) []*Message {
 	if g == nil {
 		return nil
 	}

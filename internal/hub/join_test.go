@@ -70,8 +70,8 @@ func TestResume(t *testing.T) {
 		}
 		r := h.Lane(0).Join(&s, channels, id[c.after], true)
 		want(t, c.channels+" after "+c.after, owes(r, ids), c.want)
-		if s.place.Position() != id["7"] {
-			t.Errorf("%s after %s: position is %v", c.channels, c.after, s.place.Position())
+		if s.membership.Position() != id["7"] {
+			t.Errorf("%s after %s: position is %v", c.channels, c.after, s.membership.Position())
 		}
 		h.Lane(0).Leave(&s)
 		if r := h.Lane(0).Join(&s, channels, id[c.after], false); r.Messages != nil || r.Gaps != nil {
@@ -184,9 +184,9 @@ func TestMove(t *testing.T) {
 			lost := say(t, h, "5", "bare")
 			if stepped {
 				// The batch is out of pending, and s has not had its turn.
-				for n := 0; n < 10 && s.place.group != nil && s.place.group.batch == nil; n++ {
+				for n := 0; n < 10 && s.membership.group != nil && s.membership.group.batch == nil; n++ {
 					l.hub.mu.Lock()
-					if g := s.place.group; g.pending != nil {
+					if g := s.membership.group; g.pending != nil {
 						g.batch, g.pending = g.pending, nil
 					}
 					l.hub.mu.Unlock()

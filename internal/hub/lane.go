@@ -52,7 +52,7 @@ func (l *Lane) pass(g *Group, n int) (visited int) {
 		s := g.members[g.cursor]
 		g.cursor++
 		visited++
-		p := s.Place()
+		p := s.Membership()
 		part := newerThan(g.batch, p.pos)
 		if len(part) == 0 {
 			continue

@@ -163,15 +163,15 @@ func (r *Replay) lastPatternLocked(h *Hub, pattern string, n int) {
 	}
 }
 
-// freshen makes k the history with the newest message.
-func (w *wildcards) freshen(k *history) {
-	w.wither(k)
+// moveToFront makes k the history with the newest message.
+func (w *wildcards) moveToFront(k *history) {
+	w.unlinkRecent(k)
 	k.fresh.prev, k.fresh.next = &w.fresh, w.fresh.fresh.next
 	k.fresh.prev.fresh.next, k.fresh.next.fresh.prev = k, k
 }
 
-// wither takes k out of the list, if it is in it.
-func (w *wildcards) wither(k *history) {
+// unlinkRecent takes k out of the list, if it is in it.
+func (w *wildcards) unlinkRecent(k *history) {
 	if k.fresh.next == nil {
 		return
 	}

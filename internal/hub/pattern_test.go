@@ -46,7 +46,7 @@ func TestPatternsAgainstModel(t *testing.T) {
 					set = append(set, [...]func(*rand.Rand) string{randomName, randomPattern}[r.IntN(2)](r))
 				}
 				run(h)
-				after, n := m.place.pos, r.IntN(4)
+				after, n := m.membership.pos, r.IntN(4)
 				if len(log) > 0 && r.IntN(2) == 0 {
 					after = log[r.IntN(len(log))].id
 				}
@@ -164,7 +164,7 @@ func TestPatternHistory(t *testing.T) {
 	var s recorder
 	l.Join(&s, []string{"kept.**"}, 0, false)
 	l.Leave(&s)
-	at := s.place.pos
+	at := s.membership.pos
 	say(t, h, "1", "kept.a")
 	say(t, h, "2", "kept.b.c", "kept.a")
 	say(t, h, "x", "other.a")
@@ -286,7 +286,7 @@ func TestPatternAfterRestart(t *testing.T) {
 			t.Errorf("message %d is %s", i, m.Data)
 		}
 	}
-	at = s.place.pos
+	at = s.membership.pos
 	h.Lane(0).Leave(&s)
 	say(t, h, "new", "kept.d")
 	if r = h.Lane(0).Join(&s, []string{"kept.**"}, at, true); len(r.Gaps) != 0 || len(r.Messages) != 1 {

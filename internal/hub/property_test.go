@@ -98,9 +98,9 @@ type worldLane struct {
 
 // member is a subscriber and all that it was told.
 type member struct {
-	place Place
-	lane  *worldLane
-	spans []span // the last one is open while subscribed
+	membership Membership
+	lane       *worldLane
+	spans      []span // the last one is open while subscribed
 }
 
 // span is what happened from one Join to the next, or to Leave.
@@ -174,7 +174,7 @@ func (w *world) run(t *testing.T, pinned bool) {
 					t.Fatalf("lane %d, member %d, span %d: %v", i, j, k, err)
 				}
 			}
-			if m.place.group != nil {
+			if m.membership.group != nil {
 				m.lane.Leave(m)
 			}
 		}
@@ -248,40 +248,40 @@ func (l *worldLane) work(w *world) {
 
 // act does something at random with a member.
 func (l *worldLane) act(m *member) {
-	if m.place.group != nil && l.random.IntN(3) == 0 {
+	if m.membership.group != nil && l.random.IntN(3) == 0 {
 		m.end()
 		l.Leave(m)
 		return
 	}
-	s := span{oldPos: m.place.pos, set: someOf(l.random, worldNames, 4), resume: l.random.IntN(4) > 0}
-	if g := m.place.group; g != nil {
+	s := span{oldPos: m.membership.pos, set: someOf(l.random, worldNames, 4), resume: l.random.IntN(4) > 0}
+	if g := m.membership.group; g != nil {
 		s.old = g.Channels()
 	}
 	switch l.random.IntN(12) {
 	default:
-		s.after = m.place.pos // zero at first, which is before the start
+		s.after = m.membership.pos // zero at first, which is before the start
 	case 0:
-		s.after = max(m.place.pos, 40) - ID(l.random.IntN(40))
+		s.after = max(m.membership.pos, 40) - ID(l.random.IntN(40))
 	case 1:
 		s.after = l.hub.start
 	case 2:
 		s.after = l.hub.start - 1
 	case 3:
-		s.after = m.place.pos + 1<<40
+		s.after = m.membership.pos + 1<<40
 	}
 	m.end()
 	s.replay = l.Join(m, s.set, s.after, s.resume)
-	s.from = m.place.pos
+	s.from = m.membership.pos
 	m.spans = append(m.spans, s)
 }
 
 func (m *member) end() {
-	if m.place.group != nil {
-		m.spans[len(m.spans)-1].to = m.place.pos
+	if m.membership.group != nil {
+		m.spans[len(m.spans)-1].to = m.membership.pos
 	}
 }
 
-func (m *member) Place() *Place { return &m.place }
+func (m *member) Membership() *Membership { return &m.membership }
 
 func (m *member) Deliver(batch []*Message) {
 	s := &m.spans[len(m.spans)-1]

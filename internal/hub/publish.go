@@ -30,8 +30,8 @@ type Receipt struct {
 	Kept        bool // by a store, or will be: see Hub.Saved
 }
 
-// parcel is a draft on its way in.
-type parcel struct {
+// preparedDraft is a draft whose messages are made and checked, without an id.
+type preparedDraft struct {
 	messages []*Message // one per channel, without id
 	rules    []History
 	kept     bool // a store keeps something of one of its channels
@@ -41,18 +41,18 @@ type parcel struct {
 // Publish accepts all drafts, in their order, or returns an error and accepts none: ErrNoChannel, ErrNoRule
 // (both with the offender in front), ErrBusy, ErrStore. It waits neither for deliveries nor for a store.
 func (h *Hub) Publish(drafts []Draft) ([]Receipt, error) {
-	parcels := make([]parcel, len(drafts))
+	prepared := make([]preparedDraft, len(drafts))
 	now := h.now().UnixNano()
 	kept := false
 	for i := range drafts {
-		p, err := h.pack(&drafts[i], now)
+		p, err := h.prepare(&drafts[i], now)
 		if err != nil {
 			if len(drafts) > 1 {
 				err = fmt.Errorf("message %d: %w", i+1, err)
 			}
 			return nil, err
 		}
-		parcels[i] = p
+		prepared[i] = p
 		kept = kept || p.kept
 	}
 	receipts := make([]Receipt, len(drafts))
@@ -72,8 +72,8 @@ func (h *Hub) Publish(drafts []Draft) ([]Receipt, error) {
 			return nil, err
 		}
 	}
-	for i := range parcels {
-		receipts[i], wake = h.acceptLocked(&parcels[i], wake)
+	for i := range prepared {
+		receipts[i], wake = h.acceptLocked(&prepared[i], wake)
 	}
 	h.mu.Unlock()
 
@@ -88,8 +88,8 @@ func (h *Hub) Publish(drafts []Draft) ([]Receipt, error) {
 	return receipts, nil
 }
 
-// pack makes the messages of a draft, linked in the order of its channels.
-func (h *Hub) pack(d *Draft, now int64) (p parcel, err error) {
+// prepare makes the messages of a draft, linked in the order of its channels.
+func (h *Hub) prepare(d *Draft, now int64) (p preparedDraft, err error) {
 	if len(d.Channels) == 0 {
 		return p, ErrNoChannel
 	}
@@ -128,7 +128,7 @@ func unique(names []string) []string {
 
 // acceptLocked gives a draft the next id and puts it where it belongs. It appends the lanes that
 // have work now and had none.
-func (h *Hub) acceptLocked(p *parcel, wake []*Lane) (Receipt, []*Lane) {
+func (h *Hub) acceptLocked(p *preparedDraft, wake []*Lane) (Receipt, []*Lane) {
 	h.last++
 	h.published++
 	r := Receipt{ID: h.last, Track: p.track, Kept: p.kept}

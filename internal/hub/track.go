@@ -4,7 +4,7 @@ import "sync/atomic"
 
 // Track counts what becomes of a draft whose publisher wants to know.
 type Track struct {
-	took, waits atomic.Int64
+	delivered, queued atomic.Int64
 
 	open  int           // guarded by Hub.mu: its messages that lanes still have
 	donec chan struct{} // closed by the Hub when there are none left
@@ -13,21 +13,23 @@ type Track struct {
 // Done returns a channel that is closed when every subscriber was handed the message, or is gone.
 func (t *Track) Done() <-chan struct{} { return t.donec }
 
-// Counts returns by how many subscribers' sockets it was taken, and for how many it had to wait when it was handed over.
-// Of a draft that is done, the rest were gone by then, or were closed for being too slow.
-func (t *Track) Counts() (took, waits int) { return int(t.took.Load()), int(t.waits.Load()) }
+// Counts returns how many subscribers' sockets have taken the message, and how many subscribers had to queue it. The other
+// subscribers of a draft that is done had gone by then, or were closed for being too slow.
+func (t *Track) Counts() (delivered, queued int) {
+	return int(t.delivered.Load()), int(t.queued.Load())
+}
 
-// Took is told by a subscriber whose socket has taken the message.
-func (m *Message) Took() {
+// Delivered counts a subscriber whose socket has taken the message. The subscriber calls it.
+func (m *Message) Delivered() {
 	if m.track != nil {
-		m.track.took.Add(1)
+		m.track.delivered.Add(1)
 	}
 }
 
-// Waits is told by a subscriber that keeps the message until its socket takes it.
-func (m *Message) Waits() {
+// Queued counts a subscriber that keeps the message until its socket takes it. The subscriber calls it.
+func (m *Message) Queued() {
 	if m.track != nil {
-		m.track.waits.Add(1)
+		m.track.queued.Add(1)
 	}
 }
 

@@ -251,10 +251,10 @@ func TestHurried(t *testing.T) {
 }
 
 // counter is the smallest subscriber.
-type counter struct{ place hub.Place }
+type counter struct{ membership hub.Membership }
 
-func (c *counter) Place() *hub.Place      { return &c.place }
-func (c *counter) Deliver([]*hub.Message) {}
+func (c *counter) Membership() *hub.Membership { return &c.membership }
+func (c *counter) Deliver([]*hub.Message)      {}
 
 func watched(h **hub.Hub, lanes int, o Options) (Options, func(r *Roll)) {
 	*h = hub.New(hub.Options{Lanes: lanes, Watch: room})
