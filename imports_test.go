@@ -17,7 +17,7 @@ import (
 // know nobody.
 const imports = `
 .                 internal/config internal/demo internal/server
-hooks             internal/hub internal/presence internal/syntax
+hooks             internal/hub internal/presence internal/strictjson internal/syntax
 internal/accesslog
 internal/config
 internal/demo
@@ -29,6 +29,7 @@ internal/presence internal/hub
 internal/request  internal/syntax
 internal/server   hooks internal/accesslog internal/config internal/histfile internal/hub internal/park internal/presence internal/site internal/token proxy upgrade
 internal/site     internal/syntax
+internal/strictjson
 internal/syntax
 internal/token
 internal/wiretest

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"unicode/utf8"
+
+	"holdfast/internal/strictjson"
 )
 
 const (
@@ -103,29 +105,29 @@ func (s *Server) disconnect(c *call) error {
 	}
 	var which Selection
 	code, reason := defaultCloseCode, "disconnected"
-	err = object.members(func(key string, m jsonValue) (err error) {
+	err = object.Members(func(key string, m strictjson.Value) (err error) {
 		switch key {
 		case "user":
-			which.User, err = m.text()
+			which.User, err = m.Text()
 		case "connection":
-			which.Connection, err = m.text()
+			which.Connection, err = m.Text()
 		case "channel":
-			if which.Channel, err = m.text(); err == nil {
+			if which.Channel, err = m.Text(); err == nil {
 				err = s.validName(which.Channel)
 			}
 		case "reason":
-			if reason, err = m.text(); err == nil && (len(reason) > maxCloseReason || !utf8.ValidString(reason)) {
+			if reason, err = m.Text(); err == nil && (len(reason) > maxCloseReason || !utf8.ValidString(reason)) {
 				err = fmt.Errorf("%w: a reason has at most %d bytes", errClose, maxCloseReason)
 			}
 		case "code":
-			if err = json.Unmarshal(m.raw, &code); err != nil || code != 1000 && (code < 3000 || code > 4999) {
-				err = fmt.Errorf("%w: code %.20s; want 1000, or 3000 to 4999", errClose, m.raw)
+			if err = json.Unmarshal(m.Raw(), &code); err != nil || code != 1000 && (code < 3000 || code > 4999) {
+				err = fmt.Errorf("%w: code %.20s; want 1000, or 3000 to 4999", errClose, m.Raw())
 			}
 		default:
-			err = fmt.Errorf("%w: unknown key %.100q; want user, connection, channel, code or reason", errJSON, key)
+			err = fmt.Errorf("%w: unknown key %.100q; want user, connection, channel, code or reason", strictjson.Error, key)
 		}
 		if err != nil {
-			return m.fail(err)
+			return m.At(err)
 		}
 		return nil
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"holdfast/internal/hub"
+	"holdfast/internal/strictjson"
 )
 
 // What a call can be refused for. The texts, with what is wrapped around them, are for the caller.
@@ -25,7 +26,6 @@ var (
 	errSlow     = errors.New("request did not come in time")
 	errHTTP     = errors.New("not a valid HTTP request")
 	errQuery    = errors.New("bad query")
-	errJSON     = errors.New("bad JSON")
 	errChannel  = errors.New("bad channel")
 	errEvent    = errors.New("bad event")
 	errRule     = errors.New("no rule for this channel")
@@ -63,7 +63,7 @@ func statusOf(err error) int {
 		{errSlow, fasthttp.StatusRequestTimeout},
 		{errHTTP, fasthttp.StatusBadRequest},
 		{errQuery, fasthttp.StatusBadRequest},
-		{errJSON, fasthttp.StatusBadRequest},
+		{strictjson.Error, fasthttp.StatusBadRequest},
 		{errChannel, fasthttp.StatusBadRequest},
 		{errEvent, fasthttp.StatusBadRequest},
 		{errRule, fasthttp.StatusBadRequest},

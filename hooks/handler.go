@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/strictjson"
 )
 
 // call is one request of which the head is found good.
@@ -178,4 +180,12 @@ func (s *Server) writeMetrics(c *call) error {
 	c.ctx.SetContentType("text/plain; version=0.0.4; charset=utf-8")
 	c.ctx.SetBody(b.Bytes())
 	return nil
+}
+
+// object returns the one JSON object that is the body of a call without parameters.
+func (c *call) object() (v strictjson.Value, err error) {
+	if _, err := parseQuery(c.query); err != nil {
+		return v, err
+	}
+	return strictjson.Object(c.ctx.PostBody())
 }

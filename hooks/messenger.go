@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/strictjson"
 )
 
 // MessengerOptions are the properties of a Messenger. All but Others and Key are required.
@@ -102,7 +104,7 @@ func (m *Messenger) Post(client Question, said Said) (Reply, error) {
 	kind, _, _ := strings.Cut(string(resp.Header.ContentType()), ";")
 	if strings.EqualFold(strings.TrimSpace(kind), "application/json") && len(r.Data) > 0 {
 		if r.JSON = json.Valid(r.Data); !r.JSON {
-			return Reply{}, fmt.Errorf("POST %s: %w in the answer, which says that it is JSON", m.options.Path, errJSON)
+			return Reply{}, fmt.Errorf("POST %s: %w in the answer, which says that it is JSON", m.options.Path, strictjson.Error)
 		}
 	}
 	return r, nil

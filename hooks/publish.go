@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"holdfast/internal/hub"
+	"holdfast/internal/strictjson"
 )
 
 // maxEvent is the longest name of an event, in bytes.
@@ -96,7 +97,7 @@ func (s *Server) publish(c *call) error {
 	default:
 		drafts, keys, batch, err = parsePublish(body, s.publishable)
 		if err != nil && isPlain(body) {
-			return fmt.Errorf("%w: no channel in the URL, and the body is not JSON; want /publish?channel=NAME or {\"channel\":…,\"data\":…}", errJSON)
+			return fmt.Errorf("%w: no channel in the URL, and the body is not JSON; want /publish?channel=NAME or {\"channel\":…,\"data\":…}", strictjson.Error)
 		}
 		if err != nil {
 			return err
@@ -206,17 +207,17 @@ func validEvent(name string) error {
 // parsePublish reads the JSON forms of a publish: one object, an array of them, or one a line. Keys are their idempotency
 // keys, nil if there is none. Batch says that the answer is to be a list. The drafts keep nothing of body.
 func parsePublish(body []byte, channel func(string) error) (drafts []hub.Draft, keys []string, batch bool, err error) {
-	values, array, err := splitJSON(body)
+	values, array, err := strictjson.Split(body)
 	if err != nil {
 		return nil, nil, false, err
 	}
 	if len(values) == 0 && !array {
-		return nil, nil, false, fmt.Errorf("%w: the body is empty; data goes with ?channel=", errJSON)
+		return nil, nil, false, fmt.Errorf("%w: the body is empty; data goes with ?channel=", strictjson.Error)
 	}
 	drafts = make([]hub.Draft, 0, len(values))
 	seen := map[string]bool{}
 	for i, v := range values {
-		d, key, err := v.draft(channel)
+		d, key, err := parseDraft(v, channel)
 		if err != nil {
 			return nil, nil, false, err
 		}
@@ -225,7 +226,7 @@ func parsePublish(body []byte, channel func(string) error) (drafts []hub.Draft, 
 			continue
 		}
 		if seen[key] {
-			return nil, nil, false, v.fail(fmt.Errorf("%w: %q is on an earlier message of this batch", errKey, key))
+			return nil, nil, false, v.At(fmt.Errorf("%w: %q is on an earlier message of this batch", errKey, key))
 		}
 		if seen[key] = true; keys == nil {
 			keys = make([]string, len(values))
@@ -236,30 +237,30 @@ func parsePublish(body []byte, channel func(string) error) (drafts []hub.Draft, 
 }
 
 // draft reads one message.
-func (v jsonValue) draft(channel func(string) error) (d hub.Draft, idempotency string, err error) {
+func parseDraft(v strictjson.Value, channel func(string) error) (d hub.Draft, idempotency string, err error) {
 	hasData := false
-	err = v.members(func(key string, m jsonValue) error {
+	err = v.Members(func(key string, m strictjson.Value) error {
 		switch key {
 		case "channel":
-			if d.Channels, err = m.stringOrStrings(); err != nil {
-				return m.fail(fmt.Errorf("%w: want a name or a list of names", errChannel))
+			if d.Channels, err = m.StringOrStrings(); err != nil {
+				return m.At(fmt.Errorf("%w: want a name or a list of names", errChannel))
 			}
 			for _, name := range d.Channels {
 				if err := channel(name); err != nil {
-					return m.fail(err)
+					return m.At(err)
 				}
 			}
 		case "event":
-			if d.Event, err = m.text(); err != nil {
-				return m.fail(fmt.Errorf("%w: want text", errEvent))
+			if d.Event, err = m.Text(); err != nil {
+				return m.At(fmt.Errorf("%w: want text", errEvent))
 			}
 			if err := validEvent(d.Event); err != nil {
-				return m.fail(err)
+				return m.At(err)
 			}
 		case "data":
 			hasData = true
-			if m.raw[0] == '"' {
-				text, err := m.text()
+			if m.IsString() {
+				text, err := m.Text()
 				if err != nil {
 					return err
 				}
@@ -267,19 +268,19 @@ func (v jsonValue) draft(channel func(string) error) (d hub.Draft, idempotency s
 				return nil
 			}
 			var b bytes.Buffer
-			if err := json.Compact(&b, m.raw); err != nil {
-				return m.fail(fmt.Errorf("%w: %w", errJSON, err))
+			if err := json.Compact(&b, m.Raw()); err != nil {
+				return m.At(fmt.Errorf("%w: %w", strictjson.Error, err))
 			}
 			d.Data, d.JSON = b.Bytes(), true
 		case "idempotency_key":
-			if idempotency, err = m.text(); err != nil {
-				return m.fail(fmt.Errorf("%w: want text", errKey))
+			if idempotency, err = m.Text(); err != nil {
+				return m.At(fmt.Errorf("%w: want text", errKey))
 			}
 			if err := validKey(idempotency); err != nil {
-				return m.fail(err)
+				return m.At(err)
 			}
 		default:
-			return m.fail(fmt.Errorf("%w: unknown key %s; want channel, data, event or idempotency_key", errJSON, strconv.Quote(clip(key))))
+			return m.At(fmt.Errorf("%w: unknown key %s; want channel, data, event or idempotency_key", strictjson.Error, strconv.Quote(clip(key))))
 		}
 		return nil
 	})
@@ -287,9 +288,9 @@ func (v jsonValue) draft(channel func(string) error) (d hub.Draft, idempotency s
 	case err != nil:
 		return d, "", err
 	case len(d.Channels) == 0:
-		return d, "", v.fail(fmt.Errorf("%w: the message names none", errChannel))
+		return d, "", v.At(fmt.Errorf("%w: the message names none", errChannel))
 	case !hasData:
-		return d, "", v.fail(fmt.Errorf("%w: the message has no data", errJSON))
+		return d, "", v.At(fmt.Errorf("%w: the message has no data", strictjson.Error))
 	}
 	return d, idempotency, nil
 }

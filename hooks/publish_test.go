@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"holdfast/internal/hub"
+	"holdfast/internal/strictjson"
 )
 
 func drafts(list []hub.Draft) string {
@@ -66,24 +68,24 @@ func TestParsePublishRefuses(t *testing.T) {
 		err  error
 		says string
 	}{
-		{``, errJSON, "the body is empty"},
-		{" \n", errJSON, "the body is empty"},
-		{`x`, errJSON, "line 1, offset 0: bad JSON: invalid character 'x'"},
-		{`{"channel":"a","data":1`, errJSON, "line 1, offset 23: bad JSON: it ends in the middle"},
-		{`{"channel":"a","data":}`, errJSON, "line 1, offset 22: "},
-		{`{"channel":"a","data":1,}`, errJSON, "line 1, offset 24: "},
-		{`[{"channel":"a","data":1},]`, errJSON, "line 1, offset 26: "},
-		{"[\n{\"channel\":\"a\",\"data\":1}\n{\"channel\":\"a\",\"data\":1}]", errJSON, "line 3, offset 27: "},
-		{"{\"channel\":\"a\",\"data\":1}\n{\"channel\":\"a\",\"data\":01}", errJSON, "line 2, offset 48: "},
-		{`{"channel":"a","data":1} {"channel":"a","data":1}`, errJSON, "line 1, offset 25: bad JSON: more than one value on a line"},
-		{`{"channel":"a","data":1}]`, errJSON, "line 1, offset 24: "},
-		{`"a"`, errJSON, "line 1, offset 0: bad JSON: want an object"},
-		{`null`, errJSON, "want an object"},
-		{"[{\"channel\":\"a\",\"data\":1},\n [1]]", errJSON, "line 2, offset 28: bad JSON: want an object"},
-		{"[{\"channel\":\"a\",\"data\":1}]\n[]", errJSON, "want an object"},
+		{``, strictjson.Error, "the body is empty"},
+		{" \n", strictjson.Error, "the body is empty"},
+		{`x`, strictjson.Error, "line 1, offset 0: bad JSON: invalid character 'x'"},
+		{`{"channel":"a","data":1`, strictjson.Error, "line 1, offset 23: bad JSON: it ends in the middle"},
+		{`{"channel":"a","data":}`, strictjson.Error, "line 1, offset 22: "},
+		{`{"channel":"a","data":1,}`, strictjson.Error, "line 1, offset 24: "},
+		{`[{"channel":"a","data":1},]`, strictjson.Error, "line 1, offset 26: "},
+		{"[\n{\"channel\":\"a\",\"data\":1}\n{\"channel\":\"a\",\"data\":1}]", strictjson.Error, "line 3, offset 27: "},
+		{"{\"channel\":\"a\",\"data\":1}\n{\"channel\":\"a\",\"data\":01}", strictjson.Error, "line 2, offset 48: "},
+		{`{"channel":"a","data":1} {"channel":"a","data":1}`, strictjson.Error, "line 1, offset 25: bad JSON: more than one value on a line"},
+		{`{"channel":"a","data":1}]`, strictjson.Error, "line 1, offset 24: "},
+		{`"a"`, strictjson.Error, "line 1, offset 0: bad JSON: want an object"},
+		{`null`, strictjson.Error, "want an object"},
+		{"[{\"channel\":\"a\",\"data\":1},\n [1]]", strictjson.Error, "line 2, offset 28: bad JSON: want an object"},
+		{"[{\"channel\":\"a\",\"data\":1}]\n[]", strictjson.Error, "want an object"},
 		{`{"data":1}`, errChannel, "line 1, offset 0: bad channel: the message names none"},
 		{`{"channel":[],"data":1}`, errChannel, "names none"},
-		{`{"channel":"a"}`, errJSON, "the message has no data"},
+		{`{"channel":"a"}`, strictjson.Error, "the message has no data"},
 		{`{"channel":null,"data":1}`, errChannel, "want a name or a list of names"},
 		{`{"channel":7,"data":1}`, errChannel, "line 1, offset 11: "},
 		{`{"channel":["a",7],"data":1}`, errChannel, "want a name or a list of names"},
@@ -95,19 +97,20 @@ func TestParsePublishRefuses(t *testing.T) {
 		{`{"channel":"a","data":1,"event":""}`, errEvent, "1 to 64"},
 		{`{"channel":"a","data":1,"event":"a\nb"}`, errEvent, "want letters"},
 		{`{"channel":"a","data":1,"event":"é"}`, errEvent, "want letters"},
-		{`{"channel":"a","data":1,"Event":"a"}`, errJSON, `line 1, offset 32: bad JSON: unknown key "Event"; want channel, data, event or idempotency_key`},
-		{`{"channel":"a","data":1,"id":7}`, errJSON, `unknown key "id"`},
+		{`{"channel":"a","data":1,"Event":"a"}`, strictjson.Error, `line 1, offset 32: bad JSON: unknown key "Event"; want channel, data, event or idempotency_key`},
+		{`{"channel":"a","data":1,"id":7}`, strictjson.Error, `unknown key "id"`},
 		{`{"channel":"a","data":1,"idempotency_key":7}`, errKey, "want text"},
 		{`{"channel":"a","data":1,"idempotency_key":""}`, errKey, "1 to 255 characters, not 0"},
 		{`{"channel":"a","data":1,"idempotency_key":"a b"}`, errKey, "visible ASCII"},
 		{"{\"channel\":\"a\",\"data\":1,\"idempotency_key\":\"7\"}\n{\"channel\":\"a\",\"data\":2,\"idempotency_key\":\"7\"}", errKey, "line 2, offset 47: bad idempotency key: \"7\" is on an earlier message"},
-		{`{"channel":"a","data":1,"data":2}`, errJSON, `key "data" for the second time`},
-		{`{"channel":"a","data":1,"\u0064ata":2}`, errJSON, `key "data" for the second time`},
-		{"{\"channel\":\"a\",\n\"data\":\"\xff\"}", errJSON, "line 2, offset 24: bad JSON: not UTF-8"},
-		{"{\"channel\":\"a\",\"data\":\"\n\"}", errJSON, "line 1, offset 23: "},
-		{"\xef\xbb\xbf{}", errJSON, "line 1, offset 0: "},
-		{strings.Repeat("[", 20000), errJSON, "depth"},
-		{`{"channel":"a","data":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`, errJSON, "depth"},
+		{`{"channel":"a","data":1,"data":2}`, strictjson.Error, `key "data" for the second time`},
+		{`{"channel":"a","data":1,"\u0064ata":2}`, strictjson.Error, `key "data" for the second time`},
+		{"{\"channel\":\"a\",\n\"data\":\"\xff\"}", strictjson.Error, "line 2, offset 24: bad JSON: not UTF-8"},
+		{"{\"channel\":\"a\",\"data\":\"\n\"}", strictjson.Error, "line 1, offset 23: "},
+		{"\ufeff{}", errChannel, "line 1, offset 3: "},
+		{"\ufeff\ufeff{}", strictjson.Error, "line 1, offset 3: "},
+		{strings.Repeat("[", 20000), strictjson.Error, "nested more than 512 deep"},
+		{`{"channel":"a","data":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`, strictjson.Error, "nested more than 512 deep"},
 	} {
 		got, _, _, err := parsePublish([]byte(c.body), anyChannel)
 		if got != nil || !errors.Is(err, c.err) || !strings.Contains(fmt.Sprint(err), c.says) {
@@ -328,6 +331,7 @@ func FuzzPublishJSON(f *testing.F) {
 		if !utf8.Valid(body) {
 			t.Fatal("accepted what is not UTF-8")
 		}
+		body = bytes.TrimPrefix(body, []byte("\ufeff"))
 		type message struct {
 			Channel any
 			Data    json.RawMessage

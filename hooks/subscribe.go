@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"holdfast/internal/strictjson"
 )
 
 // refusedConnections are those that stay as they are.
@@ -61,14 +63,14 @@ func (s *Server) wantedChange(c *call) (which Selection, channels []string, err 
 	if err != nil {
 		return which, nil, err
 	}
-	err = object.members(func(key string, m jsonValue) (err error) {
+	err = object.Members(func(key string, m strictjson.Value) (err error) {
 		switch key {
 		case "user":
-			which.User, err = m.text()
+			which.User, err = m.Text()
 		case "connection":
-			which.Connection, err = m.text()
+			which.Connection, err = m.Text()
 		case "channel":
-			if channels, err = m.stringOrStrings(); err != nil {
+			if channels, err = m.StringOrStrings(); err != nil {
 				break
 			}
 			for _, name := range channels {
@@ -77,10 +79,10 @@ func (s *Server) wantedChange(c *call) (which Selection, channels []string, err 
 				}
 			}
 		default:
-			err = fmt.Errorf("%w: unknown key %.100q; want user, connection or channel", errJSON, key)
+			err = fmt.Errorf("%w: unknown key %.100q; want user, connection or channel", strictjson.Error, key)
 		}
 		if err != nil {
-			return m.fail(err)
+			return m.At(err)
 		}
 		return nil
 	})

@@ -10,6 +10,8 @@ import (
 	"unicode"
 
 	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/strictjson"
 )
 
 const (
@@ -100,54 +102,45 @@ func parseVerdict(resp *fasthttp.Response) (Verdict, error) {
 	if len(resp.Header.ContentEncoding()) > 0 {
 		return v, &answerError{hint: "the app compressed its answer, which was not requested"}
 	}
-	body := bytes.TrimPrefix(resp.Body(), []byte("\ufeff"))
-	values, array, err := splitJSON(body)
-	switch {
-	case err != nil:
+	body := resp.Body()
+	object, err := strictjson.Object(body)
+	if err != nil {
 		return v, &answerError{hint: likelyCause(body), err: err}
-	case array || len(values) != 1 || values[0].raw[0] != '{':
-		return v, &answerError{hint: likelyCause(body), err: fmt.Errorf("%w: want one object", errJSON)}
 	}
-	if err := values[0].members(v.member); err != nil {
+	if err := object.Members(v.member); err != nil {
 		return v, &answerError{hint: "the app answered a JSON object with an unknown or invalid member", err: err}
 	}
 	return v, nil
 }
 
 // member reads one member of the JSON of a yes.
-func (v *Verdict) member(key string, m jsonValue) (err error) {
+func (v *Verdict) member(key string, m strictjson.Value) (err error) {
 	switch key {
 	case "channels":
-		if v.Channels, err = m.strings(); err != nil {
-			return m.fail(fmt.Errorf("%w: channels: want a list of names", errJSON))
+		if v.Channels, err = m.Strings(); err != nil {
+			return m.At(fmt.Errorf("%w: channels: want a list of names", strictjson.Error))
 		}
 	case "user":
-		v.User, err = m.text()
-		if isInteger(m.raw) { // such as the key of a row
-			v.User, err = string(m.raw), nil
+		v.User, err = m.Text()
+		if m.IsInteger() { // such as the key of a row
+			v.User, err = string(m.Raw()), nil
 		}
 		if err != nil || len(v.User) > maxUser || strings.ContainsFunc(v.User, unicode.IsControl) {
-			return m.fail(fmt.Errorf("%w: user: want text of at most %d bytes without control characters, or a whole number", errJSON, maxUser))
+			return m.At(fmt.Errorf("%w: user: want text of at most %d bytes without control characters, or a whole number", strictjson.Error, maxUser))
 		}
 	case "expires":
-		var seconds float64
-		if err := json.Unmarshal(m.raw, &seconds); err != nil || seconds <= 0 {
-			return m.fail(fmt.Errorf("%w: expires: want a number of seconds above 0", errJSON))
+		seconds, err := m.Number()
+		if err != nil || seconds <= 0 {
+			return m.At(fmt.Errorf("%w: expires: want a number of seconds above 0", strictjson.Error))
 		}
 		v.Expires = maxExpires
 		if seconds < maxExpires.Seconds() {
 			v.Expires = max(time.Duration(seconds*float64(time.Second)), 1)
 		}
 	default:
-		return m.fail(fmt.Errorf("%w: unknown key %.100q; want channels, user or expires", errJSON, key))
+		return m.At(fmt.Errorf("%w: unknown key %.100q; want channels, user or expires", strictjson.Error, key))
 	}
 	return nil
-}
-
-// isInteger reports whether a JSON value is a number without fraction and exponent.
-func isInteger(raw []byte) bool {
-	digits := bytes.TrimPrefix(raw, []byte("-"))
-	return len(digits) > 0 && len(bytes.Trim(digits, "0123456789")) == 0
 }
 
 // answerError is an answer of the app that is neither a yes nor a no.
@@ -172,6 +165,7 @@ var errEmptyCut = &answerError{hint: "the app answered nothing and closed the co
 
 // likelyCause says what the body of a 2xx response seems to be instead of one JSON object.
 func likelyCause(body []byte) string {
+	body = bytes.TrimPrefix(body, []byte("\ufeff"))
 	var first json.RawMessage
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if err := dec.Decode(&first); err == nil && len(first) > 0 && first[0] == '{' {
