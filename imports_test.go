@@ -17,24 +17,24 @@ import (
 // know nobody.
 const imports = `
 .                 internal/config internal/demo internal/server
-hooks             internal/hub internal/presence internal/strictjson internal/syntax
+hooks             internal/http1 internal/hub internal/presence internal/strictjson
 internal/accesslog
 internal/config
 internal/demo
-internal/fcgi     internal/syntax
+internal/fcgi     internal/http1
 internal/histfile internal/hub
+internal/http1
 internal/hub
 internal/park
 internal/presence internal/hub
-internal/request  internal/syntax
+internal/request  internal/http1
 internal/server   hooks internal/accesslog internal/config internal/histfile internal/hub internal/park internal/presence internal/site internal/token proxy upgrade
-internal/site     internal/syntax
+internal/site     internal/http1
 internal/strictjson
-internal/syntax
 internal/token
 internal/wiretest
-proxy             internal/accesslog internal/fcgi internal/park internal/request internal/site internal/syntax
-upgrade           internal/accesslog internal/hub internal/park internal/request internal/syntax
+proxy             internal/accesslog internal/fcgi internal/http1 internal/park internal/request internal/site
+upgrade           internal/accesslog internal/http1 internal/hub internal/park internal/request
 `
 
 // modules are the direct dependencies, each with a reason in docs.

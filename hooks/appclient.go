@@ -7,7 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"holdfast/internal/syntax"
+	"holdfast/internal/http1"
 )
 
 // authorizeIdle is below the keep-alive of the servers that legacy apps run on; Apache's is 5 s.
@@ -62,7 +62,7 @@ func (q *Question) writeClient(h *fasthttp.RequestHeader, host string) {
 	if forwarded == "" {
 		forwarded = q.ClientAddr
 	}
-	if syntax.LogsInConnection([]byte(q.Authorization)) {
+	if http1.LogsInConnection([]byte(q.Authorization)) {
 		h.SetConnectionClose() // or another client would be asked about as this one's user
 	}
 	for _, field := range [...]struct{ name, value string }{

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"holdfast/internal/syntax"
+	"holdfast/internal/http1"
 )
 
 // maxHops is how often a request is sent elsewhere.
@@ -22,7 +22,7 @@ type kept struct {
 
 func (k *kept) add(f *field) {
 	for i, name := range keptNames {
-		if syntax.EqualFold(f.name, name) {
+		if http1.EqualFold(f.name, name) {
 			k.lines, k.names = appendField(k.lines, f.name, f.value), k.names|1<<i
 		}
 	}
@@ -31,7 +31,7 @@ func (k *kept) add(f *field) {
 // has reports whether a field of this name stays, so that another's does not count. Cookies come on top.
 func (k *kept) has(name []byte) bool {
 	for i, n := range keptNames {
-		if k.names&(1<<i) != 0 && syntax.EqualFold(name, n) && n != "set-cookie" {
+		if k.names&(1<<i) != 0 && http1.EqualFold(name, n) && n != "set-cookie" {
 			return true
 		}
 	}
@@ -89,7 +89,7 @@ func (x *exchange) elsewhere(a *answer, bodyless bool) bool {
 	}
 	raw := x.headFor(a.elsewhere)
 	x.server.answered()
-	if !x.req.done { // nobody reads what is missing
+	if !x.req.Done { // nobody reads what is missing
 		x.keep, bodyless = false, false
 	}
 	if bodyless && x.upKeep && !x.upHung && x.toUp == nil {
@@ -104,7 +104,7 @@ func (x *exchange) elsewhere(a *answer, bodyless bool) bool {
 	drop(&x.toUp)
 	x.body.drop()
 	x.body, x.tail = nil, nil
-	x.cgi, x.req, x.resp = nil, body{done: true}, body{}
+	x.cgi, x.req, x.resp = nil, http1.Body{Done: true}, http1.Body{}
 	x.head, x.gathered, x.answerHead = x.head[:0], x.gathered[:0], x.answerHead[:0]
 	x.count()
 	x.tried, x.sticky, x.connected, x.reused, x.retried, x.upHung = 0, -1, false, false, false, false
@@ -150,7 +150,7 @@ func (x *exchange) headFor(target []byte) []byte {
 		b = []byte("HEAD ")
 	}
 	for i, c := range target { // apps name files as they are
-		if c <= ' ' || c >= 0x7f || c == '#' || c == '%' && (i+2 >= len(target) || !syntax.IsHex(target[i+1]) || !syntax.IsHex(target[i+2])) {
+		if c <= ' ' || c >= 0x7f || c == '#' || c == '%' && (i+2 >= len(target) || !http1.IsHex(target[i+1]) || !http1.IsHex(target[i+2])) {
 			b = fmt.Appendf(b, "%%%02X", c)
 			continue
 		}
@@ -160,8 +160,8 @@ func (x *exchange) headFor(target []byte) []byte {
 	for line := range bytes.Lines(rest) {
 		name, _, _ := bytes.Cut(line, []byte(":"))
 		switch {
-		case syntax.EqualFold(name, "content-length"), syntax.EqualFold(name, "content-type"), syntax.EqualFold(name, "content-encoding"),
-			syntax.EqualFold(name, "transfer-encoding"), syntax.EqualFold(name, "expect"), syntax.EqualFold(name, "upgrade"):
+		case http1.EqualFold(name, "content-length"), http1.EqualFold(name, "content-type"), http1.EqualFold(name, "content-encoding"),
+			http1.EqualFold(name, "transfer-encoding"), http1.EqualFold(name, "expect"), http1.EqualFold(name, "upgrade"):
 		default:
 			b = append(b, line...)
 		}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"holdfast/internal/syntax"
+	"holdfast/internal/http1"
 )
 
 // answer is the head of the app's response, checked.
@@ -42,7 +42,7 @@ func (a *answer) parse(p []byte) error {
 	a.minor = line[7] - '0'
 	a.line = line[9:]
 	for _, c := range a.line[:3] {
-		if !syntax.IsDigit(c) {
+		if !http1.IsDigit(c) {
 			return bad("status")
 		}
 		a.status = a.status*10 + int(c-'0')
@@ -65,7 +65,7 @@ func (a *answer) parse(p []byte) error {
 		}
 	}
 	for name := range bytes.SplitSeq(a.options, []byte(",")) { // hop-by-hop (RFC 9110 §7.6.1)
-		if len(name) > 0 && !listed(name) && !syntax.EqualFold(name, "set-cookie") && !syntax.EqualFold(name, "location") {
+		if len(name) > 0 && !listed(name) && !http1.EqualFold(name, "set-cookie") && !http1.EqualFold(name, "location") {
 			a.drop(string(name))
 		}
 	}
@@ -99,7 +99,7 @@ func (a *answer) cutLine(p []byte) (line, rest []byte) {
 // drop leaves out the fields of a name.
 func (a *answer) drop(name string) {
 	for i := range a.fields {
-		if syntax.EqualFold(a.fields[i].name, name) {
+		if http1.EqualFold(a.fields[i].name, name) {
 			a.fields[i].drop = true
 		}
 	}
@@ -114,9 +114,9 @@ func (a *answer) field(line []byte) error {
 	if colon <= 0 {
 		return bad("header field without a name")
 	}
-	f := field{name: line[:colon], value: syntax.TrimOWS(line[colon+1:])}
+	f := field{name: line[:colon], value: http1.TrimOWS(line[colon+1:])}
 	for _, c := range f.name {
-		if !syntax.IsToken[c] {
+		if !http1.IsToken[c] {
 			return bad("invalid byte in a header field's name")
 		}
 	}
@@ -129,22 +129,22 @@ func (a *answer) field(line []byte) error {
 	a.noteConnectionLogin(&f)
 	switch len(f.name) {
 	case 7:
-		f.drop = syntax.EqualFold(f.name, "upgrade")
+		f.drop = http1.EqualFold(f.name, "upgrade")
 	case 10:
 		switch {
-		case syntax.EqualFold(f.name, "keep-alive"):
+		case http1.EqualFold(f.name, "keep-alive"):
 			f.drop = true
-		case syntax.EqualFold(f.name, "connection"):
+		case http1.EqualFold(f.name, "connection"):
 			f.drop = true
 			for list := f.value; len(list) > 0; {
 				var token []byte
 				token, list, _ = bytes.Cut(list, []byte(","))
-				switch token = syntax.TrimOWS(token); {
-				case syntax.EqualFold(token, "close"):
+				switch token = http1.TrimOWS(token); {
+				case http1.EqualFold(token, "close"):
 					a.close = true
-				case syntax.EqualFold(token, "keep-alive"):
+				case http1.EqualFold(token, "keep-alive"):
 					a.close = false
-				case syntax.EqualFold(token, "upgrade"):
+				case http1.EqualFold(token, "upgrade"):
 					a.upgrade = true
 				case len(token) > 0:
 					a.options = append(append(a.options, token...), ',')
@@ -152,8 +152,8 @@ func (a *answer) field(line []byte) error {
 			}
 		}
 	case 14:
-		if syntax.EqualFold(f.name, "content-length") {
-			n, ok := syntax.ParseLength(f.value)
+		if http1.EqualFold(f.name, "content-length") {
+			n, ok := http1.ParseLength(f.value)
 			switch {
 			case len(f.value) == 0:
 				a.odd |= 1 << emptyLength
@@ -167,10 +167,10 @@ func (a *answer) field(line []byte) error {
 			a.length = n
 		}
 	case 16:
-		f.drop = syntax.EqualFold(f.name, "proxy-connection")
+		f.drop = http1.EqualFold(f.name, "proxy-connection")
 	case 17:
-		if syntax.EqualFold(f.name, "transfer-encoding") {
-			if a.chunked || a.minor == 0 || !syntax.EqualFold(f.value, "chunked") {
+		if http1.EqualFold(f.name, "transfer-encoding") {
+			if a.chunked || a.minor == 0 || !http1.EqualFold(f.value, "chunked") {
 				return bad("Transfer-Encoding")
 			}
 			a.chunked = true
@@ -182,18 +182,18 @@ func (a *answer) field(line []byte) error {
 
 // note looks at what a field asks of the proxy.
 func (a *answer) note(f *field) {
-	if syntax.EqualFold(f.name, "content-type") {
-		if _, ok := syntax.CutPrefixFold(f.value, "text/event-stream"); ok {
+	if http1.EqualFold(f.name, "content-type") {
+		if _, ok := http1.CutPrefixFold(f.value, "text/event-stream"); ok {
 			a.stream = true
 		}
 		return
 	}
-	if _, ok := syntax.CutPrefixFold(f.name, "x-accel-"); ok {
+	if _, ok := http1.CutPrefixFold(f.name, "x-accel-"); ok {
 		a.accel = true
-		if syntax.EqualFold(f.name, "x-accel-buffering") && syntax.EqualFold(f.value, "no") {
+		if http1.EqualFold(f.name, "x-accel-buffering") && http1.EqualFold(f.value, "no") {
 			a.stream = true
 		}
-		if syntax.EqualFold(f.name, "x-accel-redirect") && len(f.value) > 0 {
+		if http1.EqualFold(f.name, "x-accel-redirect") && len(f.value) > 0 {
 			a.elsewhere = f.value
 		}
 	}

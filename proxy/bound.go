@@ -1,8 +1,8 @@
 package proxy
 
 import (
+	"holdfast/internal/http1"
 	"holdfast/internal/park"
-	"holdfast/internal/syntax"
 )
 
 // bound is an idle upstream connection on which a client has logged in, or is about to: with NTLM and Negotiate the app
@@ -18,7 +18,7 @@ type bound struct {
 // knowConnectionLogin notes a request that logs in its upstream connection.
 func (x *exchange) knowConnectionLogin(h *head) {
 	for i := range h.fields {
-		if f := &h.fields[i]; !f.drop && syntax.EqualFold(f.name, "authorization") && syntax.LogsInConnection(f.value) {
+		if f := &h.fields[i]; !f.drop && http1.EqualFold(f.name, "authorization") && http1.LogsInConnection(f.value) {
 			x.connLogin = true
 		}
 	}
@@ -28,9 +28,9 @@ func (x *exchange) knowConnectionLogin(h *head) {
 func (a *answer) noteConnectionLogin(f *field) {
 	switch len(f.name) {
 	case 15:
-		a.connLogin = a.connLogin || syntax.EqualFold(f.name, "persistent-auth") && !syntax.EqualFold(f.value, "false")
+		a.connLogin = a.connLogin || http1.EqualFold(f.name, "persistent-auth") && !http1.EqualFold(f.value, "false")
 	case 16:
-		a.connLogin = a.connLogin || syntax.EqualFold(f.name, "www-authenticate") && syntax.LogsInConnection(f.value)
+		a.connLogin = a.connLogin || http1.EqualFold(f.name, "www-authenticate") && http1.LogsInConnection(f.value)
 	}
 }
 

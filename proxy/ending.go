@@ -12,7 +12,7 @@ const keepExchange = 128 << 10
 
 // clientGone ends the exchange because the client did.
 func (x *exchange) clientGone() {
-	if x.up != nil && x.connected && x.req.done && (!x.uploaded() || x.toUp != nil) {
+	if x.up != nil && x.connected && x.req.Done && (!x.uploaded() || x.toUp != nil) {
 		// The request is whole, and a part of it is with the app, that may take a part for the whole: PHP does.
 		if !x.left {
 			x.left = true
@@ -76,7 +76,7 @@ func (x *exchange) finishFields(status int, after time.Duration, fields []byte, 
 		x.cut(why)
 		return
 	}
-	c, keep := x.client, x.keep && x.req.done
+	c, keep := x.client, x.keep && x.req.Done
 	answer := page(status, after, !keep, !x.isHead, fields...)
 	n, _ := c.Write(answer)
 	x.passed, x.heads = int64(len(answer)), int64(bytes.Index(answer, []byte("\r\n\r\n"))+4)
@@ -98,7 +98,7 @@ func (x *exchange) finishFields(status int, after time.Duration, fields []byte, 
 // finish gives the client's connection back after a complete response.
 func (x *exchange) finish() {
 	x.log("")
-	c, f, keep, reqDone := x.client, x.f, x.keep, x.req.done
+	c, f, keep, reqDone := x.client, x.f, x.keep, x.req.Done
 	early, touched := x.early, x.touched
 	x.release()
 	switch {

@@ -5,8 +5,8 @@ import (
 	"net/netip"
 
 	"holdfast/internal/accesslog"
+	"holdfast/internal/http1"
 	"holdfast/internal/request"
-	"holdfast/internal/syntax"
 )
 
 // statusGone is what nginx logs for a client that left before it was answered.
@@ -17,11 +17,11 @@ func (h *head) entry(q *request.Request) *accesslog.Request {
 	r := &accesslog.Request{Client: q.Client.Addr(), Method: h.method, Target: h.target, Minor: h.minor, Host: h.host}
 	for i := range h.fields {
 		switch f := &h.fields[i]; {
-		case syntax.EqualFold(f.name, "referer"):
+		case http1.EqualFold(f.name, "referer"):
 			r.Referer = f.value
-		case syntax.EqualFold(f.name, "user-agent"):
+		case http1.EqualFold(f.name, "user-agent"):
 			r.UserAgent = f.value
-		case syntax.EqualFold(f.name, "authorization"):
+		case http1.EqualFold(f.name, "authorization"):
 			r.Authorization = f.value
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"holdfast/internal/http1"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
 )
@@ -35,7 +36,7 @@ type exchange struct {
 	client *park.Conn
 	up     *park.Conn // nil before the request is passed on, and after the response is complete
 
-	req, resp  body
+	req, resp  http1.Body
 	toUp       *pending // what the upstream's kernel would not take
 	toClient   *pending // what was taken from the upstream ahead of the client
 	body       *spill   // of the request, past buffers.request; nil without a file
@@ -123,9 +124,9 @@ func (f *Front) forward(c *park.Conn, r *route, h *head, q *request.Request, res
 	x.upgrade = h.upgrade != nil && r.folder() == nil
 	x.touched = more
 	if h.chunked {
-		x.req = body{framing: byChunks, decode: true}
+		x.req = http1.Body{Framing: http1.ByChunks, Decode: true}
 	} else {
-		x.req = lengthBody(h.length)
+		x.req = http1.LengthBody(h.length)
 	}
 	c.Hold(x)
 	c.SetDeadline(0)
@@ -133,7 +134,7 @@ func (f *Front) forward(c *park.Conn, r *route, h *head, q *request.Request, res
 	if f.p.o.Access != nil {
 		x.entry = f.p.o.Access.Begin(x.entry, h.entry(q))
 	}
-	if h.expects && !x.req.done && len(rest) == 0 {
+	if h.expects && !x.req.Done && len(rest) == 0 {
 		// Answered here: the app need not be waited for, and clients stall without.
 		if send(c, &x.toClient, []byte("HTTP/1.1 100 Continue\r\n\r\n"), nil) != nil {
 			x.clientGone()
@@ -178,13 +179,13 @@ func (x *exchange) take(h *head, q *request.Request, body []byte) {
 		}
 	}
 	b := r.appendRequest(f.loop.Out()[:0], h, q)
-	if !h.chunked && (x.req.done || !f.p.gathers(h.length)) {
+	if !h.chunked && (x.req.Done || !f.p.gathers(h.length)) {
 		x.begin(b, body)
 		return
 	}
 	x.head = append(x.head, b...)
 	x.gathered = append(x.gathered, body...)
-	if x.req.done || !f.p.gathers(h.length) {
+	if x.req.Done || !f.p.gathers(h.length) {
 		x.frameUpload()
 		x.begin(x.head, x.gathered)
 		return
@@ -219,7 +220,7 @@ func (x *exchange) ask(head, body []byte) {
 	if x.up = x.upstreamConn(); x.up != nil {
 		x.reused, x.connected = true, true
 		x.up.Hold(x)
-		if x.idempotent && x.req.done {
+		if x.idempotent && x.req.Done {
 			x.remember(head, body) // to try again
 		}
 		x.sendHead(head, body)
@@ -294,7 +295,7 @@ func (x *exchange) clientReady(ev park.Event) {
 	if ev&park.Readable != 0 {
 		x.touched = true
 	}
-	if ev&park.HangUp != 0 && x.req.done {
+	if ev&park.HangUp != 0 && x.req.Done {
 		x.clientGone()
 		return
 	}
@@ -314,7 +315,7 @@ func (x *exchange) clientReady(ev park.Event) {
 			}
 		}
 	}
-	if ev&park.Readable == 0 || x.req.done {
+	if ev&park.Readable == 0 || x.req.Done {
 		return
 	}
 	switch {
@@ -338,7 +339,7 @@ func (x *exchange) clientExpired() {
 		x.awaitClient()
 	case x.toClient != nil:
 		x.cut(errTimeout)
-	case x.req.done || x.toUp != nil:
+	case x.req.Done || x.toUp != nil:
 	case x.begun:
 		x.cut(errTimeout)
 	default:
@@ -355,7 +356,7 @@ func (x *exchange) upReady(ev park.Event) {
 		switch {
 		case x.full(): // it is the client that we wait for
 			x.up.SetDeadline(x.f.p.o.UpstreamTime)
-		case !x.req.done && x.toUp == nil: // the client's body is what is missing
+		case !x.req.Done && x.toUp == nil: // the client's body is what is missing
 			x.up.SetDeadline(x.f.p.o.UpstreamTime)
 		default:
 			x.fail(504, fmt.Errorf("response: %w", errTimeout))

@@ -187,7 +187,7 @@ func (x *exchange) bodyCGI(head, p []byte, err error) bool {
 		return false
 	}
 	if done {
-		x.resp.done = true
+		x.resp.Done = true
 		x.responded()
 		return false
 	}

@@ -3,8 +3,8 @@ package proxy
 import (
 	"strconv"
 
+	"holdfast/internal/http1"
 	"holdfast/internal/request"
-	"holdfast/internal/syntax"
 )
 
 // appendRequest writes the head for the app: the client's lines as they came, without those that end
@@ -16,17 +16,17 @@ func (r *route) appendRequest(b []byte, h *head, q *request.Request) []byte {
 	b = append(b, " HTTP/1.1\r\n"...)
 	for i := range h.fields {
 		f := &h.fields[i]
-		if f.drop || h.chunked && syntax.EqualFold(f.name, "transfer-encoding") { // frameUpload says how it is sent on
+		if f.drop || h.chunked && http1.EqualFold(f.name, "transfer-encoding") { // frameUpload says how it is sent on
 			continue
 		}
-		if claimsForwarding(f.name) && (!q.Trusted || r.mapped && syntax.EqualFold(f.name, "x-forwarded-prefix")) {
+		if claimsForwarding(f.name) && (!q.Trusted || r.mapped && http1.EqualFold(f.name, "x-forwarded-prefix")) {
 			continue
 		}
 		value := f.value
-		if r.Host != "" && syntax.EqualFold(f.name, "host") {
+		if r.Host != "" && http1.EqualFold(f.name, "host") {
 			value = []byte(r.Host)
 		}
-		if r.rewrites && syntax.EqualFold(f.name, "destination") {
+		if r.rewrites && http1.EqualFold(f.name, "destination") {
 			value = r.appDestination(value, h.host)
 		}
 		b = appendField(b, f.name, value)
@@ -62,7 +62,7 @@ func (r *route) hostWithout() string {
 // claimsForwarding reports whether a field is one of X-Forwarded-Prefix, -Ssl, -Server, -Scheme and whatever else an
 // app believes. Those in request.Names are dropped from every head.
 func claimsForwarding(name []byte) bool {
-	_, ok := syntax.CutPrefixFold(name, "x-forwarded-")
+	_, ok := http1.CutPrefixFold(name, "x-forwarded-")
 	return ok
 }
 

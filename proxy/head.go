@@ -7,8 +7,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"holdfast/internal/http1"
 	"holdfast/internal/request"
-	"holdfast/internal/syntax"
 )
 
 // field is one header field; name and value point into the head.
@@ -118,7 +118,7 @@ func (h *head) requestLine(line []byte) *refusal {
 	}
 	h.method = line[:sp]
 	for _, c := range h.method {
-		if !syntax.IsToken[c] {
+		if !http1.IsToken[c] {
 			return refuse(400, "invalid byte in the method")
 		}
 	}
@@ -132,9 +132,9 @@ func (h *head) requestLine(line []byte) *refusal {
 	case string(version) == "HTTP/1.1":
 		h.minor = 1
 	case string(version) == "HTTP/1.0":
-	case len(version) == 8 && bytes.HasPrefix(version, []byte("HTTP/1.")) && syntax.IsDigit(version[7]):
+	case len(version) == 8 && bytes.HasPrefix(version, []byte("HTTP/1.")) && http1.IsDigit(version[7]):
 		h.minor = 1 // RFC 9110 §2.5: as the highest minor version that is known here
-	case len(version) == 8 && bytes.HasPrefix(version, []byte("HTTP/")) && syntax.IsDigit(version[5]) && version[6] == '.' && syntax.IsDigit(version[7]):
+	case len(version) == 8 && bytes.HasPrefix(version, []byte("HTTP/")) && http1.IsDigit(version[5]) && version[6] == '.' && http1.IsDigit(version[7]):
 		return refuse(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
 	default:
 		return refuse(400, "malformed version")
@@ -157,10 +157,10 @@ func (h *head) origin() *refusal {
 	case h.target[0] == '/':
 	case string(h.target) == "*" && string(h.method) == "OPTIONS":
 	default:
-		rest, ok := syntax.CutPrefixFold(h.target, "http://")
+		rest, ok := http1.CutPrefixFold(h.target, "http://")
 		scheme := "http"
 		if !ok {
-			rest, ok = syntax.CutPrefixFold(h.target, "https://")
+			rest, ok = http1.CutPrefixFold(h.target, "https://")
 			scheme = "https"
 		}
 		if !ok {
@@ -176,7 +176,7 @@ func (h *head) origin() *refusal {
 			if !sameAuthority(scheme, authority, h.host) {
 				return refuse(400, "request target and Host disagree")
 			}
-		case syntax.ValidHost(authority):
+		case http1.ValidHost(authority):
 			h.host = authority // RFC 9112 §3.2.2; only HTTP/1.0 gets here
 		default:
 			return refuse(400, "invalid host in the request target")
@@ -196,7 +196,7 @@ func (h *head) origin() *refusal {
 		if h.path[i] != '%' {
 			continue
 		}
-		if i+2 >= len(h.path) || !syntax.IsHex(h.path[i+1]) || !syntax.IsHex(h.path[i+2]) {
+		if i+2 >= len(h.path) || !http1.IsHex(h.path[i+1]) || !http1.IsHex(h.path[i+2]) {
 			return refuse(400, "percent sign in the path without two hexadecimal digits")
 		}
 		if h.path[i+1] == '0' && h.path[i+2] == '0' {
@@ -243,12 +243,12 @@ func (h *head) field(line []byte) *refusal {
 	if colon <= 0 {
 		return refuse(400, "header field without a name")
 	}
-	f := field{name: line[:colon], value: syntax.TrimOWS(line[colon+1:])}
+	f := field{name: line[:colon], value: http1.TrimOWS(line[colon+1:])}
 	for _, c := range f.name {
-		if !syntax.IsToken[c] {
+		if !http1.IsToken[c] {
 			return refuse(400, "invalid byte in a header field's name")
 		}
-		if !syntax.IsDashed[c] {
+		if !http1.IsDashed[c] {
 			f.drop = true // as nginx does: PHP and CGI make an underscore of a dash, of a dot and of others
 		}
 	}
@@ -270,40 +270,40 @@ func (h *head) field(line []byte) *refusal {
 func (h *head) known(f *field) *refusal {
 	switch len(f.name) {
 	case 2:
-		f.drop = syntax.EqualFold(f.name, "te")
+		f.drop = http1.EqualFold(f.name, "te")
 	case 4:
-		if syntax.EqualFold(f.name, "host") {
+		if http1.EqualFold(f.name, "host") {
 			if h.hasHost {
 				return refuse(400, "more than one Host")
 			}
 			h.hasHost, h.host = true, f.value
-			if !syntax.ValidHost(f.value) {
+			if !http1.ValidHost(f.value) {
 				return refuse(400, "invalid Host")
 			}
 		}
 	case 5:
-		f.drop = syntax.EqualFold(f.name, "proxy") // a CGI program reads it as HTTP_PROXY
+		f.drop = http1.EqualFold(f.name, "proxy") // a CGI program reads it as HTTP_PROXY
 	case 6:
-		if syntax.EqualFold(f.name, "expect") {
+		if http1.EqualFold(f.name, "expect") {
 			if f.drop = true; len(f.value) == 0 {
 				return nil
 			}
-			if !syntax.EqualFold(f.value, "100-continue") {
+			if !http1.EqualFold(f.value, "100-continue") {
 				return refuse(417, "only Expect: 100-continue is understood")
 			}
 			h.expects = h.minor == 1
 		}
 	case 7:
-		if syntax.EqualFold(f.name, "upgrade") {
+		if http1.EqualFold(f.name, "upgrade") {
 			f.drop = true
 			h.upgrade = joinLines(h.upgrade, f.value)
-		} else if syntax.EqualFold(f.name, "trailer") {
+		} else if http1.EqualFold(f.name, "trailer") {
 			f.drop = true // request trailers are dropped
 		}
 	case 10:
-		f.drop = syntax.EqualFold(f.name, "connection") || syntax.EqualFold(f.name, "keep-alive")
+		f.drop = http1.EqualFold(f.name, "connection") || http1.EqualFold(f.name, "keep-alive")
 	case 12:
-		if syntax.EqualFold(f.name, "content-type") {
+		if http1.EqualFold(f.name, "content-type") {
 			if said, ok := h.value("content-type"); ok && !bytes.Equal(said, f.value) {
 				return refuse(400, "more than one Content-Type")
 			} else if ok {
@@ -311,25 +311,25 @@ func (h *head) known(f *field) *refusal {
 			}
 		}
 	case 14:
-		if syntax.EqualFold(f.name, "content-length") {
-			n, ok := syntax.ParseLength(f.value)
+		if http1.EqualFold(f.name, "content-length") {
+			n, ok := http1.ParseLength(f.value)
 			if !ok || h.length >= 0 {
 				return refuse(400, "invalid or repeated Content-Length")
 			}
 			h.length = n
 		} else {
-			f.drop = syntax.EqualFold(f.name, "http2-settings")
+			f.drop = http1.EqualFold(f.name, "http2-settings")
 		}
 	case 16:
-		f.drop = syntax.EqualFold(f.name, "proxy-connection")
+		f.drop = http1.EqualFold(f.name, "proxy-connection")
 	case 17:
-		if syntax.EqualFold(f.name, "transfer-encoding") {
+		if http1.EqualFold(f.name, "transfer-encoding") {
 			if h.chunked {
 				return refuse(400, "more than one Transfer-Encoding")
 			}
-			if !syntax.EqualFold(f.value, "chunked") {
-				final := syntax.TrimOWS(f.value[bytes.LastIndexByte(f.value, ',')+1:])
-				if syntax.EqualFold(f.value, "identity") || !syntax.EqualFold(final, "chunked") {
+			if !http1.EqualFold(f.value, "chunked") {
+				final := http1.TrimOWS(f.value[bytes.LastIndexByte(f.value, ',')+1:])
+				if http1.EqualFold(f.value, "identity") || !http1.EqualFold(final, "chunked") {
 					return refuse(400, "invalid Transfer-Encoding") // its end cannot be known (RFC 9112 §6.3)
 				}
 				return refuse(501, "only the chunked transfer coding is understood")
@@ -339,7 +339,7 @@ func (h *head) known(f *field) *refusal {
 	}
 	if !f.drop {
 		for i, name := range request.Names {
-			if syntax.EqualFold(f.name, name) {
+			if http1.EqualFold(f.name, name) {
 				f.drop = true
 				h.said[i] = joinLines(h.said[i], f.value)
 			}
@@ -359,7 +359,7 @@ func joinLines(list, value []byte) []byte {
 // value returns that of the first field of a name that goes on.
 func (h *head) value(name string) (value []byte, ok bool) {
 	for i := range h.fields {
-		if f := &h.fields[i]; !f.drop && syntax.EqualFold(f.name, name) {
+		if f := &h.fields[i]; !f.drop && http1.EqualFold(f.name, name) {
 			return f.value, true
 		}
 	}
@@ -387,20 +387,20 @@ func (h *head) finish() *refusal {
 	h.upgrade = nil
 	for i := range h.fields {
 		f := &h.fields[i]
-		if !syntax.EqualFold(f.name, "connection") {
+		if !http1.EqualFold(f.name, "connection") {
 			continue
 		}
 		for list := f.value; len(list) > 0; {
 			var token []byte
 			token, list, _ = bytes.Cut(list, []byte(","))
-			switch token = syntax.TrimOWS(token); {
-			case syntax.EqualFold(token, "close"):
+			switch token = http1.TrimOWS(token); {
+			case http1.EqualFold(token, "close"):
 				h.close = true
-			case syntax.EqualFold(token, "keep-alive"):
+			case http1.EqualFold(token, "keep-alive"):
 				if h.minor == 0 {
 					h.close = false
 				}
-			case syntax.EqualFold(token, "upgrade"):
+			case http1.EqualFold(token, "upgrade"):
 				if h.minor == 1 {
 					h.upgrade = upgrade
 				}
@@ -415,7 +415,7 @@ func (h *head) finish() *refusal {
 					return refuse(400, "Connection names a field that is not hop-by-hop")
 				}
 				for j := range h.fields {
-					if syntax.EqualFold(h.fields[j].name, string(token)) {
+					if http1.EqualFold(h.fields[j].name, string(token)) {
 						h.fields[j].drop = true
 					}
 				}
@@ -427,7 +427,7 @@ func (h *head) finish() *refusal {
 
 func isToken(b []byte) bool {
 	for _, c := range b {
-		if !syntax.IsToken[c] {
+		if !http1.IsToken[c] {
 			return false
 		}
 	}
@@ -440,9 +440,9 @@ func withoutHTTP2(upgrade []byte) []byte {
 	var rest []byte
 	dropped := false
 	for token := range bytes.SplitSeq(upgrade, []byte(",")) {
-		token = syntax.TrimOWS(token)
+		token = http1.TrimOWS(token)
 		name, _, _ := bytes.Cut(token, []byte("/"))
-		if syntax.EqualFold(name, "h2c") || syntax.EqualFold(name, "h2") || syntax.EqualFold(name, "http") {
+		if http1.EqualFold(name, "h2c") || http1.EqualFold(name, "h2") || http1.EqualFold(name, "http") {
 			dropped = true
 		} else if len(token) > 0 {
 			rest = joinLines(rest, token)
@@ -467,7 +467,7 @@ func isProtected(name []byte) bool {
 // listed reports whether a name is in protected.
 func listed(name []byte) bool {
 	for _, p := range protected {
-		if syntax.EqualFold(name, p) {
+		if http1.EqualFold(name, p) {
 			return true
 		}
 	}

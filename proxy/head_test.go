@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -110,64 +109,6 @@ func FuzzHead(f *testing.F) {
 		}
 		if bytes.Count(out, []byte("\r\n\r\n")) != 1 {
 			t.Fatalf("more than one head in %q", out)
-		}
-	})
-}
-
-// FuzzChunks: a body in random pieces is read as in one, and as net/http reads it.
-func FuzzChunks(f *testing.F) {
-	f.Add([]byte("5\r\nhello\r\n0\r\n\r\n"), uint8(1))
-	f.Add([]byte("5;a=b\r\nhello\r\n00\r\nT: 1\r\n\r\nGET"), uint8(3))
-	f.Add([]byte("A\r\n0123456789\r\n0\r\n\r\n"), uint8(7))
-	f.Fuzz(func(t *testing.T, in []byte, step uint8) {
-		type result struct {
-			out  string
-			used int
-			done bool
-			bad  bool
-		}
-		read := func(step int, decode bool) (r result) {
-			b := body{framing: byChunks, decode: decode}
-			for rest := in; len(rest) > 0 && !b.done; {
-				piece := bytes.Clone(rest[:min(step, len(rest))])
-				n, used, err := b.feed(piece)
-				r.out += string(piece[:n])
-				r.used += used
-				if err != nil {
-					r.bad = true
-					break
-				}
-				rest = rest[used:]
-			}
-			r.done = b.done
-			return r
-		}
-		for _, decode := range []bool{false, true} {
-			whole, pieces := read(max(len(in), 1), decode), read(int(step)+1, decode)
-			if whole.done != pieces.done || whole.bad != pieces.bad || whole.out != pieces.out {
-				t.Fatalf("in one: %+v\nin pieces of %d: %+v", whole, int(step)+1, pieces)
-			}
-			if !whole.done {
-				continue
-			}
-			head := "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-			var want string
-			if !decode {
-				req, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head + whole.out)))
-				if err != nil {
-					t.Fatal(err)
-				}
-				b, err := io.ReadAll(req.Body)
-				if err != nil {
-					t.Fatalf("net/http refuses %q: %v", whole.out, err)
-				}
-				want = string(b)
-			} else {
-				want = whole.out
-			}
-			if got := read(max(len(in), 1), true).out; got != want {
-				t.Fatalf("data %q, net/http reads %q", got, want)
-			}
 		}
 	})
 }

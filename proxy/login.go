@@ -1,6 +1,6 @@
 package proxy
 
-import "holdfast/internal/syntax"
+import "holdfast/internal/http1"
 
 // knowLogin remembers which session the request came with, where somebody wants to know of its end.
 func (x *exchange) knowLogin(h *head) {
@@ -11,7 +11,7 @@ func (x *exchange) knowLogin(h *head) {
 	var buf [4][]byte
 	cookies := buf[:0]
 	for i := range h.fields {
-		if f := &h.fields[i]; !f.drop && syntax.EqualFold(f.name, "cookie") {
+		if f := &h.fields[i]; !f.drop && http1.EqualFold(f.name, "cookie") {
 			cookies = append(cookies, f.value)
 		}
 	}
@@ -28,7 +28,7 @@ func (x *exchange) tellSessions(a *answer) {
 	var buf [4][]byte
 	cookies := buf[:0]
 	for i := range a.fields {
-		if f := &a.fields[i]; syntax.EqualFold(f.name, "set-cookie") {
+		if f := &a.fields[i]; http1.EqualFold(f.name, "set-cookie") {
 			cookies = append(cookies, f.value)
 		}
 	}

@@ -3,7 +3,7 @@ package proxy
 import (
 	"bytes"
 
-	"holdfast/internal/syntax"
+	"holdfast/internal/http1"
 )
 
 // reading is one of the ways in which an app may understand a path. Which one it is cannot be known, so a path
@@ -92,8 +92,8 @@ func decodePath(dst, path []byte, how reading, again bool) ([]byte, bool) {
 		c, escaped := path[i], false
 		if c == '%' {
 			switch {
-			case i+2 < len(path) && syntax.IsHex(path[i+1]) && syntax.IsHex(path[i+2]):
-				c, escaped = hexValue(path[i+1])<<4|hexValue(path[i+2]), true
+			case i+2 < len(path) && http1.IsHex(path[i+1]) && http1.IsHex(path[i+2]):
+				c, escaped = http1.HexValue(path[i+1])<<4|http1.HexValue(path[i+2]), true
 				i += 2
 			case !again:
 				return dst, false
@@ -139,7 +139,7 @@ func mayBeOverlong(path []byte) bool {
 // readOverlong decodes overlong UTF-8. In Korean, Japanese and Chinese encodings the same bytes are characters, and
 // so this is only one of the readings. A zero byte ends the path, as it does in C.
 func readOverlong(path []byte) []byte {
-	if !syntax.HasOverlong(path) {
+	if !http1.HasOverlong(path) {
 		return path
 	}
 	var read []byte
@@ -148,7 +148,7 @@ func readOverlong(path []byte) []byte {
 		for i+n < len(path) && path[i+n]&0xc0 == 0x80 {
 			n++
 		}
-		c := syntax.AppendOverlong(nil, path[i:i+n])
+		c := http1.AppendOverlong(nil, path[i:i+n])
 		switch {
 		case path[i] < 0x80 || c[0] >= 0x80:
 		case c[0] == 0:

@@ -31,12 +31,12 @@ func (x *exchange) gather() {
 	in := x.f.loop.In()
 	for {
 		x.count()
-		if x.req.done || x.collected() {
+		if x.req.Done || x.collected() {
 			if x.spillUpload() {
 				return
 			}
 			x.client.SetDeadline(0)
-			if x.cgi != nil && !x.req.done {
+			if x.cgi != nil && !x.req.Done {
 				x.refuseUpload()
 				return
 			}
@@ -47,7 +47,7 @@ func (x *exchange) gather() {
 				x.beginCGI()
 				return
 			}
-			if x.req.decode {
+			if x.req.Decode {
 				x.frameUpload()
 			}
 			x.begin(x.head, x.gathered)
@@ -111,7 +111,7 @@ func (x *exchange) readRequest(in []byte) (n int, ok bool) {
 
 // feedRequest checks body bytes of the client and counts them.
 func (x *exchange) feedRequest(p []byte) (n, used int, err error) {
-	n, used, err = x.req.feed(p)
+	n, used, err = x.req.Feed(p)
 	x.received += int64(n)
 	if max := x.f.p.o.BodyBytes; err == nil && max > 0 && x.received > max {
 		err = errTooLarge
@@ -123,7 +123,7 @@ func (x *exchange) feedRequest(p []byte) (n, used int, err error) {
 // which is all that many apps read (WSGI has no other way); one that is still coming, in chunks of ours.
 func (x *exchange) frameUpload() {
 	b := x.head[:len(x.head)-2]
-	if x.req.done {
+	if x.req.Done {
 		b = fmt.Appendf(b, "Content-Length: %d\r\n", x.received)
 	} else {
 		x.chunkUp = true
@@ -172,7 +172,7 @@ func (x *exchange) sendHead(head, body []byte) {
 		x.upFailed(err)
 		return
 	}
-	if !x.idempotent || !x.req.done {
+	if !x.idempotent || !x.req.Done {
 		x.head, x.gathered = x.head[:0], x.gathered[:0] // never sent twice
 		x.count()
 	}
@@ -206,7 +206,7 @@ func (x *exchange) pumpUp() {
 			}
 			continue
 		}
-		if x.req.done {
+		if x.req.Done {
 			switch {
 			case x.left:
 				x.clientGone()
@@ -223,7 +223,7 @@ func (x *exchange) pumpUp() {
 		if !ok {
 			return
 		}
-		if (out > 0 || x.chunkUp && x.req.done) && !x.sendPiece(in[:out]) {
+		if (out > 0 || x.chunkUp && x.req.Done) && !x.sendPiece(in[:out]) {
 			return
 		}
 	}

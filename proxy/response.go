@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"holdfast/internal/fcgi"
+	"holdfast/internal/http1"
 	"holdfast/internal/park"
-	"holdfast/internal/syntax"
 )
 
 // pumpDown moves the response from the upstream to the client.
@@ -120,23 +120,23 @@ func (x *exchange) answer(a *answer, rest []byte) bool {
 	}
 	switch {
 	case x.isHead || a.status == 204 || a.status == 304:
-		x.resp = body{done: true}
+		x.resp = http1.Body{Done: true}
 	case a.chunked:
-		x.resp = body{framing: byChunks, trailers: true, decode: x.http10}
+		x.resp = http1.Body{Framing: http1.ByChunks, Trailers: true, Decode: x.http10}
 	case a.length >= 0:
-		x.resp = lengthBody(a.length)
+		x.resp = http1.LengthBody(a.length)
 	default:
-		x.resp = body{framing: byClose}
+		x.resp = http1.Body{Framing: http1.ByClose}
 		x.upKeep = false
 	}
 	if x.http10 {
 		for i := range a.fields {
-			if n := a.fields[i].name; syntax.EqualFold(n, "transfer-encoding") || syntax.EqualFold(n, "trailer") {
+			if n := a.fields[i].name; http1.EqualFold(n, "transfer-encoding") || http1.EqualFold(n, "trailer") {
 				a.fields[i].drop = true
 			}
 		}
 	}
-	b := x.answerHeadFor(a, x.resp.framing != byClose && !x.resp.decode)
+	b := x.answerHeadFor(a, x.resp.Framing != http1.ByClose && !x.resp.Decode)
 	return x.respondBody(append(b, "\r\n"...), rest)
 }
 
@@ -149,7 +149,7 @@ func (x *exchange) answerHeadFor(a *answer, framed bool) []byte {
 	x.unbuffered = a.stream
 	if a.accel && !x.trusted {
 		for i := range a.fields {
-			if _, ok := syntax.CutPrefixFold(a.fields[i].name, "x-accel-"); ok {
+			if _, ok := http1.CutPrefixFold(a.fields[i].name, "x-accel-"); ok {
 				a.fields[i].drop = true
 			}
 		}
@@ -158,7 +158,7 @@ func (x *exchange) answerHeadFor(a *answer, framed bool) []byte {
 		x.rewrite(a)
 	}
 	x.kept.override(a)
-	if !framed || !x.req.done || x.f.p.draining.Load() {
+	if !framed || !x.req.Done || x.f.p.draining.Load() {
 		x.keep = false
 	}
 	x.head, x.gathered = x.head[:0], x.gathered[:0] // too late to try again
@@ -178,7 +178,7 @@ func (x *exchange) appendConnection(b []byte) []byte {
 
 // respondBody sends head, if any, and body bytes to the client.
 func (x *exchange) respondBody(head, p []byte) bool {
-	n, used, err := x.resp.feed(p)
+	n, used, err := x.resp.Feed(p)
 	if err == nil && used < len(p) { // stray bytes: the response stands, the connection does not
 		x.upKeep = false
 	}
@@ -190,7 +190,7 @@ func (x *exchange) respondBody(head, p []byte) bool {
 		x.fail(502, err)
 		return false
 	}
-	if x.resp.done {
+	if x.resp.Done {
 		x.responded()
 		return false
 	}
@@ -252,14 +252,14 @@ func (x *exchange) flushClient() bool {
 		return false
 	}
 	x.client.SetDeadline(0)
-	if !x.req.done && x.toUp == nil { // from here on it is the body that is waited for
+	if !x.req.Done && x.toUp == nil { // from here on it is the body that is waited for
 		d, _ := x.upload.wait(x.f.loop.Now(), x.received, x.f.p.o.BodyTime, x.f.p.o.BodyRate)
 		x.client.SetDeadline(max(d, time.Millisecond))
 	}
 	if x.back != nil {
 		return x.drainBack()
 	}
-	if x.answered && x.resp.done && x.up == nil {
+	if x.answered && x.resp.Done && x.up == nil {
 		x.finish()
 		return false
 	}
@@ -302,8 +302,8 @@ func (x *exchange) count() {
 
 // upEnded settles the end of the upstream's side.
 func (x *exchange) upEnded(err error) {
-	if x.answered && x.resp.framing == byClose && errors.Is(err, io.EOF) {
-		x.resp.done = true
+	if x.answered && x.resp.Framing == http1.ByClose && errors.Is(err, io.EOF) {
+		x.resp.Done = true
 		x.responded()
 		return
 	}
@@ -321,7 +321,7 @@ func (x *exchange) upFailed(err error) {
 			return
 		}
 	}
-	if x.reused && !x.retried && !x.answered && !x.begun && len(x.answerHead) == 0 && x.idempotent && x.req.done && len(x.head) > 0 {
+	if x.reused && !x.retried && !x.answered && !x.begun && len(x.answerHead) == 0 && x.idempotent && x.req.Done && len(x.head) > 0 {
 		x.f.p.stats.retries.Add(1)
 		x.retried = true
 		x.up.Close()

@@ -3,7 +3,7 @@ package proxy
 import (
 	"bytes"
 
-	"holdfast/internal/syntax"
+	"holdfast/internal/http1"
 )
 
 // rewrite changes what the app says of itself into what clients see: paths below Prefix into ones below Match, and
@@ -12,11 +12,11 @@ func (x *exchange) rewrite(a *answer) {
 	for i := range a.fields {
 		f := &a.fields[i]
 		switch {
-		case syntax.EqualFold(f.name, "location"), syntax.EqualFold(f.name, "content-location"):
+		case http1.EqualFold(f.name, "location"), http1.EqualFold(f.name, "content-location"):
 			f.value = x.seenURL(f.value)
-		case syntax.EqualFold(f.name, "refresh"):
+		case http1.EqualFold(f.name, "refresh"):
 			f.value = x.seenRefresh(f.value)
-		case syntax.EqualFold(f.name, "set-cookie"):
+		case http1.EqualFold(f.name, "set-cookie"):
 			f.value = x.seenCookie(f.value)
 		}
 	}
@@ -52,7 +52,7 @@ func splitURL(v []byte) (scheme string, authority, rest []byte) {
 		if scheme == "" {
 			front = "//"
 		}
-		after, ok := syntax.CutPrefixFold(v, front)
+		after, ok := http1.CutPrefixFold(v, front)
 		if !ok {
 			continue
 		}
@@ -67,7 +67,7 @@ func splitURL(v []byte) (scheme string, authority, rest []byte) {
 
 // sameAuthority reports whether a and b name the same host and port, where the scheme's own port may be left out.
 func sameAuthority(scheme string, a, b []byte) bool {
-	return syntax.EqualFold(withoutDefaultPort(scheme, a), string(withoutDefaultPort(scheme, b)))
+	return http1.EqualFold(withoutDefaultPort(scheme, a), string(withoutDefaultPort(scheme, b)))
 }
 
 func withoutDefaultPort(scheme string, authority []byte) []byte {
@@ -129,7 +129,7 @@ func (x *exchange) seenRefresh(v []byte) []byte {
 		return v
 	}
 	rest := bytes.TrimLeft(v[semicolon+1:], " \t")
-	url, ok := syntax.CutPrefixFold(rest, "url")
+	url, ok := http1.CutPrefixFold(rest, "url")
 	if url = bytes.TrimLeft(url, " \t"); !ok || len(url) == 0 || url[0] != '=' {
 		return v
 	}
@@ -148,16 +148,16 @@ func (x *exchange) seenCookie(v []byte) []byte {
 	var b []byte
 	for i, part := range bytes.Split(v, []byte(";")) {
 		name, value, ok := bytes.Cut(part, []byte("="))
-		name = syntax.TrimOWS(name)
-		value = syntax.TrimOWS(value)
+		name = http1.TrimOWS(name)
+		value = http1.TrimOWS(value)
 		switch {
-		case i > 0 && ok && syntax.EqualFold(name, "path") && len(value) > 0 && value[0] == '/':
+		case i > 0 && ok && http1.EqualFold(name, "path") && len(value) > 0 && value[0] == '/':
 			seen := x.seenPath(value)
 			if len(value) == 1 && len(seen) > 1 {
 				seen = bytes.TrimSuffix(seen, []byte("/")) // also for Match itself
 			}
 			part = append([]byte(" Path="), seen...)
-		case i > 0 && ok && syntax.EqualFold(name, "domain") && x.route.Host != "":
+		case i > 0 && ok && http1.EqualFold(name, "domain") && x.route.Host != "":
 			domain := bytes.TrimPrefix(value, []byte("."))
 			if bytes.EqualFold(domain, withoutPort([]byte(x.host))) || bytes.EqualFold(domain, withoutPort([]byte(x.route.first.Host))) {
 				continue

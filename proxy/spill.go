@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"os"
+
+	"holdfast/internal/http1"
 )
 
 var (
@@ -140,7 +142,7 @@ func (s *spill) close() {
 func (x *exchange) spillUpload() bool {
 	o := &x.f.p.o
 	if x.body == nil {
-		if x.req.done || len(x.gathered) == 0 || !x.f.p.maySpill() || x.req.framing == byLength && x.req.left+int64(len(x.gathered)) > o.FileBytes {
+		if x.req.Done || len(x.gathered) == 0 || !x.f.p.maySpill() || x.req.Framing == http1.ByLength && x.req.Left()+int64(len(x.gathered)) > o.FileBytes {
 			return false
 		}
 		x.body = &spill{p: x.f.p}
@@ -148,7 +150,7 @@ func (x *exchange) spillUpload() bool {
 		x.idempotent = false // not sent twice
 	}
 	s := x.body
-	if s.broken || !x.req.done && (s.size >= o.FileBytes || x.f.p.spilled.Load() >= o.FilesTotal) || len(x.gathered) == 0 {
+	if s.broken || !x.req.Done && (s.size >= o.FileBytes || x.f.p.spilled.Load() >= o.FilesTotal) || len(x.gathered) == 0 {
 		return false
 	}
 	b := x.gathered
@@ -166,7 +168,7 @@ func (x *exchange) spillUpload() bool {
 
 // uploaded reports whether everything that there is of the request's body was passed on, and all of it is there.
 func (x *exchange) uploaded() bool {
-	return x.req.done && len(x.tail) == 0 && (x.body == nil || x.body.left() == 0)
+	return x.req.Done && len(x.tail) == 0 && (x.body == nil || x.body.left() == 0)
 }
 
 // pumpFile moves the body on from its file. It reports whether there was something to move.
@@ -296,7 +298,7 @@ func (x *exchange) drainBack() bool {
 		x.back = nil
 		x.client.SetDeadline(0)
 		x.count()
-		if x.answered && x.resp.done && x.up == nil {
+		if x.answered && x.resp.Done && x.up == nil {
 			x.finish()
 			return false
 		}

@@ -76,7 +76,7 @@ func (x *exchange) resolved(a site.Answer, first []byte, err error) {
 		x.finishWith(500, errSite)
 	case a.Script != nil:
 		x.cgi.script = a.Script
-		if !x.req.done {
+		if !x.req.Done {
 			x.gather()
 			return
 		}
@@ -95,7 +95,7 @@ func (x *exchange) resolved(a site.Answer, first []byte, err error) {
 // answerFile sends a file, or a head alone.
 func (x *exchange) answerFile(a site.Answer, first []byte) {
 	x.answered, x.status = true, a.Status
-	if !x.req.done || x.f.p.draining.Load() {
+	if !x.req.Done || x.f.p.draining.Load() {
 		x.keep = false
 	}
 	b := fmt.Appendf(x.f.loop.Out()[:0], "HTTP/1.1 %d %s\r\nDate: %s\r\n", a.Status, http.StatusText(a.Status), x.f.loop.Now().UTC().Format(http.TimeFormat))
@@ -105,7 +105,7 @@ func (x *exchange) answerFile(a site.Answer, first []byte) {
 	if a.File != nil {
 		x.cgi.file = &source{f: a.File, off: a.Offset + int64(len(first)), end: a.Offset + a.Length}
 	} else {
-		x.resp.done = true
+		x.resp.Done = true
 	}
 	if x.pass(b, first) {
 		x.nextPiece()
@@ -143,7 +143,7 @@ func (x *exchange) nextPiece() {
 		s.f.Close()
 		x.cgi.file = nil
 	}
-	x.resp.done = true
+	x.resp.Done = true
 	x.finish()
 }
 

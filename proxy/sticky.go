@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 
-	"holdfast/internal/syntax"
+	"holdfast/internal/http1"
 )
 
 // stickyOf returns the index of the upstream that the request's session is on, or -1. An upstream with a
@@ -16,17 +16,17 @@ func (p *Proxy) stickyOf(r *route, h *head) int {
 		return -1
 	}
 	for i := range h.fields {
-		if !syntax.EqualFold(h.fields[i].name, "cookie") {
+		if !http1.EqualFold(h.fields[i].name, "cookie") {
 			continue
 		}
 		for list := h.fields[i].value; len(list) > 0; {
 			var pair []byte
 			pair, list, _ = bytes.Cut(list, []byte(";"))
 			name, value, _ := bytes.Cut(pair, []byte("="))
-			if string(syntax.TrimOWS(name)) != p.o.Sticky {
+			if string(http1.TrimOWS(name)) != p.o.Sticky {
 				continue
 			}
-			if s := p.withSession(r, bytes.Trim(syntax.TrimOWS(value), `"`)); s >= 0 {
+			if s := p.withSession(r, bytes.Trim(http1.TrimOWS(value), `"`)); s >= 0 {
 				return s
 			}
 		}

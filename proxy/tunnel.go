@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"holdfast/internal/accesslog"
+	"holdfast/internal/http1"
 	"holdfast/internal/park"
-	"holdfast/internal/syntax"
 )
 
 // tunnel passes bytes both ways after the app has switched protocols. While nothing moves it is two
@@ -32,14 +32,14 @@ type leg struct {
 
 // switchProtocols ends the exchange in a tunnel (RFC 9110 §15.2.2).
 func (x *exchange) switchProtocols(a *answer, rest []byte) bool {
-	if !x.upgrade || !x.req.done {
+	if !x.upgrade || !x.req.Done {
 		x.fail(502, errExtra)
 		return false
 	}
 	b := appendAnswer(x.f.loop.Out()[:0], a)
 	b = append(b, "Connection: Upgrade\r\n"...)
 	for i := range a.fields {
-		if syntax.EqualFold(a.fields[i].name, "upgrade") {
+		if http1.EqualFold(a.fields[i].name, "upgrade") {
 			b = appendField(b, a.fields[i].name, a.fields[i].value)
 		}
 	}

@@ -3,7 +3,7 @@ package upgrade
 import (
 	"strings"
 
-	"holdfast/internal/syntax"
+	"holdfast/internal/http1"
 )
 
 // deflateExtension is the name in Sec-WebSocket-Extensions (RFC 7692 §7).
@@ -79,7 +79,7 @@ func windowBits(s string) int {
 	return 0
 }
 
-func trim(s string) string { return string(syntax.TrimOWS([]byte(s))) }
+func trim(s string) string { return string(http1.TrimOWS([]byte(s))) }
 
 // splitQuoted yields the parts between separators that are not in a quoted string.
 func splitQuoted(s string, sep byte) func(yield func(string) bool) {

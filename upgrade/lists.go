@@ -6,7 +6,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"holdfast/internal/syntax"
+	"holdfast/internal/http1"
 )
 
 // listFields are the fields of a request that are lists and may come on several lines (RFC 9110 §5.3).
@@ -25,7 +25,7 @@ func joinLists(h *fasthttp.RequestHeader, head []byte) {
 // valuesOf returns the values of every line of a checked head with this name.
 func valuesOf(head []byte, name string) (values [][]byte) {
 	for line := range bytes.Lines(head) {
-		if n, value, ok := bytes.Cut(line, []byte(":")); ok && syntax.EqualFold(n, name) {
+		if n, value, ok := bytes.Cut(line, []byte(":")); ok && http1.EqualFold(n, name) {
 			values = append(values, bytes.TrimSpace(value))
 		}
 	}
@@ -40,7 +40,7 @@ func joinedValues(head []byte, name string) []byte {
 // hasToken reports whether a list has a token, in any case.
 func hasToken(list []byte, token string) bool {
 	for t := range bytes.SplitSeq(list, []byte(",")) {
-		if syntax.EqualFold(bytes.TrimSpace(t), token) {
+		if http1.EqualFold(bytes.TrimSpace(t), token) {
 			return true
 		}
 	}

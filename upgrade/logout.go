@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"holdfast/internal/syntax"
+	"holdfast/internal/http1"
 )
 
 // Credential tells the session that a request came with from every other one's: the first of LogoutCookies that it
@@ -36,8 +36,8 @@ func (k *Keeper) credentials(cookies [][]byte, target []byte) (list []uint64) {
 		for _, line := range cookies {
 			for pair := range bytes.SplitSeq(line, []byte(";")) {
 				n, value, ok := bytes.Cut(pair, []byte("="))
-				if name := syntax.TrimOWS(n); ok && isCookie(wanted, name) {
-					add(string(name), bytes.Trim(syntax.TrimOWS(value), `"`))
+				if name := http1.TrimOWS(n); ok && isCookie(wanted, name) {
+					add(string(name), bytes.Trim(http1.TrimOWS(value), `"`))
 				}
 			}
 		}
@@ -120,7 +120,7 @@ const (
 func (k *Keeper) tookBack(line []byte) (cookie string, f fate) {
 	pair, _, _ := bytes.Cut(line, []byte(";"))
 	name, _, ok := bytes.Cut(pair, []byte("="))
-	name = syntax.TrimOWS(name)
+	name = http1.TrimOWS(name)
 	if !ok || !slices.ContainsFunc(k.o.LogoutCookies, func(wanted string) bool { return isCookie(wanted, name) }) {
 		return "", untouched
 	}
@@ -134,18 +134,18 @@ func (k *Keeper) tookBack(line []byte) (cookie string, f fate) {
 func takesBack(line []byte) bool {
 	pair, attributes, _ := bytes.Cut(line, []byte(";"))
 	_, value, _ := bytes.Cut(pair, []byte("="))
-	if v := string(bytes.Trim(syntax.TrimOWS(value), `"`)); v == "" || v == "deleted" { // PHP writes that
+	if v := string(bytes.Trim(http1.TrimOWS(value), `"`)); v == "" || v == "deleted" { // PHP writes that
 		return true
 	}
 	for a := range bytes.SplitSeq(attributes, []byte(";")) {
 		n, v, _ := bytes.Cut(a, []byte("="))
-		n, v = syntax.TrimOWS(n), syntax.TrimOWS(v)
+		n, v = http1.TrimOWS(n), http1.TrimOWS(v)
 		switch {
-		case syntax.EqualFold(n, "max-age"):
+		case http1.EqualFold(n, "max-age"):
 			if age, err := strconv.Atoi(string(v)); err == nil && age <= 0 {
 				return true
 			}
-		case syntax.EqualFold(n, "expires"):
+		case http1.EqualFold(n, "expires"):
 			if t, err := http.ParseTime(string(v)); err == nil && t.Before(time.Now()) {
 				return true
 			}

@@ -11,8 +11,8 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/http1"
 	"holdfast/internal/park"
-	"holdfast/internal/syntax"
 )
 
 // Access says who may hold a channel.
@@ -60,8 +60,8 @@ func (k *Keeper) pass(ctx *fasthttp.RequestCtx, wanted bool) (pass *Pass, status
 	inURL := len(said) > 0
 	if wanted {
 		for _, field := range ctx.Request.Header.PeekAll(fasthttp.HeaderAuthorization) {
-			if scheme, rest, _ := bytes.Cut(field, []byte(" ")); syntax.EqualFold(scheme, "bearer") {
-				said = append(said, syntax.TrimOWS(rest))
+			if scheme, rest, _ := bytes.Cut(field, []byte(" ")); http1.EqualFold(scheme, "bearer") {
+				said = append(said, http1.TrimOWS(rest))
 			}
 		}
 	}
@@ -119,8 +119,8 @@ func distinct(values [][]byte) (list [][]byte) {
 func cookies(fields [][]byte, name string) (values [][]byte) {
 	for _, field := range fields {
 		for pair := range bytes.SplitSeq(field, []byte(";")) {
-			if n, value, ok := bytes.Cut(pair, []byte("=")); ok && string(syntax.TrimOWS(n)) == name {
-				values = append(values, bytes.Trim(syntax.TrimOWS(value), `"`))
+			if n, value, ok := bytes.Cut(pair, []byte("=")); ok && string(http1.TrimOWS(n)) == name {
+				values = append(values, bytes.Trim(http1.TrimOWS(value), `"`))
 			}
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"holdfast/internal/syntax"
+	"holdfast/internal/http1"
 )
 
 var (
@@ -100,7 +100,7 @@ func (h *Head) Parse(p []byte) error {
 		if f.Name == nil {
 			continue
 		}
-		if syntax.EqualFold(f.Name, "location") {
+		if http1.EqualFold(f.Name, "location") {
 			if location != nil {
 				h.Odd |= EqualLocations
 				continue
@@ -138,9 +138,9 @@ func (h *Head) field(line []byte) (f Field, err error) {
 	if colon <= 0 {
 		return f, bad("field without a name")
 	}
-	f = Field{Name: line[:colon], Value: syntax.TrimOWS(line[colon+1:])}
+	f = Field{Name: line[:colon], Value: http1.TrimOWS(line[colon+1:])}
 	for _, c := range f.Name {
-		if !syntax.IsToken[c] {
+		if !http1.IsToken[c] {
 			return f, bad("invalid byte in a field's name")
 		}
 	}
@@ -151,19 +151,19 @@ func (h *Head) field(line []byte) (f Field, err error) {
 	}
 	switch len(f.Name) {
 	case 2:
-		f.Drop = syntax.EqualFold(f.Name, "te")
+		f.Drop = http1.EqualFold(f.Name, "te")
 	case 6:
-		if syntax.EqualFold(f.Name, "status") {
+		if http1.EqualFold(f.Name, "status") {
 			f.Drop = true
 			return f, h.status(f.Value)
 		}
 	case 7:
-		f.Drop = syntax.EqualFold(f.Name, "upgrade") || syntax.EqualFold(f.Name, "trailer")
+		f.Drop = http1.EqualFold(f.Name, "upgrade") || http1.EqualFold(f.Name, "trailer")
 	case 10:
-		f.Drop = syntax.EqualFold(f.Name, "connection") || syntax.EqualFold(f.Name, "keep-alive")
+		f.Drop = http1.EqualFold(f.Name, "connection") || http1.EqualFold(f.Name, "keep-alive")
 	case 14:
-		if syntax.EqualFold(f.Name, "content-length") {
-			n, ok := syntax.ParseLength(f.Value)
+		if http1.EqualFold(f.Name, "content-length") {
+			n, ok := http1.ParseLength(f.Value)
 			switch {
 			case len(f.Value) == 0:
 				h.Odd |= EmptyLength
@@ -177,9 +177,9 @@ func (h *Head) field(line []byte) (f Field, err error) {
 			h.Length = n
 		}
 	case 16:
-		f.Drop = syntax.EqualFold(f.Name, "proxy-connection")
+		f.Drop = http1.EqualFold(f.Name, "proxy-connection")
 	case 17:
-		if syntax.EqualFold(f.Name, "transfer-encoding") {
+		if http1.EqualFold(f.Name, "transfer-encoding") {
 			h.Odd |= Framing
 			return Field{}, nil
 		}
@@ -192,7 +192,7 @@ func (h *Head) status(v []byte) error {
 	if h.Status != 0 {
 		return bad("more than one Status")
 	}
-	if len(v) < 3 || !syntax.IsDigit(v[0]) || !syntax.IsDigit(v[1]) || !syntax.IsDigit(v[2]) || len(v) > 3 && v[3] != ' ' {
+	if len(v) < 3 || !http1.IsDigit(v[0]) || !http1.IsDigit(v[1]) || !http1.IsDigit(v[2]) || len(v) > 3 && v[3] != ' ' {
 		return bad("Status")
 	}
 	h.Status = int(v[0]-'0')*100 + int(v[1]-'0')*10 + int(v[2]-'0')

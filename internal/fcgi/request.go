@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 
-	"holdfast/internal/syntax"
+	"holdfast/internal/http1"
 )
 
 // Field is one header field; name and value point into somebody else's bytes.
@@ -84,7 +84,7 @@ func (r *Request) Append(b []byte, id uint16, keep bool) []byte {
 		p.Add("CONTENT_LENGTH", strconv.AppendInt(scratch[:0], r.Length, 10))
 	}
 	for i := range r.Fields {
-		if f := &r.Fields[i]; !f.Drop && syntax.EqualFold(f.Name, "content-type") {
+		if f := &r.Fields[i]; !f.Drop && http1.EqualFold(f.Name, "content-type") {
 			p.Add("CONTENT_TYPE", f.Value)
 			break
 		}
@@ -170,7 +170,7 @@ func (f *Field) same(g *Field) bool { return f.hash == g.hash && bytes.EqualFold
 // putField writes f and what its namesakes among the fields after it say.
 func putField(p *Params, f *Field, after []Field) {
 	separator := ", "
-	if syntax.EqualFold(f.Name, "cookie") {
+	if http1.EqualFold(f.Name, "cookie") {
 		separator = "; " // RFC 9113 §8.2.3: the one list that is not a list
 	}
 	n := len(f.Value)
@@ -237,12 +237,12 @@ func passes(name []byte) bool {
 		return false
 	}
 	for _, c := range name {
-		if !syntax.IsDigit(c) && (c|0x20 < 'a' || c|0x20 > 'z') && c != '-' {
+		if !http1.IsDigit(c) && (c|0x20 < 'a' || c|0x20 > 'z') && c != '-' {
 			return false
 		}
 	}
 	for _, n := range notPassed {
-		if syntax.EqualFold(name, n) {
+		if http1.EqualFold(name, n) {
 			return false
 		}
 	}

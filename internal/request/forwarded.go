@@ -3,7 +3,7 @@ package request
 import (
 	"bytes"
 
-	"holdfast/internal/syntax"
+	"holdfast/internal/http1"
 )
 
 // parseForwarded reads Forwarded (RFC 7239) as if it had been said in the other fields: the addresses as a list, and
@@ -19,14 +19,14 @@ func (rd *Reader) parseForwarded(value []byte) (said Said) {
 			if !ok {
 				continue
 			}
-			switch name, v = syntax.TrimOWS(name), unquote(syntax.TrimOWS(v)); {
-			case syntax.EqualFold(name, "for"):
+			switch name, v = http1.TrimOWS(name), unquote(http1.TrimOWS(v)); {
+			case http1.EqualFold(name, "for"):
 				node = v
-			case syntax.EqualFold(name, "proto"):
+			case http1.EqualFold(name, "proto"):
 				if _, ok := parseProto(v); ok {
 					proto = v
 				}
-			case syntax.EqualFold(name, "host") && syntax.ValidHost(v):
+			case http1.EqualFold(name, "host") && http1.ValidHost(v):
 				host = v
 			}
 		}

@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 
-	"holdfast/internal/syntax"
+	"holdfast/internal/http1"
 )
 
 // Request is one request. Its slices are valid as long as the head that it was read from.
@@ -124,7 +124,7 @@ func (rd *Reader) believe(r *Request, said *Said) {
 	if https, ok := parseProto(last(said[forwardedProto])); ok {
 		r.HTTPS, r.Declared = https, true
 	}
-	if h := last(said[forwardedHost]); syntax.ValidHost(h) {
+	if h := last(said[forwardedHost]); http1.ValidHost(h) {
 		r.Host = h
 	}
 	r.forwardedPort = parsePort(last(said[forwardedPort]))
@@ -141,7 +141,7 @@ func (rd *Reader) client(peer netip.AddrPort, list []byte) netip.AddrPort {
 		} else {
 			node, list = list, nil
 		}
-		a, ok := parseNode(syntax.TrimOWS(node))
+		a, ok := parseNode(http1.TrimOWS(node))
 		if !ok {
 			break // unknown, or obfuscated (RFC 7239 §6.3): what stands before it is hearsay
 		}
@@ -173,22 +173,22 @@ func (rd *Reader) port(r *Request) uint16 {
 
 // last is the last element of a list.
 func last(list []byte) []byte {
-	return syntax.TrimOWS(list[bytes.LastIndexByte(list, ',')+1:])
+	return http1.TrimOWS(list[bytes.LastIndexByte(list, ',')+1:])
 }
 
 // parseProto reports whether a scheme is one of TLS. Some proxies name the protocol that is spoken by it.
 func parseProto(b []byte) (https, ok bool) {
 	switch {
-	case syntax.EqualFold(b, "https"), syntax.EqualFold(b, "wss"):
+	case http1.EqualFold(b, "https"), http1.EqualFold(b, "wss"):
 		return true, true
-	case syntax.EqualFold(b, "http"), syntax.EqualFold(b, "ws"):
+	case http1.EqualFold(b, "http"), http1.EqualFold(b, "ws"):
 		return false, true
 	}
 	return false, false
 }
 
 func parsePort(b []byte) uint16 {
-	if len(b) == 0 || !syntax.IsDigit(b[0]) {
+	if len(b) == 0 || !http1.IsDigit(b[0]) {
 		return 0
 	}
 	n, err := strconv.ParseUint(string(b), 10, 16)

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"holdfast/internal/syntax"
+	"holdfast/internal/http1"
 )
 
 // said joins field lines as the head check does.
@@ -21,7 +21,7 @@ func said(t *testing.T, lines []string) (host []byte, s Said) {
 			host = []byte(value)
 		}
 		for i, n := range Names {
-			if syntax.EqualFold([]byte(name), n) {
+			if http1.EqualFold([]byte(name), n) {
 				if s[i] != nil {
 					s[i] = append(append([]byte{}, s[i]...), ", "...)
 				}

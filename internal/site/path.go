@@ -6,7 +6,7 @@ import (
 	"runtime"
 	"strings"
 
-	"holdfast/internal/syntax"
+	"holdfast/internal/http1"
 )
 
 var errPath = errors.New("site: path that has no single meaning")
@@ -70,10 +70,10 @@ func decode(path string) (string, error) {
 // hasDotSegment reports whether some reader finds "." or ".." in an element: one that takes encoded slashes and
 // backslashes for separators, or decodes overlong UTF-8. The bytes C0 AF alone are a Korean syllable in EUC-KR.
 func hasDotSegment(element string) bool {
-	if strings.IndexByte(element, '.') < 0 && !syntax.HasOverlong(element) {
+	if strings.IndexByte(element, '.') < 0 && !http1.HasOverlong(element) {
 		return false
 	}
-	for _, read := range [2]string{element, string(syntax.AppendOverlong(nil, element))} {
+	for _, read := range [2]string{element, string(http1.AppendOverlong(nil, element))} {
 		for part := range strings.FieldsFuncSeq(read, func(r rune) bool { return r == '/' || r == '\\' }) {
 			if part == "." || part == ".." {
 				return true

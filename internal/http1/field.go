@@ -1,6 +1,4 @@
-// Package syntax has the small rules of HTTP fields (RFC 9110 §5) that a proxy and a FastCGI client both
-// check bytes by. Nothing in it allocates.
-package syntax
+package http1
 
 // IsToken marks the bytes of a token (RFC 9110 §5.6.2).
 var IsToken = func() (t [256]bool) {

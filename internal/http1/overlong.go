@@ -1,4 +1,4 @@
-package syntax
+package http1
 
 // HasOverlong reports whether s has overlong UTF-8 in it: an ASCII character in more than one byte. Encodings other
 // than UTF-8 use these bytes for characters of their own.

@@ -1,4 +1,4 @@
-package syntax
+package http1
 
 import "bytes"
 
