@@ -20,6 +20,7 @@ const imports = `
 hooks             internal/http1 internal/hub internal/presence internal/strictjson
 internal/accesslog
 internal/config
+internal/deflate
 internal/demo
 internal/fcgi     internal/http1
 internal/histfile internal/hub
@@ -33,14 +34,16 @@ internal/site     internal/http1
 internal/strictjson
 internal/token
 internal/wiretest
+internal/wsframe  internal/deflate
 proxy             internal/accesslog internal/fcgi internal/http1 internal/park internal/request internal/site
-upgrade           internal/accesslog internal/http1 internal/hub internal/park internal/request
+upgrade           internal/accesslog internal/deflate internal/http1 internal/hub internal/park internal/request internal/wsframe
 `
 
 // modules are the direct dependencies, each with a reason in docs.
 const modules = `
 github.com/VictoriaMetrics/metrics
 github.com/fasthttp/websocket
+github.com/gobwas/httphead
 github.com/gobwas/ws
 github.com/golang-jwt/jwt/v5
 github.com/valyala/fasthttp

@@ -9,6 +9,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"holdfast/internal/hub"
+	"holdfast/internal/wsframe"
 )
 
 // errLongPoll is why a long poll stays as it is: the next poll would ask for the old channels again.
@@ -106,7 +107,7 @@ func (x *held) told(m move, replay hub.Replay) (b []byte) {
 		if x.kind == sse {
 			b = append(append(append(b, eventBegin...), object...), eventEnd...)
 		} else {
-			b = appendFrame(b, ws.OpText, object)
+			b = wsframe.Append(b, ws.OpText, object)
 		}
 	}
 	if x.v1 {

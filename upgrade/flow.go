@@ -75,7 +75,7 @@ func (x *held) pause(d time.Duration) {
 // unpause goes on with the frames that were read already, and then with reading.
 func (x *held) unpause() {
 	x.paused = false
-	if x.in != nil && len(x.in.buf) > 0 && (!x.frames(nil) || x.paused) {
+	if x.in != nil && x.in.Unread() && (!x.frames(nil) || x.paused) {
 		return
 	}
 	x.read()
@@ -143,8 +143,8 @@ func (x *held) receiving(n int) bool {
 // keepFrames stores what is unfinished after a turn: the bytes p, and the fragments of a message. It reports whether the
 // connection goes on.
 func (x *held) keepFrames(f *frames, p []byte) bool {
-	f.keep(p)
-	if f.empty() {
+	f.Keep(p)
+	if f.Empty() {
 		x.in = f
 		x.dropFrames()
 		return true
@@ -153,7 +153,7 @@ func (x *held) keepFrames(f *frames, p []byte) bool {
 		f.since = x.c.Loop().Now()
 		x.watch(f, x.k.o.ReceiveTime)
 	}
-	n := f.size() - f.counted
+	n := f.Size() - f.counted
 	if !x.receiving(n) {
 		return false
 	}
@@ -187,7 +187,7 @@ func (x *held) watch(f *frames, d time.Duration) {
 			if x.paused { // it is Holdfast that does not read
 				f.since = now
 			}
-			left := x.k.o.ReceiveTime + time.Duration(f.received())*time.Second/leastSpeed - now.Sub(f.since)
+			left := x.k.o.ReceiveTime + time.Duration(f.Received())*time.Second/leastSpeed - now.Sub(f.since)
 			if left > 0 {
 				x.watch(f, left)
 				return

@@ -7,6 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/deflate"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
 )
@@ -122,11 +123,25 @@ func plain(batch []*hub.Message, end []byte) *pieces {
 
 func gzipped(batch []*hub.Message, end []byte) *pieces {
 	return &pieces{
-		begin:   appendStored([]byte(gzipBegin), []byte(answerBegin), false),
-		between: appendStored(nil, comma, false),
-		end:     appendTrailer(appendStored(nil, end, true), batch, end),
+		begin:   deflate.AppendStored([]byte(deflate.GzipHead), []byte(answerBegin), false),
+		between: deflate.AppendStored(nil, comma, false),
+		end:     gzipSum(batch, end).AppendTrailer(deflate.AppendStored(nil, end, true)),
 		batch:   batch, object: deflatedObject, zip: true,
 	}
+}
+
+// gzipSum is the sum of an answer without compression.
+func gzipSum(batch []*hub.Message, end []byte) *deflate.Sum {
+	sum := new(deflate.Sum)
+	sum.Add([]byte(answerBegin))
+	for i, m := range batch {
+		if i > 0 {
+			sum.Add(comma)
+		}
+		sum.Add(object(m))
+	}
+	sum.Add(end)
+	return sum
 }
 
 // size is that of all pieces together.

@@ -8,6 +8,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"holdfast/internal/park"
+	"holdfast/internal/wsframe"
 )
 
 // Said is what a client has said over its WebSocket.
@@ -83,16 +84,16 @@ func (x *held) replied(ref string, r Reply, err error) bool {
 	case !x.v1 && len(r.Data) == 0, good && ref == "" && len(r.Data) == 0:
 		return true
 	case !x.v1 && utf8.Valid(r.Data):
-		return x.send(appendFrame(nil, ws.OpText, r.Data), false)
+		return x.send(wsframe.Append(nil, ws.OpText, r.Data), false)
 	case !x.v1:
-		return x.send(appendFrame(nil, ws.OpBinary, r.Data), false)
+		return x.send(wsframe.Append(nil, ws.OpBinary, r.Data), false)
 	case !good:
 		b := fmt.Appendf(nil, `{"type":"error","status":%d,"error":%s`, r.Status, quote(err.Error()))
-		return x.send(appendFrame(nil, ws.OpText, append(appendRef(b, ref), '}')), false)
+		return x.send(wsframe.Append(nil, ws.OpText, append(appendRef(b, ref), '}')), false)
 	}
 	b := appendRef([]byte(`{"type":"reply"`), ref)
 	if len(r.Data) > 0 {
 		b = appendData(append(b, `,"data":`...), r.Data, r.JSON, !utf8.Valid(r.Data))
 	}
-	return x.send(appendFrame(nil, ws.OpText, append(b, '}')), false)
+	return x.send(wsframe.Append(nil, ws.OpText, append(b, '}')), false)
 }

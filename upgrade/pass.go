@@ -13,6 +13,7 @@ import (
 
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
+	"holdfast/internal/wsframe"
 )
 
 // Access says who may hold a channel.
@@ -211,5 +212,5 @@ func (x *held) takeToken(pass *Pass, err error, ref string) bool {
 	x.speech.faults = max(x.speech.faults-1, 0)
 	x.beatOn(now)
 	b := fmt.Appendf(nil, `{"type":"token","expires":%d`, int64(pass.Ends.Sub(now).Seconds()))
-	return x.send(appendFrame(nil, ws.OpText, append(appendRef(b, ref), '}')), false)
+	return x.send(wsframe.Append(nil, ws.OpText, append(appendRef(b, ref), '}')), false)
 }

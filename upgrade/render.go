@@ -10,7 +10,9 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"holdfast/internal/deflate"
 	"holdfast/internal/hub"
+	"holdfast/internal/wsframe"
 )
 
 // Slots of hub.Message.Rendered: a message is rendered once for all connections of a kind.
@@ -52,13 +54,13 @@ func (x *held) render(m *hub.Message) []byte {
 
 func renderRaw(m *hub.Message) []byte {
 	if m.Binary {
-		return appendFrame(nil, ws.OpBinary, m.Data)
+		return wsframe.Append(nil, ws.OpBinary, m.Data)
 	}
-	return appendFrame(nil, ws.OpText, m.Data)
+	return wsframe.Append(nil, ws.OpText, m.Data)
 }
 
 func renderV1(m *hub.Message) []byte {
-	return appendFrame(nil, ws.OpText, v1Object(m))
+	return wsframe.Append(nil, ws.OpText, v1Object(m))
 }
 
 func v1Object(m *hub.Message) []byte { return appendJSON([]byte(`{"type":"message",`), m) }
@@ -168,3 +170,29 @@ func quote(s string) string {
 	}
 	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }
+
+func (k *Keeper) renderRawDeflated(m *hub.Message) []byte {
+	op := ws.OpText
+	if m.Binary {
+		op = ws.OpBinary
+	}
+	if len(m.Data) >= k.o.Compress {
+		if b := wsframe.Deflated(op, m.Data); b != nil {
+			return b
+		}
+	}
+	return m.Rendered(slotRaw, renderRaw)
+}
+
+func (k *Keeper) renderV1Deflated(m *hub.Message) []byte {
+	if len(m.Data) >= k.o.Compress {
+		if b := wsframe.Deflated(ws.OpText, v1Object(m)); b != nil {
+			return b
+		}
+	}
+	return m.Rendered(slotV1, renderV1)
+}
+
+func renderDeflated(m *hub.Message) []byte { return deflate.Append(nil, object(m)) }
+
+func deflatedObject(m *hub.Message) []byte { return m.Rendered(slotDeflated, renderDeflated) }

@@ -14,6 +14,7 @@ import (
 
 	"holdfast/internal/accesslog"
 	"holdfast/internal/hub"
+	"holdfast/internal/wsframe"
 )
 
 // after is where a subscriber comes back from.
@@ -164,7 +165,7 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 		ctx.Response.Header.Del("Content-Type")
 		if k.o.Compress > 0 {
 			var agreed string
-			if agreed, x.compress = acceptDeflate(h.PeekAll("Sec-WebSocket-Extensions")); x.compress {
+			if agreed, x.compress = wsframe.AcceptDeflate(h.PeekAll("Sec-WebSocket-Extensions")); x.compress {
 				ctx.Response.Header.Set("Sec-WebSocket-Extensions", agreed)
 			}
 		}

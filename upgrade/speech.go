@@ -8,6 +8,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"holdfast/internal/park"
+	"holdfast/internal/wsframe"
 )
 
 const (
@@ -81,7 +82,7 @@ func (x *held) fault(ref string, err error) bool {
 		return false
 	}
 	b := append([]byte(`{"type":"error","error":`), quote(err.Error())...)
-	return x.send(appendFrame(nil, ws.OpText, append(appendRef(b, ref), '}')), false)
+	return x.send(wsframe.Append(nil, ws.OpText, append(appendRef(b, ref), '}')), false)
 }
 
 // obey does what a message says, or has it read on a worker. It reports whether the connection goes on.

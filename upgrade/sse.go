@@ -7,6 +7,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"holdfast/internal/hub"
+	"holdfast/internal/wsframe"
 )
 
 // retryTime is after how long a browser comes back, spread so that they do not come all at once.
@@ -62,7 +63,7 @@ func (x *held) appendGapEvents(b []byte, replay hub.Replay) []byte {
 func (x *held) gapText(g hub.Gap) []byte {
 	switch {
 	case x.kind == webSocket:
-		return appendFrame(nil, ws.OpText, gapJSON(g))
+		return wsframe.Append(nil, ws.OpText, gapJSON(g))
 	case x.v1:
 		return fmt.Appendf(nil, "%s%s%s", eventBegin, gapJSON(g), eventEnd)
 	}

@@ -2,12 +2,13 @@ package upgrade
 
 import (
 	"bytes"
-	"encoding/binary"
+	"time"
 
 	"github.com/gobwas/ws"
 
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
+	"holdfast/internal/wsframe"
 )
 
 // subprotocol is the name of the JSON frames.
@@ -18,9 +19,9 @@ const subprotocol = "holdfast.v1"
 const codeGap = 4000
 
 var (
-	pingFrame   = appendFrame(nil, ws.OpPing)
-	pingFrameV1 = appendFrame(pingFrame, ws.OpText, []byte(pingJSON))
-	pongFrameV1 = appendFrame(nil, ws.OpText, []byte(`{"type":"pong"}`))
+	pingFrame   = wsframe.Append(nil, ws.OpPing)
+	pingFrameV1 = wsframe.Append(pingFrame, ws.OpText, []byte(pingJSON))
+	pongFrameV1 = wsframe.Append(nil, ws.OpText, []byte(`{"type":"pong"}`))
 )
 
 func (x *held) beginWebSocket(handshake []byte, replay hub.Replay) {
@@ -32,9 +33,9 @@ func (x *held) beginWebSocket(handshake []byte, replay hub.Replay) {
 		return
 	}
 	if x.v1 {
-		handshake = appendFrame(handshake, ws.OpText, helloJSON(x.stand.Position(), x.k.o.Heartbeat, owed(replay)))
+		handshake = wsframe.Append(handshake, ws.OpText, helloJSON(x.stand.Position(), x.k.o.Heartbeat, owed(replay)))
 		for _, g := range replay.Gaps {
-			handshake = appendFrame(handshake, ws.OpText, gapJSON(g))
+			handshake = wsframe.Append(handshake, ws.OpText, gapJSON(g))
 		}
 	}
 	if x.send(handshake, false) {
@@ -42,14 +43,22 @@ func (x *held) beginWebSocket(handshake []byte, replay hub.Replay) {
 	}
 }
 
+// frames is what has come of a frame or a message that is not complete; it exists only while there is any.
+type frames struct {
+	wsframe.Parser
+	counted int         // of the keeper's inbound bytes
+	since   time.Time   // when the message began
+	timer   *time.Timer // checks whether the rest arrives; nil: not yet
+}
+
 // frames takes bytes of the client, one turn of them; the rest waits for the next. It reports whether the connection
 // goes on.
 func (x *held) frames(p []byte) bool {
 	f := x.in
 	if f == nil {
-		f = &frames{whole: x.v1 || x.k.o.Message != nil, deflate: x.compress}
+		f = &frames{Parser: wsframe.Parser{Whole: x.v1 || x.k.o.Message != nil, Deflate: x.compress}}
 	}
-	p = f.join(p)
+	p = f.Join(p)
 	for n := 0; len(p) > 0 && !x.paused; n++ {
 		if n == framesPerTurn {
 			x.pause(0)
@@ -58,16 +67,16 @@ func (x *held) frames(p []byte) bool {
 		if x.tooFast() {
 			break
 		}
-		fr, used, e := f.next(p, x.k.o.MaxMessage)
+		fr, used, e := f.Next(p, x.k.o.MaxMessage)
 		if e != nil {
-			x.closeWith(e.code, e.reason, badFrame)
+			x.closeWith(e.Code, e.Reason, badFrame)
 			return false
 		}
 		if used == 0 {
 			break
 		}
 		p = p[used:]
-		if fr.message != 0 {
+		if fr.Message != 0 {
 			f.since = x.c.Loop().Now()
 		}
 		if !x.frame(fr) {
@@ -78,38 +87,34 @@ func (x *held) frames(p []byte) bool {
 }
 
 // frame does what a frame says. It reports whether the connection goes on.
-func (x *held) frame(fr frame) bool {
+func (x *held) frame(fr wsframe.Frame) bool {
 	switch {
-	case fr.message != 0 && fr.deflated:
+	case fr.Message != 0 && fr.Deflated:
 		x.spendFrame()
 		return x.inflate(fr)
-	case fr.message != 0:
+	case fr.Message != 0:
 		return x.message(fr)
 	}
 	x.spendFrame()
-	switch fr.op {
+	switch fr.Op {
 	case ws.OpPing:
-		return x.pong(0, appendFrame(nil, ws.OpPong, fr.payload))
+		return x.pong(0, wsframe.Append(nil, ws.OpPong, fr.Payload))
 	case ws.OpClose:
-		code := ws.StatusNormalClosure
-		if len(fr.payload) >= 2 {
-			code = ws.StatusCode(binary.BigEndian.Uint16(fr.payload))
-		}
-		x.closeWith(code, "", clientClosed)
+		x.closeWith(wsframe.CloseCode(fr.Payload), "", clientClosed)
 		return false
 	}
 	return true
 }
 
 // message takes a whole message of the client. It reports whether the connection goes on.
-func (x *held) message(fr frame) bool {
+func (x *held) message(fr wsframe.Frame) bool {
 	switch {
-	case x.v1 && string(fr.payload) == pingJSON:
+	case x.v1 && string(fr.Payload) == pingJSON:
 		x.spendFrame()
 		return x.pong(1, pongFrameV1)
 	case x.v1 || x.k.o.Message != nil:
 		x.spend(x.k.o.MessageRate)
-		return x.hear(fr.payload, fr.message == ws.OpText)
+		return x.hear(fr.Payload, fr.Message == ws.OpText)
 	}
 	x.spendFrame()
 	x.k.stats.clientMessages.Add(1)
@@ -134,14 +139,14 @@ const (
 )
 
 // inflate hands on a compressed message. It reports whether the connection goes on.
-func (x *held) inflate(fr frame) bool {
+func (x *held) inflate(fr wsframe.Frame) bool {
 	limit := x.k.o.MaxMessage
-	if n := len(fr.payload); n <= inflatedOnLoop && min(n*maxInflation, limit) <= inflatedInto {
-		return x.inflated(fr)(inflate(fr.payload, fr.message, limit))
+	if n := len(fr.Payload); n <= inflatedOnLoop && min(n*maxInflation, limit) <= inflatedInto {
+		return x.inflated(fr)(wsframe.Inflate(fr.Payload, fr.Message, limit))
 	}
-	p, ref, loop := bytes.Clone(fr.payload), x.c.Ref(), x.c.Loop()
+	p, ref, loop := bytes.Clone(fr.Payload), x.c.Ref(), x.c.Loop()
 	x.paused = x.k.o.Poller.Go(func() {
-		out, e := inflate(p, fr.message, limit)
+		out, e := wsframe.Inflate(p, fr.Message, limit)
 		ref.Post(loop, func(c *park.Conn) {
 			if c.Handler() == park.Handler(x) {
 				if x.inflated(fr)(out, e) && (x.speech == nil || !x.speech.full) {
@@ -156,13 +161,13 @@ func (x *held) inflate(fr frame) bool {
 	return x.paused
 }
 
-func (x *held) inflated(fr frame) func(p []byte, e *wireError) bool {
-	return func(p []byte, e *wireError) bool {
+func (x *held) inflated(fr wsframe.Frame) func(p []byte, e *wsframe.Error) bool {
+	return func(p []byte, e *wsframe.Error) bool {
 		if e != nil {
-			x.closeWith(e.code, e.reason, badFrame)
+			x.closeWith(e.Code, e.Reason, badFrame)
 			return false
 		}
-		fr.payload = p
+		fr.Payload = p
 		return x.message(fr)
 	}
 }
@@ -170,7 +175,5 @@ func (x *held) inflated(fr frame) func(p []byte, e *wireError) bool {
 // closeWith says goodbye, after what of a frame is still to be written, and waits a while for the client's own close
 // (RFC 6455 §7.1.1).
 func (x *held) closeWith(code ws.StatusCode, reason string, why dropReason) {
-	var payload [2]byte
-	binary.BigEndian.PutUint16(payload[:], uint16(code))
-	x.finish(appendFrame(nil, ws.OpClose, payload[:], []byte(reason)), why)
+	x.finish(wsframe.AppendClose(nil, code, reason), why)
 }

