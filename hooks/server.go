@@ -44,7 +44,7 @@ type Options struct {
 	ValidChannel func(channel string) error // says what is wrong with a name; nil: any but the empty one will do
 
 	Present  func(channel string) bool // reports whether Presence knows who is in the channel; nil: in none
-	Presence *presence.Roll            // needed with Present
+	Presence *presence.Tracker         // needed with Present
 
 	Connections Connections // nil: nobody can be asked about or disconnected
 

@@ -10,12 +10,12 @@ import (
 
 func TestUsersOfAChannel(t *testing.T) {
 	room := func(name string) bool { return strings.HasPrefix(name, "room") }
-	roll := presence.New(presence.Options{Present: room})
-	a := start(t, "tcp", Options{Present: room, Presence: roll})
+	tracker := presence.New(presence.Options{Present: room})
+	a := start(t, "tcp", Options{Present: room, Presence: tracker})
 	var one listener
 	a.hub.Lane(0).Join(&one, []string{"room/1", "news"}, 0, false)
 	for _, user := range []string{"bob", "<ann>", "bob", "cy"} {
-		roll.Begin(user, []string{"room/1", "news"})
+		tracker.Begin(user, []string{"room/1", "news"})
 	}
 	for _, c := range []struct {
 		path   string

@@ -70,8 +70,8 @@ func (s *Server) newEvents() {
 	if kept {
 		o.Present = s.present
 	}
-	s.roll = presence.New(o)
-	s.hub.OnOccupancy(s.roll.Occupancy)
+	s.presence = presence.New(o)
+	s.hub.OnOccupancy(s.presence.Occupancy)
 }
 
 // tellPresence tells the app, if it wants to know.
@@ -107,9 +107,9 @@ func (s *Server) startEvents() {
 			group.Wait()
 		})
 	}
-	if s.roll != nil {
-		s.owned.run(s.roll.Serve)
-		s.owned.onStop(func(time.Time) { s.roll.Close() }) // nobody comes back
+	if s.presence != nil {
+		s.owned.run(s.presence.Serve)
+		s.owned.onStop(func(time.Time) { s.presence.Close() }) // nobody comes back
 	}
 }
 
@@ -123,12 +123,12 @@ func (s *Server) writeEvents(w io.Writer) {
 		fmt.Fprintf(w, "holdfast_events_lost_total %d\n", t.Lost)
 		fmt.Fprintf(w, "holdfast_events_failures_total %d\n", t.Failures)
 	}
-	if s.roll != nil {
-		r := s.roll.Stats()
+	if s.presence != nil {
+		r := s.presence.Stats()
 		fmt.Fprintf(w, "holdfast_presence_users %d\n", r.Users)
 		fmt.Fprintf(w, "holdfast_presence_members %d\n", r.Members)
 		fmt.Fprintf(w, "holdfast_presence_leaving %d\n", r.Leaving)
-		fmt.Fprintf(w, "holdfast_presence_hurried_total %d\n", r.Hurried)
-		fmt.Fprintf(w, "holdfast_presence_unsaid_total %d\n", r.Unsaid)
+		fmt.Fprintf(w, "holdfast_presence_hurried_total %d\n", r.ExpiredEarly)
+		fmt.Fprintf(w, "holdfast_presence_unsaid_total %d\n", r.Unpublished)
 	}
 }

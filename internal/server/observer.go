@@ -40,23 +40,23 @@ func (o *observer) Wants(user string, channels []string) bool {
 // Begun tells that a connection is held, and who is there then.
 func (o *observer) Begun(c upgrade.Connection) {
 	o.tell(hooks.Event{Type: hooks.EventConnect, Channels: c.Channels}, c)
-	if o.s.roll != nil {
-		o.s.roll.Begin(c.User, c.Channels)
+	if o.s.presence != nil {
+		o.s.presence.Begin(c.User, c.Channels)
 	}
 }
 
 // Changed tells who is there in other channels than before.
 func (o *observer) Changed(c upgrade.Connection, join, leave []string) {
-	if o.s.roll != nil {
-		o.s.roll.Change(c.User, join, leave)
+	if o.s.presence != nil {
+		o.s.presence.Change(c.User, join, leave)
 	}
 }
 
 // Ended tells that it is held no more.
 func (o *observer) Ended(c upgrade.Connection, reason string) {
 	o.tell(hooks.Event{Type: hooks.EventDisconnect, Reason: reason}, c)
-	if o.s.roll != nil {
-		o.s.roll.End(c.User, c.Channels)
+	if o.s.presence != nil {
+		o.s.presence.End(c.User, c.Channels)
 	}
 }
 

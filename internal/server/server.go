@@ -57,13 +57,13 @@ type Server struct {
 	keeper    *upgrade.Keeper
 	hooks     *hooks.Server
 	asker     *hooks.Authorizer
-	verifier  *token.Verifier  // nil: no tokens are taken
-	messenger *hooks.Messenger // nil: what clients say is posted nowhere
-	poster    *hooks.Poster    // nil: the app is told of no events
-	teller    *hooks.Teller    // the same
-	roll      *presence.Roll   // nil: nobody wants to know who is there
-	accessLog *accesslog.Log   // nil: none
-	served    bool             // Serve has begun
+	verifier  *token.Verifier   // nil: no tokens are taken
+	messenger *hooks.Messenger  // nil: what clients say is posted nowhere
+	poster    *hooks.Poster     // nil: the app is told of no events
+	teller    *hooks.Teller     // the same
+	presence  *presence.Tracker // nil: nobody wants to know who is there
+	accessLog *accesslog.Log    // nil: none
+	served    bool              // Serve has begun
 	draining  atomic.Bool
 
 	hooksListener   net.Listener
@@ -192,7 +192,7 @@ func (s *Server) newHooks() *hooks.Server {
 		KeyAge: time.Duration(c.Hooks.IdempotencyAge), KeySize: int64(c.Hooks.IdempotencySize),
 		Rule:         func(channel string) bool { _, ok := c.Rule(channel); return ok },
 		ValidChannel: config.ValidChannel, Pattern: c.AllowsPattern, Connections: connections{s.keeper},
-		Present: s.present, Presence: s.roll,
+		Present: s.present, Presence: s.presence,
 		Hub: s.hub, Log: s.log, Version: Version(), Metrics: s.writeMetrics, Ready: s.ready,
 	})
 }

@@ -55,7 +55,7 @@ func (d *diary) take() string {
 
 const grace = 5 * time.Second
 
-func begin(t *testing.T, o Options) (*Roll, *diary) {
+func begin(t *testing.T, o Options) (*Tracker, *diary) {
 	d := new(diary)
 	o.Tell, o.Publish = d.tell, d.publish
 	r := New(o)
@@ -189,7 +189,7 @@ func TestClose(t *testing.T) {
 }
 
 // What could not be published comes later, in order, and when there is too much of it the oldest is lost.
-func TestUnsaid(t *testing.T) {
+func TestUnpublishedAreRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		r, d := begin(t, Options{Grace: grace, Present: room, Log: slog.New(slog.NewTextHandler(&log, nil))})
@@ -208,7 +208,7 @@ func TestUnsaid(t *testing.T) {
 		d.mu.Lock()
 		d.busy = true
 		d.mu.Unlock()
-		for i := range maxUnsaid + 3 {
+		for i := range maxUnpublished + 3 {
 			r.Begin(fmt.Sprint(i), []string{"room"})
 		}
 		d.mu.Lock()
@@ -216,7 +216,7 @@ func TestUnsaid(t *testing.T) {
 		d.mu.Unlock()
 		time.Sleep(time.Minute)
 		text := d.take()
-		if n := strings.Count(text, "join"); n != maxUnsaid || !strings.HasPrefix(text, "join room 3, ") || r.Stats().Unsaid != 3 {
+		if n := strings.Count(text, "join"); n != maxUnpublished || !strings.HasPrefix(text, "join room 3, ") || r.Stats().Unpublished != 3 {
 			t.Errorf("%d published, first %.20q, %+v", n, text, r.Stats())
 		}
 		if strings.Count(log.String(), "was not published") != 2 {
@@ -226,7 +226,7 @@ func TestUnsaid(t *testing.T) {
 }
 
 // Past the bound a grace period is cut short.
-func TestHurried(t *testing.T) {
+func TestGraceIsCutShortPastTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		r, d := begin(t, Options{Grace: time.Hour, Users: true, Log: slog.New(slog.NewTextHandler(&log, nil))})
@@ -236,7 +236,7 @@ func TestHurried(t *testing.T) {
 			r.End(fmt.Sprint(i), nil)
 		}
 		want(t, "told", d.take(), "offline 1")
-		if s := r.Stats(); s.Hurried != 2 || s.Leaving != maxLeaving || s.Users != maxLeaving {
+		if s := r.Stats(); s.ExpiredEarly != 2 || s.Leaving != maxLeaving || s.Users != maxLeaving {
 			t.Errorf("%+v", s)
 		}
 		if strings.Count(log.String(), "cut short") != 2 {
@@ -256,10 +256,10 @@ type counter struct{ membership hub.Membership }
 func (c *counter) Membership() *hub.Membership { return &c.membership }
 func (c *counter) Deliver([]*hub.Message)      {}
 
-func watched(h **hub.Hub, lanes int, o Options) (Options, func(r *Roll)) {
+func watched(h **hub.Hub, lanes int, o Options) (Options, func(r *Tracker)) {
 	*h = hub.New(hub.Options{Lanes: lanes, Watch: room})
 	o.Occupancy = (*h).TakeOccupancy
-	return o, func(r *Roll) { (*h).OnOccupancy(r.Occupancy) }
+	return o, func(r *Tracker) { (*h).OnOccupancy(r.Occupancy) }
 }
 
 func TestOccupancy(t *testing.T) {

@@ -1,0 +1,399 @@
+package presence
+
+import (
+	"container/list"
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"holdfast/internal/hub"
+)
+
+// The types of what is told.
+const (
+	Occupied = "occupied" // a channel has a subscriber
+	Vacated  = "vacated"  // it has had none for the grace period
+	Online   = "online"   // a user has a connection
+	Offline  = "offline"  // the user has had none for the grace period
+	Join     = "join"     // a user has a connection in a channel
+	Leave    = "leave"    // the user has had none in it for the grace period
+)
+
+// Event is what is told: of a channel, a user, or both.
+type Event struct {
+	Type          string
+	At            time.Time // when they came or went
+	Channel, User string
+}
+
+// Options are the properties of a Tracker. Neither Tell nor Publish may block or call the Tracker; both are called in
+// the order of what they tell, from any goroutine.
+type Options struct {
+	Grace time.Duration // zero: who goes is told of at once
+
+	Occupancy func() []hub.Occupancy         // what has changed; see Tracker.Occupancy
+	Users     bool                           // whether online and offline are told
+	Present   func(channel string) bool      // whether it is kept who is in the channel; nil: of none
+	Tell      func(Event)                    // of channels and of users; nil: of none
+	Publish   func(e Event) (published bool) // of users in channels; false: not now. Nil: of none
+
+	Log *slog.Logger // nil: no log
+}
+
+const (
+	maxLeaving     = 1 << 17 // in their grace period; past this the oldest is told of early
+	maxUnpublished = 10_000  // joins and leaves that could not be published; past this the oldest is lost
+
+	slice  = 256                   // told of before others have the lock
+	coarse = 50 * time.Millisecond // between two looks at who is due
+	retry  = time.Second           // between two tries to publish what could not be
+)
+
+// subject is a channel, a user, or a user in a channel.
+type subject struct{ channel, user string }
+
+// member is a user who is online, or a user in a channel.
+type member struct {
+	connections int
+	leaving     *list.Element // in Tracker.leaving, when there is no connection
+}
+
+// pendingLeave is a subject in its grace period.
+type pendingLeave struct {
+	subject
+	kind string    // what it is to be told as
+	at   time.Time // when it went
+}
+
+// Tracker keeps which channels have subscribers, which users have connections, and which users are in which channels.
+type Tracker struct {
+	o     Options
+	log   *slog.Logger
+	wakec chan struct{} // holds one: look again
+
+	// mu guards what follows. Tell and Publish are called with it held, as what they tell of one subject must
+	// come in its order; the locks of hub and teller are behind it.
+	mu          sync.Mutex
+	leaving     list.List                // of *pendingLeave, by at
+	channels    map[string]*list.Element // in leaving, of Vacated
+	users       map[string]*member
+	rosters     map[string]map[string]*member // channel → user
+	unpublished []Event                       // to publish, before all others
+	ended       bool                          // by Close: nothing has a grace period or is published
+	stats       Stats
+}
+
+// Stats are the numbers of a Tracker. The last two only grow.
+type Stats struct {
+	Users   int // told to be online
+	Members int // users in channels
+	Leaving int // in their grace period
+
+	ExpiredEarly uint64 // told of before their grace period was over, as too many were in theirs
+	Unpublished  uint64 // joins and leaves that were not published
+}
+
+// New returns a Tracker. It starts nothing.
+func New(o Options) *Tracker {
+	if o.Present == nil {
+		o.Present = func(string) bool { return false }
+	}
+	if o.Tell == nil {
+		o.Tell = func(Event) {}
+	}
+	if o.Publish == nil {
+		o.Publish = func(Event) bool { return true }
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Tracker{
+		o: o, log: o.Log, wakec: make(chan struct{}, 1),
+		channels: make(map[string]*list.Element),
+		users:    make(map[string]*member),
+		rosters:  make(map[string]map[string]*member),
+	}
+}
+
+// Occupancy is to be called when Options.Occupancy has something.
+func (t *Tracker) Occupancy() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	for _, o := range t.o.Occupancy() {
+		leaving := t.channels[o.Channel]
+		switch {
+		case o.Was: // was told to be, and is not in its grace period
+		case leaving != nil:
+			t.cancelGraceLocked(leaving)
+			delete(t.channels, o.Channel)
+		default:
+			t.o.Tell(Event{Type: Occupied, At: now, Channel: o.Channel})
+		}
+		if !o.Is {
+			t.channels[o.Channel] = t.startGraceLocked(&pendingLeave{subject{channel: o.Channel}, Vacated, now})
+		}
+	}
+	t.flushLocked()
+}
+
+// Begin takes note of a connection of a user and of its channels. One without a user is nobody.
+func (t *Tracker) Begin(user string, channels []string) {
+	if user == "" {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	if t.o.Users {
+		t.addLocked(t.users, subject{user: user}, Online, now)
+	}
+	t.joinLocked(user, channels, now)
+}
+
+// Change takes note that a connection of a user has joined some channels and left others.
+func (t *Tracker) Change(user string, join, leave []string) {
+	if user == "" {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	t.joinLocked(user, join, now)
+	t.leaveLocked(user, leave, now)
+	t.flushLocked()
+}
+
+// End takes note that a connection of a user, and its channels, are gone.
+func (t *Tracker) End(user string, channels []string) {
+	if user == "" {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	t.leaveLocked(user, channels, now)
+	if t.o.Users {
+		t.removeLocked(t.users, subject{user: user}, Offline, now)
+	}
+	t.flushLocked()
+}
+
+func (t *Tracker) joinLocked(user string, channels []string, now time.Time) {
+	for _, channel := range channels {
+		if !t.o.Present(channel) {
+			continue
+		}
+		roster := t.rosters[channel]
+		if roster == nil {
+			roster = make(map[string]*member)
+			t.rosters[channel] = roster
+		}
+		t.addLocked(roster, subject{channel, user}, Join, now)
+	}
+}
+
+func (t *Tracker) leaveLocked(user string, channels []string, now time.Time) {
+	for _, channel := range channels {
+		if roster := t.rosters[channel]; roster != nil {
+			t.removeLocked(roster, subject{channel, user}, Leave, now)
+		}
+	}
+}
+
+// addLocked counts a connection. The first one of a subject makes an event.
+func (t *Tracker) addLocked(of map[string]*member, s subject, kind string, now time.Time) {
+	p := of[s.user]
+	if p == nil {
+		p = new(member)
+		of[s.user] = p
+		t.countLocked(kind, 1)
+		t.tellLocked(kind, s, now)
+	}
+	p.connections++
+	if p.leaving != nil {
+		t.cancelGraceLocked(p.leaving)
+		p.leaving = nil
+	}
+}
+
+// removeLocked takes a connection from the count. After the last one the grace period begins.
+func (t *Tracker) removeLocked(of map[string]*member, s subject, kind string, now time.Time) {
+	p := of[s.user]
+	if p == nil || p.connections == 0 {
+		return
+	}
+	if p.connections--; p.connections == 0 {
+		p.leaving = t.startGraceLocked(&pendingLeave{s, kind, now})
+	}
+}
+
+func (t *Tracker) countLocked(kind string, by int) {
+	switch kind {
+	case Online, Offline:
+		t.stats.Users += by
+	case Join, Leave:
+		t.stats.Members += by
+	}
+}
+
+// startGraceLocked begins a grace period.
+func (t *Tracker) startGraceLocked(l *pendingLeave) *list.Element {
+	e := t.leaving.PushBack(l)
+	if t.leaving.Len() == 1 {
+		t.wake()
+	}
+	return e
+}
+
+// cancelGraceLocked ends a grace period without an event.
+func (t *Tracker) cancelGraceLocked(e *list.Element) { t.leaving.Remove(e) }
+
+// flushLocked makes the events of those whose grace period is cut short.
+func (t *Tracker) flushLocked() {
+	for t.leaving.Len() > maxLeaving {
+		if t.stats.ExpiredEarly++; t.stats.ExpiredEarly&(t.stats.ExpiredEarly-1) == 0 {
+			t.log.Warn("a grace period was cut short: too many channels and users are in theirs (events.grace)", "limit", maxLeaving, "so_far", t.stats.ExpiredEarly)
+		}
+		t.expireLocked(t.leaving.Front())
+	}
+	if t.ended || t.o.Grace <= 0 {
+		for t.leaving.Len() > 0 {
+			t.expireLocked(t.leaving.Front())
+		}
+	}
+}
+
+// expireLocked makes the event of a subject whose grace period is over, and deletes the subject.
+func (t *Tracker) expireLocked(e *list.Element) {
+	l := t.leaving.Remove(e).(*pendingLeave)
+	switch l.kind {
+	case Vacated:
+		delete(t.channels, l.channel)
+	case Offline:
+		delete(t.users, l.user)
+	case Leave:
+		roster := t.rosters[l.channel]
+		if delete(roster, l.user); len(roster) == 0 {
+			delete(t.rosters, l.channel)
+		}
+	}
+	t.countLocked(l.kind, -1)
+	t.tellLocked(l.kind, l.subject, l.at)
+}
+
+func (t *Tracker) tellLocked(kind string, s subject, at time.Time) {
+	e := Event{kind, at, s.channel, s.user}
+	if kind != Join && kind != Leave {
+		t.o.Tell(e)
+		return
+	}
+	if t.ended || len(t.unpublished) == 0 && t.o.Publish(e) {
+		return
+	}
+	if t.unpublished = append(t.unpublished, e); len(t.unpublished) > maxUnpublished {
+		t.unpublished = slices.Delete(t.unpublished, 0, 1)
+		if t.stats.Unpublished++; t.stats.Unpublished&(t.stats.Unpublished-1) == 0 {
+			t.log.Warn("a join or leave was not published: too much is waiting to be delivered", "so_far", t.stats.Unpublished)
+		}
+	}
+	t.wake()
+}
+
+func (t *Tracker) wake() {
+	select {
+	case t.wakec <- struct{}{}:
+	default:
+	}
+}
+
+// Serve tells of those whose grace period is over, until ctx ends.
+func (t *Tracker) Serve(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.wakec:
+		case <-timer.C:
+		}
+		timer.Reset(t.due())
+	}
+}
+
+// due tells of those whose grace period is over and returns when to look again.
+func (t *Tracker) due() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	done := 0
+	for ; len(t.unpublished) > 0 && done < slice && t.o.Publish(t.unpublished[0]); done++ {
+		t.unpublished = t.unpublished[1:]
+	}
+	wait := time.Hour
+	switch {
+	case done == slice:
+		return 0
+	case len(t.unpublished) > 0:
+		wait = retry
+	}
+	now := time.Now()
+	for e := t.leaving.Front(); e != nil; e = t.leaving.Front() {
+		if done++; done > slice {
+			return 0
+		}
+		if left := e.Value.(*pendingLeave).at.Add(t.o.Grace).Sub(now); left > 0 {
+			return min(wait, max(left, coarse))
+		}
+		t.expireLocked(e)
+	}
+	return wait
+}
+
+// Close tells at once of everybody who is in the grace period, and from now on of everybody who goes. Nothing is
+// published any more: nobody is left to read it.
+func (t *Tracker) Close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended = true
+	t.flushLocked()
+}
+
+// Stats may be called from any goroutine.
+func (t *Tracker) Stats() Stats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.stats
+	s.Leaving = t.leaving.Len()
+	return s
+}
+
+// Member is a user in a channel.
+type Member struct {
+	User        string
+	Connections int // zero: in the grace period
+}
+
+// Count returns how many users are in a channel.
+func (t *Tracker) Count(channel string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.rosters[channel])
+}
+
+// Members returns the first limit users of a channel by name, and how many there are.
+func (t *Tracker) Members(channel string, limit int) (list []Member, total int) {
+	t.mu.Lock()
+	roster := t.rosters[channel]
+	list = make([]Member, 0, len(roster))
+	for user, p := range roster {
+		list = append(list, Member{user, p.connections})
+	}
+	t.mu.Unlock()
+	slices.SortFunc(list, func(a, b Member) int { return strings.Compare(a.User, b.User) })
+	total = len(list)
+	return list[:min(limit, total)], total
+}
