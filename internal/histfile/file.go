@@ -19,9 +19,9 @@ import (
 )
 
 var (
-	ErrInUse   = errors.New("in use by another process")
-	ErrForeign = errors.New("not a history file of Holdfast")
-	ErrCorrupt = errors.New("damaged; move it away to start without history")
+	ErrInUse          = errors.New("in use by another process")
+	ErrNotHistoryFile = errors.New("not a history file of Holdfast")
+	ErrCorrupt        = errors.New("damaged; move it away to start without history")
 )
 
 // lockTime is how long the file may be in use by a process that is about to end.
@@ -56,12 +56,12 @@ type File struct {
 
 var _ hub.Store = (*File)(nil)
 
-// Open opens the file, made if need be; its folder has to exist. The errors name it, and are ErrInUse, ErrForeign or
+// Open opens the file, made if need be; its folder has to exist. The errors name it, and are ErrInUse, ErrNotHistoryFile or
 // ErrCorrupt if they are no plain errors of the system. A file that is not ours is not changed.
 func Open(path string) (f *File, err error) {
 	info, statErr := os.Stat(path)
 	if statErr == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: %w", path, ErrForeign)
+		return nil, fmt.Errorf("%s: %w", path, ErrNotHistoryFile)
 	}
 	f = &File{path: path}
 	if err = f.openDB(); err != nil {
@@ -78,13 +78,13 @@ func Open(path string) (f *File, err error) {
 }
 
 func (f *File) openDB() (err error) {
-	defer faults()()
+	defer panicOnFault()()
 	defer func() {
 		if err != nil && f.file != nil {
 			f.file.Close() // if bbolt has not
 		}
 	}()
-	defer f.guard(&err)
+	defer f.recoverTo(&err)
 	f.db, err = bbolt.Open(f.path, 0o600, &bbolt.Options{
 		Timeout: lockTime, FreelistType: bbolt.FreelistMapType, NoStatistics: true,
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
@@ -105,7 +105,7 @@ func opening(path string, err error) error {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("%s: %w", path, ErrInUse)
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return fmt.Errorf("%s: %w", path, ErrForeign)
+		return fmt.Errorf("%s: %w", path, ErrNotHistoryFile)
 	case errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrInvalidMapping):
 		return fmt.Errorf("%s: %w", path, ErrCorrupt)
 	}
@@ -120,8 +120,8 @@ func opening(path string, err error) error {
 
 // begin makes the buckets of a new file, and looks whether others are ours.
 func (f *File) begin() (err error) {
-	defer faults()()
-	defer f.guard(&err)
+	defer panicOnFault()()
+	defer f.recoverTo(&err)
 	empty := false
 	err = f.db.View(func(tx *bbolt.Tx) error {
 		first, _ := tx.Cursor().First()
@@ -131,7 +131,7 @@ func (f *File) begin() (err error) {
 		about := tx.Bucket(aboutBucket)
 		if about == nil || string(about.Get(formatKey)) != format ||
 			tx.Bucket(messagesBucket) == nil || tx.Bucket(runsBucket) == nil || tx.Bucket(lostBucket) == nil {
-			return fmt.Errorf("%s: %w", f.path, ErrForeign)
+			return fmt.Errorf("%s: %w", f.path, ErrNotHistoryFile)
 		}
 		f.size.Store(tx.Size())
 		return nil
@@ -161,17 +161,17 @@ func (f *File) Close() error {
 // Size returns the bytes of the file. Any goroutine may call it.
 func (f *File) Size() int64 { return f.size.Load() }
 
-// guard makes an error of a panic: of bbolt, which takes what is in its pages for granted, or of the system that cannot
+// recoverTo makes an error of a panic: of bbolt, which takes what is in its pages for granted, or of the system that cannot
 // read a page of the mapped file. From then on the file is not used. It is to be deferred.
-func (f *File) guard(err *error) {
+func (f *File) recoverTo(err *error) {
 	if p := recover(); p != nil {
 		f.broken = fmt.Errorf("%s: %w: %v", f.path, ErrCorrupt, p)
 		*err = f.broken
 	}
 }
 
-// faults lets a page that cannot be read panic and not end the process, until the function it returns is called.
-func faults() (restore func()) {
+// panicOnFault lets a page that cannot be read panic and not end the process, until the function it returns is called.
+func panicOnFault() (restore func()) {
 	old := debug.SetPanicOnFault(true)
 	return func() { debug.SetPanicOnFault(old) }
 }

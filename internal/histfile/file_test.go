@@ -83,8 +83,8 @@ func TestWhatIsCommittedIsLoaded(t *testing.T) {
 	}
 }
 
-// TestFilesThatAreNotOurs: each is refused by its path, and left as it is.
-func TestFilesThatAreNotOurs(t *testing.T) {
+// TestOpenForeignFile: each is refused by its path, and left as it is.
+func TestOpenForeignFile(t *testing.T) {
 	folder := t.TempDir()
 	other := filepath.Join(folder, "other")
 	db, err := bbolt.Open(other, 0o600, nil)
@@ -107,7 +107,7 @@ func TestFilesThatAreNotOurs(t *testing.T) {
 	for _, path := range []string{other, text, short, folder} {
 		before, _ := os.ReadFile(path)
 		_, err := Open(path)
-		if !errors.Is(err, ErrForeign) || !strings.HasPrefix(err.Error(), path) {
+		if !errors.Is(err, ErrNotHistoryFile) || !strings.HasPrefix(err.Error(), path) {
 			t.Errorf("%s: %v", path, err)
 		}
 		if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
@@ -173,7 +173,7 @@ func TestDamage(t *testing.T) {
 		}
 		got, err := text(path)
 		switch {
-		case err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrForeign) || err != nil && !strings.HasPrefix(err.Error(), path):
+		case err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrNotHistoryFile) || err != nil && !strings.HasPrefix(err.Error(), path):
 			t.Errorf("%s: %v", name, err)
 		case err == nil && got != want:
 			t.Errorf("%s: other messages", name)

@@ -11,8 +11,8 @@ import (
 
 // Load returns what the file has beside messages.
 func (f *File) Load() (s hub.State, err error) {
-	defer faults()()
-	defer f.guard(&err)
+	defer panicOnFault()()
+	defer f.recoverTo(&err)
 	err = f.db.View(func(tx *bbolt.Tx) error {
 		about := tx.Bucket(aboutBucket)
 		if about.Get(reservedKey) == nil {
@@ -55,8 +55,8 @@ func (f *File) Load() (s hub.State, err error) {
 
 // Each reads every message, by growing id.
 func (f *File) Each(do func(hub.Record) error) (err error) {
-	defer faults()()
-	defer f.guard(&err)
+	defer panicOnFault()()
+	defer f.recoverTo(&err)
 	return f.db.View(func(tx *bbolt.Tx) error {
 		return tx.Bucket(messagesBucket).ForEach(func(k, v []byte) error {
 			body, err := f.open(k, v)
@@ -86,7 +86,7 @@ func (f *File) id(key, value []byte) (hub.ID, error) {
 
 // open checks the sum of a value and returns the rest.
 func (f *File) open(key, value []byte) ([]byte, error) {
-	body, ok := unseal(key, value)
+	body, ok := verifyChecksum(key, value)
 	if !ok {
 		return nil, f.damaged(key)
 	}

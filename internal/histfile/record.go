@@ -54,18 +54,18 @@ func parseRecord(key, body []byte) (r hub.Record, ok bool) {
 	}, true
 }
 
-// seal returns body with a sum of key and body in front.
-func seal(key, body []byte) []byte {
+// addChecksum returns body with a sum of key and body in front.
+func addChecksum(key, body []byte) []byte {
 	b := make([]byte, 4, 4+len(body))
 	binary.BigEndian.PutUint32(b, sumOf(key, body))
 	return append(b, body...)
 }
 
-func sealID(key []byte, id hub.ID) []byte {
-	return seal(key, binary.BigEndian.AppendUint64(nil, uint64(id)))
+func checksummedID(key []byte, id hub.ID) []byte {
+	return addChecksum(key, binary.BigEndian.AppendUint64(nil, uint64(id)))
 }
 
-func unseal(key, value []byte) (body []byte, ok bool) {
+func verifyChecksum(key, value []byte) (body []byte, ok bool) {
 	if len(value) < 4 || binary.BigEndian.Uint32(value) != sumOf(key, value[4:]) {
 		return nil, false
 	}

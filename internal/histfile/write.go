@@ -16,8 +16,8 @@ func (f *File) Commit(b hub.Batch) (err error) {
 	if f.broken != nil {
 		return f.broken
 	}
-	defer faults()()
-	defer f.guard(&err)
+	defer panicOnFault()()
+	defer f.recoverTo(&err)
 	err = f.db.Update(func(tx *bbolt.Tx) error {
 		f.size.Store(tx.Size())
 		about := tx.Bucket(aboutBucket)
@@ -26,11 +26,11 @@ func (f *File) Commit(b hub.Batch) (err error) {
 				return err
 			}
 		}
-		if err := about.Put(reservedKey, sealID(reservedKey, b.Reserved)); err != nil {
+		if err := about.Put(reservedKey, checksummedID(reservedKey, b.Reserved)); err != nil {
 			return err
 		}
 		first := binary.BigEndian.AppendUint64(nil, uint64(b.Run.First))
-		if err := tx.Bucket(runsBucket).Put(first, sealID(first, b.Run.Last)); err != nil {
+		if err := tx.Bucket(runsBucket).Put(first, checksummedID(first, b.Run.Last)); err != nil {
 			return err
 		}
 		messages, lost := tx.Bucket(messagesBucket), tx.Bucket(lostBucket)
@@ -64,17 +64,17 @@ func begin(tx *bbolt.Tx, about *bbolt.Bucket, b *hub.Begin) error {
 	if _, err := tx.CreateBucket(lostBucket); err != nil {
 		return err
 	}
-	if err := about.Put(originKey, sealID(originKey, b.Origin)); err != nil {
+	if err := about.Put(originKey, checksummedID(originKey, b.Origin)); err != nil {
 		return err
 	}
-	return about.Put(rulesKey, seal(rulesKey, []byte(b.Rules)))
+	return about.Put(rulesKey, addChecksum(rulesKey, []byte(b.Rules)))
 }
 
 func (f *File) change(messages, lost *bbolt.Bucket, c *hub.Change) error {
 	switch c.Op {
 	case hub.Keep:
 		k := recordKey(c.ID, c.Channel)
-		return messages.Put(k, seal(k, appendRecord(nil, &c.Record)))
+		return messages.Put(k, addChecksum(k, appendRecord(nil, &c.Record)))
 	case hub.Drop:
 		return messages.Delete(recordKey(c.ID, c.Channel))
 	case hub.Lose:
@@ -84,7 +84,7 @@ func (f *File) change(messages, lost *bbolt.Bucket, c *hub.Change) error {
 				return err
 			}
 		}
-		return lost.Put(k, sealID(k, c.ID))
+		return lost.Put(k, checksummedID(k, c.ID))
 	}
-	panic("keep: unknown change")
+	panic("histfile: unknown change")
 }
