@@ -51,16 +51,16 @@ func TestConnectionsPerAddress(t *testing.T) {
 	for range 4 {
 		dial("127.0.0.1")
 	}
-	wiretest.Eventually(t, "two of five are refused", func() bool { s := p.Stats(); return s.Clients == 3 && s.Crowded == 2 })
+	wiretest.Eventually(t, "two of five are refused", func() bool { s := p.Stats(); return s.Clients == 3 && s.AddressLimited == 2 })
 	for range 3 {
 		dial("127.0.0.2")
 	}
 	for range 6 {
 		dial("127.0.0.3")
 	}
-	wiretest.Eventually(t, "others have their own share", func() bool { s := p.Stats(); return s.Clients == 12 && s.Crowded == 2 })
+	wiretest.Eventually(t, "others have their own share", func() bool { s := p.Stats(); return s.Clients == 12 && s.AddressLimited == 2 })
 	first.Close()
 	wiretest.Eventually(t, "one has left", func() bool { return p.Stats().Clients == 11 })
 	dial("127.0.0.1")
-	wiretest.Eventually(t, "the place is taken again", func() bool { s := p.Stats(); return s.Clients == 12 && s.Crowded == 2 })
+	wiretest.Eventually(t, "the place is taken again", func() bool { s := p.Stats(); return s.Clients == 12 && s.AddressLimited == 2 })
 }

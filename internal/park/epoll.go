@@ -107,7 +107,7 @@ const yieldTime = 500 * time.Microsecond
 // yield calls the scheduler. Tests count its calls.
 var yield = runtime.Gosched
 
-// turn handles events and chores until there are none. It returns true to end the loop.
+// turn handles events and what was posted until there are none. It returns true to end the loop.
 func (l *Loop) turn() bool {
 	yielded := time.Now()
 	for {
@@ -120,7 +120,7 @@ func (l *Loop) turn() bool {
 			ev := &l.sys.events[i]
 			l.deliver(ev.Fd, uint32(ev.Pad), ev.Events)
 		}
-		more := l.chores()
+		more := l.runPosted()
 		if l.stopped {
 			return true
 		}

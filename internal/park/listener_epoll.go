@@ -119,7 +119,7 @@ func (x *listener) take(fd int, sa unix.Sockaddr) {
 	}
 	counted, ok := x.p.addresses.take(remote.Addr())
 	if !ok {
-		x.p.crowd(remote)
+		x.p.refuseAddress(remote)
 		unix.Close(fd)
 		return
 	}

@@ -145,8 +145,8 @@ func (l *Loop) call(f func()) {
 
 func (l *Loop) expired(c *Conn) { l.dispatch(c, Expired) }
 
-// chores runs what was posted or put off, then expires deadlines. It reports whether more waits.
-func (l *Loop) chores() (more bool) {
+// runPosted runs what was posted or put off, then expires deadlines. It reports whether more waits.
+func (l *Loop) runPosted() (more bool) {
 	if len(l.later) > 0 {
 		run := l.later
 		l.later = l.spare[:0]

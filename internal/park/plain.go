@@ -78,7 +78,7 @@ func (l *Loop) sysRun() {
 	defer timer.Stop()
 	for {
 		l.clock()
-		more := l.chores()
+		more := l.runPosted()
 		if l.stopped {
 			return
 		}
@@ -438,7 +438,7 @@ func (x *listener) take(nc net.Conn) {
 	counted, ok := x.p.addresses.take(remote.Addr())
 	if !ok {
 		x.p.clients.Add(-1)
-		x.p.crowd(remote)
+		x.p.refuseAddress(remote)
 		nc.Close()
 		return
 	}

@@ -34,14 +34,14 @@ type Poller struct {
 	workers workers
 	pools   []*Pool // beside workers; not changed after Serve has begun
 
-	nextLoop  atomic.Uint32
-	clients   atomic.Int64 // accepted and open
-	accepted  atomic.Int64
-	refused   atomic.Int64 // over MaxConns
-	crowded   atomic.Int64 // over PerAddr
-	addresses *addresses   // nil without PerAddr
-	acceptErr atomic.Int64 // accept failed, mostly for want of descriptors
-	panics    atomic.Int64
+	nextLoop       atomic.Uint32
+	clients        atomic.Int64 // accepted and open
+	accepted       atomic.Int64
+	refused        atomic.Int64 // over MaxConns
+	addressLimited atomic.Int64 // over PerAddr
+	addresses      *addresses   // nil without PerAddr
+	acceptErr      atomic.Int64 // accept failed, mostly for want of descriptors
+	panics         atomic.Int64
 
 	mu        sync.Mutex // guards what follows
 	listeners []*listener
@@ -165,14 +165,14 @@ func (p *Poller) Trim() { p.slots.trim() }
 
 // Stats are counts for metrics.
 type Stats struct {
-	Clients, Accepted, Refused, Crowded, AcceptErrors, Panics, Workers, Queued int64
+	Clients, Accepted, Refused, AddressLimited, AcceptErrors, Panics, Workers, Queued int64
 }
 
 // Stats may be called from any goroutine.
 func (p *Poller) Stats() Stats {
 	w, q := p.workers.count()
 	return Stats{
-		Clients: p.clients.Load(), Accepted: p.accepted.Load(), Refused: p.refused.Load(), Crowded: p.crowded.Load(),
+		Clients: p.clients.Load(), Accepted: p.accepted.Load(), Refused: p.refused.Load(), AddressLimited: p.addressLimited.Load(),
 		AcceptErrors: p.acceptErr.Load(), Panics: p.panics.Load(), Workers: int64(w), Queued: int64(q),
 	}
 }
@@ -182,9 +182,9 @@ func (p *Poller) nextLoopFor() *Loop {
 	return p.loops[int(p.nextLoop.Add(1))%len(p.loops)]
 }
 
-// crowd counts and logs a connection of an address that has too many: the 1st, 2nd, 4th …
-func (p *Poller) crowd(addr netip.AddrPort) {
-	if n := p.crowded.Add(1); n&(n-1) == 0 {
+// refuseAddress counts and logs a connection of an address that has too many: the 1st, 2nd, 4th …
+func (p *Poller) refuseAddress(addr netip.AddrPort) {
+	if n := p.addressLimited.Add(1); n&(n-1) == 0 {
 		p.opts.Log.Warn("connection refused: too many of one address", "limit", p.opts.PerAddr, "client", addr, "refused", n)
 	}
 }

@@ -17,7 +17,7 @@ func (s *Server) writeMetrics(out io.Writer) {
 	gauge("holdfast_connections", p.Clients)
 	gauge("holdfast_connections_accepted_total", p.Accepted)
 	gauge("holdfast_connections_refused_total", p.Refused)
-	gauge("holdfast_connections_over_address_limit_total", p.Crowded)
+	gauge("holdfast_connections_over_address_limit_total", p.AddressLimited)
 	gauge("holdfast_accept_errors_total", p.AcceptErrors)
 	gauge("holdfast_panics_total", p.Panics)
 	gauge("holdfast_workers", p.Workers)
