@@ -101,7 +101,7 @@ type target struct {
 	status   int    // 400, 403, 404
 	reason   string // for the status, and the key to set; empty for what is not there
 	script   *Script
-	file     *place
+	file     *resolvedPath
 	redirect []string // the folder's path, to which a slash is missing
 }
 
@@ -209,7 +209,7 @@ func (s *Site) barred(elements []string) (target, error) {
 }
 
 // script checks the file that was found for a script's name, and closes p.
-func (s *Site) script(p *place, elements, rest []string, slash bool) (target, error) {
+func (s *Site) script(p *resolvedPath, elements, rest []string, slash bool) (target, error) {
 	defer p.close()
 	switch {
 	case !p.info.Mode().IsRegular():
@@ -218,7 +218,7 @@ func (s *Site) script(p *place, elements, rest []string, slash bool) (target, er
 		return hidden, nil
 	case !isScript(p.name()):
 		return hide("link by the name of a script to what is none"), nil
-	case s.runsNothing(elements) || s.runsNothing(p.elements):
+	case s.scriptsDisabled(elements) || s.scriptsDisabled(p.elements):
 		return hide("script below a prefix of site.no_scripts"), nil
 	}
 	root, err := s.rootOfScripts()
@@ -252,12 +252,12 @@ func (s *Site) rootOfScripts() (string, error) {
 	return strings.TrimRight(filepath.ToSlash(root), "/"), nil
 }
 
-func (s *Site) runsNothing(elements []string) bool {
+func (s *Site) scriptsDisabled(elements []string) bool {
 	return slices.ContainsFunc(s.noScripts, func(prefix []string) bool { return below(elements, prefix) })
 }
 
 // file checks a file. p is kept or closed.
-func (s *Site) file(p *place, elements []string) target {
+func (s *Site) file(p *resolvedPath, elements []string) target {
 	p.asked = elements[len(elements)-1]
 	switch {
 	case !p.info.Mode().IsRegular():

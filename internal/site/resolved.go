@@ -23,8 +23,8 @@ var (
 	errChanged = errors.New("site: the file was exchanged while it was opened")
 )
 
-// place is where a path leads, symbolic links followed: a folder, or something in one.
-type place struct {
+// resolvedPath is where a path leads, symbolic links followed: a folder, or something in one.
+type resolvedPath struct {
 	elements []string    // of the name without links, from the root; outside of it, the last one only
 	info     fs.FileInfo // nil for a folder
 	dir      *os.Root    // what holds a file in the root; nil for a folder
@@ -32,11 +32,11 @@ type place struct {
 	asked    string      // the name that was asked for, which says the type
 }
 
-func (p *place) isFolder() bool { return p.info == nil }
+func (p *resolvedPath) isFolder() bool { return p.info == nil }
 
-func (p *place) name() string { return p.elements[len(p.elements)-1] }
+func (p *resolvedPath) name() string { return p.elements[len(p.elements)-1] }
 
-func (p *place) close() {
+func (p *resolvedPath) close() {
 	if p.dir != nil {
 		p.dir.Close()
 		p.dir = nil
@@ -45,7 +45,7 @@ func (p *place) close() {
 
 // open opens a regular file. If another one is there by now, which may be anything, the error is
 // errChanged, and the path is to be resolved again.
-func (p *place) open() (f *os.File, info fs.FileInfo, err error) {
+func (p *resolvedPath) open() (f *os.File, info fs.FileInfo, err error) {
 	if p.outside != "" {
 		f, err = os.OpenFile(p.outside, openFlags, 0)
 	} else {
@@ -69,7 +69,7 @@ func (p *place) open() (f *os.File, info fs.FileInfo, err error) {
 
 // locate finds what elements name; nil if there is nothing. The error is errLeaves if a link leads out of the root and
 // Follow does not allow it.
-func (s *Site) locate(elements []string) (*place, error) {
+func (s *Site) locate(elements []string) (*resolvedPath, error) {
 	p, err := s.walk(elements)
 	if errors.Is(err, errLeaves) && s.follow {
 		p, err = s.walkOutside(elements)
@@ -88,12 +88,12 @@ func (s *Site) locate(elements []string) (*place, error) {
 
 // walk goes from the root one element at a time. Each folder is opened in the one before, so that none
 // can be exchanged for a way out; a link's target takes the link's place.
-func (s *Site) walk(todo []string) (*place, error) {
+func (s *Site) walk(todo []string) (*resolvedPath, error) {
 	root, err := os.OpenRoot(s.root)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrRoot, err) // not %w: it must not read as "not there"
 	}
-	p := new(place)
+	p := new(resolvedPath)
 	dirs := []*os.Root{root} // dirs[i] is what elements[:i] name
 	defer func() {
 		for _, dir := range dirs {
@@ -183,7 +183,7 @@ func cutFolder(name, folder string) (string, bool) {
 }
 
 // walkOutside follows links wherever they lead.
-func (s *Site) walkOutside(elements []string) (*place, error) {
+func (s *Site) walkOutside(elements []string) (*resolvedPath, error) {
 	name, err := filepath.EvalSymlinks(filepath.Join(append([]string{s.root}, elements...)...))
 	if err != nil {
 		return nil, err
@@ -198,7 +198,7 @@ func (s *Site) walkOutside(elements []string) (*place, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &place{elements: []string{filepath.Base(name)}, outside: name}
+	p := &resolvedPath{elements: []string{filepath.Base(name)}, outside: name}
 	if !info.IsDir() {
 		p.info = info
 	}
