@@ -32,10 +32,11 @@ internal/request  internal/http1
 internal/server   hooks internal/accesslog internal/config internal/histfile internal/hub internal/park internal/presence internal/site internal/token proxy upgrade
 internal/site     internal/http1
 internal/strictjson
+internal/tempfile internal/park
 internal/token
 internal/wiretest
 internal/wsframe  internal/deflate
-proxy             internal/accesslog internal/fcgi internal/http1 internal/park internal/request internal/site
+proxy             internal/accesslog internal/fcgi internal/http1 internal/park internal/request internal/site internal/tempfile
 upgrade           internal/accesslog internal/deflate internal/http1 internal/hub internal/park internal/request internal/wsframe
 `
 

@@ -102,7 +102,7 @@ func (x *exchange) elsewhere(a *answer, bodyless bool) bool {
 	x.letGo()
 	x.cgi.drop()
 	drop(&x.toUp)
-	x.body.drop()
+	x.body.Close()
 	x.body, x.tail = nil, nil
 	x.cgi, x.req, x.resp = nil, http1.Body{Done: true}, http1.Body{}
 	x.head, x.gathered, x.answerHead = x.head[:0], x.gathered[:0], x.answerHead[:0]

@@ -127,8 +127,8 @@ func (x *exchange) release() {
 	x.cgi = nil
 	drop(&x.toUp)
 	drop(&x.toClient)
-	x.body.drop()
-	x.back.drop()
+	x.body.Close()
+	x.back.Close()
 	x.body, x.back, x.tail, x.backBuf = nil, nil, nil, nil
 	x.gathered = x.gathered[:0]
 	x.count()

@@ -9,6 +9,7 @@ import (
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
+	"holdfast/internal/tempfile"
 )
 
 var (
@@ -37,26 +38,26 @@ type exchange struct {
 	up     *park.Conn // nil before the request is passed on, and after the response is complete
 
 	req, resp  http1.Body
-	toUp       *pending // what the upstream's kernel would not take
-	toClient   *pending // what was taken from the upstream ahead of the client
-	body       *spill   // of the request, past buffers.request; nil without a file
-	tail       []byte   // of the request's body, behind the file
-	back       *spill   // of the response, past buffers.response; nil without a file
-	backBuf    []byte   // what comes behind that
-	ahead      int      // of toClient and gathered, counted in Proxy.buffered
-	original   []byte   // the request's head as it came, where an app may send it elsewhere
-	head       []byte   // the request's head, until the upstream has it for good
-	gathered   []byte   // body bytes that go with head
-	early      []byte   // what the client sent after this request
-	connLogin  bool     // the upstream connection is logged in by its client; see bound
-	chunkUp    bool     // the upstream gets the body in chunks of ours: its length was not known in time
-	left       bool     // the client is gone; the upload that it had finished goes on
-	answerHead []byte   // an incomplete response head
-	received   int64    // body bytes from the client
-	upload     pace     // of the client's body
-	passed     int64    // bytes for the client, with those that it has not taken yet
-	taken      int64    // of those, when that was last looked at
-	download   pace     // of what the client takes
+	toUp       *pending       // what the upstream's kernel would not take
+	toClient   *pending       // what was taken from the upstream ahead of the client
+	body       *tempfile.File // of the request, past buffers.request; nil without a file
+	tail       []byte         // of the request's body, behind the file
+	back       *tempfile.File // of the response, past buffers.response; nil without a file
+	backBuf    []byte         // what comes behind that
+	ahead      int            // of toClient and gathered, counted in Proxy.buffered
+	original   []byte         // the request's head as it came, where an app may send it elsewhere
+	head       []byte         // the request's head, until the upstream has it for good
+	gathered   []byte         // body bytes that go with head
+	early      []byte         // what the client sent after this request
+	connLogin  bool           // the upstream connection is logged in by its client; see bound
+	chunkUp    bool           // the upstream gets the body in chunks of ours: its length was not known in time
+	left       bool           // the client is gone; the upload that it had finished goes on
+	answerHead []byte         // an incomplete response head
+	received   int64          // body bytes from the client
+	upload     pace           // of the client's body
+	passed     int64          // bytes for the client, with those that it has not taken yet
+	taken      int64          // of those, when that was last looked at
+	download   pace           // of what the client takes
 
 	route  *route
 	kept   *kept   // of an app's answer that sent it elsewhere; nil without
@@ -320,7 +321,7 @@ func (x *exchange) clientReady(ev park.Event) {
 	}
 	switch {
 	case x.up == nil && !x.answered && !x.queued && (x.cgi == nil || !x.cgi.asking):
-		if x.body == nil || !x.body.writing {
+		if !x.body.Writing() {
 			x.gather()
 		}
 	case x.connected && x.up != nil:

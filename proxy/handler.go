@@ -10,6 +10,7 @@ import (
 	"holdfast/internal/park"
 	"holdfast/internal/request"
 	"holdfast/internal/site"
+	"holdfast/internal/tempfile"
 )
 
 // Options of a Proxy. Times of zero mean no limit.
@@ -105,7 +106,7 @@ type Proxy struct {
 	draining atomic.Bool
 	inFlight atomic.Int64
 	buffered atomic.Int64 // bytes gathered, or taken ahead of clients
-	spilled  atomic.Int64 // bytes in temporary files
+	files    *tempfile.Store
 }
 
 // Stats are counts for metrics.
@@ -124,7 +125,7 @@ type UpstreamStats struct {
 }
 
 type counters struct {
-	requests, refused, upstreamErrors, retries, clientGone, cut, tunnels, dialled, rateLimited, overloaded, spills, spillErrors atomic.Int64
+	requests, refused, upstreamErrors, retries, clientGone, cut, tunnels, dialled, rateLimited, overloaded atomic.Int64
 }
 
 // New returns a proxy on the poller's loops. It starts nothing.
@@ -139,6 +140,7 @@ func New(p *park.Poller, o Options) *Proxy {
 		o.Trusted = func(netip.Addr) bool { return false }
 	}
 	x := &Proxy{o: o, reader: request.Reader{Trusted: o.Trusted, HTTPS: o.ExternalHTTPS, Port: o.ExternalPort, Listen: o.ServerAddr.Port()}, rate: newRate(o.Rate, o.Burst)}
+	x.files = tempfile.NewStore(o.Folder, o.FileBytes, o.FilesTotal, o.Log)
 	x.addRoutes(&o)
 	for _, l := range p.Loops() {
 		f := &Front{p: x, loop: l}
@@ -202,7 +204,7 @@ func (x *Proxy) Stats() Stats {
 		Retries: s.retries.Load(), ClientGone: s.clientGone.Load(), Cut: s.cut.Load(),
 		Tunnels: s.tunnels.Load(), Dialled: s.dialled.Load(), InFlight: x.inFlight.Load(), Buffered: x.buffered.Load(),
 		RateLimited: s.rateLimited.Load(), Overloaded: s.overloaded.Load(), Queued: x.queued.Load(),
-		Spills: s.spills.Load(), SpillErrors: s.spillErrors.Load(), Spilled: x.spilled.Load(),
+		Spills: x.files.Files(), SpillErrors: x.files.Failures(), Spilled: x.files.Used(),
 	}
 	for _, u := range x.servers {
 		stats.Upstreams = append(stats.Upstreams, UpstreamStats{u.String(), u.active.Load(), u.down(time.Now()), u.noticed.counts()})

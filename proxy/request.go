@@ -23,7 +23,7 @@ func (p *Proxy) gathers(length int64) bool {
 	if p.o.RequestBuffer <= 0 {
 		return false
 	}
-	return length <= int64(p.o.RequestBuffer) && p.buffered.Load() <= p.o.BufferTotal || length <= p.o.FileBytes && p.maySpill()
+	return length <= int64(p.o.RequestBuffer) && p.buffered.Load() <= p.o.BufferTotal || p.files.Fits(length)
 }
 
 // gather collects the request's body until it is complete or more than RequestBuffer.
@@ -155,9 +155,9 @@ func (x *exchange) refuseUpload() {
 		status, after, err = 503, time.Second, errUploadBuffers
 	case p.o.Folder == "":
 		err = errUploadMemory
-	case x.body != nil && x.body.broken:
+	case x.body.Broken():
 		status, err = 503, errUploadBroken
-	case p.spilled.Load() >= p.o.FilesTotal:
+	case p.files.Full():
 		status, after, err = 503, time.Second, errUploadTotal
 	}
 	p.stats.refused.Add(1)
