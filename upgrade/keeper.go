@@ -110,7 +110,7 @@ type Keeper struct {
 	stats      counters
 	crowd      crowd
 
-	deflateRaw, deflateV1 func(*hub.Message) []byte // made once: as method values each would be an allocation
+	deflateRaw, deflateV1 *hub.Encoding // compressed, if that gains anything
 
 	born time.Time // where the clock of held.lead begins
 
@@ -128,7 +128,7 @@ func New(o Options) *Keeper {
 		k.verdicts.about = k.within
 	}
 	k.askers = newAskers(&k.o)
-	k.deflateRaw, k.deflateV1 = k.renderRawDeflated, k.renderV1Deflated
+	k.deflateRaw, k.deflateV1 = &hub.Encoding{Render: k.renderRawDeflated}, &hub.Encoding{Render: k.renderV1Deflated}
 	for range o.Poller.Loops() {
 		k.registers = append(k.registers, register{
 			users: map[string]*held{}, credentials: map[uint64]*held{}, more: map[uint64]map[*held]struct{}{}, waiting: map[*byte]int{},

@@ -15,19 +15,16 @@ import (
 	"holdfast/internal/wsframe"
 )
 
-// Slots of hub.Message.Rendered: a message is rendered once for all connections of a kind.
-const (
-	slotRaw  = iota // WebSocket: the data as it is
-	slotV1          // WebSocket with subprotocol: a JSON frame
-	slotSSE         // an event
-	slotJSON        // SSE with the subprotocol: an event whose data is an object of a long poll's list
-
-	slotRawDeflated // slotRaw, compressed if that gains anything
-	slotV1Deflated  // slotV1, compressed if that gains anything
-	slotDeflated    // the object in slotJSON, as blocks of a long poll's answer in gzip
+// Encodings of messages: one rendering is shared by all connections that have it.
+var (
+	encodingRaw      = &hub.Encoding{Render: renderRaw}      // WebSocket: the data as it is
+	encodingV1       = &hub.Encoding{Render: renderV1}       // WebSocket with subprotocol: a JSON frame
+	encodingSSE      = &hub.Encoding{Render: renderSSE}      // an event
+	encodingJSON     = &hub.Encoding{Render: renderJSON}     // SSE with the subprotocol: an event whose data is an object of a long poll's list
+	encodingDeflated = &hub.Encoding{Render: renderDeflated} // the object in encodingJSON, as blocks of a long poll's answer in gzip
 )
 
-// What is around the object in slotJSON. Long poll leaves it out.
+// What is around the object in encodingJSON. Long poll leaves it out.
 const (
 	eventBegin = "data: "
 	eventEnd   = "\n\n"
@@ -39,17 +36,17 @@ const pingJSON = `{"type":"ping"}`
 func (x *held) render(m *hub.Message) []byte {
 	switch {
 	case x.kind == sse && x.v1:
-		return m.Rendered(slotJSON, renderJSON)
+		return m.Rendered(encodingJSON)
 	case x.kind == sse:
-		return m.Rendered(slotSSE, renderSSE)
+		return m.Rendered(encodingSSE)
 	case x.v1 && x.compress:
-		return m.Rendered(slotV1Deflated, x.k.deflateV1)
+		return m.Rendered(x.k.deflateV1)
 	case x.v1:
-		return m.Rendered(slotV1, renderV1)
+		return m.Rendered(encodingV1)
 	case x.compress:
-		return m.Rendered(slotRawDeflated, x.k.deflateRaw)
+		return m.Rendered(x.k.deflateRaw)
 	}
-	return m.Rendered(slotRaw, renderRaw)
+	return m.Rendered(encodingRaw)
 }
 
 func renderRaw(m *hub.Message) []byte {
@@ -71,7 +68,7 @@ func renderJSON(m *hub.Message) []byte {
 
 // object returns what renderJSON has rendered without the event around it.
 func object(m *hub.Message) []byte {
-	b := m.Rendered(slotJSON, renderJSON)
+	b := m.Rendered(encodingJSON)
 	return b[len(eventBegin) : len(b)-len(eventEnd)]
 }
 
@@ -181,7 +178,7 @@ func (k *Keeper) renderRawDeflated(m *hub.Message) []byte {
 			return b
 		}
 	}
-	return m.Rendered(slotRaw, renderRaw)
+	return m.Rendered(encodingRaw)
 }
 
 func (k *Keeper) renderV1Deflated(m *hub.Message) []byte {
@@ -190,9 +187,9 @@ func (k *Keeper) renderV1Deflated(m *hub.Message) []byte {
 			return b
 		}
 	}
-	return m.Rendered(slotV1, renderV1)
+	return m.Rendered(encodingV1)
 }
 
 func renderDeflated(m *hub.Message) []byte { return deflate.Append(nil, object(m)) }
 
-func deflatedObject(m *hub.Message) []byte { return m.Rendered(slotDeflated, renderDeflated) }
+func deflatedObject(m *hub.Message) []byte { return m.Rendered(encodingDeflated) }

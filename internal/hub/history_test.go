@@ -98,21 +98,22 @@ func TestHistoryCountsRenderings(t *testing.T) {
 	var s recorder
 	h.Lane(0).Join(&s, []string{"kept", "bare"}, 0, false)
 	render := func(*Message) []byte { return make([]byte, 500) }
+	one := &Encoding{Render: render}
 	for range 4 {
 		say(t, h, "x", "kept")
 		say(t, h, "x", "bare")
 	}
 	run(h)
 	for _, m := range s.got {
-		m.Rendered(0, render)
-		m.Rendered(0, render)
+		m.Rendered(one)
+		m.Rendered(one)
 		check(t, h)
 	}
 	if got, want := h.Stats().HistoryBytes, int64(2*(messageCost+1+500)); got != want {
 		t.Errorf("%d bytes, want %d", got, want)
 	}
-	for slot := range Encodings {
-		s.got[len(s.got)-2].Rendered(slot, render)
+	for range 7 {
+		s.got[len(s.got)-2].Rendered(&Encoding{Render: render})
 	}
 	if st := h.Stats(); st.Evicted != 2 || st.HistoryBytes != 0 {
 		t.Errorf("renderings beyond the total: %+v", st)

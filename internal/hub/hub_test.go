@@ -296,19 +296,25 @@ func TestRendered(t *testing.T) {
 	} {
 		calls := 0
 		render := func(m *Message) []byte { calls++; return append([]byte{'<'}, m.Data...) }
-		for slot := range Encodings {
-			one, two := m.Rendered(slot, render), m.Rendered(slot, render)
-			if !bytes.Equal(one, []byte("<x")) || &one[0] != &two[0] || calls != slot+1 {
-				t.Errorf("slot %d: %q, %q, rendered %d times", slot, one, two, calls)
+		for i := range 10 {
+			e := &Encoding{Render: render}
+			one, two := m.Rendered(e), m.Rendered(e)
+			if !bytes.Equal(one, []byte("<x")) || &one[0] != &two[0] || calls != i+1 {
+				t.Errorf("encoding %d: %q, %q, rendered %d times", i, one, two, calls)
 			}
 		}
 		// One that loses the race drops its own.
 		var inner []byte
-		m.rendered[0].Store(nil)
-		outer := m.Rendered(0, func(*Message) []byte {
-			inner = m.Rendered(0, func(*Message) []byte { return []byte("first") })
+		racing, inside := new(Encoding), false
+		racing.Render = func(m *Message) []byte {
+			if inside {
+				return []byte("first")
+			}
+			inside = true
+			inner = m.Rendered(racing)
 			return []byte("second")
-		})
+		}
+		outer := m.Rendered(racing)
 		if string(outer) != "first" || &inner[0] != &outer[0] {
 			t.Errorf("after a race: %q and %q", inner, outer)
 		}

@@ -2,11 +2,20 @@ package hub
 
 import "sync/atomic"
 
-// Encodings is the number of render slots of a message; who uses which is agreed between the users.
-const Encodings = 7
+// Encoding is a form that messages are rendered in. Subscribers that have the same one share what it renders.
+type Encoding struct {
+	Render func(*Message) []byte // any goroutine may call it
+}
 
-// messageCost is what a message takes beside its data, its event and its renderings: the struct and its
-// entry in a history.
+// rendering is a message in one encoding. It is never changed.
+type rendering struct {
+	of   *Encoding
+	text []byte
+	next *rendering
+}
+
+// messageCost is what a message takes beside its data, its event and its renderings: the struct, its
+// entry in a history, and the entry of one rendering.
 const messageCost = 160 + 8
 
 // Message is one message on one channel. A message published to several channels is one Message per
@@ -22,7 +31,7 @@ type Message struct {
 	held bool   // guarded by Hub.mu: counted in the history
 	refs uint32 // guarded by Hub.mu: pending lists and batches it is in
 
-	rendered [Encodings]atomic.Pointer[[]byte]
+	rendered atomic.Pointer[rendering] // the newest; they are few
 
 	hist *history // set by Publish, never changed: where it is or was kept, nil if it never was
 	next *Message // set by Publish, never changed: the same message on the draft's next channel
@@ -31,45 +40,57 @@ type Message struct {
 	track *Track // never changed; nil: nobody wants to know
 }
 
-// Rendered returns render(m), rendered once for each slot and shared from then on; nobody may change the
-// result. Any goroutine may call it. Where several render at the same time the first one's result stays.
-func (m *Message) Rendered(slot int, render func(*Message) []byte) []byte {
-	if b := m.rendered[slot].Load(); b != nil {
-		return *b
+// Rendered returns the message as e renders it. It is rendered once and shared from then on; nobody may change the
+// result. Any goroutine may call it. If several render at the same time, the first one's result stays.
+func (m *Message) Rendered(e *Encoding) []byte {
+	if r := m.rendering(e); r != nil {
+		return r.text
 	}
-	b := render(m)
+	r := &rendering{of: e, text: e.Render(m)}
 	if m.hist != nil {
-		return m.hist.hub.keepRendered(m, slot, b)
+		return m.hist.hub.keepRendered(m, r)
 	}
-	if m.rendered[slot].CompareAndSwap(nil, &b) {
-		return b
+	for {
+		r.next = m.rendered.Load()
+		if first := m.rendering(e); first != nil {
+			return first.text
+		}
+		if m.rendered.CompareAndSwap(r.next, r) {
+			return r.text
+		}
 	}
-	return *m.rendered[slot].Load()
+}
+
+func (m *Message) rendering(e *Encoding) *rendering {
+	r := m.rendered.Load()
+	for r != nil && r.of != e {
+		r = r.next
+	}
+	return r
 }
 
 // keepRendered stores a rendering of a message that history may hold, and counts it there. Under the
 // lock, so that eviction takes off exactly what was put on.
-func (h *Hub) keepRendered(m *Message, slot int, b []byte) []byte {
+func (h *Hub) keepRendered(m *Message, r *rendering) []byte {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if first := m.rendered[slot].Load(); first != nil {
-		return *first
+	if first := m.rendering(r.of); first != nil {
+		return first.text
 	}
-	m.rendered[slot].Store(&b)
+	r.next = m.rendered.Load()
+	m.rendered.Store(r)
 	if m.held {
-		h.held.bytes += int64(len(b))
+		h.held.bytes += int64(len(r.text))
 		h.trimLocked()
 	}
-	return b
+	return r.text
 }
 
 // sizeLocked returns what m takes in memory, in bytes.
 func (m *Message) sizeLocked() int64 {
 	n := int64(messageCost + len(m.Data) + len(m.Event))
-	for i := range m.rendered {
-		if b := m.rendered[i].Load(); b != nil {
-			n += int64(len(*b))
-		}
+	for r := m.rendered.Load(); r != nil; r = r.next {
+		n += int64(len(r.text))
 	}
 	return n
 }

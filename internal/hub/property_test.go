@@ -283,13 +283,21 @@ func (m *member) end() {
 
 func (m *member) Membership() *Membership { return &m.membership }
 
+// encodings are those that members render messages in.
+var encodings = func() (list []*Encoding) {
+	for i := range 7 {
+		list = append(list, &Encoding{Render: func(m *Message) []byte { return fmt.Append(nil, i, m.Channel, string(m.Data)) }})
+	}
+	return list
+}()
+
 func (m *member) Deliver(batch []*Message) {
 	s := &m.spans[len(m.spans)-1]
 	s.got = append(s.got, batch...)
 	l := m.lane
 	if l.random.IntN(4) == 0 {
 		for _, msg := range batch {
-			msg.Rendered(l.random.IntN(Encodings), func(msg *Message) []byte { return []byte(msg.Channel + string(msg.Data)) })
+			msg.Rendered(encodings[l.random.IntN(len(encodings))])
 		}
 	}
 	switch l.random.IntN(8) {
