@@ -10,6 +10,7 @@ packages=(
 	python3-django gunicorn litmus git tomcat10-admin mediawiki php-sqlite3 php-cli
 	wordpress mariadb-server php-mysql
 	slowhttptest chromium chromium-driver fonts-dejavu-core
+	haproxy logrotate openssl systemd
 )
 
 missing=()

@@ -3,13 +3,20 @@
 package e2e
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // portsOf replaces the addresses that pages show by those of h and its app.
@@ -18,80 +25,141 @@ func portsOf(h *holdfast, app string) *strings.Replacer {
 		"127.0.0.1:8081", strings.TrimPrefix(app, "http://"))
 }
 
-// TestGettingStarted runs the page's configuration, subscribes and publishes with its commands.
-func TestGettingStarted(t *testing.T) {
-	app := startApp(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "the app") }))
-	blocks := pageBlocks(t, "docs/getting-started.md")
-	find := func(prefix string) string {
-		for _, b := range blocks {
-			if strings.HasPrefix(b.code, prefix) {
-				return b.code
-			}
-		}
-		t.Fatalf("no block begins with %q", prefix)
-		return ""
+// shippedConfig is the shipped config.yaml with other addresses.
+func shippedConfig(t *testing.T, app string) func(listen, hooks string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(repository, "config.yaml"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	h := startHoldfastAt(t, freeAddr(t), freeAddr(t), func(listen, hooks string) string {
-		return strings.NewReplacer("127.0.0.1:8080", listen, "127.0.0.1:9090", hooks, "http://127.0.0.1:8081", app).Replace(find("listen: "))
-	})
-	ports := portsOf(h, app)
-	newVisitor(t, h.url).get("/").wantText(t, "the app")
-	p := start(t, "curl", exec.Command("sh", "-c", "exec "+ports.Replace(find("curl -N "))))
-	h.waitSubscribers(t, "public.news", 1)
-	out, err := exec.Command("sh", "-c", ports.Replace(find("curl -d "))+" -sS").CombinedOutput()
-	if err != nil || !regexp.MustCompile(`^\{"id":"[^"]+","subscribers":1\}\s*$`).Match(out) {
-		t.Fatalf("curl: %v\n%s", err, out)
+	return func(listen, hooks string) string {
+		return strings.NewReplacer("http://127.0.0.1:8081", app, "listen: 127.0.0.1:8080", "listen: "+listen, "listen: 127.0.0.1:9090", "listen: "+hooks).Replace(string(data))
 	}
-	p.waitFor(t, regexp.MustCompile(`(?m)^data: hello$`))
-	p.stop(t)
 }
 
-// TestTutorialPublish runs the functions that the tutorials publish with, in PHP and in Java. Each says so when
-// Holdfast refuses.
-func TestTutorialPublish(t *testing.T) {
-	app := startApp(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "the app") }))
-	h := startHoldfastAt(t, freeAddr(t), freeAddr(t), shippedConfig(t, app))
-	ports := portsOf(h, app)
-	block := func(t *testing.T, page, language string) string {
-		for _, b := range pageBlocks(t, page) {
-			if b.language == language {
-				return ports.Replace(b.code)
-			}
-		}
-		t.Fatalf("%s has no block in %s", page, language)
-		return ""
+// oddUsers are names that have to be escaped in a channel.
+var oddUsers = []string{"anna", "anna@example.com", "Zoë Müller", "a+b*c~d/e%f"}
+
+// receiveHello wants publish to reach a subscriber of public.news with hello.
+func receiveHello(t *testing.T, h *holdfast, publish func()) {
+	t.Helper()
+	c := holdSSE(t, newVisitor(t, h.url), "public.news")
+	publish()
+	if got := c.receive(t); got != "hello" {
+		t.Errorf("received %q, want hello", got)
 	}
-	received := func(t *testing.T, publish func()) {
+}
+
+// TestPagesPHP runs the PHP of the pages. The function that publishes says so when Holdfast refuses.
+func TestPagesPHP(t *testing.T) {
+	php := program(t, "php", "php-cli")
+	app := startApp(t, http.HandlerFunc(answerAsPages))
+	h := startHoldfastAt(t, freeAddr(t), freeAddr(t), func(listen, hooks string) string {
+		return fmt.Sprintf("listen: %s\nupstream: %s\nhooks: {listen: %s}\npush: {jwt: {key: 0123456789abcdef0123456789abcdef, cookie: push_token}}\n"+
+			"channels: [{match: 'public.**', access: public}, {match: 'user.{user}', access: token}, {match: 'orders.*', access: token}]\n", listen, app, hooks)
+	})
+	evaluate := func(t *testing.T, code string, flags ...string) string {
 		t.Helper()
-		c := holdSSE(t, newVisitor(t, h.url), "public.news")
-		publish()
-		if got := c.receive(t); got != "hello" {
-			t.Errorf("received %q, want hello", got)
-		}
+		return strings.TrimSpace(run(t, exec.Command(php, append(flags, "-r", portsOf(h, app).Replace(code))...)))
 	}
-	t.Run("php", func(t *testing.T) {
-		php := program(t, "php", "php-cli")
-		function := block(t, "docs/tutorials/php.md", "php")
-		received(t, func() {
-			out, err := exec.Command(php, "-r", function+"\nvar_dump(push('public.news', 'hello'));").CombinedOutput()
-			if err != nil || strings.TrimSpace(string(out)) != "bool(true)" {
-				t.Fatalf("php: %v\n%s", err, out)
+	t.Run("publish", func(t *testing.T) {
+		function := pageCode(t, "docs/tutorials/php.md", "php", "function push")
+		receiveHello(t, h, func() {
+			if out := evaluate(t, function+"\nvar_dump(push('public.news', 'hello'));"); out != "bool(true)" {
+				t.Errorf("push: %s", out)
 			}
 		})
-		out, err := exec.Command(php, "-d", "log_errors=1", "-d", "error_log=", "-r", function+"\nvar_dump(push('no.rule', 'x'));").CombinedOutput()
-		if err != nil || !strings.Contains(string(out), "bool(false)") || !strings.Contains(string(out), "push to no.rule: HTTP/1.1 400") {
-			t.Errorf("php without a rule: %v\n%s", err, out)
+		out := evaluate(t, function+"\nvar_dump(push('no.rule', 'x'));", "-d", "log_errors=1", "-d", "error_log=")
+		if !strings.Contains(out, "bool(false)") || !strings.Contains(out, "push to no.rule: HTTP/1.1 400") {
+			t.Errorf("push without a rule: %s", out)
 		}
 	})
-	t.Run("java", func(t *testing.T) {
-		dir := t.TempDir()
-		writeFile(t, filepath.Join(dir, "index.jsp"), `<%@ page import="java.io.*, java.net.*, java.net.http.*, java.nio.charset.*, java.time.*" %><%! `+
-			block(t, "docs/tutorials/tomcat.md", "java")+` %><% try { push(request.getParameter("channel"), "hello"); out.print("done"); }
-			catch (IOException e) { out.print(e.getMessage()); } %>`)
-		tomcat := startTomcat(t, map[string]string{"": dir})
-		received(t, func() { newVisitor(t, "http://"+tomcat).get("/?channel=public.news").wantText(t, "done") })
-		newVisitor(t, "http://"+tomcat).get("/?channel=no.rule").wantText(t, "push to no.rule: ", "no rule for this channel")
+	t.Run("authorize", func(t *testing.T) {
+		code := pageCode(t, "docs/tutorials/php.md", "php", "<?php\nsession_start")
+		shipped, err := os.ReadFile(filepath.Join(repository, "examples/php/authorize.php"))
+		if err != nil || strings.TrimSpace(regexp.MustCompile(`(?m)^//.*\n`).ReplaceAllString(string(shipped), "")) != code {
+			t.Errorf("examples/php/authorize.php (%v), which other tests run, is not what the page shows:\n%s", err, shipped)
+		}
 	})
+	t.Run("user names", func(t *testing.T) {
+		code := pageCode(t, "docs/concepts/channels-and-rules.md", "php", "$channel")
+		for _, user := range oddUsers {
+			got := strings.TrimSpace(run(t, exec.Command(php, "-r", "$user = $argv[1];"+code+"echo $channel;", "--", user)))
+			h.wantUserChannel(t, user, got)
+		}
+	})
+	t.Run("token", func(t *testing.T) {
+		code := pageCode(t, "docs/how-to/jwt.md", "php", "$enc")
+		token := evaluate(t, "$key = '0123456789abcdef0123456789abcdef'; $_SESSION = ['user' => 'anna'];"+
+			strings.Replace(code, "setcookie('push_token', $token,", "$set = array('push_token', $token,", 1)+"echo $set[1];")
+		for channel, status := range map[string]int{"orders.42": http.StatusOK, "user.anna": http.StatusForbidden, "orders.43": http.StatusForbidden} {
+			v := newVisitor(t, h.url)
+			v.do(http.MethodGet, "/_push?wait=0&channel="+channel, http.Header{"Cookie": {"push_token=" + token}}, nil).want(t, status)
+		}
+	})
+}
+
+// wantUserChannel wants channel to be open to the user with this name, by a token.
+func (h *holdfast) wantUserChannel(t *testing.T, user, channel string) {
+	t.Helper()
+	token := signToken(t, "0123456789abcdef0123456789abcdef", map[string]any{"sub": user, "exp": time.Now().Add(time.Hour).Unix()})
+	a := newVisitor(t, h.url).do(http.MethodGet, pushPath([]string{channel})+"&wait=0", http.Header{"Authorization": {"Bearer " + token}}, nil)
+	if a.StatusCode != http.StatusOK {
+		t.Errorf("%q may not subscribe to %q: %d %s", user, channel, a.StatusCode, a.body)
+	}
+}
+
+// TestPagesJava runs the Java of the pages on Tomcat.
+func TestPagesJava(t *testing.T) {
+	app := startApp(t, http.HandlerFunc(answerAsPages))
+	h := startHoldfastAt(t, freeAddr(t), freeAddr(t), func(listen, hooks string) string {
+		return fmt.Sprintf("listen: %s\nupstream: %s\nhooks: {listen: %s}\npush: {jwt: {key: 0123456789abcdef0123456789abcdef}}\n"+
+			"channels: [{match: 'public.**', access: public}, {match: 'user.{user}', access: token}]\n", listen, app, hooks)
+	})
+	dir := t.TempDir()
+	const imports = `<%@ page contentType="text/plain; charset=UTF-8" import="java.io.*, java.net.*, java.net.http.*, java.nio.charset.*, java.time.*, java.util.*, java.security.*, javax.crypto.*, javax.crypto.spec.*" %>`
+	writeFile(t, filepath.Join(dir, "push.jsp"), imports+"<%! "+portsOf(h, app).Replace(pageCode(t, "docs/tutorials/tomcat.md", "java", "static final"))+
+		` %><% try { push(request.getParameter("channel"), "hello"); out.print("done"); } catch (IOException e) { out.print(e.getMessage()); } %>`)
+	writeFile(t, filepath.Join(dir, "channel.jsp"), imports+`<% String user = request.getParameter("user"); `+
+		pageCode(t, "docs/concepts/channels-and-rules.md", "java", "String channel")+` out.print(channel); %>`)
+	writeFile(t, filepath.Join(dir, "check.jsp"), imports+`<% byte[] key = "0123456789abcdef".getBytes(), body = "{}".getBytes(); String header = request.getHeader("Holdfast-Signature"); `+
+		pageCode(t, "docs/reference/webhooks.md", "java", "String[] part")+` out.print(valid); %>`)
+	v := newVisitor(t, "http://"+startTomcat(t, map[string]string{"": dir}))
+
+	receiveHello(t, h, func() { v.get("/push.jsp?channel=public.news").wantText(t, "done") })
+	v.get("/push.jsp?channel=no.rule").wantText(t, "push to no.rule: ", "no rule for this channel")
+	for _, user := range oddUsers {
+		h.wantUserChannel(t, user, strings.TrimSpace(v.get("/channel.jsp?"+url.Values{"user": {user}}.Encode()).body))
+	}
+	now := time.Now().Unix()
+	for header, want := range map[string]string{
+		signEvents("0123456789abcdef", now, "{}"):     "true",
+		signEvents("0123456789abcdef", now-400, "{}"): "false",
+		signEvents("another key here", now, "{}"):     "false",
+		signEvents("0123456789abcdef", now, "{} "):    "false",
+	} {
+		a := v.do(http.MethodGet, "/check.jsp", http.Header{"Holdfast-Signature": {header}}, nil)
+		if strings.TrimSpace(a.body) != want {
+			t.Errorf("the check of %s is %s, want %s", header, a.body, want)
+		}
+	}
+}
+
+// signEvents returns the signature of a webhook.
+func signEvents(key string, at int64, body string) string {
+	mac := hmac.New(sha256.New, []byte(key))
+	fmt.Fprintf(mac, "%d.%s", at, body)
+	return fmt.Sprintf("t=%d,v1=%x", at, mac.Sum(nil))
+}
+
+// signToken returns a token with these claims, for the key of push.jwt.
+func signToken(t *testing.T, key string, claims map[string]any) string {
+	t.Helper()
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims(claims)).SignedString([]byte(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
 }
 
 // TestCommandsPage compares the list of commands with what the program says of itself.

@@ -38,10 +38,23 @@ func startTomcat(t *testing.T, webapps map[string]string, env ...string) string 
 // startTomcatWith is startTomcat with these users and contexts, in the XML of Tomcat.
 func startTomcatWith(t *testing.T, users, contexts string, env ...string) string {
 	t.Helper()
+	addr := freeAddr(t)
+	startTomcatAt(t, addr, tomcatConnector(t, addr), users, contexts, env...)
+	return addr
+}
+
+func tomcatConnector(t *testing.T, addr string) string {
+	t.Helper()
+	return fmt.Sprintf(`<Connector port=%q address="127.0.0.1" protocol="HTTP/1.1" />`, portOf(t, addr))
+}
+
+// startTomcatAt is startTomcatWith with this Connector, which listens at addr.
+func startTomcatAt(t *testing.T, addr, connector, users, contexts string, env ...string) {
+	t.Helper()
 	java := program(t, "java", "default-jre-headless")
 	program(t, tomcatHome+"/bin/bootstrap.jar", "tomcat10")
 
-	base, addr := t.TempDir(), freeAddr(t)
+	base := t.TempDir()
 	for _, dir := range []string{"temp", "work", "webapps", "logs"} {
 		if err := os.Mkdir(filepath.Join(base, dir), 0o755); err != nil {
 			t.Fatal(err)
@@ -53,7 +66,7 @@ func startTomcatWith(t *testing.T, users, contexts string, env ...string) string
 	}
 	writeFile(t, filepath.Join(base, "conf/web.xml"), string(webXML))
 	writeFile(t, filepath.Join(base, "conf/tomcat-users.xml"), users)
-	writeFile(t, filepath.Join(base, "conf/server.xml"), tomcatServerXML(portOf(t, addr), contexts))
+	writeFile(t, filepath.Join(base, "conf/server.xml"), tomcatServerXML(connector, contexts))
 
 	cmd := exec.Command(java,
 		"-Xmx256m", "-XX:-UsePerfData", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
@@ -63,20 +76,19 @@ func startTomcatWith(t *testing.T, users, contexts string, env ...string) string
 	cmd.Env = append(os.Environ(), env...)
 	p := start(t, "tomcat", cmd)
 	p.waitListening(t, addr) // Tomcat deploys before it listens
-	return addr
 }
 
-func tomcatServerXML(port, contexts string) string {
+func tomcatServerXML(connector, contexts string) string {
 	return fmt.Sprintf(`<Server port="-1">
   <Service name="Catalina">
-    <Connector port=%q address="127.0.0.1" protocol="HTTP/1.1" />
+    %s
     <Engine name="Catalina" defaultHost="localhost">
       <Realm className="org.apache.catalina.realm.MemoryRealm" />
       <Host name="localhost" appBase="webapps">%s</Host>
     </Engine>
   </Service>
 </Server>
-`, port, contexts)
+`, connector, contexts)
 }
 
 // TestTomcat puts Holdfast in front of Tomcat with the webapp of examples that comes with it, and
