@@ -24,12 +24,13 @@ func run(args []string, errs io.Writer) error {
 	lines := server.NewLogWriter(errs)
 	defer lines.Close()
 	log := server.NewLog(c, lines)
+	// Before the listeners are open: who sees that Holdfast listens may end it, and that is a shutdown, not a kill.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
+	defer stop()
 	s, err := server.New(c, log)
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
-	defer stop()
 	log.Info("holdfast is up", "listen", s.Addr(), "upstream", c.Servers()[0].URL, "hooks", s.HooksAddr(), "push", c.Push.Path)
 	return s.Serve(ctx)
 }
