@@ -49,8 +49,8 @@ func (r *Channel) Present() bool {
 
 const wantEventsURL = "a path on the app such as /push/events, or http://127.0.0.1:8090/events"
 
-// Told reports whether the app is told of events of one of these types.
-func (e *Events) Told(types ...string) bool {
+// Enabled reports whether the app gets events of one of these types.
+func (e *Events) Enabled(types ...string) bool {
 	return slices.ContainsFunc(types, func(t string) bool { return slices.Contains(e.Types, t) })
 }
 
@@ -92,7 +92,7 @@ func (d *decoder) events(c *Config) {
 	}
 	for i, t := range e.Types {
 		key := fmt.Sprintf("events.types[%d]", i)
-		d.word(key, t, eventTypes)
+		d.oneOf(key, t, eventTypes)
 		if slices.Contains(e.Types[:i], t) {
 			d.add(key, show(t)+" is there twice")
 		}
@@ -113,10 +113,10 @@ func (d *decoder) events(c *Config) {
 		d.add("events.key", "missing, and there is no hooks.token to take instead; without one the app could not tell Holdfast from anybody else")
 	case c.ProxyProtocol && c.Servers()[0].URL.FastCGI && strings.HasPrefix(e.URL, "/"):
 		d.add("events.url", "cannot be a path of a fastcgi upstream while proxy_protocol is on")
-	case e.Told(Occupied, Vacated) && !ruled:
+	case e.Enabled(Occupied, Vacated) && !ruled:
 		d.add("events.types", "occupied and vacated need a rule of channels with \"events: true\"")
 	}
-	if ruled && !e.Told(Occupied, Vacated) {
+	if ruled && !e.Enabled(Occupied, Vacated) {
 		i := slices.IndexFunc(c.Channels, func(r Channel) bool { return r.Events })
 		d.add(fmt.Sprintf("channels[%d].occupancy_events", i), "means nothing unless events.types has occupied or vacated")
 	}

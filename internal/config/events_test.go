@@ -23,7 +23,7 @@ channels: [{match: a, access: public, occupancy_events: true, presence: channel}
 	if r := c.Channels; !r[0].Events || r[0].Presence != PresenceMessages || r[1].Events || r[1].Presence != PresenceOff {
 		t.Errorf("rules: %+v", r)
 	}
-	if e := &c.Events; !e.Told(Offline, Online) || e.Told(Offline, Occupied) || (&Events{}).Told(Online) {
+	if e := &c.Events; !e.Enabled(Offline, Online) || e.Enabled(Offline, Occupied) || (&Events{}).Enabled(Online) {
 		t.Error("Told is wrong")
 	}
 }

@@ -99,7 +99,7 @@ func (d *decoder) routeMatch(c *Config, i int, key string) {
 	for j := range c.Routes[:i] {
 		if e := c.Routes[j].Match; e == "/" || m == e || strings.HasPrefix(m, e+"/") {
 			d.add(key+".match", fmt.Sprintf("%s is never reached, as %s at line %d matches all of it and the first match wins", show(m), show(e),
-				d.place(fmt.Sprintf("routes[%d].match", j)).line))
+				d.position(fmt.Sprintf("routes[%d].match", j)).line))
 			return
 		}
 	}

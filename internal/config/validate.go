@@ -32,10 +32,10 @@ func (d *decoder) validate(c *Config) {
 		d.add("redirect_https", "needs trusted_proxies, the addresses of who ends TLS; nobody else can say how a client came")
 	}
 	d.ranges(c)
-	d.word("external.scheme", c.External.Scheme, schemes)
-	d.word("log.level", c.Log.Level, logLevels)
-	d.word("log.format", c.Log.Format, logFormats)
-	d.word("log.access_format", c.Log.AccessFormat, accessFormats)
+	d.oneOf("external.scheme", c.External.Scheme, schemes)
+	d.oneOf("log.level", c.Log.Level, logLevels)
+	d.oneOf("log.format", c.Log.Format, logFormats)
+	d.oneOf("log.access_format", c.Log.AccessFormat, accessFormats)
 	if a := c.Log.Access; a != "" && a != "stdout" && a != "stderr" && !filepath.IsAbs(a) {
 		d.add("log.access_log", show(a)+" is not an absolute path; want one such as /var/log/holdfast/access.log, or stdout or stderr")
 	}
@@ -44,12 +44,12 @@ func (d *decoder) validate(c *Config) {
 // add reports key, unless its value could not be read in the first place.
 func (d *decoder) add(key, problem string) {
 	if !d.failed[key] {
-		d.addAt(d.place(key), key, problem)
+		d.addAt(d.position(key), key, problem)
 	}
 }
 
-// place is where key's value stands in the file, or else the section that it is missing from.
-func (d *decoder) place(key string) mark {
+// position is where key's value stands in the file, or else the section that it is missing from.
+func (d *decoder) position(key string) mark {
 	for key != "" {
 		if m, ok := d.at[key]; ok {
 			return m
@@ -159,7 +159,7 @@ const maxUpstreams = 64
 func (d *decoder) hooks(h *Hooks) {
 	switch {
 	case h.Token == "" && !h.Listen.Local() && !d.failed["hooks.token"]:
-		d.addAt(d.place("hooks.listen"), "hooks.token", fmt.Sprintf("required, as hooks.listen %s can be reached from other machines; want at least %d characters", h.Listen, minToken))
+		d.addAt(d.position("hooks.listen"), "hooks.token", fmt.Sprintf("required, as hooks.listen %s can be reached from other machines; want at least %d characters", h.Listen, minToken))
 	case tokenProblem(h.Token) != "":
 		d.add("hooks.token", tokenProblem(h.Token))
 	}
@@ -306,13 +306,13 @@ func (d *decoder) channels(c *Config) {
 		case rule.Access == Authorize && c.Push.Authorize == "" && !d.failed["push.authorize_path"]:
 			d.add(key+".access", "authorize needs push.authorize_path, the path on the app that decides, and that is empty")
 		default:
-			d.word(key+".access", string(rule.Access), []string{string(Public), string(Authorize), string(Token)})
+			d.oneOf(key+".access", string(rule.Access), []string{string(Public), string(Authorize), string(Token)})
 		}
 		if rule.Presence != "" {
-			d.word(key+".presence", string(rule.Presence), []string{string(PresenceOff), string(PresenceUsers), string(PresenceMessages)})
+			d.oneOf(key+".presence", string(rule.Presence), []string{string(PresenceOff), string(PresenceUsers), string(PresenceMessages)})
 		}
 		if rule.Slow != "" {
-			d.word(key+".slow_subscriber", string(rule.Slow), []string{string(SlowDisconnect), string(SlowDropOldest), string(SlowLatestOnly)})
+			d.oneOf(key+".slow_subscriber", string(rule.Slow), []string{string(SlowDisconnect), string(SlowDropOldest), string(SlowLatestOnly)})
 		}
 		if rule.Wildcards && !isPattern(rule.Match) {
 			d.add(key+".wildcards", show(rule.Match)+" does not end with * or **, so there is no pattern that it could allow")
@@ -338,7 +338,7 @@ func (d *decoder) pattern(before []Channel, pattern, key string) {
 	}
 	for i := range before {
 		earlier := before[i].Match
-		line := d.place(fmt.Sprintf("channels[%d].match", i)).line
+		line := d.position(fmt.Sprintf("channels[%d].match", i)).line
 		switch {
 		case earlier == pattern:
 			d.add(key, fmt.Sprintf("%s has a rule already, at line %d; the first match wins", show(pattern), line))
@@ -448,8 +448,8 @@ func inRange[T int | Duration | Size](d *decoder, key string, got, lo, hi T, zer
 	d.add(key, fmt.Sprintf("%v is out of range; want %s", got, want))
 }
 
-// word reports a value that is not one of known.
-func (d *decoder) word(key, got string, known []string) {
+// oneOf reports a value that is not one of known.
+func (d *decoder) oneOf(key, got string, known []string) {
 	if !slices.Contains(known, got) {
 		d.add(key, fmt.Sprintf("unknown %s; want %s%s", show(got), strings.Join(known, ", "), didYouMean(got, known)))
 	}

@@ -58,7 +58,7 @@ func (s *Server) newEvents() {
 		})
 		s.teller.Tell(hooks.Event{Type: hooks.EventStart, At: time.Now()})
 	}
-	users := e.Told(config.Online, config.Offline)
+	users := e.Enabled(config.Online, config.Offline)
 	kept := slices.ContainsFunc(c.Channels, func(r config.Channel) bool { return r.Present() })
 	if s.watch() == nil && !users && !kept {
 		return
@@ -76,7 +76,7 @@ func (s *Server) newEvents() {
 
 // tellPresence tells the app, if it wants to know.
 func (s *Server) tellPresence(e presence.Event) {
-	if s.config.Events.Told(e.Type) {
+	if s.config.Events.Enabled(e.Type) {
 		s.teller.Tell(hooks.Event{Type: e.Type, At: e.At, Channel: e.Channel, User: e.User})
 	}
 }

@@ -23,7 +23,7 @@ var _ upgrade.Observer = (*observer)(nil)
 func (s *Server) newObserver() upgrade.Observer {
 	e := &s.config.Events
 	o := &observer{
-		s: s, each: e.Told(config.Connect, config.Disconnect), users: e.Told(config.Online, config.Offline),
+		s: s, each: e.Enabled(config.Connect, config.Disconnect), users: e.Enabled(config.Online, config.Offline),
 		members: slices.ContainsFunc(s.config.Channels, func(r config.Channel) bool { return r.Present() }),
 	}
 	if !o.each && !o.users && !o.members {
@@ -61,7 +61,7 @@ func (o *observer) Ended(c upgrade.Connection, reason string) {
 }
 
 func (o *observer) tell(e hooks.Event, c upgrade.Connection) {
-	if o.s.config.Events.Told(e.Type) {
+	if o.s.config.Events.Enabled(e.Type) {
 		e.At, e.Connection, e.User, e.Kind = time.Now(), c.ID, c.User, c.Kind
 		o.s.teller.Tell(e)
 	}
