@@ -1,0 +1,119 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+func (d *decoder) push(p *Push) {
+	if problem := pathProblem(p.Path); problem != "" {
+		d.add("push.path", show(p.Path)+" "+problem+"; want a path such as /_push")
+	}
+	if problem := authorizeProblem(p.Authorize); problem != "" {
+		d.add("push.authorize_path", show(p.Authorize)+" "+problem+"; want a path on the app such as /push/authorize")
+	}
+	if problem := authorizeProblem(p.Message); problem != "" {
+		d.add("push.message_path", show(p.Message)+" "+problem+"; want a path on the app such as /push/message")
+	}
+	d.jwt(&p.JWT)
+	for i, cookie := range p.Logout.Cookies {
+		if strings.Trim(strings.TrimSuffix(cookie, "*"), lettersDigits+"-_.") != "" || strings.TrimSuffix(cookie, "*") == "" {
+			d.add(fmt.Sprintf("push.logout.cookies[%d]", i), show(cookie)+" is not the name of a cookie; want one such as PHPSESSID or wordpress_logged_in_*")
+		}
+	}
+	for i, path := range p.Logout.Paths {
+		if problem := authorizeProblem(path); problem != "" || path == "" || strings.Contains(path, "?") {
+			d.add(fmt.Sprintf("push.logout.paths[%d]", i), show(path)+" is not a path; want one such as /logout.php, without a query")
+		}
+	}
+	if len(p.Logout.Paths) > 0 && len(p.Logout.Cookies) == 0 {
+		d.add("push.logout.paths", "means nothing without push.logout.cookies, which tell whose session it was")
+	}
+	for i, origin := range p.Origins {
+		key := fmt.Sprintf("push.origins[%d]", i)
+		if d.failed[key] {
+			continue
+		}
+		normal, err := parseOrigin(origin)
+		if err != nil {
+			d.add(key, err.Error())
+		}
+		p.Origins[i] = normal
+	}
+	if p.HistoryFile != "" && !filepath.IsAbs(p.HistoryFile) {
+		d.add("push.history_file", show(p.HistoryFile)+" is not an absolute path; want one such as /var/lib/holdfast/history")
+	}
+	if p.Wait > p.MaxWait {
+		d.add(d.given("push.poll_wait", "push.poll_max_wait"), fmt.Sprintf("push.poll_wait %s is more than push.poll_max_wait %s", p.Wait, p.MaxWait))
+	}
+	if p.Outbox > p.OutboxTotal {
+		d.add(d.given("push.send_queue", "push.send_queue_total"), fmt.Sprintf("push.send_queue %s is more than push.send_queue_total %s", p.Outbox, p.OutboxTotal))
+	}
+}
+
+// minSecret is the shortest push.jwt.key: HMAC-SHA256 is no stronger than its key (RFC 7518 §3.2).
+const minSecret = 32
+
+// jwt checks what can be said without the file.
+func (d *decoder) jwt(j *JWT) {
+	switch {
+	case j.Key != "" && j.KeyFile != "":
+		d.add("push.jwt.key_file", "stands beside push.jwt.key; want one, as the key decides the algorithm")
+	case j.Key != "" && len(j.Key) < minSecret: // not shown
+		d.add("push.jwt.key", fmt.Sprintf("%d bytes; want at least %d, such as the output of \"openssl rand -hex 32\"", len(j.Key), minSecret))
+	case j.KeyFile != "" && !filepath.IsAbs(j.KeyFile):
+		d.add("push.jwt.key_file", show(j.KeyFile)+" is not an absolute path; want one such as /etc/holdfast/jwt.pem")
+	}
+	if j.Cookie != "" && strings.Trim(j.Cookie, lettersDigits+"-_.") != "" {
+		d.add("push.jwt.cookie", show(j.Cookie)+" is not the name of a cookie; want one such as push_token")
+	}
+	for _, key := range []struct{ name, value string }{
+		{"push.jwt.issuer", j.Issuer}, {"push.jwt.audience", j.Audience}, {"push.jwt.cookie", j.Cookie},
+	} {
+		if key.value != "" && !j.Given() && !d.failed["push.jwt.key"] && !d.failed["push.jwt.key_file"] {
+			d.add(key.name, "means nothing without push.jwt.key or push.jwt.key_file")
+		}
+	}
+}
+
+// pathProblem is strict about push.path because the router compares it byte by byte: a spelling
+// that browsers or proxies would rewrite is a path that nobody ever reaches.
+func pathProblem(p string) string {
+	switch {
+	case !strings.HasPrefix(p, "/"):
+		return "does not begin with /"
+	case p == "/":
+		return "would take every request from the app"
+	case strings.ContainsAny(p, "?#"):
+		return "has a query or a fragment"
+	case strings.HasSuffix(p, "/"):
+		return "ends with /"
+	case strings.Trim(p, lettersDigits+"-._~/") != "":
+		return "has other characters than letters, digits and -._~/"
+	}
+	for segment := range strings.SplitSeq(p[1:], "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return "has an empty or a dot segment"
+		}
+	}
+	return ""
+}
+
+// authorizeProblem allows a query, as many apps have one script for everything.
+func authorizeProblem(p string) string {
+	switch {
+	case p == "":
+		return ""
+	case !strings.HasPrefix(p, "/") || strings.HasPrefix(p, "//"):
+		return "does not begin with one /"
+	case strings.Contains(p, "#"):
+		return "has a fragment"
+	}
+	for i := range len(p) {
+		if p[i] <= ' ' || p[i] >= 0x7f {
+			return "has a space, a control character or one outside ASCII"
+		}
+	}
+	return ""
+}
