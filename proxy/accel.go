@@ -75,44 +75,44 @@ func (k *kept) appendWithout(b, lines []byte) []byte {
 // and need not send it. bodyless says that the app's answer is complete. It reports false: nothing more is wanted
 // of this upstream.
 func (x *exchange) elsewhere(a *answer, bodyless bool) bool {
-	if x.hops++; x.hops > maxHops {
+	if x.accel.hops++; x.accel.hops > maxHops {
 		x.fail(502, errors.New("X-Accel-Redirect goes round in circles"))
 		return false
 	}
-	if x.kept == nil {
-		x.kept = new(kept)
+	if x.accel.preserved == nil {
+		x.accel.preserved = new(kept)
 	}
 	for i := range a.fields {
 		if f := &a.fields[i]; !f.drop {
-			x.kept.add(f)
+			x.accel.preserved.add(f)
 		}
 	}
 	raw := x.headFor(a.elsewhere)
-	x.server.answered()
-	if !x.req.Done { // nobody reads what is missing
-		x.keep, bodyless = false, false
+	x.app.server.answered()
+	if !x.upload.body.Done { // nobody reads what is missing
+		x.client.keep, bodyless = false, false
 	}
-	if bodyless && x.upKeep && !x.upHung && x.toUp == nil {
+	if bodyless && x.app.keep && !x.app.hung && x.app.out == nil {
 		x.giveBack()
 	} else {
-		x.up.Close()
+		x.app.conn.Close()
 	}
-	x.name = x.server.String()
-	x.up = nil
+	x.app.name = x.app.server.String()
+	x.app.conn = nil
 	x.letGo()
 	x.cgi.drop()
-	drop(&x.toUp)
-	x.body.Close()
-	x.body, x.tail = nil, nil
-	x.cgi, x.req, x.resp = nil, http1.Body{Done: true}, http1.Body{}
-	x.head, x.gathered, x.answerHead = x.head[:0], x.gathered[:0], x.answerHead[:0]
+	drop(&x.app.out)
+	x.upload.file.Close()
+	x.upload.file, x.upload.tail = nil, nil
+	x.cgi, x.upload.body, x.resp = nil, http1.Body{Done: true}, http1.Body{}
+	x.app.head, x.upload.gathered, x.app.partialHead = x.app.head[:0], x.upload.gathered[:0], x.app.partialHead[:0]
 	x.count()
-	x.tried, x.sticky, x.connected, x.reused, x.retried, x.upHung = 0, -1, false, false, false, false
-	x.idempotent, x.upgrade, x.unbuffered = true, false, false
-	x.original = append(x.original[:0], raw...)
+	x.app.tried, x.app.sticky, x.app.connected, x.app.reused, x.app.retried, x.app.hung = 0, -1, false, false, false, false
+	x.idempotent, x.upgrade, x.client.unbuffered = true, false, false
+	x.accel.head = append(x.accel.head[:0], raw...)
 
 	h := &x.f.head
-	if r := h.parse(x.original, limits{bytes: len(x.original), fields: x.f.p.o.HeaderFields}); r != nil {
+	if r := h.parse(x.accel.head, limits{bytes: len(x.accel.head), fields: x.f.p.o.HeaderFields}); r != nil {
 		x.fail(502, fmt.Errorf("X-Accel-Redirect: %w", r))
 		return false
 	}
@@ -127,14 +127,14 @@ func (x *exchange) elsewhere(a *answer, bodyless bool) bool {
 	}
 	x.route = route
 	// Not within the reading of the first upstream's answer.
-	ref := x.client.Ref()
+	ref := x.client.conn.Ref()
 	x.f.loop.Later(func() {
-		if c, ok := ref.Conn(); !ok || x.client != c {
+		if c, ok := ref.Conn(); !ok || x.client.conn != c {
 			return
 		}
 		h := &x.f.head
-		if h.parse(x.original, limits{bytes: len(x.original), fields: x.f.p.o.HeaderFields}) == nil {
-			x.take(h, x.f.readRequest(x.client, h), nil)
+		if h.parse(x.accel.head, limits{bytes: len(x.accel.head), fields: x.f.p.o.HeaderFields}) == nil {
+			x.take(h, x.f.readRequest(x.client.conn, h), nil)
 		}
 	})
 	return false
@@ -143,7 +143,7 @@ func (x *exchange) elsewhere(a *answer, bodyless bool) bool {
 // headFor is the request's head for another path: without a body, and without its conditions on the app's own
 // answer being lost.
 func (x *exchange) headFor(target []byte) []byte {
-	line, rest, _ := bytes.Cut(x.original, []byte("\r\n"))
+	line, rest, _ := bytes.Cut(x.accel.head, []byte("\r\n"))
 	version := line[bytes.LastIndexByte(line, ' '):]
 	b := []byte("GET ")
 	if x.isHead {

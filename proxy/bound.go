@@ -19,7 +19,7 @@ type bound struct {
 func (x *exchange) knowConnectionLogin(h *head) {
 	for i := range h.fields {
 		if f := &h.fields[i]; !f.drop && http1.EqualFold(f.name, "authorization") && http1.LogsInConnection(f.value) {
-			x.connLogin = true
+			x.app.connLogin = true
 		}
 	}
 }
@@ -36,31 +36,31 @@ func (a *answer) noteConnectionLogin(f *field) {
 
 // upstreamConn returns an idle connection to the chosen server, or nil: the client's own, or one of the pool.
 func (x *exchange) upstreamConn() *park.Conn {
-	if b := x.f.bound[x.client.Ref()]; b != nil && b.server == x.server {
+	if b := x.f.bound[x.client.conn.Ref()]; b != nil && b.server == x.app.server {
 		b.forget()
-		x.connLogin = true
+		x.app.connLogin = true
 		if !b.c.Stale() {
 			return b.c
 		}
 		b.c.Close()
 	}
-	return x.f.pools[x.server.index].get()
+	return x.f.pools[x.app.server.index].get()
 }
 
 // giveBack keeps the upstream connection for further requests, of anybody or of this client.
 func (x *exchange) giveBack() {
-	f, server, c := x.f, x.server, x.up
-	if !x.connLogin {
+	f, server, c := x.f, x.app.server, x.app.conn
+	if !x.app.connLogin {
 		f.pools[server.index].put(c)
 		return
 	}
-	if x.trusted || !x.keep { // one connection of a proxy has the requests of many clients
+	if x.trusted || !x.client.keep { // one connection of a proxy has the requests of many clients
 		x.notice(closedLogin)
 		c.Close()
 		return
 	}
 	x.notice(boundLogin)
-	ref := x.client.Ref()
+	ref := x.client.conn.Ref()
 	if old := f.bound[ref]; old != nil {
 		old.forget()
 		old.c.Close()

@@ -12,12 +12,12 @@ const keepExchange = 128 << 10
 
 // clientGone ends the exchange because the client did.
 func (x *exchange) clientGone() {
-	if x.up != nil && x.connected && x.req.Done && (!x.uploaded() || x.toUp != nil) {
+	if x.app.conn != nil && x.app.connected && x.upload.body.Done && (!x.uploaded() || x.app.out != nil) {
 		// The request is whole, and a part of it is with the app, that may take a part for the whole: PHP does.
-		if !x.left {
-			x.left = true
-			x.client.SetDeadline(0)
-			drop(&x.toClient)
+		if !x.client.gone {
+			x.client.gone = true
+			x.client.conn.SetDeadline(0)
+			drop(&x.client.out)
 			x.count()
 			x.later(x.pumpUp)
 		}
@@ -25,10 +25,10 @@ func (x *exchange) clientGone() {
 	}
 	x.f.p.stats.clientGone.Add(1)
 	if !x.answered {
-		x.status = statusGone
+		x.log.status = statusGone
 	}
-	x.log("client left")
-	c := x.client
+	x.endLog("client left")
+	c := x.client.conn
 	x.release()
 	c.Close()
 }
@@ -37,12 +37,12 @@ func (x *exchange) clientGone() {
 // never followed by a page.
 func (x *exchange) fail(status int, err error) {
 	x.f.p.stats.upstreamErrors.Add(1)
-	if x.server != nil && !x.answered {
-		x.f.p.failed(x.server, x.f.loop.Now())
+	if x.app.server != nil && !x.answered {
+		x.f.p.failed(x.app.server, x.f.loop.Now())
 	}
 	x.f.p.o.Log.Error("upstream failed", "upstream", x.upstreamName(), "status", status, "error", err,
-		"begun", x.begun, "reused", x.reused, "after", x.f.loop.Now().Sub(x.started).Round(time.Millisecond))
-	if x.begun || x.toClient != nil {
+		"begun", x.client.begun, "reused", x.app.reused, "after", x.f.loop.Now().Sub(x.log.started).Round(time.Millisecond))
+	if x.client.begun || x.client.out != nil {
 		x.cut(err)
 		return
 	}
@@ -52,11 +52,11 @@ func (x *exchange) fail(status int, err error) {
 // cut resets the client's connection: a plain end could be taken for the whole.
 func (x *exchange) cut(why error) {
 	x.f.p.stats.cut.Add(1)
-	c := x.client
-	if x.toClient != nil {
-		flush(c, &x.toClient)
+	c := x.client.conn
+	if x.client.out != nil {
+		flush(c, &x.client.out)
 	}
-	x.log(why.Error())
+	x.endLog(why.Error())
 	x.release()
 	c.Abort()
 }
@@ -71,17 +71,17 @@ func (x *exchange) finishAfter(status int, after time.Duration, why error) {
 
 // finishFields is finishAfter with further field lines.
 func (x *exchange) finishFields(status int, after time.Duration, fields []byte, why error) {
-	x.status = status
-	if x.toClient != nil { // an interim response that the client does not even take
+	x.log.status = status
+	if x.client.out != nil { // an interim response that the client does not even take
 		x.cut(why)
 		return
 	}
-	c, keep := x.client, x.keep && x.req.Done
+	c, keep := x.client.conn, x.client.keep && x.upload.body.Done
 	answer := page(status, after, !keep, !x.isHead, fields...)
 	n, _ := c.Write(answer)
-	x.passed, x.heads = int64(len(answer)), int64(bytes.Index(answer, []byte("\r\n\r\n"))+4)
-	x.log(why.Error())
-	early, touched, f := x.early, x.touched, x.f
+	x.client.passed, x.client.heads = int64(len(answer)), int64(bytes.Index(answer, []byte("\r\n\r\n"))+4)
+	x.endLog(why.Error())
+	early, touched, f := x.client.early, x.client.touched, x.f
 	x.release()
 	if n < len(answer) { // the client does not read: it must not take what comes next for this
 		f.p.stats.cut.Add(1)
@@ -97,9 +97,9 @@ func (x *exchange) finishFields(status int, after time.Duration, fields []byte, 
 
 // finish gives the client's connection back after a complete response.
 func (x *exchange) finish() {
-	x.log("")
-	c, f, keep, reqDone := x.client, x.f, x.keep, x.req.Done
-	early, touched := x.early, x.touched
+	x.endLog("")
+	c, f, keep, reqDone := x.client.conn, x.f, x.client.keep, x.upload.body.Done
+	early, touched := x.client.early, x.client.touched
 	x.release()
 	switch {
 	case keep:
@@ -113,29 +113,29 @@ func (x *exchange) finish() {
 
 // release lets go of everything but the client's connection.
 func (x *exchange) release() {
-	x.client.SetDeadline(0)
-	if x.up != nil {
-		if x.connected && (!x.uploaded() || x.toUp != nil) {
-			x.up.Abort() // the app must not take a part of the body for the whole
+	x.client.conn.SetDeadline(0)
+	if x.app.conn != nil {
+		if x.app.connected && (!x.uploaded() || x.app.out != nil) {
+			x.app.conn.Abort() // the app must not take a part of the body for the whole
 		} else {
-			x.up.Close()
+			x.app.conn.Close()
 		}
 	}
 	x.letGo()
 	x.dequeue()
 	x.cgi.drop()
 	x.cgi = nil
-	drop(&x.toUp)
-	drop(&x.toClient)
-	x.body.Close()
-	x.back.Close()
-	x.body, x.back, x.tail, x.backBuf = nil, nil, nil, nil
-	x.gathered = x.gathered[:0]
+	drop(&x.app.out)
+	drop(&x.client.out)
+	x.upload.file.Close()
+	x.client.file.Close()
+	x.upload.file, x.client.file, x.upload.tail, x.client.fileTail = nil, nil, nil, nil
+	x.upload.gathered = x.upload.gathered[:0]
 	x.count()
 	x.f.p.inFlight.Add(-1)
 	f := x.f
-	x.client, x.up, x.kept = nil, nil, nil
-	if len(f.free) < 64 && cap(x.early)+cap(x.gathered)+cap(x.head)+cap(x.answerHead)+cap(x.original) <= keepExchange {
+	x.client.conn, x.app.conn, x.accel.preserved = nil, nil, nil
+	if len(f.free) < 64 && cap(x.client.early)+cap(x.upload.gathered)+cap(x.app.head)+cap(x.app.partialHead)+cap(x.accel.head) <= keepExchange {
 		f.free = append(f.free, x)
 	}
 }

@@ -28,32 +28,32 @@ func (h *head) entry(q *request.Request) *accesslog.Request {
 	return r
 }
 
-// log writes the access log's line. end is empty after a complete response.
-func (x *exchange) log(end string) {
+// endLog writes the access log's line. end is empty after a complete response.
+func (x *exchange) endLog(end string) {
 	l := x.f.p.o.Access
 	if l == nil {
 		return
 	}
 	o := accesslog.Outcome{
-		Status: x.status, Received: x.received, Now: x.f.loop.Now(), Started: x.started,
-		AppTime: x.upstream, End: end,
+		Status: x.log.status, Received: x.upload.received, Now: x.f.loop.Now(), Started: x.log.started,
+		AppTime: x.app.took, End: end,
 	}
-	o.Bytes = max(x.passed-x.heads-x.waiting(), 0)
-	if !x.asked.IsZero() {
+	o.Bytes = max(x.client.passed-x.client.heads-x.waiting(), 0)
+	if !x.app.asked.IsZero() {
 		o.Upstream = x.upstreamName()
-		if x.upstream == 0 {
-			o.AppTime = o.Now.Sub(x.asked)
+		if x.app.took == 0 {
+			o.AppTime = o.Now.Sub(x.app.asked)
 		}
 	}
-	l.End(x.entry, &o)
+	l.End(x.log.line, &o)
 }
 
 // upstreamName is the server that was asked last.
 func (x *exchange) upstreamName() string {
-	if x.server != nil {
-		return x.server.String()
+	if x.app.server != nil {
+		return x.app.server.String()
 	}
-	return x.name
+	return x.app.name
 }
 
 // logRefusal writes the line of a request that was not let in. b begins with what there is of its head;

@@ -34,68 +34,103 @@ const (
 // response.go (upstream to client) and ending.go.
 type exchange struct {
 	f      *Front
-	client *park.Conn
-	up     *park.Conn // nil before the request is passed on, and after the response is complete
-
-	req, resp  http1.Body
-	toUp       *pending       // what the upstream's kernel would not take
-	toClient   *pending       // what was taken from the upstream ahead of the client
-	body       *tempfile.File // of the request, past buffers.request; nil without a file
-	tail       []byte         // of the request's body, behind the file
-	back       *tempfile.File // of the response, past buffers.response; nil without a file
-	backBuf    []byte         // what comes behind that
-	ahead      int            // of toClient and gathered, counted in Proxy.buffered
-	original   []byte         // the request's head as it came, where an app may send it elsewhere
-	head       []byte         // the request's head, until the upstream has it for good
-	gathered   []byte         // body bytes that go with head
-	early      []byte         // what the client sent after this request
-	connLogin  bool           // the upstream connection is logged in by its client; see bound
-	chunkUp    bool           // the upstream gets the body in chunks of ours: its length was not known in time
-	left       bool           // the client is gone; the upload that it had finished goes on
-	answerHead []byte         // an incomplete response head
-	received   int64          // body bytes from the client
-	upload     pace           // of the client's body
-	passed     int64          // bytes for the client, with those that it has not taken yet
-	taken      int64          // of those, when that was last looked at
-	download   pace           // of what the client takes
-
 	route  *route
-	kept   *kept   // of an app's answer that sent it elsewhere; nil without
-	cgi    *cgi    // with a FastCGI upstream, or files
-	server *server // chosen, and counted there; nil before
-	tried  uint64  // a bit for each server that was
-	sticky int     // index of the server that the client stays with; -1: any
-	name   string  // of the last server, when it was let go
-	login  uint64  // that the client came with, for Sessions
-	path   string  // with login
-	host   string  // that the app was asked for, where what it says of that is rewritten
-	hops   int     // by X-Accel-Redirect
+	client clientLeg
+	upload upload
+	app    appLeg
 
-	queued     bool // in the line of its loop
-	connected  bool
-	reused     bool // the upstream connection came from the pool
-	retried    bool
-	idempotent bool
-	isHead     bool // HEAD: the response has no body whatever it says
-	http10     bool
+	resp     http1.Body
+	cgi      *cgi // with a FastCGI upstream, or files
+	answered bool // the final response's head was read
+	ahead    int  // bytes of both bodies in memory, counted in Proxy.buffered
+
 	trusted    bool           // the client is a trusted proxy
 	from       netip.AddrPort // who sent the request
-	keep       bool           // the client's connection goes on
-	upKeep     bool           // the upstream's connection goes on
-	upgrade    bool           // asked for
-	begun      bool           // the client has bytes of the response
-	answered   bool           // the final response's head was read
-	unbuffered bool           // the app asked that nothing is taken ahead
-	touched    bool           // the client sent something, or hung up, and that was not read
-	upHung     bool           // the upstream's end is on its way
-	interim    int
-	started    time.Time
+	host       string         // that the app was asked for, where what it says of that is rewritten
+	idempotent bool
+	isHead     bool // HEAD: the response has no body whatever it says
+	upgrade    bool // asked for
 
-	entry    []byte        // of the access log, begun; empty without one
-	status   int           // of the response
-	heads    int64         // bytes of passed that are not body
-	asked    time.Time     // when the upstream was; zero before
-	upstream time.Duration // from then to the end of its response
+	accel   accelRedirect
+	session session
+	log     logEntry
+}
+
+// clientLeg is the client's connection, and what it has not taken of the response.
+type clientLeg struct {
+	conn     *park.Conn
+	out      *pending       // what was taken from the upstream ahead of the client
+	file     *tempfile.File // of the response, past buffers.response; nil without a file
+	fileTail []byte         // what comes behind that
+	early    []byte         // what the client sent after this request
+
+	passed int64 // bytes for the client, with those that it has not taken yet
+	taken  int64 // of those, when that was last looked at
+	heads  int64 // bytes of passed that are not body
+	pace   pace  // of what the client takes
+
+	http10     bool
+	keep       bool // the connection goes on
+	begun      bool // the client has bytes of the response
+	unbuffered bool // the app asked that nothing is taken ahead
+	touched    bool // the client sent something, or hung up, and that was not read
+	gone       bool // the client is gone; the upload that it had finished goes on
+}
+
+// upload is the request's body on its way to the upstream.
+type upload struct {
+	body     http1.Body
+	received int64          // bytes from the client
+	pace     pace           // of them
+	gathered []byte         // bytes that go with the head
+	file     *tempfile.File // past buffers.request; nil without a file
+	tail     []byte         // behind the file
+	chunked  bool           // the upstream gets chunks of ours: the length was not known in time
+}
+
+// appLeg is the connection to the upstream, and how it was chosen.
+type appLeg struct {
+	conn        *park.Conn // nil before the request is passed on, and after the response is complete
+	out         *pending   // what the upstream's kernel would not take
+	head        []byte     // the request's head, until the upstream has it for good
+	partialHead []byte     // of a response
+
+	server *server // chosen, and counted there; nil before
+	name   string  // of the last server, when it was let go
+	tried  uint64  // a bit for each server that was
+	sticky int     // index of the server that the client stays with; -1: any
+
+	queued    bool // in the line of its loop
+	connected bool
+	reused    bool // the connection came from the pool
+	retried   bool
+	connLogin bool // the connection is logged in by its client; see bound
+	keep      bool // the connection goes on
+	hung      bool // the upstream's end is on its way
+	interim   int  // responses so far
+
+	asked time.Time     // when the request was passed on; zero before
+	took  time.Duration // from then to the end of its response
+}
+
+// accelRedirect is what an exchange needs where apps send requests elsewhere.
+type accelRedirect struct {
+	head      []byte // the request's, as it came
+	preserved *kept  // of the app's answer; nil without
+	hops      int
+}
+
+// session is the one that a request came with, where somebody wants to know of its end.
+type session struct {
+	credential uint64 // zero: none
+	path       string // that was asked for
+}
+
+// logEntry is the access log's line of an exchange.
+type logEntry struct {
+	line    []byte // begun; empty without a log
+	started time.Time
+	status  int // of the response
 }
 
 // idempotentMethods may be repeated (RFC 9110 §9.2.2).
@@ -115,29 +150,36 @@ func (f *Front) forward(c *park.Conn, r *route, h *head, q *request.Request, res
 	} else {
 		x = new(exchange)
 	}
-	*x = exchange{f: f, route: r, client: c, original: x.original[:0], head: x.head[:0], gathered: x.gathered[:0], early: x.early[:0], answerHead: x.answerHead[:0], entry: x.entry[:0], sticky: -1}
+	*x = exchange{
+		f: f, route: r,
+		client: clientLeg{conn: c, early: x.client.early[:0]},
+		upload: upload{gathered: x.upload.gathered[:0]},
+		app:    appLeg{head: x.app.head[:0], partialHead: x.app.partialHead[:0], sticky: -1},
+		accel:  accelRedirect{head: x.accel.head[:0]},
+		log:    logEntry{line: x.log.line[:0]},
+	}
 	f.p.inFlight.Add(1)
-	x.started = f.loop.Now()
-	x.keep = !h.close
-	x.http10 = h.minor == 0
+	x.log.started = f.loop.Now()
+	x.client.keep = !h.close
+	x.client.http10 = h.minor == 0
 	x.isHead = string(h.method) == "HEAD"
 	x.idempotent = idempotentMethod(h.method)
 	x.upgrade = h.upgrade != nil && r.folder() == nil
-	x.touched = more
+	x.client.touched = more
 	if h.chunked {
-		x.req = http1.Body{Framing: http1.ByChunks, Decode: true}
+		x.upload.body = http1.Body{Framing: http1.ByChunks, Decode: true}
 	} else {
-		x.req = http1.LengthBody(h.length)
+		x.upload.body = http1.LengthBody(h.length)
 	}
 	c.Hold(x)
 	c.SetDeadline(0)
 	x.trusted, x.from = q.Trusted, q.Client
 	if f.p.o.Access != nil {
-		x.entry = f.p.o.Access.Begin(x.entry, h.entry(q))
+		x.log.line = f.p.o.Access.Begin(x.log.line, h.entry(q))
 	}
-	if h.expects && !x.req.Done && len(rest) == 0 {
+	if h.expects && !x.upload.body.Done && len(rest) == 0 {
 		// Answered here: the app need not be waited for, and clients stall without.
-		if send(c, &x.toClient, []byte("HTTP/1.1 100 Continue\r\n\r\n"), nil) != nil {
+		if send(c, &x.client.out, []byte("HTTP/1.1 100 Continue\r\n\r\n"), nil) != nil {
 			x.clientGone()
 			return
 		}
@@ -147,11 +189,11 @@ func (f *Front) forward(c *park.Conn, r *route, h *head, q *request.Request, res
 		x.badRequest(err)
 		return
 	}
-	x.early = append(x.early, rest[used:]...)
+	x.client.early = append(x.client.early, rest[used:]...)
 	x.knowLogin(h)
 	x.knowConnectionLogin(h)
 	if f.p.internal {
-		x.original = append(x.original, h.raw...)
+		x.accel.head = append(x.accel.head, h.raw...)
 	}
 	x.take(h, q, rest[:n])
 }
@@ -163,16 +205,16 @@ func (x *exchange) take(h *head, q *request.Request, body []byte) {
 		x.redirect(h, q)
 		return
 	}
-	if x.hops == 0 && r.lacksSlash(h) {
+	if x.accel.hops == 0 && r.lacksSlash(h) {
 		x.redirectToSlash(h)
 		return
 	}
 	if r.folder() != nil {
-		x.gathered = append(x.gathered, body...)
+		x.upload.gathered = append(x.upload.gathered, body...)
 		x.resolve(h)
 		return
 	}
-	x.sticky = f.p.stickyOf(r, h)
+	x.app.sticky = f.p.stickyOf(r, h)
 	if r.rewrites {
 		x.host = r.Host
 		if x.host == "" {
@@ -180,15 +222,15 @@ func (x *exchange) take(h *head, q *request.Request, body []byte) {
 		}
 	}
 	b := r.appendRequest(f.loop.Out()[:0], h, q)
-	if !h.chunked && (x.req.Done || !f.p.gathers(h.length)) {
+	if !h.chunked && (x.upload.body.Done || !f.p.gathers(h.length)) {
 		x.begin(b, body)
 		return
 	}
-	x.head = append(x.head, b...)
-	x.gathered = append(x.gathered, body...)
-	if x.req.Done || !f.p.gathers(h.length) {
+	x.app.head = append(x.app.head, b...)
+	x.upload.gathered = append(x.upload.gathered, body...)
+	if x.upload.body.Done || !f.p.gathers(h.length) {
 		x.frameUpload()
-		x.begin(x.head, x.gathered)
+		x.begin(x.app.head, x.upload.gathered)
 		return
 	}
 	x.gather()
@@ -197,31 +239,31 @@ func (x *exchange) take(h *head, q *request.Request, body []byte) {
 // begin passes the request on, once there is an upstream to take it: its head and what is there of the
 // body.
 func (x *exchange) begin(head, body []byte) {
-	x.asked = x.f.loop.Now()
-	if b := x.f.bound[x.client.Ref()]; b != nil && x.route.servers&(1<<b.server.index) != 0 {
-		x.sticky = b.server.index
+	x.app.asked = x.f.loop.Now()
+	if b := x.f.bound[x.client.conn.Ref()]; b != nil && x.route.servers&(1<<b.server.index) != 0 {
+		x.app.sticky = b.server.index
 	}
-	s, full := x.f.p.choose(x.route, x.tried, x.sticky, x.asked)
+	s, full := x.f.p.choose(x.route, x.app.tried, x.app.sticky, x.app.asked)
 	if s == nil && full {
 		x.remember(head, body)
 		x.enqueue()
 		return
 	}
-	x.server = s
+	x.app.server = s
 	x.ask(head, body)
 }
 
 // ask sends the request to the chosen server, on a pooled connection if there is one.
 func (x *exchange) ask(head, body []byte) {
-	if x.server == nil {
+	if x.app.server == nil {
 		x.fail(502, errNobody)
 		return
 	}
-	x.tried |= 1 << x.server.index
-	if x.up = x.upstreamConn(); x.up != nil {
-		x.reused, x.connected = true, true
-		x.up.Hold(x)
-		if x.idempotent && x.req.Done {
+	x.app.tried |= 1 << x.app.server.index
+	if x.app.conn = x.upstreamConn(); x.app.conn != nil {
+		x.app.reused, x.app.connected = true, true
+		x.app.conn.Hold(x)
+		if x.idempotent && x.upload.body.Done {
 			x.remember(head, body) // to try again
 		}
 		x.sendHead(head, body)
@@ -233,57 +275,57 @@ func (x *exchange) ask(head, body []byte) {
 
 // remember keeps what the upstream has to be sent first. Both may be remembered already.
 func (x *exchange) remember(head, body []byte) {
-	if len(x.head) == 0 {
-		x.head = append(x.head, head...)
-		x.gathered = append(x.gathered[:0], body...)
+	if len(x.app.head) == 0 {
+		x.app.head = append(x.app.head, head...)
+		x.upload.gathered = append(x.upload.gathered[:0], body...)
 	}
 }
 
 func (x *exchange) dial() {
-	s := x.server
+	s := x.app.server
 	address, err := s.dialAddress()
 	if err == nil {
 		x.f.p.stats.dialled.Add(1)
-		x.up, err = x.f.loop.Dial(s.Network, address, x)
+		x.app.conn, err = x.f.loop.Dial(s.Network, address, x)
 	}
 	if err != nil {
-		x.up = nil
+		x.app.conn = nil
 		x.unreachable(502, fmt.Errorf("connect: %w", err))
 		return
 	}
-	x.connected, x.reused, x.upHung = false, false, false
-	x.up.SetDeadline(x.f.p.o.ConnectTime)
+	x.app.connected, x.app.reused, x.app.hung = false, false, false
+	x.app.conn.SetDeadline(x.f.p.o.ConnectTime)
 }
 
 // unreachable tries the next server: nothing was sent, so nothing is repeated.
 func (x *exchange) unreachable(status int, err error) {
 	p := x.f.p
-	s, full := p.choose(x.route, x.tried, -1, x.f.loop.Now())
+	s, full := p.choose(x.route, x.app.tried, -1, x.f.loop.Now())
 	if s == nil && !full {
 		x.fail(status, err)
 		return
 	}
-	p.failed(x.server, x.f.loop.Now())
+	p.failed(x.app.server, x.f.loop.Now())
 	p.stats.retries.Add(1)
-	p.o.Log.Warn("upstream not reached; the next is asked", "upstream", x.server.String(), "error", err)
-	if x.up != nil {
-		x.up.Close()
-		x.up = nil
+	p.o.Log.Warn("upstream not reached; the next is asked", "upstream", x.app.server.String(), "error", err)
+	if x.app.conn != nil {
+		x.app.conn.Close()
+		x.app.conn = nil
 	}
 	x.letGo()
 	if full {
 		x.enqueue()
 		return
 	}
-	x.server = s
-	x.ask(x.head, x.gathered)
+	x.app.server = s
+	x.ask(x.app.head, x.upload.gathered)
 }
 
 // Ready moves the exchange on.
 func (x *exchange) Ready(c *park.Conn, ev park.Event) {
-	if c == x.client {
+	if c == x.client.conn {
 		x.clientReady(ev)
-	} else if c == x.up {
+	} else if c == x.app.conn {
 		x.upReady(ev)
 	}
 }
@@ -294,37 +336,37 @@ func (x *exchange) clientReady(ev park.Event) {
 		return
 	}
 	if ev&park.Readable != 0 {
-		x.touched = true
+		x.client.touched = true
 	}
-	if ev&park.HangUp != 0 && x.req.Done {
+	if ev&park.HangUp != 0 && x.upload.body.Done {
 		x.clientGone()
 		return
 	}
-	if ev&park.Writable != 0 && x.toClient != nil {
-		x.download.went(x.f.loop.Now())
+	if ev&park.Writable != 0 && x.client.out != nil {
+		x.client.pace.went(x.f.loop.Now())
 		if !x.flushClient() {
 			return
 		}
-		if x.cgi != nil && x.answered && x.up == nil && x.back == nil {
+		if x.cgi != nil && x.answered && x.app.conn == nil && x.client.file == nil {
 			x.nextPiece()
 			return
 		}
-		if x.connected && x.up != nil && !x.full() {
+		if x.app.connected && x.app.conn != nil && !x.full() {
 			x.pumpDown()
-			if x.client == nil {
+			if x.client.conn == nil {
 				return
 			}
 		}
 	}
-	if ev&park.Readable == 0 || x.req.Done {
+	if ev&park.Readable == 0 || x.upload.body.Done {
 		return
 	}
 	switch {
-	case x.up == nil && !x.answered && !x.queued && (x.cgi == nil || !x.cgi.asking):
-		if !x.body.Writing() {
+	case x.app.conn == nil && !x.answered && !x.app.queued && (x.cgi == nil || !x.cgi.asking):
+		if !x.upload.file.Writing() {
 			x.gather()
 		}
-	case x.connected && x.up != nil:
+	case x.app.connected && x.app.conn != nil:
 		x.pumpUp()
 	}
 }
@@ -332,16 +374,16 @@ func (x *exchange) clientReady(ev park.Event) {
 // clientExpired ends the exchange if it is the client that was waited for.
 func (x *exchange) clientExpired() {
 	switch {
-	case x.queued:
+	case x.app.queued:
 		x.f.p.stats.overloaded.Add(1)
 		x.finishAfter(503, time.Second, errQueue)
-	case x.toClient != nil && x.clientTook():
-		x.download.went(x.f.loop.Now())
+	case x.client.out != nil && x.clientTook():
+		x.client.pace.went(x.f.loop.Now())
 		x.awaitClient()
-	case x.toClient != nil:
+	case x.client.out != nil:
 		x.cut(errTimeout)
-	case x.req.Done || x.toUp != nil:
-	case x.begun:
+	case x.upload.body.Done || x.app.out != nil:
+	case x.client.begun:
 		x.cut(errTimeout)
 	default:
 		x.finishWith(408, errTimeout)
@@ -349,28 +391,28 @@ func (x *exchange) clientExpired() {
 }
 
 func (x *exchange) upReady(ev park.Event) {
-	if !x.connected {
+	if !x.app.connected {
 		x.dialled(ev)
 		return
 	}
 	if ev&park.Expired != 0 {
 		switch {
 		case x.full(): // it is the client that we wait for
-			x.up.SetDeadline(x.f.p.o.UpstreamTime)
-		case !x.req.Done && x.toUp == nil: // the client's body is what is missing
-			x.up.SetDeadline(x.f.p.o.UpstreamTime)
+			x.app.conn.SetDeadline(x.f.p.o.UpstreamTime)
+		case !x.upload.body.Done && x.app.out == nil: // the client's body is what is missing
+			x.app.conn.SetDeadline(x.f.p.o.UpstreamTime)
 		default:
 			x.fail(504, fmt.Errorf("response: %w", errTimeout))
 		}
 		return
 	}
 	if ev&park.HangUp != 0 {
-		x.upHung = true
+		x.app.hung = true
 	}
 	if ev&park.Readable != 0 {
 		x.pumpDown()
 	}
-	if ev&park.Writable != 0 && x.up != nil && x.toUp != nil {
+	if ev&park.Writable != 0 && x.app.conn != nil && x.app.out != nil {
 		x.pumpUp()
 	}
 }
@@ -380,15 +422,15 @@ func (x *exchange) dialled(ev park.Event) {
 		x.unreachable(504, fmt.Errorf("connect: %w", errTimeout))
 		return
 	}
-	switch err := x.up.DialError(); {
+	switch err := x.app.conn.DialError(); {
 	case err == park.ErrAgain:
 	case err != nil:
 		x.unreachable(502, err)
 	default:
-		x.connected = true
-		x.upHung = ev&park.HangUp != 0
-		x.sendHead(x.head, x.gathered)
-		if x.up != nil && x.connected && ev&(park.Readable|park.HangUp) != 0 {
+		x.app.connected = true
+		x.app.hung = ev&park.HangUp != 0
+		x.sendHead(x.app.head, x.upload.gathered)
+		if x.app.conn != nil && x.app.connected && ev&(park.Readable|park.HangUp) != 0 {
 			x.pumpDown() // it spoke before it was asked, and that is told once
 		}
 	}
@@ -396,9 +438,9 @@ func (x *exchange) dialled(ev park.Event) {
 
 // later goes on with step after others had their turn.
 func (x *exchange) later(step func()) {
-	client := x.client.Ref()
+	client := x.client.conn.Ref()
 	x.f.loop.Later(func() {
-		if c, ok := client.Conn(); ok && c.Handler() == park.Handler(x) && x.client == c && x.up != nil {
+		if c, ok := client.Conn(); ok && c.Handler() == park.Handler(x) && x.client.conn == c && x.app.conn != nil {
 			step()
 		}
 	})

@@ -42,13 +42,13 @@ func (x *exchange) beginCGI() {
 	}
 	length := h.length
 	if h.chunked {
-		length = x.received
+		length = x.upload.received
 	}
 	x.f.lastID++
 	x.cgi.id = max(x.f.lastID, 1)
 	x.cgi.reader.Reset(x.cgi.id)
 	x.cgi.stdin = fcgi.Stdin{ID: x.cgi.id}
-	q := x.f.readRequest(x.client, h)
+	q := x.f.readRequest(x.client.conn, h)
 	req := fcgi.Request{
 		Method: h.method, Target: h.target, Minor: h.minor, Host: q.Host, Port: q.Port, HTTPS: q.HTTPS,
 		Root: x.cgi.script.Root, Filename: x.cgi.script.Filename, ScriptName: x.cgi.script.Name, PathInfo: x.cgi.script.PathInfo,
@@ -69,8 +69,8 @@ func (x *exchange) beginCGI() {
 		req.Fields = append(req.Fields, fcgi.Field{Name: name, Value: value})
 	}
 	head := req.Append(nil, x.cgi.id, false) // a kept connection would hold one of php-fpm's few processes
-	body := x.cgi.frame(nil, x.gathered, x.uploaded())
-	x.head, x.gathered = x.head[:0], x.gathered[:0]
+	body := x.cgi.frame(nil, x.upload.gathered, x.uploaded())
+	x.app.head, x.upload.gathered = x.app.head[:0], x.upload.gathered[:0]
 	x.begin(head, body)
 }
 
@@ -97,17 +97,17 @@ func (x *exchange) respondCGI(p []byte) bool {
 	if x.answered {
 		return x.bodyCGI(nil, p[:n], err)
 	}
-	seen := len(x.answerHead)
-	x.answerHead = append(x.answerHead, p[:n]...)
-	end, headErr := fcgi.HeadEnd(x.answerHead, seen)
+	seen := len(x.app.partialHead)
+	x.app.partialHead = append(x.app.partialHead, p[:n]...)
+	end, headErr := fcgi.HeadEnd(x.app.partialHead, seen)
 	if end > 0 && headErr == nil {
-		headErr = c.head.Parse(x.answerHead[:end])
+		headErr = c.head.Parse(x.app.partialHead[:end])
 	}
 	switch {
 	case headErr != nil:
 		err = headErr
 	case end > 0:
-		return x.answerCGI(x.answerHead[end:], err)
+		return x.answerCGI(x.app.partialHead[end:], err)
 	case c.reader.Done && err == nil:
 		err = errNoHead
 	}
@@ -135,7 +135,7 @@ func (x *exchange) answerCGI(rest []byte, err error) bool {
 	}
 	c.left = a.length
 	c.noBody = x.isHead || a.status == 204 || a.status == 304
-	c.chunked = a.length < 0 && !x.http10 && !c.noBody
+	c.chunked = a.length < 0 && !x.client.http10 && !c.noBody
 	b := x.answerHeadFor(a, c.noBody || a.length >= 0 || c.chunked)
 	if c.chunked {
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
@@ -146,7 +146,7 @@ func (x *exchange) answerCGI(rest []byte, err error) bool {
 // bodyCGI sends head, if any, and what the script wrote, and ends the response when the script has.
 func (x *exchange) bodyCGI(head, p []byte, err error) bool {
 	c := x.cgi
-	x.heads += int64(len(head))
+	x.client.heads += int64(len(head))
 	switch {
 	case c.noBody:
 		p = nil

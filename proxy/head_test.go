@@ -90,9 +90,9 @@ func FuzzHead(f *testing.F) {
 		p.reader.Read(&q, wirePeer, false, h.host, &h.said)
 		out := p.main.appendRequest(nil, &h, &q)
 		if h.chunked {
-			x := exchange{head: out}
+			x := exchange{app: appLeg{head: out}}
 			x.frameUpload()
-			out = x.head
+			out = x.app.head
 		}
 		req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(append(bytes.Clone(out), in[n:]...))))
 		if err != nil {

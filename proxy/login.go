@@ -15,14 +15,14 @@ func (x *exchange) knowLogin(h *head) {
 			cookies = append(cookies, f.value)
 		}
 	}
-	if x.login = s.Credential(cookies, h.target); x.login != 0 {
-		x.path = string(h.path)
+	if x.session.credential = s.Credential(cookies, h.target); x.session.credential != 0 {
+		x.session.path = string(h.path)
 	}
 }
 
 // tellSessions passes on what the app's answer does to that session.
 func (x *exchange) tellSessions(a *answer) {
-	if x.login == 0 {
+	if x.session.credential == 0 {
 		return
 	}
 	var buf [4][]byte
@@ -32,5 +32,5 @@ func (x *exchange) tellSessions(a *answer) {
 			cookies = append(cookies, f.value)
 		}
 	}
-	x.f.p.o.Sessions.Answered(x.login, []byte(x.path), cookies)
+	x.f.p.o.Sessions.Answered(x.session.credential, []byte(x.session.path), cookies)
 }

@@ -78,7 +78,7 @@ const noticeEvery = time.Minute
 
 // notice counts n, and tells of it now and then.
 func (x *exchange) notice(n notice) {
-	s := x.server
+	s := x.app.server
 	if s == nil {
 		return
 	}

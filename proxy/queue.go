@@ -26,26 +26,26 @@ func (x *exchange) enqueue() {
 		x.finishAfter(503, time.Second, errors.New("the line for an upstream is full (upstream_pool.max_queue)"))
 		return
 	}
-	x.queued = true
-	x.client.SetDeadline(p.o.QueueTime)
-	x.f.line = append(x.f.line, waiting{x, x.client.Ref()})
+	x.app.queued = true
+	x.client.conn.SetDeadline(p.o.QueueTime)
+	x.f.line = append(x.f.line, waiting{x, x.client.conn.Ref()})
 	x.f.lineLen.Add(1)
 	p.wake(x.f) // a server may have been let go since it was found to have its most
 }
 
 // dequeue takes x out of the count; its place in the line is skipped later.
 func (x *exchange) dequeue() {
-	if x.queued {
-		x.queued = false
+	if x.app.queued {
+		x.app.queued = false
 		x.f.p.queued.Add(-1)
 	}
 }
 
 // letGo gives the server back, and its place to the next in line.
 func (x *exchange) letGo() {
-	if x.server != nil {
-		x.server.active.Add(-1)
-		x.server = nil
+	if x.app.server != nil {
+		x.app.server.active.Add(-1)
+		x.app.server = nil
 		x.f.p.wake(x.f)
 	}
 }
@@ -70,19 +70,19 @@ func (f *Front) advance() {
 	for len(f.line) > 0 {
 		w := f.line[0]
 		c, ok := w.client.Conn()
-		if !ok || c.Handler() != park.Handler(w.x) || !w.x.queued {
+		if !ok || c.Handler() != park.Handler(w.x) || !w.x.app.queued {
 			f.unline()
 			continue
 		}
-		s, full := p.choose(w.x.route, w.x.tried, w.x.sticky, f.loop.Now())
+		s, full := p.choose(w.x.route, w.x.app.tried, w.x.app.sticky, f.loop.Now())
 		if s == nil && full {
 			return
 		}
 		f.unline()
 		w.x.dequeue()
 		c.SetDeadline(0)
-		w.x.server = s
-		w.x.ask(w.x.head, w.x.gathered)
+		w.x.app.server = s
+		w.x.ask(w.x.app.head, w.x.upload.gathered)
 	}
 	p.wake(f) // whoever waits on another loop was not told
 }

@@ -31,33 +31,33 @@ func (x *exchange) gather() {
 	in := x.f.loop.In()
 	for {
 		x.count()
-		if x.req.Done || x.collected() {
+		if x.upload.body.Done || x.collected() {
 			if x.spillUpload() {
 				return
 			}
-			x.client.SetDeadline(0)
-			if x.cgi != nil && !x.req.Done {
+			x.client.conn.SetDeadline(0)
+			if x.cgi != nil && !x.upload.body.Done {
 				x.refuseUpload()
 				return
 			}
-			if x.body != nil { // what the file has comes first
-				x.tail, x.gathered = x.gathered, nil
+			if x.upload.file != nil { // what the file has comes first
+				x.upload.tail, x.upload.gathered = x.upload.gathered, nil
 			}
 			if x.cgi != nil {
 				x.beginCGI()
 				return
 			}
-			if x.req.Decode {
+			if x.upload.body.Decode {
 				x.frameUpload()
 			}
-			x.begin(x.head, x.gathered)
+			x.begin(x.app.head, x.upload.gathered)
 			return
 		}
 		out, ok := x.readRequest(in)
 		if !ok {
 			return
 		}
-		x.gathered = append(x.gathered, in[:out]...)
+		x.upload.gathered = append(x.upload.gathered, in[:out]...)
 	}
 }
 
@@ -65,13 +65,13 @@ func (x *exchange) gather() {
 func (x *exchange) collected() bool {
 	o := &x.f.p.o
 	if x.cgi == nil {
-		return len(x.gathered) > o.RequestBuffer || x.f.p.buffered.Load() > o.BufferTotal
+		return len(x.upload.gathered) > o.RequestBuffer || x.f.p.buffered.Load() > o.BufferTotal
 	}
 	limit := o.RequestBuffer
 	if limit <= 0 {
 		limit = cgiBuffer
 	}
-	return len(x.gathered) > limit || len(x.gathered) > 0 && x.f.p.buffered.Load() > o.BufferTotal
+	return len(x.upload.gathered) > limit || len(x.upload.gathered) > 0 && x.f.p.buffered.Load() > o.BufferTotal
 }
 
 // cgiBuffer is buffers.request for FastCGI where that is 0: its bodies are never streamed.
@@ -80,15 +80,15 @@ const cgiBuffer = 64 << 10
 // readRequest reads body bytes of the client into in and checks them. It reports whether there were
 // any; if not, the exchange waits for them or is over.
 func (x *exchange) readRequest(in []byte) (n int, ok bool) {
-	n, err := x.client.Read(in)
+	n, err := x.client.conn.Read(in)
 	if err == park.ErrAgain {
 		o := &x.f.p.o
-		d, ok := x.upload.wait(x.f.loop.Now(), x.received, o.BodyTime, o.BodyRate)
+		d, ok := x.upload.pace.wait(x.f.loop.Now(), x.upload.received, o.BodyTime, o.BodyRate)
 		switch {
-		case ok && x.toClient == nil:
-			x.client.SetDeadline(d)
+		case ok && x.client.out == nil:
+			x.client.conn.SetDeadline(d)
 		case ok:
-		case x.begun:
+		case x.client.begun:
 			x.cut(errTooSlow)
 		default:
 			x.finishWith(408, errTooSlow)
@@ -99,21 +99,21 @@ func (x *exchange) readRequest(in []byte) (n int, ok bool) {
 		x.clientGone()
 		return 0, false
 	}
-	x.upload.went(x.f.loop.Now())
+	x.upload.pace.went(x.f.loop.Now())
 	out, used, err := x.feedRequest(in[:n])
 	if err != nil {
 		x.badRequest(err)
 		return 0, false
 	}
-	x.early = append(x.early, in[used:n]...)
+	x.client.early = append(x.client.early, in[used:n]...)
 	return out, true
 }
 
 // feedRequest checks body bytes of the client and counts them.
 func (x *exchange) feedRequest(p []byte) (n, used int, err error) {
-	n, used, err = x.req.Feed(p)
-	x.received += int64(n)
-	if max := x.f.p.o.BodyBytes; err == nil && max > 0 && x.received > max {
+	n, used, err = x.upload.body.Feed(p)
+	x.upload.received += int64(n)
+	if max := x.f.p.o.BodyBytes; err == nil && max > 0 && x.upload.received > max {
 		err = errTooLarge
 	}
 	return n, used, err
@@ -122,15 +122,15 @@ func (x *exchange) feedRequest(p []byte) (n, used int, err error) {
 // frameUpload completes the head of a request that came in chunks. A body that is here whole is sent with its length,
 // which is all that many apps read (WSGI has no other way); one that is still coming, in chunks of ours.
 func (x *exchange) frameUpload() {
-	b := x.head[:len(x.head)-2]
-	if x.req.Done {
-		b = fmt.Appendf(b, "Content-Length: %d\r\n", x.received)
+	b := x.app.head[:len(x.app.head)-2]
+	if x.upload.body.Done {
+		b = fmt.Appendf(b, "Content-Length: %d\r\n", x.upload.received)
 	} else {
-		x.chunkUp = true
+		x.upload.chunked = true
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
-		x.gathered = x.appendChunk(nil, x.gathered)
+		x.upload.gathered = x.appendChunk(nil, x.upload.gathered)
 	}
-	x.head = append(b, "\r\n"...)
+	x.app.head = append(b, "\r\n"...)
 }
 
 // appendChunk appends a piece of the request's body as a chunk, and the last chunk when it is the end.
@@ -155,7 +155,7 @@ func (x *exchange) refuseUpload() {
 		status, after, err = 503, time.Second, errUploadBuffers
 	case p.o.Folder == "":
 		err = errUploadMemory
-	case x.body.Broken():
+	case x.upload.file.Broken():
 		status, err = 503, errUploadBroken
 	case p.files.Full():
 		status, after, err = 503, time.Second, errUploadTotal
@@ -167,13 +167,13 @@ func (x *exchange) refuseUpload() {
 
 // sendHead sends the request's head and what is there of its body.
 func (x *exchange) sendHead(head, body []byte) {
-	x.up.SetDeadline(x.f.p.o.UpstreamTime)
-	if err := send(x.up, &x.toUp, head, body); err != nil {
+	x.app.conn.SetDeadline(x.f.p.o.UpstreamTime)
+	if err := send(x.app.conn, &x.app.out, head, body); err != nil {
 		x.upFailed(err)
 		return
 	}
-	if !x.idempotent || !x.req.Done {
-		x.head, x.gathered = x.head[:0], x.gathered[:0] // never sent twice
+	if !x.idempotent || !x.upload.body.Done {
+		x.app.head, x.upload.gathered = x.app.head[:0], x.upload.gathered[:0] // never sent twice
 		x.count()
 	}
 	x.pumpUp()
@@ -183,8 +183,8 @@ func (x *exchange) sendHead(head, body []byte) {
 func (x *exchange) pumpUp() {
 	in := x.f.loop.In()
 	for turn := 0; ; turn++ {
-		if x.toUp != nil {
-			err := flush(x.up, &x.toUp)
+		if x.app.out != nil {
+			err := flush(x.app.conn, &x.app.out)
 			if err == park.ErrAgain {
 				return
 			}
@@ -192,26 +192,26 @@ func (x *exchange) pumpUp() {
 				x.upFailed(err)
 				return
 			}
-			x.up.SetDeadline(x.f.p.o.UpstreamTime)
+			x.app.conn.SetDeadline(x.f.p.o.UpstreamTime)
 		}
 		if x.pumpFile() {
 			return
 		}
-		if len(x.tail) > 0 {
-			b := x.tail
-			x.tail = nil
+		if len(x.upload.tail) > 0 {
+			b := x.upload.tail
+			x.upload.tail = nil
 			x.count()
 			if !x.sendPiece(b) {
 				return
 			}
 			continue
 		}
-		if x.req.Done {
+		if x.upload.body.Done {
 			switch {
-			case x.left:
+			case x.client.gone:
 				x.clientGone()
-			case x.toClient == nil:
-				x.client.SetDeadline(0)
+			case x.client.out == nil:
+				x.client.conn.SetDeadline(0)
 			}
 			return
 		}
@@ -223,7 +223,7 @@ func (x *exchange) pumpUp() {
 		if !ok {
 			return
 		}
-		if (out > 0 || x.chunkUp && x.req.Done) && !x.sendPiece(in[:out]) {
+		if (out > 0 || x.upload.chunked && x.upload.body.Done) && !x.sendPiece(in[:out]) {
 			return
 		}
 	}
@@ -238,7 +238,7 @@ func (x *exchange) badRequest(err error) {
 		status = 413
 	}
 	x.f.logRefused(x.from, status, err.Error())
-	if x.begun {
+	if x.client.begun {
 		x.cut(err)
 		return
 	}

@@ -17,7 +17,7 @@ func (x *exchange) pumpDown() {
 		in = in[:smallReading] // many clients are slow, and each may keep one reading
 	}
 	for turn := 0; ; turn++ {
-		if x.full() && (x.toClient != nil && !x.flushClient() || x.full() && (x.back != nil || !x.spillDown())) {
+		if x.full() && (x.client.out != nil && !x.flushClient() || x.full() && (x.client.file != nil || !x.spillDown())) {
 			return
 		}
 		if turn == maxTurns {
@@ -25,10 +25,10 @@ func (x *exchange) pumpDown() {
 			return
 		}
 		in := in
-		if x.toClient != nil && x.back == nil { // what is read is kept, so read no more than there is room for
-			in = in[:min(len(in), max(x.f.p.o.ResponseBuffer-x.toClient.len(), smallReading))]
+		if x.client.out != nil && x.client.file == nil { // what is read is kept, so read no more than there is room for
+			in = in[:min(len(in), max(x.f.p.o.ResponseBuffer-x.client.out.len(), smallReading))]
 		}
-		n, err := x.up.Read(in)
+		n, err := x.app.conn.Read(in)
 		if err == park.ErrAgain {
 			return
 		}
@@ -36,11 +36,11 @@ func (x *exchange) pumpDown() {
 			x.upEnded(err)
 			return
 		}
-		x.up.SetDeadline(x.f.p.o.UpstreamTime)
+		x.app.conn.SetDeadline(x.f.p.o.UpstreamTime)
 		if !x.respond(in[:n]) {
 			return
 		}
-		if n < len(in) && !x.upHung {
+		if n < len(in) && !x.app.hung {
 			return // what was there has been read; the next bytes, and the end, bring an event
 		}
 	}
@@ -54,10 +54,10 @@ func (x *exchange) respond(p []byte) bool {
 	if x.answered {
 		return x.respondBody(nil, p)
 	}
-	if len(x.answerHead) > 0 {
-		seen := len(x.answerHead)
-		x.answerHead = append(x.answerHead, p...)
-		return x.respondHead(x.answerHead, seen)
+	if len(x.app.partialHead) > 0 {
+		seen := len(x.app.partialHead)
+		x.app.partialHead = append(x.app.partialHead, p...)
+		return x.respondHead(x.app.partialHead, seen)
 	}
 	return x.respondHead(p, 0)
 }
@@ -71,8 +71,8 @@ func (x *exchange) respondHead(p []byte, seen int) bool {
 			x.fail(502, errHeadSize)
 			return false
 		case n == 0:
-			if len(p) > 0 && (len(x.answerHead) == 0 || &x.answerHead[0] != &p[0]) {
-				x.answerHead = append(x.answerHead[:0], p...)
+			if len(p) > 0 && (len(x.app.partialHead) == 0 || &x.app.partialHead[0] != &p[0]) {
+				x.app.partialHead = append(x.app.partialHead[:0], p...)
 			}
 			return true
 		}
@@ -89,21 +89,21 @@ func (x *exchange) respondHead(p []byte, seen int) bool {
 		if a.status >= 200 {
 			return x.answer(a, rest)
 		}
-		if x.interim++; x.interim > maxInterim {
+		if x.app.interim++; x.app.interim > maxInterim {
 			x.fail(502, bad("too many interim responses"))
 			return false
 		}
-		if a.status != 100 && !x.http10 && x.toClient == nil { // 100 was answered here; hints are nothing to wait for
+		if a.status != 100 && !x.client.http10 && x.client.out == nil { // 100 was answered here; hints are nothing to wait for
 			b := append(appendAnswer(x.f.loop.Out()[:0], a), "\r\n"...)
-			x.passed += int64(len(b))
-			x.heads += int64(len(b))
-			if err := send(x.client, &x.toClient, b, nil); err != nil {
+			x.client.passed += int64(len(b))
+			x.client.heads += int64(len(b))
+			if err := send(x.client.conn, &x.client.out, b, nil); err != nil {
 				x.clientGone()
 				return false
 			}
 		}
 		p, seen = append([]byte(nil), rest...), 0
-		x.answerHead = x.answerHead[:0]
+		x.app.partialHead = x.app.partialHead[:0]
 		if len(p) == 0 {
 			return true
 		}
@@ -112,9 +112,9 @@ func (x *exchange) respondHead(p []byte, seen int) bool {
 
 // answer sends the final response's head, with what is there of the body.
 func (x *exchange) answer(a *answer, rest []byte) bool {
-	x.upKeep = !a.close
+	x.app.keep = !a.close
 	x.tellSessions(a)
-	x.connLogin = x.connLogin || a.connLogin
+	x.app.connLogin = x.app.connLogin || a.connLogin
 	if a.elsewhere != nil && x.f.p.internal {
 		return x.elsewhere(a, len(rest) == 0 && (x.isHead || a.length == 0 || a.status == 204))
 	}
@@ -122,14 +122,14 @@ func (x *exchange) answer(a *answer, rest []byte) bool {
 	case x.isHead || a.status == 204 || a.status == 304:
 		x.resp = http1.Body{Done: true}
 	case a.chunked:
-		x.resp = http1.Body{Framing: http1.ByChunks, Trailers: true, Decode: x.http10}
+		x.resp = http1.Body{Framing: http1.ByChunks, Trailers: true, Decode: x.client.http10}
 	case a.length >= 0:
 		x.resp = http1.LengthBody(a.length)
 	default:
 		x.resp = http1.Body{Framing: http1.ByClose}
-		x.upKeep = false
+		x.app.keep = false
 	}
-	if x.http10 {
+	if x.client.http10 {
 		for i := range a.fields {
 			if n := a.fields[i].name; http1.EqualFold(n, "transfer-encoding") || http1.EqualFold(n, "trailer") {
 				a.fields[i].drop = true
@@ -144,9 +144,9 @@ func (x *exchange) answer(a *answer, rest []byte) bool {
 // without closing the connection.
 func (x *exchange) answerHeadFor(a *answer, framed bool) []byte {
 	x.answered = true
-	x.status = a.status
-	x.server.answered()
-	x.unbuffered = a.stream
+	x.log.status = a.status
+	x.app.server.answered()
+	x.client.unbuffered = a.stream
 	if a.accel && !x.trusted {
 		for i := range a.fields {
 			if _, ok := http1.CutPrefixFold(a.fields[i].name, "x-accel-"); ok {
@@ -157,20 +157,20 @@ func (x *exchange) answerHeadFor(a *answer, framed bool) []byte {
 	if x.route.rewrites {
 		x.rewrite(a)
 	}
-	x.kept.override(a)
-	if !framed || !x.req.Done || x.f.p.draining.Load() {
-		x.keep = false
+	x.accel.preserved.override(a)
+	if !framed || !x.upload.body.Done || x.f.p.draining.Load() {
+		x.client.keep = false
 	}
-	x.head, x.gathered = x.head[:0], x.gathered[:0] // too late to try again
-	return x.appendConnection(x.kept.append(x.appendTicket(appendAnswer(x.f.loop.Out()[:0], a))))
+	x.app.head, x.upload.gathered = x.app.head[:0], x.upload.gathered[:0] // too late to try again
+	return x.appendConnection(x.accel.preserved.append(x.appendTicket(appendAnswer(x.f.loop.Out()[:0], a))))
 }
 
 // appendConnection says whether the connection goes on.
 func (x *exchange) appendConnection(b []byte) []byte {
 	switch {
-	case !x.keep:
+	case !x.client.keep:
 		return append(b, "Connection: close\r\n"...)
-	case x.http10:
+	case x.client.http10:
 		return append(b, "Connection: keep-alive\r\n"...)
 	}
 	return b
@@ -180,9 +180,9 @@ func (x *exchange) appendConnection(b []byte) []byte {
 func (x *exchange) respondBody(head, p []byte) bool {
 	n, used, err := x.resp.Feed(p)
 	if err == nil && used < len(p) { // stray bytes: the response stands, the connection does not
-		x.upKeep = false
+		x.app.keep = false
 	}
-	x.heads += int64(len(head))
+	x.client.heads += int64(len(head))
 	if len(head)+n > 0 && !x.pass(head, p[:n]) {
 		return false
 	}
@@ -199,50 +199,50 @@ func (x *exchange) respondBody(head, p []byte) bool {
 
 // pass sends a and b to the client, or keeps them for it. It reports whether the exchange goes on.
 func (x *exchange) pass(a, b []byte) bool {
-	x.begun = true
-	x.passed += int64(len(a) + len(b))
-	if x.back != nil {
+	x.client.begun = true
+	x.client.passed += int64(len(a) + len(b))
+	if x.client.file != nil {
 		x.putBack(a, b)
 		return true
 	}
-	if err := send(x.client, &x.toClient, a, b); err != nil {
+	if err := send(x.client.conn, &x.client.out, a, b); err != nil {
 		x.clientGone()
 		return false
 	}
-	return x.toClient == nil || x.awaitClient()
+	return x.client.out == nil || x.awaitClient()
 }
 
 // responded lets the upstream go; the client's part goes on until it has everything.
 func (x *exchange) responded() {
-	x.upstream = x.f.loop.Now().Sub(x.asked)
-	if x.upKeep && !x.upHung && x.uploaded() && x.toUp == nil {
+	x.app.took = x.f.loop.Now().Sub(x.app.asked)
+	if x.app.keep && !x.app.hung && x.uploaded() && x.app.out == nil {
 		x.giveBack()
 	} else {
-		x.up.Close()
+		x.app.conn.Close()
 	}
-	x.up = nil
-	x.name = x.server.String()
+	x.app.conn = nil
+	x.app.name = x.app.server.String()
 	x.letGo()
-	if x.toClient == nil && x.back == nil {
+	if x.client.out == nil && x.client.file == nil {
 		x.finish()
 	}
 }
 
 // full reports whether the client must take something before more is read from the upstream.
 func (x *exchange) full() bool {
-	if x.back != nil {
+	if x.client.file != nil {
 		return x.backFull()
 	}
-	if x.toClient == nil {
+	if x.client.out == nil {
 		return false
 	}
 	o := &x.f.p.o
-	return x.unbuffered || x.toClient.len() >= o.ResponseBuffer || x.f.p.buffered.Load() > o.BufferTotal
+	return x.client.unbuffered || x.client.out.len() >= o.ResponseBuffer || x.f.p.buffered.Load() > o.BufferTotal
 }
 
 // flushClient writes what is pending. It reports whether the exchange goes on.
 func (x *exchange) flushClient() bool {
-	err := flush(x.client, &x.toClient)
+	err := flush(x.client.conn, &x.client.out)
 	x.count()
 	switch {
 	case err == park.ErrAgain:
@@ -251,15 +251,15 @@ func (x *exchange) flushClient() bool {
 		x.clientGone()
 		return false
 	}
-	x.client.SetDeadline(0)
-	if !x.req.Done && x.toUp == nil { // from here on it is the body that is waited for
-		d, _ := x.upload.wait(x.f.loop.Now(), x.received, x.f.p.o.BodyTime, x.f.p.o.BodyRate)
-		x.client.SetDeadline(max(d, time.Millisecond))
+	x.client.conn.SetDeadline(0)
+	if !x.upload.body.Done && x.app.out == nil { // from here on it is the body that is waited for
+		d, _ := x.upload.pace.wait(x.f.loop.Now(), x.upload.received, x.f.p.o.BodyTime, x.f.p.o.BodyRate)
+		x.client.conn.SetDeadline(max(d, time.Millisecond))
 	}
-	if x.back != nil {
+	if x.client.file != nil {
 		return x.drainBack()
 	}
-	if x.answered && x.resp.Done && x.up == nil {
+	if x.answered && x.resp.Done && x.app.conn == nil {
 		x.finish()
 		return false
 	}
@@ -274,12 +274,12 @@ func (x *exchange) awaitClient() bool {
 	if o.SendRate > 0 {
 		x.clientTook()
 	}
-	d, ok := x.download.wait(x.f.loop.Now(), x.taken, o.SendTime, o.SendRate)
+	d, ok := x.client.pace.wait(x.f.loop.Now(), x.client.taken, o.SendTime, o.SendRate)
 	if !ok {
 		x.cut(errTooSlow)
 		return false
 	}
-	x.client.SetDeadline(d)
+	x.client.conn.SetDeadline(d)
 	return true
 }
 
@@ -287,14 +287,14 @@ func (x *exchange) awaitClient() bool {
 // The kernel says that it has room again only when a third of its buffer is free, and that can be
 // megabytes: many minutes for a client that does read, but slowly.
 func (x *exchange) clientTook() bool {
-	before := x.taken
-	x.taken = x.passed - x.waiting() - int64(x.client.Unsent())
-	return x.taken > before
+	before := x.client.taken
+	x.client.taken = x.client.passed - x.waiting() - int64(x.client.conn.Unsent())
+	return x.client.taken > before
 }
 
 // count keeps Proxy.buffered true.
 func (x *exchange) count() {
-	if n := x.toClient.len() + len(x.gathered) + len(x.tail) + len(x.backBuf); n != x.ahead {
+	if n := x.client.out.len() + len(x.upload.gathered) + len(x.upload.tail) + len(x.client.fileTail); n != x.ahead {
 		x.f.p.buffered.Add(int64(n - x.ahead))
 		x.ahead = n
 	}
@@ -315,17 +315,17 @@ func (x *exchange) upEnded(err error) {
 
 // upFailed tries again if that is safe, and fails otherwise.
 func (x *exchange) upFailed(err error) {
-	if x.toUp != nil || !x.uploaded() {
+	if x.app.out != nil || !x.uploaded() {
 		// The app may have answered before it closed on a body that it does not want: read that first.
 		if !x.answered && x.salvage() {
 			return
 		}
 	}
-	if x.reused && !x.retried && !x.answered && !x.begun && len(x.answerHead) == 0 && x.idempotent && x.req.Done && len(x.head) > 0 {
+	if x.app.reused && !x.app.retried && !x.answered && !x.client.begun && len(x.app.partialHead) == 0 && x.idempotent && x.upload.body.Done && len(x.app.head) > 0 {
 		x.f.p.stats.retries.Add(1)
-		x.retried = true
-		x.up.Close()
-		drop(&x.toUp)
+		x.app.retried = true
+		x.app.conn.Close()
+		drop(&x.app.out)
 		x.dial()
 		return
 	}
@@ -335,13 +335,13 @@ func (x *exchange) upFailed(err error) {
 // salvage reads a response that came although the request could not be sent. It reports whether one
 // has begun.
 func (x *exchange) salvage() bool {
-	drop(&x.toUp)
-	n, err := x.up.Read(x.f.loop.In())
+	drop(&x.app.out)
+	n, err := x.app.conn.Read(x.f.loop.In())
 	if err != nil || n == 0 {
 		return false
 	}
-	x.upKeep = false
-	if x.respond(x.f.loop.In()[:n]) && x.up != nil {
+	x.app.keep = false
+	if x.respond(x.f.loop.In()[:n]) && x.app.conn != nil {
 		x.pumpDown()
 	}
 	return true

@@ -42,7 +42,7 @@ func (x *exchange) resolve(h *head) {
 		}
 	}
 	x.cgi = &cgi{raw: append([]byte(nil), h.raw...), left: -1, asking: true}
-	c, ref, loop, folder := x.cgi, x.client.Ref(), x.f.loop, x.route.folder()
+	c, ref, loop, folder := x.cgi, x.client.conn.Ref(), x.f.loop, x.route.folder()
 	ask := func() {
 		a, err := folder.Serve(req)
 		var first []byte
@@ -50,7 +50,7 @@ func (x *exchange) resolve(h *head) {
 			first, err = readPiece(a.File, a.Offset, a.Offset+a.Length)
 		}
 		posted := loop.Post(func() {
-			if client, ok := ref.Conn(); !ok || x.client != client || x.cgi != c {
+			if client, ok := ref.Conn(); !ok || x.client.conn != client || x.cgi != c {
 				a.File.Close()
 				return
 			}
@@ -76,7 +76,7 @@ func (x *exchange) resolved(a site.Answer, first []byte, err error) {
 		x.finishWith(500, errSite)
 	case a.Script != nil:
 		x.cgi.script = a.Script
-		if !x.req.Done {
+		if !x.upload.body.Done {
 			x.gather()
 			return
 		}
@@ -94,14 +94,14 @@ func (x *exchange) resolved(a site.Answer, first []byte, err error) {
 
 // answerFile sends a file, or a head alone.
 func (x *exchange) answerFile(a site.Answer, first []byte) {
-	x.answered, x.status = true, a.Status
-	if !x.req.Done || x.f.p.draining.Load() {
-		x.keep = false
+	x.answered, x.log.status = true, a.Status
+	if !x.upload.body.Done || x.f.p.draining.Load() {
+		x.client.keep = false
 	}
 	b := fmt.Appendf(x.f.loop.Out()[:0], "HTTP/1.1 %d %s\r\nDate: %s\r\n", a.Status, http.StatusText(a.Status), x.f.loop.Now().UTC().Format(http.TimeFormat))
-	b = x.kept.append(x.kept.appendWithout(b, a.Head))
+	b = x.accel.preserved.append(x.accel.preserved.appendWithout(b, a.Head))
 	b = append(x.appendConnection(b), "\r\n"...)
-	x.heads += int64(len(b))
+	x.client.heads += int64(len(b))
 	if a.File != nil {
 		x.cgi.file = &source{f: a.File, off: a.Offset + int64(len(first)), end: a.Offset + a.Length}
 	} else {
@@ -116,16 +116,16 @@ func (x *exchange) answerFile(a site.Answer, first []byte) {
 func (x *exchange) nextPiece() {
 	s := x.cgi.file
 	switch {
-	case s != nil && s.reading || x.toClient != nil:
+	case s != nil && s.reading || x.client.out != nil:
 		return
 	case s != nil && s.off < s.end:
 		s.reading = true
-		c, ref, loop := x.cgi, x.client.Ref(), x.f.loop
+		c, ref, loop := x.cgi, x.client.conn.Ref(), x.f.loop
 		off, end := s.off, s.end
 		if !loop.Poller().Go(func() {
 			p, err := readPiece(s.f, off, end)
 			if !loop.Post(func() {
-				if client, ok := ref.Conn(); !ok || x.client != client || x.cgi != c {
+				if client, ok := ref.Conn(); !ok || x.client.conn != client || x.cgi != c {
 					s.f.Close()
 					return
 				}

@@ -62,8 +62,8 @@ func (s *server) ticket() string {
 
 // appendTicket lets the client stay with the server that answered.
 func (x *exchange) appendTicket(b []byte) []byte {
-	p, s := x.f.p, x.server
-	if p.o.Sticky == "" || !x.route.several() || s.Route != "" || x.sticky == s.index {
+	p, s := x.f.p, x.app.server
+	if p.o.Sticky == "" || !x.route.several() || s.Route != "" || x.app.sticky == s.index {
 		return b
 	}
 	return fmt.Appendf(b, "Set-Cookie: %s=%s; Path=/; HttpOnly; SameSite=Lax\r\n", p.o.Sticky, s.ticket())

@@ -32,7 +32,7 @@ type leg struct {
 
 // switchProtocols ends the exchange in a tunnel (RFC 9110 §15.2.2).
 func (x *exchange) switchProtocols(a *answer, rest []byte) bool {
-	if !x.upgrade || !x.req.Done {
+	if !x.upgrade || !x.upload.body.Done {
 		x.fail(502, errExtra)
 		return false
 	}
@@ -44,16 +44,16 @@ func (x *exchange) switchProtocols(a *answer, rest []byte) bool {
 		}
 	}
 	b = append(b, "\r\n"...)
-	t := &tunnel{f: x.f, started: x.started, bytes: int64(len(rest)), server: x.server}
-	x.server = nil
+	t := &tunnel{f: x.f, started: x.log.started, bytes: int64(len(rest)), server: x.app.server}
+	x.app.server = nil
 	if x.f.p.o.Access != nil {
-		t.entry = append(t.entry, x.entry...)
+		t.entry = append(t.entry, x.log.line...)
 	}
-	t.legs[0].c, t.legs[0].out = x.client, x.toClient
-	t.legs[1].c, t.legs[1].out = x.up, x.toUp
-	x.toClient, x.toUp, x.up = nil, nil, nil
-	early := append([]byte(nil), x.early...)
-	client := x.client
+	t.legs[0].c, t.legs[0].out = x.client.conn, x.client.out
+	t.legs[1].c, t.legs[1].out = x.app.conn, x.app.out
+	x.client.out, x.app.out, x.app.conn = nil, nil, nil
+	early := append([]byte(nil), x.client.early...)
+	client := x.client.conn
 	x.release()
 	client.Hold(t)
 	t.legs[1].c.Hold(t)
