@@ -17,9 +17,11 @@ import (
 // know nobody.
 const imports = `
 .                 internal/config internal/demo internal/server
-hooks             internal/http1 internal/hub internal/presence internal/strictjson
+hooks             internal/auth internal/connection internal/http1 internal/hub internal/presence internal/strictjson
 internal/accesslog
+internal/auth
 internal/config
+internal/connection
 internal/deflate
 internal/demo
 internal/fcgi     internal/http1
@@ -29,7 +31,7 @@ internal/hub
 internal/park
 internal/presence internal/hub
 internal/request  internal/http1
-internal/server   hooks internal/accesslog internal/config internal/histfile internal/hub internal/park internal/presence internal/site internal/token proxy upgrade
+internal/server   hooks internal/accesslog internal/auth internal/config internal/connection internal/histfile internal/hub internal/park internal/presence internal/site internal/token proxy upgrade
 internal/site     internal/http1
 internal/strictjson
 internal/tempfile internal/park
@@ -37,7 +39,7 @@ internal/token
 internal/wiretest
 internal/wsframe  internal/deflate
 proxy             internal/accesslog internal/fcgi internal/http1 internal/park internal/request internal/site internal/tempfile
-upgrade           internal/accesslog internal/deflate internal/http1 internal/hub internal/park internal/request internal/wsframe
+upgrade           internal/accesslog internal/auth internal/connection internal/deflate internal/http1 internal/hub internal/park internal/request internal/wsframe
 `
 
 // modules are the direct dependencies, each with a reason in docs.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/http1"
 )
 
@@ -53,7 +54,7 @@ func newAppClient(first Place, others []Place, conns, maxAnswer int, timeout tim
 
 // writeClient fills in what the app is told of a client. The engine's own handling of fields is off, as it takes
 // cookies apart and puts them together in its own way; line ends in values it still replaces.
-func (q *Question) writeClient(h *fasthttp.RequestHeader, host string) {
+func writeClient(h *fasthttp.RequestHeader, q *auth.Request, host string) {
 	h.DisableSpecialHeader()
 	if q.Host != "" {
 		host = q.Host

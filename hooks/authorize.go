@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/auth"
 )
 
 const (
@@ -40,18 +42,6 @@ type AuthorizerOptions struct {
 // Place is where an app listens.
 type Place struct{ Network, Address string }
 
-// Question is a client that wants to hold channels. Empty fields are not sent.
-type Question struct {
-	Channels []string
-
-	// The client's own, as they came; several Cookie fields joined by "; ".
-	Host, Cookie, Authorization, UserAgent, AcceptLanguage string
-
-	Proto        string // "http" or "https": how the client came
-	ClientAddr   string // the client's address, without port
-	ForwardedFor string // value of X-Forwarded-For; empty means ClientAddr
-}
-
 // Authorizer asks the app whether a client may hold channels. Any number of goroutines may ask.
 type Authorizer struct {
 	options AuthorizerOptions
@@ -80,21 +70,21 @@ func (a *Authorizer) Close() { a.client.CloseIdleConnections() }
 
 // Authorize asks the app. An error, always an ErrNoVerdict, means that there is neither a yes nor a no;
 // the client must not get in.
-func (a *Authorizer) Authorize(q Question) (Verdict, error) {
+func (a *Authorizer) Authorize(q auth.Request) (auth.Result, error) {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
 	a.write(req, q)
 	err := a.client.DoTimeout(req, resp, a.options.Timeout)
-	var v Verdict
+	var v auth.Result
 	if err == nil {
 		v, err = verdictOf(resp, q.Channels, a.options.Within)
-		v.takeFields(resp, err != nil)
+		takeFields(&v, resp, err != nil)
 	} else {
 		err = &answerError{hint: a.noAnswer(err), err: err}
 	}
 	if err != nil {
-		return Verdict{RetryAfter: v.RetryAfter}, fmt.Errorf("%w: GET %s: %w", ErrNoVerdict, a.options.Path, err)
+		return auth.Result{RetryAfter: v.RetryAfter}, fmt.Errorf("%w: GET %s: %w", ErrNoVerdict, a.options.Path, err)
 	}
 	return v, nil
 }
@@ -112,7 +102,7 @@ func (a *Authorizer) noAnswer(err error) string {
 	return "the app's answer was cut off or not understood"
 }
 
-func (a *Authorizer) write(req *fasthttp.Request, q Question) {
+func (a *Authorizer) write(req *fasthttp.Request, q auth.Request) {
 	var target strings.Builder
 	target.WriteString("http://app")
 	target.WriteString(a.target)
@@ -124,5 +114,5 @@ func (a *Authorizer) write(req *fasthttp.Request, q Question) {
 		target.WriteString(url.QueryEscape(channel))
 	}
 	req.SetRequestURI(target.String())
-	q.writeClient(&req.Header, a.options.Host)
+	writeClient(&req.Header, &q, a.options.Host)
 }

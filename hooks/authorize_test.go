@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"holdfast/internal/auth"
 )
 
 // upstream is an app that answers every request with what respond writes, and writes down what it was
@@ -129,10 +131,10 @@ func TestAuthorizeRequest(t *testing.T) {
 		defer query.Close()
 		for _, c := range []struct {
 			a        *Authorizer
-			question Question
+			question auth.Request
 			want     string
 		}{
-			{a, Question{
+			{a, auth.Request{
 				Channels: []string{"orders.42", "a&b=c d/é+"}, Host: "Shop.Example:8443",
 				Cookie:        `JSESSIONID=ABC; x="q=1" ;; lone; y=a b,c; =empty; z`,
 				Authorization: "Basic dTpw", UserAgent: "Mozilla/5.0 (X11)", AcceptLanguage: "de, en;q=0.5",
@@ -148,12 +150,12 @@ func TestAuthorizeRequest(t *testing.T) {
 				"X-Forwarded-Proto: https\r\n" +
 				"X-Forwarded-Host: Shop.Example:8443\r\n" +
 				"X-Real-IP: 192.0.2.7\r\n\r\n"},
-			{a, Question{Channels: []string{"a"}, ClientAddr: "2001:db8::1"}, "GET /push/authorize?channel=a HTTP/1.1\r\n" +
+			{a, auth.Request{Channels: []string{"a"}, ClientAddr: "2001:db8::1"}, "GET /push/authorize?channel=a HTTP/1.1\r\n" +
 				"Host: app.internal\r\n" +
 				"Accept: application/json\r\n" +
 				"X-Forwarded-For: 2001:db8::1\r\n" +
 				"X-Real-IP: 2001:db8::1\r\n\r\n"},
-			{query, Question{Channels: []string{"a"}}, "GET /a%2Fb/../c?mode=x&channel=a HTTP/1.1\r\n" +
+			{query, auth.Request{Channels: []string{"a"}}, "GET /a%2Fb/../c?mode=x&channel=a HTTP/1.1\r\n" +
 				"Host: app.internal\r\n" +
 				"Accept: application/json\r\n\r\n"},
 		} {
@@ -176,7 +178,7 @@ func TestAuthorizeRequest(t *testing.T) {
 func TestAuthorizeInjection(t *testing.T) {
 	u := startUpstream(t, "tcp", always("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"))
 	evil := "x\r\nX-Real-IP: 127.0.0.1\r\n\r\nGET /admin HTTP/1.1\r\nHost: x\r\n\r\n"
-	_, err := u.authorizer(t, time.Second).Authorize(Question{
+	_, err := u.authorizer(t, time.Second).Authorize(auth.Request{
 		Channels: []string{evil}, Host: evil, Cookie: evil, Authorization: evil, UserAgent: evil, AcceptLanguage: evil,
 		Proto: evil, ClientAddr: evil, ForwardedFor: evil,
 	})
@@ -207,7 +209,7 @@ func TestAuthorizeCut(t *testing.T) {
 			})
 			a := u.authorizer(t, 5*time.Second)
 			for cut := range len(answer) {
-				v, err := a.Authorize(Question{Channels: []string{"a"}})
+				v, err := a.Authorize(auth.Request{Channels: []string{"a"}})
 				if err == nil || v.Allowed {
 					t.Errorf("%q, reset %v: %+v", answer[:cut], reset, v)
 				}
@@ -241,7 +243,7 @@ func TestAuthorizeSlow(t *testing.T) {
 	} {
 		u := startUpstream(t, "tcp", respond)
 		began := time.Now()
-		v, err := u.authorizer(t, 100*time.Millisecond).Authorize(Question{Channels: []string{"a"}})
+		v, err := u.authorizer(t, 100*time.Millisecond).Authorize(auth.Request{Channels: []string{"a"}})
 		if !errors.Is(err, ErrNoVerdict) || v.Allowed {
 			t.Errorf("%s: %+v, %v", name, v, err)
 		}
@@ -265,7 +267,7 @@ func TestAuthorizeUnreachable(t *testing.T) {
 		{Network: "unix", Address: filepath.Join(t.TempDir(), "nothing"), Path: "/a"},
 	} {
 		a := NewAuthorizer(o)
-		if v, err := a.Authorize(Question{Channels: []string{"a"}}); !errors.Is(err, ErrNoVerdict) || v.Allowed {
+		if v, err := a.Authorize(auth.Request{Channels: []string{"a"}}); !errors.Is(err, ErrNoVerdict) || v.Allowed {
 			t.Errorf("%s: %+v, %v", o.Network, v, err)
 		}
 		a.Close()
@@ -285,7 +287,7 @@ func TestAuthorizeElsewhere(t *testing.T) {
 		Network: down.Network, Address: down.Address, Others: []Place{down, {"tcp", u.ln.Addr().String()}}, Path: "/a",
 	})
 	defer a.Close()
-	if v, err := a.Authorize(Question{Channels: []string{"a"}}); err != nil || v.User != "a" {
+	if v, err := a.Authorize(auth.Request{Channels: []string{"a"}}); err != nil || v.User != "a" {
 		t.Errorf("%+v, %v", v, err)
 	}
 }
@@ -305,7 +307,7 @@ func TestAuthorizeReuse(t *testing.T) {
 	a := u.authorizer(t, 5*time.Second)
 	ask := func(want string, conns int) {
 		t.Helper()
-		v, err := a.Authorize(Question{Channels: []string{"a"}})
+		v, err := a.Authorize(auth.Request{Channels: []string{"a"}})
 		if err != nil || v.User != want {
 			t.Errorf("%+v, %v; want user %s", v, err, want)
 		}
@@ -345,13 +347,13 @@ func TestAuthorizeStrayAnswer(t *testing.T) {
 		return true
 	})
 	a := u.authorizer(t, 5*time.Second)
-	if v, err := a.Authorize(Question{Channels: []string{"a"}}); err != nil || !v.Allowed {
+	if v, err := a.Authorize(auth.Request{Channels: []string{"a"}}); err != nil || !v.Allowed {
 		t.Errorf("%+v, %v", v, err)
 	}
 	close(answered)
 	<-sent
 	time.Sleep(5 * time.Millisecond)
-	if v, err := a.Authorize(Question{Channels: []string{"a"}}); err != nil || v.Allowed || v.Status != 403 {
+	if v, err := a.Authorize(auth.Request{Channels: []string{"a"}}); err != nil || v.Allowed || v.Status != 403 {
 		t.Errorf("%+v, %v", v, err)
 	}
 	if _, conns := u.seen(); conns != 2 {
@@ -379,7 +381,7 @@ func TestAuthorizeMaxConns(t *testing.T) {
 	var asking sync.WaitGroup
 	for range 20 {
 		asking.Go(func() {
-			if v, err := a.Authorize(Question{Channels: []string{"a"}}); err != nil || !v.Allowed {
+			if v, err := a.Authorize(auth.Request{Channels: []string{"a"}}); err != nil || !v.Allowed {
 				t.Errorf("%+v, %v", v, err)
 			}
 		})
@@ -397,7 +399,7 @@ func TestAuthorizeMaxConns(t *testing.T) {
 	for range 5 {
 		asking.Go(func() {
 			began := time.Now()
-			if _, err := b.Authorize(Question{Channels: []string{"a"}}); err == nil || time.Since(began) > time.Second {
+			if _, err := b.Authorize(auth.Request{Channels: []string{"a"}}); err == nil || time.Since(began) > time.Second {
 				t.Errorf("%v after %v", err, time.Since(began))
 			}
 		})

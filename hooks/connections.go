@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"holdfast/internal/connection"
 	"holdfast/internal/strictjson"
 )
 
@@ -24,33 +25,19 @@ var (
 	errClose      = errors.New("bad close")
 )
 
-// Connection is one that is held.
-type Connection struct {
-	ID       string   `json:"id"`
-	User     string   `json:"user,omitempty"`
-	Kind     string   `json:"kind"`
-	Channels []string `json:"channels"`
-	Peer     string   `json:"peer,omitempty"` // the other end of the connection, perhaps a proxy
-}
-
-// Selection says which connections are meant: those of which all that is given is true.
-type Selection struct {
-	Connection, User, Channel string
-}
-
 // Connections has what is held.
 type Connections interface {
 	// List describes limit of those that are meant, and says how many there are.
-	List(s Selection, limit int) (list []Connection, total int)
+	List(s connection.Selection, limit int) (list []connection.Info, total int)
 
 	// Change takes those that are meant into channels and out of others. It returns how many hold now what was to be
 	// joined, or held what was to be left, and how many were refused, by why. When it returns whatever is published to the
 	// one reaches them, and nothing more of the other does.
-	Change(s Selection, join, leave []string) (n int, refused map[string]int)
+	Change(s connection.Selection, join, leave []string) (n int, refused map[string]int)
 
 	// Disconnect closes those that are meant, with a code and a reason for WebSockets, and returns how many. Nothing
 	// is delivered to them after it has returned.
-	Disconnect(s Selection, code int, reason string) int
+	Disconnect(s connection.Selection, code int, reason string) int
 }
 
 // connections answers GET /connections.
@@ -69,12 +56,12 @@ func (s *Server) connections(c *call) error {
 		}
 	}
 	answer := struct {
-		Connections []Connection `json:"connections"`
-		Total       int          `json:"total"`
+		Connections []connection.Info `json:"connections"`
+		Total       int               `json:"total"`
 	}{}
-	answer.Connections, answer.Total = s.options.Connections.List(Selection{User: query.Get("user"), Channel: query.Get("channel")}, limit)
+	answer.Connections, answer.Total = s.options.Connections.List(connection.Selection{User: query.Get("user"), Channel: query.Get("channel")}, limit)
 	if answer.Connections == nil {
-		answer.Connections = []Connection{}
+		answer.Connections = []connection.Info{}
 	}
 	s.answerJSON(c.ctx, answer)
 	return nil
@@ -89,7 +76,7 @@ func (s *Server) connection(c *call) error {
 	if _, err := parseQuery(c.query); err != nil {
 		return err
 	}
-	list, _ := s.options.Connections.List(Selection{Connection: id}, 1)
+	list, _ := s.options.Connections.List(connection.Selection{Connection: id}, 1)
 	if len(list) == 0 {
 		return errConnection
 	}
@@ -103,7 +90,7 @@ func (s *Server) disconnect(c *call) error {
 	if err != nil {
 		return err
 	}
-	var which Selection
+	var which connection.Selection
 	code, reason := defaultCloseCode, "disconnected"
 	err = object.Members(func(key string, m strictjson.Value) (err error) {
 		switch key {
@@ -134,7 +121,7 @@ func (s *Server) disconnect(c *call) error {
 	if err != nil {
 		return err
 	}
-	if which == (Selection{}) {
+	if which == (connection.Selection{}) {
 		return errSelection
 	}
 	n := s.options.Connections.Disconnect(which, code, reason)

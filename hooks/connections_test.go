@@ -2,20 +2,23 @@ package hooks
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
+
+	"holdfast/internal/connection"
 )
 
 // keeper has three connections.
 type keeper struct{ ended, changed []string }
 
-var connected = []Connection{
-	{ID: "a-1", User: "anna", Kind: "sse", Channels: []string{"user.x"}, Peer: "127.0.0.1:1"},
+var connected = []connection.Info{
+	{ID: "a-1", User: "anna", Kind: "sse", Channels: []string{"user.x"}, Peer: netip.MustParseAddrPort("127.0.0.1:1")},
 	{ID: "a-2", User: "bert", Kind: "websocket", Channels: []string{"user.x", "user.y"}},
 	{ID: "a-3", Kind: "longpoll", Channels: []string{"public.z"}},
 }
 
-func (k *keeper) List(s Selection, limit int) (list []Connection, total int) {
+func (k *keeper) List(s connection.Selection, limit int) (list []connection.Info, total int) {
 	for _, c := range connected {
 		if (s.Connection == "" || s.Connection == c.ID) && (s.User == "" || s.User == c.User) &&
 			(s.Channel == "" || strings.Contains(fmt.Sprint(c.Channels), s.Channel)) {
@@ -27,7 +30,7 @@ func (k *keeper) List(s Selection, limit int) (list []Connection, total int) {
 	return list, total
 }
 
-func (k *keeper) Disconnect(s Selection, code int, reason string) int {
+func (k *keeper) Disconnect(s connection.Selection, code int, reason string) int {
 	list, n := k.List(s, 10)
 	for _, c := range list {
 		k.ended = append(k.ended, fmt.Sprint(c.ID, " ", code, " ", reason))
@@ -35,7 +38,7 @@ func (k *keeper) Disconnect(s Selection, code int, reason string) int {
 	return n
 }
 
-func (k *keeper) Change(s Selection, join, leave []string) (n int, refused map[string]int) {
+func (k *keeper) Change(s connection.Selection, join, leave []string) (n int, refused map[string]int) {
 	list, _ := k.List(s, 10)
 	refused = make(map[string]int)
 	for _, c := range list {

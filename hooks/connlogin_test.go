@@ -3,6 +3,8 @@ package hooks
 import (
 	"testing"
 	"time"
+
+	"holdfast/internal/auth"
 )
 
 // TestAuthorizeConnectionLogin: a connection on which a client has logged in (NTLM, Negotiate) asks for nobody else.
@@ -10,7 +12,7 @@ func TestAuthorizeConnectionLogin(t *testing.T) {
 	u := startUpstream(t, "tcp", always("HTTP/1.1 204 No Content\r\n\r\n"))
 	a := u.authorizer(t, time.Second)
 	for i, authorization := range []string{"NTLM anna", "negotiate anna", "", "Basic dTpw"} {
-		if v, err := a.Authorize(Question{Channels: []string{"a"}, Authorization: authorization}); err != nil || !v.Allowed {
+		if v, err := a.Authorize(auth.Request{Channels: []string{"a"}, Authorization: authorization}); err != nil || !v.Allowed {
 			t.Fatalf("%q: %+v, %v", authorization, v, err)
 		}
 		if _, conns := u.seen(); conns != min(i+1, 3) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/strictjson"
 )
 
@@ -81,7 +82,7 @@ func (s *Said) encode() ([]byte, error) {
 
 // Post hands a message to the app, with the client's own credentials. Whatever the app answers is a Reply; an error
 // means that there is no answer, and the app may have taken the message or not. It is never posted twice.
-func (m *Messenger) Post(client Question, said Said) (Reply, error) {
+func (m *Messenger) Post(client auth.Request, said Said) (Reply, error) {
 	body, err := said.encode()
 	if err != nil {
 		return Reply{}, err
@@ -91,7 +92,7 @@ func (m *Messenger) Post(client Question, said Said) (Reply, error) {
 	defer fasthttp.ReleaseResponse(resp)
 	req.SetRequestURI("http://app" + m.options.Path)
 	req.Header.SetMethod(fasthttp.MethodPost)
-	client.writeClient(&req.Header, m.options.Host)
+	writeClient(&req.Header, &client, m.options.Host)
 	req.Header.SetCanonical([]byte(fasthttp.HeaderContentType), []byte("application/json"))
 	if m.options.Key != "" {
 		req.Header.SetCanonical([]byte(SignatureField), []byte(Sign(m.options.Key, time.Now(), body)))

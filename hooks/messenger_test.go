@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/wiretest"
 )
 
@@ -27,7 +28,7 @@ func TestMessenger(t *testing.T) {
 		Timeout: wiretest.Timeout, MaxConns: 2, MaxReply: 1000,
 	})
 	defer m.Close()
-	client := Question{Host: "shop.test", Cookie: "a=1; b=2", ClientAddr: "10.1.2.3", Proto: "https"}
+	client := auth.Request{Host: "shop.test", Cookie: "a=1; b=2", ClientAddr: "10.1.2.3", Proto: "https"}
 	for _, tt := range []struct {
 		said Said
 		body string
@@ -89,7 +90,7 @@ func TestMessengerNeverPostsTwice(t *testing.T) {
 	m := NewMessenger(MessengerOptions{Network: "tcp", Address: app.Addr, Path: "/m", Timeout: wiretest.Timeout, MaxConns: 2, MaxReply: 1000})
 	defer m.Close()
 	for i := range 3 {
-		if _, err := m.Post(Question{}, Said{Data: []byte("x")}); err == nil {
+		if _, err := m.Post(auth.Request{}, Said{Data: []byte("x")}); err == nil {
 			t.Error("no error")
 		}
 		if n := len(app.Conns()); n != i+1 {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"holdfast/internal/connection"
 	"holdfast/internal/strictjson"
 )
 
@@ -46,7 +47,7 @@ func (s *Server) unsubscribe(c *call) error {
 }
 
 // change has the connections changed, and says so in the log.
-func (s *Server) change(what string, which Selection, join, leave []string) (n int, list []refusedConnections) {
+func (s *Server) change(what string, which connection.Selection, join, leave []string) (n int, list []refusedConnections) {
 	n, refused := s.options.Connections.Change(which, join, leave)
 	for why, n := range refused {
 		list = append(list, refusedConnections{why, n})
@@ -58,7 +59,7 @@ func (s *Server) change(what string, which Selection, join, leave []string) (n i
 }
 
 // wantedChange reads whose channels are to change, and which.
-func (s *Server) wantedChange(c *call) (which Selection, channels []string, err error) {
+func (s *Server) wantedChange(c *call) (which connection.Selection, channels []string, err error) {
 	object, err := c.object()
 	if err != nil {
 		return which, nil, err
@@ -88,7 +89,7 @@ func (s *Server) wantedChange(c *call) (which Selection, channels []string, err 
 	})
 	switch {
 	case err != nil:
-	case which == Selection{}:
+	case which == connection.Selection{}:
 		err = errWho
 	case len(channels) == 0:
 		err = fmt.Errorf("%w: none; want a name or a list of names", errChannel)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/strictjson"
 )
 
@@ -19,23 +20,8 @@ const (
 	maxExpires = 10 * 365 * 24 * time.Hour // more is as good as never
 )
 
-// Verdict is what the app says about a Question.
-type Verdict struct {
-	Allowed bool
-	Status  int // for the client when not Allowed: 401 or 403
-
-	Channels []string      // what the client may hold, a part of what was asked; nil: all of it
-	User     string        // who the client is; empty: the app did not say
-	Expires  time.Duration // how long this is good; zero: the app did not say
-
-	// Fields of the app's response that are for the client.
-	SetCookie  []string
-	Challenge  []string // with 401: WWW-Authenticate
-	RetryAfter string   // with an error, of a 503 or 429
-}
-
 // takeFields copies the fields of a response that are for the client.
-func (v *Verdict) takeFields(resp *fasthttp.Response, failed bool) {
+func takeFields(v *auth.Result, resp *fasthttp.Response, failed bool) {
 	status := resp.StatusCode()
 	if failed {
 		if status == fasthttp.StatusServiceUnavailable || status == fasthttp.StatusTooManyRequests {
@@ -56,25 +42,25 @@ func (v *Verdict) takeFields(resp *fasthttp.Response, failed bool) {
 }
 
 // verdictOf reads the app's response. A response that is not clearly a yes or a no is an error.
-func verdictOf(resp *fasthttp.Response, asked []string, within func(pattern, name string) bool) (Verdict, error) {
+func verdictOf(resp *fasthttp.Response, asked []string, within func(pattern, name string) bool) (auth.Result, error) {
 	status := resp.StatusCode()
 	switch {
 	case status == fasthttp.StatusUnauthorized, status == fasthttp.StatusForbidden:
-		return Verdict{Status: status}, nil
+		return auth.Result{Status: status}, nil
 	case status >= 300 && status < 400:
-		return Verdict{Status: fasthttp.StatusUnauthorized}, nil // to the login page
+		return auth.Result{Status: fasthttp.StatusUnauthorized}, nil // to the login page
 	case status < 200 || status >= 300:
-		return Verdict{}, &answerError{hint: fmt.Sprintf("the app answered status %d", status)}
+		return auth.Result{}, &answerError{hint: fmt.Sprintf("the app answered status %d", status)}
 	}
 	if len(resp.Body()) == 0 {
 		if status != fasthttp.StatusNoContent && endedByClose(resp) {
-			return Verdict{}, errEmptyCut
+			return auth.Result{}, errEmptyCut
 		}
-		return Verdict{Allowed: true}, nil
+		return auth.Result{Allowed: true}, nil
 	}
 	v, err := parseVerdict(resp)
 	if err != nil {
-		return Verdict{}, err
+		return auth.Result{}, err
 	}
 	if v.Channels == nil {
 		return v, nil
@@ -90,15 +76,15 @@ func verdictOf(resp *fasthttp.Response, asked []string, within func(pattern, nam
 		}
 	}
 	if len(v.Channels) == 0 {
-		return Verdict{Status: fasthttp.StatusForbidden}, nil
+		return auth.Result{Status: fasthttp.StatusForbidden}, nil
 	}
 	return v, nil
 }
 
 // parseVerdict reads the body of a 2xx response, which must be one JSON object whatever its Content-Type says. A key
 // that it does not know is an error: it may be a "channel" that was meant to narrow.
-func parseVerdict(resp *fasthttp.Response) (Verdict, error) {
-	v := Verdict{Allowed: true}
+func parseVerdict(resp *fasthttp.Response) (auth.Result, error) {
+	v := auth.Result{Allowed: true}
 	if len(resp.Header.ContentEncoding()) > 0 {
 		return v, &answerError{hint: "the app compressed its answer, which was not requested"}
 	}
@@ -107,14 +93,14 @@ func parseVerdict(resp *fasthttp.Response) (Verdict, error) {
 	if err != nil {
 		return v, &answerError{hint: likelyCause(body), err: err}
 	}
-	if err := object.Members(v.member); err != nil {
+	if err := object.Members(func(key string, m strictjson.Value) error { return readMember(&v, key, m) }); err != nil {
 		return v, &answerError{hint: "the app answered a JSON object with an unknown or invalid member", err: err}
 	}
 	return v, nil
 }
 
-// member reads one member of the JSON of a yes.
-func (v *Verdict) member(key string, m strictjson.Value) (err error) {
+// readMember reads one member of the JSON of a yes.
+func readMember(v *auth.Result, key string, m strictjson.Value) (err error) {
 	switch key {
 	case "channels":
 		if v.Channels, err = m.Strings(); err != nil {

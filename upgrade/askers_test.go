@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
 )
@@ -20,9 +21,9 @@ func TestSlowAuthorizeDelaysOnlyItsOwn(t *testing.T) {
 			answer := make(chan struct{})
 			w := start(t, func(o *upgrade.Options) {
 				o.Asking = 100
-				o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) {
+				o.Authorize = func(auth.Request) (auth.Result, error) {
 					<-answer
-					return upgrade.Verdict{Allowed: true}, nil
+					return auth.Result{Allowed: true}, nil
 				}
 			})
 			release := sync.OnceFunc(func() { close(answer) })
@@ -51,12 +52,12 @@ func TestAuthorizeQueueOrder(t *testing.T) {
 	answer := make(chan struct{})
 	w := start(t, func(o *upgrade.Options) {
 		o.Asking = 1
-		o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
+		o.Authorize = func(q auth.Request) (auth.Result, error) {
 			mu.Lock()
 			asked = append(asked, q.Channels...)
 			mu.Unlock()
 			<-answer
-			return upgrade.Verdict{Allowed: true}, nil
+			return auth.Result{Allowed: true}, nil
 		}
 	})
 	for i := range 20 {

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/auth"
+	"holdfast/internal/connection"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
 )
@@ -24,20 +26,20 @@ func TestRememberedVerdict(t *testing.T) {
 		"after a path": func(w *world) {
 			w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/logout"), nil)
 		},
-		"the app disconnects the user":    func(w *world) { w.keeper.Disconnect(upgrade.Selection{User: "anna"}, 4401, "") },
-		"the app disconnects the channel": func(w *world) { w.keeper.Disconnect(upgrade.Selection{Channel: "user.x"}, 4401, "") },
+		"the app disconnects the user":    func(w *world) { w.keeper.Disconnect(connection.Selection{User: "anna"}, 4401, "") },
+		"the app disconnects the channel": func(w *world) { w.keeper.Disconnect(connection.Selection{Channel: "user.x"}, 4401, "") },
 		"the app takes the user out of a channel": func(w *world) {
-			w.keeper.Change(upgrade.Selection{User: "anna"}, nil, []string{"user.y"})
+			w.keeper.Change(connection.Selection{User: "anna"}, nil, []string{"user.y"})
 		},
 		"the app disconnects one": func(w *world) {
-			list, _ := w.keeper.Connections(upgrade.Selection{User: "anna"}, 1)
-			w.keeper.Disconnect(upgrade.Selection{Connection: list[0].ID}, 4401, "")
+			list, _ := w.keeper.List(connection.Selection{User: "anna"}, 1)
+			w.keeper.Disconnect(connection.Selection{Connection: list[0].ID}, 4401, "")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(t *testing.T, kind string) {
 				w, d := guarded(t, cached)
-				d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna"})
+				d.set("SID=a", auth.Result{Allowed: true, User: "anna"})
 				w.hold(t, kind, "channel=user.x&channel=user.y", "Cookie: SID=a")
 				w.waitHeld(t, 1)
 				w.hold(t, kind, "channel=user.y&channel=user.x&channel=public.z", "Cookie: SID=a")
@@ -45,7 +47,7 @@ func TestRememberedVerdict(t *testing.T) {
 				if s := w.keeper.Stats(); d.count() != 1 || s.CacheHits != 1 || s.CacheMisses != 1 {
 					t.Fatalf("the app was asked %d times; %+v", d.count(), s)
 				}
-				d.set("SID=a", upgrade.Verdict{Status: 401})
+				d.set("SID=a", auth.Result{Status: 401})
 				end(w)
 				c := wiretest.Dial(t, w.addr)
 				c.Send(request(kind, "/_push?channel=user.x&channel=user.y", "Cookie: SID=a"))
@@ -61,14 +63,14 @@ func TestRememberedVerdict(t *testing.T) {
 func TestRememberedPattern(t *testing.T) {
 	run(t, func(t *testing.T, kind string) {
 		w, d := guarded(t, cached)
-		d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna"})
+		d.set("SID=a", auth.Result{Allowed: true, User: "anna"})
 		for i := range 2 {
 			w.hold(t, kind, "channel=user.x.**", "Cookie: SID=a")
 			w.waitHeld(t, int64(i+1))
 		}
-		w.keeper.Disconnect(upgrade.Selection{Channel: "user.y"}, 4401, "")
+		w.keeper.Disconnect(connection.Selection{Channel: "user.y"}, 4401, "")
 		w.waitHeld(t, 2)
-		if n := w.keeper.Disconnect(upgrade.Selection{Channel: "user.x.1"}, 4401, ""); n != 2 {
+		if n := w.keeper.Disconnect(connection.Selection{Channel: "user.x.1"}, 4401, ""); n != 2 {
 			t.Errorf("%d were disconnected", n)
 		}
 		w.waitHeld(t, 0)
@@ -84,13 +86,13 @@ func TestRememberedPattern(t *testing.T) {
 // TestRenewalAsks: a hold whose verdict has expired is not renewed by what is remembered, and its no ends that as well.
 func TestRenewalAsks(t *testing.T) {
 	w, d := guarded(t, cached)
-	d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna"})
+	d.set("SID=a", auth.Result{Allowed: true, User: "anna"})
 	other := w.hold(t, "sse", "channel=user.x", "Cookie: SID=a")
 	w.waitHeld(t, 1)
-	d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna", Expires: 100 * time.Millisecond})
+	d.set("SID=a", auth.Result{Allowed: true, User: "anna", Expires: 100 * time.Millisecond})
 	c := w.hold(t, "websocket", "channel=user.y", "Cookie: SID=a")
 	wiretest.Eventually(t, "it was asked again", func() bool { return d.count() >= 4 })
-	d.set("SID=a", upgrade.Verdict{Status: 401})
+	d.set("SID=a", auth.Result{Status: 401})
 	c.over(401)
 	again := wiretest.Dial(t, w.addr)
 	again.Send(request("sse", "/_push?channel=user.x", "Cookie: SID=a"))
@@ -107,10 +109,10 @@ func TestLogoutWhileDeciding(t *testing.T) {
 	for name, change := range map[string]func(*upgrade.Options){"remembered": cached, "not": func(*upgrade.Options) {}} {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(t *testing.T, kind string) {
-				asked, answer := make(chan int), make(chan upgrade.Verdict)
+				asked, answer := make(chan int), make(chan auth.Result)
 				n := 0
 				w, _ := guarded(t, change, func(o *upgrade.Options) {
-					o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) {
+					o.Authorize = func(auth.Request) (auth.Result, error) {
 						n++
 						asked <- n
 						return <-answer, nil
@@ -120,11 +122,11 @@ func TestLogoutWhileDeciding(t *testing.T) {
 				c.Send(request(kind, "/_push?channel=user.x", "Cookie: SID=a"))
 				<-asked
 				w.keeper.LogOut(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil))
-				answer <- upgrade.Verdict{Allowed: true, User: "anna"}
+				answer <- auth.Result{Allowed: true, User: "anna"}
 				if again := <-asked; again != 2 {
 					t.Errorf("asked %d times", again)
 				}
-				answer <- upgrade.Verdict{Status: 401}
+				answer <- auth.Result{Status: 401}
 				if resp, body := c.Response(http.MethodGet); resp.StatusCode != 401 {
 					t.Errorf("answered %d %s; want 401", resp.StatusCode, body)
 				}
@@ -136,9 +138,9 @@ func TestLogoutWhileDeciding(t *testing.T) {
 // TestAskerLeaves: who waits for the same answer gets it, also if the client for whom the app was asked has left.
 func TestAskerLeaves(t *testing.T) {
 	run(t, func(t *testing.T, kind string) {
-		asked, answer := make(chan bool, 9), make(chan upgrade.Verdict)
+		asked, answer := make(chan bool, 9), make(chan auth.Result)
 		w, _ := guarded(t, cached, func(o *upgrade.Options) {
-			o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) {
+			o.Authorize = func(auth.Request) (auth.Result, error) {
 				asked <- true
 				return <-answer, nil
 			}
@@ -150,9 +152,9 @@ func TestAskerLeaves(t *testing.T) {
 		second.Send(head)
 		wiretest.Eventually(t, "the second waits", func() bool { return w.keeper.Stats().CacheHits == 1 })
 		first.Close()
-		answer <- upgrade.Verdict{Allowed: true, User: "anna"}
+		answer <- auth.Result{Allowed: true, User: "anna"}
 		wiretest.Eventually(t, "the second is held", func() bool {
-			list, n := w.keeper.Connections(upgrade.Selection{User: "anna"}, 9)
+			list, n := w.keeper.List(connection.Selection{User: "anna"}, 9)
 			return n == 1 && list[0].Peer.String() == second.LocalAddr().String()
 		})
 		if len(asked) > 0 {

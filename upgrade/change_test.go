@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/auth"
+	"holdfast/internal/connection"
 	"holdfast/upgrade"
 )
 
@@ -21,7 +23,7 @@ func (w *world) subscribers(channels ...string) (n []int) {
 // change changes the channels of the one connection that is held.
 func (w *world) change(t *testing.T, join, leave string) string {
 	t.Helper()
-	n, refused := w.keeper.Change(upgrade.Selection{}, strings.Fields(join), strings.Fields(leave))
+	n, refused := w.keeper.Change(connection.Selection{}, strings.Fields(join), strings.Fields(leave))
 	if n+len(refused) != 1 {
 		t.Fatalf("%d connections changed, refused %v; want the one that is held", n, refused)
 	}
@@ -109,11 +111,11 @@ func TestChange(t *testing.T) {
 // TestObserverOfChanges: who was of no interest is told of when it comes into a channel that is, and every
 // change comes between a beginning and an end that name the same connection.
 func TestObserverOfChanges(t *testing.T) {
-	seen := &witness{t: t, held: make(map[string]upgrade.Connection), uninteresting: "user.unseen"}
+	seen := &witness{t: t, held: make(map[string]connection.Info), uninteresting: "user.unseen"}
 	w := start(t, func(o *upgrade.Options) {
 		o.Observer = seen
-		o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) {
-			return upgrade.Verdict{Allowed: true, User: "ann"}, nil
+		o.Authorize = func(auth.Request) (auth.Result, error) {
+			return auth.Result{Allowed: true, User: "ann"}, nil
 		}
 	})
 	c := w.hold(t, "sse", "channel=user.unseen")

@@ -10,6 +10,8 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"holdfast/internal/auth"
+	"holdfast/internal/connection"
 	"holdfast/internal/park"
 )
 
@@ -31,12 +33,7 @@ func (k *Keeper) find(id string) (park.Ref, *park.Loop, bool) {
 	return k.o.Poller.Find(int32(slot), uint32(gen))
 }
 
-// Selection says which connections are meant: those of which all that is given is true.
-type Selection struct {
-	Connection, User, Channel string
-}
-
-func (x *held) is(s *Selection) bool {
+func (x *held) is(s *connection.Selection) bool {
 	if x.answered || s.User != "" && (x.session == nil || x.session.user != s.User) {
 		return false
 	}
@@ -44,7 +41,7 @@ func (x *held) is(s *Selection) bool {
 }
 
 // onEach runs f with every connection that is meant, on its loop, and returns when it has. Not for a loop's goroutine.
-func (k *Keeper) onEach(s Selection, f func(*held)) {
+func (k *Keeper) onEach(s connection.Selection, f func(*held)) {
 	if s.Connection != "" {
 		ref, loop, ok := k.find(s.Connection)
 		if !ok {
@@ -92,8 +89,8 @@ func (k *Keeper) onEach(s Selection, f func(*held)) {
 	group.Wait()
 }
 
-// Connections describes those that are meant, by id, the first limit of them, and says how many there are.
-func (k *Keeper) Connections(s Selection, limit int) (list []Connection, total int) {
+// List describes those that are meant, by id, the first limit of them, and says how many there are.
+func (k *Keeper) List(s connection.Selection, limit int) (list []connection.Info, total int) {
 	var mu sync.Mutex // loops write at the same time
 	k.onEach(s, func(x *held) {
 		mu.Lock()
@@ -102,14 +99,14 @@ func (k *Keeper) Connections(s Selection, limit int) (list []Connection, total i
 			list = append(list, x.connection(x.stand.Group().Channels()))
 		}
 	})
-	slices.SortFunc(list, func(a, b Connection) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(list, func(a, b connection.Info) int { return cmp.Compare(a.ID, b.ID) })
 	return list, total
 }
 
 // Change takes those that are meant into channels and out of others, as the app says, so nobody is asked. It returns how
 // many hold now what was to be joined, or held what was to be left; and how many were refused, by why. When it returns
 // whatever is published to the one reaches them, and nothing more of the other does.
-func (k *Keeper) Change(s Selection, join, leave []string) (n int, refused map[string]int) {
+func (k *Keeper) Change(s connection.Selection, join, leave []string) (n int, refused map[string]int) {
 	var mu sync.Mutex
 	for _, name := range leave { // else who comes again is let in as before
 		k.verdicts.dropWhat(s.User, name)
@@ -160,7 +157,7 @@ func (x *held) comply(join, leave []string) (concerned bool, err error) {
 
 // dropVerdicts forgets what the app has said of who holds the connection.
 func (x *held) dropVerdicts() {
-	q, credential, user := Question{Channels: x.stand.Group().Channels()}, uint64(0), ""
+	q, credential, user := auth.Request{Channels: x.stand.Group().Channels()}, uint64(0), ""
 	if x.session != nil {
 		credential, user = x.session.credential, x.session.user
 	}
@@ -169,7 +166,7 @@ func (x *held) dropVerdicts() {
 
 // Disconnect closes those that are meant and returns how many that were. When it returns nothing more is delivered to
 // them. code and reason are for WebSockets.
-func (k *Keeper) Disconnect(s Selection, code int, reason string) (n int) {
+func (k *Keeper) Disconnect(s connection.Selection, code int, reason string) (n int) {
 	k.endings.add(k.userID(s.User))
 	if s.Connection == "" {
 		k.verdicts.dropWhat(s.User, s.Channel)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
 )
@@ -14,8 +15,8 @@ import (
 func TestMaxPerUser(t *testing.T) {
 	run(t, func(t *testing.T, kind string) {
 		w, d := guarded(t, func(o *upgrade.Options) { o.MaxPerUser = 2 })
-		d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna"})
-		d.set("SID=b", upgrade.Verdict{Allowed: true, User: "bert"})
+		d.set("SID=a", auth.Result{Allowed: true, User: "anna"})
+		d.set("SID=b", auth.Result{Allowed: true, User: "bert"})
 		other := w.hold(t, kind, "channel=user.x", "Cookie: SID=b")
 		w.waitHeld(t, 1)
 		var anna []*client

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/connection"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
 )
@@ -149,7 +150,7 @@ func TestCloseWhileDataWaits(t *testing.T) {
 	}{
 		"client": {1000, func(w *world, c *client) { c.Send(frame(true, 8, []byte("\x03\xe8"))) }},
 		"app": {4403, func(w *world, c *client) {
-			w.keeper.Disconnect(upgrade.Selection{Channel: "public.a"}, 4403, "disconnected")
+			w.keeper.Disconnect(connection.Selection{Channel: "public.a"}, 4403, "disconnected")
 		}},
 		"drain": {1001, func(w *world, c *client) { w.keeper.Drain() }},
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"holdfast/internal/accesslog"
+	"holdfast/internal/auth"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
@@ -45,13 +46,13 @@ type Options struct {
 	Rule         func(channel string) (who Access, ok bool)
 	Slow         func(channel string) SlowPolicy // nil: Disconnect
 	ValidChannel func(channel string) error
-	Within       func(pattern, name string) bool     // name is a valid part of what pattern matches; nil: there are no patterns
-	Authorize    func(Question) (Verdict, error)     // asks the app; runs on a worker
-	Message      func(Question, Said) (Reply, error) // posts what a client says to the app, on a worker; nil: nothing is
-	Verify       func(token string) (Pass, error)    // reads a token, on a worker; the error is shown to the client; nil: there are none
-	Asking       int                                 // requests to Authorize at once, the others wait in a queue; 0: 64
-	TokenCookie  string                              // where a token may be; empty: in no cookie
-	InFlight     int                                 // such posts at once
+	Within       func(pattern, name string) bool         // name is a valid part of what pattern matches; nil: there are no patterns
+	Authorize    func(auth.Request) (auth.Result, error) // asks the app; runs on a worker
+	Message      func(auth.Request, Said) (Reply, error) // posts what a client says to the app, on a worker; nil: nothing is
+	Verify       func(token string) (Pass, error)        // reads a token, on a worker; the error is shown to the client; nil: there are none
+	Asking       int                                     // requests to Authorize at once, the others wait in a queue; 0: 64
+	TokenCookie  string                                  // where a token may be; empty: in no cookie
+	InFlight     int                                     // such posts at once
 
 	Owner          func(channel string) (user string, ok bool) // whose a channel is that is one user's; nil: none is
 	AuthorizeCache time.Duration                               // how long a yes of the app is good for who asks the same; 0: once
@@ -70,29 +71,6 @@ type Options struct {
 	// Resume takes a keep-alive connection back, on its loop; rest was read already, and more says that
 	// further bytes may wait of which no event tells.
 	Resume func(c *park.Conn, rest []byte, more bool)
-}
-
-// Question is what the app is asked before a hold.
-type Question struct {
-	Channels []string
-
-	Host, Cookie, Authorization, UserAgent, AcceptLanguage string
-
-	Proto        string
-	ClientAddr   string
-	ForwardedFor string
-}
-
-// Verdict is the app's answer.
-type Verdict struct {
-	Allowed  bool
-	Status   int
-	Channels []string // nil: all that were asked for
-	User     string
-	Expires  time.Duration
-
-	SetCookie, Challenge []string // fields of the app's response for the client: Set-Cookie, WWW-Authenticate
-	RetryAfter           string   // the same; it comes with an error
 }
 
 // Keeper holds connections.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
 )
@@ -15,14 +16,14 @@ import (
 type postbox struct {
 	mu     sync.Mutex // guards what follows
 	got    []upgrade.Said
-	asked  []upgrade.Question
+	asked  []auth.Request
 	now    int // posts under way
 	most   int
 	hold   chan struct{} // closed: answers go on
 	answer func(upgrade.Said) (upgrade.Reply, error)
 }
 
-func (b *postbox) post(q upgrade.Question, m upgrade.Said) (upgrade.Reply, error) {
+func (b *postbox) post(q auth.Request, m upgrade.Said) (upgrade.Reply, error) {
 	b.mu.Lock()
 	b.got, b.asked = append(b.got, m), append(b.asked, q)
 	b.now++

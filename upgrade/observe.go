@@ -1,6 +1,6 @@
 package upgrade
 
-import "net/netip"
+import "holdfast/internal/connection"
 
 // Observer is told of held connections. Its methods run on the connection's loop and must not block.
 type Observer interface {
@@ -8,22 +8,13 @@ type Observer interface {
 	Wants(user string, channels []string) bool
 
 	// Begun tells of a connection that is in its channels, before its first bytes are sent.
-	Begun(c Connection)
+	Begun(c connection.Info)
 
 	// Changed tells that it has joined some channels, left others or both. c has those that it holds now.
-	Changed(c Connection, join, leave []string)
+	Changed(c connection.Info, join, leave []string)
 
 	// Ended tells that it has left them. It comes once for each Begun.
-	Ended(c Connection, reason string)
-}
-
-// Connection is a held connection.
-type Connection struct {
-	ID       string // opaque, and never another's
-	User     string // whom push.authorize_path has named; empty: nobody
-	Kind     string // websocket, sse or longpoll
-	Channels []string
-	Peer     netip.AddrPort // the other end; invalid on a unix socket
+	Ended(c connection.Info, reason string)
 }
 
 // begun tells the observer, if it wants to know, that the connection has joined its channels.
@@ -48,8 +39,8 @@ func (x *held) begun() {
 }
 
 // connection describes it.
-func (x *held) connection(channels []string) Connection {
-	c := Connection{ID: x.id(), Kind: x.kind.String(), Channels: channels, Peer: x.c.RemoteAddr()}
+func (x *held) connection(channels []string) connection.Info {
+	c := connection.Info{ID: x.id(), Kind: x.kind.String(), Channels: channels, Peer: x.c.RemoteAddr()}
 	if x.session != nil {
 		c.User = x.session.user
 	}

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"holdfast/internal/auth"
+	"holdfast/internal/connection"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
 )
@@ -14,7 +16,7 @@ import (
 type witness struct {
 	t    *testing.T
 	mu   sync.Mutex
-	held map[string]upgrade.Connection
+	held map[string]connection.Info
 	list []string
 
 	uninteresting string // to anybody, in this first channel; empty: public.unseen, to nobody
@@ -27,7 +29,7 @@ func (w *witness) Wants(user string, channels []string) bool {
 	return user != "" || channels[0] != "public.unseen"
 }
 
-func (w *witness) Begun(c upgrade.Connection) {
+func (w *witness) Begun(c connection.Info) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, again := w.held[c.ID]; again || len(c.ID) < 16 {
@@ -37,7 +39,7 @@ func (w *witness) Begun(c upgrade.Connection) {
 	w.list = append(w.list, fmt.Sprintf("begun %s %q %v", c.Kind, c.User, c.Channels))
 }
 
-func (w *witness) Changed(c upgrade.Connection, join, leave []string) {
+func (w *witness) Changed(c connection.Info, join, leave []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if b, ok := w.held[c.ID]; !ok || b.User != c.User {
@@ -47,7 +49,7 @@ func (w *witness) Changed(c upgrade.Connection, join, leave []string) {
 	w.list = append(w.list, fmt.Sprintf("changed %v +%v -%v", c.Channels, join, leave))
 }
 
-func (w *witness) Ended(c upgrade.Connection, reason string) {
+func (w *witness) Ended(c connection.Info, reason string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if b, ok := w.held[c.ID]; !ok || fmt.Sprint(b) != fmt.Sprint(c) {
@@ -73,11 +75,11 @@ func (w *witness) await(want ...string) {
 
 func TestObserver(t *testing.T) {
 	run(t, func(t *testing.T, kind string) {
-		seen := &witness{t: t, held: make(map[string]upgrade.Connection)}
+		seen := &witness{t: t, held: make(map[string]connection.Info)}
 		w := start(t, func(o *upgrade.Options) {
 			o.Observer = seen
-			o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) {
-				return upgrade.Verdict{Allowed: true, User: "ann"}, nil
+			o.Authorize = func(auth.Request) (auth.Result, error) {
+				return auth.Result{Allowed: true, User: "ann"}, nil
 			}
 		})
 		word, _, _ := strings.Cut(kind, " ")
@@ -106,7 +108,7 @@ func TestObserver(t *testing.T) {
 
 // An answer that ends a long poll at once is a beginning and an end, too.
 func TestObserverOfAnAnsweredPoll(t *testing.T) {
-	seen := &witness{t: t, held: make(map[string]upgrade.Connection)}
+	seen := &witness{t: t, held: make(map[string]connection.Info)}
 	w := start(t, func(o *upgrade.Options) { o.Observer = seen })
 	c := wiretest.Dial(t, w.addr)
 	c.Send(request("longpoll", "/_push?channel=public.a&wait=0"))

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/auth"
+	"holdfast/internal/connection"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
 )
@@ -113,12 +115,12 @@ func TestPatternAsksTheApp(t *testing.T) {
 		asked := make(chan []string, 10)
 		w, d := guarded(t, func(o *upgrade.Options) {
 			ask := o.Authorize
-			o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
+			o.Authorize = func(q auth.Request) (auth.Result, error) {
 				asked <- q.Channels
 				return ask(q)
 			}
 		})
-		d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna", Channels: []string{"user.x.**", "user.y"}})
+		d.set("SID=a", auth.Result{Allowed: true, User: "anna", Channels: []string{"user.x.**", "user.y"}})
 		c := w.hold(t, kind, "channel=user.**&channel=public.*", "Cookie: SID=a")
 		w.waitHeld(t, 1)
 		if got := <-asked; !slices.Equal(got, []string{"user.**"}) {
@@ -130,7 +132,7 @@ func TestPatternAsksTheApp(t *testing.T) {
 		if kind == "longpoll" {
 			return
 		}
-		d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna", Channels: []string{"user.x.1", "user.y"}})
+		d.set("SID=a", auth.Result{Allowed: true, User: "anna", Channels: []string{"user.x.1", "user.y"}})
 		w.keeper.AskAgain(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil))
 		wiretest.Eventually(t, "it holds what is left", func() bool {
 			return slices.Equal(w.subscribers("user.x.1", "user.x.**", "user.y"), []int{1, 0, 1})
@@ -152,7 +154,7 @@ func TestPatternAsksTheApp(t *testing.T) {
 // TestPatternLive: a WebSocket joins and leaves patterns as it does channels, and misses nothing of what it had before.
 func TestPatternLive(t *testing.T) {
 	w, d := guarded(t, func(o *upgrade.Options) { o.Live = true })
-	d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna", Channels: []string{"user.x.*"}})
+	d.set("SID=a", auth.Result{Allowed: true, User: "anna", Channels: []string{"user.x.*"}})
 	c := w.hold(t, "websocket v1", "channel=public.a", "Cookie: SID=a")
 	say := func(text, want string) {
 		t.Helper()
@@ -171,7 +173,7 @@ func TestPatternLive(t *testing.T) {
 	w.publish(t, "not hers", "user.y.1")
 	w.publish(t, "two", "user.x.1")
 	c.expect("one", "two")
-	list, _ := w.keeper.Connections(upgrade.Selection{Channel: "public.of.any.name"}, 10)
+	list, _ := w.keeper.List(connection.Selection{Channel: "public.of.any.name"}, 10)
 	if len(list) != 1 || !slices.Equal(list[0].Channels, []string{"public.**", "user.x.*"}) {
 		t.Errorf("%+v hold a channel of the pattern", list)
 	}
@@ -182,12 +184,12 @@ func TestAppSubscribesToPattern(t *testing.T) {
 	for _, kind := range kinds[:3] {
 		t.Run(kind, func(t *testing.T) {
 			w, d := guarded(t)
-			d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna"})
+			d.set("SID=a", auth.Result{Allowed: true, User: "anna"})
 			c := w.hold(t, kind, "channel=user.x", "Cookie: SID=a")
 			w.waitHeld(t, 1)
 			change := func(join, leave string, want int, why string) {
 				t.Helper()
-				n, refused := w.keeper.Change(upgrade.Selection{User: "anna"}, strings.Fields(join), strings.Fields(leave))
+				n, refused := w.keeper.Change(connection.Selection{User: "anna"}, strings.Fields(join), strings.Fields(leave))
 				if got := strings.Join(slices.Collect(maps.Keys(refused)), ""); n != want || !strings.Contains(got, why) || (got == "") != (why == "") {
 					t.Errorf("+%s -%s: %d changed, refused %q", join, leave, n, got)
 				}

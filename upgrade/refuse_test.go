@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"holdfast/internal/accesslog"
+	"holdfast/internal/auth"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
 )
@@ -115,27 +116,27 @@ func TestOtherPathsAreTheApps(t *testing.T) {
 func TestAuthorize(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
-		verdict upgrade.Verdict
+		verdict auth.Result
 		err     error
 		query   string
 		status  int      // 0: held
 		hears   []string // of user.a, user.b, public.a
 	}{
-		{"allowed", upgrade.Verdict{Allowed: true}, nil, "channel=user.a&channel=user.b", 0, []string{"user.a", "user.b"}},
-		{"beside public", upgrade.Verdict{Allowed: true}, nil, "channel=public.a&channel=user.a", 0, []string{"user.a", "public.a"}},
-		{"narrowed", upgrade.Verdict{Allowed: true, Channels: []string{"user.b"}}, nil, "channel=user.a&channel=user.b&channel=public.a", 0, []string{"user.b", "public.a"}},
-		{"narrowed to nothing", upgrade.Verdict{Allowed: true, Channels: []string{}}, nil, "channel=user.a", 403, nil},
-		{"401", upgrade.Verdict{Status: 401}, nil, "channel=user.a", 401, nil},
-		{"403", upgrade.Verdict{Status: 403}, nil, "channel=user.a&channel=public.a", 403, nil},
-		{"no verdict", upgrade.Verdict{}, errors.New("connection refused"), "channel=user.a", 503, nil},
-		{"no verdict, yet allowed", upgrade.Verdict{Allowed: true}, errors.New("timed out"), "channel=user.a", 503, nil},
+		{"allowed", auth.Result{Allowed: true}, nil, "channel=user.a&channel=user.b", 0, []string{"user.a", "user.b"}},
+		{"beside public", auth.Result{Allowed: true}, nil, "channel=public.a&channel=user.a", 0, []string{"user.a", "public.a"}},
+		{"narrowed", auth.Result{Allowed: true, Channels: []string{"user.b"}}, nil, "channel=user.a&channel=user.b&channel=public.a", 0, []string{"user.b", "public.a"}},
+		{"narrowed to nothing", auth.Result{Allowed: true, Channels: []string{}}, nil, "channel=user.a", 403, nil},
+		{"401", auth.Result{Status: 401}, nil, "channel=user.a", 401, nil},
+		{"403", auth.Result{Status: 403}, nil, "channel=user.a&channel=public.a", 403, nil},
+		{"no verdict", auth.Result{}, errors.New("connection refused"), "channel=user.a", 503, nil},
+		{"no verdict, yet allowed", auth.Result{Allowed: true}, errors.New("timed out"), "channel=user.a", 503, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			run(t, func(t *testing.T, kind string) {
 				var mu sync.Mutex
-				var asked []upgrade.Question
+				var asked []auth.Request
 				w := start(t, func(o *upgrade.Options) {
-					o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
+					o.Authorize = func(q auth.Request) (auth.Result, error) {
 						mu.Lock()
 						defer mu.Unlock()
 						asked = append(asked, q)
@@ -186,9 +187,9 @@ func TestSlowAuthorizeHoldsNobodyUp(t *testing.T) {
 	free := sync.OnceFunc(func() { close(release) })
 	defer free()
 	w := start(t, func(o *upgrade.Options) {
-		o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) {
+		o.Authorize = func(auth.Request) (auth.Result, error) {
 			<-release
-			return upgrade.Verdict{Allowed: true}, nil
+			return auth.Result{Allowed: true}, nil
 		}
 	})
 	var waiting []*client
@@ -380,7 +381,7 @@ func TestNothingIsLostBetweenPolls(t *testing.T) {
 
 // TestBehindAProxy: a TLS terminator says scheme, host and client; the origin and the app's question follow.
 func TestBehindAProxy(t *testing.T) {
-	asked := make(chan upgrade.Question, 1)
+	asked := make(chan auth.Request, 1)
 	path := filepath.Join(t.TempDir(), "access.log")
 	log, err := accesslog.Open(path, false)
 	if err != nil {
@@ -392,9 +393,9 @@ func TestBehindAProxy(t *testing.T) {
 		log.Serve(ctx, func(err error) { t.Error(err) })
 	})
 	w := startBehind(t, netip.Addr.IsLoopback, func(o *upgrade.Options) {
-		o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
+		o.Authorize = func(q auth.Request) (auth.Result, error) {
 			asked <- q
-			return upgrade.Verdict{Allowed: true}, nil
+			return auth.Result{Allowed: true}, nil
 		}
 		o.Access = log
 	})
@@ -436,7 +437,7 @@ func TestRefusalCarriesHint(t *testing.T) {
 	} {
 		run(t, func(t *testing.T, kind string) {
 			w := start(t, func(o *upgrade.Options) {
-				o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) { return upgrade.Verdict{}, tt.err }
+				o.Authorize = func(auth.Request) (auth.Result, error) { return auth.Result{}, tt.err }
 			})
 			c := wiretest.Dial(t, w.addr)
 			c.Send(request(kind, "/_push?channel=user.a"))
@@ -465,21 +466,21 @@ func TestAppFieldsReachClient(t *testing.T) {
 	cookies := []string{"remember=new; Path=/; HttpOnly", "SID=2; Path=/", "SID=3; Path=/shop"}
 	for _, tt := range []struct {
 		name       string
-		verdict    upgrade.Verdict
+		verdict    auth.Result
 		err        error
 		challenges []string
 		retry      string
 	}{
-		{"allowed", upgrade.Verdict{Allowed: true, SetCookie: cookies}, nil, nil, ""},
-		{"401", upgrade.Verdict{Status: 401, SetCookie: cookies, Challenge: []string{`Basic realm="a"`, "Negotiate"}}, nil, []string{`Basic realm="a"`, "Negotiate"}, ""},
-		{"403", upgrade.Verdict{Status: 403, SetCookie: cookies}, nil, nil, ""},
-		{"503", upgrade.Verdict{RetryAfter: "120"}, errors.New("status 503"), nil, "120"},
-		{"503 without", upgrade.Verdict{}, errors.New("status 503"), nil, "5"},
+		{"allowed", auth.Result{Allowed: true, SetCookie: cookies}, nil, nil, ""},
+		{"401", auth.Result{Status: 401, SetCookie: cookies, Challenge: []string{`Basic realm="a"`, "Negotiate"}}, nil, []string{`Basic realm="a"`, "Negotiate"}, ""},
+		{"403", auth.Result{Status: 403, SetCookie: cookies}, nil, nil, ""},
+		{"503", auth.Result{RetryAfter: "120"}, errors.New("status 503"), nil, "120"},
+		{"503 without", auth.Result{}, errors.New("status 503"), nil, "5"},
 	} {
 		for _, kind := range kinds {
 			t.Run(tt.name+"/"+kind, func(t *testing.T) {
 				w := start(t, func(o *upgrade.Options) {
-					o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) { return tt.verdict, tt.err }
+					o.Authorize = func(auth.Request) (auth.Result, error) { return tt.verdict, tt.err }
 				})
 				c := wiretest.Dial(t, w.addr)
 				c.Send(request(kind, "/_push?channel=user.a&wait=0"))
@@ -504,8 +505,8 @@ func TestAppFieldsReachClient(t *testing.T) {
 // TestPostponedStreamWaits: the app's Retry-After is how long a browser stays away at least.
 func TestPostponedStreamWaits(t *testing.T) {
 	w := start(t, func(o *upgrade.Options) {
-		o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) {
-			return upgrade.Verdict{RetryAfter: "120"}, errors.New("down")
+		o.Authorize = func(auth.Request) (auth.Result, error) {
+			return auth.Result{RetryAfter: "120"}, errors.New("down")
 		}
 	})
 	c := wiretest.Dial(t, w.addr)
@@ -524,14 +525,14 @@ func TestCookiesAreAskedAgain(t *testing.T) {
 	var asked []string
 	w := start(t, func(o *upgrade.Options) {
 		o.LogoutCookies = []string{"SID"}
-		o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
+		o.Authorize = func(q auth.Request) (auth.Result, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			asked = append(asked, q.Cookie)
 			if strings.Contains(q.Cookie, "SID=old") {
-				return upgrade.Verdict{Allowed: true, User: "anna", SetCookie: []string{"SID=new; Path=/", "gone=; Max-Age=0", "more=1"}}, nil
+				return auth.Result{Allowed: true, User: "anna", SetCookie: []string{"SID=new; Path=/", "gone=; Max-Age=0", "more=1"}}, nil
 			}
-			return upgrade.Verdict{Allowed: true, User: "anna"}, nil
+			return auth.Result{Allowed: true, User: "anna"}, nil
 		}
 	})
 	w.hold(t, "sse", "channel=user.a", "Cookie: a=b; gone=x; SID=old")
@@ -553,7 +554,7 @@ func TestDeniedWithoutCookieIsExplained(t *testing.T) {
 	}{{nil, 1}, {[]string{"Cookie: a=b"}, 0}, {[]string{"Authorization: Basic YTpi"}, 0}} {
 		var log shared
 		w := start(t, func(o *upgrade.Options) {
-			o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) { return upgrade.Verdict{Status: 401}, nil }
+			o.Authorize = func(auth.Request) (auth.Result, error) { return auth.Result{Status: 401}, nil }
 			o.Log = slog.New(slog.NewTextHandler(&log, nil))
 		})
 		for range 3 {

@@ -13,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"holdfast/internal/accesslog"
+	"holdfast/internal/auth"
 	"holdfast/internal/hub"
 	"holdfast/internal/wsframe"
 )
@@ -333,7 +334,7 @@ func (k *Keeper) signed(ctx *fasthttp.RequestCtx, v *visit, channels []string) (
 	if k.crowded(v.user) {
 		return 429, crowdedWhy
 	}
-	return k.owned(channels, &Verdict{User: pass.User})
+	return k.owned(channels, &auth.Result{User: pass.User})
 }
 
 // authorize asks the app for the channels whose rule wants it, and looks at the token for those whose rule wants that.
@@ -365,7 +366,7 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 	q := k.question(ctx, v)
 	q.Channels = asked
 	credentials := k.credentials([][]byte{[]byte(q.Cookie)}, nil)
-	var verdict Verdict
+	var verdict auth.Result
 	var err error
 	for range 2 { // the session may end, or become another's, while the app answers
 		v.asked = k.endings.now()
@@ -429,13 +430,13 @@ func (k *Keeper) noCookie() {
 }
 
 // askApp asks, or knows from before, and counts and logs what is neither a yes nor a no.
-func (k *Keeper) askApp(q Question) (Verdict, error) {
+func (k *Keeper) askApp(q auth.Request) (auth.Result, error) {
 	if k.o.Authorize == nil {
-		return Verdict{}, errors.New("nobody can be asked")
+		return auth.Result{}, errors.New("nobody can be asked")
 	}
 	ask := k.o.Authorize
 	if k.verdicts != nil {
-		ask = func(q Question) (Verdict, error) {
+		ask = func(q auth.Request) (auth.Result, error) {
 			list := k.credentials([][]byte{[]byte(q.Cookie)}, nil)
 			if len(list) > 1 { // any of them may end
 				return k.o.Authorize(q)
@@ -452,9 +453,9 @@ func (k *Keeper) askApp(q Question) (Verdict, error) {
 }
 
 // question is what the app is told of a client, without the channels.
-func (k *Keeper) question(ctx *fasthttp.RequestCtx, v *visit) Question {
+func (k *Keeper) question(ctx *fasthttp.RequestCtx, v *visit) auth.Request {
 	h := &ctx.Request.Header
-	q := Question{
+	q := auth.Request{
 		Host: string(h.Host()), Cookie: joined(h.PeekAll("Cookie"), "; "),
 		Authorization: string(h.Peek("Authorization")), UserAgent: string(h.UserAgent()),
 		AcceptLanguage: string(h.Peek("Accept-Language")), Proto: v.req.Scheme(),
@@ -469,13 +470,13 @@ func (k *Keeper) question(ctx *fasthttp.RequestCtx, v *visit) Question {
 }
 
 // notOwned reports whether owned refuses.
-func (k *Keeper) notOwned(asked []string, v *Verdict) bool {
+func (k *Keeper) notOwned(asked []string, v *auth.Result) bool {
 	status, _ := k.owned(asked, v)
 	return status != 0
 }
 
 // owned refuses channels that are another user's.
-func (k *Keeper) owned(asked []string, v *Verdict) (int, string) {
+func (k *Keeper) owned(asked []string, v *auth.Result) (int, string) {
 	if k.o.Owner == nil {
 		return 0, ""
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/park"
 )
 
@@ -21,9 +22,9 @@ type session struct {
 
 	pass *Pass // what its token is good for; the hold ends with it; nil: it has none
 
-	ask     *Question // what the app is asked again; nil: it is not
-	expires time.Time // when; zero: only when something has happened
-	failing time.Time // since when it could not be asked
+	ask     *auth.Request // what the app is asked again; nil: it is not
+	expires time.Time     // when; zero: only when something has happened
+	failing time.Time     // since when it could not be asked
 	asking  bool
 	again   bool      // ask once more after that
 	beat    time.Time // when the next heartbeat is due, with expires
@@ -90,7 +91,7 @@ func (x *held) enlist(list []uint64) {
 
 // adopt notes what the app has said of a connection: whose it is, and what it is asked again and when. A user stays
 // the first that was named.
-func (x *held) adopt(user string, ask *Question, expires time.Duration) {
+func (x *held) adopt(user string, ask *auth.Request, expires time.Duration) {
 	if user == "" && ask == nil {
 		return
 	}
@@ -121,7 +122,7 @@ func (x *held) adopt(user string, ask *Question, expires time.Duration) {
 }
 
 // named is a beginning of its own: whom the app names later was nobody before.
-func (x *held) named(user string, ask *Question, expires time.Duration) {
+func (x *held) named(user string, ask *auth.Request, expires time.Duration) {
 	was := ""
 	if x.session != nil {
 		was = x.session.user
@@ -268,7 +269,7 @@ func (x *held) endedMeanwhile(asked uint64) bool {
 }
 
 // renewed does what the app has said.
-func (x *held) renewed(v Verdict, err error) {
+func (x *held) renewed(v auth.Result, err error) {
 	s, k, now := x.session, x.k, x.c.Loop().Now()
 	switch {
 	case err != nil:

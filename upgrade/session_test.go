@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/auth"
+	"holdfast/internal/connection"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
 )
@@ -18,27 +20,27 @@ import (
 // door is an app that lets in whom its sessions name.
 type door struct {
 	mu       sync.Mutex
-	sessions map[string]upgrade.Verdict // by cookie
+	sessions map[string]auth.Result // by cookie
 	broken   bool
 	asked    int
 }
 
-func (d *door) set(cookie string, v upgrade.Verdict) {
+func (d *door) set(cookie string, v auth.Result) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.sessions[cookie] = v
 }
 
-func (d *door) ask(q upgrade.Question) (upgrade.Verdict, error) {
+func (d *door) ask(q auth.Request) (auth.Result, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked++
 	if d.broken {
-		return upgrade.Verdict{}, errors.New("the app is down")
+		return auth.Result{}, errors.New("the app is down")
 	}
 	v, ok := d.sessions[q.Cookie]
 	if !ok {
-		return upgrade.Verdict{Status: 401}, nil
+		return auth.Result{Status: 401}, nil
 	}
 	return v, nil
 }
@@ -51,7 +53,7 @@ func (d *door) count() int {
 
 func guarded(t *testing.T, change ...func(*upgrade.Options)) (*world, *door) {
 	t.Helper()
-	d := &door{sessions: map[string]upgrade.Verdict{}}
+	d := &door{sessions: map[string]auth.Result{}}
 	w := start(t, append([]func(*upgrade.Options){func(o *upgrade.Options) {
 		o.Authorize, o.AuthorizeGrace = d.ask, 100*time.Millisecond
 		o.LogoutCookies, o.LogoutPaths = []string{"SID", "JSESSIONID"}, []string{"/logout"}
@@ -95,17 +97,17 @@ func TestExpiredVerdict(t *testing.T) {
 		status int
 	}{
 		{"refused", func(d *door) { delete(d.sessions, "SID=a") }, 401},
-		{"forbidden", func(d *door) { d.sessions["SID=a"] = upgrade.Verdict{Status: 403} }, 403},
-		{"somebody else", func(d *door) { d.sessions["SID=a"] = upgrade.Verdict{Allowed: true, User: "eve"} }, 401},
+		{"forbidden", func(d *door) { d.sessions["SID=a"] = auth.Result{Status: 403} }, 403},
+		{"somebody else", func(d *door) { d.sessions["SID=a"] = auth.Result{Allowed: true, User: "eve"} }, 401},
 		{"narrowed to nothing", func(d *door) {
-			d.sessions["SID=a"] = upgrade.Verdict{Allowed: true, User: "anna", Channels: []string{}}
+			d.sessions["SID=a"] = auth.Result{Allowed: true, User: "anna", Channels: []string{}}
 		}, 403},
 		{"the app is down", func(d *door) { d.broken = true }, 503},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, kind := range []string{"websocket", "websocket v1", "sse"} {
 				w, d := guarded(t)
-				d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna", Expires: soon})
+				d.set("SID=a", auth.Result{Allowed: true, User: "anna", Expires: soon})
 				c := w.hold(t, kind, "channel=user.a", "Cookie: SID=a")
 				w.waitHeld(t, 1)
 				w.publish(t, "one", "user.a")
@@ -131,13 +133,13 @@ func TestExpiredVerdict(t *testing.T) {
 // TestPollEndsWithItsVerdict: however long it would wait; the next one asks.
 func TestPollEndsWithItsVerdict(t *testing.T) {
 	w, d := guarded(t, func(o *upgrade.Options) { o.Wait, o.MaxWait = time.Hour, time.Hour })
-	d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna", Expires: 150 * time.Millisecond})
+	d.set("SID=a", auth.Result{Allowed: true, User: "anna", Expires: 150 * time.Millisecond})
 	c := w.hold(t, "longpoll", "channel=user.a", "Cookie: SID=a")
 	w.waitHeld(t, 1)
 	if resp, body := c.Response(http.MethodGet); resp.StatusCode != 200 || !strings.Contains(body, `"messages":[]`) {
 		t.Fatalf("answered %d %s", resp.StatusCode, body)
 	}
-	d.set("SID=a", upgrade.Verdict{Status: 401})
+	d.set("SID=a", auth.Result{Status: 401})
 	c.asked = false
 	c.over(401)
 }
@@ -151,7 +153,7 @@ func TestVerdictIsRenewed(t *testing.T) {
 					o.Heartbeat = 150 * time.Millisecond
 				}
 			})
-			d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna", Expires: 110 * time.Millisecond})
+			d.set("SID=a", auth.Result{Allowed: true, User: "anna", Expires: 110 * time.Millisecond})
 			c := w.hold(t, kind, "channel=user.a", "Cookie: SID=a")
 			w.waitHeld(t, 1)
 			wiretest.Eventually(t, "it is asked again and again", func() bool {
@@ -176,10 +178,10 @@ func TestNarrowedVerdict(t *testing.T) {
 	for _, kind := range []string{"websocket", "websocket v1", "sse"} {
 		t.Run(kind, func(t *testing.T) {
 			w, d := guarded(t)
-			d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna", Expires: 120 * time.Millisecond})
+			d.set("SID=a", auth.Result{Allowed: true, User: "anna", Expires: 120 * time.Millisecond})
 			c := w.hold(t, kind, "channel=user.a&channel=user.b&channel=public.c", "Cookie: SID=a")
 			w.waitHeld(t, 1)
-			d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna", Channels: []string{"user.b"}})
+			d.set("SID=a", auth.Result{Allowed: true, User: "anna", Channels: []string{"user.b"}})
 			wiretest.Eventually(t, "user.a is left", func() bool { i, _ := w.hub.Channel("user.a"); return i.Subscribers == 0 })
 			w.publish(t, "secret", "user.a")
 			w.publish(t, "b", "user.b")
@@ -201,15 +203,15 @@ func TestLogout(t *testing.T) {
 			w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("x=y; SID=a")}, nil), []byte("/any"), [][]byte{[]byte("other=1"), []byte("SID=deleted; expires=Thu, 01-Jan-1970 00:00:01 GMT; Max-Age=0; path=/")})
 		},
 		"another takes its place": func(w *world, d *door) {
-			d.set("SID=a", upgrade.Verdict{Status: 401})
+			d.set("SID=a", auth.Result{Status: 401})
 			w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/any"), [][]byte{[]byte("SID=new; Path=/; HttpOnly")})
 		},
 		"after a path": func(w *world, d *door) {
-			d.set("SID=a", upgrade.Verdict{Status: 401})
+			d.set("SID=a", auth.Result{Status: 401})
 			w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/logout"), nil)
 		},
 		"the app says so": func(w *world, d *door) {
-			if n := w.keeper.Disconnect(upgrade.Selection{User: "anna"}, 4401, "logged out"); n != 2 {
+			if n := w.keeper.Disconnect(connection.Selection{User: "anna"}, 4401, "logged out"); n != 2 {
 				panic(fmt.Sprint(n, " were disconnected"))
 			}
 		},
@@ -217,8 +219,8 @@ func TestLogout(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(t *testing.T, kind string) {
 				w, d := guarded(t)
-				d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna"})
-				d.set("SID=b", upgrade.Verdict{Allowed: true, User: "bert"})
+				d.set("SID=a", auth.Result{Allowed: true, User: "anna"})
+				d.set("SID=b", auth.Result{Allowed: true, User: "bert"})
 				first := w.hold(t, kind, "channel=user.x", "Cookie: SID=a")
 				second := w.hold(t, kind, "channel=user.x&channel=public.y", "Cookie: SID=a")
 				other := w.hold(t, kind, "channel=user.x", "Cookie: SID=b")
@@ -245,10 +247,10 @@ func TestLogout(t *testing.T) {
 func TestLogoutWhileAsked(t *testing.T) {
 	for _, kind := range []string{"websocket", "websocket v1", "sse"} { // a poll is not asked about while it waits
 		t.Run(kind, func(t *testing.T) {
-			asked, answer := make(chan bool, 10), make(chan upgrade.Verdict, 10)
-			yes := upgrade.Verdict{Allowed: true, User: "anna", Expires: 50 * time.Millisecond}
+			asked, answer := make(chan bool, 10), make(chan auth.Result, 10)
+			yes := auth.Result{Allowed: true, User: "anna", Expires: 50 * time.Millisecond}
 			w, _ := guarded(t, func(o *upgrade.Options) {
-				o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) {
+				o.Authorize = func(auth.Request) (auth.Result, error) {
 					asked <- true
 					return <-answer, nil
 				}
@@ -273,9 +275,9 @@ func TestLogoutWhileAsked(t *testing.T) {
 				l.Post(posted.Done)
 			}
 			posted.Wait()
-			answer <- upgrade.Verdict{Allowed: true, User: "anna"} // of before, and for as long as it may be
+			answer <- auth.Result{Allowed: true, User: "anna"} // of before, and for as long as it may be
 			isAsked()
-			answer <- upgrade.Verdict{Status: 401}
+			answer <- auth.Result{Status: 401}
 			c.over(401)
 		})
 	}
@@ -290,16 +292,16 @@ func TestCookieSetWhileAsked(t *testing.T) {
 			w, d := guarded(t, func(o *upgrade.Options) {
 				o.OwnPaths = []string{"/authorize"}
 				ask := o.Authorize
-				o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
+				o.Authorize = func(q auth.Request) (auth.Result, error) {
 					k := keeper.Load()
 					k.Answered(k.Credential([][]byte{[]byte(q.Cookie)}, nil), []byte("/authorize"), [][]byte{[]byte("SID=a; Path=/")})
 					return ask(q)
 				}
 			})
 			keeper.Store(w.keeper)
-			d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna", Expires: 100 * time.Millisecond})
+			d.set("SID=a", auth.Result{Allowed: true, User: "anna", Expires: 100 * time.Millisecond})
 			c := w.hold(t, kind, "channel=user.a&channel=user.b", "Cookie: SID=a")
-			d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna", Channels: []string{"user.b"}})
+			d.set("SID=a", auth.Result{Allowed: true, User: "anna", Channels: []string{"user.b"}})
 			wiretest.Eventually(t, "it was asked again", func() bool { i, _ := w.hub.Channel("user.a"); return i.Subscribers == 0 })
 			for i := range 20 { // time enough to ask once more
 				w.publish(t, fmt.Sprint(i), "user.b")
@@ -319,7 +321,7 @@ func TestCookieSetWhileAsked(t *testing.T) {
 // TestUntouchedSessions: answers that end no session end no hold.
 func TestUntouchedSessions(t *testing.T) {
 	w, d := guarded(t)
-	d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna"})
+	d.set("SID=a", auth.Result{Allowed: true, User: "anna"})
 	c := w.hold(t, "websocket", "channel=user.x", "Cookie: SID=a")
 	w.waitHeld(t, 1)
 	credential := w.keeper.Credential([][]byte{[]byte("SID=a")}, nil)
@@ -346,8 +348,8 @@ func TestOwnChannels(t *testing.T) {
 			return s[1], s[0] == "user"
 		}
 	})
-	d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna"})
-	d.set("SID=n", upgrade.Verdict{Allowed: true})
+	d.set("SID=a", auth.Result{Allowed: true, User: "anna"})
+	d.set("SID=n", auth.Result{Allowed: true})
 	c := w.hold(t, "sse", "channel=user.anna&channel=public.x", "Cookie: SID=a")
 	w.waitHeld(t, 1)
 	w.publish(t, "mine", "user.anna")
@@ -364,21 +366,21 @@ func TestOwnChannels(t *testing.T) {
 // TestConnections lists what is held and disconnects some of it.
 func TestConnections(t *testing.T) {
 	w, d := guarded(t)
-	d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna"})
-	d.set("SID=b", upgrade.Verdict{Allowed: true, User: "bert"})
+	d.set("SID=a", auth.Result{Allowed: true, User: "anna"})
+	d.set("SID=b", auth.Result{Allowed: true, User: "bert"})
 	var clients []*client
 	for _, kind := range kinds {
 		clients = append(clients, w.hold(t, kind, "channel=user.x", "Cookie: SID=a"), w.hold(t, kind, "channel=user.x&channel=user.y", "Cookie: SID=b"), w.hold(t, kind, "channel=public.z"))
 	}
 	w.waitHeld(t, int64(len(clients)))
-	all, total := w.keeper.Connections(upgrade.Selection{}, 100)
+	all, total := w.keeper.List(connection.Selection{}, 100)
 	if total != len(clients) || len(all) != total {
 		t.Fatalf("%d of %d are listed; want %d", len(all), total, len(clients))
 	}
 	ids := map[string]bool{}
 	for _, c := range all {
 		ids[c.ID] = true
-		one, n := w.keeper.Connections(upgrade.Selection{Connection: c.ID}, 1)
+		one, n := w.keeper.List(connection.Selection{Connection: c.ID}, 1)
 		if n != 1 || fmt.Sprint(one[0]) != fmt.Sprint(c) || !c.Peer.IsValid() {
 			t.Errorf("%v is found as %v", c, one)
 		}
@@ -386,32 +388,32 @@ func TestConnections(t *testing.T) {
 	if len(ids) != len(clients) {
 		t.Errorf("%d ids for %d connections", len(ids), len(clients))
 	}
-	count := func(s upgrade.Selection, want int) {
+	count := func(s connection.Selection, want int) {
 		t.Helper()
-		if list, n := w.keeper.Connections(s, 2); n != want || len(list) != min(n, 2) {
+		if list, n := w.keeper.List(s, 2); n != want || len(list) != min(n, 2) {
 			t.Errorf("%+v: %d, %d of them listed; want %d", s, n, len(list), want)
 		}
 	}
-	count(upgrade.Selection{User: "anna"}, 4)
-	count(upgrade.Selection{User: "anna", Channel: "user.y"}, 0)
-	count(upgrade.Selection{User: "bert", Channel: "user.y"}, 4)
-	count(upgrade.Selection{Channel: "user.x"}, 8)
-	count(upgrade.Selection{Channel: "public.z"}, 4)
+	count(connection.Selection{User: "anna"}, 4)
+	count(connection.Selection{User: "anna", Channel: "user.y"}, 0)
+	count(connection.Selection{User: "bert", Channel: "user.y"}, 4)
+	count(connection.Selection{Channel: "user.x"}, 8)
+	count(connection.Selection{Channel: "public.z"}, 4)
 	for _, id := range []string{"", "x", "a-b", "-1-1", all[0].ID + "0", strings.ToUpper(all[0].ID[12:]), all[0].ID[:13] + "ffffffff-1", all[0].ID[:13] + "7fffffff-1"} {
 		if id != "" {
-			count(upgrade.Selection{Connection: id}, 0)
+			count(connection.Selection{Connection: id}, 0)
 		}
 	}
-	i := slices.IndexFunc(all, func(c upgrade.Connection) bool { return c.User == "anna" })
-	if n := w.keeper.Disconnect(upgrade.Selection{Connection: all[i].ID, User: "bert"}, 4000, ""); n != 0 {
+	i := slices.IndexFunc(all, func(c connection.Info) bool { return c.User == "anna" })
+	if n := w.keeper.Disconnect(connection.Selection{Connection: all[i].ID, User: "bert"}, 4000, ""); n != 0 {
 		t.Error("a connection of another user was disconnected")
 	}
-	if n := w.keeper.Disconnect(upgrade.Selection{Connection: all[i].ID}, 4000, "bye"); n != 1 {
+	if n := w.keeper.Disconnect(connection.Selection{Connection: all[i].ID}, 4000, "bye"); n != 1 {
 		t.Errorf("%d were disconnected", n)
 	}
-	count(upgrade.Selection{User: "anna"}, 3)
-	count(upgrade.Selection{Connection: all[i].ID}, 0)
-	if n := w.keeper.Disconnect(upgrade.Selection{Channel: "user.y"}, 4000, "bye"); n != 4 {
+	count(connection.Selection{User: "anna"}, 3)
+	count(connection.Selection{Connection: all[i].ID}, 0)
+	if n := w.keeper.Disconnect(connection.Selection{Channel: "user.y"}, 4000, "bye"); n != 4 {
 		t.Errorf("%d were disconnected", n)
 	}
 	w.waitHeld(t, int64(len(clients))-5)
@@ -442,7 +444,7 @@ func TestWhatIsALogout(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			run(t, func(t *testing.T, kind string) {
 				w, d := guarded(t, func(o *upgrade.Options) { o.LogoutCookies = []string{"SID", "wp_in_*"} })
-				d.set(tt.cookie, upgrade.Verdict{Allowed: true, User: "anna"})
+				d.set(tt.cookie, auth.Result{Allowed: true, User: "anna"})
 				c := wiretest.Dial(t, w.addr)
 				c.Send(request(kind, "/_push?channel=user.x", "Cookie: "+tt.cookie))
 				w.waitHeld(t, 1)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/park"
 	"holdfast/internal/wsframe"
 )
@@ -24,8 +25,8 @@ const (
 // speech is what is known of a WebSocket whose client speaks the subprotocol, or speaks to the app. It exists from the
 // first word, or from the start if the login is kept.
 type speech struct {
-	login *Question // without channels; nil unless push.live_subscribe or push.message_path
-	user  string    // whom the app has named
+	login *auth.Request // without channels; nil unless push.live_subscribe or push.message_path
+	user  string        // whom the app has named
 
 	faults int
 	asking bool     // the app is asked or told, on a worker
@@ -144,7 +145,7 @@ func (x *held) obeySaid(s said, err error) bool {
 		case held.Holds(name):
 		case who == Token && (x.session == nil || !x.session.pass.opens([]string{name})):
 			return x.fault(s.ref, fmt.Errorf("%.300s: %w", name, errTokenChannel))
-		case who == Token && x.k.notOwned([]string{name}, &Verdict{User: x.session.user}):
+		case who == Token && x.k.notOwned([]string{name}, &auth.Result{User: x.session.user}):
 			return x.fault(s.ref, errOwner)
 		case who == Authorize && !slices.Contains(asked, name):
 			asked = append(asked, name)
@@ -198,7 +199,7 @@ func (x *held) ask(m move, asked []string) bool {
 }
 
 // answerOf goes on with the app's answer, and then with what has been said meanwhile.
-func (x *held) answerOf(m move, asked []string, verdict Verdict, err error) {
+func (x *held) answerOf(m move, asked []string, verdict auth.Result, err error) {
 	s := x.speech
 	s.asking = false
 	on := false

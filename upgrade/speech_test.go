@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/hub"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
@@ -80,9 +81,9 @@ func TestSubscribe(t *testing.T) {
 func TestSubscribeRefused(t *testing.T) {
 	w := start(t, func(o *upgrade.Options) {
 		o.MaxChannels = 3
-		o.Authorize = func(upgrade.Question) (upgrade.Verdict, error) {
+		o.Authorize = func(auth.Request) (auth.Result, error) {
 			t.Error("the app was asked")
-			return upgrade.Verdict{Allowed: true}, nil
+			return auth.Result{Allowed: true}, nil
 		}
 	})
 	for _, tt := range []struct{ say, want string }{
@@ -137,27 +138,27 @@ func TestSubscribeAsksTheApp(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		first   string // channel at the start
-		verdict upgrade.Verdict
+		verdict auth.Result
 		err     error
 		want    string
 		holds   []int // of user.x, user.y, public.b
 	}{
-		{"yes", "user.a", upgrade.Verdict{Allowed: true, User: "ann"}, nil, `"channels":["user.x","public.b","user.y"]`, []int{1, 1, 1}},
-		{"narrowed", "user.a", upgrade.Verdict{Allowed: true, User: "ann", Channels: []string{"user.y"}}, nil, `"channels":["public.b","user.y"]`, []int{0, 1, 1}},
-		{"401", "user.a", upgrade.Verdict{Status: 401}, nil, "not logged in", []int{0, 0, 0}},
-		{"403", "user.a", upgrade.Verdict{Status: 403}, nil, "not allowed", []int{0, 0, 0}},
-		{"no verdict", "user.a", upgrade.Verdict{Allowed: true, User: "ann"}, errors.New("down"), "could not be authorized now", []int{0, 0, 0}},
-		{"another user", "user.a", upgrade.Verdict{Allowed: true, User: "bob"}, nil, "another user", []int{0, 0, 0}},
-		{"a user no more", "user.a", upgrade.Verdict{Allowed: true}, nil, "another user", []int{0, 0, 0}},
-		{"a user at last", "public.a", upgrade.Verdict{Allowed: true, User: "bob"}, nil, `"subscribed"`, []int{1, 1, 1}},
+		{"yes", "user.a", auth.Result{Allowed: true, User: "ann"}, nil, `"channels":["user.x","public.b","user.y"]`, []int{1, 1, 1}},
+		{"narrowed", "user.a", auth.Result{Allowed: true, User: "ann", Channels: []string{"user.y"}}, nil, `"channels":["public.b","user.y"]`, []int{0, 1, 1}},
+		{"401", "user.a", auth.Result{Status: 401}, nil, "not logged in", []int{0, 0, 0}},
+		{"403", "user.a", auth.Result{Status: 403}, nil, "not allowed", []int{0, 0, 0}},
+		{"no verdict", "user.a", auth.Result{Allowed: true, User: "ann"}, errors.New("down"), "could not be authorized now", []int{0, 0, 0}},
+		{"another user", "user.a", auth.Result{Allowed: true, User: "bob"}, nil, "another user", []int{0, 0, 0}},
+		{"a user no more", "user.a", auth.Result{Allowed: true}, nil, "another user", []int{0, 0, 0}},
+		{"a user at last", "public.a", auth.Result{Allowed: true, User: "bob"}, nil, `"subscribed"`, []int{1, 1, 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			asked := make(chan upgrade.Question, 3)
+			asked := make(chan auth.Request, 3)
 			w := start(t, func(o *upgrade.Options) {
 				o.Live = true
-				o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
+				o.Authorize = func(q auth.Request) (auth.Result, error) {
 					if asked <- q; q.Channels[0] == "user.a" {
-						return upgrade.Verdict{Allowed: true, User: "ann"}, nil
+						return auth.Result{Allowed: true, User: "ann"}, nil
 					}
 					return tt.verdict, tt.err
 				}
@@ -192,9 +193,9 @@ func TestSubscribeWhileAsking(t *testing.T) {
 	release := make(chan struct{})
 	w := start(t, func(o *upgrade.Options) {
 		o.Live = true
-		o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
+		o.Authorize = func(q auth.Request) (auth.Result, error) {
 			<-release
-			return upgrade.Verdict{Allowed: true}, nil
+			return auth.Result{Allowed: true}, nil
 		}
 	})
 	c := w.hold(t, "websocket v1", "channel=public.a")
@@ -293,9 +294,9 @@ func TestSubscribeOfDrained(t *testing.T) {
 	release := make(chan struct{})
 	w := start(t, func(o *upgrade.Options) {
 		o.Live = true
-		o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
+		o.Authorize = func(q auth.Request) (auth.Result, error) {
 			<-release
-			return upgrade.Verdict{Allowed: true}, nil
+			return auth.Result{Allowed: true}, nil
 		}
 	})
 	c := w.hold(t, "websocket v1", "channel=public.a")

@@ -7,7 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/config"
+	"holdfast/internal/connection"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
 )
@@ -18,8 +20,8 @@ import (
 func TestAppSubscribes(t *testing.T) {
 	run(t, func(t *testing.T, kind string) {
 		w, d := guarded(t, func(o *upgrade.Options) { o.MaxChannels = 3 })
-		d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna"})
-		d.set("SID=b", upgrade.Verdict{Allowed: true, User: "bert"})
+		d.set("SID=a", auth.Result{Allowed: true, User: "anna"})
+		d.set("SID=b", auth.Result{Allowed: true, User: "bert"})
 		all := []*client{
 			w.hold(t, kind, "channel=user.x&channel=public.y", "Cookie: SID=a"),
 			w.hold(t, kind, "channel=user.x&channel=public.y", "Cookie: SID=a"),
@@ -27,8 +29,8 @@ func TestAppSubscribes(t *testing.T) {
 		}
 		w.waitHeld(t, 3)
 		asked := d.count()
-		anna := upgrade.Selection{User: "anna"}
-		change := func(s upgrade.Selection, join, leave string, want int, refused ...string) {
+		anna := connection.Selection{User: "anna"}
+		change := func(s connection.Selection, join, leave string, want int, refused ...string) {
 			t.Helper()
 			n, why := w.keeper.Change(s, strings.Fields(join), strings.Fields(leave))
 			if got := slices.Sorted(maps.Keys(why)); n != want || !slices.Equal(got, refused) {
@@ -63,7 +65,7 @@ func TestAppSubscribes(t *testing.T) {
 		change(anna, "user.new public.y", "", 2) // holds them
 		change(anna, "user.more", "", 0, "more than 3 channels")
 		change(anna, "", "user.more", 0)
-		change(upgrade.Selection{User: "carl"}, "user.new", "", 0)
+		change(connection.Selection{User: "carl"}, "user.new", "", 0)
 		w.publish(t, "new", "user.new")
 		w.publish(t, "all", "user.x")
 		for _, c := range all[:2] {
@@ -78,9 +80,9 @@ func TestAppSubscribes(t *testing.T) {
 			c.expect("last")
 		}
 		all[2].expect("not for anna", "last")
-		list, _ := w.keeper.Connections(anna, 1)
-		change(upgrade.Selection{Connection: list[0].ID}, "public.one", "", 1)
-		change(upgrade.Selection{Connection: list[0].ID, User: "bert"}, "public.one", "", 0)
+		list, _ := w.keeper.List(anna, 1)
+		change(connection.Selection{Connection: list[0].ID}, "public.one", "", 1)
+		change(connection.Selection{Connection: list[0].ID, User: "bert"}, "public.one", "", 0)
 		if n := w.subscribers("user.x", "user.new", "public.y", "public.one"); !slices.Equal(n, []int{1, 2, 0, 1}) {
 			t.Errorf("subscribers %d", n)
 		}
@@ -94,11 +96,11 @@ func TestAppSubscribes(t *testing.T) {
 func TestAppSubscribesToOwnChannel(t *testing.T) {
 	c := config.Config{Channels: []config.Channel{{Match: "user.{user}"}}}
 	w, d := guarded(t, func(o *upgrade.Options) { o.Owner = c.Owner })
-	d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna"})
+	d.set("SID=a", auth.Result{Allowed: true, User: "anna"})
 	w.hold(t, "sse", "channel=user.anna", "Cookie: SID=a")
 	w.hold(t, "sse", "channel=public.y")
 	w.waitHeld(t, 2)
-	for _, s := range []upgrade.Selection{{User: "anna"}, {Channel: "public.y"}} {
+	for _, s := range []connection.Selection{{User: "anna"}, {Channel: "public.y"}} {
 		if n, refused := w.keeper.Change(s, []string{"user.bert"}, nil); n != 0 || refused["this channel is another user's"] != 1 {
 			t.Errorf("%+v: %d changed, %v", s, n, refused)
 		}
@@ -122,7 +124,7 @@ func TestNothingAfterUnsubscribe(t *testing.T) {
 			if w.keeper.Stats().Outbox == 0 {
 				t.Fatal("nothing waits")
 			}
-			if n, refused := w.keeper.Change(upgrade.Selection{}, nil, []string{"public.a"}); n != 1 {
+			if n, refused := w.keeper.Change(connection.Selection{}, nil, []string{"public.a"}); n != 1 {
 				t.Fatalf("%d changed, %v", n, refused)
 			}
 			w.publish(t, "end", "public.b")

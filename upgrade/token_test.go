@@ -18,7 +18,9 @@ import (
 	"time"
 
 	"holdfast/internal/accesslog"
+	"holdfast/internal/auth"
 	"holdfast/internal/config"
+	"holdfast/internal/connection"
 	"holdfast/internal/token"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
@@ -191,8 +193,8 @@ func TestHoldEndsWithItsToken(t *testing.T) {
 func TestTokenAndLogin(t *testing.T) {
 	run(t, func(t *testing.T, kind string) {
 		w, d := guarded(t, tokens)
-		d.set("SID=a", upgrade.Verdict{Allowed: true, User: "anna"})
-		d.set("SID=b", upgrade.Verdict{Allowed: true, User: "bert"})
+		d.set("SID=a", auth.Result{Allowed: true, User: "anna"})
+		d.set("SID=b", auth.Result{Allowed: true, User: "bert"})
 		query := "channel=signed.a&channel=user.a&token=" + anna(`["signed.a"]`)
 		c := w.hold(t, kind, query, "Cookie: SID=a")
 		w.waitHeld(t, 1)
@@ -221,7 +223,7 @@ func TestTokenLogout(t *testing.T) {
 		w.keeper.LogOut(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil))
 		w.waitHeld(t, 0)
 		hold()
-		w.keeper.Disconnect(upgrade.Selection{User: "anna"}, 4403, "") // how many is not asked: it may have just begun
+		w.keeper.Disconnect(connection.Selection{User: "anna"}, 4403, "") // how many is not asked: it may have just begun
 		w.waitHeld(t, 0)
 		hold() // an old end is none of this one
 		w.publish(t, "x", "signed.a")
@@ -365,10 +367,10 @@ func TestFreshToken(t *testing.T) {
 	if m := say(nobody, anna(`["signed.a","signed.fresh"]`)); m.Type != "token" {
 		t.Errorf("told %+v", m)
 	}
-	if _, n := w.keeper.Connections(upgrade.Selection{User: "anna"}, 9); n != 2 {
+	if _, n := w.keeper.List(connection.Selection{User: "anna"}, 9); n != 2 {
 		t.Errorf("%d are anna's", n)
 	}
-	w.keeper.Disconnect(upgrade.Selection{User: "anna"}, 4403, "bye")
+	w.keeper.Disconnect(connection.Selection{User: "anna"}, 4403, "bye")
 	c.over(403)
 	nobody.over(403)
 }

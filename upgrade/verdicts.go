@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"holdfast/internal/auth"
 )
 
 const (
@@ -29,7 +31,7 @@ var errNotAsked = errors.New("upgrade: whoever asked the app did not come back")
 type verdicts struct {
 	age   time.Duration // of an answer at most
 	bytes int           // at most
-	ask   func(Question) (Verdict, error)
+	ask   func(auth.Request) (auth.Result, error)
 	about func(list []string, channel string) bool // a question for the list is about the channel
 	log   *slog.Logger
 	salt  [32]byte
@@ -54,7 +56,7 @@ type remembered struct {
 
 	donec chan struct{} // closed when there is an answer: what follows is not written any more
 
-	v       Verdict
+	v       auth.Result
 	err     error
 	expires time.Time // zero: it does not
 
@@ -64,7 +66,7 @@ type remembered struct {
 }
 
 // newVerdicts remembers nothing yet.
-func newVerdicts(age time.Duration, ask func(Question) (Verdict, error), log *slog.Logger) *verdicts {
+func newVerdicts(age time.Duration, ask func(auth.Request) (auth.Result, error), log *slog.Logger) *verdicts {
 	c := &verdicts{
 		age: age, bytes: verdictsBytes, ask: ask, about: slices.Contains[[]string], log: log, known: map[uint64]map[[sha256.Size]byte]*remembered{},
 	}
@@ -73,7 +75,7 @@ func newVerdicts(age time.Duration, ask func(Question) (Verdict, error), log *sl
 }
 
 // answer returns what the app says, or has said. credential is of the question's cookie.
-func (c *verdicts) answer(q Question, credential uint64) (Verdict, error) {
+func (c *verdicts) answer(q auth.Request, credential uint64) (auth.Result, error) {
 	key := c.keyOf(&q)
 	c.mu.Lock()
 	a := c.known[credential][key]
@@ -198,7 +200,7 @@ func (c *verdicts) dropWhat(user, channel string) {
 }
 
 // dropQuestion forgets what the app has said to the same client, whatever channels it wanted.
-func (c *verdicts) dropQuestion(q *Question, credential uint64, user string) {
+func (c *verdicts) dropQuestion(q *auth.Request, credential uint64, user string) {
 	if c == nil {
 		return
 	}
@@ -213,7 +215,7 @@ func (c *verdicts) dropQuestion(q *Question, credential uint64, user string) {
 }
 
 // keyOf hashes a question. Its channels are a set.
-func (c *verdicts) keyOf(q *Question) (key [sha256.Size]byte) {
+func (c *verdicts) keyOf(q *auth.Request) (key [sha256.Size]byte) {
 	h := sha256.New()
 	_, _ = h.Write(c.salt[:])
 	var length [8]byte

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"holdfast/internal/auth"
 )
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -22,13 +24,13 @@ func TestVerdictIsRemembered(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			asked := 0
-			c := newVerdicts(time.Minute, func(Question) (Verdict, error) {
+			c := newVerdicts(time.Minute, func(auth.Request) (auth.Result, error) {
 				asked++
-				return Verdict{Allowed: true, User: "anna", Expires: tt.expires}, nil
+				return auth.Result{Allowed: true, User: "anna", Expires: tt.expires}, nil
 			}, quiet)
-			ask := func(want int) Verdict {
+			ask := func(want int) auth.Result {
 				t.Helper()
-				v, err := c.answer(Question{Channels: []string{"a"}, Cookie: "SID=a"}, 1)
+				v, err := c.answer(auth.Request{Channels: []string{"a"}, Cookie: "SID=a"}, 1)
 				if err != nil || !v.Allowed || v.User != "anna" || asked != want {
 					t.Errorf("expires %v: %+v, %v after %d questions; want %d", tt.expires, v, err, asked, want)
 				}
@@ -50,14 +52,14 @@ func TestVerdictIsRemembered(t *testing.T) {
 
 // TestOnlyTheSameIsRemembered: what differs in anything that the app is asked with is asked; channels are a set.
 func TestOnlyTheSameIsRemembered(t *testing.T) {
-	base := Question{
+	base := auth.Request{
 		Channels: []string{"a", "b"}, Host: "h", Cookie: "c", Authorization: "z", UserAgent: "u", AcceptLanguage: "l",
 		Proto: "http", ClientAddr: "1", ForwardedFor: "2",
 	}
 	asked := 0
-	c := newVerdicts(time.Minute, func(Question) (Verdict, error) { asked++; return Verdict{Allowed: true}, nil }, quiet)
+	c := newVerdicts(time.Minute, func(auth.Request) (auth.Result, error) { asked++; return auth.Result{Allowed: true}, nil }, quiet)
 	want := 0
-	ask := func(name string, f func(q *Question), again bool) {
+	ask := func(name string, f func(q *auth.Request), again bool) {
 		t.Helper()
 		q := base
 		f(&q)
@@ -69,16 +71,16 @@ func TestOnlyTheSameIsRemembered(t *testing.T) {
 		}
 		asked = want
 	}
-	ask("first", func(*Question) {}, false)
-	ask("the same", func(*Question) {}, true)
-	ask("order", func(q *Question) { q.Channels = []string{"b", "a", "b"} }, true)
-	for name, f := range map[string]func(q *Question){
-		"fewer": func(q *Question) { q.Channels = []string{"a"} }, "more": func(q *Question) { q.Channels = []string{"a", "b", "c"} },
-		"joined": func(q *Question) { q.Channels = []string{"ab"} }, "host": func(q *Question) { q.Host = "i" },
-		"cookie": func(q *Question) { q.Cookie = "d" }, "authorization": func(q *Question) { q.Authorization = "y" },
-		"agent": func(q *Question) { q.UserAgent = "v" }, "language": func(q *Question) { q.AcceptLanguage = "m" },
-		"https": func(q *Question) { q.Proto = "https" }, "address": func(q *Question) { q.ClientAddr = "3" },
-		"chain": func(q *Question) { q.ForwardedFor = "4" }, "shifted": func(q *Question) { q.Host, q.Cookie = "hc", "" },
+	ask("first", func(*auth.Request) {}, false)
+	ask("the same", func(*auth.Request) {}, true)
+	ask("order", func(q *auth.Request) { q.Channels = []string{"b", "a", "b"} }, true)
+	for name, f := range map[string]func(q *auth.Request){
+		"fewer": func(q *auth.Request) { q.Channels = []string{"a"} }, "more": func(q *auth.Request) { q.Channels = []string{"a", "b", "c"} },
+		"joined": func(q *auth.Request) { q.Channels = []string{"ab"} }, "host": func(q *auth.Request) { q.Host = "i" },
+		"cookie": func(q *auth.Request) { q.Cookie = "d" }, "authorization": func(q *auth.Request) { q.Authorization = "y" },
+		"agent": func(q *auth.Request) { q.UserAgent = "v" }, "language": func(q *auth.Request) { q.AcceptLanguage = "m" },
+		"https": func(q *auth.Request) { q.Proto = "https" }, "address": func(q *auth.Request) { q.ClientAddr = "3" },
+		"chain": func(q *auth.Request) { q.ForwardedFor = "4" }, "shifted": func(q *auth.Request) { q.Host, q.Cookie = "hc", "" },
 	} {
 		ask(name, f, false)
 	}
@@ -86,16 +88,16 @@ func TestOnlyTheSameIsRemembered(t *testing.T) {
 
 // TestNoIsNotRemembered, nor is a failure.
 func TestNoIsNotRemembered(t *testing.T) {
-	var v Verdict
+	var v auth.Result
 	var err error
 	asked := 0
-	c := newVerdicts(time.Minute, func(Question) (Verdict, error) { asked++; return v, err }, quiet)
+	c := newVerdicts(time.Minute, func(auth.Request) (auth.Result, error) { asked++; return v, err }, quiet)
 	for i, then := range []func(){
-		func() { v = Verdict{Status: 401} }, func() { v = Verdict{Status: 403} }, func() { v, err = Verdict{}, errors.New("down") },
-		func() { v, err = Verdict{Allowed: true}, nil },
+		func() { v = auth.Result{Status: 401} }, func() { v = auth.Result{Status: 403} }, func() { v, err = auth.Result{}, errors.New("down") },
+		func() { v, err = auth.Result{Allowed: true}, nil },
 	} {
 		then()
-		if got, e := c.answer(Question{Channels: []string{"a"}}, 0); asked != i+1 || got.Allowed != v.Allowed || got.Status != v.Status || e != err {
+		if got, e := c.answer(auth.Request{Channels: []string{"a"}}, 0); asked != i+1 || got.Allowed != v.Allowed || got.Status != v.Status || e != err {
 			t.Errorf("%d: asked %d times, said %+v, %v", i, asked, got, e)
 		}
 	}
@@ -106,15 +108,15 @@ func TestNoIsNotRemembered(t *testing.T) {
 
 // TestEqualQuestionsAreAskedOnce, also if asking fails: then all are told.
 func TestEqualQuestionsAreAskedOnce(t *testing.T) {
-	for name, end := range map[string]func() (Verdict, error){
-		"yes":   func() (Verdict, error) { return Verdict{Allowed: true, User: "anna"}, nil },
-		"no":    func() (Verdict, error) { return Verdict{Status: 403}, nil },
-		"fails": func() (Verdict, error) { return Verdict{}, errNotAsked },
-		"panic": func() (Verdict, error) { panic("oh") },
+	for name, end := range map[string]func() (auth.Result, error){
+		"yes":   func() (auth.Result, error) { return auth.Result{Allowed: true, User: "anna"}, nil },
+		"no":    func() (auth.Result, error) { return auth.Result{Status: 403}, nil },
+		"fails": func() (auth.Result, error) { return auth.Result{}, errNotAsked },
+		"panic": func() (auth.Result, error) { panic("oh") },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var asked atomic.Int32
-			c := newVerdicts(time.Minute, func(Question) (Verdict, error) {
+			c := newVerdicts(time.Minute, func(auth.Request) (auth.Result, error) {
 				asked.Add(1)
 				time.Sleep(time.Second)
 				return end()
@@ -125,7 +127,7 @@ func TestEqualQuestionsAreAskedOnce(t *testing.T) {
 			for range 50 {
 				group.Go(func() {
 					defer func() { _ = recover() }()
-					v, err := c.answer(Question{Channels: []string{"a"}}, 7)
+					v, err := c.answer(auth.Request{Channels: []string{"a"}}, 7)
 					mu.Lock()
 					said[fmt.Sprint(v.Allowed, v.User, v.Status, err)]++
 					mu.Unlock()
@@ -151,16 +153,16 @@ func TestDroppedWhileAsked(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var asked atomic.Int32
-			c := newVerdicts(time.Minute, func(Question) (Verdict, error) {
+			c := newVerdicts(time.Minute, func(auth.Request) (auth.Result, error) {
 				n := asked.Add(1)
 				time.Sleep(time.Second)
 				if n > 1 {
-					return Verdict{Status: 401}, nil
+					return auth.Result{Status: 401}, nil
 				}
-				return Verdict{Allowed: true, User: "anna"}, nil
+				return auth.Result{Allowed: true, User: "anna"}, nil
 			}, quiet)
-			q := Question{Channels: []string{"a"}}
-			var before, after Verdict
+			q := auth.Request{Channels: []string{"a"}}
+			var before, after auth.Result
 			var group sync.WaitGroup
 			group.Go(func() { before, _ = c.answer(q, 7) })
 			synctest.Wait()
@@ -176,11 +178,11 @@ func TestDroppedWhileAsked(t *testing.T) {
 
 // TestDrop forgets what is meant, and nothing else.
 func TestDrop(t *testing.T) {
-	c := newVerdicts(time.Minute, func(q Question) (Verdict, error) { return Verdict{Allowed: true, User: q.Cookie}, nil }, quiet)
+	c := newVerdicts(time.Minute, func(q auth.Request) (auth.Result, error) { return auth.Result{Allowed: true, User: q.Cookie}, nil }, quiet)
 	fill := func() {
 		for i, user := range []string{"anna", "bert"} {
 			for _, channel := range []string{"a", "b"} {
-				_, _ = c.answer(Question{Channels: []string{channel}, Cookie: user}, uint64(i+1))
+				_, _ = c.answer(auth.Request{Channels: []string{channel}, Cookie: user}, uint64(i+1))
 			}
 		}
 	}
@@ -191,7 +193,7 @@ func TestDrop(t *testing.T) {
 		"session": {func() { c.dropCredential(1) }, 2}, "no session": {func() { c.dropCredential(0) }, 4},
 		"user": {func() { c.dropWhat("bert", "") }, 2}, "channel": {func() { c.dropWhat("", "b") }, 2},
 		"both": {func() { c.dropWhat("anna", "a") }, 3}, "nobody": {func() { c.dropWhat("eve", "") }, 4},
-		"question": {func() { c.dropQuestion(&Question{Channels: []string{"a"}}, 0, "") }, 2},
+		"question": {func() { c.dropQuestion(&auth.Request{Channels: []string{"a"}}, 0, "") }, 2},
 	} {
 		fill()
 		if tt.drop(); c.order.Len() != tt.left {
@@ -208,10 +210,10 @@ func TestVerdictsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		asked := 0
-		c := newVerdicts(time.Minute, func(Question) (Verdict, error) { asked++; return Verdict{Allowed: true}, nil },
+		c := newVerdicts(time.Minute, func(auth.Request) (auth.Result, error) { asked++; return auth.Result{Allowed: true}, nil },
 			slog.New(slog.NewTextHandler(&log, nil)))
 		c.bytes = 10 * (verdictCost + 17)
-		ask := func(i int) { _, _ = c.answer(Question{Channels: []string{"a"}, Cookie: fmt.Sprint(i)}, uint64(i)) }
+		ask := func(i int) { _, _ = c.answer(auth.Request{Channels: []string{"a"}, Cookie: fmt.Sprint(i)}, uint64(i)) }
 		for i := range 100 {
 			ask(i)
 		}
@@ -233,8 +235,8 @@ func TestVerdictsAreBounded(t *testing.T) {
 
 // TestVerdictsKeepNoSecret: of a cookie there is nothing but a hash.
 func TestVerdictsKeepNoSecret(t *testing.T) {
-	c := newVerdicts(time.Minute, func(Question) (Verdict, error) { return Verdict{Allowed: true}, nil }, quiet)
-	_, _ = c.answer(Question{Channels: []string{"a"}, Cookie: "SID=s3cret", Authorization: "Bearer s3cret"}, 1)
+	c := newVerdicts(time.Minute, func(auth.Request) (auth.Result, error) { return auth.Result{Allowed: true}, nil }, quiet)
+	_, _ = c.answer(auth.Request{Channels: []string{"a"}, Cookie: "SID=s3cret", Authorization: "Bearer s3cret"}, 1)
 	for _, of := range c.known {
 		for _, a := range of {
 			if text := fmt.Sprintf("%+v", *a); bytes.Contains([]byte(text), []byte("s3cret")) {

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"time"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
 )
@@ -19,7 +20,7 @@ type visit struct {
 	user string // whom the app has named
 	pass *Pass  // what the client's token is good for; nil: it has none
 
-	ask         *Question     // for the app to be asked again; nil: it will not be
+	ask         *auth.Request // for the app to be asked again; nil: it will not be
 	expires     time.Duration // when; zero: only when something has happened
 	credentials []uint64      // of a client with a token
 	asked       uint64        // of the keeper's endings, before the app was asked

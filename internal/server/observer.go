@@ -6,6 +6,7 @@ import (
 
 	"holdfast/hooks"
 	"holdfast/internal/config"
+	"holdfast/internal/connection"
 	"holdfast/upgrade"
 )
 
@@ -38,7 +39,7 @@ func (o *observer) Wants(user string, channels []string) bool {
 }
 
 // Begun tells that a connection is held, and who is there then.
-func (o *observer) Begun(c upgrade.Connection) {
+func (o *observer) Begun(c connection.Info) {
 	o.tell(hooks.Event{Type: hooks.EventConnect, Channels: c.Channels}, c)
 	if o.s.presence != nil {
 		o.s.presence.Begin(c.User, c.Channels)
@@ -46,21 +47,21 @@ func (o *observer) Begun(c upgrade.Connection) {
 }
 
 // Changed tells who is there in other channels than before.
-func (o *observer) Changed(c upgrade.Connection, join, leave []string) {
+func (o *observer) Changed(c connection.Info, join, leave []string) {
 	if o.s.presence != nil {
 		o.s.presence.Change(c.User, join, leave)
 	}
 }
 
 // Ended tells that it is held no more.
-func (o *observer) Ended(c upgrade.Connection, reason string) {
+func (o *observer) Ended(c connection.Info, reason string) {
 	o.tell(hooks.Event{Type: hooks.EventDisconnect, Reason: reason}, c)
 	if o.s.presence != nil {
 		o.s.presence.End(c.User, c.Channels)
 	}
 }
 
-func (o *observer) tell(e hooks.Event, c upgrade.Connection) {
+func (o *observer) tell(e hooks.Event, c connection.Info) {
 	if o.s.config.Events.Enabled(e.Type) {
 		e.At, e.Connection, e.User, e.Kind = time.Now(), c.ID, c.User, c.Kind
 		o.s.teller.Tell(e)

@@ -191,7 +191,7 @@ func (s *Server) newHooks() *hooks.Server {
 		Token: c.Hooks.Token, Hosts: c.Hooks.Hosts, MaxBody: int(c.Hooks.MaxBody),
 		KeyAge: time.Duration(c.Hooks.IdempotencyAge), KeySize: int64(c.Hooks.IdempotencySize),
 		Rule:         func(channel string) bool { _, ok := c.Rule(channel); return ok },
-		ValidChannel: config.ValidChannel, Pattern: c.AllowsPattern, Connections: connections{s.keeper},
+		ValidChannel: config.ValidChannel, Pattern: c.AllowsPattern, Connections: s.keeper,
 		Present: s.present, Presence: s.presence,
 		Hub: s.hub, Log: s.log, Version: Version(), Metrics: s.writeMetrics, Ready: s.ready,
 	})

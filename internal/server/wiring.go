@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"holdfast/hooks"
+	"holdfast/internal/auth"
 	"holdfast/internal/config"
 	"holdfast/internal/park"
 	"holdfast/internal/site"
@@ -131,17 +132,14 @@ func (s *Server) newKeeper() *upgrade.Keeper {
 		})
 		s.owned.onStop(func(time.Time) { s.asker.Close() })
 		o.Asking = c.Push.AuthorizeInFlight
-		o.Authorize = func(q upgrade.Question) (upgrade.Verdict, error) {
-			v, err := s.asker.Authorize(hooks.Question(q))
-			return upgrade.Verdict(v), err
-		}
+		o.Authorize = s.asker.Authorize
 	}
 	if c.Push.Message != "" {
 		s.messenger = s.newMessenger()
 		s.owned.onStop(func(time.Time) { s.messenger.Close() })
 		o.InFlight = c.Push.MessageInFlight
-		o.Message = func(q upgrade.Question, m upgrade.Said) (upgrade.Reply, error) {
-			r, err := s.messenger.Post(hooks.Question(q), hooks.Said(m))
+		o.Message = func(q auth.Request, m upgrade.Said) (upgrade.Reply, error) {
+			r, err := s.messenger.Post(q, hooks.Said(m))
 			return upgrade.Reply(r), err
 		}
 	}
