@@ -21,6 +21,9 @@ type middleman struct {
 	stalled bool          // no byte moves, and no connection ends
 	down    bool          // new connections are reset
 	delay   time.Duration // of each piece, either way
+
+	// ends says how long after these bytes of a client their connection is cut; 0: not by them.
+	ends func(b []byte) time.Duration
 }
 
 func startMiddleman(t *testing.T, target string) *middleman {
@@ -74,13 +77,13 @@ func (m *middleman) carry(c net.Conn) {
 	m.done.Add(1)
 	go func() {
 		defer m.done.Done()
-		m.copy(c, s)
+		m.copy(c, s, false)
 	}()
-	m.copy(s, c)
+	m.copy(s, c, true)
 }
 
 // copy carries one way; the end of one is the end of both, once it may be noticed.
-func (m *middleman) copy(to, from net.Conn) {
+func (m *middleman) copy(to, from net.Conn, fromClient bool) {
 	b := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(b)
@@ -89,6 +92,11 @@ func (m *middleman) copy(to, from net.Conn) {
 			m.wake.Wait()
 		}
 		delay := m.delay
+		if fromClient && m.ends != nil {
+			if life := m.ends(b[:n]); life > 0 {
+				defer time.AfterFunc(life, func() { to.Close(); from.Close() }).Stop()
+			}
+		}
 		m.mu.Unlock()
 		time.Sleep(delay)
 		if n > 0 {

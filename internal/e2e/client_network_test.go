@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"syscall"
@@ -211,6 +212,48 @@ func TestClientTooSlow(t *testing.T) {
 	c := &counter{s: s, channel: "public.n"}
 	b.waitRecord(c.next(t, 3))
 	m.set(func() { m.delay = 0 })
+}
+
+// TestClientShortLives sits behind a network that cuts each WebSocket two seconds after its handshake, and one that
+// cuts streams too. The page misses nothing on its way to what lasts.
+func TestClientShortLives(t *testing.T) {
+	for _, c := range []struct {
+		last string
+		cut  []string // what the requests have whose connections are cut
+	}{
+		{"sse", []string{"Upgrade: websocket"}},
+		{"longpoll", []string{"Upgrade: websocket", "protocol=holdfast.v1"}},
+	} {
+		t.Run(c.last, func(t *testing.T) {
+			t.Parallel()
+			b := startBrowser(t)
+			s := startServer(t, startApp(t, pageApp(nil)), "")
+			m := startMiddleman(t, s.addr)
+			m.set(func() {
+				m.ends = func(b []byte) time.Duration {
+					for _, text := range c.cut {
+						if bytes.Contains(b, []byte(text)) {
+							return 2 * time.Second
+						}
+					}
+					return 0
+				}
+			})
+			b.open(pageAt(m.url, "public.n", nil))
+			n := &counter{s: s, channel: "public.n"}
+			b.waitLive("websocket")
+			b.waitRecord(n.next(t, 5))
+			b.waitLive(c.last)
+			if record := b.waitRecord(n.next(t, 5)); gapsIn(record) != 0 {
+				t.Errorf("a gap was told: %v", record)
+			}
+			var lives map[string]int
+			b.eval(`return states.reduce(function (n, s) { if (s.kind) n[s.kind] = (n[s.kind] || 0) + 1; return n; }, {})`, &lives)
+			if lives["websocket"] != 3 {
+				t.Errorf("lives by kind: %v, want three of the WebSocket", lives)
+			}
+		})
+	}
 }
 
 // TestClientPageReturns goes to another page and back. What the browser kept in its back/forward cache,

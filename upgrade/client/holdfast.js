@@ -20,7 +20,9 @@
   var WAIT = 25; // s that a long poll asks for; proxies often cut at 60
   var SLACK = 10000; // ms that a sign of life may be late
   var STEADY = 10000; // ms after which a connection counts as good, and its end as the first failure
-  var MEMORY = 600000; // ms for which a tab remembers which kind got through
+  var SHORT = 3; // connections in a row that were not good, after which the next kind is tried
+  var MEMORY = 600000; // ms for which a tab remembers which kind got through, and then tries the first one again
+  var PATIENCE = 3600000; // ms: the longest Retry-After that is believed
 
   var doc = root.document;
   // The script's own address tells push.path.
@@ -54,8 +56,10 @@
     var on = false; // between open and close, while the page is not put away
     var refusal = null; // what Holdfast said; until open() nothing is tried
     var at = 0; // index in kinds
-    var proven = -1; // the kind that was live last, and how often in a row it has failed since
-    var misses = 0;
+    var proven = -1; // the kind that was live last
+    var misses = []; // by index in kinds: how often in a row it failed, or was not good, after it had been live
+    var fell = 0; // when a better kind was given up
+    var back = MEMORY; // ms until that is tried again; doubles each time
     var recalled = -1; // the kind that this tab's earlier page has found
     var tries = 0; // failures in a row
     var retry = 0; // timer of the next try
@@ -163,11 +167,15 @@
     }
 
     function begin() {
+      if (mayReturn()) {
+        at = 0;
+        back *= 2;
+      }
       var kind = kinds[at];
       cut();
       if (root.navigator.onLine !== false) show("connecting");
       if (!on) return;
-      link = { kind: kind, since: now(), live: false, owed: 0 };
+      link = { kind: kind, since: now(), live: false, owed: 0, heard: 0 };
       due = now() + HELLO;
       try {
         if (kind === "websocket") webSocket(link);
@@ -185,7 +193,8 @@
       ws.onmessage = function (e) {
         frame(l, e.data);
       };
-      ws.onclose = function () {
+      ws.onclose = function (e) {
+        l.told = e.code >= 4000; // by Holdfast: no fault of the way
         fail(l);
       };
       l.end = function () {
@@ -223,6 +232,7 @@
         l.owed = f.replay;
         if (f.id < last) accept([], [], "", true); // the server's clock was put back
       }
+      else if (!l.hello) l.heard = now(); // neither the hello nor what was sent along with it
       due = l.silence ? now() + l.silence : 0;
       if (f.type === "gap") {
         l.owed--;
@@ -254,7 +264,9 @@
         if (early) return fail(l);
         if (l.instead) return instead();
         live(l);
-        if (l === link) longPoll(l, WAIT);
+        if (l !== link) return;
+        if (mayReturn()) begin();
+        else longPoll(l, WAIT);
       });
     }
 
@@ -272,10 +284,10 @@
         var status = xhr.status;
         var answer = {};
         try {
-          answer = JSON.parse(xhr.responseText);
+          answer = JSON.parse(xhr.responseText) || {};
         } catch (e) {}
-        if (status === 200 && !answer.next) status = 0; // a page of somebody else
-        done(status, answer, +xhr.getResponseHeader("Retry-After") * 1000);
+        if (status === 200 && !(answer.next && answer.messages)) status = 0; // a page of somebody else
+        done(status, answer, pause(xhr.getResponseHeader("Retry-After")));
       };
       xhr.send();
       return function () {
@@ -284,11 +296,16 @@
       };
     }
 
+    // pause reads Retry-After, which is seconds or a date, and returns milliseconds.
+    function pause(value) {
+      var ms = value ? (isNaN(value) ? Date.parse(value) - now() : value * 1000) : 0;
+      return Math.min(Math.max(ms || 0, 0), PATIENCE);
+    }
+
     function live(l) {
       l.live = true;
       if (recalled !== at) remember();
       proven = at;
-      misses = 0;
       show("live");
     }
 
@@ -296,28 +313,53 @@
     function fail(l, status, answer, least) {
       if (l !== link) return;
       var lived = l.live;
-      if (lived && now() - l.since > STEADY) tries = 0;
-      if (final(status)) return refuse({ status: status, error: answer.error || "" });
+      // What ended in silence has lived until it was heard last.
+      if (lived && (l.silent ? l.heard : now()) - l.since > STEADY) tries = misses[at] = 0;
+      else if (lived && !l.told) missed();
+      if (final(status, answer)) return refuse({ status: status, error: answer.error });
       cut();
+      // Nothing came after the hello: the way may hold back what follows. If Holdfast answers, it is so.
+      var mute = lived && l.silent && !l.heard;
+      if (lived && misses[at] >= SHORT) descend();
+      else if (mute) {
+        lived = false;
+        show("connecting");
+        if (!on) return;
+      }
       if (lived || l.kind === "longpoll") return later(least);
       // A browser tells a page no more than that a WebSocket or an event stream did not come about. A
       // long poll that does not wait asks the same question and gets the status: refused, not there, or
       // there, so that it must be the way that does not let this kind through.
-      link = { kind: "longpoll", since: now(), live: false, instead: true };
+      link = { kind: "longpoll", since: now(), live: false, instead: true, mute: mute };
       longPoll(link, 0);
     }
 
     // instead goes on after a kind failed while Holdfast could be reached.
     function instead() {
-      if (at === proven && ++misses < 3) return cut(), later();
-      if (at < kinds.length - 1) at++;
-      else return cut(), later();
+      if ((at === proven && !link.mute && missed() < SHORT) || !descend()) return cut(), later();
       begin();
+    }
+
+    function missed() {
+      return (misses[at] = (misses[at] || 0) + 1);
+    }
+
+    // descend turns to the next kind, and reports whether there is one.
+    function descend() {
+      if (at >= kinds.length - 1) return false;
+      at++;
+      fell = now();
+      return true;
+    }
+
+    // mayReturn reports whether the first kind is due for another try.
+    function mayReturn() {
+      return at > 0 && now() - fell > back;
     }
 
     function later(least) {
       // Spread over the whole span, so that those who were cut together do not come back together.
-      var wait = 100 + Math.max(least || 0, Math.random() * Math.min(most, 1000 * Math.pow(2, tries)));
+      var wait = 100 + (least || 0) + Math.random() * Math.min(most, 1000 * Math.pow(2, tries));
       if (tries < 10) tries++;
       retry = setTimeout(begin, wait);
       if (root.navigator.onLine === false) show("offline", "network", wait);
@@ -332,8 +374,9 @@
       if (l && l.end) l.end();
     }
 
-    function final(status) {
-      return status === 400 || status === 401 || status === 403;
+    // final tells Holdfast's own refusal from a page that somebody on the way sends instead.
+    function final(status, answer) {
+      return (status === 400 || status === 401 || status === 403) && typeof answer.error === "string";
     }
 
     function refuse(r, told) {
@@ -356,7 +399,11 @@
     function recall() {
       try {
         var said = sessionStorage.getItem("holdfast " + url).split(" ");
-        for (var i = kinds.length; i--; ) if (kinds[i] === said[0] && now() - said[1] < MEMORY) at = recalled = i;
+        for (var i = kinds.length; i--; )
+          if (kinds[i] === said[0] && now() - said[1] < MEMORY) {
+            at = recalled = i;
+            fell = +said[1];
+          }
       } catch (e) {}
     }
 
@@ -373,8 +420,10 @@
 
     function overdue() {
       due = 0;
-      if (link) fail(link);
-      else if (bus && !leading && !refusal) queue(true);
+      if (link) {
+        link.silent = true;
+        fail(link);
+      } else if (bus && !leading && !refusal) queue(true);
     }
 
     // wake is called when time may have stood still or the network may be another. Sure means that it
@@ -383,7 +432,8 @@
       if (!on || refusal) return;
       var late = due && now() > due;
       if (bus && !leading) return late ? overdue() : ask(sure);
-      if (!link || late) {
+      if (link && late && !sure) overdue();
+      else if (!link || late) {
         tries = 0;
         begin();
       } else if (link.live && link.ask) {
@@ -395,6 +445,8 @@
     function online() {
       at = tries = 0; // another network may let better kinds through
       proven = -1;
+      misses = [];
+      back = MEMORY;
       wake(true);
     }
 
@@ -561,7 +613,7 @@
         endCatchUp = null;
         queued = [];
         if (status === 200) taken(answer);
-        else if (final(status)) return refuse({ status: status, error: answer.error || "" }, true);
+        else if (final(status, answer)) return refuse({ status: status, error: answer.error }, true);
         else if (on && !leading && !refusal) {
           // The leader is told of the same trouble; this tab asks it again, and so comes back here.
           var wait = setTimeout(function () {
