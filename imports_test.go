@@ -17,8 +17,9 @@ import (
 // know nobody.
 const imports = `
 .                 internal/config internal/demo internal/server
-hooks             internal/auth internal/connection internal/http1 internal/hub internal/presence internal/strictjson
+hooks             internal/connection internal/hub internal/presence internal/strictjson
 internal/accesslog
+internal/appcall  internal/auth internal/http1 internal/hub internal/strictjson
 internal/auth
 internal/config
 internal/connection
@@ -31,7 +32,7 @@ internal/hub
 internal/park
 internal/presence internal/hub
 internal/request  internal/http1
-internal/server   hooks internal/accesslog internal/auth internal/config internal/connection internal/histfile internal/hub internal/park internal/presence internal/site internal/token proxy upgrade
+internal/server   hooks internal/accesslog internal/appcall internal/auth internal/config internal/connection internal/histfile internal/hub internal/park internal/presence internal/site internal/token proxy upgrade
 internal/site     internal/http1
 internal/strictjson
 internal/tempfile internal/park

@@ -1,5 +1,4 @@
-// Package hooks is where Holdfast and the app talk: the listener that the app calls to publish and to ask
-// what is held, and the question that Holdfast asks the app before a hold.
+// Package hooks is the API that the app calls, to publish and to see and change what is held.
 //
 // # What the app calls
 //
@@ -86,32 +85,4 @@
 //	     written. If the error says that the message is on its way, subscribers get it, and it may be gone after a restart
 //
 // A listener that other machines can reach does not start without a token; see [CheckBind].
-//
-// # What the app is asked
-//
-// Before a client may hold channels that are not public, [Authorizer] asks the app, as the client would:
-//
-//	GET /push/authorize?channel=orders.42&channel=orders HTTP/1.1
-//	Host, Cookie, Authorization, User-Agent, Accept-Language: the client's own
-//	Accept: application/json
-//	X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, X-Real-IP
-//
-// 2xx lets the client in; 401 and 403 refuse it, and so does a redirect, which is to a login as a rule.
-// Anything else, or no answer in time, is neither: the client gets 503. So is a page of HTML, whatever its status:
-// containers answer with their form to log in as 200. A 2xx answer of type
-// application/json may say more; keys that it does not know are an error, as a typo must not let anybody in:
-//
-//	{"channels": ["orders.42"], "user": "anna", "expires": 3600}
-//
-// # What the app is told
-//
-// [Teller] tells the app of events without being asked, batch by batch, and [Poster] posts and signs them:
-//
-//	POST /push/events HTTP/1.1
-//	Content-Type: application/json
-//	Holdfast-Signature: t=1772600767,v1=5f0c…
-//
-//	{"events":[{"id":"0dzln3kxtdtb4","type":"online","at":"2026-03-04T05:06:07.089Z","user":"anna"}]}
-//
-// 2xx takes a batch; after anything else it comes again.
 package hooks

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"holdfast/hooks"
+	"holdfast/internal/appcall"
 	"holdfast/internal/config"
 	"holdfast/internal/hub"
 	"holdfast/internal/presence"
@@ -48,15 +48,14 @@ func (s *Server) newEvents() {
 		if key == "" {
 			key = c.Hooks.Token
 		}
-		s.poster = hooks.NewPoster(hooks.PosterOptions{
-			Network: to.Network, Address: to.Address, Host: to.Host, Others: s.fallbackEndpoints(to),
-			Path: path, Key: key, Timeout: time.Duration(e.Timeout),
+		s.poster = appcall.NewPoster(appcall.PosterOptions{
+			Target: s.target(to, path), Key: key, Timeout: time.Duration(e.Timeout),
 		})
-		s.teller = hooks.NewTeller(hooks.TellerOptions{
+		s.events = appcall.NewEventSender(appcall.EventSenderOptions{
 			Post: s.poster.Post, Batch: e.Batch, Delay: time.Duration(e.Delay),
 			Queue: e.Queue, QueueBytes: int64(e.QueueSize), Log: s.log,
 		})
-		s.teller.Tell(hooks.Event{Type: hooks.EventStart, At: time.Now()})
+		s.events.Enqueue(appcall.Event{Type: appcall.EventStart, At: time.Now()})
 	}
 	users := e.Enabled(config.Online, config.Offline)
 	kept := slices.ContainsFunc(c.Channels, func(r config.Channel) bool { return r.Present() })
@@ -77,7 +76,7 @@ func (s *Server) newEvents() {
 // tellPresence tells the app, if it wants to know.
 func (s *Server) tellPresence(e presence.Event) {
 	if s.config.Events.Enabled(e.Type) {
-		s.teller.Tell(hooks.Event{Type: e.Type, At: e.At, Channel: e.Channel, User: e.User})
+		s.events.Enqueue(appcall.Event{Type: e.Type, At: e.At, Channel: e.Channel, User: e.User})
 	}
 }
 
@@ -96,13 +95,13 @@ func (s *Server) publishPresence(e presence.Event) bool {
 
 // startEvents tells of events until it is stopped, which tries to tell of the rest in the drain time.
 func (s *Server) startEvents() {
-	if s.teller != nil {
+	if s.events != nil {
 		var group sync.WaitGroup
-		group.Go(s.teller.Serve)
+		group.Go(s.events.Serve)
 		s.owned.onStop(func(by time.Time) {
 			ctx, cancel := context.WithTimeout(context.Background(), max(time.Until(by), minFlushTime))
 			defer cancel()
-			s.teller.Shutdown(ctx)
+			s.events.Shutdown(ctx)
 			s.poster.Close()
 			group.Wait()
 		})
@@ -115,11 +114,11 @@ func (s *Server) startEvents() {
 
 // writeEvents writes the counts of what is told, where anything is.
 func (s *Server) writeEvents(w io.Writer) {
-	if s.teller != nil {
-		t := s.teller.Stats()
-		fmt.Fprintf(w, "holdfast_events_waiting %d\n", t.Waiting)
-		fmt.Fprintf(w, "holdfast_events_waiting_bytes %d\n", t.WaitingBytes)
-		fmt.Fprintf(w, "holdfast_events_told_total %d\n", t.Told)
+	if s.events != nil {
+		t := s.events.Stats()
+		fmt.Fprintf(w, "holdfast_events_waiting %d\n", t.Queued)
+		fmt.Fprintf(w, "holdfast_events_waiting_bytes %d\n", t.QueuedBytes)
+		fmt.Fprintf(w, "holdfast_events_told_total %d\n", t.Sent)
 		fmt.Fprintf(w, "holdfast_events_lost_total %d\n", t.Lost)
 		fmt.Fprintf(w, "holdfast_events_failures_total %d\n", t.Failures)
 	}

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/hooks"
+	"holdfast/internal/appcall"
 	"holdfast/internal/config"
 	"holdfast/internal/wiretest"
 )
@@ -33,7 +33,7 @@ type toldApp struct {
 
 	mu   sync.Mutex
 	seen map[string]bool
-	list []hooks.Event
+	list []appcall.Event
 	down bool
 	newc chan struct{} // holds one: there is more
 }
@@ -68,8 +68,8 @@ func (a *toldApp) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var at int64
-	fmt.Sscanf(r.Header.Get(hooks.SignatureField), "t=%d", &at)
-	if hooks.Sign(eventsKey, time.Unix(at, 0), body) != r.Header.Get(hooks.SignatureField) {
+	fmt.Sscanf(r.Header.Get(appcall.SignatureField), "t=%d", &at)
+	if appcall.Sign(eventsKey, time.Unix(at, 0), body) != r.Header.Get(appcall.SignatureField) {
 		a.forged.Add(1)
 		w.WriteHeader(403)
 		return
@@ -77,7 +77,7 @@ func (a *toldApp) events(w http.ResponseWriter, r *http.Request) {
 	var batch struct {
 		Events []struct {
 			ID string
-			hooks.Event
+			appcall.Event
 		}
 	}
 	if err := json.Unmarshal(body, &batch); err != nil {
@@ -239,7 +239,7 @@ func TestForgedEventsAreKnown(t *testing.T) {
 		for _, path := range []string{"/push/events", "/push//events", "/push/%65vents", "/a/../push/events"} {
 			c := wiretest.Dial(t, s.addr.String())
 			c.Send(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s: %s\r\nContent-Length: %d\r\n\r\n%s",
-				path, hooks.SignatureField, hooks.Sign("another key, or none", time.Now(), []byte(body)), len(body), body))
+				path, appcall.SignatureField, appcall.Sign("another key, or none", time.Now(), []byte(body)), len(body), body))
 			resp, _ := c.Response("POST")
 			switch {
 			case internal && path == "/push/events" && resp.StatusCode != 404, resp.StatusCode < 300, path == "/push/events" && !internal && resp.StatusCode != 403:

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"holdfast/hooks"
+	"holdfast/internal/appcall"
 	"holdfast/internal/config"
 	"holdfast/internal/connection"
 	"holdfast/upgrade"
@@ -40,7 +40,7 @@ func (o *observer) Wants(user string, channels []string) bool {
 
 // Begun tells that a connection is held, and who is there then.
 func (o *observer) Begun(c connection.Info) {
-	o.tell(hooks.Event{Type: hooks.EventConnect, Channels: c.Channels}, c)
+	o.tell(appcall.Event{Type: appcall.EventConnect, Channels: c.Channels}, c)
 	if o.s.presence != nil {
 		o.s.presence.Begin(c.User, c.Channels)
 	}
@@ -55,15 +55,15 @@ func (o *observer) Changed(c connection.Info, join, leave []string) {
 
 // Ended tells that it is held no more.
 func (o *observer) Ended(c connection.Info, reason string) {
-	o.tell(hooks.Event{Type: hooks.EventDisconnect, Reason: reason}, c)
+	o.tell(appcall.Event{Type: appcall.EventDisconnect, Reason: reason}, c)
 	if o.s.presence != nil {
 		o.s.presence.End(c.User, c.Channels)
 	}
 }
 
-func (o *observer) tell(e hooks.Event, c connection.Info) {
+func (o *observer) tell(e appcall.Event, c connection.Info) {
 	if o.s.config.Events.Enabled(e.Type) {
 		e.At, e.Connection, e.User, e.Kind = time.Now(), c.ID, c.User, c.Kind
-		o.s.teller.Tell(e)
+		o.s.events.Enqueue(e)
 	}
 }

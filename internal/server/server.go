@@ -18,6 +18,7 @@ import (
 
 	"holdfast/hooks"
 	"holdfast/internal/accesslog"
+	"holdfast/internal/appcall"
 	"holdfast/internal/config"
 	"holdfast/internal/histfile"
 	"holdfast/internal/hub"
@@ -56,14 +57,14 @@ type Server struct {
 	proxy     *proxy.Proxy
 	keeper    *upgrade.Keeper
 	hooks     *hooks.Server
-	asker     *hooks.Authorizer
-	verifier  *token.Verifier   // nil: no tokens are taken
-	messenger *hooks.Messenger  // nil: what clients say is posted nowhere
-	poster    *hooks.Poster     // nil: the app is told of no events
-	teller    *hooks.Teller     // the same
-	presence  *presence.Tracker // nil: nobody wants to know who is there
-	accessLog *accesslog.Log    // nil: none
-	served    bool              // Serve has begun
+	authorize *appcall.Authorizer       // nil: push.authorize_path is not set
+	verifier  *token.Verifier           // nil: no tokens are taken
+	forward   *appcall.MessageForwarder // nil: push.message_path is not set
+	poster    *appcall.Poster           // nil: events.url is not set
+	events    *appcall.EventSender      // the same
+	presence  *presence.Tracker         // nil: nobody wants to know who is there
+	accessLog *accesslog.Log            // nil: none
+	served    bool                      // Serve has begun
 	draining  atomic.Bool
 
 	hooksListener   net.Listener

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"holdfast/hooks"
+	"holdfast/internal/appcall"
 	"holdfast/internal/auth"
 	"holdfast/internal/config"
 	"holdfast/internal/park"
@@ -125,21 +125,20 @@ func (s *Server) newKeeper() *upgrade.Keeper {
 		o.Verify, o.TokenCookie = s.verify, c.Push.JWT.Cookie
 	}
 	if c.Push.Authorize != "" {
-		first, path := s.appEndpoint(c.Push.Authorize)
-		s.asker = hooks.NewAuthorizer(hooks.AuthorizerOptions{
-			Network: first.Network, Address: first.Address, Host: first.Host, Others: s.fallbackEndpoints(first),
-			Path: path, Timeout: time.Duration(c.Push.AuthorizeTimeout), Within: config.Within, MaxConns: c.Push.AuthorizeInFlight,
+		s.authorize = appcall.NewAuthorizer(appcall.AuthorizerOptions{
+			Target: s.target(s.appEndpoint(c.Push.Authorize)), Timeout: time.Duration(c.Push.AuthorizeTimeout),
+			Within: config.Within, MaxConns: c.Push.AuthorizeInFlight,
 		})
-		s.owned.onStop(func(time.Time) { s.asker.Close() })
+		s.owned.onStop(func(time.Time) { s.authorize.Close() })
 		o.Asking = c.Push.AuthorizeInFlight
-		o.Authorize = s.asker.Authorize
+		o.Authorize = s.authorize.Authorize
 	}
 	if c.Push.Message != "" {
-		s.messenger = s.newMessenger()
-		s.owned.onStop(func(time.Time) { s.messenger.Close() })
+		s.forward = s.newForwarder()
+		s.owned.onStop(func(time.Time) { s.forward.Close() })
 		o.InFlight = c.Push.MessageInFlight
 		o.Message = func(q auth.Request, m upgrade.Said) (upgrade.Reply, error) {
-			r, err := s.messenger.Post(q, hooks.Said(m))
+			r, err := s.forward.Post(q, appcall.ClientMessage(m))
 			return upgrade.Reply(r), err
 		}
 	}
@@ -156,30 +155,30 @@ func ownPaths(p *config.Push) (list []string) {
 	return list
 }
 
-// newMessenger returns who posts what clients say to the app.
-func (s *Server) newMessenger() *hooks.Messenger {
+// newForwarder returns what posts client messages to the app.
+func (s *Server) newForwarder() *appcall.MessageForwarder {
 	c := s.config
-	first, path := s.appEndpoint(c.Push.Message)
 	key := c.Events.Key
 	if key == "" {
 		key = c.Hooks.Token
 	}
-	return hooks.NewMessenger(hooks.MessengerOptions{
-		Network: first.Network, Address: first.Address, Host: first.Host, Others: s.fallbackEndpoints(first), Path: path, Key: key,
-		Timeout: time.Duration(c.Push.MessageTimeout), MaxConns: c.Push.MessageInFlight, MaxReply: int(c.Push.MaxMessage),
+	return appcall.NewMessageForwarder(appcall.MessageForwarderOptions{
+		Target: s.target(s.appEndpoint(c.Push.Message)), Key: key, Timeout: time.Duration(c.Push.MessageTimeout),
+		MaxConns: c.Push.MessageInFlight, MaxReply: int(c.Push.MaxMessage),
 	})
 }
 
-// fallbackEndpoints returns the app's other addresses.
-func (s *Server) fallbackEndpoints(first config.Upstream) (list []hooks.Place) {
+// target returns a path at an upstream, with the app's other upstreams behind it if it is the app's first.
+func (s *Server) target(first config.Upstream, path string) appcall.Target {
+	t := appcall.Target{Endpoints: []appcall.Endpoint{{Network: first.Network, Address: first.Address}}, Host: first.Host, Path: path}
 	servers := s.config.Servers()
 	if first != servers[0].URL {
-		return nil
+		return t
 	}
 	for _, other := range servers[1:] {
-		list = append(list, hooks.Place{Network: other.URL.Network, Address: other.URL.Address})
+		t.Endpoints = append(t.Endpoints, appcall.Endpoint{Network: other.URL.Network, Address: other.URL.Address})
 	}
-	return list
+	return t
 }
 
 // appEndpoint returns who is asked for a path that the configuration names, and with which path: the app of

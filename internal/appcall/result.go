@@ -1,4 +1,4 @@
-package hooks
+package appcall
 
 import (
 	"bytes"
@@ -21,28 +21,28 @@ const (
 )
 
 // takeFields copies the fields of a response that are for the client.
-func takeFields(v *auth.Result, resp *fasthttp.Response, failed bool) {
+func takeFields(r *auth.Result, resp *fasthttp.Response, failed bool) {
 	status := resp.StatusCode()
 	if failed {
 		if status == fasthttp.StatusServiceUnavailable || status == fasthttp.StatusTooManyRequests {
-			v.RetryAfter = string(resp.Header.Peek(fasthttp.HeaderRetryAfter))
+			r.RetryAfter = string(resp.Header.Peek(fasthttp.HeaderRetryAfter))
 		}
 		return
 	}
 	for name, cookie := range resp.Header.All() { // PeekAll joins them
 		if string(name) == fasthttp.HeaderSetCookie {
-			v.SetCookie = append(v.SetCookie, string(cookie))
+			r.SetCookie = append(r.SetCookie, string(cookie))
 		}
 	}
 	if status == fasthttp.StatusUnauthorized {
 		for _, challenge := range resp.Header.PeekAll(fasthttp.HeaderWWWAuthenticate) {
-			v.Challenge = append(v.Challenge, string(challenge))
+			r.Challenge = append(r.Challenge, string(challenge))
 		}
 	}
 }
 
-// verdictOf reads the app's response. A response that is not clearly a yes or a no is an error.
-func verdictOf(resp *fasthttp.Response, asked []string, within func(pattern, name string) bool) (auth.Result, error) {
+// parseResponse reads the app's response. A response that neither allows nor denies is an error.
+func parseResponse(resp *fasthttp.Response, requested []string, within func(pattern, name string) bool) (auth.Result, error) {
 	status := resp.StatusCode()
 	switch {
 	case status == fasthttp.StatusUnauthorized, status == fasthttp.StatusForbidden:
@@ -50,68 +50,68 @@ func verdictOf(resp *fasthttp.Response, asked []string, within func(pattern, nam
 	case status >= 300 && status < 400:
 		return auth.Result{Status: fasthttp.StatusUnauthorized}, nil // to the login page
 	case status < 200 || status >= 300:
-		return auth.Result{}, &answerError{hint: fmt.Sprintf("the app answered status %d", status)}
+		return auth.Result{}, &responseError{hint: fmt.Sprintf("the app answered status %d", status)}
 	}
 	if len(resp.Body()) == 0 {
 		if status != fasthttp.StatusNoContent && endedByClose(resp) {
-			return auth.Result{}, errEmptyCut
+			return auth.Result{}, errEmptyBody
 		}
 		return auth.Result{Allowed: true}, nil
 	}
-	v, err := parseVerdict(resp)
+	r, err := parseBody(resp)
 	if err != nil {
 		return auth.Result{}, err
 	}
-	if v.Channels == nil {
-		return v, nil
+	if r.Channels == nil {
+		return r, nil
 	}
-	named := v.Channels
-	v.Channels = slices.DeleteFunc(slices.Clone(asked), func(channel string) bool {
+	named := r.Channels
+	r.Channels = slices.DeleteFunc(slices.Clone(requested), func(channel string) bool {
 		return !slices.Contains(named, channel)
 	})
 	for _, name := range named {
 		part := func(pattern string) bool { return within != nil && within(pattern, name) }
-		if slices.ContainsFunc(asked, part) && !slices.Contains(v.Channels, name) {
-			v.Channels = append(v.Channels, name)
+		if slices.ContainsFunc(requested, part) && !slices.Contains(r.Channels, name) {
+			r.Channels = append(r.Channels, name)
 		}
 	}
-	if len(v.Channels) == 0 {
+	if len(r.Channels) == 0 {
 		return auth.Result{Status: fasthttp.StatusForbidden}, nil
 	}
-	return v, nil
+	return r, nil
 }
 
-// parseVerdict reads the body of a 2xx response, which must be one JSON object whatever its Content-Type says. A key
-// that it does not know is an error: it may be a "channel" that was meant to narrow.
-func parseVerdict(resp *fasthttp.Response) (auth.Result, error) {
-	v := auth.Result{Allowed: true}
+// parseBody reads the body of a 2xx response, which must be one JSON object whatever its Content-Type says. An unknown
+// key is an error: it may be a "channel" that was meant to narrow.
+func parseBody(resp *fasthttp.Response) (auth.Result, error) {
+	r := auth.Result{Allowed: true}
 	if len(resp.Header.ContentEncoding()) > 0 {
-		return v, &answerError{hint: "the app compressed its answer, which was not requested"}
+		return r, &responseError{hint: "the app compressed its answer, which was not requested"}
 	}
 	body := resp.Body()
 	object, err := strictjson.Object(body)
 	if err != nil {
-		return v, &answerError{hint: likelyCause(body), err: err}
+		return r, &responseError{hint: likelyCause(body), err: err}
 	}
-	if err := object.Members(func(key string, m strictjson.Value) error { return readMember(&v, key, m) }); err != nil {
-		return v, &answerError{hint: "the app answered a JSON object with an unknown or invalid member", err: err}
+	if err := object.Members(func(key string, m strictjson.Value) error { return parseMember(&r, key, m) }); err != nil {
+		return r, &responseError{hint: "the app answered a JSON object with an unknown or invalid member", err: err}
 	}
-	return v, nil
+	return r, nil
 }
 
-// readMember reads one member of the JSON of a yes.
-func readMember(v *auth.Result, key string, m strictjson.Value) (err error) {
+// parseMember reads one member of the JSON object that allows.
+func parseMember(r *auth.Result, key string, m strictjson.Value) (err error) {
 	switch key {
 	case "channels":
-		if v.Channels, err = m.Strings(); err != nil {
+		if r.Channels, err = m.Strings(); err != nil {
 			return m.At(fmt.Errorf("%w: channels: want a list of names", strictjson.Error))
 		}
 	case "user":
-		v.User, err = m.Text()
+		r.User, err = m.Text()
 		if m.IsInteger() { // such as the key of a row
-			v.User, err = string(m.Raw()), nil
+			r.User, err = string(m.Raw()), nil
 		}
-		if err != nil || len(v.User) > maxUser || strings.ContainsFunc(v.User, unicode.IsControl) {
+		if err != nil || len(r.User) > maxUser || strings.ContainsFunc(r.User, unicode.IsControl) {
 			return m.At(fmt.Errorf("%w: user: want text of at most %d bytes without control characters, or a whole number", strictjson.Error, maxUser))
 		}
 	case "expires":
@@ -119,9 +119,9 @@ func readMember(v *auth.Result, key string, m strictjson.Value) (err error) {
 		if err != nil || seconds <= 0 {
 			return m.At(fmt.Errorf("%w: expires: want a number of seconds above 0", strictjson.Error))
 		}
-		v.Expires = maxExpires
+		r.Expires = maxExpires
 		if seconds < maxExpires.Seconds() {
-			v.Expires = max(time.Duration(seconds*float64(time.Second)), 1)
+			r.Expires = max(time.Duration(seconds*float64(time.Second)), 1)
 		}
 	default:
 		return m.At(fmt.Errorf("%w: unknown key %.100q; want channels, user or expires", strictjson.Error, key))
@@ -129,27 +129,27 @@ func readMember(v *auth.Result, key string, m strictjson.Value) (err error) {
 	return nil
 }
 
-// answerError is an answer of the app that is neither a yes nor a no.
-type answerError struct {
-	hint string // for the app's developer; quotes nothing of the answer
+// responseError is a response that neither allows nor denies, or none.
+type responseError struct {
+	hint string // for the app's developer; quotes nothing of the response
 	err  error  // details; nil: none
 }
 
-func (e *answerError) Error() string {
+func (e *responseError) Error() string {
 	if e.err == nil {
 		return e.hint
 	}
 	return e.hint + ": " + e.err.Error()
 }
 
-func (e *answerError) Unwrap() error { return e.err }
+func (e *responseError) Unwrap() error { return e.err }
 
 // Hint returns the likely cause in words that any client may read.
-func (e *answerError) Hint() string { return e.hint }
+func (e *responseError) Hint() string { return e.hint }
 
-var errEmptyCut = &answerError{hint: "the app answered nothing and closed the connection, as a crash would: answer 204, or send Content-Length: 0"}
+var errEmptyBody = &responseError{hint: "the app answered nothing and closed the connection, as a crash would: answer 204, or send Content-Length: 0"}
 
-// likelyCause says what the body of a 2xx response seems to be instead of one JSON object.
+// likelyCause returns what the body of a 2xx response seems to be instead of one JSON object.
 func likelyCause(body []byte) string {
 	body = bytes.TrimPrefix(body, []byte("\ufeff"))
 	var first json.RawMessage

@@ -1,4 +1,4 @@
-package hooks
+package appcall
 
 import (
 	"bufio"
@@ -115,9 +115,15 @@ func typed(kind, body string) string {
 	return fmt.Sprintf("HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s", kind, len(body), body)
 }
 
+// target is a path of the app behind more, which are used first.
+func (u *upstream) target(path string, more ...Endpoint) Target {
+	own := Endpoint{u.ln.Addr().Network(), u.ln.Addr().String()}
+	return Target{Endpoints: append(more, own), Host: "app.internal", Path: path}
+}
+
 func (u *upstream) authorizer(t *testing.T, timeout time.Duration) *Authorizer {
 	a := NewAuthorizer(AuthorizerOptions{
-		Network: u.ln.Addr().Network(), Address: u.ln.Addr().String(), Host: "app.internal", Path: "/push/authorize", Timeout: timeout,
+		Target: u.target("/push/authorize"), Timeout: timeout,
 	})
 	t.Cleanup(a.Close)
 	return a
@@ -127,12 +133,12 @@ func TestAuthorizeRequest(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		u := startUpstream(t, network, always("HTTP/1.1 204 No Content\r\n\r\n"))
 		a := u.authorizer(t, time.Second)
-		query := NewAuthorizer(AuthorizerOptions{Network: network, Address: u.ln.Addr().String(), Host: "app.internal", Path: "/a%2Fb/../c?mode=x"})
+		query := NewAuthorizer(AuthorizerOptions{Target: u.target("/a%2Fb/../c?mode=x")})
 		defer query.Close()
 		for _, c := range []struct {
-			a        *Authorizer
-			question auth.Request
-			want     string
+			a       *Authorizer
+			request auth.Request
+			want    string
 		}{
 			{a, auth.Request{
 				Channels: []string{"orders.42", "a&b=c d/é+"}, Host: "Shop.Example:8443",
@@ -159,7 +165,7 @@ func TestAuthorizeRequest(t *testing.T) {
 				"Host: app.internal\r\n" +
 				"Accept: application/json\r\n\r\n"},
 		} {
-			v, err := c.a.Authorize(c.question)
+			v, err := c.a.Authorize(c.request)
 			if err != nil || !v.Allowed {
 				t.Fatalf("%s: %+v, %v", network, v, err)
 			}
@@ -169,7 +175,7 @@ func TestAuthorizeRequest(t *testing.T) {
 			}
 		}
 		if _, conns := u.seen(); conns != 2 {
-			t.Errorf("%s: %d connections for 3 questions of 2 authorizers", network, conns)
+			t.Errorf("%s: %d connections for 3 requests of 2 authorizers", network, conns)
 		}
 	}
 }
@@ -244,7 +250,7 @@ func TestAuthorizeSlow(t *testing.T) {
 		u := startUpstream(t, "tcp", respond)
 		began := time.Now()
 		v, err := u.authorizer(t, 100*time.Millisecond).Authorize(auth.Request{Channels: []string{"a"}})
-		if !errors.Is(err, ErrNoVerdict) || v.Allowed {
+		if !errors.Is(err, ErrNoResult) || v.Allowed {
 			t.Errorf("%s: %+v, %v", name, v, err)
 		}
 		if took := time.Since(began); took < 90*time.Millisecond || took > 2*time.Second {
@@ -263,12 +269,12 @@ func TestAuthorizeUnreachable(t *testing.T) {
 	}
 	_ = ln.Close()
 	for _, o := range []AuthorizerOptions{
-		{Network: "tcp", Address: ln.Addr().String(), Path: "/a"},
-		{Network: "unix", Address: filepath.Join(t.TempDir(), "nothing"), Path: "/a"},
+		{Target: Target{Endpoints: []Endpoint{{"tcp", ln.Addr().String()}}, Path: "/a"}},
+		{Target: Target{Endpoints: []Endpoint{{"unix", filepath.Join(t.TempDir(), "nothing")}}, Path: "/a"}},
 	} {
 		a := NewAuthorizer(o)
-		if v, err := a.Authorize(auth.Request{Channels: []string{"a"}}); !errors.Is(err, ErrNoVerdict) || v.Allowed {
-			t.Errorf("%s: %+v, %v", o.Network, v, err)
+		if v, err := a.Authorize(auth.Request{Channels: []string{"a"}}); !errors.Is(err, ErrNoResult) || v.Allowed {
+			t.Errorf("%s: %+v, %v", o.Target.Endpoints[0].Network, v, err)
 		}
 		a.Close()
 	}
@@ -282,9 +288,9 @@ func TestAuthorizeElsewhere(t *testing.T) {
 	}
 	_ = ln.Close()
 	u := startUpstream(t, "tcp", always(jsonAnswer(`{"user":"a"}`)))
-	down := Place{"tcp", ln.Addr().String()}
+	down := Endpoint{"tcp", ln.Addr().String()}
 	a := NewAuthorizer(AuthorizerOptions{
-		Network: down.Network, Address: down.Address, Others: []Place{down, {"tcp", u.ln.Addr().String()}}, Path: "/a",
+		Target: u.target("/a", down, down),
 	})
 	defer a.Close()
 	if v, err := a.Authorize(auth.Request{Channels: []string{"a"}}); err != nil || v.User != "a" {
@@ -332,7 +338,7 @@ func TestAuthorizeReuse(t *testing.T) {
 	ask("05", 2)
 }
 
-// An app that sends two answers to one question does not answer the next client's question.
+// An app that sends two responses to one request does not respond to the next client's.
 func TestAuthorizeStrayAnswer(t *testing.T) {
 	answered, sent := make(chan struct{}), make(chan struct{})
 	u := startUpstream(t, "tcp", func(c net.Conn, n int) bool {
@@ -361,7 +367,7 @@ func TestAuthorizeStrayAnswer(t *testing.T) {
 	}
 }
 
-// No more than MaxConns questions at a time; the others wait, and not longer than Timeout.
+// No more than MaxConns requests at a time; the others wait, and not longer than Timeout.
 func TestAuthorizeMaxConns(t *testing.T) {
 	var mu sync.Mutex
 	now, most := 0, 0
@@ -376,7 +382,7 @@ func TestAuthorizeMaxConns(t *testing.T) {
 		mu.Unlock()
 		return always("HTTP/1.1 204 No Content\r\n\r\n")(c, n)
 	})
-	a := NewAuthorizer(AuthorizerOptions{Network: "tcp", Address: u.ln.Addr().String(), Path: "/a", MaxConns: 2})
+	a := NewAuthorizer(AuthorizerOptions{Target: u.target("/a"), MaxConns: 2})
 	defer a.Close()
 	var asking sync.WaitGroup
 	for range 20 {
@@ -388,13 +394,13 @@ func TestAuthorizeMaxConns(t *testing.T) {
 	}
 	asking.Wait()
 	if _, conns := u.seen(); most > 2 || conns > 2 {
-		t.Errorf("%d questions at a time on %d connections, want 2", most, conns)
+		t.Errorf("%d requests at a time on %d connections, want 2", most, conns)
 	}
 
 	stop := make(chan struct{})
 	slow := startUpstream(t, "tcp", func(net.Conn, int) bool { <-stop; return false })
 	defer close(stop)
-	b := NewAuthorizer(AuthorizerOptions{Network: "tcp", Address: slow.ln.Addr().String(), Path: "/a", MaxConns: 1, Timeout: 100 * time.Millisecond})
+	b := NewAuthorizer(AuthorizerOptions{Target: slow.target("/a"), MaxConns: 1, Timeout: 100 * time.Millisecond})
 	defer b.Close()
 	for range 5 {
 		asking.Go(func() {

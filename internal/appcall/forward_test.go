@@ -1,4 +1,4 @@
-package hooks
+package appcall
 
 import (
 	"fmt"
@@ -12,8 +12,8 @@ import (
 	"holdfast/internal/wiretest"
 )
 
-// TestMessenger: the app is posted what was said with who says it, and its answer is read as it is meant.
-func TestMessenger(t *testing.T) {
+// TestMessageForwarder: the app is posted what was said with who says it, and its answer is read as it is meant.
+func TestMessageForwarder(t *testing.T) {
 	type seen struct {
 		r    *http.Request
 		body string
@@ -23,20 +23,20 @@ func TestMessenger(t *testing.T) {
 		gotc <- seen{r: r, body: string(body)}
 		return []byte(<-answers)
 	}))
-	m := NewMessenger(MessengerOptions{
-		Network: "tcp", Address: app.Addr, Host: "app.test", Path: "/push/message?v=1", Key: "0123456789abcdef",
+	m := NewMessageForwarder(MessageForwarderOptions{
+		Target: Target{[]Endpoint{{"tcp", app.Addr}}, "app.test", "/push/message?v=1"}, Key: "0123456789abcdef",
 		Timeout: wiretest.Timeout, MaxConns: 2, MaxReply: 1000,
 	})
 	defer m.Close()
 	client := auth.Request{Host: "shop.test", Cookie: "a=1; b=2", ClientAddr: "10.1.2.3", Proto: "https"}
 	for _, tt := range []struct {
-		said Said
+		said ClientMessage
 		body string
 	}{
-		{Said{"c1", "anna", []byte(`{"a":"<&>"}`), true}, `{"connection":"c1","user":"anna","data":{"a":"<&>"}}`},
-		{Said{"c2", "", []byte("ä <&> \"\n"), false}, `{"connection":"c2","data":"ä <&> \"\n"}`},
-		{Said{"c3", "", []byte("\xff\x00"), false}, `{"connection":"c3","data":"/wA=","encoding":"base64"}`},
-		{Said{"c4", "", nil, false}, `{"connection":"c4","data":""}`},
+		{ClientMessage{"c1", "anna", []byte(`{"a":"<&>"}`), true}, `{"connection":"c1","user":"anna","data":{"a":"<&>"}}`},
+		{ClientMessage{"c2", "", []byte("ä <&> \"\n"), false}, `{"connection":"c2","data":"ä <&> \"\n"}`},
+		{ClientMessage{"c3", "", []byte("\xff\x00"), false}, `{"connection":"c3","data":"/wA=","encoding":"base64"}`},
+		{ClientMessage{"c4", "", nil, false}, `{"connection":"c4","data":""}`},
 	} {
 		answers <- "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 		if _, err := m.Post(client, tt.said); err != nil {
@@ -71,7 +71,7 @@ func TestMessenger(t *testing.T) {
 			answer = "HTTP/1.1 204 No Content\r\nContent-Type: application/json\r\n\r\n"
 		}
 		answers <- answer
-		got, err := m.Post(client, Said{Data: []byte("x")})
+		got, err := m.Post(client, ClientMessage{Data: []byte("x")})
 		<-gotc
 		if got.Status != tt.want.Status || string(got.Data) != string(tt.want.Data) || got.JSON != tt.want.JSON || (err != nil) != tt.fails {
 			t.Errorf("%d %s %.20q: %+v %v; want %+v", tt.status, tt.kind, tt.body, got, err, tt.want)
@@ -79,18 +79,18 @@ func TestMessenger(t *testing.T) {
 	}
 }
 
-// TestMessengerNeverPostsTwice: the app may have taken what it did not answer.
-func TestMessengerNeverPostsTwice(t *testing.T) {
+// TestMessageForwarderNeverPostsTwice: the app may have taken what it did not answer.
+func TestMessageForwarderNeverPostsTwice(t *testing.T) {
 	app := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
 		r, err := http.ReadRequest(c.Reader)
 		if err == nil {
 			io.Copy(io.Discard, r.Body)
 		}
 	})
-	m := NewMessenger(MessengerOptions{Network: "tcp", Address: app.Addr, Path: "/m", Timeout: wiretest.Timeout, MaxConns: 2, MaxReply: 1000})
+	m := NewMessageForwarder(MessageForwarderOptions{Target: Target{Endpoints: []Endpoint{{"tcp", app.Addr}}, Path: "/m"}, Timeout: wiretest.Timeout, MaxConns: 2, MaxReply: 1000})
 	defer m.Close()
 	for i := range 3 {
-		if _, err := m.Post(auth.Request{}, Said{Data: []byte("x")}); err == nil {
+		if _, err := m.Post(auth.Request{}, ClientMessage{Data: []byte("x")}); err == nil {
 			t.Error("no error")
 		}
 		if n := len(app.Conns()); n != i+1 {

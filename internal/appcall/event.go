@@ -1,4 +1,4 @@
-package hooks
+package appcall
 
 import (
 	"bytes"
@@ -8,9 +8,9 @@ import (
 	"holdfast/internal/hub"
 )
 
-// Event is one thing that the app is told of. What its type does not have is empty and not sent.
+// Event is one event of a webhook. Members that its type does not have are empty and not sent.
 type Event struct {
-	Type string    // one of the words below
+	Type string    // one of those below
 	At   time.Time // when it was so
 
 	Channel    string
@@ -23,14 +23,14 @@ type Event struct {
 
 // The types of events.
 const (
-	EventStart      = "start"      // Holdfast has begun: nobody is connected yet, whatever was told before
+	EventStart      = "start"      // Holdfast has started: nobody is connected yet, whatever was sent before
 	EventConnect    = "connect"    // a connection is held
 	EventDisconnect = "disconnect" // it no longer is
 	EventOccupied   = "occupied"   // a channel has a subscriber
 	EventVacated    = "vacated"    // it has had none for the grace period
 	EventOnline     = "online"     // a user has a connection
 	EventOffline    = "offline"    // the user has had none for the grace period
-	EventLost       = "lost"       // so many events that came before are not told
+	EventLost       = "lost"       // so many events before it were dropped
 )
 
 // eventJSON is an Event, but for its id, on the wire.

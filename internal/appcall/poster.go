@@ -1,4 +1,4 @@
-package hooks
+package appcall
 
 import (
 	"context"
@@ -15,24 +15,21 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// SignatureField carries what tells a call of Holdfast from one that anybody else makes:
+// SignatureField carries what tells a request of Holdfast from one that anybody else makes:
 // t=<seconds since 1970>,v1=<HMAC-SHA256 of "<t>.<body>" in hex>.
 const SignatureField = "Holdfast-Signature"
 
-// PosterOptions are the properties of a Poster. All but Others and Host are required.
+// PosterOptions are the properties of a Poster, all required.
 type PosterOptions struct {
-	Network, Address string  // where the app listens: tcp and host:port, or unix and a path
-	Others           []Place // where else, called in this order when there is no connection to those before
-	Host             string  // to send; empty: Address
-	Path             string  // on the app; it may have a query
-	Key              string  // of the signature
-	Timeout          time.Duration
+	Target  Target
+	Key     string // of the signature
+	Timeout time.Duration
 }
 
 // Poster posts to one path of the app, on one connection, signed. One goroutine may use it.
 type Poster struct {
 	options PosterOptions
-	client  fasthttp.HostClient
+	client  *fasthttp.HostClient
 
 	ctx context.Context // of the POST in progress
 
@@ -42,43 +39,25 @@ type Poster struct {
 
 // NewPoster returns a poster. It starts nothing.
 func NewPoster(o PosterOptions) *Poster {
-	if o.Host == "" {
-		o.Host = o.Address
-	}
 	p := &Poster{options: o}
-	p.client = fasthttp.HostClient{
-		Addr: "app", // for the engine's own use; see DialTimeout
-		DialTimeout: func(_ string, timeout time.Duration) (net.Conn, error) {
-			dialer := net.Dialer{Timeout: timeout}
-			nc, err := dialer.DialContext(p.ctx, o.Network, o.Address)
-			for i := 0; err != nil && i < len(o.Others); i++ {
-				nc, err = dialer.DialContext(p.ctx, o.Others[i].Network, o.Others[i].Address)
-			}
-			if err != nil {
-				return nil, err
-			}
-			p.mu.Lock()
-			p.stop = func() { _ = nc.Close() }
-			p.mu.Unlock()
-			if err := p.ctx.Err(); err != nil { // the end came before there was something to close
-				_ = nc.Close()
-				return nil, err
-			}
-			return &askConn{Conn: nc}, nil
-		},
-		MaxConns:                  1,
-		MaxIdleConnDuration:       authorizeIdle,
-		MaxResponseBodySize:       maxVerdict,
-		ReadBufferSize:            maxHead,
-		MaxIdemponentCallAttempts: 2,
-		RetryIfErr: func(_ *fasthttp.Request, _ int, err error) (resetTimeout, retry bool) {
-			return false, errors.Is(err, errUnfit)
-		},
-		NoDefaultUserAgentHeader: true,
-		DisablePathNormalizing:   true,
-		SecureErrorLogMessage:    true,
-	}
+	p.client = newClient(1, maxBody, o.Timeout, p.dial)
 	return p
+}
+
+// dial connects for the POST in progress, whose end closes the connection.
+func (p *Poster) dial(timeout time.Duration) (net.Conn, error) {
+	c, err := p.options.Target.dial(p.ctx, timeout)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	p.stop = func() { _ = c.Close() }
+	p.mu.Unlock()
+	if err := p.ctx.Err(); err != nil { // the end came before there was something to close
+		_ = c.Close()
+		return nil, err
+	}
+	return c, nil
 }
 
 // Close closes the connection if it waits for the next POST.
@@ -89,9 +68,9 @@ func (p *Poster) Post(ctx context.Context, body []byte) error {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
-	req.SetRequestURI("http://app" + p.options.Path)
+	req.SetRequestURI(p.options.Target.url())
 	req.Header.SetMethod(fasthttp.MethodPost)
-	req.Header.SetHost(p.options.Host)
+	req.Header.SetHost(p.options.Target.host())
 	req.UseHostHeader = true
 	req.Header.SetContentType("application/json")
 	req.Header.Set(fasthttp.HeaderUserAgent, "Holdfast")
@@ -114,7 +93,7 @@ func (p *Poster) Post(ctx context.Context, body []byte) error {
 		err = fmt.Errorf("status %d", status)
 	}
 	if err != nil {
-		return fmt.Errorf("POST %s: %w", p.options.Path, err)
+		return fmt.Errorf("POST %s: %w", p.options.Target.Path, err)
 	}
 	return nil
 }

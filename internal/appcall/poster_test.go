@@ -1,4 +1,4 @@
-package hooks
+package appcall
 
 import (
 	"bufio"
@@ -105,7 +105,7 @@ func (a *rawApp) serve(c net.Conn) {
 
 func (a *rawApp) poster(t *testing.T) *Poster {
 	p := NewPoster(PosterOptions{
-		Network: "tcp", Address: a.ln.Addr().String(), Path: "/events?x=1", Key: "a key of some length", Timeout: 5 * time.Second,
+		Target: Target{Endpoints: []Endpoint{{"tcp", a.ln.Addr().String()}}, Path: "/events?x=1"}, Key: "a key of some length", Timeout: 5 * time.Second,
 	})
 	t.Cleanup(p.Close)
 	return p
@@ -145,7 +145,7 @@ func TestPostIsSigned(t *testing.T) {
 }
 
 func TestPostAnswers(t *testing.T) {
-	big := strings.Repeat("x", 2*maxVerdict)
+	big := strings.Repeat("x", 2*maxBody)
 	for _, c := range []struct {
 		what, answer, err string
 	}{
@@ -173,12 +173,15 @@ func TestPostAnswers(t *testing.T) {
 	}
 }
 
-// One of several upstreams that is away does not keep the others from being told.
+// One of several endpoints that is down does not keep events from the others.
 func TestPostToAnother(t *testing.T) {
 	a := startRawApp(t, answerWith(noContent))
 	p := NewPoster(PosterOptions{
-		Network: "unix", Address: filepath.Join(t.TempDir(), "nobody"), Path: "/e", Key: "k", Timeout: 5 * time.Second, Host: "app",
-		Others: []Place{{"unix", filepath.Join(t.TempDir(), "nobody")}, {"tcp", a.ln.Addr().String()}},
+		Target: Target{
+			Endpoints: []Endpoint{{"unix", filepath.Join(t.TempDir(), "nobody")}, {"tcp", a.ln.Addr().String()}},
+			Host:      "app", Path: "/e",
+		},
+		Key: "k", Timeout: 5 * time.Second,
 	})
 	t.Cleanup(p.Close)
 	if err := p.Post(context.Background(), []byte("{}")); err != nil || len(a.got()) != 1 || a.got()[0].Host != "app" {
@@ -218,7 +221,7 @@ func TestPostHangs(t *testing.T) {
 }
 
 // The whole of it, over an app that hangs, resets, fails, and is away for a while and comes back.
-func TestTellerSurvivesTheApp(t *testing.T) {
+func TestEventSenderSurvivesTheApp(t *testing.T) {
 	bad := func(n int, c net.Conn) bool {
 		switch n % 5 {
 		case 0:
@@ -242,34 +245,34 @@ func TestTellerSurvivesTheApp(t *testing.T) {
 	p.options.Timeout = 100 * time.Millisecond
 	var post atomic.Value // where the app is
 	post.Store(p.Post)
-	teller := NewTeller(TellerOptions{Batch: 10, Delay: time.Millisecond, Post: func(ctx context.Context, body []byte) error {
+	sender := NewEventSender(EventSenderOptions{Batch: 10, Delay: time.Millisecond, Post: func(ctx context.Context, body []byte) error {
 		return post.Load().(func(context.Context, []byte) error)(ctx, body)
 	}})
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		teller.Serve()
+		sender.Serve()
 	}()
 	hurry := func(done func() bool) { // pauses are not what is tested here
 		for !done() {
-			teller.mu.Lock()
-			teller.until = time.Time{}
-			teller.mu.Unlock()
-			teller.wake()
+			sender.mu.Lock()
+			sender.until = time.Time{}
+			sender.mu.Unlock()
+			sender.wake()
 			time.Sleep(time.Millisecond)
 		}
 	}
-	tell(teller, 1, 50)
-	hurry(func() bool { return teller.Stats().Told >= 30 })
+	tell(sender, 1, 50)
+	hurry(func() bool { return sender.Stats().Sent >= 30 })
 	a.stop()
-	tell(teller, 51, 60)
-	failed := teller.Stats().Failures
-	hurry(func() bool { return teller.Stats().Failures >= failed+2 })
+	tell(sender, 51, 60)
+	failed := sender.Stats().Failures
+	hurry(func() bool { return sender.Stats().Failures >= failed+2 })
 	b := startRawApp(t, answerWith(noContent))
 	post.Store(b.poster(t).Post)
-	tell(teller, 61, 100)
-	hurry(func() bool { return teller.Stats().Waiting == 0 })
-	teller.Shutdown(context.Background())
+	tell(sender, 61, 100)
+	hurry(func() bool { return sender.Stats().Queued == 0 })
+	sender.Shutdown(context.Background())
 	<-served
 	p.Close()
 
@@ -286,7 +289,7 @@ func TestTellerSurvivesTheApp(t *testing.T) {
 			next++
 		}
 	}
-	if s := teller.Stats(); next != 101 || s.Lost > 0 || s.Told != 100 {
+	if s := sender.Stats(); next != 101 || s.Lost > 0 || s.Sent != 100 {
 		t.Errorf("%d events came, %+v", next-1, s)
 	}
 }

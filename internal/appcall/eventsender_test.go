@@ -1,4 +1,4 @@
-package hooks
+package appcall
 
 import (
 	"context"
@@ -18,17 +18,17 @@ import (
 	"holdfast/internal/wiretest"
 )
 
-// told is an event as the app reads it.
-type told struct {
+// sentEvent is an event as the app reads it.
+type sentEvent struct {
 	ID, Type, At, Channel, User, Connection, Kind, Reason string
 
 	Channels []string
 	Count    int
 }
 
-func readBatch(t *testing.T, body []byte) []told {
+func readBatch(t *testing.T, body []byte) []sentEvent {
 	t.Helper()
-	var batch struct{ Events []told }
+	var batch struct{ Events []sentEvent }
 	if err := json.Unmarshal(body, &batch); err != nil {
 		t.Fatalf("%v: %s", err, body)
 	}
@@ -38,13 +38,13 @@ func readBatch(t *testing.T, body []byte) []told {
 	return batch.Events
 }
 
-// notebook is an app that writes down every batch it is asked to take, and says what it is told to.
+// notebook is an app that writes down every batch it is asked to take, and responds as the test says.
 type notebook struct {
 	t       *testing.T
 	mu      sync.Mutex
-	batches [][]told
+	batches [][]sentEvent
 	times   []time.Time
-	taken   []told                            // by the app, duplicates too
+	taken   []sentEvent                       // by the app, duplicates too
 	answer  func(n int) (taken bool, e error) // of POST number n; nil: takes everything
 }
 
@@ -66,7 +66,7 @@ func (n *notebook) post(ctx context.Context, body []byte) error {
 	return err
 }
 
-func words(list []told) string {
+func words(list []sentEvent) string {
 	var w []string
 	for _, e := range list {
 		if e.Type == EventLost {
@@ -78,20 +78,20 @@ func words(list []told) string {
 	return strings.Join(w, " ")
 }
 
-// teller starts one that is shut down at the end of the test.
-func startTeller(t *testing.T, n *notebook, o TellerOptions) *Teller {
+// sender starts one that is shut down at the end of the test.
+func startSender(t *testing.T, n *notebook, o EventSenderOptions) *EventSender {
 	n.t = t
 	if o.Post == nil {
 		o.Post = n.post
 	}
-	teller := NewTeller(o)
-	go teller.Serve()
+	sender := NewEventSender(o)
+	go sender.Serve()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		teller.Shutdown(ctx)
+		sender.Shutdown(ctx)
 	})
-	return teller
+	return sender
 }
 
 // rest lets time pass, and everything happen that is due by then.
@@ -100,9 +100,9 @@ func rest(d time.Duration) {
 	synctest.Wait()
 }
 
-func tell(teller *Teller, from, to int) {
+func tell(sender *EventSender, from, to int) {
 	for i := from; i <= to; i++ {
-		teller.Tell(Event{Type: EventOnline, At: time.Now(), User: fmt.Sprint(i)})
+		sender.Enqueue(Event{Type: EventOnline, At: time.Now(), User: fmt.Sprint(i)})
 	}
 }
 
@@ -120,20 +120,20 @@ func TestEventText(t *testing.T) {
 		`{"id":"0000000000001","type":"connect","at":"2026-03-04T04:06:07.089Z","user":"<é>\u2028","connection":"c","kind":"sse","channels":["a","b"]}`)
 }
 
-func TestTellerBatches(t *testing.T) {
+func TestEventSenderBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n notebook
 		began := time.Now()
-		teller := startTeller(t, &n, TellerOptions{Batch: 3, Delay: time.Second})
-		tell(teller, 1, 2)
+		sender := startSender(t, &n, EventSenderOptions{Batch: 3, Delay: time.Second})
+		tell(sender, 1, 2)
 		rest(500 * time.Millisecond)
-		if s := teller.Stats(); s.Told > 0 || s.Waiting != 2 {
-			t.Fatalf("told before the delay: %+v", s)
+		if s := sender.Stats(); s.Sent > 0 || s.Queued != 2 {
+			t.Fatalf("sent before the delay: %+v", s)
 		}
 		rest(600 * time.Millisecond)
-		tell(teller, 3, 9)
+		tell(sender, 3, 9)
 		synctest.Wait()
-		tell(teller, 10, 10)
+		tell(sender, 10, 10)
 		rest(2 * time.Second)
 		var got []string
 		for _, b := range n.batches {
@@ -150,14 +150,14 @@ func TestTellerBatches(t *testing.T) {
 		if !slices.IsSorted(ids) || len(slices.Compact(ids)) != 10 {
 			t.Errorf("ids do not grow: %v", ids)
 		}
-		if s := teller.Stats(); s.Waiting != 0 || s.WaitingBytes != 0 || s.Told != 10 || s.Lost != 0 || s.Failures != 0 {
+		if s := sender.Stats(); s.Queued != 0 || s.QueuedBytes != 0 || s.Sent != 10 || s.Lost != 0 || s.Failures != 0 {
 			t.Errorf("stats: %+v", s)
 		}
 	})
 }
 
 // What the app does not take comes again, as it was, after a pause that grows up to half a minute.
-func TestTellerTriesAgain(t *testing.T) {
+func TestEventSenderRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log wiretest.Log
 		n := notebook{answer: func(n int) (bool, error) {
@@ -166,14 +166,14 @@ func TestTellerTriesAgain(t *testing.T) {
 			}
 			return true, nil
 		}}
-		teller := startTeller(t, &n, TellerOptions{Batch: 2, Delay: time.Millisecond, Log: slog.New(slog.NewTextHandler(&log, nil))})
-		tell(teller, 1, 2)
+		sender := startSender(t, &n, EventSenderOptions{Batch: 2, Delay: time.Millisecond, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		tell(sender, 1, 2)
 		rest(100 * time.Millisecond)
-		tell(teller, 3, 5)
+		tell(sender, 3, 5)
 		rest(10 * time.Minute)
 		pause := firstPause
 		for i := range 12 {
-			if !slices.EqualFunc(n.batches[i+1], n.batches[0], func(a, b told) bool { return a.ID == b.ID }) {
+			if !slices.EqualFunc(n.batches[i+1], n.batches[0], func(a, b sentEvent) bool { return a.ID == b.ID }) {
 				t.Errorf("try %d has %s", i+2, words(n.batches[i+1]))
 			}
 			if d := n.times[i+1].Sub(n.times[i]); d < pause/2 || d > pause {
@@ -182,17 +182,17 @@ func TestTellerTriesAgain(t *testing.T) {
 			pause = min(2*pause, maxPause)
 		}
 		wantWords(t, "afterwards", words(n.taken[len(n.taken)-5:]), "1 2 3 4 5")
-		if s := teller.Stats(); s.Failures != 12 || s.Told != 5 || s.Lost != 0 || s.WaitingBytes != 0 {
+		if s := sender.Stats(); s.Failures != 12 || s.Sent != 5 || s.Lost != 0 || s.QueuedBytes != 0 {
 			t.Errorf("stats: %+v", s)
 		}
-		if text := log.String(); strings.Count(text, "they wait") != 12 || strings.Count(text, "told of events again") != 1 {
+		if text := log.String(); strings.Count(text, "event webhook failed") != 12 || strings.Count(text, "event webhook works again") != 1 {
 			t.Errorf("log:\n%s", text)
 		}
 	})
 }
 
-// Past the bound the oldest go, and the app is told how many, where they are missing.
-func TestTellerLoses(t *testing.T) {
+// Past the bound the oldest go, and the app gets their number where they are missing.
+func TestEventSenderReportsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log wiretest.Log
 		var fail atomic.Bool
@@ -203,15 +203,15 @@ func TestTellerLoses(t *testing.T) {
 			}
 			return true, nil
 		}}
-		teller := startTeller(t, &n, TellerOptions{Batch: 4, Delay: time.Millisecond, Queue: 10, Log: slog.New(slog.NewTextHandler(&log, nil))})
-		tell(teller, 1, 4)
+		sender := startSender(t, &n, EventSenderOptions{Batch: 4, Delay: time.Millisecond, Queue: 10, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		tell(sender, 1, 4)
 		synctest.Wait()
-		tell(teller, 5, 13)
-		if s := teller.Stats(); s.Waiting != 10 || s.Lost != 3 {
+		tell(sender, 5, 13)
+		if s := sender.Stats(); s.Queued != 10 || s.Lost != 3 {
 			t.Errorf("stats: %+v", s)
 		}
 		rest(5 * time.Minute)
-		tell(teller, 14, 15)
+		tell(sender, 14, 15)
 		fail.Store(false)
 		rest(time.Minute)
 		wantWords(t, "first try", words(n.batches[0]), "1 2 3 4")
@@ -224,21 +224,21 @@ func TestTellerLoses(t *testing.T) {
 		if !slices.IsSorted(ids) || len(slices.Compact(ids)) != 11 {
 			t.Errorf("ids do not grow: %v", ids)
 		}
-		if s := teller.Stats(); s.Told != 10 || s.Lost != 5 || s.Waiting != 0 || s.WaitingBytes != 0 {
+		if s := sender.Stats(); s.Sent != 10 || s.Lost != 5 || s.Queued != 0 || s.QueuedBytes != 0 {
 			t.Errorf("stats: %+v", s)
 		}
-		if text := log.String(); strings.Count(text, "more wait than events.queue") != 1 || strings.Count(text, "count=5") != 1 {
+		if text := log.String(); strings.Count(text, "event queue full") != 1 || strings.Count(text, "count=5") != 1 {
 			t.Errorf("log:\n%s", text)
 		}
 	})
 }
 
 // What is on its way is not dropped: the app may be about to take it.
-func TestTellerLosesBehindWhatIsOnItsWay(t *testing.T) {
+func TestEventQueueDropsOldestNotInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n notebook
 		release := make(chan error)
-		teller := startTeller(t, &n, TellerOptions{Batch: 3, Delay: 10 * time.Millisecond, Queue: 5, Post: func(ctx context.Context, body []byte) error {
+		sender := startSender(t, &n, EventSenderOptions{Batch: 3, Delay: 10 * time.Millisecond, Queue: 5, Post: func(ctx context.Context, body []byte) error {
 			if len(n.batches) < 2 {
 				n.answer = func(int) (bool, error) { return false, <-release }
 			} else {
@@ -246,50 +246,50 @@ func TestTellerLosesBehindWhatIsOnItsWay(t *testing.T) {
 			}
 			return n.post(ctx, body)
 		}})
-		tell(teller, 1, 3)
+		tell(sender, 1, 3)
 		synctest.Wait()
-		tell(teller, 4, 8) // 4, 5 and 6 go
+		tell(sender, 4, 8) // 4, 5 and 6 go
 		release <- errApp
 		rest(time.Second)
-		tell(teller, 9, 9) // 7 goes, as the three are on their way again
+		tell(sender, 9, 9) // 7 goes, as the three are on their way again
 		release <- nil
 		rest(time.Second)
 		wantWords(t, "again", words(n.batches[1]), "1 2 3 lost=3")
 		wantWords(t, "in the end", words(n.taken), "lost=1 8 9")
-		if s := teller.Stats(); s.Lost != 4 || s.WaitingBytes != 0 {
+		if s := sender.Stats(); s.Lost != 4 || s.QueuedBytes != 0 {
 			t.Errorf("stats: %+v", s)
 		}
 	})
 }
 
-func TestTellerBoundsBytes(t *testing.T) {
+func TestEventSenderLimitsBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n notebook
 		hold := make(chan struct{})
-		teller := startTeller(t, &n, TellerOptions{Batch: 1, QueueBytes: 4000, Post: func(ctx context.Context, body []byte) error {
+		sender := startSender(t, &n, EventSenderOptions{Batch: 1, QueueBytes: 4000, Post: func(ctx context.Context, body []byte) error {
 			<-hold
 			return n.post(ctx, body)
 		}})
 		for range 100 {
-			teller.Tell(Event{Type: EventOnline, User: strings.Repeat("x", 200)})
+			sender.Enqueue(Event{Type: EventOnline, User: strings.Repeat("x", 200)})
 		}
-		if s := teller.Stats(); s.WaitingBytes > 4000 || s.Waiting < 10 || s.Lost != uint64(100-s.Waiting) {
+		if s := sender.Stats(); s.QueuedBytes > 4000 || s.Queued < 10 || s.Lost != uint64(100-s.Queued) {
 			t.Errorf("stats: %+v", s)
 		}
-		// One that alone is over the bound is lost, and that is told.
-		for teller.Stats().Waiting > 0 {
+		// One that alone is over the bound is lost, and that is reported.
+		for sender.Stats().Queued > 0 {
 			hold <- struct{}{}
 			synctest.Wait()
 		}
 		n.taken = nil
-		teller.Tell(Event{Type: EventOnline, User: strings.Repeat("x", 5000)})
+		sender.Enqueue(Event{Type: EventOnline, User: strings.Repeat("x", 5000)})
 		close(hold)
 		rest(time.Second)
 		wantWords(t, "too large", words(n.taken), "lost=1")
 	})
 }
 
-func TestTellerShutdown(t *testing.T) {
+func TestEventSenderShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// What waits for others, or for a pause to end, goes at once; failures have until the end.
 		var log wiretest.Log
@@ -299,14 +299,14 @@ func TestTellerShutdown(t *testing.T) {
 			}
 			return true, nil
 		}}
-		teller := startTeller(t, &n, TellerOptions{Batch: 2, Delay: time.Hour, Log: slog.New(slog.NewTextHandler(&log, nil))})
-		tell(teller, 1, 5)
+		sender := startSender(t, &n, EventSenderOptions{Batch: 2, Delay: time.Hour, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		tell(sender, 1, 5)
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		teller.Shutdown(ctx)
+		sender.Shutdown(ctx)
 		wantWords(t, "flushed", words(n.taken), "1 2 3 4 5")
-		if strings.Contains(log.String(), "before the end") {
+		if strings.Contains(log.String(), "lost at shutdown") {
 			t.Errorf("log:\n%s", log.String())
 		}
 	})
@@ -314,28 +314,28 @@ func TestTellerShutdown(t *testing.T) {
 		// An app that hangs is not waited for.
 		var log wiretest.Log
 		var n notebook
-		teller := startTeller(t, &n, TellerOptions{Log: slog.New(slog.NewTextHandler(&log, nil)), Post: func(ctx context.Context, _ []byte) error {
+		sender := startSender(t, &n, EventSenderOptions{Log: slog.New(slog.NewTextHandler(&log, nil)), Post: func(ctx context.Context, _ []byte) error {
 			<-ctx.Done()
 			return ctx.Err()
 		}})
-		tell(teller, 1, 3)
+		tell(sender, 1, 3)
 		synctest.Wait()
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		teller.Shutdown(ctx)
+		sender.Shutdown(ctx)
 		if d := time.Since(began); d != 10*time.Second {
 			t.Errorf("shut down after %v", d)
 		}
-		if !strings.Contains(log.String(), "before the end\" count=3") {
+		if !strings.Contains(log.String(), "accept them\" count=3") {
 			t.Errorf("log:\n%s", log.String())
 		}
 	})
 }
 
-// However the app fails: below the bound each event is told, in order, and above it each is told or counted
+// However the app fails: below the bound each event is sent, in order, and above it each is sent or counted
 // as lost. An app that drops what it has seen before has the order of telling.
-func TestTellerProperty(t *testing.T) {
+func TestEventSenderProperty(t *testing.T) {
 	for _, queue := range []int{100_000, 20} {
 		synctest.Test(t, func(t *testing.T) {
 			seed := rand.Uint64()
@@ -349,14 +349,14 @@ func TestTellerProperty(t *testing.T) {
 				time.Sleep(time.Duration(random.IntN(3)) * time.Second)
 				return random.IntN(2) == 0, errApp
 			}}
-			teller := startTeller(t, &n, TellerOptions{Batch: 7, Delay: 50 * time.Millisecond, Queue: queue})
+			sender := startSender(t, &n, EventSenderOptions{Batch: 7, Delay: 50 * time.Millisecond, Queue: queue})
 			const events, users = 3000, 5
 			var group sync.WaitGroup
 			for user := range users {
 				group.Go(func() {
 					r := rand.New(rand.NewPCG(seed, uint64(user)))
 					for i := range events / users {
-						teller.Tell(Event{Type: EventOnline, User: fmt.Sprint(user), Kind: fmt.Sprint(i)})
+						sender.Enqueue(Event{Type: EventOnline, User: fmt.Sprint(user), Kind: fmt.Sprint(i)})
 						time.Sleep(time.Duration(r.IntN(100)) * time.Millisecond)
 					}
 				})
@@ -379,8 +379,8 @@ func TestTellerProperty(t *testing.T) {
 				}
 				next[e.User], last = i+1, e.ID
 			}
-			s := teller.Stats()
-			if queue > events && (have != events || s.Lost > 0) || have+int(s.Lost) < events || s.Waiting > 0 || s.WaitingBytes != 0 {
+			s := sender.Stats()
+			if queue > events && (have != events || s.Lost > 0) || have+int(s.Lost) < events || s.Queued > 0 || s.QueuedBytes != 0 {
 				t.Errorf("%d of %d events came, %+v", have, events, s)
 			}
 			if queue < events && s.Lost == 0 {

@@ -1,4 +1,4 @@
-package hooks
+package appcall
 
 import (
 	"errors"
@@ -13,8 +13,8 @@ import (
 	"holdfast/internal/auth"
 )
 
-// TestVerdictOnPattern: of a pattern the app may name parts, and nothing that is beside it.
-func TestVerdictOnPattern(t *testing.T) {
+// TestAuthorizeResultForPattern: of a pattern the app may name parts, and nothing that is beside it.
+func TestAuthorizeResultForPattern(t *testing.T) {
 	within := func(pattern, name string) bool {
 		return pattern == "a.**" && strings.HasPrefix(name, "a.") && name != "a.bad"
 	}
@@ -26,14 +26,14 @@ func TestVerdictOnPattern(t *testing.T) {
 		var resp fasthttp.Response
 		resp.Header.SetContentType("application/json")
 		resp.SetBodyString(tt.answer)
-		v, err := verdictOf(&resp, []string{"c", "a.**"}, within)
+		v, err := parseResponse(&resp, []string{"c", "a.**"}, within)
 		if got := strings.Join(v.Channels, " "); err != nil || got != tt.want || v.Allowed != (tt.want != "") {
 			t.Errorf("%s: %q, %+v, %v; want %q", tt.answer, got, v, err, tt.want)
 		}
 	}
 }
 
-func TestVerdict(t *testing.T) {
+func TestAuthorizeResult(t *testing.T) {
 	asked := []string{"a", "b", "c"}
 	long := strings.Repeat("u", 255)
 	refused := func(status int) auth.Result { return auth.Result{Status: status} }
@@ -158,11 +158,11 @@ func TestVerdict(t *testing.T) {
 			})
 			v, err := u.authorizer(t, 5*time.Second).Authorize(auth.Request{Channels: asked, ClientAddr: "192.0.2.7"})
 			fails := c.err != "" || reflect.DeepEqual(c.want, auth.Result{}) // of some the text is the engine's
-			if fails != (err != nil) || err != nil && (!errors.Is(err, ErrNoVerdict) || !strings.Contains(err.Error(), c.err)) {
+			if fails != (err != nil) || err != nil && (!errors.Is(err, ErrNoResult) || !strings.Contains(err.Error(), c.err)) {
 				t.Errorf("error %v, want %q", err, c.err)
 			}
 			if !reflect.DeepEqual(v, c.want) {
-				t.Errorf("verdict %+v, want %+v", v, c.want)
+				t.Errorf("result %+v, want %+v", v, c.want)
 			}
 			if heads, _ := u.seen(); len(heads) != 1 {
 				t.Errorf("the app was asked %d times", len(heads))

@@ -1,14 +1,14 @@
 //go:build linux || darwin || freebsd || netbsd || openbsd
 
-package hooks
+package appcall
 
 import (
 	"net"
 	"syscall"
 )
 
-// quiet reports whether the peer has neither sent anything nor closed its side. It does not wait.
-func quiet(c net.Conn) bool {
+// noPendingData reports whether the peer has neither sent anything nor closed its side. It does not wait.
+func noPendingData(c net.Conn) bool {
 	sc, ok := c.(syscall.Conn)
 	if !ok {
 		return false
