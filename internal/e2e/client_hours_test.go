@@ -266,6 +266,28 @@ func TestClientWays(t *testing.T) {
 			w.run(86400);
 			if (w.count("", 86000) < 10) return "gave up";
 			if (w.most(600) > 150) return w.most(600) + " attempts in ten minutes";`},
+
+		{"live without a starting point", ``, ``, `
+			w.run(1);
+			var s = w.states[w.states.length - 1].s;
+			if (s.state !== "live" || s.resumed !== false) return JSON.stringify(s);
+			w.run(100); // then it has one of its own
+			w.push.close();
+			w.push.open();
+			w.run(1);
+			s = w.states[w.states.length - 1].s;
+			if (s.state !== "live" || s.resumed !== true || w.log[1].url.indexOf("last_id=0000000000009") < 0) return JSON.stringify(w.log);`},
+		{"live from a starting point", ``, `lastId: "0000000000005"`, `
+			w.run(1);
+			var s = w.states[w.states.length - 1].s;
+			if (s.state !== "live" || s.resumed !== true || w.log[0].url.indexOf("last_id=0000000000005") < 0) return JSON.stringify(w.log);`},
+		{"long polls from a starting point", ``, `lastId: "0000000000005", kinds: ["longpoll"]`, `
+			w.run(1);
+			var s = w.states[w.states.length - 1].s;
+			if (s.state !== "live" || s.resumed !== true) return JSON.stringify(w.log);`},
+		{"a header that is not there is no starting point", ``, `lastId: null`, `
+			w.run(1);
+			if (w.push.state !== "live" || w.states[w.states.length - 1].s.resumed) return JSON.stringify(w.states);`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := &browser{t: t, session: b.session, client: b.client}

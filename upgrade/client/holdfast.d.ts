@@ -35,8 +35,11 @@ declare namespace Holdfast {
     kinds?: Kind[];
     /** One connection for all tabs with the same channels; a string sets tabs apart, such as a user's name. Default: true. */
     share?: boolean | string;
-    /** Resume after this id, such as one that the page was rendered with. */
-    lastId?: string;
+    /**
+     * Resume after this id, which the app read before the state that the page shows. Empty or null: from now on.
+     * Default: the content of <meta name="holdfast-last-id">, if the page has it.
+     */
+    lastId?: string | null;
     /** Most milliseconds between two tries. Default: 30000. */
     maxDelay?: number;
   }
@@ -60,6 +63,8 @@ declare namespace Holdfast {
     /** Milliseconds until the next try, while waiting. */
     retryIn: number;
     shared: boolean;
+    /** While live: the messages since the page's last id come, or a gap tells. False: fetch the state now. */
+    resumed: boolean;
   }
 
   interface Events {

@@ -30,11 +30,19 @@
     var all = doc ? doc.getElementsByTagName("script") : [];
     var script = doc && doc.currentScript || all[all.length - 1];
     var found = script && /^(.*)\/client\.js(\?|$)/.exec(script.src);
+    // A module has no element of its own, but an error in it names its file.
+    found = found || /(\w+:\/\/[^\s()@]+)\/client\.js[?:]/.exec(new Error().stack);
     return found ? found[1] : "/_push";
   })();
 
   function now() {
     return new Date().getTime();
+  }
+
+  // The newest id when the app rendered the page, if the page says so.
+  function rendered() {
+    var all = doc ? doc.getElementsByTagName("meta") : [];
+    for (var i = 0; i < all.length; i++) if (all[i].name === "holdfast-last-id") return all[i].content;
   }
 
   function Holdfast(channels, options) {
@@ -51,7 +59,7 @@
 
     // Where the page stands: the newest id it was handed, or up to which it is owed nothing. Ids of
     // Holdfast sort as text. Empty: nowhere yet.
-    var last = o.lastId || "";
+    var last = (o.lastId === undefined ? rendered() : o.lastId) || "";
 
     var on = false; // between open and close, while the page is not put away
     var refusal = null; // what Holdfast said; until open() nothing is tried
@@ -120,7 +128,8 @@
 
     function show(state, reason, retryIn) {
       var kind = state === "live" ? link.kind : "";
-      mirror({ state: state, kind: kind, reason: reason || "", retryIn: retryIn || 0, shared: false });
+      var resumed = state === "live" && link.resumed;
+      mirror({ state: state, kind: kind, reason: reason || "", retryIn: retryIn || 0, shared: false, resumed: resumed });
       tell();
     }
 
@@ -175,7 +184,7 @@
       cut();
       if (root.navigator.onLine !== false) show("connecting");
       if (!on) return;
-      link = { kind: kind, since: now(), live: false, owed: 0, heard: 0 };
+      link = { kind: kind, since: now(), live: false, owed: 0, heard: 0, resumed: !!last };
       due = now() + HELLO;
       try {
         if (kind === "websocket") webSocket(link);
@@ -384,7 +393,7 @@
       if (!told) post({ t: "refused", refusal: r });
       cut();
       leave();
-      mirror({ state: "offline", kind: "", reason: "refused", retryIn: 0, shared: false });
+      mirror({ state: "offline", kind: "", reason: "refused", retryIn: 0, shared: false, resumed: false });
       emit("refused", r);
     }
 
@@ -594,7 +603,10 @@
       due = 0;
       if (m.t === "state") {
         m.info.shared = true;
-        if (!last && m.info.state === "live") last = m.next;
+        if (m.info.state === "live") {
+          m.info.resumed = self.state === "live" ? shown.resumed : !!last;
+          last = last || m.next;
+        }
         mirror(m.info);
         if (m.next > last && last) catchUp();
       } else if (endCatchUp) queued.push(m);
