@@ -189,8 +189,13 @@ func (s *Server) publishable(name string) error {
 	return nil
 }
 
-// validEvent keeps event names to what every kind of client can be told: no line ends, no NUL.
+// validEvent keeps event names to what every kind of client can be told: no line ends, no NUL. A plain event stream has
+// only the name to tell a message from Holdfast's gap, and a browser fires events named open and error by itself.
 func validEvent(name string) error {
+	switch name {
+	case "gap", "open", "error":
+		return fmt.Errorf("%w %q: the name is reserved for event streams; choose another", errEvent, name)
+	}
 	if len(name) < 1 || len(name) > maxEvent {
 		return fmt.Errorf("%w: a name has 1 to %d characters, not %d", errEvent, maxEvent, len(name))
 	}
