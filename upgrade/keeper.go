@@ -183,7 +183,8 @@ func (k *Keeper) turnAway(c *park.Conn, r *request.Request, status int, why stri
 	k.stats.refused.Add(1)
 	line, _, _ := bytes.Cut(r.Head, []byte("\r\n"))
 	k.logged(&accesslog.Request{Client: r.Client.Addr(), Line: line}, time.Now(), status, 0, why)
-	if status == 503 && kindBy(joinedValues(r.Head, "Upgrade"), joinedValues(r.Head, "Accept")) == sse {
+	head := bytes.HasPrefix(line, []byte("HEAD ")) // whose answer has no body
+	if status == 503 && !head && kindBy(joinedValues(r.Head, "Upgrade"), joinedValues(r.Head, "Accept")) == sse {
 		c.Write(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store, no-transform\r\nConnection: close\r\n\r\n%s", comeBack(why, "", "")))
 		park.Linger(c)
 		return
@@ -193,7 +194,11 @@ func (k *Keeper) turnAway(c *park.Conn, r *request.Request, status int, why stri
 	if status == 503 {
 		b = append(b, "Retry-After: 5\r\n"...)
 	}
-	c.Write(fmt.Appendf(b, "Content-Length: %d\r\n\r\n%s", len(body), body))
+	b = fmt.Appendf(b, "Content-Length: %d\r\n\r\n", len(body))
+	if !head {
+		b = append(b, body...)
+	}
+	c.Write(b)
 	park.Linger(c)
 }
 
