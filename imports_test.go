@@ -17,7 +17,7 @@ import (
 // know nobody.
 const imports = `
 .                 internal/config internal/demo internal/server
-hooks             internal/connection internal/hub internal/presence internal/strictjson
+hooks             internal/connection internal/hub internal/metric internal/presence internal/strictjson
 internal/accesslog
 internal/appcall  internal/auth internal/http1 internal/hub internal/strictjson
 internal/auth
@@ -29,10 +29,11 @@ internal/fcgi     internal/http1
 internal/histfile internal/hub
 internal/http1
 internal/hub
+internal/metric
 internal/park
 internal/presence internal/hub
 internal/request  internal/http1
-internal/server   hooks internal/accesslog internal/appcall internal/auth internal/config internal/connection internal/histfile internal/hub internal/park internal/presence internal/site internal/token proxy upgrade
+internal/server   hooks internal/accesslog internal/appcall internal/auth internal/config internal/connection internal/histfile internal/hub internal/metric internal/park internal/presence internal/site internal/token proxy upgrade
 internal/site     internal/http1
 internal/strictjson
 internal/tempfile internal/park

@@ -1,13 +1,13 @@
 package hooks
 
 import (
-	"bytes"
 	"fmt"
 	"runtime/debug"
 	"strings"
 
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/metric"
 	"holdfast/internal/strictjson"
 )
 
@@ -147,7 +147,7 @@ func (s *Server) count(ctx *fasthttp.RequestCtx) {
 }
 
 func (s *Server) countStatus(status int) {
-	s.metrics.GetOrCreateCounter(fmt.Sprintf(`holdfast_hooks_requests_total{status="%d"}`, status)).Inc()
+	s.metrics.GetOrCreateCounter(fmt.Sprintf(`holdfast_api_requests_total{code="%d"}`, status)).Inc()
 }
 
 func (s *Server) healthz(c *call) error {
@@ -168,18 +168,16 @@ func (s *Server) readyz(c *call) error {
 }
 
 func (s *Server) writeMetrics(c *call) error {
-	var b bytes.Buffer
+	w := metric.NewWriter(c.ctx)
 	if s.options.Version != "" {
-		b.WriteString("# HELP holdfast_build_info The version of this build; always 1.\n# TYPE holdfast_build_info gauge\n")
-		fmt.Fprintf(&b, "holdfast_build_info{version=%q} 1\n", s.options.Version)
+		w.Int("holdfast_build_info", 1, "version", s.options.Version)
 	}
-	s.metrics.WritePrometheus(&b)
+	s.metrics.WritePrometheus(w)
 	if s.options.Metrics != nil {
-		s.options.Metrics(&b)
+		s.options.Metrics(w)
 	}
 	c.ctx.SetContentType("text/plain; version=0.0.4; charset=utf-8")
-	c.ctx.SetBody(b.Bytes())
-	return nil
+	return w.Err()
 }
 
 // object returns the one JSON object that is the body of a call without parameters.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"holdfast/internal/hub"
+	"holdfast/internal/metric"
 	"holdfast/internal/presence"
 )
 
@@ -49,10 +49,10 @@ type Options struct {
 	Connections Connections // nil: nobody can be asked about or disconnected
 
 	Hub     *hub.Hub
-	Log     *slog.Logger      // nil: no log
-	Metrics func(w io.Writer) // writes everybody's metrics in Prometheus text format; the Server adds its own
-	Version string            // for /metrics
-	Ready   func() error      // why clients cannot be served now; nil: they can
+	Log     *slog.Logger           // nil: no log
+	Metrics func(w *metric.Writer) // writes everybody's metrics; the Server adds its own
+	Version string                 // for /metrics
+	Ready   func() error           // why clients cannot be served now; nil: they can
 }
 
 // Server answers what the app calls.

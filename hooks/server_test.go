@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"holdfast/internal/hub"
+	"holdfast/internal/metric"
 	"holdfast/internal/wiretest"
 )
 
@@ -252,7 +252,7 @@ func TestReadyAndMetrics(t *testing.T) {
 	a := start(t, "tcp", Options{
 		Version: "1.2.3",
 		Ready:   func() error { return ready },
-		Metrics: func(w io.Writer) { fmt.Fprintln(w, "holdfast_else 7") },
+		Metrics: func(w *metric.Writer) { w.Int("holdfast_else", 7) },
 	})
 	if got := a.raw(request("GET /readyz", "", "")); got.status != 503 || !strings.Contains(got.body, ready.Error()) {
 		t.Errorf("not ready: %d %s", got.status, got.body)
@@ -263,8 +263,8 @@ func TestReadyAndMetrics(t *testing.T) {
 	got := a.raw(request("GET /metrics", "", ""))
 	for _, want := range []string{
 		"holdfast_build_info{version=\"1.2.3\"} 1\n", "holdfast_else 7\n",
-		"holdfast_hooks_requests_total{status=\"503\"} 1\n", "holdfast_hooks_requests_total{status=\"403\"} 2\n",
-		"holdfast_hooks_requests_total{status=\"200\"} 1\n",
+		"holdfast_api_requests_total{code=\"503\"} 1\n", "holdfast_api_requests_total{code=\"403\"} 2\n",
+		"holdfast_api_requests_total{code=\"200\"} 1\n",
 	} {
 		if !strings.Contains(got.body, want) {
 			t.Errorf("metrics have no %q:\n%s", want, got.body)
@@ -331,7 +331,7 @@ func TestTooManyConnections(t *testing.T) {
 	}
 	_ = first.Close()
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
-		if got := a.raw(request("GET /metrics", "", "")); strings.Contains(got.body, `{status="503"}`) {
+		if got := a.raw(request("GET /metrics", "", "")); strings.Contains(got.body, `{code="503"}`) {
 			break
 		}
 		if time.Now().After(deadline) {

@@ -89,7 +89,6 @@ func (k *Keeper) crowded(user string) bool {
 	if !k.crowd.full(user, time.Now()) {
 		return false
 	}
-	k.stats.crowded.Add(1)
 	k.o.Log.Info("hold refused: push.max_connections_per_user are held", "limit", k.crowd.limit, "user", user)
 	return true
 }

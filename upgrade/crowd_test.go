@@ -33,15 +33,15 @@ func TestMaxPerUser(t *testing.T) {
 				t.Errorf("the next poll was answered %d", resp.StatusCode)
 			}
 		}
-		refused := w.keeper.Stats().Crowded
+		refused := w.keeper.Stats().Rejected["user_limit"]
 		c := wiretest.Dial(t, w.addr)
 		c.Send(request(kind, "/_push?channel=user.x", "Cookie: SID=a"))
 		resp, body := c.Response(http.MethodGet)
 		if resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "10" || !strings.Contains(body, `{"error":"too many connections of this user`) {
 			t.Errorf("answered %d %v %s", resp.StatusCode, resp.Header, body)
 		}
-		if s := w.keeper.Stats(); s.Crowded != refused+1 || s.Dropped["user_limit"] != 1 {
-			t.Errorf("counted %d refused and %d closed", s.Crowded-refused, s.Dropped["user_limit"])
+		if s := w.keeper.Stats(); s.Rejected["user_limit"] != refused+1 || s.Dropped["user_limit"] != 1 {
+			t.Errorf("counted %d refused and %d closed", s.Rejected["user_limit"]-refused, s.Dropped["user_limit"])
 		}
 		w.hold(t, kind, "channel=public.y", "Cookie: SID=a") // of nobody: the app is not asked
 		w.waitHeld(t, 4)

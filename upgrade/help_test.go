@@ -123,6 +123,14 @@ func (w *world) held() (n int64) {
 	return n
 }
 
+// rejected is how many subscribe requests were, for whatever reason.
+func (w *world) rejected() (n int64) {
+	for _, v := range w.keeper.Stats().Rejected {
+		n += v
+	}
+	return n
+}
+
 func (w *world) waitHeld(t testing.TB, n int64) {
 	t.Helper()
 	wiretest.Eventually(t, fmt.Sprintf("%d are held", n), func() bool { return w.held() == n })

@@ -121,6 +121,7 @@ func New(o Options) *Keeper {
 			if small := (*fasthttp.ErrSmallBuffer)(nil); errors.As(err, &small) {
 				status, why = 431, "request head too large"
 			}
+			k.stats.reject(byStatus, status)
 			k.refuse(ctx, status, why, "")
 		},
 		ConnState: func(c net.Conn, s fasthttp.ConnState) {
@@ -180,7 +181,7 @@ func (k *Keeper) Serve(c *park.Conn, r *request.Request) {
 
 // turnAway refuses without a worker, and closes.
 func (k *Keeper) turnAway(c *park.Conn, r *request.Request, status int, why string) {
-	k.stats.refused.Add(1)
+	k.stats.reject(byStatus, status)
 	line, _, _ := bytes.Cut(r.Head, []byte("\r\n"))
 	k.logged(&accesslog.Request{Client: r.Client.Addr(), Line: line}, time.Now(), status, 0, why)
 	head := bytes.HasPrefix(line, []byte("HEAD ")) // whose answer has no body

@@ -89,8 +89,8 @@ func TestRefusals(t *testing.T) {
 			if resp.Header.Get("Content-Type") != "application/json" {
 				t.Errorf("Content-Type %q", resp.Header.Get("Content-Type"))
 			}
-			if w.held() != 0 || w.app.Sent() != "" || w.keeper.Stats().Refused != 1 {
-				t.Errorf("%d held, the app was sent %q, %d counted", w.held(), w.app.Sent(), w.keeper.Stats().Refused)
+			if w.held() != 0 || w.app.Sent() != "" || w.rejected() != 1 {
+				t.Errorf("%d held, the app was sent %q, %d counted", w.held(), w.app.Sent(), w.rejected())
 			}
 		})
 	}

@@ -31,6 +31,7 @@ func (k *Keeper) handle(ctx *fasthttp.RequestCtx) {
 		if r := recover(); r != nil {
 			k.o.Log.Error("panic while a hold was decided", "panic", r)
 			ctx.ResetBody()
+			k.stats.reject(internalError, 500)
 			k.refuse(ctx, 500, "internal error", "")
 			ctx.SetConnectionClose()
 		}
@@ -39,6 +40,7 @@ func (k *Keeper) handle(ctx *fasthttp.RequestCtx) {
 	status, why := k.decide(ctx, v)
 	if status != 0 {
 		v.hold = nil
+		k.stats.reject(v.reject, status)
 		for _, cookie := range v.setCookie {
 			ctx.Response.Header.Add(fasthttp.HeaderSetCookie, cookie)
 		}
@@ -105,6 +107,7 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 	}
 	if !k.sameOrigin(ctx, &v.req) {
 		k.logForeign(string(h.Peek("Origin")), &v.req)
+		v.reject = foreignOrigin
 		return 403, "this origin may not hold channels here"
 	}
 	if preflight {
@@ -112,10 +115,12 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 		return 0, ""
 	}
 	if k.draining.Load() {
+		v.reject = shuttingDown
 		return 503, "going down"
 	}
 	if max := k.o.MaxConnections; max > 0 && k.stats.heldNow() >= int64(max) {
 		k.o.Log.Warn("hold refused: push.max_connections are held", "limit", max)
+		v.reject = limitReached
 		return 503, "too many connections are held"
 	}
 	channels, status, why := k.channels(ctx)
@@ -507,7 +512,6 @@ func joined(list [][]byte, sep string) string { return string(bytes.Join(list, [
 // postpone ends an event stream that can't begin now. An EventSource never comes back after a 503; after the end of a
 // stream it does.
 func (k *Keeper) postpone(ctx *fasthttp.RequestCtx, v *visit, why string) {
-	k.stats.refused.Add(1)
 	ctx.SetContentType("text/event-stream")
 	ctx.Response.Header.Set("Cache-Control", "no-store, no-transform")
 	ctx.SetBodyString(comeBack(why, v.hint, v.retryAfter))
@@ -538,7 +542,6 @@ func hintOf(err error) string {
 
 // refuse responds with a short JSON reason and, unless it is empty, a hint for the app's developer.
 func (k *Keeper) refuse(ctx *fasthttp.RequestCtx, status int, why, hint string) {
-	k.stats.refused.Add(1)
 	ctx.SetStatusCode(status)
 	ctx.SetContentType("application/json")
 	ctx.Response.Header.Set("Cache-Control", "no-store")

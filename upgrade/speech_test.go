@@ -267,8 +267,8 @@ func TestFlood(t *testing.T) {
 			s := w.keeper.Stats()
 			if tt.close {
 				w.waitHeld(t, 1)
-				if s = w.keeper.Stats(); s.Dropped["unruly"] != 1 {
-					t.Errorf("%d were unruly", s.Dropped["unruly"])
+				if s = w.keeper.Stats(); s.Dropped["too_many_errors"] != 1 {
+					t.Errorf("%d were closed for too many errors", s.Dropped["too_many_errors"])
 				}
 			} else if answers != 60 || s.Throttled == 0 || s.Held["websocket"] != 2 {
 				t.Errorf("%d answers, %+v; want all 60, read at a rate", answers, s)

@@ -41,16 +41,51 @@ const (
 
 func (r dropReason) String() string {
 	return [dropReasons]string{"client_gone", "client_closed", "answered", "slow", "pong_timeout",
-		"bad_frame", "talkative", "draining", "gap", "unruly", "refused", "authorize_failed", "logged_out", "disconnected", "user_limit",
+		"bad_frame", "unexpected_data", "draining", "gap", "too_many_errors", "refused", "authorize_failed", "logged_out", "disconnected", "user_limit",
 		"inbound_full", "slow_sender", "message_failed"}[r]
+}
+
+// rejectReason is why a subscribe request was rejected, as the label of a metric. The zero value leaves it to the status.
+type rejectReason uint8
+
+const (
+	byStatus      rejectReason = iota
+	badRequest                 // the request is not one to subscribe
+	denied                     // the app, a token or the channel's rule says no
+	foreignOrigin              // the page's origin may not
+	userLimit                  // push.max_connections_per_user
+	limitReached               // push.max_connections
+	shuttingDown               // Holdfast goes down
+	unavailable                // nobody could decide now: the app failed, or too many wait
+	internalError              // a panic
+	rejectReasons
+)
+
+func (r rejectReason) String() string {
+	return [rejectReasons]string{"", "bad_request", "denied", "origin", "user_limit", "connection_limit", "draining",
+		"unavailable", "internal_error"}[r]
+}
+
+// rejectReasonOf returns the reason that a status alone tells.
+func rejectReasonOf(status int) rejectReason {
+	switch status {
+	case 401, 403:
+		return denied
+	case 429:
+		return userLimit
+	case 500:
+		return internalError
+	case 503:
+		return unavailable
+	}
+	return badRequest
 }
 
 type counters struct {
 	held            [kinds]atomic.Int64
 	dropped         [dropReasons]atomic.Int64
-	refused         atomic.Int64
+	rejected        [rejectReasons]atomic.Int64
 	tokensRefused   atomic.Int64
-	crowded         atomic.Int64 // of refused: their users hold all they may
 	authorizeErrors atomic.Int64
 	clientMessages  atomic.Int64
 	clientFaults    atomic.Int64 // messages that were refused
@@ -64,6 +99,14 @@ type counters struct {
 
 func (c *counters) drop(r dropReason) { c.dropped[r].Add(1) }
 
+// reject counts a subscribe request that is answered with status.
+func (c *counters) reject(why rejectReason, status int) {
+	if why == byStatus {
+		why = rejectReasonOf(status)
+	}
+	c.rejected[why].Add(1)
+}
+
 func (c *counters) heldNow() (n int64) {
 	for i := range c.held {
 		n += c.held[i].Load()
@@ -73,12 +116,13 @@ func (c *counters) heldNow() (n int64) {
 
 // Stats are counts for metrics, by label.
 type Stats struct {
-	Held, Dropped                                    map[string]int64
-	Skipped                                          map[string]int64 // messages left out for slow readers, by policy
-	Refused, AuthorizeErrors, ClientMessages, Outbox int64
-	ClientFaults                                     int64
-	Posted, PostErrors, PostsWaiting                 int64
-	Crowded                                          int64 // of Refused: their users hold all they may
+	Held, Dropped                           map[string]int64
+	Rejected                                map[string]int64 // subscribe requests, by reason
+	Answered                                int64            // long polls that have their response; not in Dropped
+	Skipped                                 map[string]int64 // messages left out for slow readers, by policy
+	AuthorizeErrors, ClientMessages, Outbox int64
+	ClientFaults                            int64
+	Posted, PostErrors, PostsWaiting        int64
 
 	// Of what is remembered of the app's answers: how often that was enough, was not, and had to make room.
 	CacheHits, CacheMisses, CacheEvicted int64
@@ -92,10 +136,11 @@ type Stats struct {
 // Stats may be called from any goroutine.
 func (k *Keeper) Stats() Stats {
 	s := Stats{
-		Held: map[string]int64{}, Dropped: map[string]int64{}, Skipped: map[string]int64{}, Refused: k.stats.refused.Load(),
+		Held: map[string]int64{}, Dropped: map[string]int64{}, Skipped: map[string]int64{}, Rejected: map[string]int64{},
+		Answered:        k.stats.dropped[answered].Load(),
 		AuthorizeErrors: k.stats.authorizeErrors.Load(), ClientMessages: k.stats.clientMessages.Load(),
 		Outbox: k.stats.outbox.Load(), ClientFaults: k.stats.clientFaults.Load(),
-		Crowded: k.stats.crowded.Load(), Posted: k.stats.posted.Load(), PostErrors: k.stats.postErrors.Load(), PostsWaiting: int64(k.messages.waiting()),
+		Posted: k.stats.posted.Load(), PostErrors: k.stats.postErrors.Load(), PostsWaiting: int64(k.messages.waiting()),
 	}
 	s.AuthorizeQueued, s.AuthorizeQueueFull = int64(k.askers.pool.Waiting()), k.askers.failed.Load()
 	s.Inbound, s.Throttled = k.stats.inbound.Load(), k.stats.throttled.Load()
@@ -105,7 +150,12 @@ func (k *Keeper) Stats() Stats {
 		s.Held[i.String()] = k.stats.held[i].Load()
 	}
 	for r := range dropReasons {
-		s.Dropped[r.String()] = k.stats.dropped[r].Load()
+		if r != answered {
+			s.Dropped[r.String()] = k.stats.dropped[r].Load()
+		}
+	}
+	for r := byStatus + 1; r < rejectReasons; r++ {
+		s.Rejected[r.String()] = k.stats.rejected[r].Load()
 	}
 	for p := DropOldest; p < slowPolicies; p++ {
 		s.Skipped[p.String()] = k.stats.skipped[p].Load()

@@ -25,9 +25,10 @@ type visit struct {
 	credentials []uint64      // of a client with a token
 	asked       uint64        // of the keeper's endings, before the app was asked
 
-	hint       string   // of a refusal, for the app's developer
-	setCookie  []string // of the app's responses, for the client
-	retryAfter string   // the same
+	reject     rejectReason // of a refusal; zero: its status says it
+	hint       string       // of a refusal, for the app's developer
+	setCookie  []string     // of the app's responses, for the client
+	retryAfter string       // the same
 
 	after   after
 	came    time.Time // when the request did

@@ -147,7 +147,7 @@ func (s *server) held(t *testing.T) int {
 	t.Helper()
 	n := 0
 	for _, line := range strings.Split(newVisitor(t, s.hooks).get("/metrics").body, "\n") {
-		if strings.HasPrefix(line, "holdfast_held{") {
+		if strings.HasPrefix(line, "holdfast_connections_held{") {
 			var v int
 			if _, err := fmt.Sscan(line[strings.LastIndex(line, " ")+1:], &v); err != nil {
 				t.Fatalf("%q: %v", line, err)

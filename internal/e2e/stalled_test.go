@@ -207,14 +207,14 @@ func (b *broadcast) checkStalled(clients []*crowdClient, gap string) {
 		c.in, c.ws = nil, false
 		b.crowd.readAgain(c)
 	}
-	if n := b.h.metric(b.t, `holdfast_held_dropped_total{reason="slow"}`); n != closed {
+	if n := b.h.metric(b.t, `holdfast_connections_closed_total{reason="slow"}`); n != closed {
 		b.t.Errorf("%d were dropped as slow; want %d", n, closed)
 	}
 	if b.dropped < closed {
 		b.t.Errorf("the publishes were told of %d that were dropped; want %d at least", b.dropped, closed)
 	}
 	for _, policy := range []string{"drop_oldest", "latest_only"} {
-		if n := b.h.metric(b.t, fmt.Sprintf(`holdfast_messages_skipped_total{slow=%q}`, policy)); n < stalled/3 {
+		if n := b.h.metric(b.t, fmt.Sprintf(`holdfast_messages_dropped_total{policy=%q}`, policy)); n < stalled/3 {
 			b.t.Errorf("%d messages were left out by %s; want one at least for each that stalled", n, policy)
 		}
 	}

@@ -3,8 +3,6 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
 	"slices"
 	"sync"
 	"time"
@@ -109,25 +107,5 @@ func (s *Server) startEvents() {
 	if s.presence != nil {
 		s.owned.run(s.presence.Serve)
 		s.owned.onStop(func(time.Time) { s.presence.Close() }) // nobody comes back
-	}
-}
-
-// writeEvents writes the counts of what is told, where anything is.
-func (s *Server) writeEvents(w io.Writer) {
-	if s.events != nil {
-		t := s.events.Stats()
-		fmt.Fprintf(w, "holdfast_events_waiting %d\n", t.Queued)
-		fmt.Fprintf(w, "holdfast_events_waiting_bytes %d\n", t.QueuedBytes)
-		fmt.Fprintf(w, "holdfast_events_told_total %d\n", t.Sent)
-		fmt.Fprintf(w, "holdfast_events_lost_total %d\n", t.Lost)
-		fmt.Fprintf(w, "holdfast_events_failures_total %d\n", t.Failures)
-	}
-	if s.presence != nil {
-		r := s.presence.Stats()
-		fmt.Fprintf(w, "holdfast_presence_users %d\n", r.Users)
-		fmt.Fprintf(w, "holdfast_presence_members %d\n", r.Members)
-		fmt.Fprintf(w, "holdfast_presence_leaving %d\n", r.Leaving)
-		fmt.Fprintf(w, "holdfast_presence_hurried_total %d\n", r.ExpiredEarly)
-		fmt.Fprintf(w, "holdfast_presence_unsaid_total %d\n", r.Unpublished)
 	}
 }

@@ -1,12 +1,17 @@
 package server
 
 import (
+	"errors"
+	"io"
 	"log/slog"
+	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"holdfast/hooks"
 	"holdfast/internal/config"
 )
 
@@ -24,10 +29,23 @@ func TestMetricsAreDescribed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.owned.stop(time.Now())
-	var b strings.Builder
-	s.writeMetrics(&b)
+	served := make(chan error, 1)
+	go func() { served <- s.hooks.Serve(s.hooksListener) }()
+	resp, err := http.Get("http://" + s.HooksAddr().String() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatalf("answered %d %q, %v", resp.StatusCode, body, err)
+	}
+	resp.Body.Close()
+	s.shutdownHooks()
+	if err := <-served; !errors.Is(err, hooks.ErrClosed) {
+		t.Error(err)
+	}
 	seen, current, typed := map[string]bool{}, "", ""
-	for line := range strings.Lines(b.String()) {
+	for line := range strings.Lines(string(body)) {
 		if m := regexp.MustCompile(`^# HELP (holdfast_\w+) .*\w.*\.\n$`).FindStringSubmatch(line); m != nil {
 			if seen[m[1]] {
 				t.Errorf("%s is described twice", m[1])
@@ -35,17 +53,30 @@ func TestMetricsAreDescribed(t *testing.T) {
 			seen[m[1]], current = true, m[1]
 			continue
 		}
-		if m := regexp.MustCompile(`^# TYPE (\w+) (?:gauge|counter)\n$`).FindStringSubmatch(line); m != nil {
+		if m := regexp.MustCompile(`^# TYPE (\w+) (?:gauge|counter|histogram)\n$`).FindStringSubmatch(line); m != nil {
 			typed = m[1]
 			continue
 		}
-		if name := regexp.MustCompile(`^holdfast_\w+`).FindString(line); name != "" && (name != current || name != typed) {
+		name := regexp.MustCompile(`^holdfast_\w+`).FindString(line)
+		if base := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(name, "_bucket"), "_sum"), "_count"); seen[base] {
+			name = base
+		}
+		if name != "" && (name != current || name != typed) {
 			t.Errorf("%s is not described where it is", name)
 		}
 	}
-	for name := range metricHelp {
-		if !seen["holdfast_"+name] && !strings.Contains(name, "dropped") && !strings.Contains(name, "skipped") && !strings.Contains(name, "notices") && name != "held" {
-			t.Errorf("holdfast_%s is not there", name)
+	table, err := os.ReadFile("../metric/families.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile(`"(holdfast_\w+)"`).FindAllStringSubmatch(string(table), -1)
+	for _, m := range names {
+		// These two have no value before the first request that counts.
+		if later := m[1] == "holdfast_api_requests_total" || m[1] == "holdfast_upstream_notices_total"; !seen[m[1]] && !later {
+			t.Errorf("%s is not there", m[1])
 		}
+	}
+	if len(names) < 60 {
+		t.Errorf("only %d metrics are in the table", len(names))
 	}
 }
