@@ -17,11 +17,12 @@ import (
 // know nobody.
 const imports = `
 .                 internal/config internal/demo internal/server
-hooks             internal/connection internal/hub internal/metric internal/presence internal/strictjson
+hooks             internal/channel internal/connection internal/hub internal/metric internal/presence internal/strictjson
 internal/accesslog
 internal/appcall  internal/auth internal/http1 internal/hub internal/strictjson
 internal/auth
-internal/config
+internal/channel
+internal/config   internal/channel
 internal/connection
 internal/deflate
 internal/demo
@@ -33,7 +34,7 @@ internal/metric
 internal/park
 internal/presence internal/hub
 internal/request  internal/http1
-internal/server   hooks internal/accesslog internal/appcall internal/auth internal/config internal/connection internal/histfile internal/hub internal/metric internal/park internal/presence internal/site internal/token proxy upgrade
+internal/server   hooks internal/accesslog internal/appcall internal/auth internal/channel internal/config internal/connection internal/histfile internal/hub internal/metric internal/park internal/presence internal/site internal/token proxy upgrade
 internal/site     internal/http1
 internal/strictjson
 internal/tempfile internal/park

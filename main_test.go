@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/channel"
 	"holdfast/internal/config"
 	"holdfast/internal/server"
 	"holdfast/internal/wiretest"
@@ -199,7 +200,7 @@ func TestPublishOverASocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "hooks.sock")
 	c := config.Default()
 	c.Listen.Address, c.Hooks.Listen = "127.0.0.1:0", config.Listen{Network: "unix", Address: path}
-	c.Channels = []config.Channel{{Match: "public.**", Access: config.Public, History: config.DefaultHistory()}}
+	c.Channels = []config.Channel{{Match: "public.**", Access: channel.Public, History: config.DefaultHistory()}}
 	s, err := server.New(c, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)

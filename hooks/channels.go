@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"holdfast/internal/channel"
 	"holdfast/internal/hub"
 )
 
@@ -110,8 +111,8 @@ func parseLimit(query url.Values) (int, error) {
 }
 
 func (s *Server) validChannel(name string) error {
-	if err := s.options.ValidChannel(name); err != nil {
-		return fmt.Errorf("%w %.100q: %w", errChannel, name, err)
+	if err := channel.ValidName(name); err != nil {
+		return fmt.Errorf("channel %.100q: %w", name, err)
 	}
 	return nil
 }

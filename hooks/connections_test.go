@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/channel"
 	"holdfast/internal/connection"
 )
 
@@ -54,7 +55,7 @@ func (k *keeper) Change(s connection.Selection, join, leave []string) (n int, re
 
 func TestConnections(t *testing.T) {
 	k := new(keeper)
-	a := start(t, "tcp", Options{Connections: k, Pattern: func(name string) bool { return name == "a.*" }})
+	a := start(t, "tcp", Options{Connections: k, Channels: rules(channel.Rule{Match: "a.*", Wildcards: true})})
 	for _, tt := range []struct {
 		method, target, body string
 		status               int
@@ -87,7 +88,7 @@ func TestConnections(t *testing.T) {
 		{"POST", "/subscribe", `{"user":"anna","channel":[]}`, 400, "want a name"},
 		{"POST", "/subscribe", `{"user":"anna","channel":7}`, 400, "wrong type of value"},
 		{"POST", "/subscribe", `{"user":"anna","channel":["a","b c"]}`, 400, "bad channel"},
-		{"POST", "/subscribe", `{"user":"anna","channel":["a","unruled.x"]}`, 400, "no rule"},
+		{"POST", "/subscribe", `{"user":"anna","channel":["a","unruled.x.y"]}`, 400, "no rule"},
 		{"POST", "/unsubscribe", `{"user":"anna","channels":"a"}`, 400, "unknown key"},
 		{"POST", "/unsubscribe", `[{"user":"anna","channel":"a"}]`, 400, "one object"},
 		{"POST", "/subscribe", `{"user":"anna","channel":"a"}`, 200, `{"subscribed":1}`},

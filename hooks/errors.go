@@ -9,6 +9,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/channel"
 	"holdfast/internal/hub"
 	"holdfast/internal/strictjson"
 )
@@ -65,6 +66,7 @@ func statusOf(err error) int {
 		{errQuery, fasthttp.StatusBadRequest},
 		{strictjson.Error, fasthttp.StatusBadRequest},
 		{errChannel, fasthttp.StatusBadRequest},
+		{channel.ErrName, fasthttp.StatusBadRequest},
 		{errEvent, fasthttp.StatusBadRequest},
 		{errRule, fasthttp.StatusBadRequest},
 		{errKey, fasthttp.StatusBadRequest},

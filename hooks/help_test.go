@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/channel"
 	"holdfast/internal/hub"
 	"holdfast/internal/wiretest"
 )
@@ -36,6 +37,11 @@ type listener struct {
 func (l *listener) Membership() *hub.Membership { return &l.membership }
 func (l *listener) Deliver(b []*hub.Message)    { l.got = append(l.got, b...) }
 
+// rules are those of a test, first, and one for every channel but unruled.x.y.
+func rules(first ...channel.Rule) *channel.Rules {
+	return channel.Compile(append(first, channel.Rule{Match: "unruled.{user}"}, channel.Rule{Match: "**"}))
+}
+
 // start serves on loopback, or on a unix socket, a server that was prepared.
 func start(t *testing.T, network string, o Options, prepare ...func(*Server)) *app {
 	t.Helper()
@@ -45,16 +51,8 @@ func start(t *testing.T, network string, o Options, prepare ...func(*Server)) *a
 			return hub.History{Messages: 100}, !strings.HasPrefix(name, "unruled")
 		}})
 	}
-	if o.Rule == nil {
-		o.Rule = func(name string) bool { return !strings.HasPrefix(name, "unruled") }
-	}
-	if o.ValidChannel == nil {
-		o.ValidChannel = func(name string) error {
-			if name == "" || strings.ContainsAny(name, " ,\r\n\x00") || len(name) > 255 {
-				return errors.New("want letters, digits and dots")
-			}
-			return nil
-		}
+	if o.Channels == nil {
+		o.Channels = rules()
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.NewTextHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -89,7 +89,7 @@ func TestKeysOfMessages(t *testing.T) {
 // TestKeyOfARefusal: what was not published has no answer to remember.
 func TestKeyOfARefusal(t *testing.T) {
 	a := start(t, "tcp", Options{})
-	if r := a.publishWith("k", "?channel=unruled", "x"); r.status != 400 {
+	if r := a.publishWith("k", "?channel=unruled.x.y", "x"); r.status != 400 {
 		t.Errorf("%+v", r)
 	}
 	if r := a.publishWith("k", "?channel=a", "x"); r.status != 200 || r.header.Get(replayedHeader) != "" {

@@ -41,7 +41,7 @@ func TestMessagesOfAChannel(t *testing.T) {
 		{"/channels/room%2F1/messages?after=" + ids[4], 200, `{"messages":[],` + next + `}`},
 		{"/channels/other/messages", 200, `{"messages":[],` + next + `}`},
 		{"/channels/other/messages?after=0000000000001", 200, `{"messages":[],` + next + `,"gap":true}`},
-		{"/channels/unruled/messages", 400, `{"error":"no rule for this channel: \"unruled\"; add one that matches to channels"}`},
+		{"/channels/unruled.x.y/messages", 400, `{"error":"no rule for this channel: \"unruled.x.y\"; add one that matches to channels"}`},
 		{"/channels/a/messages?after=7", 400, `{"error":"bad query: after \"7\" is not the id of a message"}`},
 		{"/channels/a/messages?after=" + ids[0] + "&after=" + ids[1], 400, `{"error":"bad query: after is given 2 times"}`},
 		{"/channels/a/messages?limit=0", 400, `{"error":"bad query: limit [\"0\"]; want one number from 1 to 10000"}`},

@@ -183,7 +183,7 @@ func (s *Server) publishable(name string) error {
 	if err := s.validChannel(name); err != nil {
 		return err
 	}
-	if !s.options.Rule(name) {
+	if _, ok := s.options.Channels.Rule(name); !ok {
 		return fmt.Errorf("%w: %q; add one that matches to channels", errRule, name)
 	}
 	return nil

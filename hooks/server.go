@@ -12,6 +12,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/channel"
 	"holdfast/internal/hub"
 	"holdfast/internal/metric"
 	"holdfast/internal/presence"
@@ -39,12 +40,8 @@ type Options struct {
 	KeyAge  time.Duration // how long an idempotency key is remembered; zero means 10 minutes
 	KeySize int64         // bytes that they may take together; zero means 16 MiB
 
-	Rule         func(channel string) bool  // reports whether a rule matches the channel; nil: all are
-	Pattern      func(name string) bool     // reports whether it is a pattern that clients may hold; nil: none is
-	ValidChannel func(channel string) error // says what is wrong with a name; nil: any but the empty one will do
-
-	Present  func(channel string) bool // reports whether Presence knows who is in the channel; nil: in none
-	Presence *presence.Tracker         // needed with Present
+	Channels *channel.Rules    // nil: there are no channels
+	Presence *presence.Tracker // needed if a rule has presence
 
 	Connections Connections // nil: nobody can be asked about or disconnected
 
@@ -82,17 +79,6 @@ func New(o Options) *Server {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Rule == nil {
-		o.Rule = func(string) bool { return true }
-	}
-	if o.ValidChannel == nil {
-		o.ValidChannel = func(channel string) error {
-			if channel == "" {
-				return errors.New("empty")
-			}
-			return nil
-		}
 	}
 	s := &Server{
 		options:   o,

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
+	"holdfast/internal/channel"
 	"holdfast/internal/connection"
 	"holdfast/internal/strictjson"
 )
@@ -99,7 +99,7 @@ func (s *Server) wantedChange(c *call) (which connection.Selection, channels []s
 
 // validName accepts the name of a channel, or a pattern.
 func (s *Server) validName(name string) error {
-	if s.options.Pattern != nil && s.options.Pattern(name) {
+	if s.options.Channels.AllowsPattern(name) {
 		return nil
 	}
 	return s.validChannel(name)
@@ -107,10 +107,10 @@ func (s *Server) validName(name string) error {
 
 // subscribable reports whether a connection may hold the channel, or the pattern.
 func (s *Server) subscribable(name string) error {
-	if !strings.HasSuffix(name, "*") || s.options.Pattern == nil {
+	if !channel.IsPattern(name) {
 		return s.publishable(name)
 	}
-	if !s.options.Pattern(name) {
+	if !s.options.Channels.AllowsPattern(name) {
 		return fmt.Errorf("%w: %.100q; a pattern needs one with wildcards that matches all of it", errRule, name)
 	}
 	return nil

@@ -49,5 +49,6 @@ func (s *Server) users(c *call) error {
 
 // present reports whether it is known who is in the channel.
 func (s *Server) present(channel string) bool {
-	return s.options.Present != nil && s.options.Present(channel)
+	r, ok := s.options.Channels.Rule(channel)
+	return ok && r.Present()
 }

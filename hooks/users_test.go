@@ -5,13 +5,16 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/channel"
 	"holdfast/internal/presence"
 )
 
 func TestUsersOfAChannel(t *testing.T) {
 	room := func(name string) bool { return strings.HasPrefix(name, "room") }
 	tracker := presence.New(presence.Options{Present: room})
-	a := start(t, "tcp", Options{Present: room, Presence: tracker})
+	a := start(t, "tcp", Options{Presence: tracker, Channels: rules(
+		channel.Rule{Match: "room/1", Presence: channel.PresenceUsers}, channel.Rule{Match: "room2", Presence: channel.PresenceMessages},
+	)})
 	var one listener
 	a.hub.Lane(0).Join(&one, []string{"room/1", "news"}, 0, false)
 	for _, user := range []string{"bob", "<ann>", "bob", "cy"} {
@@ -30,7 +33,7 @@ func TestUsersOfAChannel(t *testing.T) {
 		{"/channels/news/users", 400, `{"error":"it is not kept who holds this channel: \"news\"; see presence of its rule in channels"}`},
 		{"/channels/room%2F1/users?limit=0", 400, `{"error":"bad query: limit [\"0\"]; want one number from 1 to 10000"}`},
 		{"/channels/room%2F1/users?match=a", 400, `{"error":"bad query: parameter \"match\"; want limit"}`},
-		{"/channels/ro%20om/users", 400, `{"error":"bad channel \"ro om\": want letters, digits and dots"}`},
+		{"/channels/ro%20om/users", 400, `{"error":"channel \"ro om\": bad channel name: ' ' at byte 3; want letters, digits and any of ._-:@/=+~"}`},
 		{"/channels//users", 404, `{"error":"no such path: \"/channels//users\""}`},
 		{"/channels/room/1/users", 404, `{"error":"no such path: \"/channels/room/1/users\""}`},
 	} {

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/internal/config"
+	"holdfast/internal/channel"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
 	"holdfast/internal/wiretest"
@@ -78,7 +78,7 @@ func startBehind(t testing.TB, trusted func(netip.Addr) bool, change ...func(*up
 			}
 			return upgrade.Public, false
 		},
-		ValidChannel: config.ValidSubscription, Within: config.Within,
+		ValidChannel: channel.ValidSubscription, Within: channel.Within,
 		Hub: w.hub, Poller: w.poller, Log: log,
 		Resume: func(c *park.Conn, rest []byte, more bool) { w.proxy.Resume(c, rest, more) },
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"holdfast/internal/auth"
-	"holdfast/internal/config"
+	"holdfast/internal/channel"
 	"holdfast/internal/connection"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
@@ -94,8 +94,8 @@ func TestAppSubscribes(t *testing.T) {
 
 // TestAppSubscribesToOwnChannel: also the app cannot give one user's channel to another's connection.
 func TestAppSubscribesToOwnChannel(t *testing.T) {
-	c := config.Config{Channels: []config.Channel{{Match: "user.{user}"}}}
-	w, d := guarded(t, func(o *upgrade.Options) { o.Owner = c.Owner })
+	rules := channel.Compile([]channel.Rule{{Match: "user.{user}"}})
+	w, d := guarded(t, func(o *upgrade.Options) { o.Owner = rules.Owner })
 	d.set("SID=a", auth.Result{Allowed: true, User: "anna"})
 	w.hold(t, "sse", "channel=user.anna", "Cookie: SID=a")
 	w.hold(t, "sse", "channel=public.y")

@@ -19,7 +19,7 @@ import (
 
 	"holdfast/internal/accesslog"
 	"holdfast/internal/auth"
-	"holdfast/internal/config"
+	"holdfast/internal/channel"
 	"holdfast/internal/connection"
 	"holdfast/internal/token"
 	"holdfast/internal/wiretest"
@@ -47,12 +47,12 @@ func tokens(o *upgrade.Options) {
 	o.Owner = func(channel string) (string, bool) { return strings.CutPrefix(channel, "signed.user.") }
 	o.Verify = func(text string) (upgrade.Pass, error) {
 		t, err := v.Verify(text)
-		return upgrade.Pass{User: t.User, Ends: t.Ends, Opens: func(channel string) bool {
+		return upgrade.Pass{User: t.User, Ends: t.Ends, Opens: func(name string) bool {
 			if t.Channels == nil {
-				owner, ok := o.Owner(channel)
+				owner, ok := o.Owner(name)
 				return ok && owner == t.User
 			}
-			return slices.ContainsFunc(t.Channels, func(p string) bool { return config.Match(p, channel) })
+			return slices.ContainsFunc(t.Channels, func(p string) bool { return channel.Covers(p, name) })
 		}}, err
 	}
 }

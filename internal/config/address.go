@@ -155,6 +155,8 @@ func splitHostPort(s string) (host, port string, err error) {
 	return host, strconv.FormatUint(n, 10), nil
 }
 
+const lettersDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
 // checkHost accepts addresses and DNS names, with the underscore that container names have. A
 // name whose last label is a number is an address that somebody mistyped.
 func checkHost(host string) error {

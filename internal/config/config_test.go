@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"holdfast/internal/channel"
 )
 
 func TestEmptyFileIsTheDefault(t *testing.T) {
@@ -56,8 +58,8 @@ channels:
 	// What a history does not say keeps its default.
 	history := History{Messages: 0, Age: Duration(10 * time.Minute), Bytes: 1 * MB}
 	want.Channels = []Channel{
-		{Match: "user.*", Access: Authorize, History: history, Presence: PresenceOff, Slow: SlowDisconnect},
-		{Match: "**", Access: Public, History: history, Presence: PresenceOff, Slow: SlowDisconnect},
+		{Match: "user.*", Access: channel.Authorize, History: history, Presence: channel.PresenceOff, Slow: channel.Disconnect},
+		{Match: "**", Access: channel.Public, History: history, Presence: channel.PresenceOff, Slow: channel.Disconnect},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"holdfast/internal/channel"
 )
 
 const (
@@ -181,7 +183,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, key, example string) {
 		}
 		item := reflect.New(v.Type().Elem()).Elem()
 		if c, ok := item.Addr().Interface().(*Channel); ok {
-			c.History, c.Presence, c.Slow = DefaultHistory(), PresenceOff, SlowDisconnect
+			c.History, c.Presence, c.Slow = DefaultHistory(), channel.PresenceOff, channel.Disconnect
 		}
 		d.value(child, item, fmt.Sprintf("%s[%d]", key, i), strings.Trim(example, "[]"))
 		v.Set(reflect.Append(v, item))

@@ -7,17 +7,4 @@
 //
 // A duration has its unit, as in 25s, 10m or 1h30m. A size is a number of bytes with an optional
 // unit; KB and KiB are both 1024 bytes, as nginx's k is.
-//
-// # Channel patterns
-//
-// A channel's name is segments separated by dots, and so is the pattern of a rule:
-//
-//	orders.42   the channel of that name only
-//	orders.*    * is exactly one segment: orders.42, but neither orders nor orders.42.items
-//	orders.**   ** is one or more, and comes last: orders.42 and orders.42.items, but not orders
-//	*.news      de.news, but not news
-//	**          every channel
-//
-// Rules are tried in the order of the file and the first match wins. A channel that no rule
-// matches is refused.
 package config

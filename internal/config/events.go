@@ -33,20 +33,6 @@ const (
 
 var eventTypes = []string{Connect, Disconnect, Occupied, Vacated, Online, Offline}
 
-// Presence says who is told who holds a channel.
-type Presence string
-
-const (
-	PresenceOff      Presence = "off"     // nobody; not even Holdfast knows
-	PresenceUsers    Presence = "api"     // the app, when it asks
-	PresenceMessages Presence = "channel" // also the channel, by messages
-)
-
-// Present reports whether it is kept which users hold the rule's channels.
-func (r *Channel) Present() bool {
-	return r.Presence == PresenceUsers || r.Presence == PresenceMessages
-}
-
 const wantEventsURL = "a path on the app such as /push/events, or http://127.0.0.1:8090/events"
 
 // Enabled reports whether the app gets events of one of these types.

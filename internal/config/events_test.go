@@ -3,6 +3,8 @@ package config
 import (
 	"reflect"
 	"testing"
+
+	"holdfast/internal/channel"
 )
 
 const eventsKey = "key: 0123456789abcdef"
@@ -20,7 +22,7 @@ channels: [{match: a, access: public, occupancy_events: true, presence: channel}
 	if !reflect.DeepEqual(c.Events, want) {
 		t.Errorf("events: %+v, want %+v", c.Events, want)
 	}
-	if r := c.Channels; !r[0].Events || r[0].Presence != PresenceMessages || r[1].Events || r[1].Presence != PresenceOff {
+	if r := c.Channels; !r[0].Events || r[0].Presence != channel.PresenceMessages || r[1].Events || r[1].Presence != channel.PresenceOff {
 		t.Errorf("rules: %+v", r)
 	}
 	if e := &c.Events; !e.Enabled(Offline, Online) || e.Enabled(Offline, Occupied) || (&Events{}).Enabled(Online) {

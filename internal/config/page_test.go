@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"gopkg.in/yaml.v3"
+
+	"holdfast/internal/channel"
 )
 
 var update = flag.Bool("update", false, "write docs/reference/configuration.md")
@@ -104,7 +106,7 @@ func describeKey(key string, isSection bool) string {
 }
 
 func defaultChannel() Channel {
-	return Channel{History: DefaultHistory(), Presence: PresenceOff, Slow: SlowDisconnect}
+	return Channel{History: DefaultHistory(), Presence: channel.PresenceOff, Slow: channel.Disconnect}
 }
 
 func typeWord(t reflect.Type) string {

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"gopkg.in/yaml.v3"
+
+	"holdfast/internal/channel"
 )
 
 const shipped = "../../config.yaml"
@@ -20,7 +22,7 @@ func TestShippedFileShowsTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules := []Channel{{Match: "public.**", Access: Public, History: DefaultHistory(), Presence: PresenceOff, Slow: SlowDisconnect}}
+	rules := []Channel{{Match: "public.**", Access: channel.Public, History: DefaultHistory(), Presence: channel.PresenceOff, Slow: channel.Disconnect}}
 	if !reflect.DeepEqual(got.Channels, rules) {
 		t.Errorf("channels = %+v, want %+v", got.Channels, rules)
 	}
@@ -53,7 +55,7 @@ func TestShippedFileStatesEveryRange(t *testing.T) {
 	for _, key := range allKeys(reflect.TypeFor[Config](), "", nil) {
 		c := Default()
 		c.Routes = []Route{{Match: "/a"}}
-		c.Channels = []Channel{{Match: "a", Access: Public, History: DefaultHistory()}}
+		c.Channels = []Channel{{Match: "a", Access: channel.Public, History: DefaultHistory()}}
 		c.Upstreams = []Server{{URL: c.Upstream}}
 		v := reflect.ValueOf(c).Elem()
 		for name := range strings.SplitSeq(key, ".") {
@@ -91,7 +93,7 @@ func TestShippedFileStatesEveryRange(t *testing.T) {
 func TestRoundTrip(t *testing.T) {
 	want := Default()
 	want.Listen = Listen{Network: "unix", Address: "/run/holdfast.sock"}
-	want.Channels = []Channel{{Match: "a.*.**", Access: Public, History: History{Messages: 7, Age: seconds(3605), Bytes: 1500}}}
+	want.Channels = []Channel{{Match: "a.*.**", Access: channel.Public, History: History{Messages: 7, Age: seconds(3605), Bytes: 1500}}}
 	data, err := yaml.Marshal(want)
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"holdfast/internal/channel"
 )
 
 // minToken is the shortest hooks.token: what guards publishing must not be guessable.
@@ -187,22 +189,22 @@ func (d *decoder) channels(c *Config) {
 		switch {
 		case rule.Access == "":
 			d.add(key+".access", "missing; want public, authorize or token")
-		case rule.Access == Public && strings.Contains("."+rule.Match+".", "."+userSegment+"."):
+		case rule.Access == channel.Public && channel.HasUser(rule.Match):
 			d.add(key+".access", show(rule.Match)+" is for the user that push.authorize_path or a token names, and public asks nobody; want authorize or token")
-		case rule.Access == Token && !c.Push.JWT.Given() && !d.failed["push.jwt.key"] && !d.failed["push.jwt.key_file"]:
+		case rule.Access == channel.Token && !c.Push.JWT.Given() && !d.failed["push.jwt.key"] && !d.failed["push.jwt.key_file"]:
 			d.add(key+".access", "token needs push.jwt.key or push.jwt.key_file, and both are empty")
-		case rule.Access == Authorize && c.Push.Authorize == "" && !d.failed["push.authorize_path"]:
+		case rule.Access == channel.Authorize && c.Push.Authorize == "" && !d.failed["push.authorize_path"]:
 			d.add(key+".access", "authorize needs push.authorize_path, the path on the app that decides, and that is empty")
 		default:
-			d.oneOf(key+".access", string(rule.Access), []string{string(Public), string(Authorize), string(Token)})
+			d.oneOf(key+".access", string(rule.Access), []string{string(channel.Public), string(channel.Authorize), string(channel.Token)})
 		}
 		if rule.Presence != "" {
-			d.oneOf(key+".presence", string(rule.Presence), []string{string(PresenceOff), string(PresenceUsers), string(PresenceMessages)})
+			d.oneOf(key+".presence", string(rule.Presence), []string{string(channel.PresenceOff), string(channel.PresenceUsers), string(channel.PresenceMessages)})
 		}
 		if rule.Slow != "" {
-			d.oneOf(key+".slow_subscriber", string(rule.Slow), []string{string(SlowDisconnect), string(SlowDropOldest), string(SlowLatestOnly)})
+			d.oneOf(key+".slow_subscriber", string(rule.Slow), []string{string(channel.Disconnect), string(channel.DropOldest), string(channel.LatestOnly)})
 		}
-		if rule.Wildcards && !isPattern(rule.Match) {
+		if rule.Wildcards && !channel.IsPattern(rule.Match) {
 			d.add(key+".wildcards", show(rule.Match)+" does not end with * or **, so there is no pattern that it could allow")
 		}
 		h := &rule.History
@@ -220,7 +222,7 @@ func (d *decoder) pattern(before []Channel, pattern, key string) {
 		d.add(key, `missing; want a pattern such as "public.**"`)
 		return
 	}
-	if err := checkPattern(pattern); err != nil {
+	if err := channel.ValidRule(pattern); err != nil {
 		d.add(key, err.Error())
 		return
 	}
@@ -231,10 +233,10 @@ func (d *decoder) pattern(before []Channel, pattern, key string) {
 		case earlier == pattern:
 			d.add(key, fmt.Sprintf("%s has a rule already, at line %d; the first match wins", show(pattern), line))
 			return
-		case earlier != "" && checkPattern(earlier) == nil && covers(earlier, pattern):
+		case earlier != "" && channel.ValidRule(earlier) == nil && channel.Covers(earlier, pattern):
 			d.add(key, fmt.Sprintf("%s is never reached, as %s at line %d matches all of it and the first match wins", show(pattern), show(earlier), line))
 			return
-		case earlier != "" && checkPattern(earlier) == nil && allReserved(earlier, pattern):
+		case earlier != "" && channel.ValidRule(earlier) == nil && channel.Reserves(earlier, pattern):
 			d.add(key, fmt.Sprintf("%s is never reached, as all that lies below the user's segment of %s at line %d is that user's; place it before, or use {user} in it too",
 				show(pattern), show(earlier), line))
 			return

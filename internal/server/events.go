@@ -3,11 +3,11 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"sync"
 	"time"
 
 	"holdfast/internal/appcall"
+	"holdfast/internal/channel"
 	"holdfast/internal/config"
 	"holdfast/internal/hub"
 	"holdfast/internal/presence"
@@ -18,18 +18,18 @@ const minFlushTime = time.Second
 
 // watch returns which channels' first and last subscribers are told of, nil if none are.
 func (s *Server) watch() func(channel string) bool {
-	if !slices.ContainsFunc(s.config.Channels, func(r config.Channel) bool { return r.Events }) {
+	if !s.channels.Any(func(r *channel.Rule) bool { return r.Events }) {
 		return nil
 	}
-	return func(channel string) bool {
-		r, ok := s.config.Rule(channel)
+	return func(name string) bool {
+		r, ok := s.channels.Rule(name)
 		return ok && r.Events
 	}
 }
 
 // present reports whether it is kept which users hold a channel.
-func (s *Server) present(channel string) bool {
-	r, ok := s.config.Rule(channel)
+func (s *Server) present(name string) bool {
+	r, ok := s.channels.Rule(name)
 	return ok && r.Present()
 }
 
@@ -56,7 +56,7 @@ func (s *Server) newEvents() {
 		s.events.Enqueue(appcall.Event{Type: appcall.EventStart, At: time.Now()})
 	}
 	users := e.Enabled(config.Online, config.Offline)
-	kept := slices.ContainsFunc(c.Channels, func(r config.Channel) bool { return r.Present() })
+	kept := s.channels.Any((*channel.Rule).Present)
 	if s.watch() == nil && !users && !kept {
 		return
 	}
@@ -80,7 +80,7 @@ func (s *Server) tellPresence(e presence.Event) {
 
 // publishPresence tells a channel, if its rule says so.
 func (s *Server) publishPresence(e presence.Event) bool {
-	if r, ok := s.config.Rule(e.Channel); !ok || r.Presence != config.PresenceMessages {
+	if r, ok := s.channels.Rule(e.Channel); !ok || r.Presence != channel.PresenceMessages {
 		return true
 	}
 	data, err := json.Marshal(map[string]string{"user": e.User})

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/internal/channel"
 	"holdfast/internal/histfile"
 	"holdfast/internal/hub"
 )
@@ -15,7 +16,7 @@ func (s *Server) newHub() (*hub.Hub, error) {
 	c := s.config
 	o := hub.Options{
 		Lanes: len(s.poller.Loops()), HistoryTotal: int64(c.Push.HistoryTotal), Rule: s.history, Watch: s.watch(), Rules: s.rules(),
-		Wildcards: c.HasWildcards(),
+		Wildcards: s.channels.Any(func(r *channel.Rule) bool { return r.Wildcards }),
 	}
 	if c.Push.HistoryFile == "" {
 		return hub.New(o), nil
@@ -56,11 +57,11 @@ func (s *Server) saveHistory(ctx context.Context, h *hub.Hub) {
 }
 
 func (s *Server) history(channel string) (hub.History, bool) {
-	r, ok := s.config.Rule(channel)
+	r, ok := s.channels.Rule(channel)
 	if !ok {
 		return hub.History{}, false
 	}
-	return hub.History{Messages: r.History.Messages, Age: time.Duration(r.History.Age), Bytes: int64(r.History.Bytes)}, true
+	return hub.History(r.History), true
 }
 
 // rules says of which channels history keeps something.

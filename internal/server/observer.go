@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"holdfast/internal/appcall"
+	"holdfast/internal/channel"
 	"holdfast/internal/config"
 	"holdfast/internal/connection"
 	"holdfast/upgrade"
@@ -25,7 +26,7 @@ func (s *Server) newObserver() upgrade.Observer {
 	e := &s.config.Events
 	o := &observer{
 		s: s, each: e.Enabled(config.Connect, config.Disconnect), users: e.Enabled(config.Online, config.Offline),
-		members: slices.ContainsFunc(s.config.Channels, func(r config.Channel) bool { return r.Present() }),
+		members: s.channels.Any((*channel.Rule).Present),
 	}
 	if !o.each && !o.users && !o.members {
 		return nil

@@ -19,6 +19,7 @@ import (
 	"holdfast/hooks"
 	"holdfast/internal/accesslog"
 	"holdfast/internal/appcall"
+	"holdfast/internal/channel"
 	"holdfast/internal/config"
 	"holdfast/internal/histfile"
 	"holdfast/internal/hub"
@@ -49,6 +50,7 @@ var errDraining = errors.New("shutting down")
 // Server is one running Holdfast: its packages, connected to each other, and its two listeners.
 type Server struct {
 	config    *config.Config
+	channels  *channel.Rules // of config
 	log       *slog.Logger
 	owned     lifecycle // what New opened and Serve started
 	poller    *park.Poller
@@ -78,7 +80,7 @@ func New(c *config.Config, log *slog.Logger) (*Server, error) {
 		debug.SetGCPercent(gcPercent)
 	}
 	metrics.ExposeMetadata(true) // of the process's and the API's own
-	s := &Server{config: c, log: log}
+	s := &Server{config: c, channels: c.Rules(), log: log}
 	if err := s.open(); err != nil {
 		s.owned.stop(time.Now())
 		return nil, err
@@ -191,9 +193,7 @@ func (s *Server) newHooks() *hooks.Server {
 	return hooks.New(hooks.Options{
 		Token: c.Hooks.Token, Hosts: c.Hooks.Hosts, MaxBody: int(c.Hooks.MaxBody),
 		KeyAge: time.Duration(c.Hooks.IdempotencyAge), KeySize: int64(c.Hooks.IdempotencySize),
-		Rule:         func(channel string) bool { _, ok := c.Rule(channel); return ok },
-		ValidChannel: config.ValidChannel, Pattern: c.AllowsPattern, Connections: s.keeper,
-		Present: s.present, Presence: s.presence,
+		Channels: s.channels, Presence: s.presence, Connections: s.keeper,
 		Hub: s.hub, Log: s.log, Version: Version(), Metrics: s.writeMetrics, Ready: s.ready,
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"holdfast/internal/channel"
 	"holdfast/internal/config"
 	"holdfast/internal/token"
 	"holdfast/upgrade"
@@ -25,7 +26,7 @@ func newVerifier(c *config.JWT) (*token.Verifier, error) {
 		return nil, nil
 	}
 	o := token.Options{
-		Secret: c.Key, Issuer: c.Issuer, Audience: c.Audience, Leeway: time.Duration(c.Leeway), ValidPattern: config.ValidPattern,
+		Secret: c.Key, Issuer: c.Issuer, Audience: c.Audience, Leeway: time.Duration(c.Leeway), ValidPattern: channel.ValidGrant,
 	}
 	name := "push.jwt.key"
 	if c.KeyFile != "" {
@@ -48,11 +49,11 @@ func (s *Server) verify(text string) (upgrade.Pass, error) {
 	if err != nil {
 		return upgrade.Pass{}, err
 	}
-	return upgrade.Pass{User: t.User, Ends: t.Ends, Opens: func(channel string) bool {
+	return upgrade.Pass{User: t.User, Ends: t.Ends, Opens: func(name string) bool {
 		if t.Channels == nil {
-			owner, ok := s.config.Owner(channel)
+			owner, ok := s.channels.Owner(name)
 			return ok && t.User != "" && owner == t.User
 		}
-		return slices.ContainsFunc(t.Channels, func(pattern string) bool { return config.Match(pattern, channel) })
+		return slices.ContainsFunc(t.Channels, func(pattern string) bool { return channel.Covers(pattern, name) })
 	}}, nil
 }

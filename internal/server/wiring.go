@@ -9,6 +9,7 @@ import (
 
 	"holdfast/internal/appcall"
 	"holdfast/internal/auth"
+	"holdfast/internal/channel"
 	"holdfast/internal/config"
 	"holdfast/internal/park"
 	"holdfast/internal/site"
@@ -114,10 +115,10 @@ func (s *Server) newKeeper() *upgrade.Keeper {
 		InboundTotal: int64(c.Push.ReceiveTotal), ReceiveTime: time.Duration(c.Push.ReceiveTimeout),
 		MaxConnections: c.Push.MaxConnections,
 		MaxPerUser:     c.Push.MaxPerUser,
-		Origins:        c.Push.Origins, Owner: c.Owner, AuthorizeGrace: time.Duration(c.Push.AuthorizeGrace),
+		Origins:        c.Push.Origins, Owner: s.channels.Owner, AuthorizeGrace: time.Duration(c.Push.AuthorizeGrace),
 		AuthorizeCache: time.Duration(c.Push.AuthorizeCache),
 		LogoutCookies:  c.Push.Logout.Cookies, LogoutPaths: c.Push.Logout.Paths, OwnPaths: ownPaths(&c.Push), Rule: s.access, Slow: s.slow,
-		ValidChannel: config.ValidSubscription, Within: config.Within,
+		ValidChannel: channel.ValidSubscription, Within: channel.Within,
 		Access: s.accessLog, Observer: s.newObserver(), Hub: s.hub, Poller: s.poller, Log: s.log,
 		Resume: func(conn *park.Conn, rest []byte, more bool) { s.proxy.Resume(conn, rest, more) },
 	}
@@ -127,7 +128,7 @@ func (s *Server) newKeeper() *upgrade.Keeper {
 	if c.Push.Authorize != "" {
 		s.authorize = appcall.NewAuthorizer(appcall.AuthorizerOptions{
 			Target: s.target(s.appEndpoint(c.Push.Authorize)), Timeout: time.Duration(c.Push.AuthorizeTimeout),
-			Within: config.Within, MaxConns: c.Push.AuthorizeInFlight,
+			Within: channel.Within, MaxConns: c.Push.AuthorizeInFlight,
 		})
 		s.owned.onStop(func(time.Time) { s.authorize.Close() })
 		o.Asking = c.Push.AuthorizeInFlight
@@ -206,26 +207,26 @@ func (s *Server) appEndpoint(named string) (who config.Upstream, path string) {
 	return who, path
 }
 
-func (s *Server) access(channel string) (upgrade.Access, bool) {
-	r, ok := s.config.Subscription(channel)
+func (s *Server) access(name string) (upgrade.Access, bool) {
+	r, ok := s.channels.Subscription(name)
 	if !ok {
 		return upgrade.Authorize, false
 	}
 	switch r.Access {
-	case config.Public:
+	case channel.Public:
 		return upgrade.Public, true
-	case config.Token:
+	case channel.Token:
 		return upgrade.Token, true
 	}
 	return upgrade.Authorize, true
 }
 
-func (s *Server) slow(channel string) upgrade.SlowPolicy {
-	r, ok := s.config.Rule(channel)
+func (s *Server) slow(name string) upgrade.SlowPolicy {
+	r, ok := s.channels.Rule(name)
 	switch {
-	case ok && r.Slow == config.SlowDropOldest:
+	case ok && r.Slow == channel.DropOldest:
 		return upgrade.DropOldest
-	case ok && r.Slow == config.SlowLatestOnly:
+	case ok && r.Slow == channel.LatestOnly:
 		return upgrade.LatestOnly
 	}
 	return upgrade.Disconnect

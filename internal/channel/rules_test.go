@@ -1,4 +1,4 @@
-package config
+package channel
 
 import (
 	"slices"
@@ -41,15 +41,15 @@ func grown(n int, segments ...string) (all []string) {
 // wildcards and gives all of them to the same user or to no user in particular.
 func TestSubscription(t *testing.T) {
 	names := grown(4, "a", "b", "c")
-	patterns := slices.DeleteFunc(append(grown(3, "a", "b", "*", "**"), "*", "**"), func(p string) bool { return !isPattern(p) || ValidSubscription(p) != nil })
-	rules := slices.DeleteFunc(grown(3, "a", "*", "**", userSegment), func(p string) bool { return checkPattern(p) != nil })
+	patterns := slices.DeleteFunc(append(grown(3, "a", "b", "*", "**"), "*", "**"), func(p string) bool { return !IsPattern(p) || ValidSubscription(p) != nil })
+	rules := slices.DeleteFunc(grown(3, "a", "*", "**", userSegment), func(p string) bool { return ValidRule(p) != nil })
 	allowed := 0
 	for _, first := range rules {
 		for _, second := range rules {
-			c := Config{Channels: []Channel{{Match: first, Wildcards: len(first)%2 == 0}, {Match: second, Wildcards: true}}}
+			c := Compile([]Rule{{Match: first, Wildcards: len(first)%2 == 0}, {Match: second, Wildcards: true}})
 			for _, p := range patterns {
 				want, owners := true, map[string]bool{}
-				var rule *Channel
+				var rule *Rule
 				for _, name := range names {
 					if !match(p, name) {
 						continue
@@ -88,7 +88,7 @@ func TestWithin(t *testing.T) {
 	parts := slices.DeleteFunc(grown(3, "a", "b", "*", "**"), func(p string) bool { return ValidSubscription(p) != nil })
 	for _, pattern := range parts {
 		for _, part := range parts {
-			want := isPattern(pattern) && !slices.ContainsFunc(names, func(name string) bool { return match(part, name) && !match(pattern, name) })
+			want := IsPattern(pattern) && !slices.ContainsFunc(names, func(name string) bool { return match(part, name) && !match(pattern, name) })
 			if got := Within(pattern, part); got != want {
 				t.Errorf("%s within %s: %v; want %v", part, pattern, got, want)
 			}
@@ -101,12 +101,12 @@ func TestWithin(t *testing.T) {
 	}
 }
 
-func TestPatternsHaveNoRuleOfAChannel(t *testing.T) {
-	c := Config{Channels: []Channel{{Match: "**", Wildcards: true}}}
+func TestRuleOfPattern(t *testing.T) {
+	c := Compile([]Rule{{Match: "**", Wildcards: true}})
 	if _, ok := c.Rule("a.*"); ok {
 		t.Error("a.* has the rule of a channel")
 	}
-	if !c.AllowsPattern("a.*") || c.AllowsPattern("a") || c.AllowsPattern("a*") || !c.HasWildcards() || new(Config).HasWildcards() {
+	if !c.AllowsPattern("a.*") || c.AllowsPattern("a") || c.AllowsPattern("a*") || (*Rules)(nil).AllowsPattern("a.*") {
 		t.Error("patterns are not told from channels")
 	}
 }

@@ -1,4 +1,4 @@
-package config
+package channel
 
 import (
 	"errors"
@@ -7,7 +7,13 @@ import (
 	"testing"
 )
 
-func TestMatch(t *testing.T) {
+// match is what a compiled pattern says.
+func match(pattern, name string) bool {
+	m := compile(pattern)
+	return m.match(name)
+}
+
+func TestMatcher(t *testing.T) {
 	for _, c := range []struct {
 		pattern, names, not string
 	}{
@@ -20,7 +26,7 @@ func TestMatch(t *testing.T) {
 		{"*", "a user:7@x/y=z+~-_", "a.b"},
 		{"**", "a a.b a.b.c", ""},
 		{"A", "A", "a"},
-		// A pattern that checkPattern refuses matches nothing, rather than something.
+		// A pattern that ValidRule refuses matches nothing, rather than something.
 		{"a.**.b", "", "a.x.b a.b a.x"},
 		{"", "", "a"},
 	} {
@@ -37,7 +43,7 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-// Over every short pattern and name: covers(p, q) is true exactly if p matches all that q does.
+// Over every short pattern and name: Covers(p, q) is true exactly if p matches all that q does.
 func TestCovers(t *testing.T) {
 	var names, patterns []string
 	grow := func(words, segments []string) []string {
@@ -66,23 +72,22 @@ func TestCovers(t *testing.T) {
 					want = false
 				}
 			}
-			if got := covers(wide, narrow); got != want {
-				t.Errorf("covers(%s, %s) = %v, want %v", wide, narrow, got, want)
+			if got := Covers(wide, narrow); got != want {
+				t.Errorf("Covers(%s, %s) = %v, want %v", wide, narrow, got, want)
 			}
 		}
 	}
 }
 
 func TestRule(t *testing.T) {
-	c := Default()
-	if _, ok := c.Rule("public.news"); ok {
-		t.Error("the default configuration lets somebody subscribe")
+	c := Compile([]Rule{{Match: "a.b"}, {Match: "a.*"}, {Match: "a.**"}})
+	if _, ok := (*Rules)(nil).Rule("a.b"); ok {
+		t.Error("no rules allow somebody to subscribe")
 	}
-	c.Channels = []Channel{{Match: "a.b"}, {Match: "a.*"}, {Match: "a.**"}}
 	for name, want := range map[string]int{"a.b": 0, "a.c": 1, "a.b.c": 2, "a": -1, "b": -1} {
 		got := -1
-		for i := range c.Channels {
-			if rule, ok := c.Rule(name); ok && rule == &c.Channels[i] {
+		for i := range c.list {
+			if rule, ok := c.Rule(name); ok && rule == &c.list[i].Rule {
 				got = i
 			}
 		}
@@ -92,14 +97,13 @@ func TestRule(t *testing.T) {
 	}
 }
 
-// manyRules is a configuration whose last rule matches the channel, behind n that do not.
-func manyRules(n int) (c *Config, channel string) {
-	c = Default()
+// manyRules are rules of which the last matches the channel, behind n that do not.
+func manyRules(n int) (rules *Rules, channel string) {
+	list := []Rule{{Match: "user.{user}"}}
 	for i := range n {
-		c.Channels = append(c.Channels, Channel{Match: fmt.Sprintf("shop.%d.*", i)})
+		list = append(list, Rule{Match: fmt.Sprintf("shop.%d.*", i)})
 	}
-	c.Channels = append(c.Channels, Channel{Match: "shop.*.orders.**"})
-	return c, "shop.77.orders.2024.items"
+	return Compile(append(list, Rule{Match: "shop.*.orders.**"})), "shop.77.orders.2024.items"
 }
 
 func TestRuleDoesNotAllocate(t *testing.T) {
@@ -109,8 +113,8 @@ func TestRuleDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations per Rule, found: %v", n, ok)
 	}
 	var err error
-	if n := testing.AllocsPerRun(100, func() { err = ValidChannel(channel) }); n != 0 || err != nil {
-		t.Errorf("%v allocations per ValidChannel: %v", n, err)
+	if n := testing.AllocsPerRun(100, func() { err = ValidName(channel) }); n != 0 || err != nil {
+		t.Errorf("%v allocations per ValidName: %v", n, err)
 	}
 }
 
@@ -122,9 +126,9 @@ func BenchmarkRule(b *testing.B) {
 	}
 }
 
-func TestValidChannel(t *testing.T) {
+func TestValidName(t *testing.T) {
 	for _, name := range []string{"a", "public.news", "user:7@x/y=z+~-_", strings.Repeat("a", 255), "a.b.c.d"} {
-		if err := ValidChannel(name); err != nil {
+		if err := ValidName(name); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -140,8 +144,8 @@ func TestValidChannel(t *testing.T) {
 		"a\x1b[31m":              "bad channel name: byte 0x1b at byte 2; want letters, digits and any of ._-:@/=+~",
 		"ä":                      "bad channel name: byte 0xc3 at byte 1; want letters, digits and any of ._-:@/=+~",
 	} {
-		err := ValidChannel(name)
-		if err == nil || err.Error() != want || !errors.Is(err, ErrChannelName) {
+		err := ValidName(name)
+		if err == nil || err.Error() != want || !errors.Is(err, ErrName) {
 			t.Errorf("%q: %v, want %s", name, err, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package config
+package channel
 
 import (
 	"fmt"
@@ -41,10 +41,11 @@ func TestUserChannels(t *testing.T) {
 		{"{user}.inbox **", "anna.b.inbox", true, "-"},
 	} {
 		t.Run(fmt.Sprintf("%s/%s", tt.rules, tt.channel), func(t *testing.T) {
-			var c Config
+			var list []Rule
 			for rule := range strings.FieldsSeq(tt.rules) {
-				c.Channels = append(c.Channels, Channel{Match: rule, Access: Authorize, Wildcards: true})
+				list = append(list, Rule{Match: rule, Access: Authorize, Wildcards: true})
 			}
+			c := Compile(list)
 			if err := ValidSubscription(tt.channel); err != nil && tt.ok {
 				t.Fatal(err)
 			}
@@ -62,7 +63,7 @@ func TestUserChannels(t *testing.T) {
 		"user.a%2Eb": true, "user.%C3%BC": true, "user.%2e": false, "user.%": false, "user.%2": false, "user.%GG": false, "user.a b": false,
 		"user.a%2": false, "user.%0A": false, "user.%1F": false, "user.a%00": false, "user.%7F": false, "user.%20": true, "user.%7E": true, "user.%25": true,
 	} {
-		if err := ValidChannel(name); (err == nil) != valid {
+		if err := ValidName(name); (err == nil) != valid {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -73,7 +74,7 @@ func TestUserChannels(t *testing.T) {
 		{"user.{user}", "user.**", true}, {"user.{user}", "user.*.x", true}, {"user.{user}", "**", false}, {"user.{user}", "user.{user}.**", false},
 		{"user.{user}", "*.**", false}, {"user.{user}", "user", false}, {"{user}.x", "a.b", false}, {"room.*.{user}", "room.7.**", true},
 	} {
-		if got := allReserved(tt.earlier, tt.pattern); got != tt.hidden {
+		if got := Reserves(tt.earlier, tt.pattern); got != tt.hidden {
 			t.Errorf("%s before %s: hidden is %v; want %v", tt.earlier, tt.pattern, got, tt.hidden)
 		}
 	}
