@@ -18,7 +18,7 @@ const djangoPassword = "a secret & more"
 
 // startDjango runs a Django with its admin pages for one model behind gunicorn and returns its address. Its
 // user is admin.
-func startDjango(t *testing.T) string {
+func startDjango(t *testing.T, page *appPage) string {
 	t.Helper()
 	python := program(t, "/usr/bin/python3", "python3")
 	program(t, "/usr/lib/python3/dist-packages/django/__init__.py", "python3-django")
@@ -55,7 +55,7 @@ DEFAULT_AUTO_FIELD = 'django.db.models.AutoField'
 STATIC_URL = '/static/'
 MEDIA_URL = '/media/'
 MEDIA_ROOT = os.path.join(DIR, 'media')
-`,
+` + page.code(t, "python", "SECURE_PROXY"),
 		"urls.py": `
 from django.conf import settings
 from django.conf.urls.static import static
@@ -64,11 +64,16 @@ from django.contrib.staticfiles.urls import staticfiles_urlpatterns
 from django.http import HttpResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
+import push
 def length(request):
     return HttpResponse('%s bytes' % len(request.body))
 urlpatterns = [path('admin/', admin.site.urls), path('length', csrf_exempt(length))]
+urlpatterns += [
+	` + page.code(t, "python", "path(") + `
+]
 urlpatterns += staticfiles_urlpatterns() + static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT)
 `,
+		"push.py": page.code(t, "python", "import logging"),
 		"wsgi.py": `
 import os
 os.environ['DJANGO_SETTINGS_MODULE'] = 'settings'
@@ -84,11 +89,7 @@ class Parcel(models.Model):
     def __str__(self):
         return self.name
 `,
-		"parcels/admin.py": `
-from django.contrib import admin
-from .models import Parcel
-admin.site.register(Parcel)
-`,
+		"parcels/admin.py": page.code(t, "python", "from django.contrib import admin"),
 	} {
 		writeFile(t, filepath.Join(dir, name), text)
 	}
@@ -104,17 +105,45 @@ admin.site.register(Parcel)
 	addr := freeAddr(t)
 	cmd := exec.Command(gunicorn, "--bind", addr, "--workers", "2", "--worker-tmp-dir", dir, "wsgi:application")
 	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "no_proxy=*")
 	start(t, "gunicorn", cmd).waitListening(t, addr)
 	return addr
 }
 
 // TestAppDjango works with the admin pages of Django, a WSGI app.
 func TestAppDjango(t *testing.T) {
-	behindBoth(t, startDjango(t), func(t *testing.T, url string) {
+	page := newAppPage(t, "docs/tutorials/django.md")
+	behindBoth(t, page, startDjango(t, page), func(t *testing.T, url string) {
 		testDjangoAdmin(t, newVisitor(t, url))
 		testDjangoBodies(t, newVisitor(t, url))
 		testDjangoInBrowser(t, url)
-	})
+	}, testDjangoPush)
+}
+
+// testDjangoPush: the login of the admin opens the private channels, each saved object is published, and the logout
+// closes.
+func testDjangoPush(t *testing.T, h *holdfast) {
+	v := newVisitor(t, h.url)
+	h.wantShut(t, "members.news")
+	form := v.fields(v.get("/admin/login/?next=/admin/"), "login-form")
+	form.Set("username", "admin")
+	form.Set("password", djangoPassword)
+	v.location(v.post("/admin/login/?next=/admin/", form), http.StatusFound)
+	members, parcels := holdSSE(t, v, "members.news", "user.1"), holdSSE(t, v, "public.parcels")
+	v.do(http.MethodGet, pushPath([]string{"user.7"}), nil, nil).want(t, http.StatusForbidden)
+	h.publish(t, "user.1", "for the admin")
+	if got := members.receive(t); got != "for the admin" {
+		t.Errorf("received %q", got)
+	}
+	const add = "/admin/parcels/parcel/add/"
+	form = v.fields(v.get(add), "parcel_form")
+	form.Set("name", "Zoë's parcel")
+	v.location(v.post(add, form), http.StatusFound)
+	if got := parcels.receive(t); got != "Zoë's parcel" {
+		t.Errorf("received %q", got)
+	}
+	v.get("/admin/logout/")
+	members.wantEnd(t)
 }
 
 func testDjangoAdmin(t *testing.T, v *visitor) {

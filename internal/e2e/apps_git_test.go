@@ -16,9 +16,9 @@ import (
 
 // startGitServer runs git http-backend behind Apache's mod_cgi with an empty repository for each name, and
 // returns its address. Its repositories are at /git/NAME.
-func startGitServer(t *testing.T, names ...string) string {
+func startGitServer(t *testing.T, page *appPage, names ...string) string {
 	t.Helper()
-	backend := program(t, "/usr/lib/git-core/git-http-backend", "git")
+	program(t, "/usr/lib/git-core/git-http-backend", "git")
 	dir := publicTempDir(t)
 	writeFile(t, filepath.Join(dir, ".gitconfig"), "[safe]\n\tdirectory = *\n[http]\n\treceivepack = true\n")
 	for _, name := range names {
@@ -33,22 +33,26 @@ func startGitServer(t *testing.T, names ...string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
+		writeScript(t, filepath.Join(repo, "hooks/post-receive"), page.code(t, "bash", "#!/bin/sh")+"\n")
 	}
-	return startApache(t, dir, dir, fmt.Sprintf(`
-LoadModule alias_module /usr/lib/apache2/modules/mod_alias.so
-LoadModule cgi_module /usr/lib/apache2/modules/mod_cgi.so
-LoadModule env_module /usr/lib/apache2/modules/mod_env.so
-SetEnv HOME %[1]s
-SetEnv GIT_PROJECT_ROOT %[1]s/git
-SetEnv GIT_HTTP_EXPORT_ALL 1
-ScriptAlias /git/ %[2]s/
-`, dir, backend))
+	return startApache(t, dir, dir, strings.Replace(page.code(t, "apache", "LoadModule"), "/srv/git", dir+"/git", 1)+"\nSetEnv HOME "+dir+"\n")
 }
 
 // TestAppGit pushes to a git server over smart HTTP and clones from it.
 func TestAppGit(t *testing.T) {
-	behindBoth(t, startGitServer(t, "nginx", "holdfast"), func(t *testing.T, url string) {
+	page := newAppPage(t, "docs/how-to/git.md")
+	behindBoth(t, page, startGitServer(t, page, "nginx", "holdfast"), func(t *testing.T, url string) {
 		testGit(t, url+"/git/"+path.Base(t.Name()))
+	}, func(t *testing.T, h *holdfast) {
+		c := holdSSE(t, newVisitor(t, h.url), "public.git")
+		mine := filepath.Join(t.TempDir(), "mine")
+		run(t, exec.Command("git", "clone", "--quiet", h.url+"/git/holdfast", mine))
+		run(t, exec.Command("git", "-C", mine, "-c", "user.name=Zoë", "-c", "user.email=zoe@localhost", "commit", "--quiet", "--allow-empty", "--message", "One more"))
+		run(t, exec.Command("git", "-C", mine, "push", "--quiet", "origin", "main"))
+		head := strings.TrimSpace(run(t, exec.Command("git", "-C", mine, "rev-parse", "HEAD")))
+		if got := c.receive(t); got != "refs/heads/main "+head {
+			t.Errorf("received %q, want the ref and %s", got, head)
+		}
 	})
 }
 

@@ -10,6 +10,8 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -41,9 +43,23 @@ func TestAppTomcatManager(t *testing.T) {
 		`<tomcat-users><user username="admin" password="a secret &amp; more" roles="manager-gui"/>`+
 			`<user username="script" password="another secret" roles="manager-script"/></tomcat-users>`,
 		fmt.Sprintf(`<Context path="/manager" docBase=%q privileged="true" />`, root))
-	behindBoth(t, addr, func(t *testing.T, url string) {
+	page := newAppPage(t, "docs/how-to/tomcat-manager.md")
+	behindBoth(t, page, addr, func(t *testing.T, url string) {
 		testTomcatManagerPages(t, newVisitor(t, url))
 		testTomcatManagerScript(t, newVisitor(t, url))
+	}, func(t *testing.T, h *holdfast) {
+		c := holdSSE(t, newVisitor(t, h.url), "public.deploys")
+		dir := t.TempDir()
+		writeFile(t, filepath.Join(dir, "shop.war"), string(newWAR(t)))
+		cmd := exec.Command("sh", "-ec", strings.ReplaceAll(page.code(t, "sh", "curl -u"), "127.0.0.1:8080", h.addr))
+		cmd.Dir = dir
+		if out := run(t, cmd); !strings.Contains(out, "OK - Deployed") {
+			t.Errorf("the commands print %s", out)
+		}
+		if got := c.receive(t); got != "/shop" {
+			t.Errorf("received %q", got)
+		}
+		newVisitor(t, h.url).get("/shop/").wantText(t, "Hello 42")
 	})
 }
 

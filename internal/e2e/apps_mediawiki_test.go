@@ -19,7 +19,7 @@ const mediaWikiPassword = "a secret & more"
 
 // newMediaWiki prepares Debian's MediaWiki with a database, a configuration and a folder of images of its own.
 // It returns the folder to serve and what PHP has to find in its environment.
-func newMediaWiki(t *testing.T, dir string) (root, env string) {
+func newMediaWiki(t *testing.T, page *appPage, dir string) (root, env string) {
 	t.Helper()
 	const installed = "/usr/share/mediawiki"
 	program(t, installed+"/index.php", "mediawiki")
@@ -61,20 +61,65 @@ func newMediaWiki(t *testing.T, dir string) (root, env string) {
 	}
 	writeFile(t, settings, string(text)+fmt.Sprintf(`
 $wgServer = 'http://' . $_SERVER['HTTP_HOST'];
-$wgArticlePath = '/wiki/$1';
 $wgEnableUploads = true;
 $wgUploadDirectory = '%s/images';
 $wgUseImageMagick = false;
-`, root))
+`, root)+page.code(t, "php", "$wgArticlePath")+"\n"+page.code(t, "php", "$wgHooks"))
+	writeFile(t, filepath.Join(root, "push-authorize.php"), page.code(t, "php", "<?php"))
 	return root, "MW_CONFIG_FILE=" + settings
 }
 
 // TestAppMediaWiki is MediaWiki with short URLs on php-fpm.
 func TestAppMediaWiki(t *testing.T) {
-	dir := publicTempDir(t)
-	root, env := newMediaWiki(t, dir)
+	dir, page := publicTempDir(t), newAppPage(t, "docs/tutorials/mediawiki.md")
+	root, env := newMediaWiki(t, page, dir)
 	socket := startFPM(t, dir, map[string]string{"memory_limit": "256M"}, env)
-	behindBothOnFPM(t, socket, root, func(t *testing.T, url string) { testMediaWiki(t, newVisitor(t, url)) })
+	behindBothOnFPM(t, page, socket, root, func(t *testing.T, url string) { testMediaWiki(t, newVisitor(t, url)) }, testMediaWikiPush)
+}
+
+// testMediaWikiPush: the login of the wiki opens the private channel, each edit is published, and the logout closes.
+func testMediaWikiPush(t *testing.T, h *holdfast) {
+	v := newVisitor(t, h.url)
+	h.wantShut(t, "members.news")
+	v.logInToMediaWiki(t)
+	members, changes := holdSSE(t, v, "members.news"), holdSSE(t, v, "public.changes")
+	h.publish(t, "members.news", "for members")
+	if got := members.receive(t); got != "for members" {
+		t.Errorf("received %q", got)
+	}
+	v.editMediaWiki(t, "Päckchen", "It is on its way")
+	if got := changes.receive(t); got != "Päckchen" {
+		t.Errorf("received %q", got)
+	}
+	v.logOutOfMediaWiki(t)
+	members.wantEnd(t)
+}
+
+func (v *visitor) logInToMediaWiki(t *testing.T) {
+	t.Helper()
+	const login = "/index.php?title=Special:UserLogin"
+	form := v.fields(v.get("/wiki/Special:UserLogin"), "userlogin")
+	form.Set("wpName", "Admin")
+	form.Set("wpPassword", "wrong")
+	v.post(login, form).wantText(t, "Incorrect username or password")
+	form.Set("wpPassword", mediaWikiPassword)
+	v.get(v.location(v.post(login, form), http.StatusFound)).wantText(t, "Log out")
+}
+
+// editMediaWiki saves a page and returns the path that the wiki leads to then.
+func (v *visitor) editMediaWiki(t *testing.T, title, text string) (at string) {
+	t.Helper()
+	edit := "/index.php?action=edit&title=" + url.QueryEscape(title)
+	form := v.fields(v.get(edit), "editform")
+	form.Set("wpTextbox1", text)
+	form.Set("wpSave", "1")
+	return v.location(v.post(strings.Replace(edit, "=edit", "=submit", 1), form), http.StatusFound)
+}
+
+func (v *visitor) logOutOfMediaWiki(t *testing.T) {
+	t.Helper()
+	v.post("/wiki/Special:UserLogout", v.fields(v.get("/wiki/Special:UserLogout"), "Special:UserLogout"))
+	v.get("/api.php?action=query&format=json&meta=userinfo").wantText(t, `"anon":""`)
 }
 
 func testMediaWiki(t *testing.T, v *visitor) {
@@ -88,15 +133,7 @@ func testMediaWiki(t *testing.T, v *visitor) {
 		v.get("/load.php?lang=en&modules=startup&only=scripts&raw=1&skin=vector").wantText(t, "function")
 		v.get("/resources/assets/change-your-logo.svg").wantText(t, "<svg")
 	})
-	step("log in", func(t *testing.T) {
-		const login = "/index.php?title=Special:UserLogin"
-		form := v.fields(v.get("/wiki/Special:UserLogin"), "userlogin")
-		form.Set("wpName", "Admin")
-		form.Set("wpPassword", "wrong")
-		v.post(login, form).wantText(t, "Incorrect username or password")
-		form.Set("wpPassword", mediaWikiPassword)
-		v.get(v.location(v.post(login, form), http.StatusFound)).wantText(t, "Log out")
-	})
+	step("log in", v.logInToMediaWiki)
 	for title, at := range map[string]string{
 		"Washington D.C.": "/wiki/Washington_D.C.",
 		".NET Framework":  "/wiki/.NET_Framework",
@@ -106,11 +143,7 @@ func testMediaWiki(t *testing.T, v *visitor) {
 		"C++":             "/wiki/C%2B%2B",
 	} {
 		step("edit "+title, func(t *testing.T) {
-			edit := "/index.php?action=edit&title=" + url.QueryEscape(title)
-			form := v.fields(v.get(edit), "editform")
-			form.Set("wpTextbox1", "The text of "+title+" by "+by)
-			form.Set("wpSave", "1")
-			if got := v.location(v.post(strings.Replace(edit, "=edit", "=submit", 1), form), http.StatusFound); !strings.HasPrefix(got, at) {
+			if got := v.editMediaWiki(t, title, "The text of "+title+" by "+by); !strings.HasPrefix(got, at) {
 				t.Errorf("Location is %s, want %s", got, at)
 			}
 			v.get(at).wantText(t, "The text of "+title+" by "+by)
@@ -146,8 +179,5 @@ func testMediaWiki(t *testing.T, v *visitor) {
 		v.get("/api.php?action=query&format=json&meta=userinfo").wantText(t, `"name":"Admin"`)
 		v.get("/rest.php/v1/page/AC%2FDC").wantText(t, "The text of AC/DC by "+by)
 	})
-	step("log out", func(t *testing.T) {
-		v.post("/wiki/Special:UserLogout", v.fields(v.get("/wiki/Special:UserLogout"), "Special:UserLogout"))
-		v.get("/api.php?action=query&format=json&meta=userinfo").wantText(t, `"anon":""`)
-	})
+	step("log out", v.logOutOfMediaWiki)
 }

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"fmt"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -20,18 +19,22 @@ func TestAppWebDAV(t *testing.T) {
 	program(t, "litmus", "litmus")
 	dir := publicTempDir(t)
 	mkdirForApache(t, filepath.Join(dir, "app", "dav"))
-	addr := startApache(t, dir, filepath.Join(dir, "app"), fmt.Sprintf(`
-LoadModule dav_module /usr/lib/apache2/modules/mod_dav.so
-LoadModule dav_fs_module /usr/lib/apache2/modules/mod_dav_fs.so
-DavLockDB %s
-<Location /dav/>
-	Dav On
-</Location>
-`, filepath.Join(dir, "run", "locks")))
+	page := newAppPage(t, "docs/how-to/webdav.md")
+	addr := startApache(t, dir, filepath.Join(dir, "app"), strings.Replace(page.code(t, "apache", "LoadModule"), "/var/lock/apache2", filepath.Join(dir, "run"), 1))
 
 	reports := make(map[string]litmusReport) // by the proxy
-	behindBoth(t, addr, func(t *testing.T, url string) {
+	behindBoth(t, page, addr, func(t *testing.T, url string) {
 		reports[path.Base(t.Name())] = litmus(t, url+"/dav/")
+	}, func(t *testing.T, h *holdfast) {
+		c := holdSSE(t, newVisitor(t, h.url), "public.files")
+		cmd := exec.Command("sh", "-ec", strings.ReplaceAll(page.code(t, "sh", "curl -T"), "127.0.0.1:8080", h.addr))
+		cmd.Dir = t.TempDir()
+		writeFile(t, filepath.Join(cmd.Dir, "report.pdf"), "a report")
+		run(t, cmd)
+		if got := c.receive(t); got != "report.pdf" {
+			t.Errorf("received %q", got)
+		}
+		newVisitor(t, h.url).get("/dav/report.pdf").wantText(t, "a report")
 	})
 	nginx, holdfast := reports["nginx"], reports["holdfast"]
 	if nginx.passed < 100 {

@@ -51,7 +51,7 @@ func startMariaDB(t *testing.T, dir string, databases ...string) string {
 
 // newWordPress copies Debian's WordPress to dir, with a theme of one page, and returns its folder. Every address
 // that it is reached at is a site of its own.
-func newWordPress(t *testing.T, dir, database string) (root string) {
+func newWordPress(t *testing.T, page *appPage, dir, database string) (root string) {
 	t.Helper()
 	program(t, "/usr/share/wordpress/wp-login.php", "wordpress")
 	root = filepath.Join(dir, "app")
@@ -65,6 +65,8 @@ func newWordPress(t *testing.T, dir, database string) (root string) {
 `)
 	writeFile(t, filepath.Join(root, "wp-content/mu-plugins/avatars.php"), // they would come from elsewhere
 		"<?php add_filter('pre_option_show_avatars', '__return_zero');\n")
+	writeFile(t, filepath.Join(root, "wp-content/mu-plugins/push.php"), page.code(t, "php", "<?php\nfunction push(")+"\n"+
+		"add_action('publish_post', function () { "+page.code(t, "php", "push('user.7'")+" });\n")
 	writeFile(t, filepath.Join(root, "wp-config.php"), fmt.Sprintf(`<?php
 define('DB_NAME', 'wordpress');
 define('DB_USER', 'app');
@@ -90,23 +92,78 @@ require_once ABSPATH . 'wp-settings.php';
 
 // TestAppWordPress is WordPress on php-fpm, with no web server but Holdfast.
 func TestAppWordPress(t *testing.T) {
-	dir := publicTempDir(t)
-	root := newWordPress(t, dir, startMariaDB(t, dir, "wordpress"))
+	dir, page := publicTempDir(t), newAppPage(t, "docs/tutorials/wordpress.md")
+	root := newWordPress(t, page, dir, startMariaDB(t, dir, "wordpress"))
 	socket := startFPM(t, dir, nil)
-	behindBothOnFPM(t, socket, root, func(t *testing.T, url string) {
+	behindBothOnFPM(t, page, socket, root, func(t *testing.T, url string) {
 		testWordPress(t, newVisitor(t, url), `"plugin":"akismet\/akismet"`)
 		testWordPressInBrowser(t, url)
-	})
+	}, testWordPressPush)
 }
 
 // TestAppWordPressOnApache is WordPress on Apache and mod_php.
 func TestAppWordPressOnApache(t *testing.T) {
-	dir := publicTempDir(t)
-	root := newWordPress(t, dir, startMariaDB(t, dir, "wordpress"))
+	dir, page := publicTempDir(t), newAppPage(t, "docs/tutorials/wordpress.md")
+	page.config = 1
+	root := newWordPress(t, page, dir, startMariaDB(t, dir, "wordpress"))
 	addr := startApache(t, dir, root, "AddType image/png .png\nAllowEncodedSlashes NoDecode\nFallbackResource /index.php\n")
-	behindBoth(t, addr, func(t *testing.T, url string) {
+	behindBoth(t, page, addr, func(t *testing.T, url string) {
 		testWordPress(t, newVisitor(t, url), `"code":"rest_plugin_not_found"`) // Apache keeps the slash escaped
-	})
+	}, testWordPressPush)
+}
+
+// testWordPressPush: the login of WordPress opens the private channels, a new post is published, and the logout closes.
+func testWordPressPush(t *testing.T, h *holdfast) {
+	v := newVisitor(t, h.url)
+	h.wantShut(t, "members.news")
+	v.do(http.MethodGet, "/push-authorize", nil, nil).want(t, http.StatusForbidden)
+	v.logInToWordPress(t)
+	members, posts := holdSSE(t, v, "members.news", "user.1"), holdSSE(t, v, "public.posts")
+	v.do(http.MethodGet, pushPath([]string{"user.7"}), nil, nil).want(t, http.StatusForbidden)
+	h.publish(t, "members.news", "for members")
+	if got := members.receive(t); got != "for members" {
+		t.Errorf("received %q", got)
+	}
+	header := http.Header{"X-Wp-Nonce": {v.wordPressNonce(t)}, "Content-Type": {"application/json"}}
+	v.do(http.MethodPost, "/wp-json/wp/v2/posts", header, strings.NewReader(`{"title":"Ready for pick-up","status":"publish"}`)).want(t, http.StatusCreated)
+	if got := posts.receive(t); got != "Ready for pick-up" {
+		t.Errorf("received %q", got)
+	}
+	v.logOutOfWordPress(t)
+	members.wantEnd(t)
+}
+
+// logInToWordPress logs in as admin, at the first try with a wrong password.
+func (v *visitor) logInToWordPress(t *testing.T) {
+	t.Helper()
+	v.location(v.do(http.MethodGet, "/wp-admin/", nil, nil), http.StatusFound)
+	form := v.fields(v.get("/wp-login.php"), "loginform")
+	form.Set("log", "admin")
+	form.Set("pwd", "wrong")
+	v.post("/wp-login.php", form).wantText(t, "is incorrect")
+	form.Set("pwd", wordPressPassword)
+	v.get(v.location(v.post("/wp-login.php", form), http.StatusFound)).wantText(t, "Dashboard")
+}
+
+func (v *visitor) logOutOfWordPress(t *testing.T) {
+	t.Helper()
+	m := regexp.MustCompile(`href=["']([^"']*action=logout[^"']*)["']`).FindStringSubmatch(v.get("/wp-admin/").body)
+	if m == nil {
+		t.Fatal("the page has no link to log out")
+	}
+	v.location(v.do(http.MethodGet, v.at(m[1]), nil, nil), http.StatusFound)
+	v.location(v.do(http.MethodGet, "/wp-admin/", nil, nil), http.StatusFound)
+}
+
+// wordPressNonce returns what the editor's requests have to carry.
+func (v *visitor) wordPressNonce(t *testing.T) string {
+	t.Helper()
+	page := v.get("/wp-admin/post-new.php")
+	m := regexp.MustCompile(`createNonceMiddleware\( "(\w+)" \)`).FindStringSubmatch(page.body)
+	if m == nil {
+		t.Fatalf("the editor has no nonce\n%s", page.body)
+	}
+	return m[1]
 }
 
 // testWordPress works with WordPress as a person and as its editor would. byPathInfo is in the answer to a path below
@@ -123,15 +180,7 @@ func testWordPress(t *testing.T, v *visitor, byPathInfo string) {
 		}).wantText(t, "WordPress has been installed")
 		v.get("/").wantText(t, "Welcome to WordPress")
 	})
-	step("log in", func(t *testing.T) {
-		v.location(v.do(http.MethodGet, "/wp-admin/", nil, nil), http.StatusFound)
-		form := v.fields(v.get("/wp-login.php"), "loginform")
-		form.Set("log", "admin")
-		form.Set("pwd", "wrong")
-		v.post("/wp-login.php", form).wantText(t, "is incorrect")
-		form.Set("pwd", wordPressPassword)
-		v.get(v.location(v.post("/wp-login.php", form), http.StatusFound)).wantText(t, "Dashboard")
-	})
+	step("log in", v.logInToWordPress)
 	var rest http.Header
 	step("short URLs", func(t *testing.T) {
 		form := v.fields(v.get("/wp-admin/options-permalink.php"), "options-permalink.php")
@@ -148,12 +197,7 @@ func testWordPress(t *testing.T, v *visitor, byPathInfo string) {
 		v.get(v.location(v.do(http.MethodGet, "/hello-world.", nil, nil), http.StatusMovedPermanently)).wantText(t, "Welcome to WordPress")
 	})
 	step("edit a post", func(t *testing.T) {
-		page := v.get("/wp-admin/post-new.php")
-		m := regexp.MustCompile(`createNonceMiddleware\( "(\w+)" \)`).FindStringSubmatch(page.body)
-		if m == nil {
-			t.Fatalf("the editor has no nonce\n%s", page.body)
-		}
-		rest = http.Header{"X-Wp-Nonce": {m[1]}, "Content-Type": {"application/json"}}
+		rest = http.Header{"X-Wp-Nonce": {v.wordPressNonce(t)}, "Content-Type": {"application/json"}}
 		for _, c := range []struct{ method, path, content string }{
 			{http.MethodPost, "/wp-json/wp/v2/posts", "The parcel is on its way"},
 			{http.MethodPost, "/wp-json/wp/v2/posts/1", "The first post is changed"},
@@ -204,14 +248,7 @@ func testWordPress(t *testing.T, v *visitor, byPathInfo string) {
 			v.do(http.MethodGet, at, rest, nil).wantText(t, want)
 		}
 	})
-	step("log out", func(t *testing.T) {
-		m := regexp.MustCompile(`href=["']([^"']*action=logout[^"']*)["']`).FindStringSubmatch(v.get("/wp-admin/").body)
-		if m == nil {
-			t.Fatal("the page has no link to log out")
-		}
-		v.location(v.do(http.MethodGet, v.at(m[1]), nil, nil), http.StatusFound)
-		v.location(v.do(http.MethodGet, "/wp-admin/", nil, nil), http.StatusFound)
-	})
+	step("log out", v.logOutOfWordPress)
 }
 
 // testWordPressInBrowser logs in and opens the pages whose scripts ask most of the server.

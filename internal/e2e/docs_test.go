@@ -29,6 +29,18 @@ var ranElsewhere = []struct{ page, begins, test string }{
 	{"docs/tutorials/php.md", "function push", "TestPagesPHP"},
 	{"docs/tutorials/php.md", "<?php\nsession_start", "TestPagesPHP"},
 	{"docs/tutorials/tomcat.md", "static final", "TestPagesJava"},
+	{"docs/tutorials/wordpress.md", "<?php\nfunction push(", "TestAppWordPress"},
+	{"docs/tutorials/wordpress.md", "push('user.7'", "TestAppWordPress"},
+	{"docs/tutorials/mediawiki.md", "$wgArticlePath", "TestAppMediaWiki"},
+	{"docs/tutorials/mediawiki.md", "$wgHooks", "TestAppMediaWiki"},
+	{"docs/tutorials/mediawiki.md", "<?php", "TestAppMediaWiki"},
+	{"docs/tutorials/django.md", "SECURE_PROXY", "TestAppDjango"},
+	{"docs/tutorials/django.md", "import logging", "TestAppDjango"},
+	{"docs/tutorials/django.md", "from django.contrib import admin", "TestAppDjango"},
+	{"docs/tutorials/django.md", "path(", "TestAppDjango"},
+	{"docs/how-to/tomcat-manager.md", "curl -u", "TestAppTomcatManager"},
+	{"docs/how-to/webdav.md", "curl -T", "TestAppWebDAV"},
+	{"docs/how-to/git.md", "#!/bin/sh", "TestAppGit"},
 }
 
 // TestPages runs what the pages show: it follows each page from top to bottom. A configuration starts Holdfast, a
@@ -388,6 +400,7 @@ func (r *pageReader) command(ctx context.Context, line string) *exec.Cmd {
 // inBrowser has what a block of HTML or JavaScript takes from the page around it, and what is true once it works.
 var inBrowser = []struct{ page, begins, before, works string }{
 	{"docs/reference/browser-client.md", "push.on(", `var light = {}, push = Holdfast("public.news");`, `light.className === "live"`},
+	{"docs/tutorials/mediawiki.md", "new EventSource", `var mw = {notify: show};`, `shown.includes("Changed: hello")`},
 	{"docs/migrate/polling.md", "var push", `window.fetch = function () { return Promise.resolve({json: function () { return "fetched"; }}); };`, `shown.includes("fetched") && shown.includes("hello")`},
 }
 
