@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os/exec"
+	"path"
 	"regexp"
 	"strings"
 	"testing"
@@ -23,21 +24,78 @@ const (
 	imageName = "Päckchen für Zoë.png"
 )
 
-// behindBoth runs the test behind nginx and behind Holdfast, each in front of the app at addr with the
-// shortest configuration that a newcomer would write. Behind nginx it shows that the test asks for no more
-// than what other proxies do.
-func behindBoth(t *testing.T, addr string, test func(t *testing.T, url string)) {
-	t.Helper()
-	t.Run("nginx", func(t *testing.T) { test(t, startNginx(t, addr, "client_max_body_size 0;")) })
-	t.Run("holdfast", func(t *testing.T) { test(t, startHoldfastForApp(t, "upstream: http://"+addr).url) })
+// appPage is a page about an app, which a test follows.
+type appPage struct {
+	name     string   // of the page below the root
+	config   int      // which of the page's configurations
+	hooks    string   // address that the page calls 127.0.0.1:9090
+	settings []string // what the page shows and what stands here instead, by turns
 }
 
-// startHoldfastForApp runs Holdfast with these lines of configuration and nothing else but its addresses.
-func startHoldfastForApp(t *testing.T, config string) *holdfast {
+func newAppPage(t *testing.T, name string) *appPage { return &appPage{name: name, hooks: freeAddr(t)} }
+
+// code returns the block of the page in this language that begins with prefix, with the test's address of the hooks.
+func (p *appPage) code(t *testing.T, language, prefix string) string {
 	t.Helper()
-	return startHoldfastAt(t, freeAddr(t), freeAddr(t), func(listen, hooks string) string {
-		return fmt.Sprintf("listen: %s\n%s\nhooks: {listen: %s}\n", listen, config, hooks)
+	return strings.ReplaceAll(pageCode(t, p.name, language, prefix), "127.0.0.1:9090", p.hooks)
+}
+
+// start runs Holdfast with the page's configuration. Other settings are a mistake, if the page does not show what they
+// replace.
+func (p *appPage) start(t *testing.T) *holdfast {
+	t.Helper()
+	var configs []string
+	for _, b := range pageBlocks(t, p.name) {
+		if b.language == "yaml" {
+			configs = append(configs, b.code)
+		}
+	}
+	if len(configs) <= p.config {
+		t.Fatalf("%s shows %d configurations, want more than %d", p.name, len(configs), p.config)
+	}
+	return startHoldfastAt(t, freeAddr(t), p.hooks, func(listen, hooks string) string {
+		config := configs[p.config]
+		pairs := append([]string{"127.0.0.1:8080", listen, "127.0.0.1:9090", hooks}, p.settings...)
+		for i := 0; i < len(pairs); i += 2 {
+			if !strings.Contains(config, pairs[i]) {
+				t.Fatalf("the configuration of %s does not have %q", p.name, pairs[i])
+			}
+			config = strings.Replace(config, pairs[i], pairs[i+1], 1)
+		}
+		return config + "\n"
 	})
+}
+
+// behindBoth runs the test behind nginx and behind Holdfast, each in front of the app at addr. Holdfast has the
+// configuration of the page. Behind nginx it shows that the test asks for no more than what other proxies do. Behind
+// Holdfast alone, push does what the page says of channels.
+func behindBoth(t *testing.T, page *appPage, addr string, test func(t *testing.T, url string), push func(t *testing.T, h *holdfast)) {
+	t.Helper()
+	t.Run("nginx", func(t *testing.T) { test(t, startNginx(t, addr, "client_max_body_size 0;")) })
+	page.settings = append(page.settings, "127.0.0.1:8081", addr)
+	t.Run("holdfast", func(t *testing.T) { page.run(t, test, push) })
+}
+
+func (p *appPage) run(t *testing.T, test func(t *testing.T, url string), push func(t *testing.T, h *holdfast)) {
+	h := p.start(t)
+	test(t, h.url)
+	if !t.Failed() {
+		push(t, h)
+	}
+}
+
+// wantEnd wants the stream to end.
+func (c *sseClient) wantEnd(t *testing.T) {
+	t.Helper()
+	if rest, err := io.ReadAll(c.body); err != nil {
+		t.Errorf("the stream goes on with %q: %v", rest, err)
+	}
+}
+
+// wantShut wants the channel to be closed to a visitor without a login.
+func (h *holdfast) wantShut(t *testing.T, channel string) {
+	t.Helper()
+	newVisitor(t, h.url).do(http.MethodGet, pushPath([]string{channel}), nil, nil).want(t, http.StatusForbidden)
 }
 
 // steps returns a function that runs the steps of a visit, which build on one another: the first that
@@ -134,13 +192,15 @@ func run(t *testing.T, cmd *exec.Cmd) string {
 
 // behindBothOnFPM is behindBoth for an app on php-fpm in the folder root, whose index.php takes every path
 // that is no file.
-func behindBothOnFPM(t *testing.T, socket, root string, test func(t *testing.T, url string)) {
+func behindBothOnFPM(t *testing.T, page *appPage, socket, root string, test func(t *testing.T, url string), push func(t *testing.T, h *holdfast)) {
 	t.Helper()
 	t.Run("nginx", func(t *testing.T) { test(t, startNginxOnFPM(t, socket, root)) })
-	t.Run("holdfast", func(t *testing.T) {
-		test(t, startHoldfastForApp(t, fmt.Sprintf("upstream: fastcgi+unix:%s\nsite: {root: %s, try_files: [/index.php], follow_links: true}", socket, root)).url)
-	})
+	page.settings = append(page.settings, "/run/php/php-fpm.sock", socket, "root: /var/www/"+page.app(), "root: "+root)
+	t.Run("holdfast", func(t *testing.T) { page.run(t, test, push) })
 }
+
+// app returns the name of the page's app.
+func (p *appPage) app() string { return strings.TrimSuffix(path.Base(p.name), ".md") }
 
 // startNginxOnFPM runs an nginx with Debian's settings for PHP.
 func startNginxOnFPM(t *testing.T, socket, root string) (url string) {

@@ -24,8 +24,16 @@ func startNginx(t *testing.T, target, more string) (url string) {
 // startNginxWith runs an nginx with these lines in its server.
 func startNginxWith(t *testing.T, server string) (url string) {
 	t.Helper()
+	addr := freeAddr(t)
+	startNginxAt(t, addr, "listen "+addr+";\n"+server)
+	return "http://" + addr
+}
+
+// startNginxAt runs an nginx with these lines in its server, which say to listen at addr.
+func startNginxAt(t *testing.T, addr, server string) {
+	t.Helper()
 	nginx := program(t, "/usr/sbin/nginx", "nginx-light")
-	addr, dir := freeAddr(t), t.TempDir()
+	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "fastcgi.conf"), "include /etc/nginx/fastcgi.conf;\n") // for Debian's snippet
 	file := filepath.Join(dir, "nginx.conf")
 	writeFile(t, file, fmt.Sprintf(`
@@ -42,14 +50,12 @@ http {
 	uwsgi_temp_path %[1]s/uwsgi;
 	scgi_temp_path %[1]s/scgi;
 	server {
-		listen %[2]s;
-		%[3]s
+		%[2]s
 	}
 }
-`, dir, addr, server))
+`, dir, server))
 	p := start(t, "nginx", exec.Command(nginx, "-p", dir, "-e", "stderr", "-c", file))
 	p.waitListening(t, addr)
-	return "http://" + addr
 }
 
 // TestClientBehindNginx goes by way of an nginx that nobody has told of WebSockets, nor that it should

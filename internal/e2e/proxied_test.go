@@ -3,26 +3,31 @@
 package e2e
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/fasthttp/websocket"
 )
 
 // nginxRecipe is the block of the documentation, which has to work as it stands there.
 func nginxRecipe(t *testing.T, holdfast string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(repository, "docs/operate/deploy.md"))
+	text, err := os.ReadFile(filepath.Join(repository, "docs/operate/tls.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	block := regexp.MustCompile("(?s)```nginx\n(.*?)```").FindSubmatch(text)
 	if block == nil || strings.Count(string(block[1]), "127.0.0.1:8080") != 2 {
-		t.Fatal("docs/operate/deploy.md has no nginx block that names 127.0.0.1:8080 twice")
+		t.Fatal("docs/operate/tls.md has no nginx block that names 127.0.0.1:8080 twice")
 	}
 	return strings.ReplaceAll(string(block[1]), "127.0.0.1:8080", holdfast)
 }
@@ -118,6 +123,99 @@ echo $_SERVER['SERVER_NAME'], ':', $_SERVER['SERVER_PORT'], ' ', $_SERVER['HTTPS
 				if string(body) != tt.want || err != nil {
 					t.Errorf("%s: PHP was told %q (%v); want %q", path, body, err, tt.want)
 				}
+			}
+		})
+	}
+}
+
+// TestTerminators: behind each TLS terminator of the documentation a page may subscribe by https, and the app is told what
+// the browser used, whatever the client says of itself.
+func TestTerminators(t *testing.T) {
+	const page = "docs/operate/tls.md"
+	pem := newCertificate(t, t.TempDir())
+	var configs, haproxies []string
+	for _, b := range pageBlocks(t, page) {
+		switch b.language {
+		case "yaml":
+			configs = append(configs, b.code)
+		case "haproxy":
+			haproxies = append(haproxies, b.code)
+		}
+	}
+	if len(configs) != 3 || len(haproxies) != 2 {
+		t.Fatalf("%s has %d configurations and %d of HAProxy, want 3 and 2", page, len(configs), len(haproxies))
+	}
+	haproxy := func(code string) func(t *testing.T, addr, holdfast string) {
+		return func(t *testing.T, addr, holdfast string) {
+			program := program(t, "/usr/sbin/haproxy", "haproxy")
+			file := filepath.Join(t.TempDir(), "haproxy.cfg")
+			writeFile(t, file, strings.NewReplacer("bind :443", "bind "+addr, "/etc/haproxy/www.pem", pem, "127.0.0.1:8080", holdfast).Replace(code)+"\n")
+			start(t, "haproxy", exec.Command(program, "-db", "-f", file)).waitListening(t, addr)
+		}
+	}
+	for _, tt := range []struct {
+		name, config string
+		start        func(t *testing.T, addr, holdfast string)
+	}{
+		{"nginx", configs[0], func(t *testing.T, addr, holdfast string) {
+			startNginxAt(t, addr, fmt.Sprintf("listen %s ssl; ssl_certificate %s; ssl_certificate_key %[2]s;\n%s", addr, pem, nginxRecipe(t, holdfast)))
+		}},
+		{"haproxy", configs[0], haproxy(haproxies[0])},
+		{"haproxy by TCP", configs[1], haproxy(haproxies[1])},
+		{"apache", configs[0], func(t *testing.T, addr, holdfast string) {
+			dir := publicTempDir(t)
+			code := strings.NewReplacer("*:443", "*:"+portOf(t, addr), `"443"`, `"`+portOf(t, addr)+`"`, "127.0.0.1:8080", holdfast).Replace(pageCode(t, page, "apache", ""))
+			var modules string
+			for _, name := range []string{"headers", "rewrite", "proxy", "proxy_http", "proxy_wstunnel", "socache_shmcb", "ssl"} {
+				modules += "LoadModule " + name + "_module /usr/lib/apache2/modules/mod_" + name + ".so\n"
+			}
+			startApache(t, dir, dir, modules+"SSLCertificateFile "+pem+"\nListen "+addr+"\n"+code+"\n")
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			app := startApp(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				for _, name := range []string{"X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Ssl"} {
+					fmt.Fprintf(w, "%s=%s ", name, strings.Join(r.Header[name], "|"))
+				}
+			}))
+			h := startHoldfastAt(t, freeAddr(t), freeAddr(t), func(listen, hooks string) string {
+				return strings.NewReplacer("127.0.0.1:8080", listen, "127.0.0.1:9090", hooks, "http://127.0.0.1:8081", app).Replace(tt.config) + "\n"
+			})
+			addr := freeAddr(t)
+			tt.start(t, addr, h.addr)
+			v := newVisitor(t, "https://"+addr)
+			transport := v.http.Transport.(*http.Transport)
+			transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // its own certificate
+			// The client is not at an address of trusted_proxies, which a PROXY header would tell.
+			transport.DialContext = (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext
+			evil := http.Header{}
+			for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "X-Forwarded-Proto", "X-Forwarded-For"} {
+				evil.Set(name, "6.6.6.6")
+			}
+			a := v.do(http.MethodGet, "/", evil, nil)
+			want := fmt.Sprintf("X-Forwarded-Proto=https X-Forwarded-Host=%s X-Forwarded-Port=%s X-Forwarded-Prefix= X-Forwarded-Ssl= ", addr, portOf(t, addr))
+			if a.body != want {
+				t.Errorf("the app was told %s\nwant %s", a.body, want)
+			}
+			for origin, status := range map[string]int{"https://" + addr: http.StatusOK, "http://" + addr: http.StatusForbidden, "https://6.6.6.6": http.StatusForbidden} {
+				header := evil.Clone()
+				header.Set("Origin", origin)
+				v.do(http.MethodGet, "/_push?channel=public.a&wait=0", header, nil).want(t, status)
+			}
+			c := holdSSE(t, v, "public.a")
+			dialer := websocket.Dialer{TLSClientConfig: transport.TLSClientConfig, NetDialContext: transport.DialContext}
+			ws, _, err := dialer.Dial("wss://"+addr+"/_push?channel=public.a", http.Header{"Origin": {"https://" + addr}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ws.Close()
+			h.waitSubscribers(t, "public.a", 2)
+			h.publish(t, "public.a", "hello")
+			if got := c.receive(t); got != "hello" {
+				t.Errorf("the stream received %q", got)
+			}
+			if _, got, err := ws.ReadMessage(); err != nil || string(got) != "hello" {
+				t.Errorf("the WebSocket received %q, %v", got, err)
 			}
 		})
 	}
