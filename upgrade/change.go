@@ -6,10 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gobwas/ws"
-
 	"holdfast/internal/hub"
-	"holdfast/internal/wsframe"
 )
 
 // errLongPoll is why a long poll stays as it is: the next poll would ask for the old channels again.
@@ -26,16 +23,16 @@ func (x *held) change(join, leave []string) error {
 // move is a change of channels as a client may ask for it.
 type move struct {
 	join, leave []string
-	after       after  // what the joined channels are resumed after
-	ref         string // JSON, to be sent back; empty: none
-	takeBack    bool   // nothing more of what is left is to be sent, also of what waits already
+	after       ResumePoint // what the joined channels are resumed after
+	ref         string      // JSON, to be sent back; empty: none
+	takeBack    bool        // nothing more of what is left is to be sent, also of what waits already
 }
 
 func (x *held) move(m move) error {
-	if x.kind == longPoll {
+	if x.form.asksAgain() {
 		return errLongPoll
 	}
-	before := x.stand.Group().Channels()
+	before := x.membership.Group().Channels()
 	set := slices.Grow(less(before, slices.Sorted(slices.Values(m.leave))), len(m.join))
 	for _, name := range m.join {
 		if err := x.k.mayExist(name); err != nil {
@@ -48,19 +45,21 @@ func (x *held) move(m move) error {
 		x.k.o.Log.Info("subscribe refused: push.max_channels", "limit", x.k.o.MaxChannels, "client", x.c.RemoteAddr())
 		return fmt.Errorf("more than %d channels", x.k.o.MaxChannels)
 	}
-	replay := x.lane().Join(x, set, m.after.id, m.after.resume)
+	replay := x.lane().Join(x, set, m.after.ID, m.after.HasID)
 	x.changed(before, set)
 	if m.takeBack && len(m.leave) > 0 && x.out != nil {
 		x.takeBack()
 	}
-	if len(replay.Gaps) > 0 && !x.v1 && x.kind == webSocket {
-		x.closeWith(codeGap, "gap: history does not reach back to last_id", gapped)
+	if len(replay.Gaps) > 0 && !x.form.canGap() {
+		x.form.close(x, closing{code: codeGap, codeText: gapText, why: gapped})
 		return nil
 	}
-	if b := x.told(m, replay); len(b) > 0 && !x.send(b, false) {
+	if b := x.form.changed(x, m, replay); len(b) > 0 && !x.send(b, false) {
 		return nil
 	}
-	x.replay(replay.Messages)
+	if len(replay.Messages) > 0 {
+		x.form.deliver(x, replay.Messages, false)
+	}
 	return nil
 }
 
@@ -100,34 +99,19 @@ func noRule(name string) error {
 	return errors.New("no rule for this channel")
 }
 
-// told is what tells the client of a move, in the form of its kind: the subprotocol's objects, and for a plain
-// stream the gaps.
-func (x *held) told(m move, replay hub.Replay) (b []byte) {
-	add := func(object []byte) {
-		if x.kind == sse {
-			b = append(append(append(b, eventBegin...), object...), eventEnd...)
-		} else {
-			b = wsframe.Append(b, ws.OpText, object)
-		}
+// changeObjects are the subprotocol's objects that tell of a change and of its gaps.
+func changeObjects(x *held, m move, replay hub.Replay) (list [][]byte) {
+	if len(m.leave) > 0 {
+		list = append(list, movedJSON("unsubscribed", m.leave, "", m.ref))
 	}
-	if x.v1 {
-		if len(m.leave) > 0 {
-			add(movedJSON("unsubscribed", m.leave, "", m.ref))
-		}
-		if len(m.join) > 0 || len(m.leave) == 0 {
-			at := fmt.Sprintf(`,"id":"%s","replay":%d`, x.stand.Position(), owed(replay))
-			add(movedJSON("subscribed", m.join, at, m.ref))
-		}
+	if len(m.join) > 0 || len(m.leave) == 0 {
+		at := fmt.Sprintf(`,"id":"%s","replay":%d`, x.membership.Position(), owed(replay))
+		list = append(list, movedJSON("subscribed", m.join, at, m.ref))
 	}
-	if !x.v1 && x.kind == sse {
-		return x.appendGapEvents(b, replay)
+	for _, g := range replay.Gaps {
+		list = append(list, gapJSON(g))
 	}
-	if x.v1 {
-		for _, g := range replay.Gaps {
-			add(gapJSON(g))
-		}
-	}
-	return b
+	return list
 }
 
 // movedJSON tells of the channels that were joined or left; more is further members.

@@ -37,7 +37,7 @@ func (x *held) is(s *connection.Selection) bool {
 	if x.answered || s.User != "" && (x.session == nil || x.session.user != s.User) {
 		return false
 	}
-	return s.Channel == "" || x.stand.Group().Takes(s.Channel)
+	return s.Channel == "" || x.membership.Group().Takes(s.Channel)
 }
 
 // onEach runs f with every connection that is meant, on its loop, and returns when it has. Not for a loop's goroutine.
@@ -96,7 +96,7 @@ func (k *Keeper) List(s connection.Selection, limit int) (list []connection.Info
 		mu.Lock()
 		defer mu.Unlock()
 		if total++; len(list) < limit {
-			list = append(list, x.connection(x.stand.Group().Channels()))
+			list = append(list, x.connection(x.membership.Group().Channels()))
 		}
 	})
 	slices.SortFunc(list, func(a, b connection.Info) int { return cmp.Compare(a.ID, b.ID) })
@@ -129,7 +129,7 @@ func (k *Keeper) Change(s connection.Selection, join, leave []string) (n int, re
 // comply makes a change that the app wants. It reports whether the connection is concerned. A long poll that is to leave
 // is answered: its channels are those of its request, and so is the decision about its next one.
 func (x *held) comply(join, leave []string) (concerned bool, err error) {
-	g, user := x.stand.Group(), ""
+	g, user := x.membership.Group(), ""
 	if x.session != nil {
 		user = x.session.user
 	}
@@ -143,8 +143,8 @@ func (x *held) comply(join, leave []string) (concerned bool, err error) {
 	switch {
 	case !joins && !leaves:
 		return len(join) > 0, nil
-	case x.kind == longPoll && !joins:
-		x.answer(nil, nil)
+	case x.form.asksAgain() && !joins:
+		x.form.conclude(x)
 		return true, nil
 	}
 	for _, name := range join {
@@ -157,7 +157,7 @@ func (x *held) comply(join, leave []string) (concerned bool, err error) {
 
 // dropVerdicts forgets what the app has said of who holds the connection.
 func (x *held) dropVerdicts() {
-	q, credential, user := auth.Request{Channels: x.stand.Group().Channels()}, uint64(0), ""
+	q, credential, user := auth.Request{Channels: x.membership.Group().Channels()}, uint64(0), ""
 	if x.session != nil {
 		credential, user = x.session.credential, x.session.user
 	}
@@ -179,11 +179,7 @@ func (k *Keeper) Disconnect(s connection.Selection, code int, reason string) (n 
 		if s.Connection != "" && k.verdicts != nil {
 			x.dropVerdicts()
 		}
-		if x.kind == webSocket {
-			x.closeWith(ws.StatusCode(code), reason, disconnected)
-			return
-		}
-		x.expel(403, "disconnected", disconnected)
+		x.form.close(x, closing{status: 403, text: "disconnected", code: ws.StatusCode(code), codeText: reason, why: disconnected})
 	})
 	return n
 }

@@ -108,7 +108,7 @@ func (x *held) seat(user string) {
 	oldest.ref.Post(oldest.loop, func(c *park.Conn) {
 		if x, ok := c.Handler().(*held); ok && x.session != nil && x.session.user == user {
 			k.o.Log.Info("connection closed for a newer one: push.max_connections_per_user are held",
-				"limit", k.crowd.limit, "user", user, "kind", x.kind.String(), "client", c.RemoteAddr())
+				"limit", k.crowd.limit, "user", user, "kind", x.form.transport(), "client", c.RemoteAddr())
 			x.expel(429, crowdedWhy, crowdedOut)
 		}
 	})

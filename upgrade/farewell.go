@@ -31,6 +31,7 @@ func (x *held) finish(last []byte, why dropReason) {
 		}
 	}
 	x.leave(why)
+	x.form.release(x)
 	c := x.c
 	w.bytes = len(w.rest[0]) + len(last)
 	w.k.stats.outbox.Add(int64(w.bytes))

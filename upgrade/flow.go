@@ -3,8 +3,6 @@ package upgrade
 import (
 	"time"
 
-	"github.com/gobwas/ws"
-
 	"holdfast/internal/park"
 )
 
@@ -18,14 +16,12 @@ const (
 	minFrameRate = 100             // frames of all kinds a second; ten times push.message_rate if that is more
 	burst        = 2 * time.Second // worth of either rate may come at once
 	paceUnit     = 16 * time.Microsecond
-
-	leastSpeed = 1 << 10 // bytes a second of a message that has begun, beyond Options.ReceiveTime
 )
 
 // lead returns how far the client is ahead of its rate. Of a connection that has been idle for hours the difference is
 // that of a clock that has gone round.
 func (x *held) lead() time.Duration {
-	d := time.Duration(int32(x.wait-x.k.paceNow(x.c.Loop()))) * paceUnit
+	d := time.Duration(int32(x.paid-x.k.paceNow(x.c.Loop()))) * paceUnit
 	if d < 0 || d > 10*burst {
 		return 0
 	}
@@ -39,7 +35,7 @@ func (k *Keeper) paceNow(l *park.Loop) int32 {
 // spend counts one of what may come rate times a second.
 func (x *held) spend(rate int) {
 	lead := x.lead() + time.Second/time.Duration(rate)
-	x.wait = x.k.paceNow(x.c.Loop()) + int32(lead/paceUnit)
+	x.paid = x.k.paceNow(x.c.Loop()) + int32(lead/paceUnit)
 }
 
 // spendFrame counts a frame, or a reading of a client that has nothing to send.
@@ -72,13 +68,11 @@ func (x *held) pause(d time.Duration) {
 	time.AfterFunc(d, func() { loop.Post(resume) })
 }
 
-// unpause goes on with the frames that were read already, and then with reading.
+// unpause goes on with what was read already, and then with reading.
 func (x *held) unpause() {
-	x.paused = false
-	if x.in != nil && x.in.Unread() && (!x.frames(nil) || x.paused) {
-		return
+	if x.paused = false; x.form.resume(x) && !x.paused {
+		x.read()
 	}
-	x.read()
 }
 
 // read takes what the client sends, one turn of it.
@@ -98,30 +92,15 @@ func (x *held) read() {
 			return
 		}
 		x.pinged = false
-		switch {
-		case x.kind == webSocket:
-			if !x.frames(in[:n]) || x.paused {
-				return
-			}
-		case x.kind == longPoll && len(x.rest)+n <= maxEarly:
-			if !x.receiving(n) {
-				return
-			}
-			x.rest = append(x.rest, in[:n]...)
-		case x.kind == longPoll || n > maxChatter:
-			x.end(talkative)
+		if !x.form.read(x, in[:n]) || x.paused {
 			return
-		default:
-			if x.spendFrame(); x.tooFast() {
-				return
-			}
 		}
 	}
 	x.pause(0)
 }
 
-// receiving counts n more bytes that wait to be read. It reports whether the connection goes on: past
-// Options.InboundTotal it does not.
+// receiving counts n more bytes that wait to be read. It reports whether they may: past Options.InboundTotal the
+// connection is to be closed.
 func (x *held) receiving(n int) bool {
 	s := &x.k.stats
 	if total := s.inbound.Add(int64(n)); n <= 0 || x.k.o.InboundTotal <= 0 || total <= x.k.o.InboundTotal {
@@ -129,70 +108,8 @@ func (x *held) receiving(n int) bool {
 	}
 	if c := s.dropped[inboundFull].Load() + 1; c&(c-1) == 0 {
 		x.k.o.Log.Warn("connection closed: the memory for what clients send is full; see push.receive_total",
-			"kind", x.kind.String(), "client", x.c.RemoteAddr(), "limit", x.k.o.InboundTotal, "total", c)
+			"kind", x.form.transport(), "client", x.c.RemoteAddr(), "limit", x.k.o.InboundTotal, "total", c)
 	}
 	s.inbound.Add(int64(-n))
-	if x.kind == webSocket {
-		x.closeWith(1013, "too much is being received; try again later", inboundFull)
-	} else {
-		x.end(inboundFull)
-	}
 	return false
-}
-
-// keepFrames stores what is unfinished after a turn: the bytes p, and the fragments of a message. It reports whether the
-// connection goes on.
-func (x *held) keepFrames(f *frames, p []byte) bool {
-	f.Keep(p)
-	if f.Empty() {
-		x.in = f
-		x.dropFrames()
-		return true
-	}
-	if x.in = f; f.timer == nil {
-		f.since = x.c.Loop().Now()
-		x.watch(f, x.k.o.ReceiveTime)
-	}
-	n := f.Size() - f.counted
-	if !x.receiving(n) {
-		return false
-	}
-	f.counted += n
-	return true
-}
-
-// dropFrames lets go of what is unfinished.
-func (x *held) dropFrames() {
-	if f := x.in; f != nil {
-		x.k.stats.inbound.Add(int64(-f.counted))
-		if f.timer != nil {
-			f.timer.Stop()
-		}
-		x.in = nil
-	}
-}
-
-// watch looks after d whether a message that has begun comes fast enough.
-func (x *held) watch(f *frames, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	ref, loop := x.c.Ref(), x.c.Loop()
-	f.timer = time.AfterFunc(d, func() {
-		ref.Post(loop, func(c *park.Conn) {
-			if c.Handler() != park.Handler(x) || x.in != f {
-				return
-			}
-			now := loop.Now()
-			if x.paused { // it is Holdfast that does not read
-				f.since = now
-			}
-			left := x.k.o.ReceiveTime + time.Duration(f.Received())*time.Second/leastSpeed - now.Sub(f.since)
-			if left > 0 {
-				x.watch(f, left)
-				return
-			}
-			x.closeWith(ws.StatusPolicyViolation, "the message has begun and does not come", slowSender)
-		})
-	})
 }

@@ -84,7 +84,7 @@ func FuzzSaid(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
-		s, err := parseSaid(p)
+		s, err := parseClientFrame(p)
 		if s.ref != "" {
 			var ref any
 			if json.Unmarshal([]byte(s.ref), &ref) != nil || len(s.ref) > maxRef {

@@ -13,32 +13,23 @@ const (
 	maxChatter = 16 << 10 // bytes at once where the client has nothing to say
 )
 
-// held is one held connection: what it is, where it stands, and nil pointers while it is idle. It stays
-// a small plain struct; everything runs on its connection's loop.
+// held is one held connection: its membership, what waits for it, and its lifecycle; and nil pointers while it is idle.
+// What it sends and reads is its dialect's. It stays a small plain struct; everything runs on its connection's loop.
 type held struct {
-	stand hub.Membership
-	k     *Keeper
-	c     *park.Conn
-	out   *outbox // what the kernel would not take; nil in between
-	in    *frames // an unfinished frame or message of a WebSocket; nil in between
-	rest  []byte  // long poll: bytes of the next request
-	// Fields for the head of the response, as lines.
-	fields string
+	membership hub.Membership
+	k          *Keeper
+	c          *park.Conn
+	form       *form
+	out        *outbox  // what the kernel would not take; nil in between
+	session    *session // who it is; nil if it is nobody's and nobody wants to know
+	state      any      // of the dialect; nil while it has none
 
-	session *session // who it is; nil if it is nobody's and nobody wants to know
-	speech  *speech  // nil unless the client has spoken, or may about what needs its login
-
-	wait     int32 // long poll: milliseconds; else what the client has sent is paid for at this time, see lead
-	kind     kind
-	v1       bool // WebSocket or SSE with the subprotocol
-	http10   bool
-	close    bool // long poll: no further request on this connection
-	pinged   bool // no sign of life since the last heartbeat
-	stalled  bool // the outbox did not move since the last heartbeat
-	answered bool // long poll: only the outbox is left
-	drained  bool // all that was told of has been read
-	paused   bool // not to be read until unpause
-	compress bool // WebSocket: permessage-deflate was agreed on; long poll: gzip is accepted
+	paid     int32 // what the client has sent is paid for at this time, see lead
+	pinged   bool  // no sign of life since the last heartbeat
+	stalled  bool  // the outbox did not move since the last heartbeat
+	answered bool  // it has left its channels; only the outbox is left
+	drained  bool  // all that was told of has been read
+	paused   bool  // not to be read until unpause
 }
 
 var (
@@ -46,56 +37,49 @@ var (
 	_ park.Handler   = (*held)(nil)
 )
 
-// Place is where the connection stands in its channels.
-func (x *held) Membership() *hub.Membership { return &x.stand }
+// Membership is where the connection stands in its channels.
+func (x *held) Membership() *hub.Membership { return &x.membership }
 
 func (x *held) lane() *hub.Lane { return x.k.o.Hub.Lane(x.c.Loop().Index) }
 
 // begin takes the connection on its loop, joins the channels and then sends the first bytes.
-func (x *held) begin(c *park.Conn, v *visit) {
+func (x *held) begin(c *park.Conn, s *Spec) {
 	x.c = c
 	c.Hold(x)
-	x.k.stats.held[x.kind].Add(1)
+	x.form.open.Add(1)
 	var replay hub.Replay
-	if n := v.after.last; n > 0 {
-		replay = x.lane().JoinLast(x, v.join, n)
+	if n := s.Resume.Newest; n > 0 {
+		replay = x.lane().JoinLast(x, s.Channels, n)
 	} else {
-		replay = x.lane().Join(x, v.join, v.after.id, v.after.resume)
+		replay = x.lane().Join(x, s.Channels, s.Resume.ID, s.Resume.HasID)
 	}
-	x.know(v)
+	x.know(s)
 	x.begun()
-	if x.kind == longPoll {
-		x.rest = v.req.Rest // of the next request; it may be answered at once
-		x.k.stats.inbound.Add(int64(len(x.rest)))
-	}
 	gone := c.Ref()
-	switch x.kind {
-	case webSocket:
-		x.beginWebSocket(v.written, replay)
-	case sse:
-		x.beginSSE(replay)
-	case longPoll:
-		x.beginLongPoll(replay)
-	}
+	x.form.begin(x, s, replay)
 	if c, ok := gone.Conn(); !ok || c.Handler() != park.Handler(x) {
 		return
 	}
 	if x.k.draining.Load() { // since it was decided
-		x.drain()
+		x.form.drain(x)
 		return
 	}
-	if x.endedMeanwhile(v.asked) {
+	if x.endedMeanwhile(s.asked) {
 		return
 	}
 	// Bytes may have come before the hold, and their event is past.
-	switch {
-	case x.kind == webSocket && len(v.req.Rest) > 0:
-		if !x.frames(v.req.Rest) {
-			x.k.stats.inbound.Add(int64(len(x.rest)))
-			return
-		}
+	if len(s.Rest) == 0 || x.form.read(x, s.Rest) {
+		x.read()
 	}
-	x.read()
+}
+
+// beginStream sends the first bytes of a stream, and what the client has missed. History has that anyway, so it does not
+// count as what a slow reader has waiting.
+func (x *held) beginStream(b []byte, replay hub.Replay) {
+	x.await(jitter(x.k.o.Heartbeat))
+	if x.send(b, false) && len(replay.Messages) > 0 {
+		x.form.deliver(x, replay.Messages, false)
+	}
 }
 
 // Ready is told what happens on the socket.
@@ -115,7 +99,7 @@ func (x *held) Ready(c *park.Conn, ev park.Event) {
 	}
 }
 
-// tick is the heartbeat, or the end of a long poll's wait.
+// tick is called when the deadline has passed: that of the heartbeat, most often.
 func (x *held) tick() {
 	if x.tokenEnded() {
 		return
@@ -129,58 +113,23 @@ func (x *held) tick() {
 		x.await(x.k.o.Heartbeat)
 		return
 	}
-	if x.expired() {
-		return
+	if !x.expired() && x.form.heartbeat(x) {
+		x.await(x.k.o.Heartbeat)
 	}
-	switch x.kind {
-	case webSocket:
-		if x.pinged && !x.paused {
-			x.end(pongTimeout)
-			return
-		}
-		x.pinged = true
-		ping := pingFrame
-		if x.v1 {
-			ping = pingFrameV1
-		}
-		if !x.send(ping, true) {
-			return
-		}
-	case sse:
-		ping := sseHeartbeat
-		if x.v1 {
-			ping = ssePing
-		}
-		if !x.send(ping, true) {
-			return
-		}
-	case longPoll:
-		x.answer(nil, nil)
-		return
-	}
-	x.await(x.k.o.Heartbeat)
 }
 
 // Deliver hands over messages, by growing id.
 func (x *held) Deliver(batch []*hub.Message) {
 	if !x.tokenEnded() { // the loop may come to it before the deadline does
-		x.deliver(batch, true)
+		x.form.deliver(x, batch, true)
 	}
 }
 
-// replay hands over what the client has missed. History has it anyway, so it does not count as what a slow reader
-// has waiting.
-func (x *held) replay(messages []*hub.Message) {
-	if len(messages) > 0 {
-		x.deliver(messages, false)
-	}
-}
+// render returns the message as the dialect has it.
+func (x *held) render(m *hub.Message) []byte { return m.Rendered(x.form.encoding()) }
 
-func (x *held) deliver(batch []*hub.Message, counted bool) {
-	if x.kind == longPoll {
-		x.answer(batch, nil)
-		return
-	}
+// sendBatch sends messages, by growing ID. counted says that they count as what a slow reader has waiting.
+func (x *held) sendBatch(batch []*hub.Message, counted bool) {
 	for len(batch) > 0 {
 		b, n := x.together(batch)
 		taken, ok := x.write(b)
@@ -242,40 +191,25 @@ func (x *held) keep(batch []*hub.Message, taken int, counted bool) bool {
 	return true
 }
 
-// drain ends the connection politely because Holdfast goes down.
-func (x *held) drain() {
-	switch x.kind {
-	case webSocket:
-		x.closeWith(1001, "going down", draining)
-	case sse:
-		x.finish(retryHint(), draining)
-	case longPoll:
-		x.close = true
-		x.answer(nil, nil)
-	}
-}
-
 // leave takes the connection out of its channels and counts why. The socket is the caller's.
 func (x *held) leave(why dropReason) {
 	x.leaveChannels(why)
-	x.k.stats.held[x.kind].Add(-1)
+	x.form.open.Add(-1)
 	x.k.stats.drop(why)
 	x.dropOutbox()
-	x.dropFrames()
-	x.dropSpeech()
 	if x.k.o.Log.Enabled(context.Background(), slog.LevelDebug) { // else its arguments are made for nothing
-		x.k.o.Log.Debug("hold ended", "kind", x.kind.String(), "reason", why.String(), "client", x.c.RemoteAddr())
+		x.k.o.Log.Debug("hold ended", "kind", x.form.transport(), "reason", why.String(), "client", x.c.RemoteAddr())
 	}
 }
 
 // end leaves and closes.
 func (x *held) end(why dropReason) {
-	x.dropRest()
 	if x.answered {
 		x.dropOutbox()
 	} else {
 		x.leave(why)
 	}
+	x.form.release(x)
 	if why == clientGone {
 		x.c.Close()
 	} else {

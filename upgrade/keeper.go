@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fasthttp/websocket"
 	"github.com/valyala/fasthttp"
 
 	"holdfast/internal/accesslog"
@@ -77,7 +76,7 @@ type Options struct {
 type Keeper struct {
 	o          Options
 	engine     fasthttp.Server
-	upgrader   websocket.FastHTTPUpgrader
+	forms      forms // never changed
 	draining   atomic.Bool
 	toldOrigin atomic.Int64 // when logForeign gave its hint, in seconds
 	noCookieAt atomic.Int64 // seconds since 1970: when that was logged
@@ -87,8 +86,6 @@ type Keeper struct {
 	endings    endings
 	stats      counters
 	crowd      crowd
-
-	deflateRaw, deflateV1 *hub.Encoding // compressed, if that gains anything
 
 	born time.Time // where the clock of held.lead begins
 
@@ -106,7 +103,7 @@ func New(o Options) *Keeper {
 		k.verdicts.about = k.within
 	}
 	k.askers = newAskers(&k.o)
-	k.deflateRaw, k.deflateV1 = &hub.Encoding{Render: k.renderRawDeflated}, &hub.Encoding{Render: k.renderV1Deflated}
+	k.forms = newForms(k)
 	for range o.Poller.Loops() {
 		k.registers = append(k.registers, register{
 			users: map[string]*held{}, credentials: map[uint64]*held{}, more: map[uint64]map[*held]struct{}{}, waiting: map[*byte]int{},
@@ -129,10 +126,6 @@ func New(o Options) *Keeper {
 				c.(*visit).idle()
 			}
 		},
-	}
-	k.upgrader = websocket.FastHTTPUpgrader{
-		Subprotocols: []string{subprotocol},
-		CheckOrigin:  func(*fasthttp.RequestCtx) bool { return true }, // was checked for all kinds
 	}
 	for i, loop := range o.Poller.Loops() {
 		lane := o.Hub.Lane(i)
@@ -185,10 +178,13 @@ func (k *Keeper) turnAway(c *park.Conn, r *request.Request, status int, why stri
 	line, _, _ := bytes.Cut(r.Head, []byte("\r\n"))
 	k.logged(&accesslog.Request{Client: r.Client.Addr(), Line: line}, time.Now(), status, 0, why)
 	head := bytes.HasPrefix(line, []byte("HEAD ")) // whose answer has no body
-	if status == 503 && !head && kindBy(joinedValues(r.Head, "Upgrade"), joinedValues(r.Head, "Accept")) == sse {
-		c.Write(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store, no-transform\r\nConnection: close\r\n\r\n%s", comeBack(why, "", "")))
-		park.Linger(c)
-		return
+	if status == 503 && !head {
+		f := k.forms.choose(&choice{upgrade: joinedValues(r.Head, "Upgrade"), accept: joinedValues(r.Head, "Accept")})
+		if mediaType, body := f.postponed(why, "", ""); mediaType != "" {
+			c.Write(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nCache-Control: no-store, no-transform\r\nConnection: close\r\n\r\n%s", mediaType, body))
+			park.Linger(c)
+			return
+		}
 	}
 	body := `{"error":` + quote(why) + "}\n"
 	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nConnection: close\r\n", status, fasthttp.StatusMessage(status))
@@ -210,7 +206,7 @@ func (k *Keeper) Drain() {
 		l.Post(func() {
 			l.Each(func(c *park.Conn) {
 				if h, ok := c.Handler().(*held); ok {
-					h.drain()
+					h.form.drain(h)
 				}
 			})
 		})

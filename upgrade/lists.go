@@ -47,6 +47,16 @@ func hasToken(list []byte, token string) bool {
 	return false
 }
 
+// hasExactToken reports whether a list has a token, in this case.
+func hasExactToken(list []byte, token string) bool {
+	for t := range bytes.SplitSeq(list, []byte(",")) {
+		if string(bytes.TrimSpace(t)) == token {
+			return true
+		}
+	}
+	return false
+}
+
 // preferredWait returns the value of the first preference wait (RFC 7240 §2: names in any case, values in quotes or
 // not, parameters after a semicolon, and the first of a name counts); empty without.
 func preferredWait(prefer string) string {

@@ -27,7 +27,7 @@ func (x *held) begun() {
 	if x.session != nil {
 		user = x.session.user
 	}
-	channels := x.stand.Group().Channels()
+	channels := x.membership.Group().Channels()
 	if !o.Wants(user, channels) {
 		return
 	}
@@ -40,7 +40,7 @@ func (x *held) begun() {
 
 // connection describes it.
 func (x *held) connection(channels []string) connection.Info {
-	c := connection.Info{ID: x.id(), Kind: x.kind.String(), Channels: channels, Peer: x.c.RemoteAddr()}
+	c := connection.Info{ID: x.id(), Kind: x.form.transport(), Channels: channels, Peer: x.c.RemoteAddr()}
 	if x.session != nil {
 		c.User = x.session.user
 	}
@@ -53,7 +53,7 @@ func (x *held) ended(reason string, leave func()) {
 		leave()
 		return
 	}
-	c := x.connection(x.stand.Group().Channels())
+	c := x.connection(x.membership.Group().Channels())
 	leave()
 	x.session.told = false
 	x.k.o.Observer.Ended(c, reason)

@@ -18,7 +18,23 @@ type outbox struct {
 	bytes int // of the pieces that count
 	told  bool
 
-	pongs [2][]byte // what answers the newest ping of each kind
+	pongs [pongKinds][]byte // what answers the newest ping of each kind
+}
+
+// Kinds of pongs: a control frame, and one of the subprotocol.
+const (
+	controlPong = iota
+	framePong
+	pongKinds
+)
+
+// pong answers a ping: of each kind only the newest, if the client does not read (RFC 6455 §5.5.3).
+func (x *held) pong(kind int, b []byte) bool {
+	if x.out != nil {
+		x.out.pongs[kind] = b
+		return true
+	}
+	return x.send(b, kind == framePong)
 }
 
 // waiting is a piece of what waits, in one of three forms: a message, which may be left out; a gap in the place of
@@ -137,7 +153,7 @@ func (x *held) policy(m *hub.Message) SlowPolicy {
 		return Disconnect
 	}
 	p := x.k.o.Slow(m.Channel)
-	if p == DropOldest && x.kind == webSocket && !x.v1 {
+	if p == DropOldest && !x.form.canGap() {
 		return Disconnect
 	}
 	return p
@@ -208,7 +224,7 @@ func (x *held) takeOut(i int) {
 // takeBack takes out what waits of channels that the connection has left. A message that it also has on a channel
 // that it keeps goes there.
 func (x *held) takeBack() {
-	o, g := x.out, x.stand.Group()
+	o, g := x.out, x.membership.Group()
 	for i := o.first(); i < len(o.list); i++ {
 		w := &o.list[i]
 		if w.m == nil {
@@ -240,7 +256,7 @@ func (x *held) skipped(p SlowPolicy) {
 	if !x.out.told {
 		x.out.told = true
 		x.k.o.Log.Info("slow reader: messages are left out, as its channels' rule says", "slow", p.String(),
-			"kind", x.kind.String(), "client", x.c.RemoteAddr())
+			"kind", x.form.transport(), "client", x.c.RemoteAddr())
 	}
 }
 
@@ -249,7 +265,7 @@ func (x *held) dropSlow(limit string) {
 	if x.out != nil {
 		waiting = x.out.bytes
 	}
-	x.k.o.Log.Info("slow reader dropped", "kind", x.kind.String(), "waiting", waiting, "client", x.c.RemoteAddr(), "limit", limit)
+	x.k.o.Log.Info("slow reader dropped", "kind", x.form.transport(), "waiting", waiting, "client", x.c.RemoteAddr(), "limit", limit)
 	x.end(slow)
 }
 
@@ -273,7 +289,7 @@ func (x *held) flush() bool {
 	pongs := x.out.pongs
 	x.out = nil
 	if x.answered {
-		x.resume()
+		x.form.sent(x)
 		return false
 	}
 	for _, b := range pongs {
@@ -306,7 +322,7 @@ func (x *held) gather() []byte {
 // text returns the bytes of a piece. A gap is one no more then: what is left out later is behind it.
 func (x *held) text(w *waiting) []byte {
 	if w.isGap() {
-		b := x.gapText(hub.Gap{Channel: w.m.Channel, Through: w.m.ID})
+		b := x.form.gap(hub.Gap{Channel: w.m.Channel, Through: w.m.ID})
 		was := *w
 		*w = waiting{b: b, cost: was.cost}
 		x.k.stats.outbox.Add(int64(len(b)))

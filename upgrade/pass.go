@@ -3,17 +3,13 @@ package upgrade
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/gobwas/ws"
 	"github.com/valyala/fasthttp"
 
 	"holdfast/internal/http1"
-	"holdfast/internal/park"
-	"holdfast/internal/wsframe"
 )
 
 // Access says who may hold a channel.
@@ -144,8 +140,8 @@ func (x *held) tokenEnded() bool {
 	if s == nil || s.pass == nil || x.answered || s.pass.Ends.After(x.c.Loop().Now()) {
 		return false
 	}
-	if x.kind == longPoll { // its next poll is refused
-		x.answer(nil, nil)
+	if x.form.asksAgain() { // its next request is refused
+		x.form.conclude(x)
 	} else {
 		x.expel(401, "the token has expired", refused)
 	}
@@ -158,59 +154,4 @@ func (k *Keeper) roomForToken() int {
 		return 0
 	}
 	return roomForType + roomForToken
-}
-
-// hearToken lets a worker read a token that is to take the place of the one that the connection has. It reports whether
-// the connection goes on.
-func (x *held) hearToken(text, ref string) bool {
-	k, conn, loop := x.k, x.c.Ref(), x.c.Loop()
-	if k.o.Verify == nil {
-		return x.fault(ref, errors.New("tokens are not taken here; see push.jwt"))
-	}
-	if x.speech.asking = k.o.Poller.Go(func() {
-		pass, err := k.o.Verify(text)
-		loop.Post(func() {
-			if c, ok := conn.Conn(); ok && c.Handler() == park.Handler(x) {
-				x.speech.asking = false
-				x.goOn(x.takeToken(&pass, err, ref))
-			}
-		})
-	}); !x.speech.asking {
-		return x.fault(ref, errBusy)
-	}
-	return true
-}
-
-// takeToken goes on under a token that has come, if it is good for all that is held by the one before. It reports whether
-// the connection goes on.
-func (x *held) takeToken(pass *Pass, err error, ref string) bool {
-	if x.tokenEnded() {
-		return false
-	}
-	user, known := "", false // by the app or a token
-	if s := x.session; s != nil {
-		user, known = s.user, s.user != "" || s.pass != nil || s.ask != nil
-	}
-	if err == nil && known && user != pass.User {
-		err = errors.New("the token is another user's; connect again")
-	}
-	for _, name := range x.stand.Group().Channels() {
-		if who, _ := x.k.o.Rule(name); err == nil && who == Token && !pass.Opens(name) {
-			err = fmt.Errorf("%.300s: %w", name, errTokenChannel)
-		}
-	}
-	if err != nil {
-		x.k.stats.tokensRefused.Add(1)
-		return x.fault(ref, errors.New(strings.TrimPrefix(err.Error(), "token: ")))
-	}
-	x.named(pass.User, nil, 0)
-	if x.session == nil {
-		x.session = new(session)
-	}
-	now := x.c.Loop().Now()
-	x.session.pass, x.speech.user = pass, pass.User
-	x.speech.faults = max(x.speech.faults-1, 0)
-	x.beatOn(now)
-	b := fmt.Appendf(nil, `{"type":"token","expires":%d`, int64(pass.Ends.Sub(now).Seconds()))
-	return x.send(wsframe.Append(nil, ws.OpText, append(appendRef(b, ref), '}')), false)
 }

@@ -8,20 +8,14 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/gobwas/ws"
-
 	"holdfast/internal/deflate"
 	"holdfast/internal/hub"
-	"holdfast/internal/wsframe"
 )
 
-// Encodings of messages: one rendering is shared by all connections that have it.
+// Encodings that dialects share.
 var (
-	encodingRaw      = &hub.Encoding{Render: renderRaw}      // WebSocket: the data as it is
-	encodingV1       = &hub.Encoding{Render: renderV1}       // WebSocket with subprotocol: a JSON frame
-	encodingSSE      = &hub.Encoding{Render: renderSSE}      // an event
-	encodingJSON     = &hub.Encoding{Render: renderJSON}     // SSE with the subprotocol: an event whose data is an object of a long poll's list
-	encodingDeflated = &hub.Encoding{Render: renderDeflated} // the object in encodingJSON, as blocks of a long poll's answer in gzip
+	encodingJSON     = &hub.Encoding{Render: renderJSON}     // an event whose data is an object
+	encodingDeflated = &hub.Encoding{Render: renderDeflated} // that object, compressed as blocks of a gzip member
 )
 
 // What is around the object in encodingJSON. Long poll leaves it out.
@@ -32,35 +26,6 @@ const (
 
 // pingJSON is a sign of life that a page can see: browsers keep pings and comments to themselves.
 const pingJSON = `{"type":"ping"}`
-
-func (x *held) render(m *hub.Message) []byte {
-	switch {
-	case x.kind == sse && x.v1:
-		return m.Rendered(encodingJSON)
-	case x.kind == sse:
-		return m.Rendered(encodingSSE)
-	case x.v1 && x.compress:
-		return m.Rendered(x.k.deflateV1)
-	case x.v1:
-		return m.Rendered(encodingV1)
-	case x.compress:
-		return m.Rendered(x.k.deflateRaw)
-	}
-	return m.Rendered(encodingRaw)
-}
-
-func renderRaw(m *hub.Message) []byte {
-	if m.Binary {
-		return wsframe.Append(nil, ws.OpBinary, m.Data)
-	}
-	return wsframe.Append(nil, ws.OpText, m.Data)
-}
-
-func renderV1(m *hub.Message) []byte {
-	return wsframe.Append(nil, ws.OpText, v1Object(m))
-}
-
-func v1Object(m *hub.Message) []byte { return appendJSON([]byte(`{"type":"message",`), m) }
 
 func renderJSON(m *hub.Message) []byte {
 	return append(appendJSON([]byte(eventBegin+"{"), m), eventEnd...)
@@ -111,37 +76,6 @@ func appendLine(b, data []byte) []byte {
 	return line.Bytes()
 }
 
-// renderSSE encodes an event (WHATWG HTML §9.2): the stream knows three line ends, and data with any of
-// them becomes several data lines. Binary data comes in base64.
-func renderSSE(m *hub.Message) []byte {
-	b := make([]byte, 0, len(m.Data)+64)
-	b = append(b, "id: "...)
-	b = m.ID.Append(b)
-	if m.Event != "" {
-		b = append(b, "\nevent: "...)
-		b = append(b, m.Event...)
-	}
-	data := m.Data
-	if m.Binary {
-		data = base64.StdEncoding.AppendEncode(nil, data)
-	}
-	for more := true; more; {
-		line := data
-		if i := bytes.IndexAny(data, "\r\n"); i >= 0 {
-			line = data[:i]
-			if data[i] == '\r' && i+1 < len(data) && data[i+1] == '\n' {
-				i++
-			}
-			data = data[i+1:]
-		} else {
-			more = false
-		}
-		b = append(b, "\ndata: "...)
-		b = append(b, line...)
-	}
-	return append(b, "\n\n"...)
-}
-
 // owed is how much comes before the id of the hello counts. Gaps are part of it: a client whose connection
 // breaks before it is told of one would otherwise come back from after it, and never be told.
 func owed(r hub.Replay) int { return len(r.Gaps) + len(r.Messages) }
@@ -166,28 +100,6 @@ func quote(s string) string {
 		return `""` // a string always encodes
 	}
 	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
-}
-
-func (k *Keeper) renderRawDeflated(m *hub.Message) []byte {
-	op := ws.OpText
-	if m.Binary {
-		op = ws.OpBinary
-	}
-	if len(m.Data) >= k.o.Compress {
-		if b := wsframe.Deflated(op, m.Data); b != nil {
-			return b
-		}
-	}
-	return m.Rendered(encodingRaw)
-}
-
-func (k *Keeper) renderV1Deflated(m *hub.Message) []byte {
-	if len(m.Data) >= k.o.Compress {
-		if b := wsframe.Deflated(ws.OpText, v1Object(m)); b != nil {
-			return b
-		}
-	}
-	return m.Rendered(encodingV1)
 }
 
 func renderDeflated(m *hub.Message) []byte { return deflate.Append(nil, object(m)) }

@@ -2,28 +2,17 @@ package upgrade
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"time"
 
-	"github.com/fasthttp/websocket"
 	"github.com/valyala/fasthttp"
 
 	"holdfast/internal/accesslog"
 	"holdfast/internal/auth"
 	"holdfast/internal/hub"
-	"holdfast/internal/wsframe"
 )
-
-// after is where a subscriber comes back from.
-type after struct {
-	id     hub.ID
-	resume bool
-	last   int // without resume: so many of each channel's newest messages
-}
 
 // handle decides one request, on a worker.
 func (k *Keeper) handle(ctx *fasthttp.RequestCtx) {
@@ -39,13 +28,12 @@ func (k *Keeper) handle(ctx *fasthttp.RequestCtx) {
 	v := ctx.Conn().(*visit)
 	status, why := k.decide(ctx, v)
 	if status != 0 {
-		v.hold = nil
+		v.form = nil
 		k.stats.reject(v.reject, status)
 		for _, cookie := range v.setCookie {
 			ctx.Response.Header.Add(fasthttp.HeaderSetCookie, cookie)
 		}
-		if status == 503 && kindOf(ctx) == sse {
-			k.postpone(ctx, v, why)
+		if status == 503 && k.postpone(ctx, v, why) {
 			status = 200
 		} else {
 			k.refuse(ctx, status, why, v.hint)
@@ -70,11 +58,8 @@ func (k *Keeper) log(ctx *fasthttp.RequestCtx, v *visit, status int, why string)
 	if h.IsHTTP11() {
 		r.Minor = 1
 	}
-	if v.hold != nil {
-		status, why = 200, "held"
-		if v.hold.kind == webSocket {
-			status = 101
-		}
+	if v.form != nil {
+		status, why = v.form.status(), "held"
 	} else if status == 0 {
 		status = ctx.Response.StatusCode()
 	}
@@ -87,7 +72,7 @@ func (k *Keeper) logged(r *accesslog.Request, started time.Time, status, sent in
 	}
 }
 
-// decide makes the checks in order. It returns a status and the reason, or 0 with v.hold set or, for the
+// decide makes the checks in order. It returns a status and the reason, or 0 with v.form set or, for the
 // browser client, the answer.
 func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 	h := &ctx.Request.Header
@@ -118,7 +103,7 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 		v.reject = shuttingDown
 		return 503, "going down"
 	}
-	if max := k.o.MaxConnections; max > 0 && k.stats.heldNow() >= int64(max) {
+	if max := k.o.MaxConnections; max > 0 && k.forms.open() >= int64(max) {
 		k.o.Log.Warn("hold refused: push.max_connections are held", "limit", max)
 		v.reject = limitReached
 		return 503, "too many connections are held"
@@ -131,24 +116,9 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 	if err != nil {
 		return 400, err.Error()
 	}
-	x := &held{k: k, kind: kindOf(ctx)}
-	var wait time.Duration
-	switch x.kind {
-	case webSocket:
-		if status, why := checkHandshake(ctx); status != 0 {
-			return status, why
-		}
-	case sse:
-		if x.v1, err = protocol(ctx); err != nil {
-			return 400, err.Error()
-		}
-	case longPoll:
-		if len(h.Peek("Sec-WebSocket-Key")) > 0 {
-			return 400, "a proxy on the way has dropped Upgrade: websocket"
-		}
-		if wait, err = k.wait(ctx); err != nil {
-			return 400, err.Error()
-		}
+	form := k.forms.choose(choiceOf(ctx))
+	if status, why := form.check(ctx, &v.spec); status != 0 {
+		return status, why
 	}
 	if channels, status, why = k.authorize(ctx, v, channels); status != 0 {
 		return status, why
@@ -156,40 +126,8 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 	if v.Gone() {
 		return 503, "client is gone"
 	}
-	v.join, v.after, v.hold = channels, from, x
-	x.http10 = !h.IsHTTP11()
-	x.close = h.ConnectionClose() || hasToken(h.Peek("Connection"), "close") || x.http10
-	switch x.kind {
-	case webSocket:
-		for _, cookie := range v.setCookie {
-			ctx.Response.Header.Add(fasthttp.HeaderSetCookie, cookie)
-		}
-		if err := k.upgrader.Upgrade(ctx, func(*websocket.Conn) {}); err != nil {
-			return 400, err.Error()
-		}
-		x.v1 = string(ctx.Response.Header.Peek("Sec-WebSocket-Protocol")) == subprotocol
-		ctx.Response.Header.Del("Content-Type")
-		if k.o.Compress > 0 {
-			var agreed string
-			if agreed, x.compress = wsframe.AcceptDeflate(h.PeekAll("Sec-WebSocket-Extensions")); x.compress {
-				ctx.Response.Header.Set("Sec-WebSocket-Extensions", agreed)
-			}
-		}
-		if x.v1 && k.o.Live || k.o.Message != nil {
-			login := k.question(ctx, v)
-			login.Cookie = replaceCookies(login.Cookie, v.setCookie)
-			x.speech = &speech{login: &login, user: v.user}
-		}
-	case longPoll:
-		x.wait = int32(wait / time.Millisecond)
-		x.compress = k.o.Compress > 0 && acceptsGzip(h.PeekAll("Accept-Encoding"))
-		fallthrough
-	default:
-		x.fields = extraFields(string(ctx.Response.Header.Peek("Access-Control-Allow-Origin")), v.setCookie)
-		ctx.HijackSetNoResponse(true)
-		ctx.Hijack(func(net.Conn) {})
-	}
-	return 0, ""
+	v.join, v.spec.Resume, v.form = channels, from, form
+	return form.accept(ctx, v)
 }
 
 // originForm cuts scheme and authority off an absolute target, which the head check has compared with
@@ -203,22 +141,6 @@ func originForm(target []byte) []byte {
 		return rest[i:]
 	}
 	return target
-}
-
-func kindOf(ctx *fasthttp.RequestCtx) kind {
-	h := &ctx.Request.Header
-	return kindBy(h.Peek("Upgrade"), h.Peek("Accept"))
-}
-
-// kindBy tells the kind from the request's fields, each in one line.
-func kindBy(upgrade, accept []byte) kind {
-	switch {
-	case hasToken(upgrade, "websocket"):
-		return webSocket
-	case bytes.Contains(bytes.ToLower(accept), []byte("text/event-stream")):
-		return sse
-	}
-	return longPoll
 }
 
 // channels returns the channels that are asked for, each of which a rule matches.
@@ -243,20 +165,20 @@ func (k *Keeper) channels(ctx *fasthttp.RequestCtx) (list []string, status int, 
 	return list, 0, ""
 }
 
-func resumeAfter(ctx *fasthttp.RequestCtx) (after, error) {
+func resumeAfter(ctx *fasthttp.RequestCtx) (ResumePoint, error) {
 	id := ctx.Request.Header.Peek("Last-Event-ID")
 	if len(id) == 0 {
 		id = ctx.QueryArgs().Peek("last_id")
 	}
 	if len(id) == 0 {
 		last, err := lastWanted(ctx)
-		return after{last: last}, err
+		return ResumePoint{Newest: last}, err
 	}
 	n, err := hub.ParseID(string(id))
 	if err != nil {
-		return after{}, fmt.Errorf("last_id is not an id of a message")
+		return ResumePoint{}, fmt.Errorf("last_id is not an id of a message")
 	}
-	return after{id: n, resume: true}, nil
+	return ResumePoint{ID: n, HasID: true}, nil
 }
 
 // lastWanted is how many of each channel's newest messages a client wants that has none. More than is kept is no error: the
@@ -287,42 +209,6 @@ func (k *Keeper) wait(ctx *fasthttp.RequestCtx) (time.Duration, error) {
 		return 0, fmt.Errorf("wait is not a number of seconds")
 	}
 	return min(time.Duration(min(n, 1<<20))*time.Second, k.o.MaxWait), nil
-}
-
-// protocol reports whether an event stream is to carry the JSON of the subprotocol. The header is not
-// for a page to set, so the query says it.
-func protocol(ctx *fasthttp.RequestCtx) (bool, error) {
-	switch string(ctx.QueryArgs().Peek("protocol")) {
-	case "":
-		return false, nil
-	case subprotocol:
-		return true, nil
-	}
-	return false, fmt.Errorf("the protocol spoken here is %s", subprotocol)
-}
-
-// checkHandshake makes the checks that the upgrader leaves out (RFC 6455 §4.2.1).
-func checkHandshake(ctx *fasthttp.RequestCtx) (int, string) {
-	h := &ctx.Request.Header
-	if !h.IsHTTP11() {
-		return 400, "a WebSocket needs HTTP/1.1"
-	}
-	for _, name := range []string{"Sec-WebSocket-Version", "Sec-WebSocket-Key"} {
-		if len(h.PeekAll(name)) > 1 {
-			return 400, name + " stands there more than once"
-		}
-	}
-	if v := string(h.Peek("Sec-WebSocket-Version")); v != "13" {
-		ctx.Response.Header.Set("Sec-WebSocket-Version", "13")
-		return 426, "WebSocket version 13 is spoken here"
-	}
-	if key, err := base64.StdEncoding.DecodeString(string(h.Peek("Sec-WebSocket-Key"))); err != nil || len(key) != 16 {
-		return 400, "Sec-WebSocket-Key is not 16 bytes in base64"
-	}
-	if !hasToken(h.Peek("Connection"), "upgrade") {
-		return 400, "Connection does not say upgrade"
-	}
-	return 0, ""
 }
 
 // signed notes the client's token, if it opens the channels whose rule wants one.
@@ -509,26 +395,16 @@ func (k *Keeper) owner(channel string) (user string, ok bool) {
 
 func joined(list [][]byte, sep string) string { return string(bytes.Join(list, []byte(sep))) }
 
-// postpone ends an event stream that can't begin now. An EventSource never comes back after a 503; after the end of a
-// stream it does.
-func (k *Keeper) postpone(ctx *fasthttp.RequestCtx, v *visit, why string) {
-	ctx.SetContentType("text/event-stream")
+// postpone responds to a request that can't be served now, if its dialect has a way to. It reports whether it has.
+func (k *Keeper) postpone(ctx *fasthttp.RequestCtx, v *visit, why string) bool {
+	mediaType, body := k.forms.choose(choiceOf(ctx)).postponed(why, v.hint, v.retryAfter)
+	if mediaType == "" {
+		return false
+	}
+	ctx.SetContentType(mediaType)
 	ctx.Response.Header.Set("Cache-Control", "no-store, no-transform")
-	ctx.SetBodyString(comeBack(why, v.hint, v.retryAfter))
-}
-
-// comeBack is the whole of an event stream that tells a browser when to come back. Comments say why; retryAfter is the
-// app's, empty for none.
-func comeBack(why, hint, retryAfter string) string {
-	b := ": " + why + "\n"
-	if hint != "" {
-		b += ": " + hint + "\n"
-	}
-	retry := retryTime
-	if seconds, err := strconv.Atoi(retryAfter); err == nil && seconds > 0 {
-		retry = 2 * min(time.Duration(seconds)*time.Second, time.Hour) // of which jitter leaves half at least
-	}
-	return b + fmt.Sprintf("retry: %d\n\n", jitter(retry).Milliseconds())
+	ctx.SetBodyString(body)
+	return true
 }
 
 // hintOf returns what an error of Options.Authorize tells the app's developer; empty: nothing.

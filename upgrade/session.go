@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gobwas/ws"
-
 	"holdfast/internal/auth"
 	"holdfast/internal/park"
 )
@@ -48,16 +46,16 @@ type register struct {
 func (x *held) register() *register { return &x.k.registers[x.c.Loop().Index] }
 
 // know makes the session of a connection that is somebody's.
-func (x *held) know(v *visit) {
-	x.adopt(v.user, v.ask, v.expires)
-	if v.pass == nil {
+func (x *held) know(s *Spec) {
+	x.adopt(s.User, s.Ask, s.Expires)
+	if s.Token == nil {
 		return
 	}
 	if x.session == nil {
 		x.session = new(session)
 	}
-	x.session.pass = v.pass
-	x.enlist(v.credentials)
+	x.session.pass = s.Token
+	x.enlist(s.credentials)
 }
 
 // due is when something is to be done about a session: the app is asked again, or the token ends. Zero: never.
@@ -201,8 +199,8 @@ func (x *held) expired() bool {
 	}
 	now := x.c.Loop().Now()
 	if !s.expires.IsZero() && !s.expires.After(now) {
-		if x.kind == longPoll { // its next poll asks
-			x.answer(nil, nil)
+		if x.form.asksAgain() { // its next request does
+			x.form.conclude(x)
 			return true
 		}
 		s.expires = now.Add(renewRetry)
@@ -306,7 +304,7 @@ func (x *held) renewed(v auth.Result, err error) {
 func (x *held) beatOn(now time.Time) {
 	s := x.session
 	switch {
-	case x.kind == longPoll: // its wait goes on
+	case x.form.asksAgain(): // its wait goes on
 	case s.beat.IsZero():
 		x.await(jitter(x.k.o.Heartbeat))
 	default:
@@ -318,7 +316,7 @@ func (x *held) beatOn(now time.Time) {
 // connection goes on.
 func (x *held) narrow(allowed []string) bool {
 	var lost, join []string
-	had := x.stand.Group().Channels()
+	had := x.membership.Group().Channels()
 	for _, c := range had {
 		if x.k.within(x.session.ask.Channels, c) && !x.k.within(allowed, c) {
 			lost = append(lost, c)
@@ -335,8 +333,8 @@ func (x *held) narrow(allowed []string) bool {
 	case len(lost) == len(had) && len(join) == 0:
 		x.expel(403, "not allowed any more", refused)
 		return false
-	case x.kind == longPoll:
-		x.answer(nil, nil)
+	case x.form.asksAgain():
+		x.form.conclude(x)
 		return false
 	}
 	q := *x.session.ask
@@ -352,16 +350,5 @@ func (x *held) narrow(allowed []string) bool {
 
 // expel ends a hold that is not allowed any more.
 func (x *held) expel(status int, why string, reason dropReason) {
-	switch x.kind {
-	case webSocket:
-		code := ws.StatusCode(4000 + status)
-		if status == 503 {
-			code = 1013 // try again later
-		}
-		x.closeWith(code, why, reason)
-	case sse: // it comes back, and is told then
-		x.finish(nil, reason)
-	case longPoll:
-		x.refusePoll(status, why, reason)
-	}
+	x.form.close(x, closing{status: status, text: why, why: reason})
 }

@@ -2,18 +2,6 @@ package upgrade
 
 import "sync/atomic"
 
-// kind is how a request stays open.
-type kind uint8
-
-const (
-	webSocket kind = iota
-	sse
-	longPoll
-	kinds
-)
-
-func (k kind) String() string { return [kinds]string{"websocket", "sse", "longpoll"}[k] }
-
 // dropReason is why a held connection ended: constant, log word and metric label at once.
 type dropReason uint8
 
@@ -82,7 +70,6 @@ func rejectReasonOf(status int) rejectReason {
 }
 
 type counters struct {
-	held            [kinds]atomic.Int64
 	dropped         [dropReasons]atomic.Int64
 	rejected        [rejectReasons]atomic.Int64
 	tokensRefused   atomic.Int64
@@ -105,13 +92,6 @@ func (c *counters) reject(why rejectReason, status int) {
 		why = rejectReasonOf(status)
 	}
 	c.rejected[why].Add(1)
-}
-
-func (c *counters) heldNow() (n int64) {
-	for i := range c.held {
-		n += c.held[i].Load()
-	}
-	return n
 }
 
 // Stats are counts for metrics, by label.
@@ -146,8 +126,8 @@ func (k *Keeper) Stats() Stats {
 	s.Inbound, s.Throttled = k.stats.inbound.Load(), k.stats.throttled.Load()
 	s.TokensRefused = k.stats.tokensRefused.Load()
 	s.CacheHits, s.CacheMisses, s.CacheEvicted = k.verdicts.counts()
-	for i := range kinds {
-		s.Held[i.String()] = k.stats.held[i].Load()
+	for _, f := range k.forms {
+		s.Held[f.transport()] += f.open.Load()
 	}
 	for r := range dropReasons {
 		if r != answered {

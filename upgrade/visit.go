@@ -15,7 +15,8 @@ type visit struct {
 	k   *Keeper
 	req request.Request // what follows its head: early frames, or the next request
 
-	hold *held // set by the handler: the connection is to be held
+	form *form // set by the handler: the connection is to be held
+	spec Spec  // how, but for what follows
 	join []string
 	user string // whom the app has named
 	pass *Pass  // what the client's token is good for; nil: it has none
@@ -30,7 +31,6 @@ type visit struct {
 	setCookie  []string     // of the app's responses, for the client
 	retryAfter string       // the same
 
-	after   after
 	came    time.Time // when the request did
 	written []byte
 	wasIdle bool
@@ -43,7 +43,7 @@ func (v *visit) idle() {
 
 // Write is fasthttp's.
 func (v *visit) Write(p []byte) (int, error) {
-	if v.hold != nil {
+	if v.form != nil {
 		v.written = append(v.written, p...)
 		return len(p), nil
 	}
@@ -53,18 +53,27 @@ func (v *visit) Write(p []byte) (int, error) {
 // serve runs on a worker.
 func (v *visit) serve() {
 	err := v.k.engine.ServeConn(v)
-	hold := v.hold
+	form := v.form
 	v.Release(func(c *park.Conn, unread []byte) {
 		switch {
-		case hold != nil && v.Gone():
+		case form != nil && v.Gone():
 			v.k.stats.drop(clientGone)
 			c.Close()
-		case hold != nil:
-			hold.begin(c, v)
+		case form != nil:
+			x := &held{k: v.k, form: form}
+			x.begin(c, v.holdSpec())
 		case err == nil && v.wasIdle && len(unread) == 0 && !v.Gone():
 			v.k.o.Resume(c, v.req.Rest, true)
 		default:
 			park.Linger(c)
 		}
 	})
+}
+
+// holdSpec is how the connection is to be held.
+func (v *visit) holdSpec() *Spec {
+	s := &v.spec
+	s.Channels, s.User, s.Token, s.Ask, s.Expires = v.join, v.user, v.pass, v.ask, v.expires
+	s.Handshake, s.Rest, s.credentials, s.asked = v.written, v.req.Rest, v.credentials, v.asked
+	return s
 }

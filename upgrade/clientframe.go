@@ -13,21 +13,21 @@ import (
 // maxRef is the bytes of a ref, its quotes included: it is sent back.
 const maxRef = 64
 
-// said is a JSON frame of a client.
-type said struct {
+// clientFrame is a JSON frame of a client.
+type clientFrame struct {
 	kind     string // subscribe, unsubscribe, message, token or ping
 	data     json.RawMessage
 	token    string
 	channels []string
-	after    after
+	after    ResumePoint
 	ref      string // JSON: a string or a number; empty: none
 }
 
 var errNotObject = errors.New("a message is one JSON object")
 
-// parseSaid reads a frame. A member that it does not know, or that comes twice, is an error: it may be one that was
-// meant to narrow. With an error, said has the ref if it could be read.
-func parseSaid(p []byte) (s said, err error) {
+// parseClientFrame reads a frame. A member that it does not know, or that comes twice, is an error: it may be one that was
+// meant to narrow. With an error, the frame has the ref if it could be read.
+func parseClientFrame(p []byte) (s clientFrame, err error) {
 	d := json.NewDecoder(bytes.NewReader(p))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return s, errNotObject
@@ -65,7 +65,7 @@ func parseSaid(p []byte) (s said, err error) {
 }
 
 // check compares a frame's members with its type.
-func (s *said) check(seen map[string]bool) error {
+func (s *clientFrame) check(seen map[string]bool) error {
 	foreign := map[string][]string{
 		"subscribe": {"data", "token"}, "unsubscribe": {"last_id", "data", "token"},
 		"message": {"channels", "last_id", "token"}, "token": {"channels", "last_id", "data"},
@@ -94,7 +94,7 @@ func (s *said) check(seen map[string]bool) error {
 	return nil
 }
 
-func (s *said) member(key string, raw json.RawMessage) error {
+func (s *clientFrame) member(key string, raw json.RawMessage) error {
 	switch key {
 	case "type":
 		if raw[0] != '"' || json.Unmarshal(raw, &s.kind) != nil {
@@ -126,7 +126,7 @@ func (s *said) member(key string, raw json.RawMessage) error {
 		if err != nil {
 			return errors.New("last_id is not an id of a message")
 		}
-		s.after = after{id: id, resume: true}
+		s.after = ResumePoint{ID: id, HasID: true}
 	case "ref":
 		if c := raw[0]; len(raw) > maxRef || c != '"' && c != '-' && (c < '0' || c > '9') {
 			return fmt.Errorf("ref: want a string or a number of at most %d bytes", maxRef)

@@ -1,0 +1,198 @@
+package upgrade
+
+import (
+	"bytes"
+	"sync/atomic"
+
+	"github.com/gobwas/ws"
+	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/hub"
+)
+
+// dialects are the wire forms, in the order in which a request is compared with them. A new one is a file of its own and
+// a line here.
+var dialects = []func(*Keeper) dialect{
+	newDeflatedWebSocketV1,
+	newWebSocketV1,
+	newDeflatedWebSocketRaw,
+	newWebSocketRaw,
+	newSSEV1,
+	newSSE,
+	newLongPoll,
+}
+
+// dialect is what a held connection sends and how it reads its client. One value serves all connections of a keeper that
+// have it; what a connection needs beside that is in held.state. Methods that take a held run on its loop.
+type dialect interface {
+	// name is unique. transport is its name in metrics, events, logs and lists of connections; dialects may share one.
+	name() string
+	transport() string
+
+	// matches reports whether a request is for this dialect.
+	matches(r *choice) bool
+
+	// check reads what a request says of the dialect into s, before anybody is authorized. accept responds to a request
+	// that is allowed, but for what begin sends. Both run on a worker and return a status and a reason to refuse, or 0.
+	check(ctx *fasthttp.RequestCtx, s *Spec) (status int, why string)
+	accept(ctx *fasthttp.RequestCtx, v *visit) (status int, why string)
+
+	// status is that of a response that begins a hold.
+	status() int
+
+	// postponed is the response, with status 200, to a request that can't be served now, and its type. Without a type
+	// the response is 503.
+	postponed(why, hint, retryAfter string) (contentType, body string)
+
+	// begin sends the first bytes and what the client has missed. The connection has joined its channels.
+	begin(x *held, s *Spec, replay hub.Replay)
+
+	// encoding is the form of the dialect's messages.
+	encoding() *hub.Encoding
+
+	// deliver sends messages, by growing ID. counted says that they count as what a slow client has waiting.
+	deliver(x *held, batch []*hub.Message, counted bool)
+
+	// gap renders a gap in the middle of a connection. canGap reports whether the dialect can; one that can't ends a
+	// connection that has missed something.
+	gap(g hub.Gap) []byte
+	canGap() bool
+
+	// changed renders a change of channels and the gaps that it brings.
+	changed(x *held, m move, replay hub.Replay) []byte
+
+	// read takes bytes of the client. It reports whether the connection goes on. resume goes on with bytes that it left.
+	read(x *held, p []byte) bool
+	resume(x *held) bool
+
+	// heartbeat is called when it is time for one. It reports whether the connection goes on.
+	heartbeat(x *held) bool
+
+	// asksAgain reports whether each request of a client is answered once, so that what changes for it is for its next
+	// request. conclude then answers what is held, with what there is.
+	asksAgain() bool
+	conclude(x *held)
+
+	// drain ends the connection because Holdfast shuts down, and close because of c.
+	drain(x *held)
+	close(x *held, c closing)
+
+	// sent is called when an answered connection has sent all.
+	sent(x *held)
+
+	// release lets go of the state of a connection that ends.
+	release(x *held)
+}
+
+// choice is what of a request chooses the dialect: its fields, each in one line, and a parameter.
+type choice struct {
+	upgrade, accept, subprotocols, extensions []byte
+	protocol                                  []byte
+}
+
+// closing is why a connection is closed, in the forms that dialects have for it.
+type closing struct {
+	status int    // of HTTP; a WebSocket's code follows from it
+	text   string // for people
+
+	code     ws.StatusCode // of a WebSocket, with codeText, instead of what follows from status; 0: none
+	codeText string
+
+	why dropReason
+}
+
+// form is a dialect of a keeper.
+type form struct {
+	dialect
+	open atomic.Int64 // connections that are held
+}
+
+// forms are the dialects of a keeper, in the order of registration.
+type forms []*form
+
+// newForms returns the forms of a keeper, which has its options.
+func newForms(k *Keeper) (list forms) {
+	for _, f := range dialects {
+		if d := f(k); d != nil {
+			list = append(list, &form{dialect: d})
+		}
+	}
+	return list
+}
+
+// choose returns the first dialect that a request is for. The last one takes all.
+func (list forms) choose(r *choice) *form {
+	last := len(list) - 1
+	for _, f := range list[:last] {
+		if f.matches(r) {
+			return f
+		}
+	}
+	return list[last]
+}
+
+// named returns the dialect of a name; nil if there is none.
+func (list forms) named(name string) *form {
+	for _, f := range list {
+		if f.name() == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// open returns how many connections are held.
+func (list forms) open() (n int64) {
+	for _, f := range list {
+		n += f.open.Load()
+	}
+	return n
+}
+
+// choiceOf is the choice of a request whose lists have one line each.
+func choiceOf(ctx *fasthttp.RequestCtx) *choice {
+	h := &ctx.Request.Header
+	return &choice{
+		upgrade: h.Peek("Upgrade"), accept: h.Peek("Accept"), subprotocols: h.Peek("Sec-WebSocket-Protocol"),
+		extensions: h.Peek("Sec-WebSocket-Extensions"), protocol: ctx.QueryArgs().Peek("protocol"),
+	}
+}
+
+// accepts reports whether a request names a media type.
+func (r *choice) accepts(mediaType string) bool {
+	return bytes.Contains(bytes.ToLower(r.accept), []byte(mediaType))
+}
+
+// stream has what dialects share that send message after message.
+type stream struct{}
+
+func (stream) postponed(_, _, _ string) (contentType, body string) { return "", "" }
+func (stream) deliver(x *held, batch []*hub.Message, counted bool) { x.sendBatch(batch, counted) }
+func (stream) canGap() bool                                        { return true }
+func (stream) resume(*held) bool                                   { return true }
+func (stream) asksAgain() bool                                     { return false }
+func (stream) conclude(*held)                                      {}
+func (stream) sent(*held)                                          {}
+func (stream) release(*held)                                       {}
+
+// readOnly has what dialects share whose client has nothing to send after its request.
+type readOnly struct{ stream }
+
+func (readOnly) status() int { return 200 }
+
+func (readOnly) read(x *held, p []byte) bool {
+	if len(p) > maxChatter {
+		x.end(talkative)
+		return false
+	}
+	x.spendFrame()
+	return !x.tooFast()
+}
+
+func (readOnly) accept(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
+	takeOver(ctx, v)
+	return 0, ""
+}
+
+// close ends the stream. Its client comes back, and is told then.
+func (readOnly) close(x *held, c closing) { x.finish(nil, c.why) }

@@ -1,0 +1,105 @@
+package upgrade
+
+import (
+	"errors"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+
+	"holdfast/internal/hub"
+	"holdfast/internal/wsframe"
+)
+
+var encodingRaw = &hub.Encoding{Render: renderRaw}
+
+// webSocketRaw is a WebSocket without subprotocol: its frames are the messages' data, and what its client sends is for
+// the app.
+type webSocketRaw struct{ webSocket }
+
+func newWebSocketRaw(k *Keeper) dialect {
+	d := &webSocketRaw{newWebSocket(k, nil)}
+	d.words, d.rendered, d.login = d, encodingRaw, k.o.Message != nil
+	return d
+}
+
+// newDeflatedWebSocketRaw has permessage-deflate.
+func newDeflatedWebSocketRaw(k *Keeper) dialect {
+	if k.o.Compress <= 0 {
+		return nil
+	}
+	d := newWebSocketRaw(k).(*webSocketRaw)
+	d.deflated = true
+	d.rendered = &hub.Encoding{Render: func(m *hub.Message) []byte {
+		if len(m.Data) >= k.o.Compress {
+			if b := wsframe.Deflated(binaryOp(m.Binary), m.Data); b != nil {
+				return b
+			}
+		}
+		return m.Rendered(encodingRaw)
+	}}
+	return d
+}
+
+func renderRaw(m *hub.Message) []byte { return wsframe.Append(nil, binaryOp(m.Binary), m.Data) }
+
+func (d *webSocketRaw) name() string {
+	if d.deflated {
+		return "websocket, deflated"
+	}
+	return "websocket"
+}
+
+func (d *webSocketRaw) begin(x *held, s *Spec, replay hub.Replay) {
+	d.keepLogin(x, s)
+	if len(replay.Gaps) == 0 {
+		x.beginStream(s.Handshake, replay)
+		return
+	}
+	if x.send(s.Handshake, false) {
+		d.closeWith(x, codeGap, gapText, gapped)
+	}
+}
+
+const gapText = "gap: history does not reach back to last_id"
+
+func (d *webSocketRaw) canGap() bool       { return false }
+func (d *webSocketRaw) gap(hub.Gap) []byte { return nil }
+
+func (d *webSocketRaw) changed(*held, move, hub.Replay) []byte { return nil }
+
+func (d *webSocketRaw) heartbeat(x *held) bool { return d.beat(x, pingFrame) }
+
+func (d *webSocketRaw) onMessage(x *held, p []byte, _ ws.OpCode) bool {
+	if d.k.o.Message != nil {
+		x.spend(d.k.o.MessageRate)
+		return inboundOf(x).onMessage(p)
+	}
+	x.spendFrame()
+	d.k.stats.clientMessages.Add(1)
+	return true
+}
+
+func (d *webSocketRaw) dispatch(in *inbound, p []byte) bool {
+	return in.post(slices.Clone(p), false, "")
+}
+
+// reject closes the connection: its client can't be told otherwise.
+func (d *webSocketRaw) reject(in *inbound, _ string, err error) bool {
+	d.closeWith(in.x, ws.StatusPolicyViolation, err.Error(), unruly)
+	return false
+}
+
+func (d *webSocketRaw) reply(in *inbound, _ string, r Reply, err error) bool {
+	if err != nil {
+		code := ws.StatusCode(ws.StatusInternalServerError)
+		if r.Status == 401 || r.Status == 403 {
+			code = ws.StatusCode(4000 + r.Status)
+		}
+		d.closeWith(in.x, code, err.Error(), unposted)
+		return false
+	}
+	return len(r.Data) == 0 || in.x.send(wsframe.Append(nil, binaryOp(!utf8.Valid(r.Data)), r.Data), false)
+}
+
+var errBusy = errors.New("too busy")

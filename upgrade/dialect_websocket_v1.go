@@ -1,0 +1,131 @@
+package upgrade
+
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+
+	"holdfast/internal/hub"
+	"holdfast/internal/wsframe"
+)
+
+// subprotocol is the name of the JSON frames.
+const subprotocol = "holdfast.v1"
+
+var (
+	pingFrameV1 = wsframe.Append(pingFrame[:len(pingFrame):len(pingFrame)], ws.OpText, []byte(pingJSON))
+	pongFrameV1 = wsframe.Append(nil, ws.OpText, []byte(`{"type":"pong"}`))
+
+	encodingV1 = &hub.Encoding{Render: func(m *hub.Message) []byte { return wsframe.Append(nil, ws.OpText, v1Object(m)) }}
+)
+
+// webSocketV1 is a WebSocket with the subprotocol: JSON frames both ways.
+type webSocketV1 struct{ webSocket }
+
+func newWebSocketV1(k *Keeper) dialect {
+	d := &webSocketV1{newWebSocket(k, []string{subprotocol})}
+	d.words, d.rendered, d.login = d, encodingV1, k.o.Live || k.o.Message != nil
+	return d
+}
+
+// newDeflatedWebSocketV1 has permessage-deflate.
+func newDeflatedWebSocketV1(k *Keeper) dialect {
+	if k.o.Compress <= 0 {
+		return nil
+	}
+	d := newWebSocketV1(k).(*webSocketV1)
+	d.deflated = true
+	d.rendered = &hub.Encoding{Render: func(m *hub.Message) []byte {
+		if len(m.Data) >= k.o.Compress {
+			if b := wsframe.Deflated(ws.OpText, v1Object(m)); b != nil {
+				return b
+			}
+		}
+		return m.Rendered(encodingV1)
+	}}
+	return d
+}
+
+func v1Object(m *hub.Message) []byte { return appendJSON([]byte(`{"type":"message",`), m) }
+
+func (d *webSocketV1) name() string {
+	if d.deflated {
+		return "websocket v1, deflated"
+	}
+	return "websocket v1"
+}
+
+func (d *webSocketV1) matches(r *choice) bool {
+	return hasExactToken(r.subprotocols, subprotocol) && d.webSocket.matches(r)
+}
+
+func (d *webSocketV1) begin(x *held, s *Spec, replay hub.Replay) {
+	d.keepLogin(x, s)
+	b := wsframe.Append(s.Handshake, ws.OpText, helloJSON(x.membership.Position(), d.k.o.Heartbeat, owed(replay)))
+	for _, g := range replay.Gaps {
+		b = wsframe.Append(b, ws.OpText, gapJSON(g))
+	}
+	x.beginStream(b, replay)
+}
+
+func (d *webSocketV1) gap(g hub.Gap) []byte { return wsframe.Append(nil, ws.OpText, gapJSON(g)) }
+
+func (d *webSocketV1) changed(x *held, m move, replay hub.Replay) (b []byte) {
+	for _, object := range changeObjects(x, m, replay) {
+		b = wsframe.Append(b, ws.OpText, object)
+	}
+	return b
+}
+
+// heartbeat sends a ping, and a frame that a page can see.
+func (d *webSocketV1) heartbeat(x *held) bool { return d.beat(x, pingFrameV1) }
+
+func (d *webSocketV1) onMessage(x *held, p []byte, op ws.OpCode) bool {
+	if string(p) == pingJSON {
+		x.spendFrame()
+		return x.pong(framePong, pongFrameV1)
+	}
+	x.spend(d.k.o.MessageRate)
+	in := inboundOf(x)
+	switch {
+	case op != ws.OpText:
+		d.k.stats.clientMessages.Add(1)
+		return in.fault("", errors.New("a message is text, not binary"))
+	case d.k.o.Message == nil && len(p) > max(roomForType+roomForName*d.k.o.MaxChannels, d.k.roomForToken()):
+		d.k.stats.clientMessages.Add(1)
+		return in.fault("", errors.New("a message is too long for what it can say"))
+	}
+	return in.onMessage(p)
+}
+
+func (d *webSocketV1) dispatch(in *inbound, p []byte) bool { return in.parse(p) }
+
+func (d *webSocketV1) reject(in *inbound, ref string, err error) bool {
+	if in.faults++; in.faults > maxFaults {
+		d.k.o.Log.Info("client closed: too many messages that are refused; see push.message_rate", "last", err, "client", in.x.c.RemoteAddr())
+		d.closeWith(in.x, ws.StatusPolicyViolation, "too many messages that are refused", unruly)
+		return false
+	}
+	return in.sendObject(append([]byte(`{"type":"error","error":`), quote(err.Error())...), ref)
+}
+
+func (d *webSocketV1) reply(in *inbound, ref string, r Reply, err error) bool {
+	switch {
+	case err != nil:
+		return in.sendObject(fmt.Appendf(nil, `{"type":"error","status":%d,"error":%s`, r.Status, quote(err.Error())), ref)
+	case ref == "" && len(r.Data) == 0:
+		return true
+	}
+	b := appendRef([]byte(`{"type":"reply"`), ref)
+	if len(r.Data) > 0 {
+		b = appendData(append(b, `,"data":`...), r.Data, r.JSON, !utf8.Valid(r.Data))
+	}
+	return in.sendObject(b, "")
+}
+
+// sendObject sends an object that lacks its end, with a ref in it.
+func (in *inbound) sendObject(b []byte, ref string) bool {
+	return in.x.send(wsframe.Append(nil, ws.OpText, append(appendRef(b, ref), '}')), false)
+}
