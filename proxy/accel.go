@@ -20,10 +20,10 @@ type kept struct {
 	names uint8  // a bit for each of keptNames that is in lines
 }
 
-func (k *kept) add(f *field) {
+func (k *kept) add(f *http1.Field) {
 	for i, name := range keptNames {
-		if http1.EqualFold(f.name, name) {
-			k.lines, k.names = appendField(k.lines, f.name, f.value), k.names|1<<i
+		if http1.EqualFold(f.Name, name) {
+			k.lines, k.names = appendField(k.lines, f.Name, f.Value), k.names|1<<i
 		}
 	}
 }
@@ -39,13 +39,13 @@ func (k *kept) has(name []byte) bool {
 }
 
 // override drops the fields of the answer that do not count.
-func (k *kept) override(a *answer) {
+func (k *kept) override(a *http1.Answer) {
 	if k == nil {
 		return
 	}
-	for i := range a.fields {
-		if k.has(a.fields[i].name) {
-			a.fields[i].drop = true
+	for i := range a.Fields {
+		if k.has(a.Fields[i].Name) {
+			a.Fields[i].Drop = true
 		}
 	}
 }
@@ -74,7 +74,7 @@ func (k *kept) appendWithout(b, lines []byte) []byte {
 // elsewhere answers with what another route has for the path that the app named: an app decides who may have a file,
 // and need not send it. bodyless says that the app's answer is complete. It reports false: nothing more is wanted
 // of this upstream.
-func (x *exchange) elsewhere(a *answer, bodyless bool) bool {
+func (x *exchange) elsewhere(a *http1.Answer, bodyless bool) bool {
 	if x.accel.hops++; x.accel.hops > maxHops {
 		x.fail(502, errors.New("X-Accel-Redirect goes round in circles"))
 		return false
@@ -82,12 +82,12 @@ func (x *exchange) elsewhere(a *answer, bodyless bool) bool {
 	if x.accel.preserved == nil {
 		x.accel.preserved = new(kept)
 	}
-	for i := range a.fields {
-		if f := &a.fields[i]; !f.drop {
+	for i := range a.Fields {
+		if f := &a.Fields[i]; !f.Drop {
 			x.accel.preserved.add(f)
 		}
 	}
-	raw := x.headFor(a.elsewhere)
+	raw := x.headFor(a.Redirect)
 	x.app.server.answered()
 	if !x.upload.body.Done { // nobody reads what is missing
 		x.client.keep, bodyless = false, false
@@ -112,17 +112,17 @@ func (x *exchange) elsewhere(a *answer, bodyless bool) bool {
 	x.accel.head = append(x.accel.head[:0], raw...)
 
 	h := &x.f.head
-	if r := h.parse(x.accel.head, limits{bytes: len(x.accel.head), fields: x.f.p.o.HeaderFields}); r != nil {
+	if r := h.Parse(x.accel.head, http1.Limits{Bytes: len(x.accel.head), Fields: x.f.p.o.HeaderFields}); r != nil {
 		x.fail(502, fmt.Errorf("X-Accel-Redirect: %w", r))
 		return false
 	}
-	route, r := x.f.p.find(h.path)
+	route, r := x.f.p.find(h.Path)
 	switch {
 	case r != nil:
-		x.fail(502, fmt.Errorf("X-Accel-Redirect to %.200q: %w", h.target, r))
+		x.fail(502, fmt.Errorf("X-Accel-Redirect to %.200q: %w", h.Target, r))
 		return false
-	case route.Redirect != "" || hasDots(h.path): // below Match and out again is no route's, as for nginx
-		x.fail(502, fmt.Errorf("X-Accel-Redirect to %.200q: a path below the match of one of routes is needed", h.target))
+	case route.Redirect != "" || http1.HasDots(h.Path): // below Match and out again is no route's, as for nginx
+		x.fail(502, fmt.Errorf("X-Accel-Redirect to %.200q: a path below the match of one of routes is needed", h.Target))
 		return false
 	}
 	x.route = route
@@ -133,7 +133,7 @@ func (x *exchange) elsewhere(a *answer, bodyless bool) bool {
 			return
 		}
 		h := &x.f.head
-		if h.parse(x.accel.head, limits{bytes: len(x.accel.head), fields: x.f.p.o.HeaderFields}) == nil {
+		if h.Parse(x.accel.head, http1.Limits{Bytes: len(x.accel.head), Fields: x.f.p.o.HeaderFields}) == nil {
 			x.take(h, x.f.readRequest(x.client.conn, h), nil)
 		}
 	})

@@ -16,21 +16,11 @@ type bound struct {
 }
 
 // knowConnectionLogin notes a request that logs in its upstream connection.
-func (x *exchange) knowConnectionLogin(h *head) {
-	for i := range h.fields {
-		if f := &h.fields[i]; !f.drop && http1.EqualFold(f.name, "authorization") && http1.LogsInConnection(f.value) {
+func (x *exchange) knowConnectionLogin(h *http1.Head) {
+	for i := range h.Fields {
+		if f := &h.Fields[i]; !f.Drop && http1.EqualFold(f.Name, "authorization") && http1.LogsInConnection(f.Value) {
 			x.app.connLogin = true
 		}
-	}
-}
-
-// noteConnectionLogin does the same with the app's answer.
-func (a *answer) noteConnectionLogin(f *field) {
-	switch len(f.name) {
-	case 15:
-		a.connLogin = a.connLogin || http1.EqualFold(f.name, "persistent-auth") && !http1.EqualFold(f.value, "false")
-	case 16:
-		a.connLogin = a.connLogin || http1.EqualFold(f.name, "www-authenticate") && http1.LogsInConnection(f.value)
 	}
 }
 

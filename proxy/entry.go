@@ -12,17 +12,17 @@ import (
 // statusGone is what nginx logs for a client that left before it was answered.
 const statusGone = 499
 
-// entry is what the access log wants of a head.
-func (h *head) entry(q *request.Request) *accesslog.Request {
-	r := &accesslog.Request{Client: q.Client.Addr(), Method: h.method, Target: h.target, Minor: h.minor, Host: h.host}
-	for i := range h.fields {
-		switch f := &h.fields[i]; {
-		case http1.EqualFold(f.name, "referer"):
-			r.Referer = f.value
-		case http1.EqualFold(f.name, "user-agent"):
-			r.UserAgent = f.value
-		case http1.EqualFold(f.name, "authorization"):
-			r.Authorization = f.value
+// entryOf is what the access log wants of a head.
+func entryOf(h *http1.Head, q *request.Request) *accesslog.Request {
+	r := &accesslog.Request{Client: q.Client.Addr(), Method: h.Method, Target: h.Target, Minor: h.Minor, Host: h.Host}
+	for i := range h.Fields {
+		switch f := &h.Fields[i]; {
+		case http1.EqualFold(f.Name, "referer"):
+			r.Referer = f.Value
+		case http1.EqualFold(f.Name, "user-agent"):
+			r.UserAgent = f.Value
+		case http1.EqualFold(f.Name, "authorization"):
+			r.Authorization = f.Value
 		}
 	}
 	return r
@@ -58,7 +58,7 @@ func (x *exchange) upstreamName() string {
 
 // logRefusal writes the line of a request that was not let in. b begins with what there is of its head;
 // sent is the size of the page.
-func (f *Front) logRefusal(client netip.Addr, b []byte, why *refusal, sent int) {
+func (f *Front) logRefusal(client netip.Addr, b []byte, why *http1.Refusal, sent int) {
 	l := f.p.o.Access
 	if l == nil {
 		return
@@ -66,5 +66,5 @@ func (f *Front) logRefusal(client netip.Addr, b []byte, why *refusal, sent int) 
 	line, _, _ := bytes.Cut(bytes.TrimLeft(b[:min(len(b), 1024)], "\r\n"), []byte("\n"))
 	r := accesslog.Request{Client: client.Unmap(), Line: bytes.TrimSuffix(line, []byte("\r"))}
 	now := f.loop.Now()
-	l.End(l.Begin(nil, &r), &accesslog.Outcome{Status: why.status, Bytes: int64(sent), Now: now, Started: now, End: why.reason})
+	l.End(l.Begin(nil, &r), &accesslog.Outcome{Status: why.Status, Bytes: int64(sent), Now: now, Started: now, End: why.Reason})
 }

@@ -143,7 +143,7 @@ func idempotentMethod(m []byte) bool {
 }
 
 // forward begins an exchange. rest are the bytes after the head: body, or the next request.
-func (f *Front) forward(c *park.Conn, r *route, h *head, q *request.Request, rest []byte, more bool) {
+func (f *Front) forward(c *park.Conn, r *route, h *http1.Head, q *request.Request, rest []byte, more bool) {
 	var x *exchange
 	if n := len(f.free); n > 0 {
 		x, f.free = f.free[n-1], f.free[:n-1]
@@ -160,24 +160,24 @@ func (f *Front) forward(c *park.Conn, r *route, h *head, q *request.Request, res
 	}
 	f.p.inFlight.Add(1)
 	x.log.started = f.loop.Now()
-	x.client.keep = !h.close
-	x.client.http10 = h.minor == 0
-	x.isHead = string(h.method) == "HEAD"
-	x.idempotent = idempotentMethod(h.method)
-	x.upgrade = h.upgrade != nil && r.folder() == nil
+	x.client.keep = !h.Close
+	x.client.http10 = h.Minor == 0
+	x.isHead = string(h.Method) == "HEAD"
+	x.idempotent = idempotentMethod(h.Method)
+	x.upgrade = h.Upgrade != nil && r.folder() == nil
 	x.client.touched = more
-	if h.chunked {
+	if h.Chunked {
 		x.upload.body = http1.Body{Framing: http1.ByChunks, Decode: true}
 	} else {
-		x.upload.body = http1.LengthBody(h.length)
+		x.upload.body = http1.LengthBody(h.Length)
 	}
 	c.Hold(x)
 	c.SetDeadline(0)
 	x.trusted, x.from = q.Trusted, q.Client
 	if f.p.o.Access != nil {
-		x.log.line = f.p.o.Access.Begin(x.log.line, h.entry(q))
+		x.log.line = f.p.o.Access.Begin(x.log.line, entryOf(h, q))
 	}
-	if h.expects && !x.upload.body.Done && len(rest) == 0 {
+	if h.Expects && !x.upload.body.Done && len(rest) == 0 {
 		// Answered here: the app need not be waited for, and clients stall without.
 		if send(c, &x.client.out, []byte("HTTP/1.1 100 Continue\r\n\r\n"), nil) != nil {
 			x.clientGone()
@@ -193,13 +193,13 @@ func (f *Front) forward(c *park.Conn, r *route, h *head, q *request.Request, res
 	x.knowLogin(h)
 	x.knowConnectionLogin(h)
 	if f.p.internal {
-		x.accel.head = append(x.accel.head, h.raw...)
+		x.accel.head = append(x.accel.head, h.Raw...)
 	}
 	x.take(h, q, rest[:n])
 }
 
 // take has the request answered by what its route says. body is what is there of the request's.
-func (x *exchange) take(h *head, q *request.Request, body []byte) {
+func (x *exchange) take(h *http1.Head, q *request.Request, body []byte) {
 	f, r := x.f, x.route
 	if r.Redirect != "" {
 		x.redirect(h, q)
@@ -218,17 +218,17 @@ func (x *exchange) take(h *head, q *request.Request, body []byte) {
 	if r.rewrites {
 		x.host = r.Host
 		if x.host == "" {
-			x.host = string(h.host)
+			x.host = string(h.Host)
 		}
 	}
 	b := r.appendRequest(f.loop.Out()[:0], h, q)
-	if !h.chunked && (x.upload.body.Done || !f.p.gathers(h.length)) {
+	if !h.Chunked && (x.upload.body.Done || !f.p.gathers(h.Length)) {
 		x.begin(b, body)
 		return
 	}
 	x.app.head = append(x.app.head, b...)
 	x.upload.gathered = append(x.upload.gathered, body...)
-	if x.upload.body.Done || !f.p.gathers(h.length) {
+	if x.upload.body.Done || !f.p.gathers(h.Length) {
 		x.frameUpload()
 		x.begin(x.app.head, x.upload.gathered)
 		return

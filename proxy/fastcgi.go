@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"holdfast/internal/fcgi"
+	"holdfast/internal/http1"
 	"holdfast/internal/site"
 )
 
@@ -36,12 +37,12 @@ type cgi struct {
 // beginCGI passes the request on as records. The body is complete, in gathered or in a file.
 func (x *exchange) beginCGI() {
 	h := &x.f.head
-	if r := h.parse(x.cgi.raw, limits{bytes: x.f.p.o.HeaderBytes, fields: x.f.p.o.HeaderFields}); r != nil {
-		x.finishWith(r.status, r) // it was let in before
+	if r := h.Parse(x.cgi.raw, http1.Limits{Bytes: x.f.p.o.HeaderBytes, Fields: x.f.p.o.HeaderFields}); r != nil {
+		x.finishWith(r.Status, r) // it was let in before
 		return
 	}
-	length := h.length
-	if h.chunked {
+	length := h.Length
+	if h.Chunked {
 		length = x.upload.received
 	}
 	x.f.lastID++
@@ -50,19 +51,19 @@ func (x *exchange) beginCGI() {
 	x.cgi.stdin = fcgi.Stdin{ID: x.cgi.id}
 	q := x.f.readRequest(x.client.conn, h)
 	req := fcgi.Request{
-		Method: h.method, Target: h.target, Minor: h.minor, Host: q.Host, Port: q.Port, HTTPS: q.HTTPS,
+		Method: h.Method, Target: h.Target, Minor: h.Minor, Host: q.Host, Port: q.Port, HTTPS: q.HTTPS,
 		Root: x.cgi.script.Root, Filename: x.cgi.script.Filename, ScriptName: x.cgi.script.Name, PathInfo: x.cgi.script.PathInfo,
 		Length: length, Client: q.Client, Server: x.f.p.o.ServerAddr,
 	}
-	if _, query, ok := bytes.Cut(h.target, []byte("?")); ok {
+	if _, query, ok := bytes.Cut(h.Target, []byte("?")); ok {
 		req.Query = query
 	}
-	for i := range h.fields {
-		f := &h.fields[i]
-		req.Fields = append(req.Fields, fcgi.Field{Name: f.name, Value: f.value, Drop: f.drop || !q.Trusted && claimsForwarding(f.name)})
+	for i := range h.Fields {
+		f := &h.Fields[i]
+		req.Fields = append(req.Fields, fcgi.Field{Name: f.Name, Value: f.Value, Drop: f.Drop || !q.Trusted && claimsForwarding(f.Name)})
 	}
-	if !h.hasHost && len(h.host) > 0 { // of an absolute target
-		req.Fields = append(req.Fields, fcgi.Field{Name: []byte("Host"), Value: h.host})
+	if !h.HasHost && len(h.Host) > 0 { // of an absolute target
+		req.Fields = append(req.Fields, fcgi.Field{Name: []byte("Host"), Value: h.Host})
 	}
 	for line := range bytes.Lines(appendForwarded(nil, q)) {
 		name, value, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\r\n")), []byte(": "))
@@ -122,21 +123,21 @@ func (x *exchange) respondCGI(p []byte) bool {
 func (x *exchange) answerCGI(rest []byte, err error) bool {
 	c := x.cgi
 	a := &x.f.ans
-	*a = answer{status: c.head.Status, line: c.head.Line, fields: a.fields[:0], length: c.head.Length, minor: 1}
+	*a = http1.Answer{Status: c.head.Status, Line: c.head.Line, Fields: a.Fields[:0], Length: c.head.Length, Minor: 1}
 	for _, f := range c.head.Fields {
-		g := field{name: f.Name, value: f.Value, drop: f.Drop}
-		a.note(&g)
-		a.fields = append(a.fields, g)
+		g := http1.Field{Name: f.Name, Value: f.Value, Drop: f.Drop}
+		a.Note(&g)
+		a.Fields = append(a.Fields, g)
 	}
-	x.noticeScript(c.head.Odd)
+	x.noticeAll(c.head.Odd)
 	x.tellSessions(a)
-	if a.elsewhere != nil && x.f.p.internal {
+	if a.Redirect != nil && x.f.p.internal {
 		return x.elsewhere(a, false)
 	}
-	c.left = a.length
-	c.noBody = x.isHead || a.status == 204 || a.status == 304
-	c.chunked = a.length < 0 && !x.client.http10 && !c.noBody
-	b := x.answerHeadFor(a, c.noBody || a.length >= 0 || c.chunked)
+	c.left = a.Length
+	c.noBody = x.isHead || a.Status == 204 || a.Status == 304
+	c.chunked = a.Length < 0 && !x.client.http10 && !c.noBody
+	b := x.answerHeadFor(a, c.noBody || a.Length >= 0 || c.chunked)
 	if c.chunked {
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
 	}

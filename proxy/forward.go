@@ -9,44 +9,44 @@ import (
 
 // appendRequest writes the head for the app: the client's lines as they came, without those that end
 // here, and who is calling.
-func (r *route) appendRequest(b []byte, h *head, q *request.Request) []byte {
-	b = append(b, h.method...)
+func (r *route) appendRequest(b []byte, h *http1.Head, q *request.Request) []byte {
+	b = append(b, h.Method...)
 	b = append(b, ' ')
-	b = r.appendTarget(b, h.target)
+	b = r.paths.AppendTarget(b, h.Target)
 	b = append(b, " HTTP/1.1\r\n"...)
-	for i := range h.fields {
-		f := &h.fields[i]
-		if f.drop || h.chunked && http1.EqualFold(f.name, "transfer-encoding") { // frameUpload says how it is sent on
+	for i := range h.Fields {
+		f := &h.Fields[i]
+		if f.Drop || h.Chunked && http1.EqualFold(f.Name, "transfer-encoding") { // frameUpload says how it is sent on
 			continue
 		}
-		if claimsForwarding(f.name) && (!q.Trusted || r.mapped && http1.EqualFold(f.name, "x-forwarded-prefix")) {
+		if claimsForwarding(f.Name) && (!q.Trusted || r.paths.Mapped && http1.EqualFold(f.Name, "x-forwarded-prefix")) {
 			continue
 		}
-		value := f.value
-		if r.Host != "" && http1.EqualFold(f.name, "host") {
+		value := f.Value
+		if r.Host != "" && http1.EqualFold(f.Name, "host") {
 			value = []byte(r.Host)
 		}
-		if r.rewrites && http1.EqualFold(f.name, "destination") {
-			value = r.appDestination(value, h.host)
+		if r.rewrites && http1.EqualFold(f.Name, "destination") {
+			value = r.paths.Destination(value, h.Host)
 		}
-		b = appendField(b, f.name, value)
+		b = appendField(b, f.Name, value)
 	}
-	if !h.hasHost {
+	if !h.HasHost {
 		b = append(b, "Host: "...)
-		if len(h.host) > 0 && r.Host == "" { // of an absolute target
-			b = append(b, h.host...)
+		if len(h.Host) > 0 && r.Host == "" { // of an absolute target
+			b = append(b, h.Host...)
 		} else {
 			b = append(b, r.hostWithout()...)
 		}
 		b = append(b, "\r\n"...)
 	}
 	b = appendForwarded(b, q)
-	if r.mapped {
-		b = appendField(b, []byte("X-Forwarded-Prefix"), []byte(r.match))
+	if r.paths.Mapped {
+		b = appendField(b, []byte("X-Forwarded-Prefix"), []byte(r.paths.Match))
 	}
-	if h.upgrade != nil {
+	if h.Upgrade != nil {
 		b = append(b, "Connection: Upgrade\r\n"...)
-		b = appendField(b, []byte("Upgrade"), h.upgrade)
+		b = appendField(b, []byte("Upgrade"), h.Upgrade)
 	}
 	return append(b, "\r\n"...)
 }
@@ -60,7 +60,7 @@ func (r *route) hostWithout() string {
 }
 
 // claimsForwarding reports whether a field is one of X-Forwarded-Prefix, -Ssl, -Server, -Scheme and whatever else an
-// app believes. Those in request.Names are dropped from every head.
+// app believes. Those in http1.ForwardingNames are dropped from every head.
 func claimsForwarding(name []byte) bool {
 	_, ok := http1.CutPrefixFold(name, "x-forwarded-")
 	return ok
@@ -93,13 +93,13 @@ func appendField(b, name, value []byte) []byte {
 }
 
 // appendAnswer writes the head for the client. The version is always ours (RFC 9112 §2.3).
-func appendAnswer(b []byte, a *answer) []byte {
+func appendAnswer(b []byte, a *http1.Answer) []byte {
 	b = append(b, "HTTP/1.1 "...)
-	b = append(b, a.line...)
+	b = append(b, a.Line...)
 	b = append(b, "\r\n"...)
-	for i := range a.fields {
-		if f := &a.fields[i]; !f.drop {
-			b = appendField(b, f.name, f.value)
+	for i := range a.Fields {
+		if f := &a.Fields[i]; !f.Drop {
+			b = appendField(b, f.Name, f.Value)
 		}
 	}
 	return b

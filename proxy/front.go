@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"holdfast/internal/http1"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
 )
@@ -17,9 +18,9 @@ type Front struct {
 	loop  *park.Loop
 	pools []*pool             // by the index of the upstream
 	bound map[park.Ref]*bound // by client
-	head  head                // of the request that is being looked at
+	head  http1.Head          // of the request that is being looked at
 	req   request.Request     // the same
-	ans   answer              // of the response that is being looked at
+	ans   http1.Answer        // of the response that is being looked at
 	free  []*exchange
 
 	lastID  uint16    // of a FastCGI request
@@ -64,7 +65,7 @@ func (f *Front) read(c *park.Conn, hung bool) {
 
 // take looks at bytes that begin a request. more says that further bytes may wait in the kernel.
 func (f *Front) take(c *park.Conn, b []byte, more bool) {
-	n, r := headEnd(b, 0)
+	n, r := http1.HeadEnd(b, 0)
 	switch {
 	case beginsTLS(b):
 		f.refuse(c, errTLS, b)
@@ -91,14 +92,14 @@ func (f *Front) request(c *park.Conn, b, rest []byte, more bool) {
 		return
 	}
 	h := &f.head
-	if r := h.parse(b, limits{bytes: f.p.o.HeaderBytes, fields: f.p.o.HeaderFields, ascii: f.p.o.ASCIITargets}); r != nil {
+	if r := h.Parse(b, http1.Limits{Bytes: f.p.o.HeaderBytes, Fields: f.p.o.HeaderFields, Ascii: f.p.o.ASCIITargets}); r != nil {
 		f.refuse(c, r, b)
 		return
 	}
 	q := f.readRequest(c, h)
 	q.Rest = rest
-	if max := f.p.o.BodyBytes; max > 0 && h.length > max {
-		f.refuseClient(c, q.Client, refuse(413, "request body too large"), b)
+	if max := f.p.o.BodyBytes; max > 0 && h.Length > max {
+		f.refuseClient(c, q.Client, http1.Refuse(413, "request body too large"), b)
 		return
 	}
 	if r := f.limit(q); r != nil {
@@ -107,13 +108,13 @@ func (f *Front) request(c *park.Conn, b, rest []byte, more bool) {
 	}
 	route := f.p.insecure(h, q)
 	if route == nil {
-		if f.p.o.Local != nil && f.p.o.Local.Owns(h.path) {
+		if f.p.o.Local != nil && f.p.o.Local.Owns(h.Path) {
 			f.p.o.Local.Serve(c, q)
 			return
 		}
-		var r *refusal
-		if route, r = f.p.find(h.path); r == nil && route.Internal {
-			r = refuse(404, "route that is internal")
+		var r *http1.Refusal
+		if route, r = f.p.find(h.Path); r == nil && route.Internal {
+			r = http1.Refuse(404, "route that is internal")
 		}
 		if r != nil {
 			f.refuseClient(c, q.Client, r, b)
@@ -126,24 +127,24 @@ func (f *Front) request(c *park.Conn, b, rest []byte, more bool) {
 
 // readRequest reads who sent a request that was checked, and how. The result is valid as long as the head, and until
 // the next is read.
-func (f *Front) readRequest(c *park.Conn, h *head) *request.Request {
-	f.p.reader.Read(&f.req, c.RemoteAddr(), c.TLS(), h.host, &h.said)
-	f.req.Head, f.req.Body = h.raw, h.chunked || h.length > 0
+func (f *Front) readRequest(c *park.Conn, h *http1.Head) *request.Request {
+	f.p.reader.Read(&f.req, c.RemoteAddr(), c.TLS(), h.Host, &h.Forwarding)
+	f.req.Head, f.req.Body = h.Raw, h.Chunked || h.Length > 0
 	return &f.req
 }
 
 // limit refuses a request that comes too soon or is one too many.
-func (f *Front) limit(q *request.Request) *refusal {
+func (f *Front) limit(q *request.Request) *http1.Refusal {
 	p := f.p
 	if p.rate != nil {
 		if wait, ok := p.rate.admit(q.Client.Addr(), f.loop.Now()); !ok {
 			p.stats.rateLimited.Add(1)
-			return &refusal{status: 429, reason: "more requests than limits.requests_per_second allows", after: wait}
+			return &http1.Refusal{Status: 429, Reason: "more requests than limits.requests_per_second allows", After: wait}
 		}
 	}
 	if p.o.MaxRequests > 0 && p.inFlight.Load() >= int64(p.o.MaxRequests) {
 		p.stats.overloaded.Add(1)
-		return &refusal{status: 503, reason: "more requests in flight than limits.max_requests_in_flight", after: time.Second}
+		return &http1.Refusal{Status: 503, Reason: "more requests in flight than limits.max_requests_in_flight", After: time.Second}
 	}
 	return nil
 }
@@ -201,7 +202,7 @@ type partial struct {
 
 func (x *partial) Ready(c *park.Conn, ev park.Event) {
 	if ev&park.Expired != 0 {
-		x.f.refuse(c, refuse(408, "request head not complete in time"), x.b)
+		x.f.refuse(c, http1.Refuse(408, "request head not complete in time"), x.b)
 		x.release()
 		return
 	}
@@ -230,7 +231,7 @@ func (x *partial) Ready(c *park.Conn, ev park.Event) {
 // grow looks at the bytes from offset seen on. It reports whether the connection has gone on.
 func (x *partial) grow(c *park.Conn, seen int) bool {
 	f := x.f
-	n, r := headEnd(x.b, seen)
+	n, r := http1.HeadEnd(x.b, seen)
 	if r == nil && n == 0 && len(x.b) > f.p.o.HeaderBytes {
 		r = tooLarge(x.b, f.p.o.HeaderBytes)
 	}
@@ -250,14 +251,14 @@ func (x *partial) grow(c *park.Conn, seen int) bool {
 }
 
 // tooLarge says what of a head is larger than max: the target, or all of it.
-func tooLarge(b []byte, max int) *refusal {
+func tooLarge(b []byte, max int) *http1.Refusal {
 	if bytes.IndexByte(b[:min(len(b), max)], '\n') < 0 {
-		return refuse(414, "request target too long")
+		return http1.Refuse(414, "request target too long")
 	}
-	return refuse(431, "request head too large")
+	return http1.Refuse(431, "request head too large")
 }
 
-var errTLS = &refusal{status: 400, reason: "TLS on a port that speaks plain HTTP", told: true}
+var errTLS = &http1.Refusal{Status: 400, Reason: "TLS on a port that speaks plain HTTP", Told: true}
 
 // beginsTLS reports whether a connection begins with a TLS handshake (RFC 8446 §5.1), which no request does.
 func beginsTLS(b []byte) bool { return len(b) > 1 && b[0] == 0x16 && b[1] == 3 }

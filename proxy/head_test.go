@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"holdfast/internal/http1"
 	"holdfast/internal/request"
 	"holdfast/internal/wiretest"
 )
@@ -66,7 +67,7 @@ func FuzzHead(f *testing.F) {
 	}
 	p := &Proxy{main: &route{first: &server{Upstream: Upstream{Host: "up"}}}, reader: request.Reader{Trusted: func(netip.Addr) bool { return false }}}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		n, r := headEnd(in, 0)
+		n, r := http1.HeadEnd(in, 0)
 		if r != nil || n == 0 {
 			return
 		}
@@ -75,21 +76,21 @@ func FuzzHead(f *testing.F) {
 			if cut <= 0 || cut >= n {
 				continue
 			}
-			if m, r := headEnd(in[:cut], 0); m != 0 || r != nil {
+			if m, r := http1.HeadEnd(in[:cut], 0); m != 0 || r != nil {
 				t.Fatalf("an end at %d, %v in the first %d bytes of %q; want none", m, r, cut, in[:n])
 			}
-			if m, r := headEnd(in, cut); m != n || r != nil {
+			if m, r := http1.HeadEnd(in, cut); m != n || r != nil {
 				t.Fatalf("looking from %d the end is %d, %v; want %d", cut, m, r, n)
 			}
 		}
-		var h head
-		if h.parse(bytes.Clone(in[:n]), limits{bytes: 16 << 10, fields: 100}) != nil {
+		var h http1.Head
+		if h.Parse(bytes.Clone(in[:n]), http1.Limits{Bytes: 16 << 10, Fields: 100}) != nil {
 			return
 		}
 		var q request.Request
-		p.reader.Read(&q, wirePeer, false, h.host, &h.said)
+		p.reader.Read(&q, wirePeer, false, h.Host, &h.Forwarding)
 		out := p.main.appendRequest(nil, &h, &q)
-		if h.chunked {
+		if h.Chunked {
 			x := exchange{app: appLeg{head: out}}
 			x.frameUpload()
 			out = x.app.head
@@ -98,14 +99,14 @@ func FuzzHead(f *testing.F) {
 		if err != nil {
 			t.Fatalf("net/http refuses what was let in: %v\n%q", err, out)
 		}
-		if req.Method != string(h.method) || req.RequestURI != string(h.target) {
-			t.Fatalf("net/http reads %s %s; the check read %s %s", req.Method, req.RequestURI, h.method, h.target)
+		if req.Method != string(h.Method) || req.RequestURI != string(h.Target) {
+			t.Fatalf("net/http reads %s %s; the check read %s %s", req.Method, req.RequestURI, h.Method, h.Target)
 		}
-		if want := h.length; want >= 0 && req.ContentLength != want || h.chunked != (len(req.TransferEncoding) > 0) {
-			t.Fatalf("net/http's framing: %d %v; the check's: %d %v", req.ContentLength, req.TransferEncoding, h.length, h.chunked)
+		if want := h.Length; want >= 0 && req.ContentLength != want || h.Chunked != (len(req.TransferEncoding) > 0) {
+			t.Fatalf("net/http's framing: %d %v; the check's: %d %v", req.ContentLength, req.TransferEncoding, h.Length, h.Chunked)
 		}
-		if h.hasHost && req.Host != string(h.host) {
-			t.Fatalf("net/http reads Host %q; the check read %q", req.Host, h.host)
+		if h.HasHost && req.Host != string(h.Host) {
+			t.Fatalf("net/http reads Host %q; the check read %q", req.Host, h.Host)
 		}
 		if bytes.Count(out, []byte("\r\n\r\n")) != 1 {
 			t.Fatalf("more than one head in %q", out)
@@ -115,13 +116,13 @@ func FuzzHead(f *testing.F) {
 
 func BenchmarkHead(b *testing.B) {
 	in := []byte("GET /examples/servlets/servlet/HelloWorldExample?a=b HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: text/html,*/*;q=0.8\r\nAccept-Language: en\r\nAccept-Encoding: gzip, br\r\nCookie: JSESSIONID=0123456789ABCDEF\r\nConnection: keep-alive\r\n\r\n")
-	var h head
+	var h http1.Head
 	b.ReportAllocs()
 	for b.Loop() {
-		if n, r := headEnd(in, 0); n != len(in) || r != nil {
+		if n, r := http1.HeadEnd(in, 0); n != len(in) || r != nil {
 			b.Fatal(fmt.Sprint(n, r))
 		}
-		if r := h.parse(in, limits{bytes: 16 << 10, fields: 100}); r != nil {
+		if r := h.Parse(in, http1.Limits{Bytes: 16 << 10, Fields: 100}); r != nil {
 			b.Fatal(r)
 		}
 	}

@@ -3,33 +3,33 @@ package proxy
 import "holdfast/internal/http1"
 
 // knowLogin remembers which session the request came with, where somebody wants to know of its end.
-func (x *exchange) knowLogin(h *head) {
+func (x *exchange) knowLogin(h *http1.Head) {
 	s := x.f.p.o.Sessions
 	if s == nil {
 		return
 	}
 	var buf [4][]byte
 	cookies := buf[:0]
-	for i := range h.fields {
-		if f := &h.fields[i]; !f.drop && http1.EqualFold(f.name, "cookie") {
-			cookies = append(cookies, f.value)
+	for i := range h.Fields {
+		if f := &h.Fields[i]; !f.Drop && http1.EqualFold(f.Name, "cookie") {
+			cookies = append(cookies, f.Value)
 		}
 	}
-	if x.session.credential = s.Credential(cookies, h.target); x.session.credential != 0 {
-		x.session.path = string(h.path)
+	if x.session.credential = s.Credential(cookies, h.Target); x.session.credential != 0 {
+		x.session.path = string(h.Path)
 	}
 }
 
 // tellSessions passes on what the app's answer does to that session.
-func (x *exchange) tellSessions(a *answer) {
+func (x *exchange) tellSessions(a *http1.Answer) {
 	if x.session.credential == 0 {
 		return
 	}
 	var buf [4][]byte
 	cookies := buf[:0]
-	for i := range a.fields {
-		if f := &a.fields[i]; http1.EqualFold(f.name, "set-cookie") {
-			cookies = append(cookies, f.value)
+	for i := range a.Fields {
+		if f := &a.Fields[i]; http1.EqualFold(f.Name, "set-cookie") {
+			cookies = append(cookies, f.Value)
 		}
 	}
 	x.f.p.o.Sessions.Answered(x.session.credential, []byte(x.session.path), cookies)

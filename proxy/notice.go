@@ -4,7 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"holdfast/internal/fcgi"
+	"holdfast/internal/http1"
 )
 
 // notice is something that an app does and that Holdfast puts up with or works around.
@@ -13,7 +13,7 @@ type notice uint8
 const (
 	boundLogin notice = iota
 	closedLogin
-	bareLF
+	bareLF // from here on, the bits of http1.Oddity in their order
 	noColon
 	equalLengths
 	emptyLength
@@ -37,31 +37,10 @@ var notices = [noticeCount]struct{ label, line string }{
 	noHead:         {"no_head", "the script sends no header field; the response is a 200 without a Content-Type"},
 }
 
-// noticeSet is a set of notices: bit n is notice n. A constant bit that does not fit does not compile.
-type noticeSet uint16
-
-// ofScript is the notice of each oddity of a CGI head.
-var ofScript = map[fcgi.Oddity]notice{
-	fcgi.NoColon: noColon, fcgi.EqualLengths: equalLengths, fcgi.EmptyLength: emptyLength,
-	fcgi.EqualLocations: equalLocations, fcgi.Framing: scriptFraming, fcgi.NoHead: noHead,
-}
-
-// noticeAll counts a set.
-func (x *exchange) noticeAll(set noticeSet) {
-	for n := notice(0); set != 0; n, set = n+1, set>>1 {
-		if set&1 != 0 {
-			x.notice(n)
-		}
-	}
-}
-
-// noticeScript counts what is odd in the head of a script's answer.
-func (x *exchange) noticeScript(odd fcgi.Oddity) {
-	if odd == 0 {
-		return
-	}
-	for o, n := range ofScript {
-		if odd&o != 0 {
+// noticeAll counts what is odd in the head of an answer.
+func (x *exchange) noticeAll(odd http1.Oddity) {
+	for n := bareLF; odd != 0; n, odd = n+1, odd>>1 {
+		if odd&1 != 0 {
 			x.notice(n)
 		}
 	}
@@ -85,7 +64,7 @@ func (x *exchange) notice(n notice) {
 	c, now := &s.noticed[n], x.f.loop.Now().UnixNano()
 	c.n.Add(1)
 	if next := c.next.Load(); now >= next && c.next.CompareAndSwap(next, now+int64(noticeEvery)) {
-		x.f.p.o.Log.Warn(notices[n].line, "upstream", s.String(), "kind", notices[n].label, "path", x.route.match, "count", c.n.Load())
+		x.f.p.o.Log.Warn(notices[n].line, "upstream", s.String(), "kind", notices[n].label, "path", x.route.paths.Match, "count", c.n.Load())
 	}
 }
 

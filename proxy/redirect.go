@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 
+	"holdfast/internal/http1"
 	"holdfast/internal/request"
 )
 
@@ -15,24 +16,24 @@ var toHTTPS = &route{Route: Route{Match: "/", Redirect: "https:"}}
 
 // insecure returns the route of a request that a trusted proxy says came by plain http, where that is to be
 // redirected, or nil. Who comes without a proxy that says so is served: a redirect could lead back here for ever.
-func (p *Proxy) insecure(h *head, q *request.Request) *route {
-	if p.o.RedirectHTTPS && q.Declared && !q.HTTPS && h.path[0] == '/' {
+func (p *Proxy) insecure(h *http1.Head, q *request.Request) *route {
+	if p.o.RedirectHTTPS && q.Declared && !q.HTTPS && h.Path[0] == '/' {
 		return toHTTPS
 	}
 	return nil
 }
 
 // redirectToSlash adds the slash to a route's own path.
-func (x *exchange) redirectToSlash(h *head) {
-	b := append(append([]byte("Location: "), h.path...), '/')
-	b = append(append(b, h.target[len(h.path):]...), "\r\n"...)
+func (x *exchange) redirectToSlash(h *http1.Head) {
+	b := append(append([]byte("Location: "), h.Path...), '/')
+	b = append(append(b, h.Target[len(h.Path):]...), "\r\n"...)
 	x.finishFields(301, 0, b, errRedirected)
 }
 
 // redirect sends the client elsewhere. The method is kept if it is one that a browser would change.
-func (x *exchange) redirect(h *head, q *request.Request) {
+func (x *exchange) redirect(h *http1.Head, q *request.Request) {
 	status := 301
-	if m := string(h.method); m != "GET" && m != "HEAD" {
+	if m := string(h.Method); m != "GET" && m != "HEAD" {
 		status = 308
 	}
 	b := []byte("Location: ")
@@ -46,14 +47,14 @@ func (x *exchange) redirect(h *head, q *request.Request) {
 		if port := x.f.p.o.ExternalPort; x.f.p.o.ExternalHTTPS && port > 0 && port != 443 {
 			b = strconv.AppendUint(append(b, ':'), uint64(port), 10)
 		}
-		b = append(b, h.target...)
+		b = append(b, h.Target...)
 	} else {
-		b = append(append(b, bytes.TrimRight([]byte(x.route.Redirect), "/")...), x.route.below(h.target)...)
+		b = append(append(b, bytes.TrimRight([]byte(x.route.Redirect), "/")...), x.route.below(h.Target)...)
 	}
 	x.finishFields(status, 0, append(b, "\r\n"...), errRedirected)
 }
 
 func withoutPort(host []byte) []byte {
-	name, _ := request.SplitHost(host)
+	name, _ := http1.SplitHost(host)
 	return name
 }

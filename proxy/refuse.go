@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"holdfast/internal/http1"
 	"holdfast/internal/park"
 )
 
@@ -35,16 +36,18 @@ func page(status int, after time.Duration, close bool, body bool, fields ...byte
 
 // refuse answers a request that is not let in, and closes. b begins with what there is of its head, which nobody
 // could read: it is the peer's.
-func (f *Front) refuse(c *park.Conn, r *refusal, b []byte) { f.refuseClient(c, c.RemoteAddr(), r, b) }
+func (f *Front) refuse(c *park.Conn, r *http1.Refusal, b []byte) {
+	f.refuseClient(c, c.RemoteAddr(), r, b)
+}
 
 // refuseClient is refuse where the head tells the client.
-func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, r *refusal, b []byte) {
+func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, r *http1.Refusal, b []byte) {
 	f.p.stats.refused.Add(1)
-	f.logRefused(client, r.status, r.reason)
-	answer := page(r.status, r.after, true, true)
-	if r.told { // to who cannot read a page
+	f.logRefused(client, r.Status, r.Reason)
+	answer := page(r.Status, r.After, true, true)
+	if r.Told { // to who cannot read a page
 		answer = fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s\n",
-			r.status, http.StatusText(r.status), len(r.reason)+1, r.reason)
+			r.Status, http.StatusText(r.Status), len(r.Reason)+1, r.Reason)
 	}
 	f.logRefusal(client.Addr(), b, r, len(answer)-bytes.Index(answer, []byte("\r\n\r\n"))-4)
 	c.Write(answer) // a peer that does not even take this gets nothing

@@ -77,23 +77,23 @@ func (x *exchange) respondHead(p []byte, seen int) bool {
 			return true
 		}
 		a := &x.f.ans
-		if err := a.parse(p[:n]); err != nil {
+		if err := a.Parse(p[:n]); err != nil {
 			x.fail(502, err)
 			return false
 		}
-		x.noticeAll(a.odd)
+		x.noticeAll(a.Odd)
 		rest := p[n:]
-		if a.status == 101 {
+		if a.Status == 101 {
 			return x.switchProtocols(a, rest)
 		}
-		if a.status >= 200 {
+		if a.Status >= 200 {
 			return x.answer(a, rest)
 		}
 		if x.app.interim++; x.app.interim > maxInterim {
-			x.fail(502, bad("too many interim responses"))
+			x.fail(502, http1.Malformed("too many interim responses"))
 			return false
 		}
-		if a.status != 100 && !x.client.http10 && x.client.out == nil { // 100 was answered here; hints are nothing to wait for
+		if a.Status != 100 && !x.client.http10 && x.client.out == nil { // 100 was answered here; hints are nothing to wait for
 			b := append(appendAnswer(x.f.loop.Out()[:0], a), "\r\n"...)
 			x.client.passed += int64(len(b))
 			x.client.heads += int64(len(b))
@@ -111,28 +111,28 @@ func (x *exchange) respondHead(p []byte, seen int) bool {
 }
 
 // answer sends the final response's head, with what is there of the body.
-func (x *exchange) answer(a *answer, rest []byte) bool {
-	x.app.keep = !a.close
+func (x *exchange) answer(a *http1.Answer, rest []byte) bool {
+	x.app.keep = !a.Close
 	x.tellSessions(a)
-	x.app.connLogin = x.app.connLogin || a.connLogin
-	if a.elsewhere != nil && x.f.p.internal {
-		return x.elsewhere(a, len(rest) == 0 && (x.isHead || a.length == 0 || a.status == 204))
+	x.app.connLogin = x.app.connLogin || a.ConnLogin
+	if a.Redirect != nil && x.f.p.internal {
+		return x.elsewhere(a, len(rest) == 0 && (x.isHead || a.Length == 0 || a.Status == 204))
 	}
 	switch {
-	case x.isHead || a.status == 204 || a.status == 304:
+	case x.isHead || a.Status == 204 || a.Status == 304:
 		x.resp = http1.Body{Done: true}
-	case a.chunked:
+	case a.Chunked:
 		x.resp = http1.Body{Framing: http1.ByChunks, Trailers: true, Decode: x.client.http10}
-	case a.length >= 0:
-		x.resp = http1.LengthBody(a.length)
+	case a.Length >= 0:
+		x.resp = http1.LengthBody(a.Length)
 	default:
 		x.resp = http1.Body{Framing: http1.ByClose}
 		x.app.keep = false
 	}
 	if x.client.http10 {
-		for i := range a.fields {
-			if n := a.fields[i].name; http1.EqualFold(n, "transfer-encoding") || http1.EqualFold(n, "trailer") {
-				a.fields[i].drop = true
+		for i := range a.Fields {
+			if n := a.Fields[i].Name; http1.EqualFold(n, "transfer-encoding") || http1.EqualFold(n, "trailer") {
+				a.Fields[i].Drop = true
 			}
 		}
 	}
@@ -142,20 +142,20 @@ func (x *exchange) answer(a *answer, rest []byte) bool {
 
 // answerHeadFor renders the response's head but for the empty line. framed says that its end can be told
 // without closing the connection.
-func (x *exchange) answerHeadFor(a *answer, framed bool) []byte {
+func (x *exchange) answerHeadFor(a *http1.Answer, framed bool) []byte {
 	x.answered = true
-	x.log.status = a.status
+	x.log.status = a.Status
 	x.app.server.answered()
-	x.client.unbuffered = a.stream
-	if a.accel && !x.trusted {
-		for i := range a.fields {
-			if _, ok := http1.CutPrefixFold(a.fields[i].name, "x-accel-"); ok {
-				a.fields[i].drop = true
+	x.client.unbuffered = a.Stream
+	if a.Accel && !x.trusted {
+		for i := range a.Fields {
+			if _, ok := http1.CutPrefixFold(a.Fields[i].Name, "x-accel-"); ok {
+				a.Fields[i].Drop = true
 			}
 		}
 	}
 	if x.route.rewrites {
-		x.rewrite(a)
+		x.route.paths.Rewrite(a, x.host)
 	}
 	x.accel.preserved.override(a)
 	if !framed || !x.upload.body.Done || x.f.p.draining.Load() {

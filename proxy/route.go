@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"strings"
 
+	"holdfast/internal/http1"
 	"holdfast/internal/site"
 )
 
@@ -28,11 +29,9 @@ type route struct {
 	Route
 	servers  uint64 // a bit for the index of each
 	first    *server
-	prefix   string // Prefix without a slash at its end
-	match    string // Match without a slash at its end
-	mapped   bool   // the app is asked for another path
-	cuts     bool   // what comes after Match is looked at by itself
-	rewrites bool   // what the app says of its paths and names is not what clients see
+	paths    http1.Mapping
+	cuts     bool // what comes after Match is looked at by itself
+	rewrites bool // what the app says of its paths and names is not what clients see
 }
 
 // addRoutes makes the routes and their servers. The last one is where everything else goes.
@@ -40,14 +39,17 @@ func (p *Proxy) addRoutes(o *Options) {
 	main := &route{Route: Route{Match: "/", Site: o.Site}}
 	p.addServers(main, o.Upstreams)
 	for _, r := range o.Routes {
-		x := &route{Route: r, match: strings.TrimRight(r.Match, "/"), prefix: strings.TrimRight(r.Prefix, "/")}
-		x.mapped = r.Prefix != "" && x.prefix != x.match
-		x.cuts = x.mapped || r.Files != nil || r.Redirect != ""
-		x.rewrites = x.mapped || r.Host != ""
+		x := &route{Route: r, paths: http1.Mapping{Match: strings.TrimRight(r.Match, "/"), Prefix: strings.TrimRight(r.Prefix, "/"), Host: r.Host}}
+		x.paths.Mapped = r.Prefix != "" && x.paths.Prefix != x.paths.Match
+		x.cuts = x.paths.Mapped || r.Files != nil || r.Redirect != ""
+		x.rewrites = x.paths.Mapped || r.Host != ""
 		if len(r.Upstreams) > 0 {
 			p.addServers(x, r.Upstreams)
 		} else {
 			x.servers, x.first, x.Site = main.servers, main.first, main.Site
+		}
+		if x.first != nil {
+			x.paths.Own = x.first.Host
 		}
 		p.internal = p.internal || r.Internal
 		p.routes = append(p.routes, x)
@@ -71,39 +73,35 @@ func (r *route) several() bool { return bits.OnesCount64(r.servers) > 1 }
 // matches reports whether a canonical path is at or below the route's. A session's ";jsessionid=…" behind it is
 // no part of the name, whoever reads it.
 func (r *route) matches(path []byte) bool {
-	n := len(r.match)
-	return len(path) >= n && string(path[:n]) == r.match && (len(path) == n || path[n] == '/' || path[n] == ';')
+	n := len(r.paths.Match)
+	return len(path) >= n && string(path[:n]) == r.paths.Match && (len(path) == n || path[n] == '/' || path[n] == ';')
 }
 
 // find returns the route of a path. A path that an app could read as another's is refused, so that no reading of
 // it gets to an app that the rules keep it from.
-func (p *Proxy) find(path []byte) (*route, *refusal) {
+func (p *Proxy) find(path []byte) (*route, *http1.Refusal) {
 	if len(p.routes) == 0 || len(path) == 0 || path[0] != '/' {
 		return p.main, nil
 	}
-	if isPlain(path) {
+	if http1.IsCanonical(path) {
 		return p.first(path), nil
 	}
 	var found *route
 	var buf [256]byte
 	dotted := false
-	all := reading(readings)
-	if !mayBeOverlong(path) {
-		all = overlong
-	}
-	for how := range all {
-		read, dots, ok := canonical(buf[:0], path, how)
+	for how := range http1.PathFormsOf(path) {
+		read, dots, ok := http1.Canonical(buf[:0], path, how)
 		if !ok {
-			return nil, refuse(400, "path with control bytes, or with more .. than segments; with routes every path must be readable")
+			return nil, http1.Refuse(400, "path with control bytes, or with more .. than segments; with routes every path must be readable")
 		}
 		r := p.first(read)
 		if how > 0 && r != found {
-			return nil, refuse(400, "path that apps may read as one of two of the routes")
+			return nil, http1.Refuse(400, "path that apps may read as one of two of the routes")
 		}
 		found, dotted = r, dotted || dots
 	}
 	if found.cuts && (dotted || !found.matches(path)) {
-		return nil, refuse(400, "path whose beginning cannot be replaced by the upstream_prefix, root or redirect of routes: it is encoded, or has dot segments")
+		return nil, http1.Refuse(400, "path whose beginning cannot be replaced by the upstream_prefix, root or redirect of routes: it is encoded, or has dot segments")
 	}
 	return found, nil
 }
@@ -117,29 +115,16 @@ func (p *Proxy) first(path []byte) *route {
 	return p.main
 }
 
-// appendTarget writes the target as the app is asked for it.
-func (r *route) appendTarget(b, target []byte) []byte {
-	if !r.mapped {
-		return append(b, target...)
-	}
-	rest := target[len(r.match):]
-	b = append(b, r.prefix...)
-	if r.prefix == "" && (len(rest) == 0 || rest[0] != '/') {
-		b = append(b, '/')
-	}
-	return append(b, rest...)
-}
-
 // lacksSlash reports whether a browser asks for Match itself and what is there is a folder's: relative links of its
 // page would lead out of the route. What a program sends there, WebSockets and POST, is passed on as before.
-func (r *route) lacksSlash(h *head) bool {
-	return r.match != "" && string(h.path) == r.match && (r.Files != nil || r.mapped && r.prefix == "") &&
-		(string(h.method) == "GET" || string(h.method) == "HEAD") && h.upgrade == nil
+func (r *route) lacksSlash(h *http1.Head) bool {
+	return r.paths.Match != "" && string(h.Path) == r.paths.Match && (r.Files != nil || r.paths.Mapped && r.paths.Prefix == "") &&
+		(string(h.Method) == "GET" || string(h.Method) == "HEAD") && h.Upgrade == nil
 }
 
 // below returns what of a target comes after Match.
 func (r *route) below(target []byte) []byte {
-	rest := target[min(len(r.match), len(target)):]
+	rest := target[min(len(r.paths.Match), len(target)):]
 	if len(rest) == 0 || rest[0] != '/' {
 		return append([]byte("/"), rest...)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/http1"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
 	"holdfast/internal/wiretest"
@@ -51,7 +52,7 @@ func TestRouteOfAPath(t *testing.T) {
 	} {
 		got := ""
 		if r, refused := p.find([]byte(tt.path)); refused != nil {
-			got = fmt.Sprint(refused.status)
+			got = fmt.Sprint(refused.Status)
 		} else if got = r.Match; (got == "/") != (r == p.main) {
 			t.Errorf("%s: route %q that is not the main one", tt.path, got)
 		}
@@ -114,17 +115,17 @@ func FuzzFind(f *testing.F) {
 	}
 	p := routes(f, "/admin")
 	f.Fuzz(func(t *testing.T, s string) {
-		var h head
-		if r := h.parse([]byte("GET /"+s+" HTTP/1.1\r\nHost: x\r\n\r\n"), limits{bytes: 16 << 10, fields: 10}); r != nil {
+		var h http1.Head
+		if r := h.Parse([]byte("GET /"+s+" HTTP/1.1\r\nHost: x\r\n\r\n"), http1.Limits{Bytes: 16 << 10, Fields: 10}); r != nil {
 			return
 		}
-		r, refused := p.find(h.path)
+		r, refused := p.find(h.Path)
 		if refused != nil {
 			return
 		}
 		for name, read := range apps {
-			if got, ok := read(string(h.path)); ok && (got == "/admin" || strings.HasPrefix(got, "/admin/") || strings.HasPrefix(got, "/admin;")) != (r != p.main) {
-				t.Errorf("%s reads %q as %q; its route is %s", name, h.path, got, r.Match)
+			if got, ok := read(string(h.Path)); ok && (got == "/admin" || strings.HasPrefix(got, "/admin/") || strings.HasPrefix(got, "/admin;")) != (r != p.main) {
+				t.Errorf("%s reads %q as %q; its route is %s", name, h.Path, got, r.Match)
 			}
 		}
 	})

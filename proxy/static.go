@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"holdfast/internal/http1"
 	"holdfast/internal/site"
 )
 
@@ -28,20 +29,20 @@ type source struct {
 }
 
 // resolve asks a worker what the path means: a script to run, or a file.
-func (x *exchange) resolve(h *head) {
-	req := &site.Request{Method: string(h.method), Path: string(h.path)}
+func (x *exchange) resolve(h *http1.Head) {
+	req := &site.Request{Method: string(h.Method), Path: string(h.Path)}
 	if x.route.Files != nil {
-		req.Path, req.Base = string(x.route.below(h.path)), x.route.match
+		req.Path, req.Base = string(x.route.below(h.Path)), x.route.paths.Match
 	}
-	if len(h.target) > len(h.path) {
-		req.Query = string(h.target[len(h.path)+1:])
+	if len(h.Target) > len(h.Path) {
+		req.Query = string(h.Target[len(h.Path)+1:])
 	}
-	for i := range h.fields {
-		if f := &h.fields[i]; !f.drop {
-			req.Field(f.name, f.value)
+	for i := range h.Fields {
+		if f := &h.Fields[i]; !f.Drop {
+			req.Field(f.Name, f.Value)
 		}
 	}
-	x.cgi = &cgi{raw: append([]byte(nil), h.raw...), left: -1, asking: true}
+	x.cgi = &cgi{raw: append([]byte(nil), h.Raw...), left: -1, asking: true}
 	c, ref, loop, folder := x.cgi, x.client.conn.Ref(), x.f.loop, x.route.folder()
 	ask := func() {
 		a, err := folder.Serve(req)

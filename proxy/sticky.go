@@ -11,15 +11,15 @@ import (
 // stickyOf returns the index of the upstream that the request's session is on, or -1. An upstream with a
 // Route has sessions that end in it, as Tomcat's do with jvmRoute; others are told apart by a cookie of
 // ours.
-func (p *Proxy) stickyOf(r *route, h *head) int {
+func (p *Proxy) stickyOf(r *route, h *http1.Head) int {
 	if p.o.Sticky == "" || !r.several() {
 		return -1
 	}
-	for i := range h.fields {
-		if !http1.EqualFold(h.fields[i].name, "cookie") {
+	for i := range h.Fields {
+		if !http1.EqualFold(h.Fields[i].Name, "cookie") {
 			continue
 		}
-		for list := h.fields[i].value; len(list) > 0; {
+		for list := h.Fields[i].Value; len(list) > 0; {
 			var pair []byte
 			pair, list, _ = bytes.Cut(list, []byte(";"))
 			name, value, _ := bytes.Cut(pair, []byte("="))
@@ -32,7 +32,7 @@ func (p *Proxy) stickyOf(r *route, h *head) int {
 		}
 	}
 	if p.o.Sticky == "JSESSIONID" { // a client without cookies
-		if _, value, ok := bytes.Cut(h.path, []byte(";jsessionid=")); ok {
+		if _, value, ok := bytes.Cut(h.Path, []byte(";jsessionid=")); ok {
 			value, _, _ = bytes.Cut(value, []byte("/"))
 			value, _, _ = bytes.Cut(value, []byte(";"))
 			return p.withSession(r, value)

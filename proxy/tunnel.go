@@ -31,16 +31,16 @@ type leg struct {
 }
 
 // switchProtocols ends the exchange in a tunnel (RFC 9110 §15.2.2).
-func (x *exchange) switchProtocols(a *answer, rest []byte) bool {
+func (x *exchange) switchProtocols(a *http1.Answer, rest []byte) bool {
 	if !x.upgrade || !x.upload.body.Done {
 		x.fail(502, errExtra)
 		return false
 	}
 	b := appendAnswer(x.f.loop.Out()[:0], a)
 	b = append(b, "Connection: Upgrade\r\n"...)
-	for i := range a.fields {
-		if http1.EqualFold(a.fields[i].name, "upgrade") {
-			b = appendField(b, a.fields[i].name, a.fields[i].value)
+	for i := range a.Fields {
+		if http1.EqualFold(a.Fields[i].Name, "upgrade") {
+			b = appendField(b, a.Fields[i].Name, a.Fields[i].Value)
 		}
 	}
 	b = append(b, "\r\n"...)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/http1"
 	"holdfast/internal/request"
 )
 
@@ -42,7 +43,7 @@ func (k *Keeper) sameOrigin(ctx *fasthttp.RequestCtx, r *request.Request) bool {
 		return true
 	}
 	// A proxy may have cut the port off Host, and say it elsewhere.
-	name, _ := request.SplitHost([]byte(host))
+	name, _ := http1.SplitHost([]byte(host))
 	return origin == withoutDefaultPort(fmt.Sprintf("%s://%s:%d", r.Scheme(), name, r.Port))
 }
 
@@ -50,8 +51,8 @@ func (k *Keeper) sameOrigin(ctx *fasthttp.RequestCtx, r *request.Request) bool {
 // likely the configuration: that is told once a minute, to be seen among many.
 func (k *Keeper) logForeign(origin string, r *request.Request) {
 	_, authority, _ := strings.Cut(strings.ToLower(origin), "://")
-	name, _ := request.SplitHost([]byte(authority))
-	host, _ := request.SplitHost(r.Host)
+	name, _ := http1.SplitHost([]byte(authority))
+	host, _ := http1.SplitHost(r.Host)
 	now := time.Now().Unix()
 	told := k.toldOrigin.Load()
 	if len(name) == 0 || !bytes.EqualFold(name, host) || told != 0 && now-told < 60 || !k.toldOrigin.CompareAndSwap(told, now) {

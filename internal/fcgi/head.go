@@ -53,20 +53,8 @@ type Head struct {
 	// answer with what is at that path; Status is 302 if it would rather not.
 	Local []byte
 
-	Odd Oddity // faults that were mended
+	Odd http1.Oddity // faults that were mended
 }
-
-// Oddity is a set of faults in a script's head that tear nothing and are mended.
-type Oddity uint8
-
-const (
-	NoColon        Oddity = 1 << iota // a line without a colon; dropped
-	EqualLengths                      // the same Content-Length again; dropped
-	EmptyLength                       // a Content-Length without a value; dropped
-	EqualLocations                    // another Location; dropped
-	Framing                           // Transfer-Encoding, which is the server's (RFC 3875 §6.3.4); dropped
-	NoHead                            // no field at all; a 200
-)
 
 var (
 	lineOK    = []byte("200 OK")
@@ -102,7 +90,7 @@ func (h *Head) Parse(p []byte) error {
 		}
 		if http1.EqualFold(f.Name, "location") {
 			if location != nil {
-				h.Odd |= EqualLocations
+				h.Odd |= http1.EqualLocations
 				continue
 			}
 			location = f.Value
@@ -122,7 +110,7 @@ func (h *Head) Parse(p []byte) error {
 	default:
 		h.Status, h.Line = 200, lineOK
 		if len(h.Fields) == 0 {
-			h.Odd |= NoHead
+			h.Odd |= http1.NoHead
 		}
 	}
 	return nil
@@ -132,7 +120,7 @@ func (h *Head) Parse(p []byte) error {
 func (h *Head) field(line []byte) (f Field, err error) {
 	colon := bytes.IndexByte(line, ':')
 	if colon < 0 && line[0] != ' ' && line[0] != '\t' && len(h.Fields) > 0 { // the first line may be no head at all
-		h.Odd |= NoColon
+		h.Odd |= http1.NoColon
 		return Field{}, nil
 	}
 	if colon <= 0 {
@@ -166,10 +154,10 @@ func (h *Head) field(line []byte) (f Field, err error) {
 			n, ok := http1.ParseLength(f.Value)
 			switch {
 			case len(f.Value) == 0:
-				h.Odd |= EmptyLength
+				h.Odd |= http1.EmptyLength
 				return Field{}, nil
 			case ok && n == h.Length:
-				h.Odd |= EqualLengths
+				h.Odd |= http1.EqualLengths
 				return Field{}, nil
 			case !ok || h.Length >= 0:
 				return f, bad("invalid or contradicting Content-Length")
@@ -180,7 +168,7 @@ func (h *Head) field(line []byte) (f Field, err error) {
 		f.Drop = http1.EqualFold(f.Name, "proxy-connection")
 	case 17:
 		if http1.EqualFold(f.Name, "transfer-encoding") {
-			h.Odd |= Framing
+			h.Odd |= http1.ScriptFraming
 			return Field{}, nil
 		}
 	}

@@ -25,7 +25,7 @@ func show(h *Head) string {
 	if h.Local != nil {
 		fmt.Fprintf(&b, " local %s", h.Local)
 	}
-	for i, name := range []string{"no colon", "equal lengths", "empty length", "equal Locations", "framing", "no head"} {
+	for i, name := range []string{"bare LF", "no colon", "equal lengths", "empty length", "equal Locations", "framing", "no head"} {
 		if h.Odd&(1<<i) != 0 {
 			fmt.Fprintf(&b, " (%s)", name)
 		}

@@ -43,3 +43,11 @@ func ValidHost(h []byte) bool {
 	}
 	return true
 }
+
+// SplitHost splits the port off an authority, without the colon; without one it is empty.
+func SplitHost(host []byte) (name, port []byte) {
+	if i := bytes.LastIndexByte(host, ':'); i >= 0 && bytes.IndexByte(host[i:], ']') < 0 {
+		return host[:i], host[i+1:]
+	}
+	return host, nil
+}

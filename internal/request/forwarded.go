@@ -8,7 +8,7 @@ import (
 
 // parseForwarded reads Forwarded (RFC 7239) as if it had been said in the other fields: the addresses as a list, and
 // proto and host of the element that names the client.
-func (rd *Reader) parseForwarded(value []byte) (said Said) {
+func (rd *Reader) parseForwarded(value []byte) (said http1.Forwarding) {
 	var list []byte
 	client := false // a client was found; elements before it do not count
 	elements := splitQuoted(value, ',')
@@ -39,13 +39,13 @@ func (rd *Reader) parseForwarded(value []byte) (said Said) {
 		}
 		client = !ok || !rd.Trusted(a.Addr())
 		if len(proto) > 0 {
-			said[forwardedProto] = proto
+			said[http1.ForwardedProto] = proto
 		}
 		if len(host) > 0 {
-			said[forwardedHost] = host
+			said[http1.ForwardedHost] = host
 		}
 	}
-	said[forwardedFor] = list
+	said[http1.ForwardedFor] = list
 	return said
 }
 

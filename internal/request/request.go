@@ -67,21 +67,6 @@ func (r *Request) ForwardedPort() uint16 {
 	return r.Port
 }
 
-// Said is what a request says in the forwarding fields, each value joined from all its lines, by index of Names.
-type Said [len(Names)][]byte
-
-// Names are the fields in which proxies say who is calling, in lower case.
-var Names = [...]string{"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip", "forwarded"}
-
-const (
-	forwardedFor = iota
-	forwardedProto
-	forwardedHost
-	forwardedPort
-	realIP
-	forwarded // RFC 7239
-)
-
 // Reader reads requests of one listener.
 type Reader struct {
 	Trusted func(netip.Addr) bool // peers whose forwarding fields are believed, also one without an address
@@ -95,7 +80,7 @@ type Reader struct {
 //
 // Of a field with a list the last element counts, which the peer itself has written: what stands before it may be
 // the client's. Addresses are the exception, as each can be looked up: those of trusted proxies are passed over.
-func (rd *Reader) Read(r *Request, peer netip.AddrPort, tls bool, host []byte, said *Said) {
+func (rd *Reader) Read(r *Request, peer netip.AddrPort, tls bool, host []byte, said *http1.Forwarding) {
 	peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
 	*r = Request{Peer: peer, Client: peer, Trusted: rd.Trusted(peer.Addr()), HTTPS: rd.HTTPS, Host: host}
 	if tls {
@@ -109,25 +94,25 @@ func (rd *Reader) Read(r *Request, peer netip.AddrPort, tls bool, host []byte, s
 
 // believe takes over what a trusted proxy says. Forwarded counts only without the other fields: proxies that
 // write those let a client's Forwarded pass.
-func (rd *Reader) believe(r *Request, said *Said) {
-	if value := said[forwarded]; len(value) > 0 && len(said[forwardedFor])+len(said[forwardedProto])+len(said[forwardedHost])+len(said[realIP]) == 0 {
+func (rd *Reader) believe(r *Request, said *http1.Forwarding) {
+	if value := said[http1.Forwarded]; len(value) > 0 && len(said[http1.ForwardedFor])+len(said[http1.ForwardedProto])+len(said[http1.ForwardedHost])+len(said[http1.RealIP]) == 0 {
 		s := rd.parseForwarded(value)
-		s[forwardedPort] = said[forwardedPort]
+		s[http1.ForwardedPort] = said[http1.ForwardedPort]
 		said = &s
 	}
-	r.forwardedFor = said[forwardedFor]
+	r.forwardedFor = said[http1.ForwardedFor]
 	if len(r.forwardedFor) > 0 {
 		r.Client = rd.client(r.Peer, r.forwardedFor)
-	} else if a, ok := parseNode(said[realIP]); ok {
+	} else if a, ok := parseNode(said[http1.RealIP]); ok {
 		r.Client = a
 	}
-	if https, ok := parseProto(last(said[forwardedProto])); ok {
+	if https, ok := parseProto(last(said[http1.ForwardedProto])); ok {
 		r.HTTPS, r.Declared = https, true
 	}
-	if h := last(said[forwardedHost]); http1.ValidHost(h) {
+	if h := last(said[http1.ForwardedHost]); http1.ValidHost(h) {
 		r.Host = h
 	}
-	r.forwardedPort = parsePort(last(said[forwardedPort]))
+	r.forwardedPort = parsePort(last(said[http1.ForwardedPort]))
 }
 
 // client is the last address in the list that is not a trusted proxy's. Everything before it may have been made up
@@ -198,17 +183,9 @@ func parsePort(b []byte) uint16 {
 	return uint16(n)
 }
 
-// SplitHost splits the port off an authority, without the colon; without one it is empty.
-func SplitHost(host []byte) (name, port []byte) {
-	if i := bytes.LastIndexByte(host, ':'); i >= 0 && bytes.IndexByte(host[i:], ']') < 0 {
-		return host[:i], host[i+1:]
-	}
-	return host, nil
-}
-
 // PortOf returns the port that an authority names, or 0.
 func PortOf(host []byte) uint16 {
-	_, port := SplitHost(host)
+	_, port := http1.SplitHost(host)
 	return parsePort(port)
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // said joins field lines as the head check does.
-func said(t *testing.T, lines []string) (host []byte, s Said) {
+func said(t *testing.T, lines []string) (host []byte, s http1.Forwarding) {
 	t.Helper()
 	for _, line := range lines {
 		name, value, ok := strings.Cut(line, ": ")
@@ -20,7 +20,7 @@ func said(t *testing.T, lines []string) (host []byte, s Said) {
 		if strings.EqualFold(name, "host") {
 			host = []byte(value)
 		}
-		for i, n := range Names {
+		for i, n := range http1.ForwardingNames {
 			if http1.EqualFold([]byte(name), n) {
 				if s[i] != nil {
 					s[i] = append(append([]byte{}, s[i]...), ", "...)

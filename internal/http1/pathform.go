@@ -1,29 +1,25 @@
-package proxy
+package http1
 
-import (
-	"bytes"
+import "bytes"
 
-	"holdfast/internal/http1"
-)
-
-// reading is one of the ways in which an app may understand a path. Which one it is cannot be known, so a path
+// PathForm is one of the ways in which an app may understand a path. Which one it is cannot be known, so a path
 // has to mean the same route in all of them.
-type reading uint8
+type PathForm uint8
 
 const (
-	stripParams  reading = 1 << iota // ";…" of a segment does not count (Tomcat)
-	keepEmpty                        // "//" has an empty segment in it, and is not one slash
-	decodeTwice                      // %2561 is a
-	encodedSlash                     // %2f separates segments, and so does a backslash in any form
-	overlong                         // %c0%af is a slash, and "%c0%80" ends the path
-	readings     = 1 << iota
+	stripParams  PathForm = 1 << iota // ";…" of a segment does not count (Tomcat)
+	keepEmpty                         // "//" has an empty segment in it, and is not one slash
+	decodeTwice                       // %2561 is a
+	encodedSlash                      // %2f separates segments, and so does a backslash in any form
+	formOverlong                      // %c0%af is a slash, and "%c0%80" ends the path
+	pathForms    PathForm = 1 << iota // how many there are
 )
 
 // literal stands for an encoded slash that does not separate.
-const literal byte = 0
+const literalSlash byte = 0
 
-// isPlain reports whether all readings of a path are the path itself, but for a slash at its end.
-func isPlain(path []byte) bool {
+// IsCanonical reports whether all readings of a path are the path itself, but for a slash at its end.
+func IsCanonical(path []byte) bool {
 	for i, c := range path {
 		switch {
 		case c == '%' || c == ';' || c == '\\' || c < ' ' || c >= 0x7f:
@@ -35,16 +31,16 @@ func isPlain(path []byte) bool {
 	return len(path) > 0 && path[0] == '/'
 }
 
-// canonical appends a path as it is read: decoded, without dot segments and without a slash at its end. dots
+// Canonical appends a path as it is read: decoded, without dot segments and without a slash at its end. dots
 // says that there were dot segments. It reports false for a path that nobody should have to read: with control
 // bytes, bad escapes, or more ".." than segments. Bytes above 127 are characters of whatever encoding.
-func canonical(dst, path []byte, how reading) (_ []byte, dots, ok bool) {
+func Canonical(dst, path []byte, how PathForm) (_ []byte, dots, ok bool) {
 	path, ok = decodePath(make([]byte, 0, len(path)), path, how, false)
-	if how&overlong != 0 {
+	if how&formOverlong != 0 {
 		path = readOverlong(path)
 	}
 	if ok && how&decodeTwice != 0 {
-		if path, ok = decodePath(make([]byte, 0, len(path)), path, how, true); how&overlong != 0 {
+		if path, ok = decodePath(make([]byte, 0, len(path)), path, how, true); how&formOverlong != 0 {
 			path = readOverlong(path)
 		}
 	}
@@ -87,43 +83,51 @@ func canonical(dst, path []byte, how reading) (_ []byte, dots, ok bool) {
 
 // decodePath decodes percent-encoding, once. again says that it was decoded before: then what is no escape is
 // what it is.
-func decodePath(dst, path []byte, how reading, again bool) ([]byte, bool) {
+func decodePath(dst, path []byte, how PathForm, again bool) ([]byte, bool) {
 	for i := 0; i < len(path); i++ {
 		c, escaped := path[i], false
 		if c == '%' {
 			switch {
-			case i+2 < len(path) && http1.IsHex(path[i+1]) && http1.IsHex(path[i+2]):
-				c, escaped = http1.HexValue(path[i+1])<<4|http1.HexValue(path[i+2]), true
+			case i+2 < len(path) && IsHex(path[i+1]) && IsHex(path[i+2]):
+				c, escaped = HexValue(path[i+1])<<4|HexValue(path[i+2]), true
 				i += 2
 			case !again:
 				return dst, false
 			}
 		}
 		switch {
-		case c == literal && !escaped && again:
+		case c == literalSlash && !escaped && again:
 		case c < ' ' || c == 0x7f:
 			return dst, false
 		case c == '\\' && how&encodedSlash != 0:
 			c = '/'
 		case c == '/' && escaped && how&encodedSlash == 0:
-			c = literal
+			c = literalSlash
 		}
 		dst = append(dst, c)
 	}
 	return dst, true
 }
 
-// hasDots reports whether a path has dot segments in some reading, or none at all.
-func hasDots(path []byte) bool {
-	if isPlain(path) {
+// HasDots reports whether a path has dot segments in some reading, or none at all.
+func HasDots(path []byte) bool {
+	if IsCanonical(path) {
 		return false
 	}
-	for how := range readings {
-		if _, dots, ok := canonical(nil, path, reading(how)); dots || !ok {
+	for how := range PathFormsOf(path) {
+		if _, dots, ok := Canonical(nil, path, how); dots || !ok {
 			return true
 		}
 	}
 	return false
+}
+
+// PathFormsOf returns how many of the forms of a path may differ: it means one thing if they all agree.
+func PathFormsOf(path []byte) PathForm {
+	if mayBeOverlong(path) {
+		return pathForms
+	}
+	return formOverlong
 }
 
 // mayBeOverlong reports whether a path may have overlong UTF-8 in it, raw or in escapes of any depth.
@@ -139,7 +143,7 @@ func mayBeOverlong(path []byte) bool {
 // readOverlong decodes overlong UTF-8. In Korean, Japanese and Chinese encodings the same bytes are characters, and
 // so this is only one of the readings. A zero byte ends the path, as it does in C.
 func readOverlong(path []byte) []byte {
-	if !http1.HasOverlong(path) {
+	if !HasOverlong(path) {
 		return path
 	}
 	var read []byte
@@ -148,7 +152,7 @@ func readOverlong(path []byte) []byte {
 		for i+n < len(path) && path[i+n]&0xc0 == 0x80 {
 			n++
 		}
-		c := http1.AppendOverlong(nil, path[i:i+n])
+		c := AppendOverlong(nil, path[i:i+n])
 		switch {
 		case path[i] < 0x80 || c[0] >= 0x80:
 		case c[0] == 0:

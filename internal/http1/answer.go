@@ -1,0 +1,208 @@
+package http1
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+)
+
+// Answer is the head of the app's response, checked.
+type Answer struct {
+	Raw       []byte
+	Status    int
+	Minor     byte
+	Line      []byte // after "HTTP/1.x ": status and reason
+	Fields    []Field
+	Length    int64
+	Chunked   bool
+	Close     bool
+	Upgrade   bool
+	Stream    bool // not to be taken ahead of the client
+	ConnLogin bool // it logs in the connection
+	Accel     bool // there are X-Accel-* fields, which an app says to the proxy in front of it
+
+	Odd      Oddity // faults of the head that tear nothing
+	options  []byte // of Connection that are names of fields, as a list
+	Redirect []byte // X-Accel-Redirect: who is to answer instead; nil without
+}
+
+var ErrAnswer = errors.New("malformed response")
+
+func Malformed(what string) error { return fmt.Errorf("%w: %s", ErrAnswer, what) }
+
+// Parse checks a complete head.
+func (a *Answer) Parse(p []byte) error {
+	*a = Answer{Raw: p, Fields: a.Fields[:0], Length: -1}
+	line, p := a.cutLine(p)
+	if len(line) < 12 || string(line[:7]) != "HTTP/1." || line[7] != '0' && line[7] != '1' || line[8] != ' ' {
+		return Malformed("status line")
+	}
+	a.Minor = line[7] - '0'
+	a.Line = line[9:]
+	for _, c := range a.Line[:3] {
+		if !IsDigit(c) {
+			return Malformed("status")
+		}
+		a.Status = a.Status*10 + int(c-'0')
+	}
+	if a.Status < 100 || a.Status > 999 || len(a.Line) > 3 && a.Line[3] != ' ' {
+		return Malformed("status")
+	}
+	for _, c := range a.Line {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return Malformed("control byte in the reason")
+		}
+	}
+	a.Close = a.Minor == 0
+	for {
+		if line, p = a.cutLine(p); len(line) == 0 {
+			break
+		}
+		if err := a.field(line); err != nil {
+			return err
+		}
+	}
+	for name := range bytes.SplitSeq(a.options, []byte(",")) { // hop-by-hop (RFC 9110 §7.6.1)
+		if len(name) > 0 && !isEndToEnd(name) && !EqualFold(name, "set-cookie") && !EqualFold(name, "location") {
+			a.Drop(string(name))
+		}
+	}
+	if bodyless := a.Status < 200 && a.Status != 101 || a.Status == 204; bodyless || a.Status == 304 {
+		if a.Chunked || bodyless && a.Length > 0 {
+			a.Close = true // what it may send all the same is nobody's answer
+		}
+		a.Drop("transfer-encoding")
+		if bodyless {
+			a.Drop("content-length") // RFC 9110 §8.6
+		}
+	}
+	if a.Chunked && a.Length >= 0 {
+		a.Close = true // Transfer-Encoding counts (RFC 9112 §6.3), and what follows is not to be trusted
+		a.Drop("content-length")
+	}
+	return nil
+}
+
+// cutLine returns the first line of a complete head and what follows. A line may end in LF alone (RFC 9112 §2.2): in an
+// answer it can't be read in two ways, as a field's value has no CR or LF here.
+func (a *Answer) cutLine(p []byte) (line, rest []byte) {
+	line, rest, _ = bytes.Cut(p, []byte("\n"))
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		return line[:n-1], rest
+	}
+	a.Odd |= BareLF
+	return line, rest
+}
+
+// Drop leaves out the fields of a name.
+func (a *Answer) Drop(name string) {
+	for i := range a.Fields {
+		if EqualFold(a.Fields[i].Name, name) {
+			a.Fields[i].Drop = true
+		}
+	}
+}
+
+func (a *Answer) field(line []byte) error {
+	colon := bytes.IndexByte(line, ':')
+	if colon < 0 && line[0] != ' ' && line[0] != '\t' { // a fold would be a part of the field before
+		a.Odd |= NoColon
+		return nil
+	}
+	if colon <= 0 {
+		return Malformed("header field without a name")
+	}
+	f := Field{Name: line[:colon], Value: TrimOWS(line[colon+1:])}
+	for _, c := range f.Name {
+		if !IsToken[c] {
+			return Malformed("invalid byte in a header field's name")
+		}
+	}
+	for _, c := range f.Value {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return Malformed("control byte in a header field")
+		}
+	}
+	a.Note(&f)
+	a.noteConnectionLogin(&f)
+	switch len(f.Name) {
+	case 7:
+		f.Drop = EqualFold(f.Name, "upgrade")
+	case 10:
+		switch {
+		case EqualFold(f.Name, "keep-alive"):
+			f.Drop = true
+		case EqualFold(f.Name, "connection"):
+			f.Drop = true
+			for list := f.Value; len(list) > 0; {
+				var token []byte
+				token, list, _ = bytes.Cut(list, []byte(","))
+				switch token = TrimOWS(token); {
+				case EqualFold(token, "close"):
+					a.Close = true
+				case EqualFold(token, "keep-alive"):
+					a.Close = false
+				case EqualFold(token, "upgrade"):
+					a.Upgrade = true
+				case len(token) > 0:
+					a.options = append(append(a.options, token...), ',')
+				}
+			}
+		}
+	case 14:
+		if EqualFold(f.Name, "content-length") {
+			n, ok := ParseLength(f.Value)
+			switch {
+			case len(f.Value) == 0:
+				a.Odd |= EmptyLength
+				return nil
+			case ok && n == a.Length: // one line of them goes on
+				a.Odd |= EqualLengths
+				return nil
+			case !ok || a.Length >= 0:
+				return Malformed("invalid or contradicting Content-Length")
+			}
+			a.Length = n
+		}
+	case 16:
+		f.Drop = EqualFold(f.Name, "proxy-connection")
+	case 17:
+		if EqualFold(f.Name, "transfer-encoding") {
+			if a.Chunked || a.Minor == 0 || !EqualFold(f.Value, "chunked") {
+				return Malformed("Transfer-Encoding")
+			}
+			a.Chunked = true
+		}
+	}
+	a.Fields = append(a.Fields, f)
+	return nil
+}
+
+// Note looks at what a field asks of the proxy.
+func (a *Answer) Note(f *Field) {
+	if EqualFold(f.Name, "content-type") {
+		if _, ok := CutPrefixFold(f.Value, "text/event-stream"); ok {
+			a.Stream = true
+		}
+		return
+	}
+	if _, ok := CutPrefixFold(f.Name, "x-accel-"); ok {
+		a.Accel = true
+		if EqualFold(f.Name, "x-accel-buffering") && EqualFold(f.Value, "no") {
+			a.Stream = true
+		}
+		if EqualFold(f.Name, "x-accel-redirect") && len(f.Value) > 0 {
+			a.Redirect = f.Value
+		}
+	}
+}
+
+// noteConnectionLogin notes an answer that logs in its upstream connection.
+func (a *Answer) noteConnectionLogin(f *Field) {
+	switch len(f.Name) {
+	case 15:
+		a.ConnLogin = a.ConnLogin || EqualFold(f.Name, "persistent-auth") && !EqualFold(f.Value, "false")
+	case 16:
+		a.ConnLogin = a.ConnLogin || EqualFold(f.Name, "www-authenticate") && LogsInConnection(f.Value)
+	}
+}

@@ -1,0 +1,387 @@
+package http1
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// Field is one header field; name and value point into the head.
+type Field struct {
+	Name, Value []byte
+	Drop        bool
+}
+
+// Head is a request's head, checked. Its slices point into the bytes that were parsed.
+type Head struct {
+	Raw        []byte // from the request line to the empty line
+	Method     []byte
+	Target     []byte // as it was sent, in origin form
+	Path       []byte // target without query
+	Minor      byte   // HTTP/1.minor
+	Fields     []Field
+	Host       []byte
+	Length     int64 // Content-Length; -1 without
+	Chunked    bool
+	Close      bool   // the client wants no further request on this connection
+	Upgrade    []byte // value of Upgrade if Connection names it
+	Expects    bool   // Expect: 100-continue
+	HasHost    bool
+	ascii      bool       // see limits
+	Forwarding Forwarding // in the forwarding fields
+}
+
+// Refusal is why a request is not let in.
+type Refusal struct {
+	Status int
+	Reason string
+	After  time.Duration // Retry-After; zero: none
+	Told   bool          // the client is told the reason too
+}
+
+func (r *Refusal) Error() string {
+	return fmt.Sprintf("%d %s: %s", r.Status, http.StatusText(r.Status), r.Reason)
+}
+
+func Refuse(status int, reason string) *Refusal { return &Refusal{Status: status, Reason: reason} }
+
+// Limits of a head.
+type Limits struct {
+	Bytes  int
+	Fields int
+	Ascii  bool // a target has no byte above 127
+}
+
+// HeadEnd looks for the end of a head in p, from offset from, at which an earlier look had stopped. It
+// returns the length of the head or 0 when it is not complete. Lines must end in CRLF: RFC 9112 §2.2
+// lets a recipient take a bare LF, and every parser that does sees other lines than one that doesn't.
+func HeadEnd(p []byte, from int) (int, *Refusal) {
+	for i := max(from, 0); ; {
+		j := bytes.IndexByte(p[i:], '\n')
+		if j < 0 {
+			return 0, nil
+		}
+		j += i
+		if j == 0 || p[j-1] != '\r' {
+			return 0, Refuse(400, "line ends in a bare LF")
+		}
+		if j == 1 || j >= 3 && p[j-2] == '\n' {
+			if j == 1 {
+				i = j + 1 // an empty line before the request line; parse checks that there is one at most
+				continue
+			}
+			if j == 3 && p[0] == '\r' {
+				return 0, Refuse(400, "more than one empty line before the request line")
+			}
+			return j + 1, nil
+		}
+		i = j + 1
+	}
+}
+
+// Parse checks a complete head, strictly (RFC 9112), and fills in h. h.fields is reused.
+func (h *Head) Parse(p []byte, lim Limits) *Refusal {
+	*h = Head{Fields: h.Fields[:0], Length: -1, ascii: lim.Ascii}
+	if len(p) > 2 && p[0] == '\r' && p[1] == '\n' {
+		p = p[2:] // RFC 9112 §2.2: one empty line before the request line
+	}
+	if p[0] == '\r' {
+		return Refuse(400, "a bare CR before the request line")
+	}
+	h.Raw = p
+	end := bytes.IndexByte(p, '\n')
+	if r := h.requestLine(p[:end-1]); r != nil {
+		return r
+	}
+	for p = p[end+1:]; len(p) > 2; {
+		end = bytes.IndexByte(p, '\n')
+		if len(h.Fields) == lim.Fields {
+			return Refuse(431, "too many header fields")
+		}
+		if r := h.field(p[:end-1]); r != nil {
+			return r
+		}
+		p = p[end+1:]
+	}
+	return h.finish()
+}
+
+func (h *Head) requestLine(line []byte) *Refusal {
+	sp := bytes.IndexByte(line, ' ')
+	if sp <= 0 {
+		return Refuse(400, "request line without a method")
+	}
+	h.Method = line[:sp]
+	for _, c := range h.Method {
+		if !IsToken[c] {
+			return Refuse(400, "invalid byte in the method")
+		}
+	}
+	line = line[sp+1:]
+	sp = bytes.IndexByte(line, ' ')
+	if sp <= 0 {
+		return Refuse(400, "request line without a version")
+	}
+	h.Target = line[:sp]
+	switch version := line[sp+1:]; {
+	case string(version) == "HTTP/1.1":
+		h.Minor = 1
+	case string(version) == "HTTP/1.0":
+	case len(version) == 8 && bytes.HasPrefix(version, []byte("HTTP/1.")) && IsDigit(version[7]):
+		h.Minor = 1 // RFC 9110 §2.5: as the highest minor version that is known here
+	case len(version) == 8 && bytes.HasPrefix(version, []byte("HTTP/")) && IsDigit(version[5]) && version[6] == '.' && IsDigit(version[7]):
+		return Refuse(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+	default:
+		return Refuse(400, "malformed version")
+	}
+	switch string(h.Method) {
+	case "CONNECT", "TRACE":
+		return Refuse(405, "method not allowed")
+	}
+	for _, c := range h.Target {
+		if c <= ' ' || c == 0x7f || c == '#' || c > 0x7f && h.ascii {
+			return Refuse(400, "byte that is not allowed in a request target")
+		}
+	}
+	return nil
+}
+
+func (h *Head) field(line []byte) *Refusal {
+	if line[0] == ' ' || line[0] == '\t' {
+		return Refuse(400, "folded header field")
+	}
+	colon := bytes.IndexByte(line, ':')
+	if colon <= 0 {
+		return Refuse(400, "header field without a name")
+	}
+	f := Field{Name: line[:colon], Value: TrimOWS(line[colon+1:])}
+	for _, c := range f.Name {
+		if !IsToken[c] {
+			return Refuse(400, "invalid byte in a header field's name")
+		}
+		if !IsDashed[c] {
+			f.Drop = true // as nginx does: PHP and CGI make an underscore of a dash, of a dot and of others
+		}
+	}
+	for _, c := range f.Value {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return Refuse(400, "control byte in a header field")
+		}
+	}
+	if !f.Drop {
+		if r := h.known(&f); r != nil {
+			return r
+		}
+	}
+	h.Fields = append(h.Fields, f)
+	return nil
+}
+
+// known looks at the fields that say something to a proxy.
+func (h *Head) known(f *Field) *Refusal {
+	switch len(f.Name) {
+	case 2:
+		f.Drop = EqualFold(f.Name, "te")
+	case 4:
+		if EqualFold(f.Name, "host") {
+			if h.HasHost {
+				return Refuse(400, "more than one Host")
+			}
+			h.HasHost, h.Host = true, f.Value
+			if !ValidHost(f.Value) {
+				return Refuse(400, "invalid Host")
+			}
+		}
+	case 5:
+		f.Drop = EqualFold(f.Name, "proxy") // a CGI program reads it as HTTP_PROXY
+	case 6:
+		if EqualFold(f.Name, "expect") {
+			if f.Drop = true; len(f.Value) == 0 {
+				return nil
+			}
+			if !EqualFold(f.Value, "100-continue") {
+				return Refuse(417, "only Expect: 100-continue is understood")
+			}
+			h.Expects = h.Minor == 1
+		}
+	case 7:
+		if EqualFold(f.Name, "upgrade") {
+			f.Drop = true
+			h.Upgrade = joinLines(h.Upgrade, f.Value)
+		} else if EqualFold(f.Name, "trailer") {
+			f.Drop = true // request trailers are dropped
+		}
+	case 10:
+		f.Drop = EqualFold(f.Name, "connection") || EqualFold(f.Name, "keep-alive")
+	case 12:
+		if EqualFold(f.Name, "content-type") {
+			if said, ok := h.value("content-type"); ok && !bytes.Equal(said, f.Value) {
+				return Refuse(400, "more than one Content-Type")
+			} else if ok {
+				f.Drop = true
+			}
+		}
+	case 14:
+		if EqualFold(f.Name, "content-length") {
+			n, ok := ParseLength(f.Value)
+			if !ok || h.Length >= 0 {
+				return Refuse(400, "invalid or repeated Content-Length")
+			}
+			h.Length = n
+		} else {
+			f.Drop = EqualFold(f.Name, "http2-settings")
+		}
+	case 16:
+		f.Drop = EqualFold(f.Name, "proxy-connection")
+	case 17:
+		if EqualFold(f.Name, "transfer-encoding") {
+			if h.Chunked {
+				return Refuse(400, "more than one Transfer-Encoding")
+			}
+			if !EqualFold(f.Value, "chunked") {
+				final := TrimOWS(f.Value[bytes.LastIndexByte(f.Value, ',')+1:])
+				if EqualFold(f.Value, "identity") || !EqualFold(final, "chunked") {
+					return Refuse(400, "invalid Transfer-Encoding") // its end cannot be known (RFC 9112 §6.3)
+				}
+				return Refuse(501, "only the chunked transfer coding is understood")
+			}
+			h.Chunked = true
+		}
+	}
+	if !f.Drop {
+		for i, name := range ForwardingNames {
+			if EqualFold(f.Name, name) {
+				f.Drop = true
+				h.Forwarding[i] = joinLines(h.Forwarding[i], f.Value)
+			}
+		}
+	}
+	return nil
+}
+
+// joinLines adds a line's value to a list that may be spread over several (RFC 9110 §5.3).
+func joinLines(list, value []byte) []byte {
+	if list == nil {
+		return value
+	}
+	return append(append(append([]byte{}, list...), ", "...), value...)
+}
+
+// value returns that of the first field of a name that goes on.
+func (h *Head) value(name string) (value []byte, ok bool) {
+	for i := range h.Fields {
+		if f := &h.Fields[i]; !f.Drop && EqualFold(f.Name, name) {
+			return f.Value, true
+		}
+	}
+	return nil, false
+}
+
+// finish checks what only the whole head tells.
+func (h *Head) finish() *Refusal {
+	if !h.HasHost && h.Minor == 1 {
+		return Refuse(400, "no Host")
+	}
+	if r := h.origin(); r != nil {
+		return r
+	}
+	if h.Chunked {
+		if h.Length >= 0 {
+			return Refuse(400, "both Content-Length and Transfer-Encoding")
+		}
+		if h.Minor == 0 {
+			return Refuse(400, "Transfer-Encoding in HTTP/1.0")
+		}
+	}
+	h.Close = h.Minor == 0
+	upgrade := withoutHTTP2(h.Upgrade)
+	h.Upgrade = nil
+	for i := range h.Fields {
+		f := &h.Fields[i]
+		if !EqualFold(f.Name, "connection") {
+			continue
+		}
+		for list := f.Value; len(list) > 0; {
+			var token []byte
+			token, list, _ = bytes.Cut(list, []byte(","))
+			switch token = TrimOWS(token); {
+			case EqualFold(token, "close"):
+				h.Close = true
+			case EqualFold(token, "keep-alive"):
+				if h.Minor == 0 {
+					h.Close = false
+				}
+			case EqualFold(token, "upgrade"):
+				if h.Minor == 1 {
+					h.Upgrade = upgrade
+				}
+			case len(token) == 0:
+			case !isToken(token):
+				if bytes.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
+					return Refuse(400, "invalid byte in an option of Connection") // some fold to ASCII letters
+				}
+				// It names no field. nginx does not look.
+			default:
+				if isProtected(token) {
+					return Refuse(400, "Connection names a field that is not hop-by-hop")
+				}
+				for j := range h.Fields {
+					if EqualFold(h.Fields[j].Name, string(token)) {
+						h.Fields[j].Drop = true
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func isToken(b []byte) bool {
+	for _, c := range b {
+		if !IsToken[c] {
+			return false
+		}
+	}
+	return true
+}
+
+// withoutHTTP2 returns what an Upgrade asks for besides HTTP/2, nil if that is nothing: what came then would be
+// requests that nobody here has checked.
+func withoutHTTP2(upgrade []byte) []byte {
+	var rest []byte
+	dropped := false
+	for token := range bytes.SplitSeq(upgrade, []byte(",")) {
+		token = TrimOWS(token)
+		name, _, _ := bytes.Cut(token, []byte("/"))
+		if EqualFold(name, "h2c") || EqualFold(name, "h2") || EqualFold(name, "http") {
+			dropped = true
+		} else if len(token) > 0 {
+			rest = joinLines(rest, token)
+		}
+	}
+	if !dropped {
+		return upgrade
+	}
+	return rest
+}
+
+// protected fields must not be removed by naming them in Connection: the app would see another request.
+var protected = []string{
+	"host", "content-length", "transfer-encoding", "content-type", "content-encoding", "cookie",
+	"authorization", "origin", "referer", "cache-control", "range", "if-match", "if-none-match",
+}
+
+func isProtected(name []byte) bool {
+	return isEndToEnd(name) || len(name) > 2 && (name[0] == 'x' || name[0] == 'X') && name[1] == '-'
+}
+
+// isEndToEnd reports whether a name is in protected.
+func isEndToEnd(name []byte) bool {
+	for _, p := range protected {
+		if EqualFold(name, p) {
+			return true
+		}
+	}
+	return false
+}

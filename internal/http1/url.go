@@ -1,0 +1,48 @@
+package http1
+
+import "bytes"
+
+// splitURL takes a URL apart: its scheme, empty for "//host/path", its authority, and the rest. Without an authority
+// that is nil.
+func splitURL(v []byte) (scheme string, authority, rest []byte) {
+	for _, scheme = range [...]string{"http", "https", ""} {
+		front := scheme + "://"
+		if scheme == "" {
+			front = "//"
+		}
+		after, ok := CutPrefixFold(v, front)
+		if !ok {
+			continue
+		}
+		end := bytes.IndexAny(after, "/?#")
+		if end < 0 {
+			end = len(after)
+		}
+		return scheme, after[:end], after[end:]
+	}
+	return "", nil, nil
+}
+
+// sameAuthority reports whether a and b name the same host and port, where the scheme's own port may be left out.
+func sameAuthority(scheme string, a, b []byte) bool {
+	return EqualFold(withoutDefaultPort(scheme, a), string(withoutDefaultPort(scheme, b)))
+}
+
+func withoutDefaultPort(scheme string, authority []byte) []byte {
+	if scheme != "https" {
+		if host, ok := bytes.CutSuffix(authority, []byte(":80")); ok {
+			return host
+		}
+	}
+	if scheme != "http" {
+		authority, _ = bytes.CutSuffix(authority, []byte(":443"))
+	}
+	return bytes.TrimSuffix(authority, []byte(":"))
+}
+
+// hasPathPrefix reports whether a path, or what follows a URL's authority, is at or below a prefix without a slash
+// at its end.
+func hasPathPrefix(path []byte, prefix string) bool {
+	n := len(prefix)
+	return len(path) >= n && string(path[:n]) == prefix && (len(path) == n || bytes.IndexByte([]byte("/?#"), path[n]) >= 0)
+}
