@@ -33,6 +33,7 @@ internal/hub
 internal/metric
 internal/park
 internal/presence internal/hub
+internal/proxyheader
 internal/request  internal/http1
 internal/server   hooks internal/accesslog internal/appcall internal/auth internal/channel internal/config internal/connection internal/histfile internal/hub internal/metric internal/park internal/presence internal/site internal/token proxy upgrade
 internal/site     internal/http1
@@ -41,7 +42,7 @@ internal/tempfile internal/park
 internal/token
 internal/wiretest
 internal/wsframe  internal/deflate
-proxy             internal/accesslog internal/fcgi internal/http1 internal/park internal/request internal/site internal/tempfile
+proxy             internal/accesslog internal/fcgi internal/http1 internal/park internal/proxyheader internal/request internal/site internal/tempfile
 upgrade           internal/accesslog internal/auth internal/connection internal/deflate internal/http1 internal/hub internal/park internal/request internal/wsframe
 `
 

@@ -156,7 +156,7 @@ func New(p *park.Poller, o Options) *Proxy {
 func (x *Proxy) Accept(l *park.Loop) park.Handler {
 	f := x.fronts[l.Index]
 	if x.o.ProxyProtocol {
-		return &preface{f: f}
+		return &proxyHeader{f: f}
 	}
 	return f
 }
@@ -185,7 +185,7 @@ func (x *Proxy) Drain() {
 		f.loop.Post(func() {
 			f.loop.Each(func(c *park.Conn) {
 				switch h := c.Handler().(type) {
-				case *Front, *preface:
+				case *Front, *proxyHeader:
 					c.Close()
 				case *partial: // a request that is not there yet
 					h.release()
