@@ -16,8 +16,7 @@ import (
 // clientPath is where the browser client is, below the push URL.
 const clientPath = "/client.js"
 
-// clientAge is for how long a browser does not ask again, in seconds. Long enough for a walk through an
-// app's pages, short enough that a new release is in use the same hour.
+// clientAge is how long a browser caches the client, in seconds: a new release is in use within the hour.
 const clientAge = 600
 
 //go:embed client/holdfast.js

@@ -65,7 +65,7 @@ func startBehind(t testing.TB, trusted func(netip.Addr) bool, change ...func(*up
 		return hub.History{}, false
 	}})
 	o := upgrade.Options{
-		Path: "/_push", Heartbeat: wiretest.Timeout, Wait: wiretest.Timeout, MaxWait: 2 * wiretest.Timeout,
+		Paths: []string{"/_push"}, Heartbeat: wiretest.Timeout, Wait: wiretest.Timeout, MaxWait: 2 * wiretest.Timeout,
 		MaxChannels: 32, MaxMessage: 4 << 10, MessageRate: 1000, Outbox: 64 << 10, OutboxTotal: 1 << 30,
 		Rule: func(c string) (upgrade.Access, bool) {
 			switch first, _, _ := strings.Cut(c, "."); first {

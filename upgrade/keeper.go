@@ -26,7 +26,7 @@ const stepMembers = 64
 
 // Options of a Keeper.
 type Options struct {
-	Path           string        // of the push URL
+	Paths          []string      // of the push URLs, none below another
 	Heartbeat      time.Duration // between two signs of life on a silent connection; 0: none
 	Wait, MaxWait  time.Duration // of a long poll: without being asked, and at most
 	MaxChannels    int           // of one connection
@@ -144,12 +144,17 @@ type silent struct{}
 
 func (silent) Printf(string, ...any) {}
 
-// Owns reports whether a path is the push URL or below it.
-func (k *Keeper) Owns(path []byte) bool {
-	if len(path) < len(k.o.Path) || string(path[:len(k.o.Path)]) != k.o.Path {
-		return false
+// Owns reports whether a path is a push path or below it.
+func (k *Keeper) Owns(path []byte) bool { return pushPath(k.o.Paths, path) != "" }
+
+// pushPath returns that of list which path is or is below, or nothing.
+func pushPath(list []string, path []byte) string {
+	for _, p := range list {
+		if len(path) >= len(p) && string(path[:len(p)]) == p && (len(path) == len(p) || path[len(p)] == '/') {
+			return p
+		}
 	}
-	return len(path) == len(k.o.Path) || path[len(k.o.Path)] == '/'
+	return ""
 }
 
 // Serve takes c over, on its loop. The head of r has passed the strict check; r is copied.

@@ -78,9 +78,9 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 	h := &ctx.Request.Header
 	joinLists(h, v.req.Head)
 	path, _, _ := bytes.Cut(originForm(h.RequestURI()), []byte("?"))
-	switch string(path) {
-	case k.o.Path:
-	case k.o.Path + clientPath:
+	switch own := pushPath(k.o.Paths, path); string(path) {
+	case own:
+	case own + clientPath:
 		return serveClient(ctx)
 	default:
 		return 404, "nothing under this path"
@@ -275,7 +275,7 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 		return nil, 503, "could not be authorized now"
 	case !verdict.Allowed:
 		if q.Cookie == "" && q.Authorization == "" {
-			k.noCookie()
+			k.noCookie(ctx.Path())
 		}
 		if verdict.Status == 401 {
 			for _, challenge := range verdict.Challenge {
@@ -313,10 +313,10 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *visit, channels []string
 }
 
 // noCookie logs, once a minute, the likely cause where a client with a login is denied.
-func (k *Keeper) noCookie() {
+func (k *Keeper) noCookie(path []byte) {
 	now, last := time.Now().Unix(), k.noCookieAt.Load()
 	if now-last >= 60 && k.noCookieAt.CompareAndSwap(last, now) {
-		k.o.Log.Info("the app denied a client that sent no cookie; if its pages have one, the cookie's Path must cover push.path", "push_path", k.o.Path)
+		k.o.Log.Info("the app denied a client that sent no cookie; if its pages have one, the cookie's Path must cover push.path or one of push.extra_paths", "push_path", string(path))
 	}
 }
 

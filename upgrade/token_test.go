@@ -286,7 +286,7 @@ func TestTokensAreInNoLog(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.Hide("/_push", "token")
+		l.Hide("token", "/_push")
 		var errs shared
 		t.Cleanup(func() { // writes what is left and closes the file
 			ctx, cancel := context.WithCancel(context.Background())

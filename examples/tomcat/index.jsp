@@ -19,7 +19,7 @@
 <script>
 // Holdfast holds this request; the app hears of it only to authorize the members' channel.
 const channels = "channel=public.news<%= user != null ? "&channel=private.members" : "" %>";
-new EventSource("/_push?" + channels).onmessage = e => {
+new EventSource("<%= request.getContextPath() %>/_push?" + channels).onmessage = e => {
   const item = document.createElement("li");
   item.textContent = e.data;
   document.getElementById("news").prepend(item);

@@ -22,8 +22,8 @@ type Log struct {
 	path  string // empty: out is not ours to reopen
 	wakec chan struct{}
 
-	secretPath []byte // below it secret is a query parameter that is not logged
-	secret     string // empty: none
+	secretPaths []string // below them secret is a query parameter that is not logged
+	secret      string   // empty: none
 
 	mu      sync.Mutex // guards what follows
 	waiting []byte

@@ -3,23 +3,25 @@ package accesslog
 import (
 	"bytes"
 	"net/url"
+	"slices"
 )
 
 // hidden stands for a secret.
 const hidden = "***"
 
-// Hide keeps the value of a query parameter out of the log where a target's path is path or below it. It is called
-// before the first Begin.
-func (l *Log) Hide(path, parameter string) {
+// Hide keeps the value of a query parameter out of the log where a target's path is one of paths or below it. It is
+// called before the first Begin.
+func (l *Log) Hide(parameter string, paths ...string) {
 	if l != nil {
-		l.secretPath, l.secret = []byte(path), parameter
+		l.secretPaths, l.secret = paths, parameter
 	}
 }
 
 // public returns a target, a line or an address as it may be logged. A path in the wrong place hides too much, not too
 // little.
 func (l *Log) public(text []byte) []byte {
-	if l.secret == "" || !bytes.Contains(text, l.secretPath) || !bytes.ContainsAny(text, "?&;") {
+	isSecret := func(path string) bool { return bytes.Contains(text, []byte(path)) }
+	if l.secret == "" || !bytes.ContainsAny(text, "?&;") || !slices.ContainsFunc(l.secretPaths, isSecret) {
 		return text
 	}
 	var b []byte

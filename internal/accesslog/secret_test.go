@@ -5,7 +5,7 @@ import "testing"
 // TestHide: a token is not in the log, wherever it stands; everything else is as it came.
 func TestHide(t *testing.T) {
 	var l Log
-	l.Hide("/_push", "token")
+	l.Hide("token", "/_push", "/shop/push")
 	for text, want := range map[string]string{
 		"/_push?token=s3cret":                                  "/_push?token=***",
 		"/_push?channel=a&token=s3cret&channel=b":              "/_push?channel=a&token=***&channel=b",
@@ -21,16 +21,18 @@ func TestHide(t *testing.T) {
 		"/_push?a;tok%65n=s3cret#x":                            "/_push?a;tok%65n=***#x",
 		"/_push?token=":                                        "/_push?token=***",
 		"/_push?tokens=a&xtoken=b&token&channel=token&Token=c": "/_push?tokens=a&xtoken=b&token&channel=token&Token=c",
-		"/_push":              "/_push",
-		"/shop?token=visible": "/shop?token=visible",
-		"":                    "",
+		"/_push":                   "/_push",
+		"/shop?token=visible":      "/shop?token=visible",
+		"/shop/push?token=s3cret":  "/shop/push?token=***",
+		"/shop/pull?token=visible": "/shop/pull?token=visible",
+		"":                         "",
 	} {
 		if got := string(l.public([]byte(text))); got != want {
 			t.Errorf("%q is logged as %q; want %q", text, got, want)
 		}
 	}
 	var none *Log
-	none.Hide("/_push", "token")
+	none.Hide("token", "/_push")
 	if got := string((&Log{}).public([]byte("/_push?token=a"))); got != "/_push?token=a" {
 		t.Errorf("without a secret %q is logged", got)
 	}

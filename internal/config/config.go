@@ -54,9 +54,10 @@ type Hooks struct {
 	IdempotencySize Size     `yaml:"idempotency_size"`
 }
 
-// Push is what clients reach under Path.
+// Push is what clients reach under Path and each of ExtraPaths.
 type Push struct {
 	Path              string   `yaml:"path" eg:"/_push"`
+	ExtraPaths        []string `yaml:"extra_paths" eg:"[/legacy/_push]"`
 	Authorize         string   `yaml:"authorize_path" eg:"/push/authorize"` // may carry a query; empty: no rule may ask for it
 	AuthorizeTimeout  Duration `yaml:"authorize_timeout"`
 	AuthorizeInFlight int      `yaml:"authorize_in_flight"`

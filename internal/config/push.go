@@ -10,6 +10,20 @@ func (d *decoder) push(p *Push) {
 	if problem := pathProblem(p.Path); problem != "" {
 		d.add("push.path", show(p.Path)+" "+problem+"; want a path such as /_push")
 	}
+	for i, path := range p.ExtraPaths {
+		key := fmt.Sprintf("push.extra_paths[%d]", i)
+		switch problem := pathProblem(path); {
+		case d.failed[key]:
+		case problem != "":
+			d.add(key, show(path)+" "+problem+"; want a path such as /legacy/_push")
+		default:
+			for _, other := range append([]string{p.Path}, p.ExtraPaths[:i]...) {
+				if strings.HasPrefix(path+"/", other+"/") || strings.HasPrefix(other+"/", path+"/") {
+					d.add(key, show(path)+" and "+show(other)+" are the same or below one another; want separate paths")
+				}
+			}
+		}
+	}
 	if problem := authorizeProblem(p.Authorize); problem != "" {
 		d.add("push.authorize_path", show(p.Authorize)+" "+problem+"; want a path on the app such as /push/authorize")
 	}
