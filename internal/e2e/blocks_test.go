@@ -16,6 +16,7 @@ type pageBlock struct {
 	page, language, code string
 	file                 string // after file=: the name that the reader saves the block under
 	root                 bool   // the word root: only for root, so it is checked and not run
+	after                string // the language of a diff's new side
 	line                 int    // of the first line of code
 }
 
@@ -37,6 +38,8 @@ func pageBlocks(t *testing.T, page string) (blocks []pageBlock) {
 					b.language = word
 				case isFile:
 					b.file = name
+				case b.language == "diff":
+					b.after = word
 				case word == "root":
 					b.root = true
 				default:

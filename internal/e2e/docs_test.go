@@ -204,6 +204,10 @@ func (r *pageReader) follow(t *testing.T, b pageBlock) {
 		if !json.Valid([]byte(b.code)) {
 			t.Error("not JSON")
 		}
+	case b.language == "diff":
+		r.follow(t, b.newSide(t))
+	case b.language == "php":
+		r.evaluate(t, b.code)
 	case b.language == "html", b.language == "js":
 		r.browse(t, b)
 	case b.language == "text":
@@ -214,6 +218,34 @@ func (r *pageReader) follow(t *testing.T, b pageBlock) {
 		checkers[b.language](t, r, b.code)
 	default:
 		t.Errorf("no test runs a block in %q", b.language)
+	}
+}
+
+// newSide returns what a diff makes of a piece of code.
+func (b pageBlock) newSide(t *testing.T) pageBlock {
+	t.Helper()
+	var code []string
+	for line := range strings.Lines(b.code) {
+		if line == "" || !strings.Contains("+- ", line[:1]) {
+			t.Fatalf("%q is no line of a diff", line)
+		}
+		if line[0] != '-' {
+			code = append(code, line[1:])
+		}
+	}
+	b.language, b.code = b.after, strings.TrimSpace(strings.Join(code, ""))
+	return b
+}
+
+// evaluate runs PHP that publishes by the function of the tutorial.
+func (r *pageReader) evaluate(t *testing.T, code string) {
+	if r.h == nil {
+		r.start(t, defaultRules)
+	}
+	push := r.addresses.Replace(pageCode(t, "docs/tutorials/php.md", "php", "function push"))
+	out := run(t, exec.Command(program(t, "php", "php-cli"), "-d", "log_errors=1", "-d", "error_log=", "-r", push+"\n"+code))
+	if out != "" {
+		t.Errorf("the code prints %s", out)
 	}
 }
 
@@ -399,6 +431,9 @@ func (r *pageReader) command(ctx context.Context, line string) *exec.Cmd {
 
 // inBrowser has what a block of HTML or JavaScript takes from the page around it, and what is true once it works.
 var inBrowser = []struct{ page, begins, before, works string }{
+	{"docs/reference/browser-client.md", `push.on("state", function (s) { if`, `var push = Holdfast("public.news"); function refresh() { show("fetched"); }`, `shown.includes("fetched")`},
+	{"docs/reference/browser-client.md", "<meta", `Holdfast("public.news").on("message", function (m) { show(m.data); });`, `shown.includes("hello")`},
+	{"docs/reference/browser-client.md", `fetch("/parcel/42")`, `window.fetch = function () { return Promise.resolve(new Response("{}")); };`, `shown.includes("hello")`},
 	{"docs/reference/browser-client.md", "push.on(", `var light = {}, push = Holdfast("public.news");`, `light.className === "live"`},
 	{"docs/tutorials/mediawiki.md", "new EventSource", `var mw = {notify: show};`, `shown.includes("Changed: hello")`},
 	{"docs/migrate/polling.md", "var push", `window.fetch = function () { return Promise.resolve({json: function () { return "fetched"; }}); };`, `shown.includes("fetched") && shown.includes("hello")`},
@@ -413,7 +448,11 @@ func (r *pageReader) browse(t *testing.T, b pageBlock) {
 	for _, e := range inBrowser {
 		if e.page == b.page && strings.HasPrefix(b.code, e.begins) {
 			before, works = e.before, e.works
+			break
 		}
+	}
+	if b.language == "html" && before != "" {
+		code += `<script src="/_push/client.js"></script><script>` + before + "</script>"
 	}
 	if b.language == "js" {
 		code = `<script src="/_push/client.js"></script><script>` + before + "\n" + code + "</script>"
