@@ -46,6 +46,8 @@ log: {level: warn}
 		return err
 	}
 	log := server.NewLog(c, errs)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
+	defer stop()
 	s, err := server.New(c, log)
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
@@ -53,8 +55,6 @@ log: {level: warn}
 	parcels := demo.New(demo.Options{
 		HooksURL: "http://" + s.HooksAddr().String(), PushPath: c.Push.Path, AutoMove: *move, Log: log,
 	})
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
-	defer stop()
 	appc := make(chan error, 1)
 	go func() { // ends with Shutdown below
 		appc <- parcels.Serve(app)
