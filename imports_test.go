@@ -20,7 +20,7 @@ const imports = `
 hooks             internal/channel internal/connection internal/hub internal/metric internal/presence internal/strictjson
 internal/accesslog
 internal/appcall  internal/auth internal/http1 internal/hub internal/strictjson
-internal/auth
+internal/auth     internal/channel internal/http1
 internal/channel
 internal/config   internal/channel
 internal/connection
@@ -39,11 +39,11 @@ internal/server   hooks internal/accesslog internal/appcall internal/auth intern
 internal/site     internal/http1
 internal/strictjson
 internal/tempfile internal/park
-internal/token
+internal/token    internal/auth
 internal/wiretest
 internal/wsframe  internal/deflate
 proxy             internal/accesslog internal/fcgi internal/http1 internal/park internal/proxyheader internal/request internal/site internal/tempfile
-upgrade           internal/accesslog internal/auth internal/connection internal/deflate internal/http1 internal/hub internal/park internal/request internal/wsframe
+upgrade           internal/accesslog internal/auth internal/channel internal/connection internal/deflate internal/http1 internal/hub internal/park internal/request internal/wsframe
 `
 
 // modules are the direct dependencies, each with a reason in docs.

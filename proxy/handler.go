@@ -84,9 +84,9 @@ type Sessions interface {
 	// Credential tells the session that a request came with; zero: none that matters.
 	Credential(cookies [][]byte, target []byte) uint64
 
-	// Answered is told of the app's answer to such a request, before the client has it. The slices are valid
+	// OnResponse is told of the app's answer to such a request, before the client has it. The slices are valid
 	// during the call only.
-	Answered(credential uint64, path []byte, cookies [][]byte)
+	OnResponse(credential uint64, path []byte, cookies [][]byte)
 }
 
 // Proxy forwards requests to the upstreams of their routes. It has a Front per loop and starts no goroutine; its owner

@@ -32,5 +32,5 @@ func (x *exchange) tellSessions(a *http1.Answer) {
 			cookies = append(cookies, f.Value)
 		}
 	}
-	x.f.p.o.Sessions.Answered(x.session.credential, []byte(x.session.path), cookies)
+	x.f.p.o.Sessions.OnResponse(x.session.credential, []byte(x.session.path), cookies)
 }

@@ -23,7 +23,7 @@ func (r *registrar) Credential(cookies [][]byte, target []byte) uint64 {
 	return 0
 }
 
-func (r *registrar) Answered(credential uint64, path []byte, cookies [][]byte) {
+func (r *registrar) OnResponse(credential uint64, path []byte, cookies [][]byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.told = append(r.told, fmt.Sprintf("%c %s %s", rune(credential), path, bytes.Join(cookies, []byte("|"))))

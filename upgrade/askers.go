@@ -9,6 +9,8 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/auth"
+	"holdfast/internal/channel"
 	"holdfast/internal/park"
 )
 
@@ -56,7 +58,7 @@ func (a *askers) run(f func()) bool {
 
 // needsApp reports whether the head of a request names a channel that the app is asked about.
 func (k *Keeper) needsApp(head []byte) bool {
-	if k.o.Authorize == nil {
+	if k.o.Authorizer == nil {
 		return false
 	}
 	line, _, _ := bytes.Cut(head, []byte("\r\n"))
@@ -70,7 +72,7 @@ func (k *Keeper) needsApp(head []byte) bool {
 		if i > k.o.MaxChannels { // it is refused
 			return false
 		}
-		if who, ok := k.o.Rule(string(name)); ok && who == Authorize {
+		if auth.Access(k.o.Rules, string(name)) == channel.Authorize {
 			return true
 		}
 	}

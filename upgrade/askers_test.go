@@ -21,10 +21,10 @@ func TestSlowAuthorizeDelaysOnlyItsOwn(t *testing.T) {
 			answer := make(chan struct{})
 			w := start(t, func(o *upgrade.Options) {
 				o.Asking = 100
-				o.Authorize = func(auth.Request) (auth.Result, error) {
+				o.Authorizer = askFunc(func(auth.Request) (auth.Result, error) {
 					<-answer
 					return auth.Result{Allowed: true}, nil
-				}
+				})
 			})
 			release := sync.OnceFunc(func() { close(answer) })
 			defer release()
@@ -52,13 +52,13 @@ func TestAuthorizeQueueOrder(t *testing.T) {
 	answer := make(chan struct{})
 	w := start(t, func(o *upgrade.Options) {
 		o.Asking = 1
-		o.Authorize = func(q auth.Request) (auth.Result, error) {
+		o.Authorizer = askFunc(func(q auth.Request) (auth.Result, error) {
 			mu.Lock()
 			asked = append(asked, q.Channels...)
 			mu.Unlock()
 			<-answer
 			return auth.Result{Allowed: true}, nil
-		}
+		})
 	})
 	for i := range 20 {
 		name := fmt.Sprintf("user.%d", i)

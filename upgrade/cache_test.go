@@ -18,13 +18,13 @@ func cached(o *upgrade.Options) { o.AuthorizeCache = time.Hour }
 func TestRememberedVerdict(t *testing.T) {
 	for name, end := range map[string]func(w *world){
 		"the cookie is taken back": func(w *world) {
-			w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/"), [][]byte{[]byte("SID=; Max-Age=0")})
+			w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/"), [][]byte{[]byte("SID=; Max-Age=0")})
 		},
 		"another takes its place": func(w *world) {
-			w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/"), [][]byte{[]byte("SID=new")})
+			w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/"), [][]byte{[]byte("SID=new")})
 		},
 		"after a path": func(w *world) {
-			w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/logout"), nil)
+			w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/logout"), nil)
 		},
 		"the app disconnects the user":    func(w *world) { w.keeper.Disconnect(connection.Selection{User: "anna"}, 4401, "") },
 		"the app disconnects the channel": func(w *world) { w.keeper.Disconnect(connection.Selection{Channel: "user.x"}, 4401, "") },
@@ -112,11 +112,11 @@ func TestLogoutWhileDeciding(t *testing.T) {
 				asked, answer := make(chan int), make(chan auth.Result)
 				n := 0
 				w, _ := guarded(t, change, func(o *upgrade.Options) {
-					o.Authorize = func(auth.Request) (auth.Result, error) {
+					o.Authorizer = askFunc(func(auth.Request) (auth.Result, error) {
 						n++
 						asked <- n
 						return <-answer, nil
-					}
+					})
 				})
 				c := wiretest.Dial(t, w.addr)
 				c.Send(request(kind, "/_push?channel=user.x", "Cookie: SID=a"))
@@ -140,10 +140,10 @@ func TestAskerLeaves(t *testing.T) {
 	run(t, func(t *testing.T, kind string) {
 		asked, answer := make(chan bool, 9), make(chan auth.Result)
 		w, _ := guarded(t, cached, func(o *upgrade.Options) {
-			o.Authorize = func(auth.Request) (auth.Result, error) {
+			o.Authorizer = askFunc(func(auth.Request) (auth.Result, error) {
 				asked <- true
 				return <-answer, nil
-			}
+			})
 		})
 		first, second := wiretest.Dial(t, w.addr), wiretest.Dial(t, w.addr)
 		head := request(kind, "/_push?channel=user.x", "Cookie: SID=a")

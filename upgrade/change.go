@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/hub"
 )
 
@@ -63,40 +63,22 @@ func (x *held) move(m move) error {
 	return nil
 }
 
-// pattern returns which of the names is a pattern that name is a part of; empty: none.
-func (k *Keeper) pattern(names []string, name string) string {
-	if k.o.Within != nil {
-		for _, p := range names {
-			if k.o.Within(p, name) {
-				return p
-			}
-		}
-	}
-	return ""
-}
-
-// within reports whether name is one of the names, or a part of one that is a pattern.
-func (k *Keeper) within(names []string, name string) bool {
-	return slices.Contains(names, name) || k.pattern(names, name) != ""
-}
-
 // mayExist reports why nobody can hold the channel.
 func (k *Keeper) mayExist(name string) error {
-	if err := k.o.ValidChannel(name); err != nil {
-		return err
+	_, err := auth.Check(k.o.Rules, name)
+	if err != nil {
+		k.logNotSubscribed(&auth.Decision{Err: err, Channel: name})
 	}
-	if _, ok := k.o.Rule(name); !ok {
-		k.o.Log.Info("subscribe refused: no rule of the key channels matches, or allows the pattern (wildcards)", "channel", name)
-		return noRule(name)
-	}
-	return nil
+	return err
 }
 
-func noRule(name string) error {
-	if strings.HasSuffix(name, "*") {
-		return errors.New("no rule allows this pattern")
+// logNotSubscribed logs why a connection cannot have more channels.
+func (k *Keeper) logNotSubscribed(d *auth.Decision) {
+	if errors.Is(d.Err, auth.ErrNoRule) || errors.Is(d.Err, auth.ErrNoPattern) {
+		k.o.Log.Info("subscribe refused: no rule of the key channels matches, or allows the pattern (wildcards)", "channel", d.Channel)
+		return
 	}
-	return errors.New("no rule for this channel")
+	k.logRefused(d)
 }
 
 // changeObjects are the subprotocol's objects that tell of a change and of its gaps.

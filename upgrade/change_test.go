@@ -114,9 +114,9 @@ func TestObserverOfChanges(t *testing.T) {
 	seen := &witness{t: t, held: make(map[string]connection.Info), uninteresting: "user.unseen"}
 	w := start(t, func(o *upgrade.Options) {
 		o.Observer = seen
-		o.Authorize = func(auth.Request) (auth.Result, error) {
+		o.Authorizer = askFunc(func(auth.Request) (auth.Result, error) {
 			return auth.Result{Allowed: true, User: "ann"}, nil
-		}
+		})
 	})
 	c := w.hold(t, "sse", "channel=user.unseen")
 	w.waitHeld(t, 1)

@@ -108,8 +108,8 @@ func (k *Keeper) List(s connection.Selection, limit int) (list []connection.Info
 // whatever is published to the one reaches them, and nothing more of the other does.
 func (k *Keeper) Change(s connection.Selection, join, leave []string) (n int, refused map[string]int) {
 	var mu sync.Mutex
-	for _, name := range leave { // else who comes again is let in as before
-		k.verdicts.dropWhat(s.User, name)
+	for _, name := range leave { // else who comes again, or is just being authorized, is let in as before
+		k.revoke(auth.Revocation{User: s.User, Connection: s.Connection, Channel: name})
 	}
 	refused = make(map[string]int)
 	k.onEach(s, func(x *held) {
@@ -129,12 +129,9 @@ func (k *Keeper) Change(s connection.Selection, join, leave []string) (n int, re
 // comply makes a change that the app wants. It reports whether the connection is concerned. A long poll that is to leave
 // is answered: its channels are those of its request, and so is the decision about its next one.
 func (x *held) comply(join, leave []string) (concerned bool, err error) {
-	g, user := x.membership.Group(), ""
-	if x.session != nil {
-		user = x.session.user
-	}
+	g := x.membership.Group()
 	for _, name := range leave {
-		if p := x.k.pattern(less(g.Channels(), slices.Sorted(slices.Values(leave))), name); p != "" {
+		if p := auth.PatternOf(less(g.Channels(), slices.Sorted(slices.Values(leave))), name); p != "" {
 			return true, fmt.Errorf("%s is held, which has this channel; it can only be left as it is", p)
 		}
 	}
@@ -147,37 +144,37 @@ func (x *held) comply(join, leave []string) (concerned bool, err error) {
 		x.form.conclude(x)
 		return true, nil
 	}
-	for _, name := range join {
-		if owner, ok := x.k.owner(name); ok && owner != user {
-			return true, errOwner
-		}
+	q := x.query(join)
+	q.Server, q.Grant = true, nil
+	if d := auth.Decide(x.k.o.Rules, &q); d.Outcome != auth.Granted {
+		x.k.logNotSubscribed(&d)
+		return true, d.Err
 	}
 	return true, x.change(join, leave)
 }
 
-// dropVerdicts forgets what the app has said of who holds the connection.
-func (x *held) dropVerdicts() {
+// evictClient evicts what the app has said of who holds the connection.
+func (x *held) evictClient() {
 	q, credential, user := auth.Request{Channels: x.membership.Group().Channels()}, uint64(0), ""
 	if x.session != nil {
 		credential, user = x.session.credential, x.session.user
 	}
-	x.k.verdicts.dropQuestion(&q, credential, user)
+	x.k.cache.EvictClient(&q, credential, user)
 }
 
 // Disconnect closes those that are meant and returns how many that were. When it returns nothing more is delivered to
 // them. code and reason are for WebSockets.
 func (k *Keeper) Disconnect(s connection.Selection, code int, reason string) (n int) {
-	k.endings.add(k.userID(s.User))
 	if s.Connection == "" {
-		k.verdicts.dropWhat(s.User, s.Channel)
+		k.revoke(auth.Revocation{User: s.User, Channel: s.Channel})
 	}
 	var mu sync.Mutex
 	k.onEach(s, func(x *held) {
 		mu.Lock()
 		n++
 		mu.Unlock()
-		if s.Connection != "" && k.verdicts != nil {
-			x.dropVerdicts()
+		if s.Connection != "" && k.cache != nil {
+			x.evictClient()
 		}
 		x.form.close(x, closing{status: 403, text: "disconnected", code: ws.StatusCode(code), codeText: reason, why: disconnected})
 	})

@@ -35,7 +35,7 @@ type dialect interface {
 	// check reads what a request says of the dialect into s, before anybody is authorized. accept responds to a request
 	// that is allowed, but for what begin sends. Both run on a worker and return a status and a reason to refuse, or 0.
 	check(ctx *fasthttp.RequestCtx, s *Spec) (status int, why string)
-	accept(ctx *fasthttp.RequestCtx, v *visit) (status int, why string)
+	accept(ctx *fasthttp.RequestCtx, v *pushRequest) (status int, why string)
 
 	// status is that of a response that begins a hold.
 	status() int
@@ -189,7 +189,7 @@ func (readOnly) read(x *held, p []byte) bool {
 	return !x.tooFast()
 }
 
-func (readOnly) accept(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
+func (readOnly) accept(ctx *fasthttp.RequestCtx, v *pushRequest) (int, string) {
 	takeOver(ctx, v)
 	return 0, ""
 }

@@ -44,7 +44,7 @@ func (d longPoll) check(ctx *fasthttp.RequestCtx, s *Spec) (int, string) {
 	return 0, ""
 }
 
-func (d longPoll) accept(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
+func (d longPoll) accept(ctx *fasthttp.RequestCtx, v *pushRequest) (int, string) {
 	h := &ctx.Request.Header
 	v.spec.Close = h.ConnectionClose() || hasToken(h.Peek("Connection"), "close") || !h.IsHTTP11()
 	v.spec.Gzip = d.k.o.Compress > 0 && acceptsGzip(h.PeekAll("Accept-Encoding"))
@@ -114,7 +114,7 @@ func (d longPoll) close(x *held, c closing) {
 	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n", c.status, fasthttp.StatusMessage(c.status))
 	b = append(b, s.fields...)
 	if c.status == 429 {
-		b = append(append(append(b, "Retry-After: "...), retryCrowded...), "\r\n"...)
+		b = append(append(append(b, "Retry-After: "...), retryAtLimit...), "\r\n"...)
 	}
 	if s.close {
 		b = append(b, "Connection: close\r\n"...)

@@ -9,6 +9,7 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
 	"holdfast/internal/wsframe"
@@ -95,7 +96,7 @@ func (*webSocket) check(ctx *fasthttp.RequestCtx, _ *Spec) (int, string) {
 	return 0, ""
 }
 
-func (d *webSocket) accept(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
+func (d *webSocket) accept(ctx *fasthttp.RequestCtx, v *pushRequest) (int, string) {
 	h := &ctx.Response.Header
 	for _, cookie := range v.setCookie {
 		h.Add(fasthttp.HeaderSetCookie, cookie)
@@ -109,8 +110,8 @@ func (d *webSocket) accept(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 		h.Set("Sec-WebSocket-Extensions", agreed)
 	}
 	if d.login {
-		login := d.k.question(ctx, v)
-		login.Cookie = replaceCookies(login.Cookie, v.setCookie)
+		login := d.k.appRequest(ctx, v)
+		login.Cookie = auth.ReplaceCookies(login.Cookie, v.setCookie)
 		v.spec.Login = &login
 	}
 	return 0, ""
@@ -120,7 +121,7 @@ func (d *webSocket) accept(ctx *fasthttp.RequestCtx, v *visit) (int, string) {
 func (d *webSocket) keepLogin(x *held, s *Spec) {
 	if s.Login != nil {
 		in := inboundOf(x)
-		in.login, in.user = s.Login, s.User
+		in.login = s.Login
 	}
 }
 

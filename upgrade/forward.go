@@ -48,9 +48,9 @@ func (in *inbound) post(data []byte, json bool, ref string) bool {
 		}
 	}
 	run := func(f func()) bool { // when it is this message's turn
-		k.messages.enter(func() {
-			if !k.o.Poller.Go(func() { f(); k.messages.leave() }) {
-				k.messages.leave()
+		k.messages.Acquire(func() {
+			if !k.o.Poller.Go(func() { f(); k.messages.Release() }) {
+				k.messages.Release()
 				loop.Post(busy)
 			}
 		})

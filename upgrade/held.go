@@ -53,7 +53,7 @@ func (x *held) begin(c *park.Conn, s *Spec) {
 	} else {
 		replay = x.lane().Join(x, s.Channels, s.Resume.ID, s.Resume.HasID)
 	}
-	x.know(s)
+	x.initSession(s)
 	x.begun()
 	gone := c.Ref()
 	x.form.begin(x, s, replay)
@@ -62,9 +62,6 @@ func (x *held) begin(c *park.Conn, s *Spec) {
 	}
 	if x.k.draining.Load() { // since it was decided
 		x.form.drain(x)
-		return
-	}
-	if x.endedMeanwhile(s.asked) {
 		return
 	}
 	// Bytes may have come before the hold, and their event is past.

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/channel"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
@@ -44,6 +45,26 @@ func start(t testing.TB, change ...func(*upgrade.Options)) *world {
 	return startBehind(t, nil, change...)
 }
 
+// rules are those of start, behind some that come first.
+func rules(first ...channel.Rule) *channel.Rules {
+	return channel.Compile(append(first,
+		channel.Rule{Match: "public.**", Access: channel.Public, Wildcards: true},
+		channel.Rule{Match: "old.**", Access: channel.Public, Wildcards: true},
+		channel.Rule{Match: "user.**", Access: channel.Authorize, Wildcards: true},
+		channel.Rule{Match: "signed.**", Access: channel.Token, Wildcards: true},
+	))
+}
+
+// askFunc is an app that is asked.
+type askFunc func(auth.Request) (auth.Result, error)
+
+func (f askFunc) Authorize(q auth.Request) (auth.Result, error) { return f(q) }
+
+// verifyFunc reads tokens.
+type verifyFunc func(string) (auth.TokenGrant, error)
+
+func (f verifyFunc) Verify(text string) (auth.TokenGrant, error) { return f(text) }
+
 // startBehind is start with trusted proxies.
 func startBehind(t testing.TB, trusted func(netip.Addr) bool, change ...func(*upgrade.Options)) *world {
 	t.Helper()
@@ -67,19 +88,8 @@ func startBehind(t testing.TB, trusted func(netip.Addr) bool, change ...func(*up
 	o := upgrade.Options{
 		Paths: []string{"/_push"}, Heartbeat: wiretest.Timeout, Wait: wiretest.Timeout, MaxWait: 2 * wiretest.Timeout,
 		MaxChannels: 32, MaxMessage: 4 << 10, MessageRate: 1000, Outbox: 64 << 10, OutboxTotal: 1 << 30,
-		Rule: func(c string) (upgrade.Access, bool) {
-			switch first, _, _ := strings.Cut(c, "."); first {
-			case "user":
-				return upgrade.Authorize, true
-			case "signed":
-				return upgrade.Token, true
-			case "public", "old":
-				return upgrade.Public, true
-			}
-			return upgrade.Public, false
-		},
-		ValidChannel: channel.ValidSubscription, Within: channel.Within,
-		Hub: w.hub, Poller: w.poller, Log: log,
+		Rules: rules(),
+		Hub:   w.hub, Poller: w.poller, Log: log,
 		Resume: func(c *park.Conn, rest []byte, more bool) { w.proxy.Resume(c, rest, more) },
 	}
 	for _, f := range change {

@@ -28,7 +28,6 @@ type inbound struct {
 	frames *frames // an unfinished frame or message; nil in between
 
 	login *auth.Request // without channels; nil unless push.live_subscribe or push.message_path
-	user  string        // whom the app has named
 
 	faults int
 	asking bool     // the app is asked or told, on a worker
@@ -51,7 +50,7 @@ func (d *webSocket) base() *webSocket { return d }
 
 // forget lets go of a state in which nothing is to be known.
 func (in *inbound) forget() {
-	if in.frames == nil && in.login == nil && in.user == "" && in.faults == 0 && !in.asking && !in.full && in.queued == nil {
+	if in.frames == nil && in.login == nil && in.faults == 0 && !in.asking && !in.full && in.queued == nil {
 		in.x.state = nil
 	}
 }
@@ -142,40 +141,43 @@ func (in *inbound) execute(f clientFrame, err error) bool {
 	case "unsubscribe":
 		return in.moved(move{leave: f.channels, ref: f.ref})
 	}
-	return in.subscribe(f)
+	return in.subscribe(move{join: f.channels, after: f.after, ref: f.ref})
 }
 
 // forgive makes up for a fault: a message is as it should be.
 func (in *inbound) forgive() { in.faults = max(in.faults-1, 0) }
 
-// subscribe joins channels, or asks the app whether it may. It reports whether the connection goes on.
-func (in *inbound) subscribe(f clientFrame) bool {
+// subscribe makes a change if the client may, and asks the app if that decides. It reports whether the connection goes
+// on.
+func (in *inbound) subscribe(m move) bool {
 	x, k := in.x, in.x.k
-	var asked []string
-	held := x.membership.Group()
-	for _, name := range f.channels {
-		if err := k.mayExist(name); err != nil {
-			return in.fault(f.ref, fmt.Errorf("%.300s: %w", name, err))
-		}
-		who, _ := k.o.Rule(name)
-		switch {
-		case held.Holds(name):
-		case who == Token && (x.session == nil || !x.session.pass.opens([]string{name})):
-			return in.fault(f.ref, fmt.Errorf("%.300s: %w", name, errTokenChannel))
-		case who == Token && k.notOwned([]string{name}, &auth.Result{User: x.session.user}):
-			return in.fault(f.ref, errOwner)
-		case who == Authorize && !slices.Contains(asked, name):
-			asked = append(asked, name)
-		}
+	if x.tokenEnded() {
+		return false
 	}
-	m := move{join: f.channels, after: f.after, ref: f.ref}
-	switch {
-	case len(asked) == 0:
+	q := x.query(m.join)
+	switch d := auth.Decide(k.o.Rules, &q); {
+	case d.Outcome == auth.Granted:
 		return in.moved(m)
+	case d.Outcome == auth.Refused:
+		return in.fault(m.ref, k.subscribeError(&d))
 	case in.login == nil || !k.o.Live:
-		return in.fault(f.ref, errors.New("these channels need push.live_subscribe, or to be asked for when the connection begins"))
+		return in.fault(m.ref, errors.New("these channels need push.live_subscribe, or to be asked for when the connection begins"))
+	default:
+		return in.ask(m, d.Channels)
 	}
-	return in.ask(m, asked)
+}
+
+// subscribeError is what a client is told that may not subscribe to something beside what it has.
+func (k *Keeper) subscribeError(d *auth.Decision) error {
+	k.logNotSubscribed(d)
+	err := d.Err
+	if errors.Is(err, auth.ErrTokenMissing) { // it may send one in a message
+		err = auth.ErrTokenChannel
+	}
+	if d.Channel == "" || errors.Is(err, auth.ErrOwner) {
+		return err
+	}
+	return fmt.Errorf("%.300s: %w", d.Channel, err)
 }
 
 // moved makes a change that needs nobody's leave. It reports whether the connection goes on.
@@ -192,62 +194,58 @@ func (in *inbound) moved(m move) bool {
 
 // authorized is the app's response to a subscribe.
 type authorized struct {
-	verdict auth.Result
+	request auth.Request
+	subject auth.Subject
+	result  auth.Result
 	err     error
+	seq     uint64 // of Keeper.revocations, before the app was asked
 }
 
 // ask lets a worker ask the app, as at the start, and what the client sends meanwhile wait. The connection may end
 // before the response, which then concerns nobody.
-func (in *inbound) ask(m move, asked []string) bool {
-	k := in.x.k
-	q := *in.login
-	q.Channels = asked
-	since := k.endings.now()
-	work := func() (a authorized) {
-		a.verdict, a.err = k.askApp(q)
+func (in *inbound) ask(m move, channels []string) bool {
+	x, k := in.x, in.x.k
+	a := &authorized{request: *in.login}
+	a.request.Channels = channels
+	a.subject = auth.Subject{
+		Credentials: k.credentials.Of([][]byte{[]byte(in.login.Cookie)}, nil), User: x.query(nil).User,
+		Channels: channels, Connection: x.id(),
+	}
+	work := func() *authorized {
+		a.result, a.err = k.askApp(&a.request, &a.subject, &a.seq, nil)
 		return a
 	}
-	return later(in, k.askers.run, work, func(a authorized) {
-		if in.resumeQueued(in.onAuthorized(m, asked, a)); in.alive() {
-			in.x.endedMeanwhile(since)
-		}
+	return later(in, k.askers.run, work, func(a *authorized) {
+		in.resumeQueued(in.onAuthorized(m, a))
 	}) || in.fault(m.ref, errBusy)
 }
 
-// onAuthorized goes on with the app's response. It reports whether the connection goes on.
-func (in *inbound) onAuthorized(m move, asked []string, a authorized) bool {
-	x, verdict := in.x, a.verdict
-	switch {
-	case a.err != nil:
-		return in.fault(m.ref, errors.New("could not be authorized now"))
-	case !verdict.Allowed && verdict.Status == 401:
-		return in.fault(m.ref, errors.New("not logged in"))
-	case !verdict.Allowed:
-		return in.fault(m.ref, errors.New("not allowed"))
-	case x.k.notOwned(asked, &verdict):
-		return in.fault(m.ref, errOwner)
-	case in.user != "" && verdict.User != in.user:
-		return in.fault(m.ref, errors.New("the login is another user's now; connect again"))
+// onAuthorized does what the app has answered, unless something was revoked since it was asked. It reports whether the
+// connection goes on.
+func (in *inbound) onAuthorized(m move, a *authorized) bool {
+	x, k := in.x, in.x.k
+	if x.tokenEnded() {
+		return false
 	}
-	if in.user == "" {
-		in.user = verdict.User
+	if a.err == nil && a.result.Allowed && k.revocations.ChangedSince(a.seq, &a.subject) {
+		k.o.Log.Info("subscribe refused: a logout or an API request has come while it was authorized", "user", a.subject.User)
+		a.err = errUnavailable
 	}
-	q := *in.login
-	q.Channels = asked
-	if verdict.Expires <= 0 && len(x.k.o.LogoutCookies) == 0 {
-		x.named(verdict.User, nil, 0)
-	} else {
-		x.named(verdict.User, &q, verdict.Expires)
+	if a.err != nil {
+		return in.fault(m.ref, errUnavailable)
 	}
-	if verdict.Channels != nil {
-		m.join = slices.DeleteFunc(m.join, func(name string) bool {
-			return slices.Contains(asked, name) && !slices.Contains(verdict.Channels, name)
-		})
-		m.join = append(m.join, less(verdict.Channels, slices.Sorted(slices.Values(m.join)))...) // parts of a pattern
+	q := x.query(m.join)
+	q.Result, q.Asked = &a.result, a.request.Channels
+	d := auth.Decide(k.o.Rules, &q)
+	if d.Outcome != auth.Granted {
+		return in.fault(m.ref, k.subscribeError(&d))
 	}
-	if len(m.join) == 0 {
-		return in.fault(m.ref, errors.New("not allowed"))
+	var again *auth.Request
+	if a.result.Expires > 0 || len(k.o.LogoutCookies) > 0 {
+		again = &a.request
 	}
+	x.named(d.User, again, a.result.Expires)
+	m.join = d.Channels
 	return in.moved(m)
 }
 

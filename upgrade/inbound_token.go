@@ -4,58 +4,75 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
+
+	"holdfast/internal/auth"
+	"holdfast/internal/channel"
 )
 
 // verifyToken lets a worker read a token that is to take the place of the one that the connection has. It reports whether
 // the connection goes on.
 func (in *inbound) verifyToken(text, ref string) bool {
 	k := in.x.k
-	if k.o.Verify == nil {
+	if k.o.Tokens == nil {
 		return in.fault(ref, errors.New("tokens are not taken here; see push.jwt"))
 	}
 	type verified struct {
-		pass Pass
-		err  error
+		grant auth.TokenGrant
+		err   error
 	}
 	work := func() (v verified) {
-		v.pass, v.err = k.o.Verify(text)
+		v.grant, v.err = k.o.Tokens.Verify(text)
 		return v
 	}
 	return later(in, k.o.Poller.Go, work, func(v verified) {
-		in.resumeQueued(in.applyToken(&v.pass, v.err, ref))
+		in.resumeQueued(in.applyToken(&v.grant, v.err, ref))
 	}) || in.fault(ref, errBusy)
 }
 
-// applyToken goes on under a token that has come, if it is good for all that is held by the one before. It reports whether
-// the connection goes on.
-func (in *inbound) applyToken(pass *Pass, err error, ref string) bool {
+// applyToken continues under a token that has come, if it is good for all that is held by the one before. It reports
+// whether the connection goes on.
+func (in *inbound) applyToken(grant *auth.TokenGrant, err error, ref string) bool {
 	x := in.x
 	if x.tokenEnded() {
 		return false
 	}
-	user, known := "", false // by the app or a token
-	if s := x.session; s != nil {
-		user, known = s.user, s.user != "" || s.pass != nil || s.ask != nil
-	}
-	if err == nil && known && user != pass.User {
-		err = errors.New("the token is another user's; connect again")
-	}
-	for _, name := range x.membership.Group().Channels() {
-		if who, _ := x.k.o.Rule(name); err == nil && who == Token && !pass.Opens(name) {
-			err = fmt.Errorf("%.300s: %w", name, errTokenChannel)
-		}
+	now := x.c.Loop().Now()
+	if err == nil {
+		err = x.checkToken(grant, now)
 	}
 	if err != nil {
 		x.k.stats.tokensRefused.Add(1)
 		return in.fault(ref, errors.New(strings.TrimPrefix(err.Error(), "token: ")))
 	}
-	x.named(pass.User, nil, 0)
+	x.named(grant.User, nil, 0)
 	if x.session == nil {
 		x.session = new(session)
 	}
-	now := x.c.Loop().Now()
-	x.session.pass, in.user = pass, pass.User
+	x.session.grant = grant
 	in.forgive()
 	x.beatOn(now)
-	return in.sendObject(fmt.Appendf(nil, `{"type":"token","expires":%d`, int64(pass.Ends.Sub(now).Seconds())), ref)
+	return in.sendObject(fmt.Appendf(nil, `{"type":"token","expires":%d`, int64(grant.ExpiresAt.Sub(now).Seconds())), ref)
+}
+
+// checkToken returns why the connection cannot continue under a token: it is another user's, or not good for a channel
+// that needs one.
+func (x *held) checkToken(grant *auth.TokenGrant, now time.Time) error {
+	q := auth.Query{Grant: grant, Now: now}
+	if s := x.session; s != nil {
+		q.User, q.Fixed = s.user, s.user != "" || s.grant != nil || s.ask != nil
+	}
+	for _, name := range x.membership.Group().Channels() {
+		if auth.Access(x.k.o.Rules, name) == channel.Token {
+			q.Channels = append(q.Channels, name)
+		}
+	}
+	d := auth.Decide(x.k.o.Rules, &q)
+	switch {
+	case d.Outcome == auth.Granted:
+		return nil
+	case d.Channel != "":
+		return fmt.Errorf("%.300s: %w", d.Channel, d.Err)
+	}
+	return d.Err
 }

@@ -1,11 +1,8 @@
 package upgrade
 
 import (
-	"bytes"
 	"crypto/rand"
 	"errors"
-	"fmt"
-	"hash/maphash"
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net"
@@ -16,6 +13,7 @@ import (
 
 	"holdfast/internal/accesslog"
 	"holdfast/internal/auth"
+	"holdfast/internal/channel"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
@@ -42,23 +40,21 @@ type Options struct {
 	MaxPerUser     int           // of these, those of one user that the app has named; 0: any number
 	Origins        []string      // accepted beside the same origin: lower case, default port left out
 
-	Rule         func(channel string) (who Access, ok bool)
-	Slow         func(channel string) SlowPolicy // nil: Disconnect
-	ValidChannel func(channel string) error
-	Within       func(pattern, name string) bool         // name is a valid part of what pattern matches; nil: there are no patterns
-	Authorize    func(auth.Request) (auth.Result, error) // asks the app; runs on a worker
-	Message      func(auth.Request, Said) (Reply, error) // posts what a client says to the app, on a worker; nil: nothing is
-	Verify       func(token string) (Pass, error)        // reads a token, on a worker; the error is shown to the client; nil: there are none
-	Asking       int                                     // requests to Authorize at once, the others wait in a queue; 0: 64
-	TokenCookie  string                                  // where a token may be; empty: in no cookie
-	InFlight     int                                     // such posts at once
+	Rules      *channel.Rules
+	Slow       func(channel string) SlowPolicy // nil: Disconnect
+	Authorizer auth.Authorizer                 // asks the app, on a worker; nil: nobody can be asked
+	Asking     int                             // requests to Authorizer at once, the others wait in a queue; 0: 64
+	Tokens     auth.Verifier                   // reads tokens, on a worker; nil: there are none
 
-	Owner          func(channel string) (user string, ok bool) // whose a channel is that is one user's; nil: none is
-	AuthorizeCache time.Duration                               // how long a yes of the app is good for who asks the same; 0: once
-	AuthorizeGrace time.Duration                               // how long a hold outlives its verdict while the app cannot be asked
-	LogoutCookies  []string                                    // what an app takes back at logout
-	LogoutPaths    []string                                    // after a request to which the app is asked again
-	OwnPaths       []string                                    // which the keeper asks itself: an app that sets its cookie anew there says nothing new
+	TokenCookie string                                  // where a token may be; empty: in no cookie
+	Message     func(auth.Request, Said) (Reply, error) // posts what a client says to the app, on a worker; nil: nothing is
+	InFlight    int                                     // such posts at once
+
+	AuthorizeCache time.Duration // how long a yes of the app is good for who asks the same; 0: once
+	AuthorizeGrace time.Duration // how long a hold outlives its verdict while the app cannot be asked
+	LogoutCookies  []string      // what an app takes back at logout
+	LogoutPaths    []string      // after a request to which the app is asked again
+	OwnPaths       []string      // which the keeper asks itself: an app that sets its cookie anew there says nothing new
 
 	Observer Observer // nil: nobody wants to know
 
@@ -74,33 +70,34 @@ type Options struct {
 
 // Keeper holds connections.
 type Keeper struct {
-	o          Options
-	engine     fasthttp.Server
-	forms      forms // never changed
-	draining   atomic.Bool
-	toldOrigin atomic.Int64 // when logForeign gave its hint, in seconds
-	noCookieAt atomic.Int64 // seconds since 1970: when that was logged
-	messages   turnstile    // to Options.Message
-	askers     *askers      // to Options.Authorize
-	verdicts   *verdicts    // nil: none are remembered
-	endings    endings
-	stats      counters
-	crowd      crowd
+	o           Options
+	engine      fasthttp.Server
+	forms       forms // never changed
+	draining    atomic.Bool
+	toldOrigin  atomic.Int64    // when logForeign gave its hint, in seconds
+	noCookieAt  atomic.Int64    // seconds since 1970: when that was logged
+	messages    *auth.Semaphore // to Options.Message
+	askers      *askers         // to Options.Authorizer
+	cache       *auth.Cache     // nil: none is kept
+	revocations auth.Revocations
+	credentials *auth.Credentials
+	stats       counters
+	users       *auth.UserLimiter[connRef]
 
 	born time.Time // where the clock of held.lead begins
 
 	registers []register // by the index of the loop
-	seed      maphash.Seed
-	epoch     string // of this process, in the ids of connections
+	epoch     string     // of this process, in the ids of connections
 }
 
 // New returns a keeper. It starts nothing; the hub's lanes are wired to the poller's loops.
 func New(o Options) *Keeper {
-	k := &Keeper{o: o, messages: turnstile{free: max(o.InFlight, 1)}, seed: maphash.MakeSeed(), born: time.Now(), epoch: rand.Text()[:12]}
-	k.crowd = crowd{limit: o.MaxPerUser, users: map[string]*company{}}
-	if o.AuthorizeCache > 0 && o.Authorize != nil {
-		k.verdicts = newVerdicts(o.AuthorizeCache, o.Authorize, o.Log)
-		k.verdicts.about = k.within
+	k := &Keeper{
+		o: o, messages: auth.NewSemaphore(o.InFlight), credentials: auth.NewCredentials(o.LogoutCookies),
+		users: auth.NewUserLimiter[connRef](o.MaxPerUser), born: time.Now(), epoch: rand.Text()[:12],
+	}
+	if o.AuthorizeCache > 0 && o.Authorizer != nil {
+		k.cache = auth.NewCache(o.AuthorizeCache, o.Authorizer, o.Log)
 	}
 	k.askers = newAskers(&k.o)
 	k.forms = newForms(k)
@@ -123,7 +120,7 @@ func New(o Options) *Keeper {
 		},
 		ConnState: func(c net.Conn, s fasthttp.ConnState) {
 			if s == fasthttp.StateIdle {
-				c.(*visit).idle()
+				c.(*pushRequest).idle()
 			}
 		},
 	}
@@ -163,7 +160,7 @@ func (k *Keeper) Serve(c *park.Conn, r *request.Request) {
 		k.turnAway(c, r, 400, "a body has no meaning here")
 		return
 	}
-	v := &visit{k: k, req: r.Clone(), came: time.Now()}
+	v := &pushRequest{k: k, req: r.Clone(), came: time.Now()}
 	v.Stream = park.NewStream(c, v.req.Head)
 	run, needsApp := k.o.Poller.Go, k.needsApp(r.Head)
 	if needsApp {
@@ -175,33 +172,6 @@ func (k *Keeper) Serve(c *park.Conn, r *request.Request) {
 		}
 		k.turnAway(c, r, 503, "too busy")
 	}
-}
-
-// turnAway refuses without a worker, and closes.
-func (k *Keeper) turnAway(c *park.Conn, r *request.Request, status int, why string) {
-	k.stats.reject(byStatus, status)
-	line, _, _ := bytes.Cut(r.Head, []byte("\r\n"))
-	k.logged(&accesslog.Request{Client: r.Client.Addr(), Line: line}, time.Now(), status, 0, why)
-	head := bytes.HasPrefix(line, []byte("HEAD ")) // whose answer has no body
-	if status == 503 && !head {
-		f := k.forms.choose(&choice{upgrade: joinedValues(r.Head, "Upgrade"), accept: joinedValues(r.Head, "Accept")})
-		if mediaType, body := f.postponed(why, "", ""); mediaType != "" {
-			c.Write(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nCache-Control: no-store, no-transform\r\nConnection: close\r\n\r\n%s", mediaType, body))
-			park.Linger(c)
-			return
-		}
-	}
-	body := `{"error":` + quote(why) + "}\n"
-	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nConnection: close\r\n", status, fasthttp.StatusMessage(status))
-	if status == 503 {
-		b = append(b, "Retry-After: 5\r\n"...)
-	}
-	b = fmt.Appendf(b, "Content-Length: %d\r\n\r\n", len(body))
-	if !head {
-		b = append(b, body...)
-	}
-	c.Write(b)
-	park.Linger(c)
 }
 
 // Drain ends every held connection politely. New ones are refused.

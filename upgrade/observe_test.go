@@ -78,9 +78,9 @@ func TestObserver(t *testing.T) {
 		seen := &witness{t: t, held: make(map[string]connection.Info)}
 		w := start(t, func(o *upgrade.Options) {
 			o.Observer = seen
-			o.Authorize = func(auth.Request) (auth.Result, error) {
+			o.Authorizer = askFunc(func(auth.Request) (auth.Result, error) {
 				return auth.Result{Allowed: true, User: "ann"}, nil
-			}
+			})
 		})
 		word, _, _ := strings.Cut(kind, " ")
 		begun := func(user, channels string) string { return fmt.Sprintf("begun %s %q [%s]", word, user, channels) }

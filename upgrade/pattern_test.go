@@ -114,11 +114,11 @@ func TestPatternAsksTheApp(t *testing.T) {
 	run(t, func(t *testing.T, kind string) {
 		asked := make(chan []string, 10)
 		w, d := guarded(t, func(o *upgrade.Options) {
-			ask := o.Authorize
-			o.Authorize = func(q auth.Request) (auth.Result, error) {
+			ask := o.Authorizer
+			o.Authorizer = askFunc(func(q auth.Request) (auth.Result, error) {
 				asked <- q.Channels
-				return ask(q)
-			}
+				return ask.Authorize(q)
+			})
 		})
 		d.set("SID=a", auth.Result{Allowed: true, User: "anna", Channels: []string{"user.x.**", "user.y"}})
 		c := w.hold(t, kind, "channel=user.**&channel=public.*", "Cookie: SID=a")

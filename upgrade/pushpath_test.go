@@ -57,7 +57,7 @@ func TestDeniedWithoutCookieNamesItsPath(t *testing.T) {
 	var log wiretest.Log
 	w := start(t, func(o *upgrade.Options) {
 		o.Paths = []string{"/_push", "/legacy/_push"}
-		o.Authorize = func(auth.Request) (auth.Result, error) { return auth.Result{Status: 403}, nil }
+		o.Authorizer = askFunc(func(auth.Request) (auth.Result, error) { return auth.Result{Status: 403}, nil })
 		o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	})
 	c := wiretest.Dial(t, w.addr)

@@ -136,12 +136,12 @@ func TestAuthorize(t *testing.T) {
 				var mu sync.Mutex
 				var asked []auth.Request
 				w := start(t, func(o *upgrade.Options) {
-					o.Authorize = func(q auth.Request) (auth.Result, error) {
+					o.Authorizer = askFunc(func(q auth.Request) (auth.Result, error) {
 						mu.Lock()
 						defer mu.Unlock()
 						asked = append(asked, q)
 						return tt.verdict, tt.err
-					}
+					})
 				})
 				fields := []string{"Cookie: session=anna", "Cookie: b=c", "User-Agent: me", "X-Forwarded-For: 6.6.6.6"}
 				c := wiretest.Dial(t, w.addr)
@@ -187,10 +187,10 @@ func TestSlowAuthorizeHoldsNobodyUp(t *testing.T) {
 	free := sync.OnceFunc(func() { close(release) })
 	defer free()
 	w := start(t, func(o *upgrade.Options) {
-		o.Authorize = func(auth.Request) (auth.Result, error) {
+		o.Authorizer = askFunc(func(auth.Request) (auth.Result, error) {
 			<-release
 			return auth.Result{Allowed: true}, nil
-		}
+		})
 	})
 	var waiting []*client
 	for range 20 {
@@ -393,10 +393,10 @@ func TestBehindAProxy(t *testing.T) {
 		log.Serve(ctx, func(err error) { t.Error(err) })
 	})
 	w := startBehind(t, netip.Addr.IsLoopback, func(o *upgrade.Options) {
-		o.Authorize = func(q auth.Request) (auth.Result, error) {
+		o.Authorizer = askFunc(func(q auth.Request) (auth.Result, error) {
 			asked <- q
 			return auth.Result{Allowed: true}, nil
-		}
+		})
 		o.Access = log
 	})
 	from := []string{"Origin: https://www.app.test", "X-Forwarded-Proto: https", "X-Forwarded-Host: www.app.test", "X-Forwarded-For: 6.6.6.6, 192.0.2.7", "User-Agent: me"}
@@ -437,7 +437,7 @@ func TestRefusalCarriesHint(t *testing.T) {
 	} {
 		run(t, func(t *testing.T, kind string) {
 			w := start(t, func(o *upgrade.Options) {
-				o.Authorize = func(auth.Request) (auth.Result, error) { return auth.Result{}, tt.err }
+				o.Authorizer = askFunc(func(auth.Request) (auth.Result, error) { return auth.Result{}, tt.err })
 			})
 			c := wiretest.Dial(t, w.addr)
 			c.Send(request(kind, "/_push?channel=user.a"))
@@ -480,7 +480,7 @@ func TestAppFieldsReachClient(t *testing.T) {
 		for _, kind := range kinds {
 			t.Run(tt.name+"/"+kind, func(t *testing.T) {
 				w := start(t, func(o *upgrade.Options) {
-					o.Authorize = func(auth.Request) (auth.Result, error) { return tt.verdict, tt.err }
+					o.Authorizer = askFunc(func(auth.Request) (auth.Result, error) { return tt.verdict, tt.err })
 				})
 				c := wiretest.Dial(t, w.addr)
 				c.Send(request(kind, "/_push?channel=user.a&wait=0"))
@@ -505,9 +505,9 @@ func TestAppFieldsReachClient(t *testing.T) {
 // TestPostponedStreamWaits: the app's Retry-After is how long a browser stays away at least.
 func TestPostponedStreamWaits(t *testing.T) {
 	w := start(t, func(o *upgrade.Options) {
-		o.Authorize = func(auth.Request) (auth.Result, error) {
+		o.Authorizer = askFunc(func(auth.Request) (auth.Result, error) {
 			return auth.Result{RetryAfter: "120"}, errors.New("down")
-		}
+		})
 	})
 	c := wiretest.Dial(t, w.addr)
 	c.Send(request("sse", "/_push?channel=user.a"))
@@ -525,7 +525,7 @@ func TestCookiesAreAskedAgain(t *testing.T) {
 	var asked []string
 	w := start(t, func(o *upgrade.Options) {
 		o.LogoutCookies = []string{"SID"}
-		o.Authorize = func(q auth.Request) (auth.Result, error) {
+		o.Authorizer = askFunc(func(q auth.Request) (auth.Result, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			asked = append(asked, q.Cookie)
@@ -533,7 +533,7 @@ func TestCookiesAreAskedAgain(t *testing.T) {
 				return auth.Result{Allowed: true, User: "anna", SetCookie: []string{"SID=new; Path=/", "gone=; Max-Age=0", "more=1"}}, nil
 			}
 			return auth.Result{Allowed: true, User: "anna"}, nil
-		}
+		})
 	})
 	w.hold(t, "sse", "channel=user.a", "Cookie: a=b; gone=x; SID=old")
 	w.waitHeld(t, 1)
@@ -554,7 +554,7 @@ func TestDeniedWithoutCookieIsExplained(t *testing.T) {
 	}{{nil, 1}, {[]string{"Cookie: a=b"}, 0}, {[]string{"Authorization: Basic YTpi"}, 0}} {
 		var log shared
 		w := start(t, func(o *upgrade.Options) {
-			o.Authorize = func(auth.Request) (auth.Result, error) { return auth.Result{Status: 401}, nil }
+			o.Authorizer = askFunc(func(auth.Request) (auth.Result, error) { return auth.Result{Status: 401}, nil })
 			o.Log = slog.New(slog.NewTextHandler(&log, nil))
 		})
 		for range 3 {

@@ -8,9 +8,6 @@ import (
 	"holdfast/internal/park"
 )
 
-// renewRetry is after how long an app that could not be asked again is asked again.
-const renewRetry = 5 * time.Second
-
 // session is who holds a connection and until when. Connections of nobody in particular have none.
 type session struct {
 	user       string
@@ -18,7 +15,7 @@ type session struct {
 	credential uint64
 	more       []uint64 // further credentials that its client sent
 
-	pass *Pass // what its token is good for; the hold ends with it; nil: it has none
+	grant *auth.TokenGrant // what its token is good for; the hold ends with it; nil: it has none
 
 	ask     *auth.Request // what the app is asked again; nil: it is not
 	expires time.Time     // when; zero: only when something has happened
@@ -45,25 +42,37 @@ type register struct {
 
 func (x *held) register() *register { return &x.k.registers[x.c.Loop().Index] }
 
-// know makes the session of a connection that is somebody's.
-func (x *held) know(s *Spec) {
-	x.adopt(s.User, s.Ask, s.Expires)
-	if s.Token == nil {
+// initSession creates the session of a connection that has a user, a token or an authorization to renew. Otherwise it
+// leaves x.session nil.
+func (x *held) initSession(spec *Spec) {
+	x.adopt(spec.User, spec.Ask, spec.Expires)
+	if spec.Token == nil {
 		return
 	}
 	if x.session == nil {
 		x.session = new(session)
 	}
-	x.session.pass = s.Token
-	x.enlist(s.credentials)
+	x.session.grant = spec.Token
+	x.enlist(spec.credentials)
+}
+
+// query returns what is known of a connection that wants to subscribe to more.
+func (x *held) query(channels []string) auth.Query {
+	q := auth.Query{
+		Channels: channels, Held: x.membership.Group().Channels(), Max: x.k.o.MaxChannels, Now: x.c.Loop().Now(),
+	}
+	if s := x.session; s != nil {
+		q.User, q.Fixed, q.Grant = s.user, s.user != "" || s.grant != nil, s.grant
+	}
+	return q
 }
 
 // due is when something is to be done about a session: the app is asked again, or the token ends. Zero: never.
 func (s *session) due() time.Time {
-	if s.pass == nil || !s.expires.IsZero() && s.expires.Before(s.pass.Ends) {
+	if s.grant == nil || !s.expires.IsZero() && s.expires.Before(s.grant.ExpiresAt) {
 		return s.expires
 	}
-	return s.pass.Ends
+	return s.grant.ExpiresAt
 }
 
 // enlist notes which session of the app the connection belongs to.
@@ -103,20 +112,34 @@ func (x *held) adopt(user string, ask *auth.Request, expires time.Duration) {
 			s.sameUser.next, head.session.sameUser.prev = head, x
 		}
 		r.users[user] = x
-		x.seat(user)
+		x.countUser(user)
 	}
 	if ask == nil {
 		return
 	}
 	q := *ask
 	if s.ask != nil {
-		q.Channels = slices.Concat(s.ask.Channels, q.Channels)
+		q.Channels = x.stillAsked(s.ask.Channels, q.Channels)
 	}
 	s.ask = &q
-	x.enlist(x.k.credentials([][]byte{[]byte(q.Cookie)}, nil))
+	x.enlist(x.k.credentials.Of([][]byte{[]byte(q.Cookie)}, nil))
 	if at := x.c.Loop().Now().Add(expires); expires > 0 && (s.expires.IsZero() || at.Before(s.expires)) {
 		s.expires = at
 	}
+}
+
+// stillAsked returns what the app is asked about from now on: what was asked before and is still held, and what is new. So
+// a client that comes and goes does not make the list grow.
+func (x *held) stillAsked(before, more []string) []string {
+	held := x.membership.Group().Channels()
+	list := slices.Clone(more)
+	for _, name := range before {
+		isHeld := slices.ContainsFunc(held, func(h string) bool { return auth.Contains([]string{name}, h) })
+		if isHeld && !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+	return list
 }
 
 // named is a beginning of its own: whom the app names later was nobody before.
@@ -146,7 +169,7 @@ func (x *held) forget() {
 	x.session = nil
 	r := x.register()
 	if s.user != "" {
-		x.k.crowd.leave(s.user, seat{x.c.Ref(), x.c.Loop()})
+		x.k.users.Remove(s.user, connRef{x.c.Ref(), x.c.Loop()})
 		if p := s.sameUser.prev; p != nil {
 			p.session.sameUser.next = s.sameUser.next
 		} else if s.sameUser.next != nil {
@@ -217,89 +240,6 @@ func (x *held) expired() bool {
 	return true
 }
 
-// renew asks the app whether the client may still hold what it holds.
-func (x *held) renew() {
-	s := x.session
-	if s == nil || s.ask == nil || s.asking {
-		return
-	}
-	q, k, ref, loop, user, credential := *s.ask, x.k, x.c.Ref(), x.c.Loop(), s.user, s.credential
-	s.asking = k.askers.run(func() {
-		v, err := k.o.Authorize(q) // not what is remembered
-		if err == nil && (!v.Allowed || v.User != user) {
-			k.verdicts.dropQuestion(&q, credential, user)
-		}
-		ref.Post(loop, func(c *park.Conn) {
-			if c.Handler() == park.Handler(x) && x.session == s {
-				s.asking = false
-				x.renewed(v, err)
-				if s.again && x.session == s {
-					s.again = false
-					x.renew()
-				}
-			}
-		})
-	})
-}
-
-// reconsider is renew after something has happened: what the app is just being asked may be answered as of before.
-func (x *held) reconsider() {
-	if s := x.session; s != nil && s.asking {
-		s.again = true
-		return
-	}
-	x.renew()
-}
-
-// endedMeanwhile looks whether the session has ended between the app's yes and the hold's beginning. It reports whether
-// the hold is over with that; where the app can be asked again, it is.
-func (x *held) endedMeanwhile(asked uint64) bool {
-	s, k := x.session, x.k
-	if s == nil || !k.endings.since(asked, append(s.more, s.credential, k.userID(s.user))...) {
-		return false
-	}
-	if s.ask != nil {
-		x.reconsider()
-		return false
-	}
-	x.expel(403, "disconnected", disconnected)
-	return true
-}
-
-// renewed does what the app has said.
-func (x *held) renewed(v auth.Result, err error) {
-	s, k, now := x.session, x.k, x.c.Loop().Now()
-	switch {
-	case err != nil:
-		k.stats.authorizeErrors.Add(1)
-		if s.failing.IsZero() {
-			s.failing = now
-		}
-		k.o.Log.Error("the app could not be asked whether a client may still hold", "error", err, "user", s.user, "since", s.failing)
-		if now.Sub(s.failing) >= k.o.AuthorizeGrace {
-			x.expel(503, "could not be authorized again", unasked)
-			return
-		}
-		s.expires = now.Add(min(renewRetry, k.o.AuthorizeGrace))
-		x.beatOn(now)
-		return
-	case !v.Allowed && v.Status == 401, v.Allowed && v.User != s.user:
-		x.expel(401, "not logged in any more", refused)
-		return
-	case !v.Allowed:
-		x.expel(403, "not allowed any more", refused)
-		return
-	}
-	s.failing, s.expires = time.Time{}, time.Time{}
-	if v.Expires > 0 {
-		s.expires = now.Add(v.Expires)
-	}
-	if v.Channels != nil && !x.narrow(v.Channels) {
-		return
-	}
-	x.beatOn(now)
-}
-
 // beatOn sets the deadline again after expires has changed.
 func (x *held) beatOn(now time.Time) {
 	s := x.session
@@ -312,43 +252,24 @@ func (x *held) beatOn(now time.Time) {
 	}
 }
 
-// narrow leaves the channels that the app was asked for and does not allow any more. It reports whether the
-// connection goes on.
-func (x *held) narrow(allowed []string) bool {
-	var lost, join []string
-	had := x.membership.Group().Channels()
-	for _, c := range had {
-		if x.k.within(x.session.ask.Channels, c) && !x.k.within(allowed, c) {
-			lost = append(lost, c)
-		}
-	}
-	for _, c := range allowed { // of a pattern some parts may be left
-		if x.k.pattern(lost, c) != "" && !slices.Contains(had, c) {
-			join = append(join, c)
-		}
-	}
-	switch {
-	case len(lost) == 0:
-		return true
-	case len(lost) == len(had) && len(join) == 0:
-		x.expel(403, "not allowed any more", refused)
-		return false
-	case x.form.asksAgain():
-		x.form.conclude(x)
-		return false
-	}
-	q := *x.session.ask
-	q.Channels = allowed
-	x.session.ask = &q
-	s := x.session
-	if x.change(join, lost) != nil { // more parts than a connection may hold
-		x.expel(403, "not allowed any more", refused)
-		return false
-	}
-	return x.session == s // else it was slow, too
+// connRef is a connection and its loop, for other goroutines.
+type connRef struct {
+	ref  park.Ref
+	loop *park.Loop
 }
 
-// expel ends a hold that is not allowed any more.
-func (x *held) expel(status int, why string, reason dropReason) {
-	x.form.close(x, closing{status: status, text: why, why: reason})
+// countUser counts the connection as its user's, and closes the user's oldest if there are too many.
+func (x *held) countUser(user string) {
+	k := x.k
+	oldest, evict := k.users.Add(user, connRef{x.c.Ref(), x.c.Loop()}, time.Now())
+	if !evict {
+		return
+	}
+	oldest.ref.Post(oldest.loop, func(c *park.Conn) {
+		if x, ok := c.Handler().(*held); ok && x.session != nil && x.session.user == user {
+			k.o.Log.Info("connection closed for a newer one: push.max_connections_per_user are held",
+				"limit", k.o.MaxPerUser, "user", user, "kind", x.form.transport(), "client", c.RemoteAddr())
+			x.expel(429, auth.ErrUserLimit.Error(), crowdedOut)
+		}
+	})
 }

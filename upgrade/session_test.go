@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"holdfast/internal/auth"
+	"holdfast/internal/channel"
 	"holdfast/internal/connection"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
@@ -55,7 +56,7 @@ func guarded(t *testing.T, change ...func(*upgrade.Options)) (*world, *door) {
 	t.Helper()
 	d := &door{sessions: map[string]auth.Result{}}
 	w := start(t, append([]func(*upgrade.Options){func(o *upgrade.Options) {
-		o.Authorize, o.AuthorizeGrace = d.ask, 100*time.Millisecond
+		o.Authorizer, o.AuthorizeGrace = askFunc(d.ask), 100*time.Millisecond
 		o.LogoutCookies, o.LogoutPaths = []string{"SID", "JSESSIONID"}, []string{"/logout"}
 	}}, change...)...)
 	return w, d
@@ -200,15 +201,15 @@ func TestNarrowedVerdict(t *testing.T) {
 func TestLogout(t *testing.T) {
 	for name, end := range map[string]func(w *world, d *door){
 		"the cookie is taken back": func(w *world, d *door) {
-			w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("x=y; SID=a")}, nil), []byte("/any"), [][]byte{[]byte("other=1"), []byte("SID=deleted; expires=Thu, 01-Jan-1970 00:00:01 GMT; Max-Age=0; path=/")})
+			w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte("x=y; SID=a")}, nil), []byte("/any"), [][]byte{[]byte("other=1"), []byte("SID=deleted; expires=Thu, 01-Jan-1970 00:00:01 GMT; Max-Age=0; path=/")})
 		},
 		"another takes its place": func(w *world, d *door) {
 			d.set("SID=a", auth.Result{Status: 401})
-			w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/any"), [][]byte{[]byte("SID=new; Path=/; HttpOnly")})
+			w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/any"), [][]byte{[]byte("SID=new; Path=/; HttpOnly")})
 		},
 		"after a path": func(w *world, d *door) {
 			d.set("SID=a", auth.Result{Status: 401})
-			w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/logout"), nil)
+			w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/logout"), nil)
 		},
 		"the app says so": func(w *world, d *door) {
 			if n := w.keeper.Disconnect(connection.Selection{User: "anna"}, 4401, "logged out"); n != 2 {
@@ -250,10 +251,10 @@ func TestLogoutWhileAsked(t *testing.T) {
 			asked, answer := make(chan bool, 10), make(chan auth.Result, 10)
 			yes := auth.Result{Allowed: true, User: "anna", Expires: 50 * time.Millisecond}
 			w, _ := guarded(t, func(o *upgrade.Options) {
-				o.Authorize = func(auth.Request) (auth.Result, error) {
+				o.Authorizer = askFunc(func(auth.Request) (auth.Result, error) {
 					asked <- true
 					return <-answer, nil
-				}
+				})
 			})
 			t.Cleanup(func() { close(answer) }) // lets go of whoever asks still
 			isAsked := func() {
@@ -268,7 +269,7 @@ func TestLogoutWhileAsked(t *testing.T) {
 			c := w.hold(t, kind, "channel=user.a", "Cookie: SID=a")
 			isAsked()
 			isAsked() // again, as the yes has expired: the app decides, and is slow to say so
-			w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/logout"), nil)
+			w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/logout"), nil)
 			var posted sync.WaitGroup
 			for _, l := range w.poller.Loops() { // the loops have seen to the logout
 				posted.Add(1)
@@ -291,12 +292,12 @@ func TestCookieSetWhileAsked(t *testing.T) {
 			var keeper atomic.Pointer[upgrade.Keeper]
 			w, d := guarded(t, func(o *upgrade.Options) {
 				o.OwnPaths = []string{"/authorize"}
-				ask := o.Authorize
-				o.Authorize = func(q auth.Request) (auth.Result, error) {
+				ask := o.Authorizer
+				o.Authorizer = askFunc(func(q auth.Request) (auth.Result, error) {
 					k := keeper.Load()
-					k.Answered(k.Credential([][]byte{[]byte(q.Cookie)}, nil), []byte("/authorize"), [][]byte{[]byte("SID=a; Path=/")})
-					return ask(q)
-				}
+					k.OnResponse(k.Credential([][]byte{[]byte(q.Cookie)}, nil), []byte("/authorize"), [][]byte{[]byte("SID=a; Path=/")})
+					return ask.Authorize(q)
+				})
 			})
 			keeper.Store(w.keeper)
 			d.set("SID=a", auth.Result{Allowed: true, User: "anna", Expires: 100 * time.Millisecond})
@@ -325,8 +326,8 @@ func TestUntouchedSessions(t *testing.T) {
 	c := w.hold(t, "websocket", "channel=user.x", "Cookie: SID=a")
 	w.waitHeld(t, 1)
 	credential := w.keeper.Credential([][]byte{[]byte("SID=a")}, nil)
-	w.keeper.Answered(credential, []byte("/logout2"), [][]byte{[]byte("OTHER=deleted; Max-Age=0"), []byte("nonsense"), nil})
-	w.keeper.Answered(w.keeper.Credential([][]byte{[]byte("SID=b")}, nil), []byte("/logout"), [][]byte{[]byte("SID=; Max-Age=0")})
+	w.keeper.OnResponse(credential, []byte("/logout2"), [][]byte{[]byte("OTHER=deleted; Max-Age=0"), []byte("nonsense"), nil})
+	w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte("SID=b")}, nil), []byte("/logout"), [][]byte{[]byte("SID=; Max-Age=0")})
 	if w.keeper.Credential([][]byte{[]byte("XSID=a")}, nil) != 0 || w.keeper.Credential(nil, []byte("/a;sid=1")) != 0 || w.keeper.Credential(nil, []byte("/a;jsessionid=1?x")) == 0 {
 		t.Error("a credential where there is none, or none where there is one")
 	}
@@ -343,10 +344,7 @@ func TestUntouchedSessions(t *testing.T) {
 // TestOwnChannels: a channel that is one user's is open to nobody else.
 func TestOwnChannels(t *testing.T) {
 	w, d := guarded(t, func(o *upgrade.Options) {
-		o.Owner = func(channel string) (string, bool) {
-			s := strings.Split(channel, ".")
-			return s[1], s[0] == "user"
-		}
+		o.Rules = rules(channel.Rule{Match: "user.{user}", Access: channel.Authorize})
 	})
 	d.set("SID=a", auth.Result{Allowed: true, User: "anna"})
 	d.set("SID=n", auth.Result{Allowed: true})
@@ -448,7 +446,7 @@ func TestWhatIsALogout(t *testing.T) {
 				c := wiretest.Dial(t, w.addr)
 				c.Send(request(kind, "/_push?channel=user.x", "Cookie: "+tt.cookie))
 				w.waitHeld(t, 1)
-				w.keeper.Answered(w.keeper.Credential([][]byte{[]byte(tt.request)}, nil), []byte("/x"), func() (list [][]byte) {
+				w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte(tt.request)}, nil), []byte("/x"), func() (list [][]byte) {
 					for _, line := range tt.set {
 						list = append(list, []byte(line))
 					}

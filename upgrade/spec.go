@@ -19,11 +19,11 @@ type Spec struct {
 	Channels []string
 	Resume   ResumePoint
 
-	User    string        // empty: nobody in particular
-	Token   *Pass         // the hold ends with it; nil: it has none
-	Ask     *auth.Request // for the app to be asked again; nil: it is not
-	Expires time.Duration // when; zero: only when something has happened
-	Login   *auth.Request // WebSocket: for what the client may want later, without channels; nil: it may want nothing
+	User    string           // empty: nobody in particular
+	Token   *auth.TokenGrant // the hold ends with it; nil: it has none
+	Ask     *auth.Request    // for the app to be asked again; nil: it is not
+	Expires time.Duration    // when; zero: only when something has happened
+	Login   *auth.Request    // WebSocket: for what the client may want later, without channels; nil: it may want nothing
 
 	Handshake []byte // WebSocket: the whole head of the response; other dialects make their own
 	Fields    string // further fields in the head of the response, each line with its CRLF
@@ -35,7 +35,6 @@ type Spec struct {
 	Gzip, Close bool
 
 	credentials []uint64 // of a client with a token
-	asked       uint64   // of Keeper.endings, before the app was asked
 }
 
 // ResumePoint is where a subscriber's messages begin.
@@ -69,14 +68,13 @@ func (k *Keeper) Hold(c *park.Conn, s Spec) error {
 			return fmt.Errorf("upgrade: channel %.300q: %w", name, err)
 		}
 	}
-	s.asked = k.endings.now()
 	x := &held{k: k, form: f}
 	x.begin(c, &s)
 	return nil
 }
 
 // takeOver leaves the response to the dialect, with the fields that were decided on.
-func takeOver(ctx *fasthttp.RequestCtx, v *visit) {
+func takeOver(ctx *fasthttp.RequestCtx, v *pushRequest) {
 	v.spec.Fields = extraFields(string(ctx.Response.Header.Peek("Access-Control-Allow-Origin")), v.setCookie)
 	ctx.HijackSetNoResponse(true)
 	ctx.Hijack(func(net.Conn) {})

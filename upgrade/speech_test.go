@@ -81,10 +81,10 @@ func TestSubscribe(t *testing.T) {
 func TestSubscribeRefused(t *testing.T) {
 	w := start(t, func(o *upgrade.Options) {
 		o.MaxChannels = 3
-		o.Authorize = func(auth.Request) (auth.Result, error) {
+		o.Authorizer = askFunc(func(auth.Request) (auth.Result, error) {
 			t.Error("the app was asked")
 			return auth.Result{Allowed: true}, nil
-		}
+		})
 	})
 	for _, tt := range []struct{ say, want string }{
 		{`{"type":"subscribe","channels":["none.x"],"ref":7}`, `no rule for this channel","ref":7}`},
@@ -156,12 +156,12 @@ func TestSubscribeAsksTheApp(t *testing.T) {
 			asked := make(chan auth.Request, 3)
 			w := start(t, func(o *upgrade.Options) {
 				o.Live = true
-				o.Authorize = func(q auth.Request) (auth.Result, error) {
+				o.Authorizer = askFunc(func(q auth.Request) (auth.Result, error) {
 					if asked <- q; q.Channels[0] == "user.a" {
 						return auth.Result{Allowed: true, User: "ann"}, nil
 					}
 					return tt.verdict, tt.err
-				}
+				})
 			})
 			c := w.hold(t, "websocket v1", "channel="+tt.first, "Cookie: s=1", "Cookie: t=2", "Authorization: Bearer z", "User-Agent: me")
 			if tt.first == "user.a" {
@@ -193,10 +193,10 @@ func TestSubscribeWhileAsking(t *testing.T) {
 	release := make(chan struct{})
 	w := start(t, func(o *upgrade.Options) {
 		o.Live = true
-		o.Authorize = func(q auth.Request) (auth.Result, error) {
+		o.Authorizer = askFunc(func(q auth.Request) (auth.Result, error) {
 			<-release
 			return auth.Result{Allowed: true}, nil
-		}
+		})
 	})
 	c := w.hold(t, "websocket v1", "channel=public.a")
 	gone := w.hold(t, "websocket v1", "channel=public.a")
@@ -294,10 +294,10 @@ func TestSubscribeOfDrained(t *testing.T) {
 	release := make(chan struct{})
 	w := start(t, func(o *upgrade.Options) {
 		o.Live = true
-		o.Authorize = func(q auth.Request) (auth.Result, error) {
+		o.Authorizer = askFunc(func(q auth.Request) (auth.Result, error) {
 			<-release
 			return auth.Result{Allowed: true}, nil
-		}
+		})
 	})
 	c := w.hold(t, "websocket v1", "channel=public.a")
 	c.say(`{"type":"subscribe","channels":["user.x"]}`)

@@ -120,12 +120,12 @@ func (k *Keeper) Stats() Stats {
 		Answered:        k.stats.dropped[answered].Load(),
 		AuthorizeErrors: k.stats.authorizeErrors.Load(), ClientMessages: k.stats.clientMessages.Load(),
 		Outbox: k.stats.outbox.Load(), ClientFaults: k.stats.clientFaults.Load(),
-		Posted: k.stats.posted.Load(), PostErrors: k.stats.postErrors.Load(), PostsWaiting: int64(k.messages.waiting()),
+		Posted: k.stats.posted.Load(), PostErrors: k.stats.postErrors.Load(), PostsWaiting: int64(k.messages.Waiting()),
 	}
 	s.AuthorizeQueued, s.AuthorizeQueueFull = int64(k.askers.pool.Waiting()), k.askers.failed.Load()
 	s.Inbound, s.Throttled = k.stats.inbound.Load(), k.stats.throttled.Load()
 	s.TokensRefused = k.stats.tokensRefused.Load()
-	s.CacheHits, s.CacheMisses, s.CacheEvicted = k.verdicts.counts()
+	s.CacheHits, s.CacheMisses, s.CacheEvicted = k.cache.Counts()
 	for _, f := range k.forms {
 		s.Held[f.transport()] += f.open.Load()
 	}

@@ -13,7 +13,7 @@ import (
 func TestRejectReasons(t *testing.T) {
 	answer := func(v auth.Result, err error) func(*upgrade.Options) {
 		return func(o *upgrade.Options) {
-			o.Authorize = func(auth.Request) (auth.Result, error) { return v, err }
+			o.Authorizer = askFunc(func(auth.Request) (auth.Result, error) { return v, err })
 		}
 	}
 	for _, tt := range []struct {
@@ -30,7 +30,7 @@ func TestRejectReasons(t *testing.T) {
 		{reason: "origin", channel: "public.a", status: 403, fields: []string{"Origin: http://evil.test"}},
 		{reason: "draining", channel: "public.a", status: 503, drain: true},
 		{reason: "internal_error", channel: "user.a", status: 500, change: func(o *upgrade.Options) {
-			o.Authorize = func(auth.Request) (auth.Result, error) { panic("on purpose") }
+			o.Authorizer = askFunc(func(auth.Request) (auth.Result, error) { panic("on purpose") })
 		}},
 	} {
 		t.Run(tt.reason+" "+tt.channel, func(t *testing.T) {

@@ -94,8 +94,9 @@ func TestAppSubscribes(t *testing.T) {
 
 // TestAppSubscribesToOwnChannel: also the app cannot give one user's channel to another's connection.
 func TestAppSubscribesToOwnChannel(t *testing.T) {
-	rules := channel.Compile([]channel.Rule{{Match: "user.{user}"}})
-	w, d := guarded(t, func(o *upgrade.Options) { o.Owner = rules.Owner })
+	w, d := guarded(t, func(o *upgrade.Options) {
+		o.Rules = rules(channel.Rule{Match: "user.{user}", Access: channel.Authorize})
+	})
 	d.set("SID=a", auth.Result{Allowed: true, User: "anna"})
 	w.hold(t, "sse", "channel=user.anna", "Cookie: SID=a")
 	w.hold(t, "sse", "channel=public.y")

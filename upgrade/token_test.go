@@ -44,17 +44,8 @@ func tokens(o *upgrade.Options) {
 		panic(err)
 	}
 	o.TokenCookie = "T"
-	o.Owner = func(channel string) (string, bool) { return strings.CutPrefix(channel, "signed.user.") }
-	o.Verify = func(text string) (upgrade.Pass, error) {
-		t, err := v.Verify(text)
-		return upgrade.Pass{User: t.User, Ends: t.Ends, Opens: func(name string) bool {
-			if t.Channels == nil {
-				owner, ok := o.Owner(name)
-				return ok && owner == t.User
-			}
-			return slices.ContainsFunc(t.Channels, func(p string) bool { return channel.Covers(p, name) })
-		}}, err
-	}
+	o.Rules = rules(channel.Rule{Match: "signed.user.{user}", Access: channel.Token, Wildcards: true})
+	o.Tokens = v
 }
 
 // anna is a token of the test's user, for an hour.
@@ -99,7 +90,7 @@ func TestToken(t *testing.T) {
 
 			{"wider pattern", "channel=signed.a.**&token=" + good, nil, 403, "does not open"},
 			{"pattern of another", "channel=signed.c.*&token=" + good, nil, 403, "does not open"},
-			{"pattern of all", "channel=signed.**&token=" + anna(`["*.*"]`), nil, 403, "does not open"},
+			{"pattern of one more segment", "channel=signed.b.**&token=" + anna(`["*.*"]`), nil, 403, "does not open"},
 			{"none", "channel=signed.a.b", nil, 401, "missing"},
 			{"empty", "channel=signed.a.b&token=", nil, 401, "missing"},
 			{"Basic only", "channel=signed.a.b", []string{"Authorization: Basic YTpi"}, 401, "missing"},
@@ -154,12 +145,12 @@ func TestHoldEndsWithItsToken(t *testing.T) {
 	run(t, func(t *testing.T, kind string) {
 		end := sync.OnceValue(func() time.Time { return time.Now().Add(300 * time.Millisecond) }) // after it is first read
 		w, _ := guarded(t, func(o *upgrade.Options) {
-			o.Verify = func(string) (upgrade.Pass, error) {
+			o.Tokens = verifyFunc(func(string) (auth.TokenGrant, error) {
 				if !time.Now().Before(end()) {
-					return upgrade.Pass{}, token.ErrExpired
+					return auth.TokenGrant{}, token.ErrExpired
 				}
-				return upgrade.Pass{User: "anna", Ends: end(), Opens: func(string) bool { return true }}, nil
-			}
+				return auth.TokenGrant{User: "anna", ExpiresAt: end(), Channels: []string{"**"}}, nil
+			})
 		})
 		c := w.hold(t, kind, "channel=signed.a&token=x")
 		w.waitHeld(t, 1)
@@ -333,14 +324,14 @@ func TestTokensAreInNoLog(t *testing.T) {
 func TestFreshToken(t *testing.T) {
 	end := sync.OnceValue(func() time.Time { return time.Now().Add(500 * time.Millisecond) })
 	w, _ := guarded(t, tokens, func(o *upgrade.Options) {
-		verify := o.Verify
-		o.Verify = func(text string) (upgrade.Pass, error) {
-			p, err := verify(text)
-			if p.User == "anna" && !p.Opens("signed.fresh") {
-				p.Ends = end()
+		verify := o.Tokens
+		o.Tokens = verifyFunc(func(text string) (auth.TokenGrant, error) {
+			p, err := verify.Verify(text)
+			if p.User == "anna" && !slices.Contains(p.Channels, "signed.fresh") {
+				p.ExpiresAt = end()
 			}
 			return p, err
-		}
+		})
 	})
 	c := w.hold(t, "websocket v1", "channel=signed.a&token="+anna(`["signed.a"]`))
 	say := func(c *client, token string) message {

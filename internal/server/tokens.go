@@ -3,13 +3,11 @@ package server
 import (
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"holdfast/internal/channel"
 	"holdfast/internal/config"
 	"holdfast/internal/token"
-	"holdfast/upgrade"
 )
 
 // Check reports what is wrong in c that only its files show.
@@ -41,19 +39,4 @@ func newVerifier(c *config.JWT) (*token.Verifier, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return v, nil
-}
-
-// verify reads a token for the keeper. One that has no list of channels opens its user's own, and nothing else.
-func (s *Server) verify(text string) (upgrade.Pass, error) {
-	t, err := s.verifier.Verify(text)
-	if err != nil {
-		return upgrade.Pass{}, err
-	}
-	return upgrade.Pass{User: t.User, Ends: t.Ends, Opens: func(name string) bool {
-		if t.Channels == nil {
-			owner, ok := s.channels.Owner(name)
-			return ok && t.User != "" && owner == t.User
-		}
-		return slices.ContainsFunc(t.Channels, func(pattern string) bool { return channel.Covers(pattern, name) })
-	}}, nil
 }

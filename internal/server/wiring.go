@@ -115,15 +115,14 @@ func (s *Server) newKeeper() *upgrade.Keeper {
 		InboundTotal: int64(c.Push.ReceiveTotal), ReceiveTime: time.Duration(c.Push.ReceiveTimeout),
 		MaxConnections: c.Push.MaxConnections,
 		MaxPerUser:     c.Push.MaxPerUser,
-		Origins:        c.Push.Origins, Owner: s.channels.Owner, AuthorizeGrace: time.Duration(c.Push.AuthorizeGrace),
+		Origins:        c.Push.Origins, AuthorizeGrace: time.Duration(c.Push.AuthorizeGrace),
 		AuthorizeCache: time.Duration(c.Push.AuthorizeCache),
-		LogoutCookies:  c.Push.Logout.Cookies, LogoutPaths: c.Push.Logout.Paths, OwnPaths: ownPaths(&c.Push), Rule: s.access, Slow: s.slow,
-		ValidChannel: channel.ValidSubscription, Within: channel.Within,
+		LogoutCookies:  c.Push.Logout.Cookies, LogoutPaths: c.Push.Logout.Paths, OwnPaths: ownPaths(&c.Push), Rules: s.channels, Slow: s.slow,
 		Access: s.accessLog, Observer: s.newObserver(), Hub: s.hub, Poller: s.poller, Log: s.log,
 		Resume: func(conn *park.Conn, rest []byte, more bool) { s.proxy.Resume(conn, rest, more) },
 	}
 	if s.verifier != nil {
-		o.Verify, o.TokenCookie = s.verify, c.Push.JWT.Cookie
+		o.Tokens, o.TokenCookie = s.verifier, c.Push.JWT.Cookie
 	}
 	if c.Push.Authorize != "" {
 		s.authorize = appcall.NewAuthorizer(appcall.AuthorizerOptions{
@@ -132,7 +131,7 @@ func (s *Server) newKeeper() *upgrade.Keeper {
 		})
 		s.owned.onStop(func(time.Time) { s.authorize.Close() })
 		o.Asking = c.Push.AuthorizeInFlight
-		o.Authorize = s.authorize.Authorize
+		o.Authorizer = s.authorize
 	}
 	if c.Push.Message != "" {
 		s.forward = s.newForwarder()
@@ -205,20 +204,6 @@ func (s *Server) appEndpoint(named string) (who config.Upstream, path string) {
 		return config.Upstream{Network: s.addr.Network(), Address: s.addr.String(), Host: c.Servers()[0].URL.Host}, named
 	}
 	return who, path
-}
-
-func (s *Server) access(name string) (upgrade.Access, bool) {
-	r, ok := s.channels.Subscription(name)
-	if !ok {
-		return upgrade.Authorize, false
-	}
-	switch r.Access {
-	case channel.Public:
-		return upgrade.Public, true
-	case channel.Token:
-		return upgrade.Token, true
-	}
-	return upgrade.Authorize, true
 }
 
 func (s *Server) slow(name string) upgrade.SlowPolicy {

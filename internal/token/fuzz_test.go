@@ -38,7 +38,7 @@ func FuzzVerify(f *testing.F) {
 		if text[i+1:] != base64.RawURLEncoding.EncodeToString(h.Sum(nil)) {
 			t.Errorf("%q was not signed", text)
 		}
-		if left := time.Until(token.Ends); left <= 0 || left > maxAge {
+		if left := time.Until(token.ExpiresAt); left <= 0 || left > maxAge {
 			t.Errorf("%q is good for %v", text, left)
 		}
 	})

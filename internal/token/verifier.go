@@ -9,6 +9,8 @@ import (
 	"unicode"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"holdfast/internal/auth"
 )
 
 const (
@@ -42,13 +44,6 @@ type Options struct {
 	Leeway           time.Duration // by how much the clocks may differ
 
 	ValidPattern func(string) error // nil: every one is
-}
-
-// Token is what a token says that was found good.
-type Token struct {
-	User     string    // empty: nobody in particular
-	Ends     time.Time // when it is good no longer, leeway included
-	Channels []string  // patterns; nil: the token does not say
 }
 
 // Verifier checks tokens. Any number of goroutines may use it.
@@ -114,12 +109,12 @@ func (c *claims) UnmarshalJSON(b []byte) error {
 
 // Verify returns what a token says, or why it is refused: one of this package's errors, which may be shown to whoever
 // sent it.
-func (v *Verifier) Verify(text string) (Token, error) {
+func (v *Verifier) Verify(text string) (auth.TokenGrant, error) {
 	if len(text) > maxToken {
-		return Token{}, ErrTooLong
+		return auth.TokenGrant{}, ErrTooLong
 	}
 	if strings.ContainsAny(text, "\r\n") { // which base64 would skip
-		return Token{}, ErrMalformed
+		return auth.TokenGrant{}, ErrMalformed
 	}
 	var c claims
 	_, err := v.parser.ParseWithClaims(text, &c, func(t *jwt.Token) (any, error) {
@@ -129,7 +124,7 @@ func (v *Verifier) Verify(text string) (Token, error) {
 		return v.key.key, nil
 	})
 	if err != nil {
-		return Token{}, v.why(text, err)
+		return auth.TokenGrant{}, v.why(text, err)
 	}
 	return v.read(&c)
 }
@@ -181,13 +176,13 @@ func (v *Verifier) missing(err error) error {
 }
 
 // read checks what the library does not know.
-func (v *Verifier) read(c *claims) (Token, error) {
-	t := Token{User: c.Subject, Ends: c.ExpiresAt.Add(v.leeway)}
-	if limit := time.Now().Add(maxAge); t.Ends.After(limit) {
-		t.Ends = limit
+func (v *Verifier) read(c *claims) (auth.TokenGrant, error) {
+	t := auth.TokenGrant{User: c.Subject, ExpiresAt: c.ExpiresAt.Add(v.leeway)}
+	if limit := time.Now().Add(maxAge); t.ExpiresAt.After(limit) {
+		t.ExpiresAt = limit
 	}
 	if len(t.User) > maxUser || strings.ContainsFunc(t.User, unicode.IsControl) {
-		return Token{}, fmt.Errorf("%w: sub: want text of at most %d bytes without control characters", ErrClaim, maxUser)
+		return auth.TokenGrant{}, fmt.Errorf("%w: sub: want text of at most %d bytes without control characters", ErrClaim, maxUser)
 	}
 	if c.Channels == nil {
 		return t, nil
@@ -195,10 +190,10 @@ func (v *Verifier) read(c *claims) (Token, error) {
 	t.Channels = []string{}
 	for _, pattern := range *c.Channels {
 		if pattern == nil {
-			return Token{}, fmt.Errorf("%w: channels: want a list of names and patterns", ErrClaim)
+			return auth.TokenGrant{}, fmt.Errorf("%w: channels: want a list of names and patterns", ErrClaim)
 		}
 		if v.valid != nil && v.valid(*pattern) != nil {
-			return Token{}, fmt.Errorf("%w: channels: %.100q is neither a name nor a pattern", ErrClaim, *pattern)
+			return auth.TokenGrant{}, fmt.Errorf("%w: channels: %.100q is neither a name nor a pattern", ErrClaim, *pattern)
 		}
 		t.Channels = append(t.Channels, *pattern)
 	}

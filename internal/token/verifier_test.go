@@ -93,7 +93,7 @@ func TestGood(t *testing.T) {
 		"leeway": {Options{Secret: secret, Leeway: time.Minute}, hs256(secret, part("HS256", text))},
 	} {
 		got, err := verifier(t, tt.o).Verify(tt.text)
-		if err != nil || got.User != "anna" || !got.Ends.Equal(ends.Add(tt.o.Leeway)) || !slices.Equal(got.Channels, []string{"a", "b.*", "c.**"}) {
+		if err != nil || got.User != "anna" || !got.ExpiresAt.Equal(ends.Add(tt.o.Leeway)) || !slices.Equal(got.Channels, []string{"a", "b.*", "c.**"}) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
@@ -212,7 +212,7 @@ func TestChannels(t *testing.T) {
 	for more, want := range map[string][]string{``: nil, `,"channels":null`: nil, `,"channels":[]`: {}, `,"channels":["a"]`: {"a"}} {
 		text := hs256(secret, part("HS256", fmt.Sprintf(`{"exp":%d,"iss":"me","aud":"us"%s}`, time.Now().Unix()+1e9, more)))
 		got, err := v.Verify(text)
-		if err != nil || !slices.Equal(got.Channels, want) || (got.Channels == nil) != (want == nil) || time.Until(got.Ends) > maxAge {
+		if err != nil || !slices.Equal(got.Channels, want) || (got.Channels == nil) != (want == nil) || time.Until(got.ExpiresAt) > maxAge {
 			t.Errorf("%s: %+v, %v", more, got, err)
 		}
 	}

@@ -5,54 +5,31 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/http1"
-)
-
-// Access says who may hold a channel.
-type Access uint8
-
-const (
-	Public    Access = iota // everybody
-	Authorize               // whom the app lets in when it is asked
-	Token                   // for whom the app has signed a token
 )
 
 // tokenParameter is for browsers, whose WebSocket and EventSource can set no field.
 const tokenParameter = "token"
 
-// Pass is what a token is good for.
-type Pass struct {
-	User  string
-	Ends  time.Time
-	Opens func(channel string) bool // any goroutine may call it
-}
-
-var (
-	errNoToken      = errors.New("a token is missing: send Authorization: Bearer, or token= in the URL")
-	errManyTokens   = errors.New("there are several good tokens: send one")
-	errTokenChannel = errors.New("the token does not open this channel")
-)
+var errManyTokens = errors.New("there are several good tokens: send one")
 
 // maxTokens of one request are checked.
 const maxTokens = 8
 
-// pass reads the request's token if it has one that is meant for Holdfast: channels want it, or it is in the URL. It
-// returns nil if there is none and none is wanted. Of several, those that are good must be the same: an Authorization
+// readToken reads the request's token if it has one that is meant for Holdfast: a channel wants it, or it is in the URL.
+// It returns nil if there is none and none is wanted. Of several, those that are good must be the same: an Authorization
 // may be the app's own, and a cookie may be left from another path.
-func (k *Keeper) pass(ctx *fasthttp.RequestCtx, wanted bool) (pass *Pass, status int, why string) {
-	if k.o.Verify == nil {
-		if wanted {
-			return nil, 401, errNoToken.Error()
-		}
-		return nil, 0, ""
-	}
+func (k *Keeper) readToken(ctx *fasthttp.RequestCtx, wanted bool) (grant *auth.TokenGrant, status int, why string) {
 	said := distinct(ctx.QueryArgs().PeekMulti(tokenParameter))
-	if !wanted && len(said) == 0 {
+	switch {
+	case !wanted && (k.o.Tokens == nil || len(said) == 0):
 		return nil, 0, ""
+	case k.o.Tokens == nil:
+		return nil, 401, auth.ErrTokenMissing.Error()
 	}
 	inURL := len(said) > 0
 	if wanted {
@@ -62,18 +39,18 @@ func (k *Keeper) pass(ctx *fasthttp.RequestCtx, wanted bool) (pass *Pass, status
 			}
 		}
 	}
-	pass, good, err := k.goodPass(distinct(said))
+	grant, good, err := k.verifyAll(distinct(said))
 	if good == 0 && !inURL && k.o.TokenCookie != "" { // it comes by itself, so any other place goes first
 		var e error
-		if pass, good, e = k.goodPass(distinct(cookies(ctx.Request.Header.PeekAll(fasthttp.HeaderCookie), k.o.TokenCookie))); good > 1 {
+		if grant, good, e = k.verifyAll(distinct(cookies(ctx.Request.Header.PeekAll(fasthttp.HeaderCookie), k.o.TokenCookie))); good > 1 {
 			good = 1 // the browser sends the nearest path's first
 		}
-		if err == nil || !errors.Is(e, errNoToken) {
+		if err == nil || !errors.Is(e, auth.ErrTokenMissing) {
 			err = e
 		}
 	}
 	if good == 1 {
-		return pass, 0, ""
+		return grant, 0, ""
 	}
 	k.stats.tokensRefused.Add(1)
 	if good > 1 {
@@ -84,22 +61,22 @@ func (k *Keeper) pass(ctx *fasthttp.RequestCtx, wanted bool) (pass *Pass, status
 	return nil, 401, strings.TrimPrefix(err.Error(), "token: ")
 }
 
-// goodPass returns the first pass of which a token is good, how many tokens are, and with none of them why the first is
+// verifyAll returns the grant of the first good token, how many tokens are good, and with none of them why the first is
 // not.
-func (k *Keeper) goodPass(tokens [][]byte) (pass *Pass, good int, err error) {
-	err = errNoToken
+func (k *Keeper) verifyAll(tokens [][]byte) (grant *auth.TokenGrant, good int, err error) {
+	err = auth.ErrTokenMissing
 	for i, text := range tokens[:min(len(tokens), maxTokens)] {
-		p, e := k.o.Verify(string(text))
+		g, e := k.o.Tokens.Verify(string(text))
 		switch {
 		case e == nil && good == 0:
-			pass, good = &p, 1
+			grant, good = &g, 1
 		case e == nil:
 			good++
 		case i == 0:
 			err = e
 		}
 	}
-	return pass, good, err
+	return grant, good, err
 }
 
 // distinct returns the values that are not empty, each once.
@@ -124,33 +101,23 @@ func cookies(fields [][]byte, name string) (values [][]byte) {
 	return values
 }
 
-// opens reports whether all channels are open to who has the pass.
-func (p *Pass) opens(channels []string) bool {
-	for _, name := range channels {
-		if p == nil || !p.Opens(name) {
-			return false
-		}
-	}
-	return true
-}
-
 // tokenEnded ends the hold if its token has expired. It reports whether that is so.
 func (x *held) tokenEnded() bool {
 	s := x.session
-	if s == nil || s.pass == nil || x.answered || s.pass.Ends.After(x.c.Loop().Now()) {
+	if s == nil || s.grant == nil || x.answered || !s.grant.Expired(x.c.Loop().Now()) {
 		return false
 	}
 	if x.form.asksAgain() { // its next request is refused
 		x.form.conclude(x)
 	} else {
-		x.expel(401, "the token has expired", refused)
+		x.expel(401, auth.ErrTokenExpired.Error(), refused)
 	}
 	return true
 }
 
 // roomForToken is how long a message may be that brings a token.
 func (k *Keeper) roomForToken() int {
-	if k.o.Verify == nil {
+	if k.o.Tokens == nil {
 		return 0
 	}
 	return roomForType + roomForToken

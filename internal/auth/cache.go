@@ -1,0 +1,242 @@
+package auth
+
+import (
+	"container/list"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	cacheBytes       = 16 << 20 // of all entries; beyond it the oldest is evicted
+	entryCost        = 512      // bytes of one, besides its strings
+	evictLogInterval = time.Minute
+)
+
+var errNoAnswer = errors.New("auth: whoever asked the app did not come back")
+
+// Cache keeps for a while to whom the app has said yes, and asks it once where several ask the same at once. A no is not
+// kept, as whoever has just logged in must not be told what was so before, nor is a failure. A nil Cache keeps nothing
+// and may be evicted from. Any goroutine may call it.
+//
+// An entry is found by everything that the app is asked with, so that whatever it looks at, it has seen. Only a hash of
+// that is kept, with a salt that is this process's own.
+type Cache struct {
+	age   time.Duration // of an entry at most
+	bytes int           // at most
+	app   Authorizer
+	log   *slog.Logger
+	salt  [32]byte
+
+	mu       sync.Mutex                              // guards what follows
+	entries  map[uint64]map[[sha256.Size]byte]*entry // by credential, 0 for none, and by request
+	order    list.List                               // of those with an answer, the oldest first
+	size     int
+	evicted  int64 // because there was no room
+	logged   int64 // of evicted, in the log
+	loggedAt time.Time
+	hits     int64
+	misses   int64
+}
+
+// entry is what the app has answered, or is being asked.
+type entry struct {
+	key        [sha256.Size]byte
+	credential uint64
+	channels   []string
+	size       int
+
+	donec chan struct{} // closed when there is an answer: what follows is not written any more
+
+	result  Result
+	err     error
+	expires time.Time // zero: it does not
+
+	place   *list.Element // nil: not kept, or not yet; guarded by Cache.mu
+	until   time.Time     // the same
+	dropped bool          // while it was asked; the same
+}
+
+// NewCache returns an empty cache in front of the app. An entry is good for age at most.
+func NewCache(age time.Duration, app Authorizer, log *slog.Logger) *Cache {
+	c := &Cache{
+		age: age, bytes: cacheBytes, app: app, log: log, entries: map[uint64]map[[sha256.Size]byte]*entry{},
+	}
+	_, _ = rand.Read(c.salt[:]) // it does not fail
+	return c
+}
+
+// Authorize returns what the app says, or has said. credential is of the request's cookie.
+func (c *Cache) Authorize(q Request, credential uint64) (Result, error) {
+	key := c.keyOf(&q)
+	c.mu.Lock()
+	e := c.entries[credential][key]
+	if e != nil && e.place != nil && !time.Now().Before(e.until) {
+		c.remove(e)
+		e = nil
+	}
+	if e != nil {
+		c.hits++
+		c.mu.Unlock()
+		<-e.donec
+		v := e.result // without Set-Cookie: that is for whoever asked, and may be a session of its own
+		if !e.expires.IsZero() {
+			v.Expires = max(time.Until(e.expires), 1)
+		}
+		return v, e.err
+	}
+	c.misses++
+	e = &entry{key: key, credential: credential, channels: q.Channels, donec: make(chan struct{}), err: errNoAnswer}
+	if c.entries[credential] == nil {
+		c.entries[credential] = map[[sha256.Size]byte]*entry{}
+	}
+	c.entries[credential][key] = e
+	c.mu.Unlock()
+	defer c.complete(e) // also if asking panics: others wait
+	v, err := c.app.Authorize(q)
+	e.result, e.err = v, err
+	e.result.SetCookie = nil
+	return v, err
+}
+
+// complete lets those who wait have the answer, and keeps it if it is a yes.
+func (c *Cache) complete(e *entry) {
+	now, age := time.Now(), c.age
+	if d := e.result.Expires; d > 0 {
+		e.expires, age = now.Add(d), min(age, d)
+	}
+	c.mu.Lock()
+	switch {
+	case e.dropped:
+	case e.err != nil || !e.result.Allowed:
+		c.remove(e)
+	default:
+		e.until, e.size = now.Add(age), entryCost+len(e.result.User)
+		for _, list := range [][]string{e.channels, e.result.Channels} {
+			for _, name := range list {
+				e.size += len(name) + 16
+			}
+		}
+		e.place = c.order.PushBack(e)
+		c.size += e.size
+		c.makeRoom(now)
+	}
+	c.mu.Unlock()
+	close(e.donec)
+}
+
+// makeRoom evicts what is old, and what is too much.
+func (c *Cache) makeRoom(now time.Time) {
+	for first := c.order.Front(); first != nil; first = c.order.Front() {
+		e := first.Value.(*entry)
+		if now.Before(e.until) {
+			if c.size <= c.bytes {
+				break
+			}
+			c.evicted++
+		}
+		c.remove(e)
+	}
+	if c.evicted > c.logged && now.Sub(c.loggedAt) >= evictLogInterval {
+		c.log.Warn("the app is asked more often than push.authorize_cache says: what is remembered of it is full",
+			"verdicts", c.evicted-c.logged, "bytes", c.bytes)
+		c.logged, c.loggedAt = c.evicted, now
+	}
+}
+
+// remove is for a holder of mu.
+func (c *Cache) remove(e *entry) {
+	of := c.entries[e.credential]
+	if of[e.key] == e {
+		if delete(of, e.key); len(of) == 0 {
+			delete(c.entries, e.credential)
+		}
+	}
+	if e.place != nil {
+		c.order.Remove(e.place)
+		c.size -= e.size
+		e.place = nil
+	}
+	e.dropped = true
+}
+
+// EvictCredential evicts what was said of a session, also what the app is just being asked.
+func (c *Cache) EvictCredential(credential uint64) {
+	if c == nil || credential == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.entries[credential] {
+		c.remove(e)
+	}
+}
+
+// EvictMatching evicts what the app has said of a user, of a channel or of both, an empty one being any, and all that it is
+// just being asked: of that nobody knows yet whom it names.
+func (c *Cache) EvictMatching(user, channel string) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, of := range c.entries {
+		for _, e := range of {
+			if e.place == nil || (user == "" || e.result.User == user) && (channel == "" || Contains(e.channels, channel)) {
+				c.remove(e)
+			}
+		}
+	}
+}
+
+// EvictClient evicts what the app has said to the same client, whatever channels it wanted.
+func (c *Cache) EvictClient(q *Request, credential uint64, user string) {
+	if c == nil {
+		return
+	}
+	c.EvictCredential(credential)
+	if user != "" {
+		c.EvictMatching(user, "")
+		return
+	}
+	for _, name := range q.Channels {
+		c.EvictMatching("", name)
+	}
+}
+
+// keyOf hashes a request. Its channels are a set.
+func (c *Cache) keyOf(q *Request) (key [sha256.Size]byte) {
+	h := sha256.New()
+	_, _ = h.Write(c.salt[:])
+	var length [8]byte
+	add := func(s string) {
+		binary.LittleEndian.PutUint64(length[:], uint64(len(s)))
+		_, _ = h.Write(length[:])
+		_, _ = h.Write([]byte(s))
+	}
+	for _, s := range [...]string{
+		q.Host, q.Cookie, q.Authorization, q.UserAgent, q.AcceptLanguage, q.Proto, q.ClientAddr, q.ForwardedFor,
+	} {
+		add(s)
+	}
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(q.Channels))) {
+		add(name)
+	}
+	h.Sum(key[:0])
+	return key
+}
+
+// Counts are for metrics: how often an entry was enough, was not, and had to make room.
+func (c *Cache) Counts() (hits, misses, evicted int64) {
+	if c == nil {
+		return 0, 0, 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.hits, c.misses, c.evicted
+}

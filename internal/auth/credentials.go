@@ -1,0 +1,98 @@
+package auth
+
+import (
+	"bytes"
+	"hash/maphash"
+	"slices"
+	"strings"
+
+	"holdfast/internal/http1"
+)
+
+// MaxCredentials of one client are known. Who sends more is not to be let in: any of them may be the one that counts.
+const MaxCredentials = 16
+
+// Credentials tells the sessions of the app from each other, by hashes of their cookies. Any goroutine may use it.
+type Credentials struct {
+	names []string
+	seed  maphash.Seed
+}
+
+// NewCredentials knows sessions by the cookies of these names; a trailing asterisk stands for any ending.
+func NewCredentials(names []string) *Credentials {
+	return &Credentials{names: names, seed: maphash.MakeSeed()}
+}
+
+// Of returns the sessions that a request may belong to, by its fields of Cookie and by ;jsessionid= in its target: the
+// first name's before the second's. Of a cookie that comes twice, for two paths, nobody but the app knows which one
+// counts. The list is one longer than MaxCredentials if there are more.
+func (c *Credentials) Of(cookies [][]byte, target []byte) (list []uint64) {
+	add := func(name string, value []byte) {
+		if h := c.hash(name, value); h != 0 && len(list) <= MaxCredentials && !slices.Contains(list, h) {
+			list = append(list, h)
+		}
+	}
+	for _, wanted := range c.names {
+		for _, line := range cookies {
+			for pair := range bytes.SplitSeq(line, []byte(";")) {
+				n, value, ok := bytes.Cut(pair, []byte("="))
+				if name := http1.TrimOWS(n); ok && isCookie(wanted, name) {
+					add(string(name), bytes.Trim(http1.TrimOWS(value), `"`))
+				}
+			}
+		}
+		if wanted == "JSESSIONID" {
+			if _, value, ok := bytes.Cut(target, []byte(";jsessionid=")); ok {
+				if i := bytes.IndexAny(value, ";/?#"); i >= 0 {
+					value = value[:i]
+				}
+				add(wanted, value)
+			}
+		}
+	}
+	return list
+}
+
+// isCookie reports whether a cookie's name is the wanted one, or begins as that does before a trailing asterisk.
+func isCookie(wanted string, name []byte) bool {
+	if prefix, ok := strings.CutSuffix(wanted, "*"); ok {
+		return bytes.HasPrefix(name, []byte(prefix))
+	}
+	return string(name) == wanted
+}
+
+func (c *Credentials) hash(name string, value []byte) uint64 {
+	if len(value) == 0 {
+		return 0
+	}
+	var h maphash.Hash
+	h.SetSeed(c.seed)
+	_, _ = h.WriteString(name)
+	_ = h.WriteByte(0)
+	_, _ = h.Write(value)
+	return max(h.Sum64(), 1)
+}
+
+// CookieEffect is what a Set-Cookie does to a session.
+type CookieEffect uint8
+
+// The effects.
+const (
+	CookieUntouched CookieEffect = iota // it is not a session's
+	CookieChanged                       // there is another
+	CookieCleared
+)
+
+// ParseSetCookie returns the name of the cookie that a field sets, and what that does to the session (RFC 6265 §5.2).
+func (c *Credentials) ParseSetCookie(line []byte) (name string, effect CookieEffect) {
+	pair, _, _ := bytes.Cut(line, []byte(";"))
+	n, _, ok := bytes.Cut(pair, []byte("="))
+	n = http1.TrimOWS(n)
+	if !ok || !slices.ContainsFunc(c.names, func(wanted string) bool { return isCookie(wanted, n) }) {
+		return "", CookieUntouched
+	}
+	if clearsCookie(line) {
+		return string(n), CookieCleared
+	}
+	return string(n), CookieChanged
+}

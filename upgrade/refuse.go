@@ -1,0 +1,85 @@
+package upgrade
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/accesslog"
+	"holdfast/internal/auth"
+	"holdfast/internal/park"
+	"holdfast/internal/request"
+)
+
+// retryAtLimit is the Retry-After of a client whose user has too many connections: one of them may be closed by then.
+var retryAtLimit = strconv.Itoa(int(auth.EvictInterval / time.Second))
+
+// postpone responds to a request that can't be served now, if its dialect has a way to. It reports whether it has.
+func (k *Keeper) postpone(ctx *fasthttp.RequestCtx, v *pushRequest, why string) bool {
+	mediaType, body := k.forms.choose(choiceOf(ctx)).postponed(why, v.hint, v.retryAfter)
+	if mediaType == "" {
+		return false
+	}
+	ctx.SetContentType(mediaType)
+	ctx.Response.Header.Set("Cache-Control", "no-store, no-transform")
+	ctx.SetBodyString(body)
+	return true
+}
+
+// hintOf returns what an error of Options.Authorizer tells the app's developer; empty: nothing.
+func hintOf(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}
+
+// refuse responds with a short JSON reason and, unless it is empty, a hint for the app's developer.
+func (k *Keeper) refuse(ctx *fasthttp.RequestCtx, status int, why, hint string) {
+	ctx.SetStatusCode(status)
+	ctx.SetContentType("application/json")
+	ctx.Response.Header.Set("Cache-Control", "no-store")
+	switch status {
+	case 429:
+		ctx.Response.Header.Set("Retry-After", retryAtLimit)
+	case 503:
+		ctx.Response.Header.Set("Retry-After", "5")
+	}
+	body := `{"error":` + quote(why)
+	if hint != "" {
+		body += `,"hint":` + quote(hint)
+	}
+	ctx.SetBodyString(body + "}\n")
+}
+
+// turnAway refuses without a worker, and closes.
+func (k *Keeper) turnAway(c *park.Conn, r *request.Request, status int, why string) {
+	k.stats.reject(byStatus, status)
+	line, _, _ := bytes.Cut(r.Head, []byte("\r\n"))
+	k.logged(&accesslog.Request{Client: r.Client.Addr(), Line: line}, time.Now(), status, 0, why)
+	head := bytes.HasPrefix(line, []byte("HEAD ")) // whose answer has no body
+	if status == 503 && !head {
+		f := k.forms.choose(&choice{upgrade: joinedValues(r.Head, "Upgrade"), accept: joinedValues(r.Head, "Accept")})
+		if mediaType, body := f.postponed(why, "", ""); mediaType != "" {
+			c.Write(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nCache-Control: no-store, no-transform\r\nConnection: close\r\n\r\n%s", mediaType, body))
+			park.Linger(c)
+			return
+		}
+	}
+	body := `{"error":` + quote(why) + "}\n"
+	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nConnection: close\r\n", status, fasthttp.StatusMessage(status))
+	if status == 503 {
+		b = append(b, "Retry-After: 5\r\n"...)
+	}
+	b = fmt.Appendf(b, "Content-Length: %d\r\n\r\n", len(body))
+	if !head {
+		b = append(b, body...)
+	}
+	c.Write(b)
+	park.Linger(c)
+}
