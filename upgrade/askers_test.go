@@ -35,7 +35,7 @@ func TestSlowAuthorizeDelaysOnlyItsOwn(t *testing.T) {
 			w.hold(t, kind, "channel=public.a")
 			w.waitHeld(t, 1)
 			c := wiretest.Dial(t, w.addr)
-			c.Send(request("", "/_push/client.js"))
+			c.Send(request("longpoll", "/_push/client.js"))
 			if resp, _ := c.Response(http.MethodGet); resp.StatusCode != 200 {
 				t.Errorf("client.js responded %d", resp.StatusCode)
 			}

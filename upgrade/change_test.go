@@ -40,7 +40,7 @@ func TestChange(t *testing.T) {
 		w := start(t, func(o *upgrade.Options) { o.MaxChannels = 3 })
 		c := w.hold(t, kind, "channel=public.a&channel=public.b")
 		w.waitHeld(t, 1)
-		if kind == "longpoll" {
+		if wires[kind].asksAgain {
 			if said := w.change(t, "public.c", ""); !strings.Contains(said, "long poll") {
 				t.Fatalf("a long poll said %q", said)
 			}
@@ -51,7 +51,7 @@ func TestChange(t *testing.T) {
 		}
 		told := func(what string) {
 			t.Helper()
-			if kind == "websocket v1" {
+			if wires[kind].tellsChanges {
 				if m := c.recv(); m.Type != what {
 					t.Fatalf("told %+v; want %s", m, what)
 				}

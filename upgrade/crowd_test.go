@@ -27,7 +27,7 @@ func TestMaxPerUser(t *testing.T) {
 		anna = append(anna, w.hold(t, kind, "channel=user.x", "Cookie: SID=a"))
 		anna[0].over(429)
 		w.waitHeld(t, 3)
-		if kind == "longpoll" { // it is the same for every poll: the connection goes on, the hold was refused
+		if wires[kind].asksAgain { // it is the same for every poll: the connection goes on, the hold was refused
 			anna[0].poll()
 			if resp, _ := anna[0].Response(http.MethodGet); resp.StatusCode != 429 {
 				t.Errorf("the next poll was answered %d", resp.StatusCode)

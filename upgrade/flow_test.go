@@ -156,7 +156,7 @@ func TestCloseWhileDataWaits(t *testing.T) {
 	}
 	run(t, func(t *testing.T, kind string) {
 		for name, tt := range ends {
-			if name == "client" && !strings.HasPrefix(kind, "websocket") {
+			if name == "client" && !wires[kind].upgrades {
 				continue
 			}
 			t.Run(name, func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestCloseWhileDataWaits(t *testing.T) {
 				c := w.hold(t, kind, "channel=public.a")
 				w.waitHeld(t, 1)
 				w.publish(t, data, "public.a")
-				if kind != "longpoll" { // which has its answer with the first
+				if !wires[kind].asksAgain { // which has its answer with the first
 					w.publish(t, data, "public.a")
 				}
 				wiretest.Eventually(t, "it waits", func() bool { return w.keeper.Stats().Outbox > 0 })
@@ -173,9 +173,9 @@ func TestCloseWhileDataWaits(t *testing.T) {
 					w.waitHeld(t, 0)
 				}
 				c.expect(data)
-				switch kind {
-				case "longpoll":
-				case "sse":
+				switch {
+				case wires[kind].asksAgain:
+				case !wires[kind].upgrades:
 					for {
 						line, err := c.Reader.ReadString('\n')
 						if err == io.EOF && line == "" {

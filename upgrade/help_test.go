@@ -2,11 +2,7 @@ package upgrade_test
 
 import (
 	"bytes"
-	"crypto/sha1"
-	"encoding/base64"
 	"encoding/binary"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -146,32 +142,6 @@ func (w *world) waitHeld(t testing.TB, n int64) {
 	wiretest.Eventually(t, fmt.Sprintf("%d are held", n), func() bool { return w.held() == n })
 }
 
-// kinds are the ways to hold; every hold test runs for each.
-var kinds = []string{"websocket", "websocket v1", "sse", "longpoll"}
-
-func run(t *testing.T, f func(t *testing.T, kind string)) {
-	for _, kind := range kinds {
-		t.Run(kind, func(t *testing.T) { f(t, kind) })
-	}
-}
-
-// request is the raw head that asks for a hold of the kind.
-func request(kind, target string, fields ...string) string {
-	list := append([]string{"GET " + target + " HTTP/1.1", "Host: app.test"}, fields...)
-	switch kind {
-	case "websocket v1":
-		list = append(list, "Sec-WebSocket-Protocol: other, holdfast.v1")
-		fallthrough
-	case "websocket":
-		list = append(list, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: "+key)
-	case "sse":
-		list = append(list, "Accept: text/event-stream")
-	}
-	return strings.Join(list, "\r\n") + "\r\n\r\n"
-}
-
-const key = "dGhlIHNhbXBsZSBub25jZQ=="
-
 // message is what a client was told, whatever the kind.
 type message struct {
 	Type, Channel, ID, Event, Data string // Type: message, gap, close or end
@@ -200,7 +170,7 @@ type client struct {
 func (w *world) hold(t testing.TB, kind, query string, fields ...string) *client {
 	t.Helper()
 	c := &client{Client: wiretest.Dial(t, w.addr), t: t, kind: kind, target: "/_push?" + query, fields: fields}
-	if kind == "longpoll" {
+	if wires[kind].asksAgain {
 		c.poll()
 		return c
 	}
@@ -209,27 +179,7 @@ func (w *world) hold(t testing.TB, kind, query string, fields ...string) *client
 	if err != nil {
 		t.Fatalf("%s: %v", kind, err)
 	}
-	switch kind {
-	case "sse":
-		if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" || resp.ContentLength != -1 ||
-			resp.Header.Get("Cache-Control") != "no-store, no-transform" {
-			t.Fatalf("%s: answered %d %v", kind, resp.StatusCode, resp.Header)
-		}
-		if hint := c.event(); !strings.HasPrefix(hint["retry"], "") || hint["retry"] == "" {
-			t.Fatalf("the stream begins with %v; want a retry", hint)
-		}
-	default:
-		sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-		if resp.StatusCode != 101 || resp.Header.Get("Sec-WebSocket-Accept") != base64.StdEncoding.EncodeToString(sum[:]) ||
-			(kind == "websocket v1") != (resp.Header.Get("Sec-WebSocket-Protocol") == "holdfast.v1") {
-			t.Fatalf("%s: answered %d %v", kind, resp.StatusCode, resp.Header)
-		}
-		if kind == "websocket v1" {
-			if m := c.recv(); m.Type != "hello" || m.ID == "" {
-				t.Fatalf("%s: begins with %+v; want hello", kind, m)
-			}
-		}
-	}
+	wires[kind].begin(c, resp)
 	return c
 }
 
@@ -239,7 +189,7 @@ func (c *client) poll() {
 		target, _, _ = strings.Cut(target, "&last_id=")
 		target += "&last_id=" + c.last
 	}
-	c.Send(request("longpoll", target, c.fields...))
+	c.Send(request(c.kind, target, c.fields...))
 	c.asked = true
 }
 
@@ -264,134 +214,7 @@ func (c *client) expect(data ...string) {
 	}
 }
 
-func (c *client) fill() {
-	c.t.Helper()
-	switch c.kind {
-	case "sse":
-		e := c.event()
-		switch {
-		case e == nil:
-			c.queue = append(c.queue, message{Type: "end"})
-		case e["event"] == "gap":
-			var m message
-			json.Unmarshal([]byte(e["data"]), &m)
-			c.queue = append(c.queue, message{Type: "gap", Channel: m.Channel, ID: e["id"]})
-		default:
-			c.queue = append(c.queue, message{Type: "message", ID: e["id"], Event: e["event"], Data: e["data"]})
-		}
-	case "longpoll":
-		for len(c.queue) == 0 {
-			c.answer()
-		}
-	default:
-		c.frame()
-	}
-}
-
-// answer reads the answer to a poll, after asking if need be.
-func (c *client) answer() {
-	c.t.Helper()
-	if !c.asked {
-		c.poll()
-	}
-	resp, body := c.Response(http.MethodGet)
-	c.asked = false
-	var a struct {
-		Messages []struct {
-			ID, Channel, Event, Encoding string
-			Data                         json.RawMessage
-		}
-		Next string
-		Gap  []string
-	}
-	if err := json.Unmarshal([]byte(body), &a); err != nil || resp.StatusCode != 200 || a.Next == "" {
-		c.t.Fatalf("answered %d %q: %v", resp.StatusCode, body, err)
-	}
-	c.last = a.Next
-	for _, g := range a.Gap {
-		c.queue = append(c.queue, message{Type: "gap", Channel: g})
-	}
-	for _, m := range a.Messages {
-		var text string
-		if json.Unmarshal(m.Data, &text) != nil {
-			text = string(m.Data)
-		}
-		c.queue = append(c.queue, message{Type: "message", ID: m.ID, Channel: m.Channel, Event: m.Event, Data: text})
-	}
-}
-
-// event reads one event of a stream, as WHATWG HTML §9.2.6 says, or nil at its end.
-func (c *client) event() map[string]string {
-	c.t.Helper()
-	e := map[string]string{}
-	for {
-		line, err := c.Reader.ReadString('\n')
-		if err != nil {
-			if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
-				c.t.Fatalf("nothing came")
-			}
-			return nil
-		}
-		line = strings.TrimSuffix(line, "\n")
-		switch name, value, _ := strings.Cut(line, ":"); {
-		case line == "":
-			if len(e) > 0 {
-				return e
-			}
-		case name == "":
-			c.beats++
-		default:
-			value = strings.TrimPrefix(value, " ")
-			if before, ok := e[name]; ok && name == "data" {
-				value = before + "\n" + value
-			}
-			e[name] = value
-		}
-	}
-}
-
-// frame reads one frame of a server, answers pings, and queues the rest.
-func (c *client) frame() {
-	c.t.Helper()
-	op, payload, err := readFrame(c.Reader)
-	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
-		c.t.Fatalf("nothing came")
-	}
-	switch {
-	case err != nil:
-		c.queue = append(c.queue, message{Type: "end"})
-	case op == 9:
-		c.beats++
-		c.Send(frame(true, 10, payload))
-		c.frame()
-	case op == 8:
-		m := message{Type: "close"}
-		if len(payload) >= 2 {
-			m.Code, m.Data = int(binary.BigEndian.Uint16(payload)), string(payload[2:])
-		}
-		c.queue = append(c.queue, m)
-	case op == 10:
-		c.queue = append(c.queue, message{Type: "pong", Data: string(payload)})
-	case c.kind == "websocket v1":
-		var m struct {
-			Type, Channel, ID, Event, Error string
-			Data                            json.RawMessage
-		}
-		if err := json.Unmarshal(payload, &m); err != nil || op != 1 {
-			c.t.Fatalf("frame %d %q: %v", op, payload, err)
-		}
-		var text string
-		if json.Unmarshal(m.Data, &text) != nil {
-			text = string(m.Data)
-		}
-		if m.Type == "error" {
-			text = m.Error
-		}
-		c.queue = append(c.queue, message{Type: m.Type, Channel: m.Channel, ID: m.ID, Event: m.Event, Data: text})
-	default:
-		c.queue = append(c.queue, message{Type: "message", Data: string(payload)})
-	}
-}
+func (c *client) fill() { c.t.Helper(); wires[c.kind].fill(c) }
 
 // readFrame reads a whole frame that is not masked (RFC 6455 §5.2).
 func readFrame(r io.Reader) (op byte, payload []byte, err error) {

@@ -22,7 +22,7 @@ func TestHoldPublishReceive(t *testing.T) {
 		w.waitHeld(t, 1)
 		w.publish(t, "one", "public.a")
 		c.expect("one")
-		if kind == "longpoll" {
+		if wires[kind].asksAgain {
 			c.poll()
 			w.waitHeld(t, 1)
 		}
@@ -30,10 +30,10 @@ func TestHoldPublishReceive(t *testing.T) {
 		id := w.publish(t, "two\nlines\r\nthree", "public.b", "public.a")
 		m := c.recv()
 		want := "two\nlines\r\nthree"
-		if kind == "sse" {
+		if wires[kind].oneLineEnd {
 			want = "two\nlines\nthree" // a stream has one line end
 		}
-		if m.Data != want || kind != "websocket" && m.ID != id {
+		if m.Data != want || !wires[kind].noID && m.ID != id {
 			t.Fatalf("told %+v; want %q with id %s, once", m, want, id)
 		}
 		w.publish(t, "last", "public.b")
@@ -62,7 +62,7 @@ func TestData(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := start(t)
 			var clients []*client
-			for _, kind := range kinds {
+			for _, kind := range []string{"websocket", "websocket v1", "sse", "longpoll"} {
 				clients = append(clients, w.hold(t, kind, "channel=public.a"))
 			}
 			w.waitHeld(t, 4)
@@ -121,7 +121,7 @@ func TestResume(t *testing.T) {
 		fresh := w.hold(t, kind, "channel=public.a")
 		before := w.held()
 		wiretest.Eventually(t, "it is held", func() bool { i, _ := w.hub.Channel("public.a"); return i.Subscribers > 0 && w.held() >= before })
-		if kind == "longpoll" {
+		if wires[kind].asksAgain {
 			w.waitHeld(t, 1) // the others were answered
 		}
 		w.publish(t, "new", "public.a")
@@ -139,7 +139,7 @@ func TestGap(t *testing.T) {
 		}
 		c := w.hold(t, kind, "channel=old.a&last_id="+first)
 		m := c.recv()
-		if kind == "websocket" {
+		if wires[kind].noID {
 			if m.Type != "close" || m.Code != 4000 || !strings.Contains(m.Data, "gap") {
 				t.Fatalf("told %+v; want a close with 4000", m)
 			}
@@ -196,7 +196,7 @@ func TestOrigins(t *testing.T) {
 				w := start(t, func(o *upgrade.Options) { o.Origins = []string{"https://friend.test"} })
 				c := wiretest.Dial(t, w.addr)
 				target := "/_push?channel=public.a"
-				if kind == "longpoll" {
+				if wires[kind].asksAgain {
 					target += "&wait=0"
 				}
 				fields := []string{tt.origin}
@@ -212,7 +212,7 @@ func TestOrigins(t *testing.T) {
 					t.Errorf("answered %d", resp.StatusCode)
 				}
 				allowed := resp.Header.Get("Access-Control-Allow-Origin")
-				if want := strings.TrimPrefix(tt.origin, "Origin: "); strings.Contains(tt.origin, "friend") && tt.ok && kind != "websocket" && kind != "websocket v1" {
+				if want := strings.TrimPrefix(tt.origin, "Origin: "); strings.Contains(tt.origin, "friend") && tt.ok && !wires[kind].upgrades {
 					if allowed != want || resp.Header.Get("Vary") != "Origin" {
 						t.Errorf("Access-Control-Allow-Origin %q, Vary %q", allowed, resp.Header.Get("Vary"))
 					}
@@ -227,33 +227,14 @@ func TestOrigins(t *testing.T) {
 // TestHeartbeat: a silent connection shows life, and a WebSocket that does not answer is dropped.
 func TestHeartbeat(t *testing.T) {
 	beat := func(o *upgrade.Options) { o.Heartbeat = time.Second }
-	for _, kind := range []string{"websocket", "websocket v1", "sse"} {
+	for _, kind := range streams() {
 		t.Run(kind, func(t *testing.T) {
 			w := start(t, beat)
 			c := w.hold(t, kind, "channel=public.a")
-			wiretest.Eventually(t, "two heartbeats", func() bool {
-				c.SetReadDeadline(time.Now().Add(wiretest.Timeout))
-				switch kind {
-				case "sse":
-					line, err := c.Reader.ReadString('\n')
-					if err != nil {
-						t.Fatal(err)
-					}
-					if line == ":\n" {
-						c.beats++
-					}
-				default:
-					op, _, err := readFrame(c.Reader)
-					if err != nil {
-						t.Fatal(err)
-					}
-					if op == 9 {
-						c.beats++
-						c.Send(frame(true, 10, nil))
-					}
-				}
-				return c.beats == 2
-			})
+			c.SetReadDeadline(time.Now().Add(wiretest.Timeout))
+			for range 2 {
+				wires[kind].beat(c)
+			}
 			if w.held() != 1 {
 				t.Error("it is not held any more")
 			}
@@ -301,7 +282,7 @@ func TestClientGone(t *testing.T) {
 
 // TestSlowReader: it costs its outbox, is dropped and counted, and the others have everything.
 func TestSlowReader(t *testing.T) {
-	for _, kind := range []string{"websocket", "websocket v1", "sse"} {
+	for _, kind := range streams() {
 		t.Run(kind, func(t *testing.T) {
 			w := start(t, func(o *upgrade.Options) { o.Outbox = 256 << 10 })
 			stuck := w.hold(t, kind, "channel=public.a")
@@ -346,32 +327,11 @@ func TestDrain(t *testing.T) {
 		c := w.hold(t, kind, "channel=public.a")
 		w.waitHeld(t, 1)
 		w.keeper.Drain()
-		switch kind {
-		case "sse":
-			if e := c.event(); e["retry"] == "" {
-				t.Errorf("told %v; want a retry", e)
-			}
-			if e := c.event(); e != nil {
-				t.Errorf("then told %v; want the end", e)
-			}
-		case "longpoll":
-			resp, body := c.Response(http.MethodGet)
-			if resp.StatusCode != 200 || !strings.Contains(body, `"messages":[]`) || !resp.Close {
-				t.Errorf("answered %d %s, close %v", resp.StatusCode, body, resp.Close)
-			}
-		default:
-			if m := c.recv(); m.Type != "close" || m.Code != 1001 {
-				t.Errorf("told %+v; want a close with 1001", m)
-			}
-			c.Send(frame(true, 8, []byte{3, 0xe9}))
-			if _, reset := c.Rest(); reset {
-				t.Error("reset after the close handshake")
-			}
-		}
+		wires[kind].drained(c)
 		w.waitHeld(t, 0)
 		late := wiretest.Dial(t, w.addr)
 		late.Send(request(kind, "/_push?channel=public.a"))
-		if resp, body := late.Response(http.MethodGet); kind == "sse" {
+		if resp, body := late.Response(http.MethodGet); wires[kind].postponed {
 			wantPostponed(t, resp, body)
 		} else if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
 			t.Errorf("a late one was answered %d, Retry-After %q", resp.StatusCode, resp.Header.Get("Retry-After"))

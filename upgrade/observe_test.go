@@ -82,8 +82,9 @@ func TestObserver(t *testing.T) {
 				return auth.Result{Allowed: true, User: "ann"}, nil
 			})
 		})
-		word, _, _ := strings.Cut(kind, " ")
-		begun := func(user, channels string) string { return fmt.Sprintf("begun %s %q [%s]", word, user, channels) }
+		begun := func(user, channels string) string {
+			return fmt.Sprintf("begun %s %q [%s]", wires[kind].transport, user, channels)
+		}
 
 		unseen := w.hold(t, kind, "channel=public.unseen")
 		w.waitHeld(t, 1)
@@ -99,7 +100,7 @@ func TestObserver(t *testing.T) {
 		w.waitHeld(t, 1)
 		w.keeper.Drain()
 		reason := "draining"
-		if kind == "longpoll" {
+		if wires[kind].asksAgain {
 			reason = "answered"
 		}
 		seen.await(begun("ann", "public.a user.1"), `ended "ann" client_gone`, begun("", "public.a"), `ended "" `+reason)

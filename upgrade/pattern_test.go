@@ -25,10 +25,10 @@ func TestPattern(t *testing.T) {
 		publish := func(data string, channels ...string) {
 			id := w.publish(t, data, channels...)
 			name := channels[0]
-			if kind == "websocket" || kind == "sse" { // which do not tell the channel
+			if wires[kind].noChannel { // which do not tell the channel
 				name = ""
 			}
-			if kind == "websocket" {
+			if wires[kind].noID {
 				id = ""
 			}
 			sent = append(sent, message{Type: "message", ID: id, Channel: name, Data: data})
@@ -45,7 +45,7 @@ func TestPattern(t *testing.T) {
 				t.Fatalf("told %+v; want %+v", m, want)
 			}
 		}
-		if kind == "websocket" {
+		if wires[kind].noID {
 			return // it has no ids to come back with
 		}
 		last := sent[1].ID
@@ -71,7 +71,7 @@ func TestPatternGap(t *testing.T) {
 		}
 		w.publish(t, "4", "old.b.c")
 		c := w.hold(t, kind, "channel=old.**&last_id="+first)
-		if kind == "websocket" {
+		if wires[kind].noID {
 			if m := c.recv(); m.Type != "close" || m.Code != 4000 {
 				t.Fatalf("told %+v", m)
 			}
@@ -129,7 +129,7 @@ func TestPatternAsksTheApp(t *testing.T) {
 		w.publish(t, "not hers", "user.z")
 		w.publish(t, "hers", "user.x.1.2")
 		c.expect("hers")
-		if kind == "longpoll" {
+		if wires[kind].asksAgain {
 			return
 		}
 		d.set("SID=a", auth.Result{Allowed: true, User: "anna", Channels: []string{"user.x.1", "user.y"}})
@@ -140,7 +140,7 @@ func TestPatternAsksTheApp(t *testing.T) {
 		w.publish(t, "not hers any more", "user.x.2")
 		w.publish(t, "still", "user.x.1")
 		w.publish(t, "open", "public.a")
-		if kind == "websocket v1" {
+		if wires[kind].tellsChanges {
 			for _, want := range []string{"unsubscribed", "subscribed"} {
 				if m := c.recv(); m.Type != want {
 					t.Errorf("told %+v; want %s", m, want)
@@ -181,7 +181,7 @@ func TestPatternLive(t *testing.T) {
 
 // TestAppSubscribesToPattern: the app may give a pattern, and cannot take back a part of one.
 func TestAppSubscribesToPattern(t *testing.T) {
-	for _, kind := range kinds[:3] {
+	for _, kind := range streams() {
 		t.Run(kind, func(t *testing.T) {
 			w, d := guarded(t)
 			d.set("SID=a", auth.Result{Allowed: true, User: "anna"})
@@ -195,7 +195,7 @@ func TestAppSubscribesToPattern(t *testing.T) {
 				}
 			}
 			told := func() {
-				if kind == "websocket v1" {
+				if wires[kind].tellsChanges {
 					c.recv()
 				}
 			}

@@ -58,12 +58,12 @@ func TestEveryMessageFindsItsAddressee(t *testing.T) {
 				last := ""
 				for range 1 + r.IntN(3) { // connections of a life
 					q := strings.Join(query, "&")
-					resumes := last != "" && kind != "websocket"
-					if resumes && kind != "longpoll" {
+					resumes := last != "" && !wires[kind].noID
+					if resumes && !wires[kind].asksAgain {
 						q += "&last_id=" + last
 					}
 					c := w.hold(t, kind, q)
-					if kind == "longpoll" && last != "" {
+					if wires[kind].asksAgain && last != "" {
 						c.Close() // begin again with the last id, on a new connection
 						c = &client{Client: c.Client, t: t, kind: kind, target: "/_push?" + q, last: last}
 						c.Client = redial(t, w.addr)
@@ -97,7 +97,7 @@ func TestEveryMessageFindsItsAddressee(t *testing.T) {
 						}
 						seen.Add(1)
 					}
-					if kind == "longpoll" {
+					if wires[kind].asksAgain {
 						if len(c.queue) > 0 { // read but not looked at: come back from the last that was
 							c.queue = nil
 						}

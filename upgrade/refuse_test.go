@@ -147,7 +147,7 @@ func TestAuthorize(t *testing.T) {
 				c := wiretest.Dial(t, w.addr)
 				if tt.status != 0 {
 					c.Send(request(kind, "/_push?"+tt.query, fields...))
-					if resp, body := c.Response(http.MethodGet); kind == "sse" && tt.status == 503 {
+					if resp, body := c.Response(http.MethodGet); wires[kind].postponed && tt.status == 503 {
 						wantPostponed(t, resp, body)
 					} else if resp.StatusCode != tt.status || !strings.Contains(body, `{"error":"`) {
 						t.Fatalf("answered %d %s; want %d", resp.StatusCode, body, tt.status)
@@ -441,7 +441,7 @@ func TestRefusalCarriesHint(t *testing.T) {
 			})
 			c := wiretest.Dial(t, w.addr)
 			c.Send(request(kind, "/_push?channel=user.a"))
-			if resp, body := c.Response(http.MethodGet); kind == "sse" {
+			if resp, body := c.Response(http.MethodGet); wires[kind].postponed {
 				wantPostponed(t, resp, body)
 				if hinted := strings.Contains(tt.want, "HTML"); strings.Contains(body, "HTML") != hinted || strings.Contains(body, "secret") {
 					t.Errorf("%v: the stream says %q", tt.err, body)
@@ -494,7 +494,7 @@ func TestAppFieldsReachClient(t *testing.T) {
 				if got := resp.Header["Www-Authenticate"]; !slices.Equal(got, tt.challenges) {
 					t.Errorf("WWW-Authenticate %q; want %q", got, tt.challenges)
 				}
-				if got := resp.Header.Get("Retry-After"); kind != "sse" && got != tt.retry {
+				if got := resp.Header.Get("Retry-After"); !wires[kind].postponed && got != tt.retry {
 					t.Errorf("Retry-After %q; want %q", got, tt.retry)
 				}
 			})

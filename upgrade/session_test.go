@@ -65,27 +65,7 @@ func guarded(t *testing.T, change ...func(*upgrade.Options)) (*world, *door) {
 // over waits until the client's hold was ended, with this status of HTTP.
 func (c *client) over(status int) {
 	c.t.Helper()
-	switch c.kind {
-	case "sse":
-		if m := c.recv(); m.Type != "end" {
-			c.t.Errorf("sse was told %+v; want the end", m)
-		}
-	case "longpoll":
-		if !c.asked {
-			c.poll()
-		}
-		if resp, body := c.Response(http.MethodGet); resp.StatusCode != status || !strings.Contains(body, `"error"`) {
-			c.t.Errorf("longpoll was answered %d %s; want %d", resp.StatusCode, body, status)
-		}
-	default:
-		want := 4000 + status
-		if status == 503 {
-			want = 1013
-		}
-		if m := c.recv(); m.Type != "close" || m.Code != want {
-			c.t.Errorf("%s was told %+v; want a close with %d", c.kind, m, want)
-		}
-	}
+	wires[c.kind].over(c, status)
 }
 
 // TestExpiredVerdict: the app is asked again when what it said has expired. A yes lets the hold go on, anything else
@@ -106,7 +86,7 @@ func TestExpiredVerdict(t *testing.T) {
 		{"the app is down", func(d *door) { d.broken = true }, 503},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			for _, kind := range []string{"websocket", "websocket v1", "sse"} {
+			for _, kind := range streams() {
 				w, d := guarded(t)
 				d.set("SID=a", auth.Result{Allowed: true, User: "anna", Expires: soon})
 				c := w.hold(t, kind, "channel=user.a", "Cookie: SID=a")
@@ -147,10 +127,10 @@ func TestPollEndsWithItsVerdict(t *testing.T) {
 
 // TestVerdictIsRenewed: a hold of which the app says yes again and again goes on, heartbeats and all.
 func TestVerdictIsRenewed(t *testing.T) {
-	for _, kind := range []string{"websocket", "websocket v1", "sse"} {
+	for _, kind := range streams() {
 		t.Run(kind, func(t *testing.T) {
 			w, d := guarded(t, func(o *upgrade.Options) {
-				if kind == "sse" { // the others' would want a pong
+				if !wires[kind].upgrades { // whose clients would want to send a pong
 					o.Heartbeat = 150 * time.Millisecond
 				}
 			})
@@ -164,7 +144,7 @@ func TestVerdictIsRenewed(t *testing.T) {
 			})
 			w.publish(t, "still", "user.a")
 			c.expect("still")
-			if c.beats == 0 && kind == "sse" {
+			if c.beats == 0 && !wires[kind].upgrades {
 				t.Error("no heartbeat came between the questions")
 			}
 			if w.held() != 1 {
@@ -176,7 +156,7 @@ func TestVerdictIsRenewed(t *testing.T) {
 
 // TestNarrowedVerdict: a channel that is allowed no more is left, the others are not.
 func TestNarrowedVerdict(t *testing.T) {
-	for _, kind := range []string{"websocket", "websocket v1", "sse"} {
+	for _, kind := range streams() {
 		t.Run(kind, func(t *testing.T) {
 			w, d := guarded(t)
 			d.set("SID=a", auth.Result{Allowed: true, User: "anna", Expires: 120 * time.Millisecond})
@@ -187,7 +167,7 @@ func TestNarrowedVerdict(t *testing.T) {
 			w.publish(t, "secret", "user.a")
 			w.publish(t, "b", "user.b")
 			w.publish(t, "c", "public.c")
-			if kind == "websocket v1" {
+			if wires[kind].tellsChanges {
 				if m := c.recv(); m.Type != "unsubscribed" {
 					t.Errorf("told %+v; want unsubscribed", m)
 				}
@@ -229,7 +209,7 @@ func TestLogout(t *testing.T) {
 				w.waitHeld(t, 4)
 				end(w, d)
 				status := 401
-				if name == "the app says so" && kind == "longpoll" {
+				if name == "the app says so" && wires[kind].asksAgain {
 					status = 403
 				}
 				w.waitHeld(t, 2)
@@ -246,7 +226,7 @@ func TestLogout(t *testing.T) {
 
 // TestLogoutWhileAsked: a yes that the app was asked for before the logout does not outlive it.
 func TestLogoutWhileAsked(t *testing.T) {
-	for _, kind := range []string{"websocket", "websocket v1", "sse"} { // a poll is not asked about while it waits
+	for _, kind := range streams() { // a poll is not asked about while it waits
 		t.Run(kind, func(t *testing.T) {
 			asked, answer := make(chan bool, 10), make(chan auth.Result, 10)
 			yes := auth.Result{Allowed: true, User: "anna", Expires: 50 * time.Millisecond}
@@ -287,7 +267,7 @@ func TestLogoutWhileAsked(t *testing.T) {
 // TestCookieSetWhileAsked: an app that sets its session cookie anew with every answer, also the one that it is asked for,
 // is not asked for ever.
 func TestCookieSetWhileAsked(t *testing.T) {
-	for _, kind := range []string{"websocket", "websocket v1", "sse"} {
+	for _, kind := range streams() {
 		t.Run(kind, func(t *testing.T) {
 			var keeper atomic.Pointer[upgrade.Keeper]
 			w, d := guarded(t, func(o *upgrade.Options) {
@@ -392,11 +372,11 @@ func TestConnections(t *testing.T) {
 			t.Errorf("%+v: %d, %d of them listed; want %d", s, n, len(list), want)
 		}
 	}
-	count(connection.Selection{User: "anna"}, 4)
+	count(connection.Selection{User: "anna"}, len(kinds))
 	count(connection.Selection{User: "anna", Channel: "user.y"}, 0)
-	count(connection.Selection{User: "bert", Channel: "user.y"}, 4)
-	count(connection.Selection{Channel: "user.x"}, 8)
-	count(connection.Selection{Channel: "public.z"}, 4)
+	count(connection.Selection{User: "bert", Channel: "user.y"}, len(kinds))
+	count(connection.Selection{Channel: "user.x"}, 2*len(kinds))
+	count(connection.Selection{Channel: "public.z"}, len(kinds))
 	for _, id := range []string{"", "x", "a-b", "-1-1", all[0].ID + "0", strings.ToUpper(all[0].ID[12:]), all[0].ID[:13] + "ffffffff-1", all[0].ID[:13] + "7fffffff-1"} {
 		if id != "" {
 			count(connection.Selection{Connection: id}, 0)
@@ -409,12 +389,12 @@ func TestConnections(t *testing.T) {
 	if n := w.keeper.Disconnect(connection.Selection{Connection: all[i].ID}, 4000, "bye"); n != 1 {
 		t.Errorf("%d were disconnected", n)
 	}
-	count(connection.Selection{User: "anna"}, 3)
+	count(connection.Selection{User: "anna"}, len(kinds)-1)
 	count(connection.Selection{Connection: all[i].ID}, 0)
-	if n := w.keeper.Disconnect(connection.Selection{Channel: "user.y"}, 4000, "bye"); n != 4 {
+	if n := w.keeper.Disconnect(connection.Selection{Channel: "user.y"}, 4000, "bye"); n != len(kinds) {
 		t.Errorf("%d were disconnected", n)
 	}
-	w.waitHeld(t, int64(len(clients))-5)
+	w.waitHeld(t, int64(len(clients)-len(kinds)-1))
 }
 
 // TestWhatIsALogout: Set-Cookie of a response in, what becomes of a hold and whether the app is asked again out.

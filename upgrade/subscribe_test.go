@@ -37,7 +37,7 @@ func TestAppSubscribes(t *testing.T) {
 				t.Errorf("%+v +%s -%s: %d changed, refused %v; want %d, %v", s, join, leave, n, why, want, refused)
 			}
 		}
-		if kind == "longpoll" {
+		if wires[kind].asksAgain {
 			change(anna, "user.new", "", 0, "a long poll's channels are those of its request")
 			change(anna, "", "user.other", 0)
 			change(anna, "", "user.x", 2)
@@ -53,7 +53,7 @@ func TestAppSubscribes(t *testing.T) {
 		told := func(what string) {
 			t.Helper()
 			for _, c := range all[:2] {
-				if kind == "websocket v1" {
+				if wires[kind].tellsChanges {
 					if m := c.recv(); m.Type != what {
 						t.Errorf("told %+v; want %s", m, what)
 					}
@@ -111,7 +111,7 @@ func TestAppSubscribesToOwnChannel(t *testing.T) {
 // TestNothingAfterUnsubscribe: what waits for a slow reader of a channel goes with the channel, unless it was
 // published to another one that stays.
 func TestNothingAfterUnsubscribe(t *testing.T) {
-	for _, kind := range kinds[:3] {
+	for _, kind := range streams() {
 		t.Run(kind, func(t *testing.T) {
 			w := start(t, func(o *upgrade.Options) { o.Outbox = 1 << 30 })
 			c := w.hold(t, kind, "channel=public.a&channel=public.b")
@@ -140,7 +140,7 @@ func TestNothingAfterUnsubscribe(t *testing.T) {
 					continue
 				}
 				kept = append(kept, i)
-				if kind == "websocket v1" && i > 3*len(left)+3 && m.Channel != "public.b" {
+				if wires[kind].tellsChanges && i > 3*len(left)+3 && m.Channel != "public.b" {
 					t.Fatalf("message %d came on %s", i, m.Channel)
 				}
 			}

@@ -159,7 +159,7 @@ func TestHoldEndsWithItsToken(t *testing.T) {
 			w.publish(t, fmt.Sprint("late ", late), "signed.a")
 			return late
 		})
-		for kind != "longpoll" {
+		for !wires[kind].asksAgain {
 			m := c.recv()
 			if m.Data == "late true" {
 				t.Fatal("delivered after the token's end")
@@ -169,7 +169,7 @@ func TestHoldEndsWithItsToken(t *testing.T) {
 				break
 			}
 		}
-		if kind == "longpoll" {
+		if wires[kind].asksAgain {
 			if resp, body := c.Response(http.MethodGet); resp.StatusCode != 200 || strings.Contains(body, "late true") {
 				t.Errorf("answered %d %s", resp.StatusCode, body)
 			}
@@ -195,7 +195,7 @@ func TestTokenAndLogin(t *testing.T) {
 			t.Errorf("answered %d %s; want 403", resp.StatusCode, body)
 		}
 		w.keeper.LogOut(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil))
-		if kind != "longpoll" {
+		if !wires[kind].asksAgain {
 			c.over(401)
 		}
 		w.waitHeld(t, 0)
@@ -218,7 +218,7 @@ func TestTokenLogout(t *testing.T) {
 		w.waitHeld(t, 0)
 		hold() // an old end is none of this one
 		w.publish(t, "x", "signed.a")
-		if w.held() != 1 && kind != "longpoll" || d.count() != 0 {
+		if w.held() != 1 && !wires[kind].asksAgain || d.count() != 0 {
 			t.Errorf("%d are held, the app was asked %d times", w.held(), d.count())
 		}
 	})
