@@ -207,11 +207,13 @@ func fillSSEV1(c *client) {
 		c.queue = append(c.queue, message{Type: "end"})
 		return
 	}
-	if m := objectOf(c.t, e["data"]); m.Type != "ping" {
-		c.queue = append(c.queue, m)
-		return
+	if e["data"] != "" { // else it is the hint when to come back
+		if m := objectOf(c.t, e["data"]); m.Type != "ping" {
+			c.queue = append(c.queue, m)
+			return
+		}
+		c.beats++
 	}
-	c.beats++
 	fillSSEV1(c)
 }
 
