@@ -27,6 +27,7 @@ type leg struct {
 	c     *park.Conn
 	out   *pending
 	ended bool // it sends no more
+	gone  bool // nothing reaches it any more
 	shut  bool // the other side's end was passed on to it
 }
 
@@ -85,6 +86,7 @@ func (t *tunnel) Ready(c *park.Conn, ev park.Event) {
 		t.close()
 		return
 	}
+	t.legs[i].gone = t.legs[i].gone || ev&park.Broken != 0
 	if ev&park.Writable != 0 && t.legs[i].out != nil {
 		t.pump(1 - i)
 	}
@@ -99,6 +101,9 @@ func (t *tunnel) pump(i int) {
 	in := t.f.loop.In()
 	for turn := 0; ; turn++ {
 		switch err := flush(to.c, &to.out); {
+		case err == park.ErrAgain && from.gone && i == 0:
+			t.close() // no event tells of the client again, however long the app does not read
+			return
 		case err == park.ErrAgain:
 			return
 		case err != nil:
@@ -157,8 +162,12 @@ func (t *tunnel) close() {
 		AppTime: t.f.loop.Now().Sub(t.started),
 	})
 	for i := range t.legs {
+		if t.legs[i].out != nil { // what is missing must not look like the end
+			t.legs[i].c.Abort()
+		} else {
+			t.legs[i].c.Close()
+		}
 		drop(&t.legs[i].out)
-		t.legs[i].c.Close()
 		t.legs[i].c = nil
 	}
 }

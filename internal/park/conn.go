@@ -15,6 +15,7 @@ const (
 	Writable                   // room to write came back, or a Dial has its result
 	HangUp                     // the peer closed its side or the connection broke; bytes may still wait
 	Expired                    // the deadline has passed; it is cleared
+	Broken                     // beside HangUp: nothing that is written reaches the peer any more
 )
 
 // ErrAgain means that the call would block: wait for Ready.

@@ -174,6 +174,9 @@ func (l *Loop) deliver(fd int32, gen uint32, bits uint32) {
 	if bits&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		ev |= HangUp | Readable
 	}
+	if bits&unix.EPOLLERR != 0 {
+		ev |= Broken
+	}
 	l.dispatch(c, ev)
 }
 

@@ -158,8 +158,12 @@ func (x *plainIO) readLoop() {
 		if closed {
 			return
 		}
-		if err != nil {
+		if err == io.EOF {
 			x.tell(Readable | HangUp)
+			return
+		}
+		if err != nil {
+			x.tell(Readable | HangUp | Broken)
 			return
 		}
 		x.tell(Readable)
@@ -201,7 +205,7 @@ func (x *plainIO) writeLoop() {
 			x.nc.Close()
 			return
 		case err != nil:
-			x.tell(Writable | HangUp | Readable)
+			x.tell(Writable | HangUp | Readable | Broken)
 			x.mu.Lock()
 			for !x.closed {
 				x.cond.Wait()
