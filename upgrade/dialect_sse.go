@@ -17,9 +17,6 @@ const eventStream = "text/event-stream"
 // retryTime is after how long a browser comes back, spread so that they do not come all at once.
 const retryTime = 4 * time.Second
 
-// sseHead begins every response that is a stream. It ends with the connection: no chunk around each event.
-const sseHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\nConnection: close\r\n"
-
 // sseHeartbeat is a comment: browsers ignore it, proxies see life.
 var sseHeartbeat = []byte(":\n\n")
 
@@ -49,8 +46,7 @@ func (sse) postponed(why, hint, retryAfter string) (contentType, body string) {
 }
 
 func (sse) begin(x *held, s *Spec, replay hub.Replay) {
-	b := append(append([]byte(sseHead), s.Fields...), "\r\n"...)
-	b = append(b, retryHint()...)
+	b := append(streamHead(eventStream, s), retryHint()...)
 	x.beginStream(x.appendGapEvents(b, replay), replay)
 }
 

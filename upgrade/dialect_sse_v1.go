@@ -26,8 +26,7 @@ func (sseV1) matches(r *choice) bool {
 func (sseV1) check(*fasthttp.RequestCtx, *Spec) (int, string) { return 0, "" }
 
 func (d sseV1) begin(x *held, s *Spec, replay hub.Replay) {
-	b := append(append([]byte(sseHead), s.Fields...), "\r\n"...)
-	b = append(b, retryHint()...)
+	b := append(streamHead(eventStream, s), retryHint()...)
 	b = appendEvent(b, helloJSON(x.membership.Position(), d.k.o.Heartbeat, owed(replay)))
 	for _, g := range replay.Gaps {
 		b = appendEvent(b, gapJSON(g))
