@@ -8,6 +8,13 @@ import (
 	"holdfast/internal/http1"
 )
 
+// accelRedirect is what an exchange needs where apps send requests elsewhere.
+type accelRedirect struct {
+	head      []byte // the request's, as it came
+	preserved *kept  // of the app's answer; nil without
+	hops      int
+}
+
 // maxHops is how often a request is sent elsewhere.
 const maxHops = 10
 
@@ -92,23 +99,15 @@ func (x *exchange) elsewhere(a *http1.Answer, bodyless bool) bool {
 	if !x.upload.body.Done { // nobody reads what is missing
 		x.client.keep, bodyless = false, false
 	}
-	if bodyless && x.app.keep && !x.app.hung && x.app.out == nil {
-		x.giveBack()
-	} else {
-		x.app.conn.Close()
-	}
-	x.app.name = x.app.server.String()
-	x.app.conn = nil
-	x.letGo()
-	x.cgi.drop()
+	x.app.leave(bodyless)
 	drop(&x.app.out)
 	x.upload.file.Close()
 	x.upload.file, x.upload.tail = nil, nil
-	x.cgi, x.upload.body, x.resp = nil, http1.Body{Done: true}, http1.Body{}
+	x.upload.body = http1.Body{Done: true}
 	x.app.head, x.upload.gathered, x.app.partialHead = x.app.head[:0], x.upload.gathered[:0], x.app.partialHead[:0]
 	x.count()
 	x.app.tried, x.app.sticky, x.app.connected, x.app.reused, x.app.retried, x.app.hung = 0, -1, false, false, false, false
-	x.idempotent, x.upgrade, x.client.unbuffered = true, false, false
+	x.idempotent, x.client.unbuffered = true, false
 	x.accel.head = append(x.accel.head[:0], raw...)
 
 	h := &x.f.head

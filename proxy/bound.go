@@ -24,33 +24,44 @@ func (x *exchange) knowConnectionLogin(h *http1.Head) {
 	}
 }
 
-// upstreamConn returns an idle connection to the chosen server, or nil: the client's own, or one of the pool.
-func (x *exchange) upstreamConn() *park.Conn {
-	if b := x.f.bound[x.client.conn.Ref()]; b != nil && b.server == x.app.server {
+func (b *bound) forget() { delete(b.f.bound, b.client) }
+
+// Ready closes the connection when the app does, when it speaks without being asked, and after a while.
+func (b *bound) Ready(c *park.Conn, ev park.Event) {
+	if ev&(park.Expired|park.HangUp) == 0 && !c.Stale() {
+		return
+	}
+	b.forget()
+	c.Close()
+}
+
+// pooledConn returns an idle connection to the chosen server, or nil: the client's own, or one of the pool.
+func (a *appLeg) pooledConn() *park.Conn {
+	if b := a.x.f.bound[a.x.client.conn.Ref()]; b != nil && b.server == a.server {
 		b.forget()
-		x.app.connLogin = true
+		a.connLogin = true
 		if !b.c.Stale() {
 			return b.c
 		}
 		b.c.Close()
 	}
-	return x.f.pools[x.app.server.index].get()
+	return a.x.f.pools[a.server.index].get()
 }
 
 // giveBack keeps the upstream connection for further requests, of anybody or of this client.
-func (x *exchange) giveBack() {
-	f, server, c := x.f, x.app.server, x.app.conn
-	if !x.app.connLogin {
+func (a *appLeg) giveBack() {
+	f, server, c := a.x.f, a.server, a.conn
+	if !a.connLogin {
 		f.pools[server.index].put(c)
 		return
 	}
-	if x.trusted || !x.client.keep { // one connection of a proxy has the requests of many clients
-		x.notice(closedLogin)
+	if a.x.trusted || !a.x.client.keep { // one connection of a proxy has the requests of many clients
+		a.x.notice(closedLogin)
 		c.Close()
 		return
 	}
-	x.notice(boundLogin)
-	ref := x.client.conn.Ref()
+	a.x.notice(boundLogin)
+	ref := a.x.client.conn.Ref()
 	if old := f.bound[ref]; old != nil {
 		old.forget()
 		old.c.Close()
@@ -62,15 +73,4 @@ func (x *exchange) giveBack() {
 	f.bound[ref] = b
 	c.Hold(b)
 	c.SetDeadline(f.p.o.PoolIdle)
-}
-
-func (b *bound) forget() { delete(b.f.bound, b.client) }
-
-// Ready closes the connection when the app does, when it speaks without being asked, and after a while.
-func (b *bound) Ready(c *park.Conn, ev park.Event) {
-	if ev&(park.Expired|park.HangUp) == 0 && !c.Stale() {
-		return
-	}
-	b.forget()
-	c.Close()
 }

@@ -12,14 +12,14 @@ const keepExchange = 128 << 10
 
 // clientGone ends the exchange because the client did.
 func (x *exchange) clientGone() {
-	if x.app.conn != nil && x.app.connected && x.upload.body.Done && (!x.uploaded() || x.app.out != nil) {
+	if x.app.conn != nil && x.app.connected && x.upload.body.Done && (!x.upload.passedOn() || x.app.out != nil) {
 		// The request is whole, and a part of it is with the app, that may take a part for the whole: PHP does.
 		if !x.client.gone {
 			x.client.gone = true
 			x.client.conn.SetDeadline(0)
 			drop(&x.client.out)
 			x.count()
-			x.later(x.pumpUp)
+			x.later(x.app.pumpUp)
 		}
 		return
 	}
@@ -114,18 +114,10 @@ func (x *exchange) finish() {
 // release lets go of everything but the client's connection.
 func (x *exchange) release() {
 	x.client.conn.SetDeadline(0)
-	if x.app.conn != nil {
-		if x.app.connected && (!x.uploaded() || x.app.out != nil) {
-			x.app.conn.Abort() // the app must not take a part of the body for the whole
-		} else {
-			x.app.conn.Close()
-		}
+	if x.source != nil {
+		x.source.close()
 	}
-	x.letGo()
-	x.dequeue()
-	x.cgi.drop()
-	x.cgi = nil
-	drop(&x.app.out)
+	x.source, x.app.source = nil, nil
 	drop(&x.client.out)
 	x.upload.file.Close()
 	x.client.file.Close()
@@ -134,8 +126,16 @@ func (x *exchange) release() {
 	x.count()
 	x.f.p.inFlight.Add(-1)
 	f := x.f
-	x.client.conn, x.app.conn, x.accel.preserved = nil, nil, nil
+	x.client.conn, x.accel.preserved = nil, nil
 	if len(f.free) < 64 && cap(x.client.early)+cap(x.upload.gathered)+cap(x.app.head)+cap(x.app.partialHead)+cap(x.accel.head) <= keepExchange {
 		f.free = append(f.free, x)
+	}
+}
+
+// count keeps Proxy.buffered true.
+func (x *exchange) count() {
+	if n := x.client.out.len() + len(x.upload.gathered) + len(x.upload.tail) + len(x.client.fileTail); n != x.ahead {
+		x.f.p.buffered.Add(int64(n - x.ahead))
+		x.ahead = n
 	}
 }

@@ -3,11 +3,19 @@ package proxy
 import (
 	"bytes"
 	"net/netip"
+	"time"
 
 	"holdfast/internal/accesslog"
 	"holdfast/internal/http1"
 	"holdfast/internal/request"
 )
+
+// logEntry is the access log's line of an exchange.
+type logEntry struct {
+	line    []byte // begun; empty without a log
+	started time.Time
+	status  int // of the response
+}
 
 // statusGone is what nginx logs for a client that left before it was answered.
 const statusGone = 499
@@ -38,7 +46,7 @@ func (x *exchange) endLog(end string) {
 		Status: x.log.status, Received: x.upload.received, Now: x.f.loop.Now(), Started: x.log.started,
 		AppTime: x.app.took, End: end,
 	}
-	o.Bytes = max(x.client.passed-x.client.heads-x.waiting(), 0)
+	o.Bytes = max(x.client.passed-x.client.heads-x.client.waiting(), 0)
 	if !x.app.asked.IsZero() {
 		o.Upstream = x.upstreamName()
 		if x.app.took == 0 {

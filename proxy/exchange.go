@@ -2,14 +2,12 @@ package proxy
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"time"
 
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
-	"holdfast/internal/tempfile"
 )
 
 var (
@@ -30,8 +28,8 @@ const (
 )
 
 // exchange is one request and its response: both legs' connections and where each body stands. It is
-// moved on by readiness and never blocks. Its methods are in request.go (client to upstream),
-// response.go (upstream to client) and ending.go.
+// moved on by readiness and never blocks. Each leg and each source has its methods in a file of its own; those of the
+// whole are here and in ending.go.
 type exchange struct {
 	f      *Front
 	route  *route
@@ -39,98 +37,21 @@ type exchange struct {
 	upload upload
 	app    appLeg
 
-	resp     http1.Body
-	cgi      *cgi // with a FastCGI upstream, or files
-	answered bool // the final response's head was read
-	ahead    int  // bytes of both bodies in memory, counted in Proxy.buffered
+	source    source     // who answers; nil before it is chosen
+	http      httpSource // in place, for the most frequent kind
+	answered  bool       // the final response's head was read
+	completed bool       // the source has given all of its response
+	ahead     int        // bytes of both bodies in memory, counted in Proxy.buffered
 
 	trusted    bool           // the client is a trusted proxy
 	from       netip.AddrPort // who sent the request
 	host       string         // that the app was asked for, where what it says of that is rewritten
 	idempotent bool
 	isHead     bool // HEAD: the response has no body whatever it says
-	upgrade    bool // asked for
 
 	accel   accelRedirect
 	session session
 	log     logEntry
-}
-
-// clientLeg is the client's connection, and what it has not taken of the response.
-type clientLeg struct {
-	conn     *park.Conn
-	out      *pending       // what was taken from the upstream ahead of the client
-	file     *tempfile.File // of the response, past buffers.response; nil without a file
-	fileTail []byte         // what comes behind that
-	early    []byte         // what the client sent after this request
-
-	passed int64 // bytes for the client, with those that it has not taken yet
-	taken  int64 // of those, when that was last looked at
-	heads  int64 // bytes of passed that are not body
-	pace   pace  // of what the client takes
-
-	http10     bool
-	keep       bool // the connection goes on
-	begun      bool // the client has bytes of the response
-	unbuffered bool // the app asked that nothing is taken ahead
-	touched    bool // the client sent something, or hung up, and that was not read
-	gone       bool // the client is gone; the upload that it had finished goes on
-}
-
-// upload is the request's body on its way to the upstream.
-type upload struct {
-	body     http1.Body
-	received int64          // bytes from the client
-	pace     pace           // of them
-	gathered []byte         // bytes that go with the head
-	file     *tempfile.File // past buffers.request; nil without a file
-	tail     []byte         // behind the file
-	chunked  bool           // the upstream gets chunks of ours: the length was not known in time
-}
-
-// appLeg is the connection to the upstream, and how it was chosen.
-type appLeg struct {
-	conn        *park.Conn // nil before the request is passed on, and after the response is complete
-	out         *pending   // what the upstream's kernel would not take
-	head        []byte     // the request's head, until the upstream has it for good
-	partialHead []byte     // of a response
-
-	server *server // chosen, and counted there; nil before
-	name   string  // of the last server, when it was let go
-	tried  uint64  // a bit for each server that was
-	sticky int     // index of the server that the client stays with; -1: any
-
-	queued    bool // in the line of its loop
-	connected bool
-	reused    bool // the connection came from the pool
-	retried   bool
-	connLogin bool // the connection is logged in by its client; see bound
-	keep      bool // the connection goes on
-	hung      bool // the upstream's end is on its way
-	interim   int  // responses so far
-
-	asked time.Time     // when the request was passed on; zero before
-	took  time.Duration // from then to the end of its response
-}
-
-// accelRedirect is what an exchange needs where apps send requests elsewhere.
-type accelRedirect struct {
-	head      []byte // the request's, as it came
-	preserved *kept  // of the app's answer; nil without
-	hops      int
-}
-
-// session is the one that a request came with, where somebody wants to know of its end.
-type session struct {
-	credential uint64 // zero: none
-	path       string // that was asked for
-}
-
-// logEntry is the access log's line of an exchange.
-type logEntry struct {
-	line    []byte // begun; empty without a log
-	started time.Time
-	status  int // of the response
 }
 
 // idempotentMethods may be repeated (RFC 9110 §9.2.2).
@@ -152,9 +73,9 @@ func (f *Front) forward(c *park.Conn, r *route, h *http1.Head, q *request.Reques
 	}
 	*x = exchange{
 		f: f, route: r,
-		client: clientLeg{conn: c, early: x.client.early[:0]},
-		upload: upload{gathered: x.upload.gathered[:0]},
-		app:    appLeg{head: x.app.head[:0], partialHead: x.app.partialHead[:0], sticky: -1},
+		client: clientLeg{x: x, conn: c, early: x.client.early[:0]},
+		upload: upload{x: x, gathered: x.upload.gathered[:0]},
+		app:    appLeg{x: x, head: x.app.head[:0], partialHead: x.app.partialHead[:0], sticky: -1},
 		accel:  accelRedirect{head: x.accel.head[:0]},
 		log:    logEntry{line: x.log.line[:0]},
 	}
@@ -164,7 +85,6 @@ func (f *Front) forward(c *park.Conn, r *route, h *http1.Head, q *request.Reques
 	x.client.http10 = h.Minor == 0
 	x.isHead = string(h.Method) == "HEAD"
 	x.idempotent = idempotentMethod(h.Method)
-	x.upgrade = h.Upgrade != nil && r.folder() == nil
 	x.client.touched = more
 	if h.Chunked {
 		x.upload.body = http1.Body{Framing: http1.ByChunks, Decode: true}
@@ -184,7 +104,7 @@ func (f *Front) forward(c *park.Conn, r *route, h *http1.Head, q *request.Reques
 			return
 		}
 	}
-	n, used, err := x.feedRequest(rest)
+	n, used, err := x.upload.feed(rest)
 	if err != nil {
 		x.badRequest(err)
 		return
@@ -200,7 +120,7 @@ func (f *Front) forward(c *park.Conn, r *route, h *http1.Head, q *request.Reques
 
 // take has the request answered by what its route says. body is what is there of the request's.
 func (x *exchange) take(h *http1.Head, q *request.Request, body []byte) {
-	f, r := x.f, x.route
+	r := x.route
 	if r.Redirect != "" {
 		x.redirect(h, q)
 		return
@@ -209,116 +129,8 @@ func (x *exchange) take(h *http1.Head, q *request.Request, body []byte) {
 		x.redirectToSlash(h)
 		return
 	}
-	if r.folder() != nil {
-		x.upload.gathered = append(x.upload.gathered, body...)
-		x.resolve(h)
-		return
-	}
-	x.app.sticky = f.p.stickyOf(r, h)
-	if r.rewrites {
-		x.host = r.Host
-		if x.host == "" {
-			x.host = string(h.Host)
-		}
-	}
-	b := r.appendRequest(f.loop.Out()[:0], h, q)
-	if !h.Chunked && (x.upload.body.Done || !f.p.gathers(h.Length)) {
-		x.begin(b, body)
-		return
-	}
-	x.app.head = append(x.app.head, b...)
-	x.upload.gathered = append(x.upload.gathered, body...)
-	if x.upload.body.Done || !f.p.gathers(h.Length) {
-		x.frameUpload()
-		x.begin(x.app.head, x.upload.gathered)
-		return
-	}
-	x.gather()
-}
-
-// begin passes the request on, once there is an upstream to take it: its head and what is there of the
-// body.
-func (x *exchange) begin(head, body []byte) {
-	x.app.asked = x.f.loop.Now()
-	if b := x.f.bound[x.client.conn.Ref()]; b != nil && x.route.servers&(1<<b.server.index) != 0 {
-		x.app.sticky = b.server.index
-	}
-	s, full := x.f.p.choose(x.route, x.app.tried, x.app.sticky, x.app.asked)
-	if s == nil && full {
-		x.remember(head, body)
-		x.enqueue()
-		return
-	}
-	x.app.server = s
-	x.ask(head, body)
-}
-
-// ask sends the request to the chosen server, on a pooled connection if there is one.
-func (x *exchange) ask(head, body []byte) {
-	if x.app.server == nil {
-		x.fail(502, errNobody)
-		return
-	}
-	x.app.tried |= 1 << x.app.server.index
-	if x.app.conn = x.upstreamConn(); x.app.conn != nil {
-		x.app.reused, x.app.connected = true, true
-		x.app.conn.Hold(x)
-		if x.idempotent && x.upload.body.Done {
-			x.remember(head, body) // to try again
-		}
-		x.sendHead(head, body)
-		return
-	}
-	x.remember(head, body)
-	x.dial()
-}
-
-// remember keeps what the upstream has to be sent first. Both may be remembered already.
-func (x *exchange) remember(head, body []byte) {
-	if len(x.app.head) == 0 {
-		x.app.head = append(x.app.head, head...)
-		x.upload.gathered = append(x.upload.gathered[:0], body...)
-	}
-}
-
-func (x *exchange) dial() {
-	s := x.app.server
-	address, err := s.dialAddress()
-	if err == nil {
-		x.f.p.stats.dialled.Add(1)
-		x.app.conn, err = x.f.loop.Dial(s.Network, address, x)
-	}
-	if err != nil {
-		x.app.conn = nil
-		x.unreachable(502, fmt.Errorf("connect: %w", err))
-		return
-	}
-	x.app.connected, x.app.reused, x.app.hung = false, false, false
-	x.app.conn.SetDeadline(x.f.p.o.ConnectTime)
-}
-
-// unreachable tries the next server: nothing was sent, so nothing is repeated.
-func (x *exchange) unreachable(status int, err error) {
-	p := x.f.p
-	s, full := p.choose(x.route, x.app.tried, -1, x.f.loop.Now())
-	if s == nil && !full {
-		x.fail(status, err)
-		return
-	}
-	p.failed(x.app.server, x.f.loop.Now())
-	p.stats.retries.Add(1)
-	p.o.Log.Warn("upstream not reached; the next is asked", "upstream", x.app.server.String(), "error", err)
-	if x.app.conn != nil {
-		x.app.conn.Close()
-		x.app.conn = nil
-	}
-	x.letGo()
-	if full {
-		x.enqueue()
-		return
-	}
-	x.app.server = s
-	x.ask(x.app.head, x.upload.gathered)
+	x.source = r.source(x)
+	x.source.start(h, q, body)
 }
 
 // Ready moves the exchange on.
@@ -326,7 +138,7 @@ func (x *exchange) Ready(c *park.Conn, ev park.Event) {
 	if c == x.client.conn {
 		x.clientReady(ev)
 	} else if c == x.app.conn {
-		x.upReady(ev)
+		x.app.ready(ev)
 	}
 }
 
@@ -344,30 +156,16 @@ func (x *exchange) clientReady(ev park.Event) {
 	}
 	if ev&park.Writable != 0 && x.client.out != nil {
 		x.client.pace.went(x.f.loop.Now())
-		if !x.flushClient() {
+		if !x.client.flush() {
 			return
 		}
-		if x.cgi != nil && x.answered && x.app.conn == nil && x.client.file == nil {
-			x.nextPiece()
+		x.source.clientReady()
+		if x.client.conn == nil {
 			return
 		}
-		if x.app.connected && x.app.conn != nil && !x.full() {
-			x.pumpDown()
-			if x.client.conn == nil {
-				return
-			}
-		}
 	}
-	if ev&park.Readable == 0 || x.upload.body.Done {
-		return
-	}
-	switch {
-	case x.app.conn == nil && !x.answered && !x.app.queued && (x.cgi == nil || !x.cgi.asking):
-		if !x.upload.file.Writing() {
-			x.gather()
-		}
-	case x.app.connected && x.app.conn != nil:
-		x.pumpUp()
+	if ev&park.Readable != 0 && !x.upload.body.Done {
+		x.source.bodyReady()
 	}
 }
 
@@ -377,9 +175,9 @@ func (x *exchange) clientExpired() {
 	case x.app.queued:
 		x.f.p.stats.overloaded.Add(1)
 		x.finishAfter(503, time.Second, errQueue)
-	case x.client.out != nil && x.clientTook():
+	case x.client.out != nil && x.client.progressed():
 		x.client.pace.went(x.f.loop.Now())
-		x.awaitClient()
+		x.client.await()
 	case x.client.out != nil:
 		x.cut(errTimeout)
 	case x.upload.body.Done || x.app.out != nil:
@@ -387,52 +185,6 @@ func (x *exchange) clientExpired() {
 		x.cut(errTimeout)
 	default:
 		x.finishWith(408, errTimeout)
-	}
-}
-
-func (x *exchange) upReady(ev park.Event) {
-	if !x.app.connected {
-		x.dialled(ev)
-		return
-	}
-	if ev&park.Expired != 0 {
-		switch {
-		case x.full(): // it is the client that we wait for
-			x.app.conn.SetDeadline(x.f.p.o.UpstreamTime)
-		case !x.upload.body.Done && x.app.out == nil: // the client's body is what is missing
-			x.app.conn.SetDeadline(x.f.p.o.UpstreamTime)
-		default:
-			x.fail(504, fmt.Errorf("response: %w", errTimeout))
-		}
-		return
-	}
-	if ev&park.HangUp != 0 {
-		x.app.hung = true
-	}
-	if ev&park.Readable != 0 {
-		x.pumpDown()
-	}
-	if ev&park.Writable != 0 && x.app.conn != nil && x.app.out != nil {
-		x.pumpUp()
-	}
-}
-
-func (x *exchange) dialled(ev park.Event) {
-	if ev&park.Expired != 0 {
-		x.unreachable(504, fmt.Errorf("connect: %w", errTimeout))
-		return
-	}
-	switch err := x.app.conn.DialError(); {
-	case err == park.ErrAgain:
-	case err != nil:
-		x.unreachable(502, err)
-	default:
-		x.app.connected = true
-		x.app.hung = ev&park.HangUp != 0
-		x.sendHead(x.app.head, x.upload.gathered)
-		if x.app.conn != nil && x.app.connected && ev&(park.Readable|park.HangUp) != 0 {
-			x.pumpDown() // it spoke before it was asked, and that is told once
-		}
 	}
 }
 

@@ -91,8 +91,9 @@ func FuzzHead(f *testing.F) {
 		p.reader.Read(&q, wirePeer, false, h.Host, &h.Forwarding)
 		out := p.main.appendRequest(nil, &h, &q)
 		if h.Chunked {
-			x := exchange{app: appLeg{head: out}}
-			x.frameUpload()
+			var x exchange
+			x.upload.x, x.app.x, x.app.head = &x, &x, out
+			(&httpSource{appLeg: &x.app}).frameUpload()
 			out = x.app.head
 		}
 		req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(append(bytes.Clone(out), in[n:]...))))

@@ -2,6 +2,12 @@ package proxy
 
 import "holdfast/internal/http1"
 
+// session is the one that a request came with, where somebody wants to know of its end.
+type session struct {
+	credential uint64 // zero: none
+	path       string // that was asked for
+}
+
 // knowLogin remembers which session the request came with, where somebody wants to know of its end.
 func (x *exchange) knowLogin(h *http1.Head) {
 	s := x.f.p.o.Sessions

@@ -16,40 +16,6 @@ type waiting struct {
 	client park.Ref
 }
 
-// enqueue lets x wait for a server that has its most. Each loop has a line; the first of it is served
-// when any loop lets go of a server.
-func (x *exchange) enqueue() {
-	p := x.f.p
-	if n := p.queued.Add(1); n > int64(p.o.Queue) {
-		p.queued.Add(-1)
-		p.stats.overloaded.Add(1)
-		x.finishAfter(503, time.Second, errors.New("the line for an upstream is full (upstream_pool.max_queue)"))
-		return
-	}
-	x.app.queued = true
-	x.client.conn.SetDeadline(p.o.QueueTime)
-	x.f.line = append(x.f.line, waiting{x, x.client.conn.Ref()})
-	x.f.lineLen.Add(1)
-	p.wake(x.f) // a server may have been let go since it was found to have its most
-}
-
-// dequeue takes x out of the count; its place in the line is skipped later.
-func (x *exchange) dequeue() {
-	if x.app.queued {
-		x.app.queued = false
-		x.f.p.queued.Add(-1)
-	}
-}
-
-// letGo gives the server back, and its place to the next in line.
-func (x *exchange) letGo() {
-	if x.app.server != nil {
-		x.app.server.active.Add(-1)
-		x.app.server = nil
-		x.f.p.wake(x.f)
-	}
-}
-
 // wake lets the next in line try again, of another loop than f's if that has one: both have their turn.
 func (p *Proxy) wake(f *Front) {
 	if p.queued.Load() == 0 {
@@ -79,10 +45,10 @@ func (f *Front) advance() {
 			return
 		}
 		f.unline()
-		w.x.dequeue()
+		w.x.app.dequeue()
 		c.SetDeadline(0)
 		w.x.app.server = s
-		w.x.ask(w.x.app.head, w.x.upload.gathered)
+		w.x.app.ask(w.x.app.head, w.x.upload.gathered)
 	}
 	p.wake(f) // whoever waits on another loop was not told
 }
@@ -91,4 +57,38 @@ func (f *Front) unline() {
 	f.line[0] = waiting{}
 	f.line = f.line[1:]
 	f.lineLen.Add(-1)
+}
+
+// enqueue lets x wait for a server that has its most. Each loop has a line; the first of it is served
+// when any loop lets go of a server.
+func (a *appLeg) enqueue() {
+	p := a.x.f.p
+	if n := p.queued.Add(1); n > int64(p.o.Queue) {
+		p.queued.Add(-1)
+		p.stats.overloaded.Add(1)
+		a.x.finishAfter(503, time.Second, errors.New("the line for an upstream is full (upstream_pool.max_queue)"))
+		return
+	}
+	a.queued = true
+	a.x.client.conn.SetDeadline(p.o.QueueTime)
+	a.x.f.line = append(a.x.f.line, waiting{a.x, a.x.client.conn.Ref()})
+	a.x.f.lineLen.Add(1)
+	p.wake(a.x.f) // a server may have been let go since it was found to have its most
+}
+
+// dequeue takes x out of the count; its place in the line is skipped later.
+func (a *appLeg) dequeue() {
+	if a.queued {
+		a.queued = false
+		a.x.f.p.queued.Add(-1)
+	}
+}
+
+// releaseServer gives the server back, and its place to the next in line.
+func (a *appLeg) releaseServer() {
+	if a.server != nil {
+		a.server.active.Add(-1)
+		a.server = nil
+		a.x.f.p.wake(a.x.f)
+	}
 }

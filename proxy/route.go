@@ -30,14 +30,16 @@ type route struct {
 	servers  uint64 // a bit for the index of each
 	first    *server
 	paths    http1.Mapping
-	cuts     bool // what comes after Match is looked at by itself
-	rewrites bool // what the app says of its paths and names is not what clients see
+	cuts     bool                   // what comes after Match is looked at by itself
+	source   func(*exchange) source // makes who answers
+	rewrites bool                   // what the app says of its paths and names is not what clients see
 }
 
 // addRoutes makes the routes and their servers. The last one is where everything else goes.
 func (p *Proxy) addRoutes(o *Options) {
 	main := &route{Route: Route{Match: "/", Site: o.Site}}
 	p.addServers(main, o.Upstreams)
+	main.source = main.newSource()
 	for _, r := range o.Routes {
 		x := &route{Route: r, paths: http1.Mapping{Match: strings.TrimRight(r.Match, "/"), Prefix: strings.TrimRight(r.Prefix, "/"), Host: r.Host}}
 		x.paths.Mapped = r.Prefix != "" && x.paths.Prefix != x.paths.Match
@@ -51,10 +53,19 @@ func (p *Proxy) addRoutes(o *Options) {
 		if x.first != nil {
 			x.paths.Own = x.first.Host
 		}
+		x.source = x.newSource()
 		p.internal = p.internal || r.Internal
 		p.routes = append(p.routes, x)
 	}
 	p.main = main
+}
+
+// newSource returns what makes the route's sources, one for each request.
+func (r *route) newSource() func(*exchange) source {
+	if r.folder() != nil {
+		return newFileSource
+	}
+	return newHTTPSource
 }
 
 func (p *Proxy) addServers(r *route, list []Upstream) {

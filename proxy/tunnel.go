@@ -31,48 +31,6 @@ type leg struct {
 	shut  bool // the other side's end was passed on to it
 }
 
-// switchProtocols ends the exchange in a tunnel (RFC 9110 §15.2.2).
-func (x *exchange) switchProtocols(a *http1.Answer, rest []byte) bool {
-	if !x.upgrade || !x.upload.body.Done {
-		x.fail(502, errExtra)
-		return false
-	}
-	b := appendAnswer(x.f.loop.Out()[:0], a)
-	b = append(b, "Connection: Upgrade\r\n"...)
-	for i := range a.Fields {
-		if http1.EqualFold(a.Fields[i].Name, "upgrade") {
-			b = appendField(b, a.Fields[i].Name, a.Fields[i].Value)
-		}
-	}
-	b = append(b, "\r\n"...)
-	t := &tunnel{f: x.f, started: x.log.started, bytes: int64(len(rest)), server: x.app.server}
-	x.app.server = nil
-	if x.f.p.o.Access != nil {
-		t.entry = append(t.entry, x.log.line...)
-	}
-	t.legs[0].c, t.legs[0].out = x.client.conn, x.client.out
-	t.legs[1].c, t.legs[1].out = x.app.conn, x.app.out
-	x.client.out, x.app.out, x.app.conn = nil, nil, nil
-	early := append([]byte(nil), x.client.early...)
-	client := x.client.conn
-	x.release()
-	client.Hold(t)
-	t.legs[1].c.Hold(t)
-	t.f.p.stats.tunnels.Add(1)
-	if send(client, &t.legs[0].out, b, rest) != nil || send(t.legs[1].c, &t.legs[1].out, early, nil) != nil {
-		t.close()
-		return false
-	}
-	t.touch()
-	t.legs[1].c.SetDeadline(0) // that of a response is not a tunnel's
-	for i := range t.legs {    // either may have sent more, and its event is past
-		if t.legs[i].c != nil {
-			t.pump(i)
-		}
-	}
-	return false
-}
-
 func (t *tunnel) touch() {
 	t.legs[0].c.SetDeadline(t.f.p.o.TunnelTime)
 }
@@ -170,4 +128,46 @@ func (t *tunnel) close() {
 		drop(&t.legs[i].out)
 		t.legs[i].c = nil
 	}
+}
+
+// switchProtocols ends the exchange in a tunnel (RFC 9110 §15.2.2).
+func (s *httpSource) switchProtocols(a *http1.Answer, rest []byte) bool {
+	if !s.upgrade || !s.x.upload.body.Done {
+		s.x.fail(502, errExtra)
+		return false
+	}
+	b := appendAnswer(s.x.f.loop.Out()[:0], a)
+	b = append(b, "Connection: Upgrade\r\n"...)
+	for i := range a.Fields {
+		if http1.EqualFold(a.Fields[i].Name, "upgrade") {
+			b = appendField(b, a.Fields[i].Name, a.Fields[i].Value)
+		}
+	}
+	b = append(b, "\r\n"...)
+	t := &tunnel{f: s.x.f, started: s.x.log.started, bytes: int64(len(rest)), server: s.server}
+	s.server = nil
+	if s.x.f.p.o.Access != nil {
+		t.entry = append(t.entry, s.x.log.line...)
+	}
+	t.legs[0].c, t.legs[0].out = s.x.client.conn, s.x.client.out
+	t.legs[1].c, t.legs[1].out = s.conn, s.out
+	s.x.client.out, s.out, s.conn = nil, nil, nil
+	early := append([]byte(nil), s.x.client.early...)
+	client := s.x.client.conn
+	s.x.release()
+	client.Hold(t)
+	t.legs[1].c.Hold(t)
+	t.f.p.stats.tunnels.Add(1)
+	if send(client, &t.legs[0].out, b, rest) != nil || send(t.legs[1].c, &t.legs[1].out, early, nil) != nil {
+		t.close()
+		return false
+	}
+	t.touch()
+	t.legs[1].c.SetDeadline(0) // that of a response is not a tunnel's
+	for i := range t.legs {    // either may have sent more, and its event is past
+		if t.legs[i].c != nil {
+			t.pump(i)
+		}
+	}
+	return false
 }

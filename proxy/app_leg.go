@@ -1,0 +1,212 @@
+package proxy
+
+import (
+	"fmt"
+	"time"
+
+	"holdfast/internal/park"
+)
+
+// appLeg is the connection to the upstream, and how it was chosen.
+type appLeg struct {
+	x           *exchange
+	source      appSource
+	conn        *park.Conn // nil before the request is passed on, and after the response is complete
+	out         *pending   // what the upstream's kernel would not take
+	head        []byte     // the request's head, until the upstream has it for good
+	partialHead []byte     // of a response
+
+	server *server // chosen, and counted there; nil before
+	name   string  // of the last server, when it was let go
+	tried  uint64  // a bit for each server that was
+	sticky int     // index of the server that the client stays with; -1: any
+
+	queued    bool // in the line of its loop
+	connected bool
+	reused    bool // the connection came from the pool
+	retried   bool
+	connLogin bool // the connection is logged in by its client; see bound
+	keep      bool // the connection goes on
+	hung      bool // the upstream's end is on its way
+	interim   int  // responses so far
+
+	asked time.Time     // when the request was passed on; zero before
+	took  time.Duration // from then to the end of its response
+}
+
+// bodyReady implements source: before the app is asked the body is collected, then it is passed on.
+func (a *appLeg) bodyReady() {
+	switch {
+	case a.conn == nil && !a.x.answered && !a.queued:
+		if !a.x.upload.file.Writing() {
+			a.x.upload.collect()
+		}
+	case a.connected && a.conn != nil:
+		a.pumpUp()
+	}
+}
+
+// clientReady implements source.
+func (a *appLeg) clientReady() {
+	if a.connected && a.conn != nil && !a.x.client.full() {
+		a.pumpDown()
+	}
+}
+
+// close implements source.
+func (a *appLeg) close() {
+	if a.conn != nil {
+		if a.connected && (!a.x.upload.passedOn() || a.out != nil) {
+			a.conn.Abort() // the app must not take a part of the body for the whole
+		} else {
+			a.conn.Close()
+		}
+		a.conn = nil
+	}
+	a.releaseServer()
+	a.dequeue()
+	drop(&a.out)
+}
+
+// leave ends the app's part. With reuse the connection is kept for further requests, unless something was left on it.
+func (a *appLeg) leave(reuse bool) {
+	if reuse && a.keep && !a.hung && a.x.upload.passedOn() && a.out == nil {
+		a.giveBack()
+	} else {
+		a.conn.Close()
+	}
+	a.conn = nil
+	a.name = a.server.String()
+	a.releaseServer()
+}
+
+// begin passes the request on, once there is an upstream to take it: its head and what is there of the
+// body.
+func (a *appLeg) begin(head, body []byte) {
+	a.asked = a.x.f.loop.Now()
+	if b := a.x.f.bound[a.x.client.conn.Ref()]; b != nil && a.x.route.servers&(1<<b.server.index) != 0 {
+		a.sticky = b.server.index
+	}
+	s, full := a.x.f.p.choose(a.x.route, a.tried, a.sticky, a.asked)
+	if s == nil && full {
+		a.remember(head, body)
+		a.enqueue()
+		return
+	}
+	a.server = s
+	a.ask(head, body)
+}
+
+// ask sends the request to the chosen server, on a pooled connection if there is one.
+func (a *appLeg) ask(head, body []byte) {
+	if a.server == nil {
+		a.x.fail(502, errNobody)
+		return
+	}
+	a.tried |= 1 << a.server.index
+	if a.conn = a.pooledConn(); a.conn != nil {
+		a.reused, a.connected = true, true
+		a.conn.Hold(a.x)
+		if a.x.idempotent && a.x.upload.body.Done {
+			a.remember(head, body) // to try again
+		}
+		a.sendHead(head, body)
+		return
+	}
+	a.remember(head, body)
+	a.dial()
+}
+
+// remember keeps what the upstream has to be sent first. Both may be remembered already.
+func (a *appLeg) remember(head, body []byte) {
+	if len(a.head) == 0 {
+		a.head = append(a.head, head...)
+		a.x.upload.gathered = append(a.x.upload.gathered[:0], body...)
+	}
+}
+
+func (a *appLeg) dial() {
+	s := a.server
+	address, err := s.dialAddress()
+	if err == nil {
+		a.x.f.p.stats.dialled.Add(1)
+		a.conn, err = a.x.f.loop.Dial(s.Network, address, a.x)
+	}
+	if err != nil {
+		a.conn = nil
+		a.unreachable(502, fmt.Errorf("connect: %w", err))
+		return
+	}
+	a.connected, a.reused, a.hung = false, false, false
+	a.conn.SetDeadline(a.x.f.p.o.ConnectTime)
+}
+
+// unreachable tries the next server: nothing was sent, so nothing is repeated.
+func (a *appLeg) unreachable(status int, err error) {
+	p := a.x.f.p
+	s, full := p.choose(a.x.route, a.tried, -1, a.x.f.loop.Now())
+	if s == nil && !full {
+		a.x.fail(status, err)
+		return
+	}
+	p.failed(a.server, a.x.f.loop.Now())
+	p.stats.retries.Add(1)
+	p.o.Log.Warn("upstream not reached; the next is asked", "upstream", a.server.String(), "error", err)
+	if a.conn != nil {
+		a.conn.Close()
+		a.conn = nil
+	}
+	a.releaseServer()
+	if full {
+		a.enqueue()
+		return
+	}
+	a.server = s
+	a.ask(a.head, a.x.upload.gathered)
+}
+
+func (a *appLeg) ready(ev park.Event) {
+	if !a.connected {
+		a.dialled(ev)
+		return
+	}
+	if ev&park.Expired != 0 {
+		switch {
+		case a.x.client.full(): // it is the client that we wait for
+			a.conn.SetDeadline(a.x.f.p.o.UpstreamTime)
+		case !a.x.upload.body.Done && a.out == nil: // the client's body is what is missing
+			a.conn.SetDeadline(a.x.f.p.o.UpstreamTime)
+		default:
+			a.x.fail(504, fmt.Errorf("response: %w", errTimeout))
+		}
+		return
+	}
+	if ev&park.HangUp != 0 {
+		a.hung = true
+	}
+	if ev&park.Readable != 0 {
+		a.pumpDown()
+	}
+	if ev&park.Writable != 0 && a.conn != nil && a.out != nil {
+		a.pumpUp()
+	}
+}
+
+func (a *appLeg) dialled(ev park.Event) {
+	if ev&park.Expired != 0 {
+		a.unreachable(504, fmt.Errorf("connect: %w", errTimeout))
+		return
+	}
+	switch err := a.conn.DialError(); {
+	case err == park.ErrAgain:
+	case err != nil:
+		a.unreachable(502, err)
+	default:
+		a.connected = true
+		a.hung = ev&park.HangUp != 0
+		a.sendHead(a.head, a.x.upload.gathered)
+		if a.conn != nil && a.connected && ev&(park.Readable|park.HangUp) != 0 {
+			a.pumpDown() // it spoke before it was asked, and that is told once
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+
+	"holdfast/internal/park"
+)
+
+// sendHead sends the request's head and what is there of its body.
+func (a *appLeg) sendHead(head, body []byte) {
+	a.conn.SetDeadline(a.x.f.p.o.UpstreamTime)
+	if err := send(a.conn, &a.out, head, body); err != nil {
+		a.failed(err)
+		return
+	}
+	if !a.x.idempotent || !a.x.upload.body.Done {
+		a.head, a.x.upload.gathered = a.head[:0], a.x.upload.gathered[:0] // never sent twice
+		a.x.count()
+	}
+	a.pumpUp()
+}
+
+// pumpUp moves the request's body from the client to the upstream.
+func (a *appLeg) pumpUp() {
+	in := a.x.f.loop.In()
+	for turn := 0; ; turn++ {
+		if a.out != nil {
+			err := flush(a.conn, &a.out)
+			if err == park.ErrAgain {
+				return
+			}
+			if err != nil {
+				a.failed(err)
+				return
+			}
+			a.conn.SetDeadline(a.x.f.p.o.UpstreamTime)
+		}
+		if a.pumpFile() {
+			return
+		}
+		if len(a.x.upload.tail) > 0 {
+			b := a.x.upload.tail
+			a.x.upload.tail = nil
+			a.x.count()
+			if !a.sendPiece(b) {
+				return
+			}
+			continue
+		}
+		if a.x.upload.body.Done {
+			switch {
+			case a.x.client.gone:
+				a.x.clientGone()
+			case a.x.client.out == nil:
+				a.x.client.conn.SetDeadline(0)
+			}
+			return
+		}
+		if turn == maxTurns {
+			a.x.later(a.pumpUp)
+			return
+		}
+		out, ok := a.x.upload.read(in)
+		if !ok {
+			return
+		}
+		if (out > 0 || a.x.upload.chunked && a.x.upload.body.Done) && !a.sendPiece(in[:out]) {
+			return
+		}
+	}
+}
+
+// pumpDown moves the response from the upstream to the client.
+func (a *appLeg) pumpDown() {
+	in := a.x.f.loop.In()
+	if a.x.f.p.buffered.Load() > a.x.f.p.o.BufferTotal {
+		in = in[:smallReading] // many clients are slow, and each may keep one reading
+	}
+	for turn := 0; ; turn++ {
+		if a.x.client.full() && (a.x.client.out != nil && !a.x.client.flush() || a.x.client.full() && (a.x.client.file != nil || !a.x.client.useFile())) {
+			return
+		}
+		if turn == maxTurns {
+			a.x.later(a.pumpDown)
+			return
+		}
+		in := in
+		if a.x.client.out != nil && a.x.client.file == nil { // what is read is kept, so read no more than there is room for
+			in = in[:min(len(in), max(a.x.f.p.o.ResponseBuffer-a.x.client.out.len(), smallReading))]
+		}
+		n, err := a.conn.Read(in)
+		if err == park.ErrAgain {
+			return
+		}
+		if err != nil {
+			a.ended(err)
+			return
+		}
+		a.conn.SetDeadline(a.x.f.p.o.UpstreamTime)
+		if !a.source.receive(in[:n]) {
+			return
+		}
+		if n < len(in) && !a.hung {
+			return // what was there has been read; the next bytes, and the end, bring an event
+		}
+	}
+}
+
+// responded lets the upstream go; the client's part goes on until it has everything.
+func (a *appLeg) responded() {
+	a.took = a.x.f.loop.Now().Sub(a.asked)
+	a.leave(true)
+	a.x.complete()
+}
+
+// ended settles the end of the upstream's side.
+func (a *appLeg) ended(err error) {
+	if a.x.answered && a.source.endsAtClose() && errors.Is(err, io.EOF) {
+		a.responded()
+		return
+	}
+	if errors.Is(err, io.EOF) {
+		err = errEarlyEnd
+	}
+	a.failed(err)
+}
+
+// failed tries again if that is safe, and fails otherwise.
+func (a *appLeg) failed(err error) {
+	if a.out != nil || !a.x.upload.passedOn() {
+		// The app may have answered before it closed on a body that it does not want: read that first.
+		if !a.x.answered && a.salvage() {
+			return
+		}
+	}
+	if a.reused && !a.retried && !a.x.answered && !a.x.client.begun && len(a.partialHead) == 0 && a.x.idempotent && a.x.upload.body.Done && len(a.head) > 0 {
+		a.x.f.p.stats.retries.Add(1)
+		a.retried = true
+		a.conn.Close()
+		drop(&a.out)
+		a.dial()
+		return
+	}
+	a.x.fail(502, err)
+}
+
+// salvage reads a response that came although the request could not be sent. It reports whether one
+// has begun.
+func (a *appLeg) salvage() bool {
+	drop(&a.out)
+	n, err := a.conn.Read(a.x.f.loop.In())
+	if err != nil || n == 0 {
+		return false
+	}
+	a.keep = false
+	if a.source.receive(a.x.f.loop.In()[:n]) && a.conn != nil {
+		a.pumpDown()
+	}
+	return true
+}
+
+// pumpFile moves the body on from its file. It reports whether there was something to move.
+func (a *appLeg) pumpFile() bool {
+	s := a.x.upload.file
+	if s.Len() == 0 && !s.Reading() {
+		return false
+	}
+	if s.Reading() {
+		return true
+	}
+	s.Read(func(b []byte, err error) {
+		if a.conn == nil { // the app has answered already
+			return
+		}
+		if err != nil {
+			if a.x.client.begun {
+				a.x.cut(errTempFile)
+			} else {
+				a.x.finishWith(500, errTempFile)
+			}
+			return
+		}
+		if !a.sendPiece(b) {
+			return
+		}
+		if a.out == nil {
+			a.pumpUp()
+		}
+	})
+	return true
+}
+
+// sendPiece sends bytes of the body to the upstream. It reports whether the exchange goes on.
+func (a *appLeg) sendPiece(b []byte) bool {
+	if err := send(a.conn, &a.out, a.source.frame(b), nil); err != nil {
+		a.failed(err)
+		return false
+	}
+	a.conn.SetDeadline(a.x.f.p.o.UpstreamTime)
+	return true
+}

@@ -1,0 +1,125 @@
+package proxy
+
+import (
+	"time"
+
+	"holdfast/internal/park"
+	"holdfast/internal/tempfile"
+)
+
+// clientLeg is the client's connection, and what it has not taken of the response.
+type clientLeg struct {
+	x        *exchange
+	conn     *park.Conn
+	out      *pending       // what was taken from the upstream ahead of the client
+	file     *tempfile.File // of the response, past buffers.response; nil without a file
+	fileTail []byte         // what comes behind that
+	early    []byte         // what the client sent after this request
+
+	passed int64 // bytes for the client, with those that it has not taken yet
+	taken  int64 // of those, when that was last looked at
+	heads  int64 // bytes of passed that are not body
+	pace   pace  // of what the client takes
+
+	http10     bool
+	keep       bool // the connection goes on
+	begun      bool // the client has bytes of the response
+	unbuffered bool // the app asked that nothing is taken ahead
+	touched    bool // the client sent something, or hung up, and that was not read
+	gone       bool // the client is gone; the upload that it had finished goes on
+}
+
+// appendConnection says whether the connection goes on.
+func (c *clientLeg) appendConnection(b []byte) []byte {
+	switch {
+	case !c.keep:
+		return append(b, "Connection: close\r\n"...)
+	case c.http10:
+		return append(b, "Connection: keep-alive\r\n"...)
+	}
+	return b
+}
+
+// pass sends a and b to the client, or keeps them for it. It reports whether the exchange goes on.
+func (c *clientLeg) pass(a, b []byte) bool {
+	c.begun = true
+	c.passed += int64(len(a) + len(b))
+	if c.file != nil {
+		c.writeFile(a, b)
+		return true
+	}
+	if err := send(c.conn, &c.out, a, b); err != nil {
+		c.x.clientGone()
+		return false
+	}
+	return c.out == nil || c.await()
+}
+
+// full reports whether the client must take something before more is read from the upstream.
+func (c *clientLeg) full() bool {
+	if c.file != nil {
+		return c.fileFull()
+	}
+	if c.out == nil {
+		return false
+	}
+	o := &c.x.f.p.o
+	return c.unbuffered || c.out.len() >= o.ResponseBuffer || c.x.f.p.buffered.Load() > o.BufferTotal
+}
+
+// flush writes what is pending. It reports whether the exchange goes on.
+func (c *clientLeg) flush() bool {
+	err := flush(c.conn, &c.out)
+	c.x.count()
+	switch {
+	case err == park.ErrAgain:
+		return c.await()
+	case err != nil:
+		c.x.clientGone()
+		return false
+	}
+	c.conn.SetDeadline(0)
+	if !c.x.upload.body.Done && c.x.app.out == nil { // from here on it is the body that is waited for
+		d, _ := c.x.upload.pace.wait(c.x.f.loop.Now(), c.x.upload.received, c.x.f.p.o.BodyTime, c.x.f.p.o.BodyRate)
+		c.conn.SetDeadline(max(d, time.Millisecond))
+	}
+	if c.file != nil {
+		return c.drainFile()
+	}
+	if c.x.completed {
+		c.x.finish()
+		return false
+	}
+	return true
+}
+
+// await sets the clock for a client that has something to take. It reports false when the client
+// has been too slow already.
+func (c *clientLeg) await() bool {
+	c.x.count()
+	o := &c.x.f.p.o
+	if o.SendRate > 0 {
+		c.progressed()
+	}
+	d, ok := c.pace.wait(c.x.f.loop.Now(), c.taken, o.SendTime, o.SendRate)
+	if !ok {
+		c.x.cut(errTooSlow)
+		return false
+	}
+	c.conn.SetDeadline(d)
+	return true
+}
+
+// progressed looks at how much the client has really taken, and reports whether that is more than before.
+// The kernel says that it has room again only when a third of its buffer is free, and that can be
+// megabytes: many minutes for a client that does read, but slowly.
+func (c *clientLeg) progressed() bool {
+	before := c.taken
+	c.taken = c.passed - c.waiting() - int64(c.conn.Unsent())
+	return c.taken > before
+}
+
+// waiting returns how many bytes for the client it has not been sent yet.
+func (c *clientLeg) waiting() int64 {
+	return int64(c.out.len()+len(c.fileTail)) + c.file.Len()
+}

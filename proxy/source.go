@@ -1,0 +1,79 @@
+package proxy
+
+import (
+	"holdfast/internal/http1"
+	"holdfast/internal/request"
+)
+
+// source is who answers an exchange: an app, a file, or what is in memory. It is told what happens on the client's leg
+// and gives its response there: bytes by clientLeg.pass, the end by exchange.complete, and instead of a response
+// exchange.finishWith or fail. Each of these may end the exchange, and pass says so; nothing is done after that.
+//
+// A kind of source is a file and a line in addRoutes. Its methods run on the exchange's loop and never block.
+type source interface {
+	// start takes the request. The head and what was read of it are valid during the call only; body is what there is
+	// of the request's body, and upload.body says whether that is all.
+	start(h *http1.Head, q *request.Request, body []byte)
+
+	// bodyReady is called when the client has sent more of a body that is not complete.
+	bodyReady()
+
+	// clientReady is called when the client has taken everything that was passed, or may take it from a file.
+	clientReady()
+
+	// close ends the source's part, whatever it was doing. It may be called more than once.
+	close()
+}
+
+// appSource is a source on a connection to an upstream. appLeg moves the bytes; what they mean is the source's.
+type appSource interface {
+	source
+
+	// needsWhole reports whether the app must never have a part of a body.
+	needsWhole() bool
+
+	// collected is called when as much of the request's body as may be was collected.
+	collected()
+
+	// frame returns a piece of the request's body as the app is sent it.
+	frame(piece []byte) []byte
+
+	// receive takes bytes of the app. It reports whether more are wanted.
+	receive(p []byte) bool
+
+	// endsAtClose reports whether the end of the connection is that of the response.
+	endsAtClose() bool
+}
+
+// responseHead renders the response's head but for the empty line. framed says that its end can be told
+// without closing the connection.
+func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
+	x.answered = true
+	x.log.status = a.Status
+	x.app.server.answered()
+	x.client.unbuffered = a.Stream
+	if a.Accel && !x.trusted {
+		for i := range a.Fields {
+			if _, ok := http1.CutPrefixFold(a.Fields[i].Name, "x-accel-"); ok {
+				a.Fields[i].Drop = true
+			}
+		}
+	}
+	if x.route.rewrites {
+		x.route.paths.Rewrite(a, x.host)
+	}
+	x.accel.preserved.override(a)
+	if !framed || !x.upload.body.Done || x.f.p.draining.Load() {
+		x.client.keep = false
+	}
+	x.app.head, x.upload.gathered = x.app.head[:0], x.upload.gathered[:0] // too late to try again
+	return x.client.appendConnection(x.accel.preserved.append(x.appendTicket(appendAnswer(x.f.loop.Out()[:0], a))))
+}
+
+// complete notes that the source has given all of its response; the client's part goes on until it has everything.
+func (x *exchange) complete() {
+	x.completed = true
+	if x.client.out == nil && x.client.file == nil {
+		x.finish()
+	}
+}

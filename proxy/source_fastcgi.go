@@ -1,0 +1,254 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"holdfast/internal/fcgi"
+	"holdfast/internal/http1"
+	"holdfast/internal/request"
+	"holdfast/internal/site"
+)
+
+var (
+	errNoHead   = errors.New("the script ended without a head")
+	errTooShort = errors.New("the script sent less than its Content-Length")
+)
+
+// What keeps a request body for FastCGI from being collected whole.
+var (
+	errUploadMemory  = errors.New("request body larger than buffers.request, and buffers.temp_dir is none: FastCGI needs it whole")
+	errUploadBuffers = errors.New("request body past buffers.total, and buffers.temp_dir is none: FastCGI needs it whole")
+	errUploadFile    = errors.New("request body larger than buffers.temp_file_size: FastCGI needs it whole")
+	errUploadTotal   = errors.New("request body past buffers.temp_total_size, the total of temporary files: FastCGI needs it whole")
+	errUploadBroken  = errors.New("request body not written to buffers.temp_dir: FastCGI needs it whole")
+)
+
+// fcgiSource is an app that speaks FastCGI: php-fpm. Its requests and responses are records.
+type fcgiSource struct {
+	*appLeg
+	raw      []byte // the request's head
+	script   *site.Script
+	id       uint16
+	stdin    fcgi.Stdin
+	reader   fcgi.Reader
+	response fcgi.Head
+	left     int64 // of the response's body, if its length is known; -1 if not
+	noBody   bool  // HEAD, 204, 304: what the script writes is read and dropped
+	chunked  bool  // the client gets chunks
+	inChunk  bool  // the end of a chunk is owed
+	scratch  []byte
+}
+
+// start implements source. The request's head is in raw, and what there is of its body was gathered.
+func (s *fcgiSource) start(*http1.Head, *request.Request, []byte) {
+	if !s.x.upload.body.Done {
+		s.x.upload.collect()
+		return
+	}
+	s.request()
+}
+
+// needsWhole implements appSource: php-fpm runs a script with whatever part of a body it has.
+func (s *fcgiSource) needsWhole() bool { return true }
+
+// collected implements appSource.
+func (s *fcgiSource) collected() {
+	u := &s.x.upload
+	if !u.body.Done {
+		s.refuseUpload()
+		return
+	}
+	if u.file != nil { // what the file has comes first
+		u.tail, u.gathered = u.gathered, nil
+	}
+	s.request()
+}
+
+// frame implements appSource.
+func (s *fcgiSource) frame(b []byte) []byte {
+	s.scratch = s.appendRecords(s.scratch[:0], b, s.x.upload.passedOn())
+	return s.scratch
+}
+
+// appendRecords appends the records of a piece of the body, and of its end.
+func (s *fcgiSource) appendRecords(b, p []byte, last bool) []byte {
+	for len(p) > 0 {
+		n := min(len(p), fcgi.MaxContent)
+		b = append(s.stdin.Append(b, n), p[:n]...)
+		p = p[n:]
+	}
+	if last {
+		b = s.stdin.End(b)
+	}
+	return b
+}
+
+// endsAtClose implements appSource.
+func (s *fcgiSource) endsAtClose() bool { return false }
+
+// refuseUpload refuses a body that cannot be collected whole. A FastCGI responder is never sent one that may still be
+// cut: php-fpm runs the script with what there is, whether the connection is closed, reset or the request aborted.
+func (s *fcgiSource) refuseUpload() {
+	p := s.x.f.p
+	status, after, err := 413, time.Duration(0), errUploadFile
+	switch {
+	case p.o.Folder == "" && p.buffered.Load() > p.o.BufferTotal:
+		status, after, err = 503, time.Second, errUploadBuffers
+	case p.o.Folder == "":
+		err = errUploadMemory
+	case s.x.upload.file.Broken():
+		status, err = 503, errUploadBroken
+	case p.files.Full():
+		status, after, err = 503, time.Second, errUploadTotal
+	}
+	p.stats.refused.Add(1)
+	s.x.f.logRefused(s.x.from, status, err.Error())
+	s.x.finishAfter(status, after, err)
+}
+
+// request passes the request on as records. The body is complete, in gathered or in a file.
+func (s *fcgiSource) request() {
+	h := &s.x.f.head
+	if r := h.Parse(s.raw, http1.Limits{Bytes: s.x.f.p.o.HeaderBytes, Fields: s.x.f.p.o.HeaderFields}); r != nil {
+		s.x.finishWith(r.Status, r) // it was let in before
+		return
+	}
+	length := h.Length
+	if h.Chunked {
+		length = s.x.upload.received
+	}
+	s.x.f.lastID++
+	s.id = max(s.x.f.lastID, 1)
+	s.reader.Reset(s.id)
+	s.stdin = fcgi.Stdin{ID: s.id}
+	q := s.x.f.readRequest(s.x.client.conn, h)
+	req := fcgi.Request{
+		Method: h.Method, Target: h.Target, Minor: h.Minor, Host: q.Host, Port: q.Port, HTTPS: q.HTTPS,
+		Root: s.script.Root, Filename: s.script.Filename, ScriptName: s.script.Name, PathInfo: s.script.PathInfo,
+		Length: length, Client: q.Client, Server: s.x.f.p.o.ServerAddr,
+	}
+	if _, query, ok := bytes.Cut(h.Target, []byte("?")); ok {
+		req.Query = query
+	}
+	for i := range h.Fields {
+		f := &h.Fields[i]
+		req.Fields = append(req.Fields, fcgi.Field{Name: f.Name, Value: f.Value, Drop: f.Drop || !q.Trusted && claimsForwarding(f.Name)})
+	}
+	if !h.HasHost && len(h.Host) > 0 { // of an absolute target
+		req.Fields = append(req.Fields, fcgi.Field{Name: []byte("Host"), Value: h.Host})
+	}
+	for line := range bytes.Lines(appendForwarded(nil, q)) {
+		name, value, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\r\n")), []byte(": "))
+		req.Fields = append(req.Fields, fcgi.Field{Name: name, Value: value})
+	}
+	head := req.Append(nil, s.id, false) // a kept connection would hold one of php-fpm's few processes
+	body := s.appendRecords(nil, s.x.upload.gathered, s.x.upload.passedOn())
+	s.head, s.x.upload.gathered = s.head[:0], s.x.upload.gathered[:0]
+	s.begin(head, body)
+}
+
+// receive implements appSource. It reports whether more are wanted.
+func (s *fcgiSource) receive(p []byte) bool {
+	n, _, err := s.reader.Feed(p)
+	if errors.Is(err, fcgi.ErrExtra) { // the response stands
+		err = nil
+	}
+	if s.x.answered {
+		return s.receiveBody(nil, p[:n], err)
+	}
+	seen := len(s.partialHead)
+	s.partialHead = append(s.partialHead, p[:n]...)
+	end, headErr := fcgi.HeadEnd(s.partialHead, seen)
+	if end > 0 && headErr == nil {
+		headErr = s.response.Parse(s.partialHead[:end])
+	}
+	switch {
+	case headErr != nil:
+		err = headErr
+	case end > 0:
+		return s.answer(s.partialHead[end:], err)
+	case s.reader.Done && err == nil:
+		err = errNoHead
+	}
+	if err != nil {
+		s.x.fail(502, err)
+		return false
+	}
+	return true
+}
+
+// answer sends the response's head, with what is there of the body.
+func (s *fcgiSource) answer(rest []byte, err error) bool {
+	a := &s.x.f.ans
+	*a = http1.Answer{Status: s.response.Status, Line: s.response.Line, Fields: a.Fields[:0], Length: s.response.Length, Minor: 1}
+	for _, f := range s.response.Fields {
+		g := http1.Field{Name: f.Name, Value: f.Value, Drop: f.Drop}
+		a.Note(&g)
+		a.Fields = append(a.Fields, g)
+	}
+	s.x.noticeAll(s.response.Odd)
+	s.x.tellSessions(a)
+	if a.Redirect != nil && s.x.f.p.internal {
+		return s.x.elsewhere(a, false)
+	}
+	s.left = a.Length
+	s.noBody = s.x.isHead || a.Status == 204 || a.Status == 304
+	s.chunked = a.Length < 0 && !s.x.client.http10 && !s.noBody
+	b := s.x.responseHead(a, s.noBody || a.Length >= 0 || s.chunked)
+	if s.chunked {
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	}
+	return s.receiveBody(append(b, "\r\n"...), rest, err)
+}
+
+// receiveBody sends head, if any, and what the script wrote, and ends the response when the script has.
+func (s *fcgiSource) receiveBody(head, p []byte, err error) bool {
+	s.x.client.heads += int64(len(head))
+	switch {
+	case s.noBody:
+		p = nil
+	case s.left >= 0 && int64(len(p)) > s.left: // more than it promised
+		p = p[:s.left]
+	}
+	if s.left >= 0 {
+		s.left -= int64(len(p))
+	}
+	if s.chunked && len(p) > 0 {
+		if s.inChunk {
+			head = append(head, "\r\n"...)
+		}
+		head = fmt.Appendf(head, "%x\r\n", len(p))
+		s.inChunk = true
+	}
+	done := s.reader.Done && err == nil
+	if done && s.left > 0 && !s.noBody {
+		done, err = false, errTooShort
+	}
+	if len(head)+len(p) > 0 && !s.x.client.pass(head, p) {
+		return false
+	}
+	if s.chunked && done {
+		end := []byte("\r\n0\r\n\r\n")
+		if !s.inChunk {
+			end = end[2:]
+		}
+		if !s.x.client.pass(end, nil) {
+			return false
+		}
+	}
+	if len(s.reader.Stderr) > 0 && (s.reader.Done || err != nil) {
+		s.x.f.p.o.Log.Warn("the script says", "stderr", string(bytes.TrimSpace(s.reader.Stderr)), "more", s.reader.Lost, "script", s.script.Filename)
+	}
+	if err != nil {
+		s.x.fail(502, err)
+		return false
+	}
+	if done {
+		s.responded()
+		return false
+	}
+	return true
+}

@@ -1,0 +1,206 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"holdfast/internal/http1"
+	"holdfast/internal/request"
+	"holdfast/internal/site"
+)
+
+var (
+	errSite  = errors.New("the file system could not be asked")
+	errShort = errors.New("the file became shorter while it was sent")
+)
+
+// pieceBytes of a file are read at once.
+const pieceBytes = 128 << 10
+
+// fileSource answers with a file. It begins by looking up what a path means: that may be a script, and then the app
+// that runs it is the source. Looking up and reading may block, so workers do both.
+type fileSource struct {
+	x        *exchange
+	raw      []byte // the request's head
+	f        *os.File
+	off, end int64
+	reading  bool // a worker has the file
+
+	script fcgiSource // in place, in case it is one
+}
+
+func newFileSource(x *exchange) source { return &fileSource{x: x} }
+
+// start asks a worker what the path means.
+func (s *fileSource) start(h *http1.Head, _ *request.Request, body []byte) {
+	s.x.upload.gathered = append(s.x.upload.gathered, body...)
+	req := &site.Request{Method: string(h.Method), Path: string(h.Path)}
+	if s.x.route.Files != nil {
+		req.Path, req.Base = string(s.x.route.below(h.Path)), s.x.route.paths.Match
+	}
+	if len(h.Target) > len(h.Path) {
+		req.Query = string(h.Target[len(h.Path)+1:])
+	}
+	for i := range h.Fields {
+		if f := &h.Fields[i]; !f.Drop {
+			req.Field(f.Name, f.Value)
+		}
+	}
+	s.raw = append([]byte(nil), h.Raw...)
+	folder := s.x.route.folder()
+	ask := func() func(bool) {
+		a, err := folder.Serve(req)
+		var first []byte
+		if err == nil && a.File != nil {
+			first, err = readPiece(a.File, a.Offset, a.Offset+a.Length)
+		}
+		return func(live bool) {
+			if !live {
+				a.File.Close() // nil is fine
+				return
+			}
+			s.resolved(a, first, err)
+		}
+	}
+	if !s.work(ask) {
+		s.x.f.p.stats.overloaded.Add(1)
+		s.x.finishAfter(503, time.Second, errSite)
+	}
+}
+
+// work runs op on a worker, and what it returns on the loop: live says that the exchange goes on with this source. It
+// reports false, and has done nothing, when there is no worker.
+func (s *fileSource) work(op func() (next func(live bool))) bool {
+	x, ref, loop := s.x, s.x.client.conn.Ref(), s.x.f.loop
+	return loop.Poller().Go(func() {
+		next := op()
+		posted := loop.Post(func() {
+			client, ok := ref.Conn()
+			next(ok && x.client.conn == client && x.source == source(s))
+		})
+		if !posted { // the loop has ended
+			next(false)
+		}
+	})
+}
+
+// resolved goes on with what the path means.
+func (s *fileSource) resolved(a site.Answer, first []byte, err error) {
+	switch {
+	case err != nil:
+		s.x.f.p.o.Log.Error("site: a path could not be looked at", "error", err)
+		a.File.Close()
+		s.x.finishWith(500, errSite)
+	case a.Script != nil:
+		x := s.x
+		s.script = fcgiSource{appLeg: &x.app, raw: s.raw, script: a.Script, left: -1}
+		x.source, x.app.source = &s.script, &s.script
+		s.script.start(nil, nil, nil)
+	case a.Reason != "":
+		s.x.f.p.stats.refused.Add(1)
+		s.x.f.logRefused(s.x.from, a.Status, a.Reason, "path", s.path())
+		s.x.finishWith(a.Status, errors.New(a.Reason))
+	case a.File == nil && a.Status >= 300 && a.Status != 304:
+		s.x.finishFields(a.Status, 0, a.Head, errors.New("answered here"))
+	default:
+		s.answer(a, first)
+	}
+}
+
+// answer sends a file, or a head alone.
+func (s *fileSource) answer(a site.Answer, first []byte) {
+	s.x.answered, s.x.log.status = true, a.Status
+	if !s.x.upload.body.Done || s.x.f.p.draining.Load() {
+		s.x.client.keep = false
+	}
+	b := fmt.Appendf(s.x.f.loop.Out()[:0], "HTTP/1.1 %d %s\r\nDate: %s\r\n", a.Status, http.StatusText(a.Status), s.x.f.loop.Now().UTC().Format(http.TimeFormat))
+	b = s.x.accel.preserved.append(s.x.accel.preserved.appendWithout(b, a.Head))
+	b = append(s.x.client.appendConnection(b), "\r\n"...)
+	s.x.client.heads += int64(len(b))
+	if a.File != nil {
+		s.f, s.off, s.end = a.File, a.Offset+int64(len(first)), a.Offset+a.Length
+	}
+	if s.x.client.pass(b, first) {
+		s.clientReady()
+	}
+}
+
+// bodyReady implements source: nobody reads the body of a request for a file.
+func (s *fileSource) bodyReady() {}
+
+// clientReady implements source: it reads on when the client has taken what there was.
+func (s *fileSource) clientReady() {
+	switch {
+	case !s.x.answered || s.reading || s.x.client.out != nil:
+		return
+	case s.off < s.end:
+		s.reading = true
+		f, off, end := s.f, s.off, s.end
+		read := func() func(bool) {
+			p, err := readPiece(f, off, end)
+			return func(live bool) {
+				if !live {
+					f.Close()
+					return
+				}
+				s.reading = false
+				s.piece(p, err)
+			}
+		}
+		if !s.work(read) {
+			s.reading = false
+			s.x.cut(errSite)
+		}
+		return
+	}
+	s.close()
+	s.x.complete()
+}
+
+// close implements source. A worker that has the file closes it.
+func (s *fileSource) close() {
+	if s.f != nil && !s.reading {
+		s.f.Close()
+		s.f = nil
+	}
+}
+
+// piece sends what was read.
+func (s *fileSource) piece(p []byte, err error) {
+	if err != nil {
+		s.x.f.p.o.Log.Error("site: a file could not be read", "error", err)
+		s.x.cut(err)
+		return
+	}
+	s.off += int64(len(p))
+	if s.x.client.pass(nil, p) {
+		s.clientReady()
+	}
+}
+
+// readPiece reads from off, at most to end. It runs on a worker.
+func readPiece(f *os.File, off, end int64) ([]byte, error) {
+	p := make([]byte, min(end-off, pieceBytes))
+	n, err := f.ReadAt(p, off)
+	if n == len(p) {
+		return p, nil
+	}
+	if errors.Is(err, io.EOF) {
+		err = errShort
+	}
+	return nil, err
+}
+
+// path returns the target's path, as it was sent, for the log.
+func (s *fileSource) path() string {
+	_, target, _ := bytes.Cut(s.raw, []byte(" "))
+	if end := bytes.IndexAny(target, " ?\r\n"); end >= 0 {
+		target = target[:end]
+	}
+	return string(target[:min(len(target), 200)])
+}

@@ -1,0 +1,213 @@
+package proxy
+
+import (
+	"fmt"
+
+	"holdfast/internal/fcgi"
+	"holdfast/internal/http1"
+	"holdfast/internal/request"
+)
+
+// httpSource is an app that speaks HTTP.
+type httpSource struct {
+	*appLeg
+	body    http1.Body // of the response
+	upgrade bool       // asked for
+}
+
+func newHTTPSource(x *exchange) source {
+	x.http = httpSource{appLeg: &x.app}
+	x.app.source = &x.http
+	return &x.http
+}
+
+// start implements source. A body of a size that buffers take is collected before the app is asked.
+func (s *httpSource) start(h *http1.Head, q *request.Request, body []byte) {
+	x := s.x
+	p, r := x.f.p, x.route
+	s.upgrade = h.Upgrade != nil
+	s.sticky = p.stickyOf(r, h)
+	if r.rewrites {
+		x.host = r.Host
+		if x.host == "" {
+			x.host = string(h.Host)
+		}
+	}
+	b := r.appendRequest(x.f.loop.Out()[:0], h, q)
+	if !h.Chunked && (x.upload.body.Done || !p.gathers(h.Length)) {
+		s.begin(b, body)
+		return
+	}
+	s.head = append(s.head, b...)
+	x.upload.gathered = append(x.upload.gathered, body...)
+	if x.upload.body.Done || !p.gathers(h.Length) {
+		s.frameUpload()
+		s.begin(s.head, x.upload.gathered)
+		return
+	}
+	x.upload.collect()
+}
+
+// needsWhole implements appSource: what does not fit is streamed on.
+func (s *httpSource) needsWhole() bool { return false }
+
+// collected implements appSource.
+func (s *httpSource) collected() {
+	u := &s.x.upload
+	if u.file != nil { // what the file has comes first
+		u.tail, u.gathered = u.gathered, nil
+	}
+	if u.body.Decode {
+		s.frameUpload()
+	}
+	s.begin(s.head, u.gathered)
+}
+
+// frame implements appSource.
+func (s *httpSource) frame(b []byte) []byte {
+	if s.x.upload.chunked {
+		return s.appendChunk(nil, b)
+	}
+	return b
+}
+
+// endsAtClose implements appSource.
+func (s *httpSource) endsAtClose() bool { return s.body.Framing == http1.ByClose }
+
+// frameUpload completes the head of a request that came in chunks. A body that is here whole is sent with its length,
+// which is all that many apps read (WSGI has no other way); one that is still coming, in chunks of ours.
+func (s *httpSource) frameUpload() {
+	b := s.head[:len(s.head)-2]
+	if s.x.upload.body.Done {
+		b = fmt.Appendf(b, "Content-Length: %d\r\n", s.x.upload.received)
+	} else {
+		s.x.upload.chunked = true
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+		s.x.upload.gathered = s.appendChunk(nil, s.x.upload.gathered)
+	}
+	s.head = append(b, "\r\n"...)
+}
+
+// appendChunk appends a piece of the request's body as a chunk, and the last chunk when it is the end.
+func (s *httpSource) appendChunk(b, p []byte) []byte {
+	if len(p) > 0 {
+		b = fmt.Appendf(b, "%x\r\n", len(p))
+		b = append(append(b, p...), "\r\n"...)
+	}
+	if s.x.upload.passedOn() {
+		b = append(b, "0\r\n\r\n"...)
+	}
+	return b
+}
+
+// receive implements appSource. It reports whether more are wanted.
+func (s *httpSource) receive(p []byte) bool {
+	if s.x.answered {
+		return s.receiveBody(nil, p)
+	}
+	if len(s.partialHead) > 0 {
+		seen := len(s.partialHead)
+		s.partialHead = append(s.partialHead, p...)
+		return s.receiveHead(s.partialHead, seen)
+	}
+	return s.receiveHead(p, 0)
+}
+
+// receiveHead looks for a complete head in p.
+func (s *httpSource) receiveHead(p []byte, seen int) bool {
+	for {
+		n, err := fcgi.HeadEnd(p, seen)
+		switch {
+		case err != nil:
+			s.x.fail(502, errHeadSize)
+			return false
+		case n == 0:
+			if len(p) > 0 && (len(s.partialHead) == 0 || &s.partialHead[0] != &p[0]) {
+				s.partialHead = append(s.partialHead[:0], p...)
+			}
+			return true
+		}
+		a := &s.x.f.ans
+		if err := a.Parse(p[:n]); err != nil {
+			s.x.fail(502, err)
+			return false
+		}
+		s.x.noticeAll(a.Odd)
+		rest := p[n:]
+		if a.Status == 101 {
+			return s.switchProtocols(a, rest)
+		}
+		if a.Status >= 200 {
+			return s.answer(a, rest)
+		}
+		if s.interim++; s.interim > maxInterim {
+			s.x.fail(502, http1.Malformed("too many interim responses"))
+			return false
+		}
+		if a.Status != 100 && !s.x.client.http10 && s.x.client.out == nil { // 100 was answered here; hints are nothing to wait for
+			b := append(appendAnswer(s.x.f.loop.Out()[:0], a), "\r\n"...)
+			s.x.client.passed += int64(len(b))
+			s.x.client.heads += int64(len(b))
+			if err := send(s.x.client.conn, &s.x.client.out, b, nil); err != nil {
+				s.x.clientGone()
+				return false
+			}
+		}
+		p, seen = append([]byte(nil), rest...), 0
+		s.partialHead = s.partialHead[:0]
+		if len(p) == 0 {
+			return true
+		}
+	}
+}
+
+// answer sends the final response's head, with what is there of the body.
+func (s *httpSource) answer(a *http1.Answer, rest []byte) bool {
+	s.keep = !a.Close
+	s.x.tellSessions(a)
+	s.connLogin = s.connLogin || a.ConnLogin
+	if a.Redirect != nil && s.x.f.p.internal {
+		return s.x.elsewhere(a, len(rest) == 0 && (s.x.isHead || a.Length == 0 || a.Status == 204))
+	}
+	switch {
+	case s.x.isHead || a.Status == 204 || a.Status == 304:
+		s.body = http1.Body{Done: true}
+	case a.Chunked:
+		s.body = http1.Body{Framing: http1.ByChunks, Trailers: true, Decode: s.x.client.http10}
+	case a.Length >= 0:
+		s.body = http1.LengthBody(a.Length)
+	default:
+		s.body = http1.Body{Framing: http1.ByClose}
+		s.keep = false
+	}
+	if s.x.client.http10 {
+		for i := range a.Fields {
+			if n := a.Fields[i].Name; http1.EqualFold(n, "transfer-encoding") || http1.EqualFold(n, "trailer") {
+				a.Fields[i].Drop = true
+			}
+		}
+	}
+	b := s.x.responseHead(a, s.body.Framing != http1.ByClose && !s.body.Decode)
+	return s.receiveBody(append(b, "\r\n"...), rest)
+}
+
+// receiveBody sends head, if any, and body bytes to the client.
+func (s *httpSource) receiveBody(head, p []byte) bool {
+	n, used, err := s.body.Feed(p)
+	if err == nil && used < len(p) { // stray bytes: the response stands, the connection does not
+		s.keep = false
+	}
+	s.x.client.heads += int64(len(head))
+	if len(head)+n > 0 && !s.x.client.pass(head, p[:n]) {
+		return false
+	}
+	if err != nil {
+		s.x.fail(502, err)
+		return false
+	}
+	if s.body.Done {
+		s.responded()
+		return false
+	}
+	return true
+}

@@ -1,0 +1,161 @@
+package proxy
+
+import (
+	"errors"
+
+	"holdfast/internal/http1"
+	"holdfast/internal/park"
+	"holdfast/internal/tempfile"
+)
+
+// upload is the request's body on its way to the upstream.
+type upload struct {
+	x        *exchange
+	body     http1.Body
+	received int64          // bytes from the client
+	pace     pace           // of them
+	gathered []byte         // bytes that go with the head
+	file     *tempfile.File // past buffers.request; nil without a file
+	tail     []byte         // behind the file
+	chunked  bool           // the upstream gets chunks of ours: the length was not known in time
+}
+
+// gathers reports whether a request body of that length (-1: not known) is collected before the app
+// is asked, so that a slow uploader does not hold one of its threads.
+func (p *Proxy) gathers(length int64) bool {
+	if p.o.RequestBuffer <= 0 {
+		return false
+	}
+	return length <= int64(p.o.RequestBuffer) && p.buffered.Load() <= p.o.BufferTotal || p.files.Fits(length)
+}
+
+// collect gathers the request's body until it is complete or more than RequestBuffer.
+func (u *upload) collect() {
+	in := u.x.f.loop.In()
+	for {
+		u.x.count()
+		if u.body.Done || u.atLimit() {
+			if u.useFile() {
+				return
+			}
+			u.x.client.conn.SetDeadline(0)
+			u.x.app.source.collected()
+			return
+		}
+		out, ok := u.read(in)
+		if !ok {
+			return
+		}
+		u.gathered = append(u.gathered, in[:out]...)
+	}
+}
+
+// wholeBuffer is buffers.request for FastCGI where that is 0: its bodies are never streamed.
+const wholeBuffer = 64 << 10
+
+// atLimit reports whether memory has taken as much of the body as it may.
+func (u *upload) atLimit() bool {
+	o := &u.x.f.p.o
+	if !u.x.app.source.needsWhole() {
+		return len(u.gathered) > o.RequestBuffer || u.x.f.p.buffered.Load() > o.BufferTotal
+	}
+	limit := o.RequestBuffer
+	if limit <= 0 {
+		limit = wholeBuffer
+	}
+	return len(u.gathered) > limit || len(u.gathered) > 0 && u.x.f.p.buffered.Load() > o.BufferTotal
+}
+
+// read reads body bytes of the client into in and checks them. It reports whether there were
+// any; if not, the exchange waits for them or is over.
+func (u *upload) read(in []byte) (n int, ok bool) {
+	n, err := u.x.client.conn.Read(in)
+	if err == park.ErrAgain {
+		o := &u.x.f.p.o
+		d, ok := u.pace.wait(u.x.f.loop.Now(), u.received, o.BodyTime, o.BodyRate)
+		switch {
+		case ok && u.x.client.out == nil:
+			u.x.client.conn.SetDeadline(d)
+		case ok:
+		case u.x.client.begun:
+			u.x.cut(errTooSlow)
+		default:
+			u.x.finishWith(408, errTooSlow)
+		}
+		return 0, false
+	}
+	if err != nil {
+		u.x.clientGone()
+		return 0, false
+	}
+	u.pace.went(u.x.f.loop.Now())
+	out, used, err := u.feed(in[:n])
+	if err != nil {
+		u.x.badRequest(err)
+		return 0, false
+	}
+	u.x.client.early = append(u.x.client.early, in[used:n]...)
+	return out, true
+}
+
+// feed checks body bytes of the client and counts them.
+func (u *upload) feed(p []byte) (n, used int, err error) {
+	n, used, err = u.body.Feed(p)
+	u.received += int64(n)
+	if max := u.x.f.p.o.BodyBytes; err == nil && max > 0 && u.received > max {
+		err = errTooLarge
+	}
+	return n, used, err
+}
+
+// useFile puts what was gathered of the request's body into a file, so that the app is asked when all is there. It
+// reports false if the body is to be streamed on instead.
+func (u *upload) useFile() bool {
+	if u.file == nil {
+		length := int64(-1)
+		if u.body.Framing == http1.ByLength {
+			length = u.body.Left() + int64(len(u.gathered))
+		}
+		if u.body.Done || len(u.gathered) == 0 || !u.x.f.p.files.Fits(length) {
+			return false
+		}
+		u.file = u.x.f.p.files.New(u.x.f.loop)
+		u.x.idempotent = false // not sent twice
+	}
+	s := u.file
+	if s.Broken() || !u.body.Done && !s.TakesMore() || len(u.gathered) == 0 {
+		return false
+	}
+	b := u.gathered
+	u.gathered = nil
+	u.x.client.conn.SetDeadline(0)
+	u.x.count()
+	s.Write(b, func(err error) {
+		if err != nil { // it stays where it is, behind what the file has
+			u.gathered = append(b, u.gathered...)
+		}
+		u.collect()
+	})
+	return true
+}
+
+// passedOn reports whether everything that there is of the request's body was passed on, and all of it is there.
+func (u *upload) passedOn() bool {
+	return u.body.Done && len(u.tail) == 0 && u.file.Len() == 0
+}
+
+// badRequest answers a body that is not what its head says, or too large. The upstream must not take
+// what it has for a whole request.
+func (x *exchange) badRequest(err error) {
+	x.f.p.stats.refused.Add(1)
+	status := 400
+	if errors.Is(err, errTooLarge) {
+		status = 413
+	}
+	x.f.logRefused(x.from, status, err.Error())
+	if x.client.begun {
+		x.cut(err)
+		return
+	}
+	x.finishWith(status, err)
+}
