@@ -78,7 +78,7 @@ func (s *Server) channel(c *call) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errChannel, err)
 	}
-	if err := s.validChannel(name); err != nil {
+	if err := validChannel(name); err != nil {
 		return err
 	}
 	if _, err := parseQuery(c.query); err != nil {
@@ -97,6 +97,26 @@ func (s *Server) channel(c *call) error {
 	return nil
 }
 
+// position answers GET /position: after which id a client has to resume that is about to get what the app knows now.
+func (s *Server) position(c *call) error {
+	query, err := parseQuery(c.query, "channel")
+	if err != nil {
+		return err
+	}
+	if len(query["channel"]) == 0 {
+		return fmt.Errorf("%w: want channel=NAME, once for each channel of the page", errQuery)
+	}
+	for _, name := range query["channel"] {
+		if err := s.subscribable(name); err != nil {
+			return err
+		}
+	}
+	s.answerJSON(c.ctx, struct {
+		LastID string `json:"last_id"`
+	}{s.options.Hub.Position().String()})
+	return nil
+}
+
 // parseLimit returns how many are asked for.
 func parseLimit(query url.Values) (int, error) {
 	v, ok := query["limit"]
@@ -110,7 +130,7 @@ func parseLimit(query url.Values) (int, error) {
 	return limit, nil
 }
 
-func (s *Server) validChannel(name string) error {
+func validChannel(name string) error {
 	if err := channel.ValidName(name); err != nil {
 		return fmt.Errorf("channel %.100q: %w", name, err)
 	}

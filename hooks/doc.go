@@ -42,6 +42,11 @@
 //	$ curl 'http://127.0.0.1:9090/channels/orders.42/messages?after=0dzln3kxtdtb4&limit=100'
 //	{"messages":[{"id":"0dzln3kxtdtb6","event":"state","data":{"state":"arrived"}}],"next":"0dzln3kxtdtb8"}
 //
+// Ask after which id a page has to resume that is about to show what the app knows now:
+//
+//	$ curl 'http://127.0.0.1:9090/position?channel=orders.42'
+//	{"last_id":"0dzln3kxtdtb6"}
+//
 // Ask who is in a channel whose rule has presence:
 //
 //	$ curl http://127.0.0.1:9090/channels/orders.42/users

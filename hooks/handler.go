@@ -31,6 +31,8 @@ func (s *Server) route(path string) (methods string, do func(*call) error) {
 		return fasthttp.MethodPost, s.publish
 	case channelsPath:
 		return getMethods, s.channels
+	case "/position":
+		return getMethods, s.position
 	case connectionsPath:
 		if s.options.Connections != nil {
 			return getMethods, s.connections

@@ -180,7 +180,7 @@ func isPlain(body []byte) bool {
 
 // publishable reports whether a message may go to the channel.
 func (s *Server) publishable(name string) error {
-	if err := s.validChannel(name); err != nil {
+	if err := validChannel(name); err != nil {
 		return err
 	}
 	if _, ok := s.options.Channels.Rule(name); !ok {

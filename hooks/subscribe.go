@@ -102,7 +102,7 @@ func (s *Server) validName(name string) error {
 	if s.options.Channels.AllowsPattern(name) {
 		return nil
 	}
-	return s.validChannel(name)
+	return validChannel(name)
 }
 
 // subscribable reports whether a connection may hold the channel, or the pattern.

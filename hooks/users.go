@@ -21,7 +21,7 @@ func (s *Server) users(c *call) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errChannel, err)
 	}
-	if err := s.validChannel(name); err != nil {
+	if err := validChannel(name); err != nil {
 		return err
 	}
 	query, err := parseQuery(c.query, "limit")

@@ -33,6 +33,14 @@ func (h *Hub) Channel(name string) (Info, bool) {
 	return ch.infoLocked(), true
 }
 
+// Position returns the newest id that was given out: a client that resumes after it gets what is published from now on, of
+// every channel, and nothing that was published before. It is not zero, also before the first message.
+func (h *Hub) Position() ID {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.last
+}
+
 // listSlice is how many channels Channels looks at before it lets others have the lock.
 const listSlice = 1024
 
