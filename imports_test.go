@@ -18,8 +18,9 @@ import (
 const imports = `
 .                 internal/config internal/demo internal/server
 hooks             internal/channel internal/connection internal/hub internal/metric internal/presence internal/strictjson
-internal/accesslog
+internal/accesslog internal/asyncwriter
 internal/appcall  internal/auth internal/http1 internal/hub internal/strictjson
+internal/asyncwriter
 internal/auth     internal/channel internal/http1
 internal/channel
 internal/config   internal/channel
@@ -35,7 +36,7 @@ internal/park
 internal/presence internal/hub
 internal/proxyheader
 internal/request  internal/http1
-internal/server   hooks internal/accesslog internal/appcall internal/auth internal/channel internal/config internal/connection internal/histfile internal/hub internal/metric internal/park internal/presence internal/site internal/token proxy upgrade
+internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/auth internal/channel internal/config internal/connection internal/histfile internal/hub internal/metric internal/park internal/presence internal/site internal/token proxy upgrade
 internal/site     internal/http1
 internal/strictjson
 internal/tempfile internal/park

@@ -126,18 +126,21 @@ func (w *stuck) Write(p []byte) (int, error) {
 
 // TestDiskDoesNotKeepUp: memory is bounded, and what was dropped is counted.
 func TestDiskDoesNotKeepUp(t *testing.T) {
-	l := &Log{wakec: make(chan struct{}, 1), out: &stuck{}}
+	l := newLog(&stuck{}, false)
 	begun := l.Begin(nil, &Request{UserAgent: make([]byte, 16<<10)})
 	for range 400 {
 		l.End(begun, &Outcome{})
 	}
-	if n := len(l.waiting); n > maxWait+128<<10 || l.Dropped() == 0 {
+	n, dropped := l.lines.Counts()
+	if n > maxQueue+128<<10 || dropped == 0 || l.Dropped() != dropped {
 		t.Fatalf("%d bytes wait, %d dropped", n, l.Dropped())
 	}
-	if err := l.Flush(); err != nil || len(l.waiting) != 0 {
-		t.Fatalf("%d bytes wait, error %v", len(l.waiting), err)
+	if n, _ := l.lines.Counts(); l.Flush() != nil || n == 0 {
+		t.Fatalf("%d bytes waited", n)
 	}
-	l.out = &stuck{fail: true}
+	if err := l.use(&stuck{fail: true}); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var told error
@@ -145,6 +148,9 @@ func TestDiskDoesNotKeepUp(t *testing.T) {
 	l.Serve(ctx, func(err error) { told = err })
 	if told == nil || !strings.Contains(told.Error(), "no space left") {
 		t.Errorf("told %v", told)
+	}
+	if l.Dropped() != dropped+1 {
+		t.Errorf("%d dropped after a failed write, %d before", l.Dropped(), dropped)
 	}
 }
 
@@ -157,7 +163,7 @@ func TestNilLog(t *testing.T) {
 }
 
 func BenchmarkEnd(b *testing.B) {
-	l := &Log{wakec: make(chan struct{}, 1), out: &stuck{}}
+	l := newLog(&stuck{}, false)
 	r := Request{Client: netip.MustParseAddr("192.0.2.7"), Method: []byte("GET"), Target: []byte("/a?b=c"), Minor: 1, UserAgent: []byte("Mozilla/5.0 (X11)")}
 	o := Outcome{Status: 200, Bytes: 1234, Now: noon}
 	var begun []byte

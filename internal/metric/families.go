@@ -11,7 +11,7 @@ type family struct{ kind, help string }
 
 var families = map[string]family{
 	"holdfast_accept_errors_total":                  {counter, "Failed accepts, often the file limit."},
-	"holdfast_access_log_dropped_total":             {counter, "Access log lines that were lost."},
+	"holdfast_access_log_dropped_total":             {counter, "Access log lines that were lost: the disk was too slow, or failed."},
 	"holdfast_api_requests_total":                   {counter, "Requests to the API listener, by status code."},
 	"holdfast_authorize_cache_evicted_total":        {counter, "Cached authorizations evicted early, as the cache is full."},
 	"holdfast_authorize_cache_hits_total":           {counter, "Authorization requests answered from push.authorize_cache."},

@@ -146,7 +146,7 @@ func (s *Server) openAccessLog() (err error) {
 	}
 	s.accessLog.Hide("token", append([]string{c.Push.Path}, c.Push.ExtraPaths...)...)
 	s.owned.run(func(ctx context.Context) {
-		s.accessLog.Serve(ctx, func(err error) { s.log.Error("access log not written; lines wait", "error", err) })
+		s.accessLog.Serve(ctx, func(err error) { s.log.Error("access log not written; lines are lost", "error", err) })
 	})
 	return nil
 }
