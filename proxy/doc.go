@@ -10,8 +10,9 @@
 //	  │                │ 101
 //	  └─► Local        └─────► tunnel
 //
-// With FastCGI upstreams a worker first looks up what the path means (internal/site): a file is
-// answered from here, piece by piece as the client takes it; a script becomes records (internal/fcgi).
+// Who answers is a source, one file for each kind: source_http.go, source_fastcgi.go, source_file.go. With FastCGI
+// upstreams a worker first looks up what the path means (internal/site): a file is answered from here, piece by piece
+// as the client takes it; a script becomes records (internal/fcgi).
 //
 // What is changed on the way. Hop-by-hop fields (RFC 9110 §7.6.1) are removed in both directions, as
 // are fields whose name has other than letters, digits and dashes (CGI and PHP cannot tell X_Y and X.Y from

@@ -21,6 +21,12 @@ func TestMain(m *testing.M) { wiretest.Main(m) }
 // start runs a proxy in front of the upstream at address and returns its own.
 func start(t testing.TB, upstream string, change ...func(*Options)) (string, *Proxy) {
 	t.Helper()
+	return startPrepared(t, upstream, func(*Proxy) {}, change...)
+}
+
+// startPrepared is start with a look at the proxy before its first request.
+func startPrepared(t testing.TB, upstream string, prepare func(*Proxy), change ...func(*Options)) (string, *Proxy) {
+	t.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	p, err := park.New(park.Options{Loops: 2, Log: log})
 	if err != nil {
@@ -37,6 +43,7 @@ func start(t testing.TB, upstream string, change ...func(*Options)) (string, *Pr
 		f(&o)
 	}
 	x := New(p, o)
+	prepare(x)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

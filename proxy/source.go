@@ -1,6 +1,9 @@
 package proxy
 
 import (
+	"fmt"
+	"net/http"
+
 	"holdfast/internal/http1"
 	"holdfast/internal/request"
 )
@@ -68,6 +71,20 @@ func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
 	}
 	x.app.head, x.upload.gathered = x.app.head[:0], x.upload.gathered[:0] // too late to try again
 	return x.client.appendConnection(x.accel.preserved.append(x.appendTicket(appendAnswer(x.f.loop.Out()[:0], a))))
+}
+
+// ownHead renders the head of a response that no app gives, with field lines that tell its length, and with what stays
+// of the response of an app that sent the request here.
+func (x *exchange) ownHead(status int, fields []byte) []byte {
+	x.answered, x.log.status = true, status
+	if !x.upload.body.Done || x.f.p.draining.Load() {
+		x.client.keep = false
+	}
+	b := fmt.Appendf(x.f.loop.Out()[:0], "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, http.StatusText(status), x.f.loop.Now().UTC().Format(http.TimeFormat))
+	b = x.accel.preserved.append(x.accel.preserved.appendWithout(b, fields))
+	b = append(x.client.appendConnection(b), "\r\n"...)
+	x.client.heads += int64(len(b))
+	return b
 }
 
 // complete notes that the source has given all of its response; the client's part goes on until it has everything.

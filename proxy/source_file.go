@@ -3,9 +3,7 @@ package proxy
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"time"
 
@@ -114,14 +112,7 @@ func (s *fileSource) resolved(a site.Answer, first []byte, err error) {
 
 // answer sends a file, or a head alone.
 func (s *fileSource) answer(a site.Answer, first []byte) {
-	s.x.answered, s.x.log.status = true, a.Status
-	if !s.x.upload.body.Done || s.x.f.p.draining.Load() {
-		s.x.client.keep = false
-	}
-	b := fmt.Appendf(s.x.f.loop.Out()[:0], "HTTP/1.1 %d %s\r\nDate: %s\r\n", a.Status, http.StatusText(a.Status), s.x.f.loop.Now().UTC().Format(http.TimeFormat))
-	b = s.x.accel.preserved.append(s.x.accel.preserved.appendWithout(b, a.Head))
-	b = append(s.x.client.appendConnection(b), "\r\n"...)
-	s.x.client.heads += int64(len(b))
+	b := s.x.ownHead(a.Status, a.Head)
 	if a.File != nil {
 		s.f, s.off, s.end = a.File, a.Offset+int64(len(first)), a.Offset+a.Length
 	}
