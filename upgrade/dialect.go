@@ -20,6 +20,7 @@ var dialects = []func(*Keeper) dialect{
 	newWebSocketRaw,
 	newSSEV1,
 	newSSE,
+	newNDJSON,
 	newLongPoll,
 }
 

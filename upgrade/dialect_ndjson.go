@@ -1,0 +1,50 @@
+package upgrade
+
+import (
+	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/hub"
+)
+
+const ndjsonType = "application/x-ndjson"
+
+var encodingNDJSON = &hub.Encoding{Render: func(m *hub.Message) []byte { return append(v1Object(m), '\n') }}
+
+// ndjson is a stream of the subprotocol's objects, one a line, for programs that read line by line. Each has its type, so
+// that a reader tells a message from a gap. An empty line is the heartbeat.
+type ndjson struct {
+	readOnly
+	k *Keeper
+}
+
+func newNDJSON(k *Keeper) dialect { return ndjson{k: k} }
+
+func (ndjson) name() string      { return "ndjson" }
+func (ndjson) transport() string { return "ndjson" }
+
+func (ndjson) matches(r *choice) bool { return r.accepts(ndjsonType) }
+
+func (ndjson) check(*fasthttp.RequestCtx, *Spec) (int, string) { return 0, "" }
+
+func (d ndjson) begin(x *held, s *Spec, replay hub.Replay) {
+	b := append(streamHead(ndjsonType, s), helloJSON(x.membership.Position(), d.k.o.Heartbeat, owed(replay))...)
+	b = append(b, '\n')
+	for _, g := range replay.Gaps {
+		b = append(b, d.gap(g)...)
+	}
+	x.beginStream(b, replay)
+}
+
+func (ndjson) encoding() *hub.Encoding { return encodingNDJSON }
+
+func (ndjson) gap(g hub.Gap) []byte { return append(gapJSON(g), '\n') }
+
+func (ndjson) changed(x *held, m move, replay hub.Replay) (b []byte) {
+	for _, object := range changeObjects(x, m, replay) {
+		b = append(append(b, object...), '\n')
+	}
+	return b
+}
+
+func (ndjson) heartbeat(x *held) bool { return x.send([]byte{'\n'}, false) }
+func (ndjson) drain(x *held)          { x.finish(nil, draining) }
