@@ -28,7 +28,9 @@ var ranElsewhere = []struct{ page, begins, test string }{
 	{"docs/how-to/jwt.md", "$enc", "TestPagesPHP"},
 	{"docs/tutorials/php.md", "function push", "TestPagesPHP"},
 	{"docs/tutorials/php.md", "<?php\nsession_start", "TestPagesPHP"},
+	{"docs/tutorials/php.md", "function position", "TestPagesPHP"},
 	{"docs/tutorials/tomcat.md", "static final", "TestPagesJava"},
+	{"docs/tutorials/tomcat.md", "static String position", "TestPagesJava"},
 	{"docs/tutorials/wordpress.md", "<?php\nfunction push(", "TestAppWordPress"},
 	{"docs/tutorials/wordpress.md", "push('user.7'", "TestAppWordPress"},
 	{"docs/tutorials/mediawiki.md", "$wgArticlePath", "TestAppMediaWiki"},
@@ -436,6 +438,7 @@ var inBrowser = []struct{ page, begins, before, works string }{
 	{"docs/reference/browser-client.md", `fetch("/parcel/42")`, `window.fetch = function () { return Promise.resolve(new Response("{}")); };`, `shown.includes("hello")`},
 	{"docs/reference/browser-client.md", "push.on(", `var light = {}, push = Holdfast("public.news");`, `light.className === "live"`},
 	{"docs/tutorials/mediawiki.md", "new EventSource", `var mw = {notify: show};`, `shown.includes("Changed: hello")`},
+	{"docs/migrate/polling.md", "<meta", `Holdfast("public.news").on("message", function (m) { show(m.data); });`, `shown.includes("hello")`},
 	{"docs/migrate/polling.md", "var push", `window.fetch = function () { return Promise.resolve({json: function () { return "fetched"; }}); };`, `shown.includes("fetched") && shown.includes("hello")`},
 }
 

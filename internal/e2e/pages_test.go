@@ -56,7 +56,7 @@ func TestPagesPHP(t *testing.T) {
 	app := startApp(t, http.HandlerFunc(answerAsPages))
 	h := startHoldfastAt(t, freeAddr(t), freeAddr(t), func(listen, hooks string) string {
 		return fmt.Sprintf("listen: %s\nupstream: %s\nhooks: {listen: %s}\npush: {jwt: {key: 0123456789abcdef0123456789abcdef, cookie: push_token}}\n"+
-			"channels: [{match: 'public.**', access: public}, {match: 'user.{user}', access: token}, {match: 'orders.*', access: token}]\n", listen, app, hooks)
+			"channels: [{match: 'public.**', access: public, history: {messages: 10, age: 1m}}, {match: 'user.{user}', access: token}, {match: 'orders.*', access: token}]\n", listen, app, hooks)
 	})
 	evaluate := func(t *testing.T, code string, flags ...string) string {
 		t.Helper()
@@ -72,6 +72,13 @@ func TestPagesPHP(t *testing.T) {
 		out := evaluate(t, function+"\nvar_dump(push('no.rule', 'x'));", "-d", "log_errors=1", "-d", "error_log=")
 		if !strings.Contains(out, "bool(false)") || !strings.Contains(out, "push to no.rule: HTTP/1.1 400") {
 			t.Errorf("push without a rule: %s", out)
+		}
+	})
+	t.Run("position", func(t *testing.T) {
+		function := pageCode(t, "docs/tutorials/php.md", "php", "function position")
+		h.wantPosition(t, func() string { return evaluate(t, function+"\necho position('public.news');") })
+		if out := evaluate(t, strings.Replace(function, "127.0.0.1:9090", freeAddr(t), 1)+"\nvar_dump(position('public.news'));"); out != `string(0) ""` {
+			t.Errorf("without Holdfast the position is %s", out)
 		}
 	})
 	t.Run("authorize", func(t *testing.T) {
@@ -109,17 +116,31 @@ func (h *holdfast) wantUserChannel(t *testing.T, user, channel string) {
 	}
 }
 
+// wantPosition wants a client that resumes after the position to receive what was published since, and nothing before.
+func (h *holdfast) wantPosition(t *testing.T, position func() string) {
+	t.Helper()
+	h.publish(t, "public.news", "before")
+	id := position()
+	h.publish(t, "public.news", "after")
+	a := newVisitor(t, h.url).get(pushPath([]string{"public.news"}) + "&wait=0&last_id=" + url.QueryEscape(id))
+	if a.wantText(t, `"after"`); strings.Contains(a.body, `"before"`) {
+		t.Errorf("after %q came %s", id, a.body)
+	}
+}
+
 // TestPagesJava runs the Java of the pages on Tomcat.
 func TestPagesJava(t *testing.T) {
 	app := startApp(t, http.HandlerFunc(answerAsPages))
 	h := startHoldfastAt(t, freeAddr(t), freeAddr(t), func(listen, hooks string) string {
 		return fmt.Sprintf("listen: %s\nupstream: %s\nhooks: {listen: %s}\npush: {jwt: {key: 0123456789abcdef0123456789abcdef}}\n"+
-			"channels: [{match: 'public.**', access: public}, {match: 'user.{user}', access: token}]\n", listen, app, hooks)
+			"channels: [{match: 'public.**', access: public, history: {messages: 10, age: 1m}}, {match: 'user.{user}', access: token}]\n", listen, app, hooks)
 	})
 	dir := t.TempDir()
 	const imports = `<%@ page contentType="text/plain; charset=UTF-8" import="java.io.*, java.net.*, java.net.http.*, java.nio.charset.*, java.time.*, java.util.*, java.security.*, javax.crypto.*, javax.crypto.spec.*" %>`
 	writeFile(t, filepath.Join(dir, "push.jsp"), imports+"<%! "+portsOf(h, app).Replace(pageCode(t, "docs/tutorials/tomcat.md", "java", "static final"))+
 		` %><% try { push(request.getParameter("channel"), "hello"); out.print("done"); } catch (IOException e) { out.print(e.getMessage()); } %>`)
+	writeFile(t, filepath.Join(dir, "position.jsp"), imports+"<%! static final HttpClient client = HttpClient.newHttpClient();\n"+
+		portsOf(h, app).Replace(pageCode(t, "docs/tutorials/tomcat.md", "java", "static String position"))+` %><% out.print(position("public.news")); %>`)
 	writeFile(t, filepath.Join(dir, "channel.jsp"), imports+`<% String user = request.getParameter("user"); `+
 		pageCode(t, "docs/concepts/channels-and-rules.md", "java", "String channel")+` out.print(channel); %>`)
 	writeFile(t, filepath.Join(dir, "check.jsp"), imports+`<% byte[] key = "0123456789abcdef".getBytes(), body = "{}".getBytes(); String header = request.getHeader("Holdfast-Signature"); `+
@@ -127,6 +148,7 @@ func TestPagesJava(t *testing.T) {
 	v := newVisitor(t, "http://"+startTomcat(t, map[string]string{"": dir}))
 
 	receiveHello(t, h, func() { v.get("/push.jsp?channel=public.news").wantText(t, "done") })
+	h.wantPosition(t, func() string { return strings.TrimSpace(v.get("/position.jsp").body) })
 	v.get("/push.jsp?channel=no.rule").wantText(t, "push to no.rule: ", "no rule for this channel")
 	for _, user := range oddUsers {
 		h.wantUserChannel(t, user, strings.TrimSpace(v.get("/channel.jsp?"+url.Values{"user": {user}}.Encode()).body))
