@@ -117,6 +117,37 @@ func TestLogMessages(t *testing.T) {
 	}
 }
 
+// TestLogFields: the fields of the logs page are in the code, and each thing has one name.
+func TestLogFields(t *testing.T) {
+	page, sources := readFile(t, "docs/reference/logs.md"), readSources(t, false)
+	_, table, found := strings.Cut(page, "| Field | Meaning |")
+	if !found {
+		t.Fatal("the page has no table of fields")
+	}
+	table, _, _ = strings.Cut(table, "\n\n")
+	n := 0
+	for line := range strings.Lines(table) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 2 {
+			continue
+		}
+		for _, m := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(cells[1], -1) {
+			n++
+			if !strings.Contains(sources, `"`+m[1]+`", `) {
+				t.Errorf("no log line has the field %s", m[1])
+			}
+		}
+	}
+	if n < 10 {
+		t.Errorf("only %d fields found", n)
+	}
+	for old, now := range map[string]string{"err": "error", "remote": "client", "again_in": "retry_in", "so_far": "total"} {
+		if m := regexp.MustCompile(`(?:Debug|Info|Warn|Error)\([^\n]*"` + old + `", `).FindString(sources); m != "" {
+			t.Errorf("%s: the field is called %s", m, now)
+		}
+	}
+}
+
 // TestMetricNames: the metrics page has every metric of the code, and no other.
 func TestMetricNames(t *testing.T) {
 	page := readFile(t, "docs/reference/metrics.md")

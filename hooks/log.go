@@ -53,7 +53,7 @@ func (s *Server) logRefusal(ctx *fasthttp.RequestCtx, status int, err error) {
 	}
 	path, _, _ := strings.Cut(string(ctx.Request.Header.RequestURI()), "?")
 	s.log.Log(ctx, level, "hooks call refused", "status", status, "reason", err.Error(),
-		"method", clip(string(ctx.Method())), "path", clip(path), "remote", ctx.RemoteAddr().String(), "skipped", skipped)
+		"method", clip(string(ctx.Method())), "path", clip(path), "client", ctx.RemoteAddr().String(), "skipped", skipped)
 }
 
 // logEnd writes a line about a connection that ended with an error. Of the engine's own errors only the fact is
@@ -64,13 +64,13 @@ func (s *Server) logEnd(c *conn, err error) {
 		if network := (net.Error)(nil); errors.As(err, &network) {
 			reason = network.Error()
 		}
-		s.log.Debug("hooks connection ended", "remote", c.RemoteAddr().String(), "reason", reason)
+		s.log.Debug("hooks connection ended", "client", c.RemoteAddr().String(), "reason", reason)
 		return
 	}
 	s.countStatus(fasthttp.StatusServiceUnavailable)
 	if skipped, due := s.refusals.due(fasthttp.StatusServiceUnavailable, time.Now()); due {
 		s.log.Warn("hooks connection refused", "reason", "too many connections", "limit", maxConns,
-			"remote", c.RemoteAddr().String(), "skipped", skipped)
+			"client", c.RemoteAddr().String(), "skipped", skipped)
 	}
 }
 

@@ -64,7 +64,7 @@ func (x *exchange) notice(n notice) {
 	c, now := &s.noticed[n], x.f.loop.Now().UnixNano()
 	c.n.Add(1)
 	if next := c.next.Load(); now >= next && c.next.CompareAndSwap(next, now+int64(noticeEvery)) {
-		x.f.p.o.Log.Warn(notices[n].line, "upstream", s.String(), "kind", notices[n].label, "path", x.route.paths.Match, "count", c.n.Load())
+		x.f.p.o.Log.Warn(notices[n].line, "upstream", s.String(), "kind", notices[n].label, "path", x.route.paths.Match, "total", c.n.Load())
 	}
 }
 

@@ -66,7 +66,7 @@ func (f *Front) logRefused(client netip.AddrPort, status int, reason string, fie
 	s := &f.refused
 	if now := f.loop.Now().Unix(); now != s.second {
 		if s.skipped > 0 {
-			f.p.o.Log.Info("more requests were refused", "number", s.skipped)
+			f.p.o.Log.Info("more requests were refused", "skipped", s.skipped)
 		}
 		*s = refusedLines{second: now}
 	}

@@ -82,7 +82,7 @@ func (p *Proxy) failed(s *server, now time.Time) {
 	}
 	s.failures.Store(0)
 	s.downTo.Store(now.Add(p.o.FailTime).UnixNano())
-	p.o.Log.Warn("upstream is not asked for a while", "upstream", s.String(), "failures", p.o.MaxFails, "for", p.o.FailTime)
+	p.o.Log.Warn("upstream is not asked for a while", "upstream", s.String(), "failures", p.o.MaxFails, "retry_in", p.o.FailTime)
 }
 
 // answered takes failures back.
@@ -146,7 +146,7 @@ func (p *Proxy) Resolve(ctx context.Context) error {
 				continue
 			}
 			if err := s.resolve(ctx); err != nil && ctx.Err() == nil {
-				p.o.Log.Error("upstream's host name not resolved; keeping what was known", "upstream", s.Address, "error", err)
+				p.o.Log.Error("upstream's host name not resolved; keeping what was known", "upstream", s.String(), "error", err)
 				wait = time.Second
 			}
 		}

@@ -42,7 +42,7 @@ func (x *held) move(m move) error {
 	}
 	slices.Sort(set)
 	if set = slices.Compact(set); len(set) > x.k.o.MaxChannels && len(set) > len(before) {
-		x.k.o.Log.Info("subscribe refused: push.max_channels", "limit", x.k.o.MaxChannels, "client", x.c.RemoteAddr())
+		x.k.o.Log.Info("subscribe refused: push.max_channels", "limit", x.k.o.MaxChannels, "client", x.client())
 		return fmt.Errorf("more than %d channels", x.k.o.MaxChannels)
 	}
 	replay := x.lane().Join(x, set, m.after.ID, m.after.HasID)

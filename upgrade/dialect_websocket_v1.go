@@ -104,7 +104,7 @@ func (d *webSocketV1) dispatch(in *inbound, p []byte) bool { return in.parse(p) 
 
 func (d *webSocketV1) reject(in *inbound, ref string, err error) bool {
 	if in.faults++; in.faults > maxFaults {
-		d.k.o.Log.Info("client closed: too many messages that are refused; see push.message_rate", "last", err, "client", in.x.c.RemoteAddr())
+		d.k.o.Log.Info("client closed: too many messages that are refused; see push.message_rate", "error", err, "client", in.x.client())
 		d.closeWith(in.x, ws.StatusPolicyViolation, "too many messages that are refused", unruly)
 		return false
 	}

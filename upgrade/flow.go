@@ -108,7 +108,7 @@ func (x *held) receiving(n int) bool {
 	}
 	if c := s.dropped[inboundFull].Load() + 1; c&(c-1) == 0 {
 		x.k.o.Log.Warn("connection closed: the memory for what clients send is full; see push.receive_total",
-			"kind", x.form.transport(), "client", x.c.RemoteAddr(), "limit", x.k.o.InboundTotal, "total", c)
+			"transport", x.form.transport(), "client", x.client(), "limit", x.k.o.InboundTotal, "total", c)
 	}
 	s.inbound.Add(int64(-n))
 	return false

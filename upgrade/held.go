@@ -47,6 +47,9 @@ func (x *held) begin(c *park.Conn, s *Spec) {
 	x.c = c
 	c.Hold(x)
 	x.form.open.Add(1)
+	if s.Client.IsValid() && s.Client != c.RemoteAddr() {
+		x.register().clients[x] = s.Client
+	}
 	var replay hub.Replay
 	if n := s.Resume.Newest; n > 0 {
 		replay = x.lane().JoinLast(x, s.Channels, n)
@@ -195,8 +198,9 @@ func (x *held) leave(why dropReason) {
 	x.k.stats.drop(why)
 	x.dropOutbox()
 	if x.k.o.Log.Enabled(context.Background(), slog.LevelDebug) { // else its arguments are made for nothing
-		x.k.o.Log.Debug("hold ended", "kind", x.form.transport(), "reason", why.String(), "client", x.c.RemoteAddr())
+		x.k.o.Log.Debug("hold ended", "transport", x.form.transport(), "reason", why.String(), "client", x.client())
 	}
+	delete(x.register().clients, x)
 }
 
 // end leaves and closes.

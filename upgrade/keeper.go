@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -103,7 +104,7 @@ func New(o Options) *Keeper {
 	k.forms = newForms(k)
 	for range o.Poller.Loops() {
 		k.registers = append(k.registers, register{
-			users: map[string]*held{}, credentials: map[uint64]*held{}, more: map[uint64]map[*held]struct{}{}, waiting: map[*byte]int{},
+			users: map[string]*held{}, credentials: map[uint64]*held{}, more: map[uint64]map[*held]struct{}{}, waiting: map[*byte]int{}, clients: map[*held]netip.AddrPort{},
 		})
 	}
 	k.engine = fasthttp.Server{
@@ -161,6 +162,7 @@ func (k *Keeper) Serve(c *park.Conn, r *request.Request) {
 		return
 	}
 	v := &pushRequest{k: k, req: r.Clone(), came: time.Now()}
+	v.spec.Client = v.req.Client
 	v.Stream = park.NewStream(c, v.req.Head)
 	run, needsApp := k.o.Poller.Go, k.needsApp(r.Head)
 	if needsApp {

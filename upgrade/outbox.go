@@ -255,8 +255,8 @@ func (x *held) skipped(p SlowPolicy) {
 	x.k.stats.skipped[p].Add(1)
 	if !x.out.told {
 		x.out.told = true
-		x.k.o.Log.Info("slow reader: messages are left out, as its channels' rule says", "slow", p.String(),
-			"kind", x.form.transport(), "client", x.c.RemoteAddr())
+		x.k.o.Log.Info("slow reader: messages are left out, as its channels' rule says", "policy", p.String(),
+			"transport", x.form.transport(), "client", x.client())
 	}
 }
 
@@ -265,7 +265,7 @@ func (x *held) dropSlow(limit string) {
 	if x.out != nil {
 		waiting = x.out.bytes
 	}
-	x.k.o.Log.Info("slow reader dropped", "kind", x.form.transport(), "waiting", waiting, "client", x.c.RemoteAddr(), "limit", limit)
+	x.k.o.Log.Info("slow reader dropped", "transport", x.form.transport(), "queued", waiting, "client", x.client(), "limit", limit)
 	x.end(slow)
 }
 

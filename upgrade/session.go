@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -37,7 +38,8 @@ type register struct {
 	users       map[string]*held
 	credentials map[uint64]*held
 	more        map[uint64]map[*held]struct{}
-	waiting     map[*byte]int // by a rendering's first byte: in how many outboxes it is
+	waiting     map[*byte]int            // by a rendering's first byte: in how many outboxes it is
+	clients     map[*held]netip.AddrPort // who is behind the connections of trusted proxies
 }
 
 func (x *held) register() *register { return &x.k.registers[x.c.Loop().Index] }
@@ -268,7 +270,7 @@ func (x *held) countUser(user string) {
 	oldest.ref.Post(oldest.loop, func(c *park.Conn) {
 		if x, ok := c.Handler().(*held); ok && x.session != nil && x.session.user == user {
 			k.o.Log.Info("connection closed for a newer one: push.max_connections_per_user are held",
-				"limit", k.o.MaxPerUser, "user", user, "kind", x.form.transport(), "client", c.RemoteAddr())
+				"limit", k.o.MaxPerUser, "user", user, "transport", x.form.transport(), "client", x.client())
 			x.expel(429, auth.ErrUserLimit.Error(), crowdedOut)
 		}
 	})

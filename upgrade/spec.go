@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -18,6 +19,7 @@ type Spec struct {
 	Dialect  string // its name
 	Channels []string
 	Resume   ResumePoint
+	Client   netip.AddrPort // who has sent the request; invalid: the other end of the connection
 
 	User    string           // empty: nobody in particular
 	Token   *auth.TokenGrant // the hold ends with it; nil: it has none

@@ -67,7 +67,7 @@ func asset(h http.Handler, contentType string) http.Handler {
 func (a *App) getPage(w http.ResponseWriter, r *http.Request) {
 	body, err := a.page()
 	if err != nil {
-		a.log.Error("demo page", "err", err)
+		a.log.Error("demo page", "error", err)
 		http.Error(w, "The page cannot be shown.", http.StatusInternalServerError)
 		return
 	}
@@ -181,7 +181,7 @@ func (a *App) move(status string) (now state, subscribers int, err error) {
 	}
 	subscribers, err = a.publish(now)
 	if err != nil {
-		a.log.Warn("demo parcel has moved, but that was not published", "status", now.Status, "err", err)
+		a.log.Warn("demo parcel has moved, but that was not published", "status", now.Status, "error", err)
 		return now, 0, err
 	}
 	a.log.Debug("demo parcel has moved", "status", now.Status, "subscribers", subscribers)

@@ -185,13 +185,13 @@ func (p *Poller) nextLoopFor() *Loop {
 // refuseAddress counts and logs a connection of an address that has too many: the 1st, 2nd, 4th …
 func (p *Poller) refuseAddress(addr netip.AddrPort) {
 	if n := p.addressLimited.Add(1); n&(n-1) == 0 {
-		p.opts.Log.Warn("connection refused: too many of one address", "limit", p.opts.PerAddr, "client", addr, "refused", n)
+		p.opts.Log.Warn("connection refused: too many of one address", "limit", p.opts.PerAddr, "client", addr, "total", n)
 	}
 }
 
 // acceptFailed counts and logs a failed accept: the 1st, 2nd, 4th, 8th …, not a line each.
 func (p *Poller) acceptFailed(err error) {
 	if n := p.acceptErr.Add(1); n&(n-1) == 0 {
-		p.opts.Log.Warn("accept failed; trying again", "error", err, "failures", n)
+		p.opts.Log.Warn("accept failed; trying again", "error", err, "total", n)
 	}
 }

@@ -256,7 +256,7 @@ func (t *Tracker) cancelGraceLocked(e *list.Element) { t.leaving.Remove(e) }
 func (t *Tracker) flushLocked() {
 	for t.leaving.Len() > maxLeaving {
 		if t.stats.ExpiredEarly++; t.stats.ExpiredEarly&(t.stats.ExpiredEarly-1) == 0 {
-			t.log.Warn("a grace period was cut short: too many channels and users are in theirs (events.grace)", "limit", maxLeaving, "so_far", t.stats.ExpiredEarly)
+			t.log.Warn("a grace period was cut short: too many channels and users are in theirs (events.grace)", "limit", maxLeaving, "total", t.stats.ExpiredEarly)
 		}
 		t.expireLocked(t.leaving.Front())
 	}
@@ -297,7 +297,7 @@ func (t *Tracker) tellLocked(kind string, s subject, at time.Time) {
 	if t.unpublished = append(t.unpublished, e); len(t.unpublished) > maxUnpublished {
 		t.unpublished = slices.Delete(t.unpublished, 0, 1)
 		if t.stats.Unpublished++; t.stats.Unpublished&(t.stats.Unpublished-1) == 0 {
-			t.log.Warn("a join or leave was not published: too much is waiting to be delivered", "so_far", t.stats.Unpublished)
+			t.log.Warn("a join or leave was not published: too much is waiting to be delivered", "total", t.stats.Unpublished)
 		}
 	}
 	t.wake()

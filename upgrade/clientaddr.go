@@ -1,0 +1,17 @@
+package upgrade
+
+// client returns the address of who has sent the connection's request, for the log: as in the access log, not the proxy's in
+// front. It has a port only if that is known.
+func (x *held) client() string {
+	a, proxied := x.register().clients[x]
+	if !proxied {
+		a = x.c.RemoteAddr()
+	}
+	switch {
+	case !a.IsValid():
+		return "unix:"
+	case a.Port() == 0:
+		return a.Addr().Unmap().String()
+	}
+	return a.String()
+}
