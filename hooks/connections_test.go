@@ -14,9 +14,9 @@ import (
 type keeper struct{ ended, changed []string }
 
 var connected = []connection.Info{
-	{ID: "a-1", User: "anna", Kind: "sse", Channels: []string{"user.x"}, Peer: netip.MustParseAddrPort("127.0.0.1:1")},
-	{ID: "a-2", User: "bert", Kind: "websocket", Channels: []string{"user.x", "user.y"}},
-	{ID: "a-3", Kind: "longpoll", Channels: []string{"public.z"}},
+	{ID: "a-1", User: "anna", Transport: "sse", Channels: []string{"user.x"}, RemoteAddr: netip.MustParseAddrPort("127.0.0.1:1")},
+	{ID: "a-2", User: "bert", Transport: "websocket", Channels: []string{"user.x", "user.y"}},
+	{ID: "a-3", Transport: "longpoll", Channels: []string{"public.z"}},
 }
 
 func (k *keeper) List(s connection.Selection, limit int) (list []connection.Info, total int) {
@@ -43,7 +43,7 @@ func (k *keeper) Change(s connection.Selection, join, leave []string) (n int, re
 	list, _ := k.List(s, 10)
 	refused = make(map[string]int)
 	for _, c := range list {
-		if c.Kind == "longpoll" {
+		if c.Transport == "longpoll" {
 			refused["a poll"]++
 			continue
 		}
@@ -62,7 +62,7 @@ func TestConnections(t *testing.T) {
 		want                 string
 	}{
 		{"GET", "/connections", "", 200, `"total":3`},
-		{"GET", "/connections?user=anna", "", 200, `{"connections":[{"id":"a-1","user":"anna","kind":"sse","channels":["user.x"],"peer":"127.0.0.1:1"}],"total":1}`},
+		{"GET", "/connections?user=anna", "", 200, `{"connections":[{"id":"a-1","user":"anna","transport":"sse","channels":["user.x"],"remote_addr":"127.0.0.1:1"}],"total":1}`},
 		{"GET", "/connections?channel=user.x&limit=1", "", 200, `"total":2`},
 		{"GET", "/connections?user=nobody", "", 200, `{"connections":[],"total":0}`},
 		{"GET", "/connections?user=", "", 400, "want one user"},

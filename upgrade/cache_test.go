@@ -155,7 +155,7 @@ func TestAskerLeaves(t *testing.T) {
 		answer <- auth.Result{Allowed: true, User: "anna"}
 		wiretest.Eventually(t, "the second is held", func() bool {
 			list, n := w.keeper.List(connection.Selection{User: "anna"}, 9)
-			return n == 1 && list[0].Peer.String() == second.LocalAddr().String()
+			return n == 1 && list[0].RemoteAddr.String() == second.LocalAddr().String()
 		})
 		if len(asked) > 0 {
 			t.Error("the app was asked twice")

@@ -184,7 +184,7 @@ func (readOnly) status() int { return 200 }
 
 func (readOnly) read(x *held, p []byte) bool {
 	if len(p) > maxChatter {
-		x.end(talkative)
+		x.end(unexpectedData)
 		return false
 	}
 	x.spendFrame()

@@ -80,7 +80,7 @@ func (longPoll) read(x *held, p []byte) bool {
 	s := pollOf(x)
 	switch {
 	case len(s.rest)+len(p) > maxEarly:
-		x.end(talkative)
+		x.end(unexpectedData)
 		return false
 	case !x.receiving(len(p)):
 		x.end(inboundFull)

@@ -86,7 +86,7 @@ func (d *webSocketRaw) dispatch(in *inbound, p []byte) bool {
 
 // reject closes the connection: its client can't be told otherwise.
 func (d *webSocketRaw) reject(in *inbound, _ string, err error) bool {
-	d.closeWith(in.x, ws.StatusPolicyViolation, err.Error(), unruly)
+	d.closeWith(in.x, ws.StatusPolicyViolation, err.Error(), tooManyErrors)
 	return false
 }
 

@@ -40,7 +40,7 @@ func (x *held) begun() {
 
 // connection describes it.
 func (x *held) connection(channels []string) connection.Info {
-	c := connection.Info{ID: x.id(), Kind: x.form.transport(), Channels: channels, Peer: x.c.RemoteAddr()}
+	c := connection.Info{ID: x.id(), Transport: x.form.transport(), Channels: channels, RemoteAddr: x.c.RemoteAddr()}
 	if x.session != nil {
 		c.User = x.session.user
 	}

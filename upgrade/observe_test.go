@@ -36,7 +36,7 @@ func (w *witness) Begun(c connection.Info) {
 		w.t.Errorf("id %q", c.ID)
 	}
 	w.held[c.ID] = c
-	w.list = append(w.list, fmt.Sprintf("begun %s %q %v", c.Kind, c.User, c.Channels))
+	w.list = append(w.list, fmt.Sprintf("begun %s %q %v", c.Transport, c.User, c.Channels))
 }
 
 func (w *witness) Changed(c connection.Info, join, leave []string) {

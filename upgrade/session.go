@@ -151,7 +151,7 @@ func (x *held) named(user string, ask *auth.Request, expires time.Duration) {
 		was = x.session.user
 	}
 	if was == "" && user != "" {
-		x.ended("named", func() {})
+		x.ended("user_identified", func() {})
 	}
 	x.adopt(user, ask, expires)
 	if was == "" && user != "" {

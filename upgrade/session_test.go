@@ -359,7 +359,7 @@ func TestConnections(t *testing.T) {
 	for _, c := range all {
 		ids[c.ID] = true
 		one, n := w.keeper.List(connection.Selection{Connection: c.ID}, 1)
-		if n != 1 || fmt.Sprint(one[0]) != fmt.Sprint(c) || !c.Peer.IsValid() {
+		if n != 1 || fmt.Sprint(one[0]) != fmt.Sprint(c) || !c.RemoteAddr.IsValid() {
 			t.Errorf("%v is found as %v", c, one)
 		}
 	}

@@ -6,24 +6,24 @@ import "sync/atomic"
 type dropReason uint8
 
 const (
-	clientGone   dropReason = iota // the client closed or the network did
-	clientClosed                   // a WebSocket's close handshake
-	answered                       // a long poll has its answer
-	slow                           // more waits than its outbox may hold
-	pongTimeout                    // no sign of life since the last heartbeat
-	badFrame                       // the client broke the protocol
-	talkative                      // bytes where the client has nothing to say
-	draining                       // Holdfast goes down
-	gapped                         // a raw WebSocket cannot be told of a gap
-	unruly                         // too many messages that were refused
-	refused                        // the app does not allow it any more
-	unasked                        // the app could not be asked whether it still does
-	loggedOut                      // the app took its session cookie back
-	disconnected                   // the app said so
-	crowdedOut                     // its user has newer ones, and no more may be held
-	inboundFull                    // what clients have begun to send takes all the memory there is for it
-	slowSender                     // a message that has begun does not come
-	unposted                       // the app did not take a message whose client cannot be told otherwise
+	clientGone     dropReason = iota // the client closed or the network did
+	clientClosed                     // a WebSocket's close handshake
+	answered                         // a long poll has its answer
+	slow                             // more waits than its outbox may hold
+	pongTimeout                      // no sign of life since the last heartbeat
+	badFrame                         // the client broke the protocol
+	unexpectedData                   // bytes where the client has nothing to say
+	draining                         // Holdfast goes down
+	gapped                           // a raw WebSocket cannot be told of a gap
+	tooManyErrors                    // too many messages that were refused
+	refused                          // the app does not allow it any more
+	unasked                          // the app could not be asked whether it still does
+	loggedOut                        // the app took its session cookie back
+	disconnected                     // the app said so
+	crowdedOut                       // its user has newer ones, and no more may be held
+	inboundFull                      // what clients have begun to send takes all the memory there is for it
+	slowSender                       // a message that has begun does not come
+	unposted                         // the app did not take a message whose client cannot be told otherwise
 	dropReasons
 )
 

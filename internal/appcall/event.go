@@ -16,7 +16,7 @@ type Event struct {
 	Channel    string
 	User       string
 	Connection string
-	Kind       string   // how a connection stays open
+	Transport  string   // of a connection
 	Channels   []string // of a connection, when it begins
 	Reason     string   // why a connection ended
 }
@@ -40,7 +40,7 @@ type eventJSON struct {
 	Channel    string   `json:"channel,omitempty"`
 	User       string   `json:"user,omitempty"`
 	Connection string   `json:"connection,omitempty"`
-	Kind       string   `json:"kind,omitempty"`
+	Transport  string   `json:"transport,omitempty"`
 	Channels   []string `json:"channels,omitempty"`
 	Reason     string   `json:"reason,omitempty"`
 	Count      uint64   `json:"count,omitempty"`
@@ -63,7 +63,7 @@ func encodeEvent(e eventJSON) []byte {
 func (e *Event) encode() []byte {
 	return encodeEvent(eventJSON{
 		Type: e.Type, At: e.At.UTC().Format(eventTime), Channel: e.Channel, User: e.User,
-		Connection: e.Connection, Kind: e.Kind, Channels: e.Channels, Reason: e.Reason,
+		Connection: e.Connection, Transport: e.Transport, Channels: e.Channels, Reason: e.Reason,
 	})
 }
 

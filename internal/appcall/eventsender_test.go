@@ -20,7 +20,7 @@ import (
 
 // sentEvent is an event as the app reads it.
 type sentEvent struct {
-	ID, Type, At, Channel, User, Connection, Kind, Reason string
+	ID, Type, At, Channel, User, Connection, Transport, Reason string
 
 	Channels []string
 	Count    int
@@ -115,9 +115,9 @@ func wantWords(t *testing.T, what, got, want string) {
 
 func TestEventText(t *testing.T) {
 	at := time.Date(2026, 3, 4, 5, 6, 7, 89e6, time.FixedZone("", 3600))
-	e := Event{Type: EventConnect, At: at, User: "<é>\u2028", Connection: "c", Kind: "sse", Channels: []string{"a", "b"}}
+	e := Event{Type: EventConnect, At: at, User: "<é>\u2028", Connection: "c", Transport: "sse", Channels: []string{"a", "b"}}
 	wantWords(t, "text", string(appendEvent(nil, 1, e.encode())),
-		`{"id":"0000000000001","type":"connect","at":"2026-03-04T04:06:07.089Z","user":"<é>\u2028","connection":"c","kind":"sse","channels":["a","b"]}`)
+		`{"id":"0000000000001","type":"connect","at":"2026-03-04T04:06:07.089Z","user":"<é>\u2028","connection":"c","transport":"sse","channels":["a","b"]}`)
 }
 
 func TestEventSenderBatches(t *testing.T) {
@@ -356,7 +356,7 @@ func TestEventSenderProperty(t *testing.T) {
 				group.Go(func() {
 					r := rand.New(rand.NewPCG(seed, uint64(user)))
 					for i := range events / users {
-						sender.Enqueue(Event{Type: EventOnline, User: fmt.Sprint(user), Kind: fmt.Sprint(i)})
+						sender.Enqueue(Event{Type: EventOnline, User: fmt.Sprint(user), Transport: fmt.Sprint(i)})
 						time.Sleep(time.Duration(r.IntN(100)) * time.Millisecond)
 					}
 				})
@@ -374,7 +374,7 @@ func TestEventSenderProperty(t *testing.T) {
 				seen[e.ID] = true
 				have++
 				var i int
-				if _, err := fmt.Sscan(e.Kind, &i); err != nil || i < next[e.User] || e.ID <= last {
+				if _, err := fmt.Sscan(e.Transport, &i); err != nil || i < next[e.User] || e.ID <= last {
 					t.Fatalf("event %d of user %s came after %d: %v", i, e.User, next[e.User], err)
 				}
 				next[e.User], last = i+1, e.ID

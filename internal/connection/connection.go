@@ -6,11 +6,11 @@ import "net/netip"
 
 // Info is a held connection.
 type Info struct {
-	ID       string         `json:"id"`             // opaque, and never another's
-	User     string         `json:"user,omitempty"` // whom the app or a token has named; empty: nobody
-	Kind     string         `json:"kind"`           // websocket, sse or longpoll
-	Channels []string       `json:"channels"`
-	Peer     netip.AddrPort `json:"peer,omitzero"` // the other end, perhaps a proxy; invalid on a unix socket
+	ID         string         `json:"id"`             // opaque, and never another's
+	User       string         `json:"user,omitempty"` // whom the app or a token has named; empty: nobody
+	Transport  string         `json:"transport"`      // websocket, sse, ndjson or longpoll
+	Channels   []string       `json:"channels"`
+	RemoteAddr netip.AddrPort `json:"remote_addr,omitzero"` // the other end, perhaps a proxy; invalid on a unix socket
 }
 
 // Selection says which connections are meant: those of which all that is given is true.

@@ -129,7 +129,7 @@ func TestClientWays(t *testing.T) {
 		cut1   = `sse: function (a, w) { a.hello(); w.after(1, a.cut); }`
 		noWS   = `websocket: function (a) { a.cut(); }`
 		noSSE  = `sse: function (a) { a.cut(); }`
-		onlyLP = `kinds: ["longpoll"]`
+		onlyLP = `transports: ["longpoll"]`
 	)
 	// page answers everything with this status and body for ten minutes.
 	page := func(status int, body, fields string) string {
@@ -150,17 +150,17 @@ func TestClientWays(t *testing.T) {
 	for _, c := range []struct{ name, way, options, script string }{
 		{"all is well", ``, ``, `
 			w.run(3600);
-			if (w.count() !== 1 || w.push.kind !== "websocket") return JSON.stringify(w.log);`},
+			if (w.count() !== 1 || w.push.transport !== "websocket") return JSON.stringify(w.log);`},
 
 		{"a WebSocket is cut 2 s after its hello", cut2, ``, `
 			w.run(60);
-			if (w.push.kind !== "sse" || w.count("websocket") !== 3) return w.push.kind + JSON.stringify(w.log);`},
+			if (w.push.transport !== "sse" || w.count("websocket") !== 3) return w.push.transport + JSON.stringify(w.log);`},
 		{"a WebSocket and a stream are cut soon", cut2 + "," + cut1, ``, `
 			w.run(90);
-			if (w.push.kind !== "longpoll" || w.count("sse") !== 3) return w.push.kind + JSON.stringify(w.log);`},
-		{"a stream is cut each second", cut1, `kinds: ["sse", "longpoll"]`, `
+			if (w.push.transport !== "longpoll" || w.count("sse") !== 3) return w.push.transport + JSON.stringify(w.log);`},
+		{"a stream is cut each second", cut1, `transports: ["sse", "longpoll"]`, `
 			w.run(60);
-			if (w.push.kind !== "longpoll") return w.push.kind + JSON.stringify(w.log);`},
+			if (w.push.transport !== "longpoll") return w.push.transport + JSON.stringify(w.log);`},
 		{"all is cut soon, for a day", cut2 + "," + cut1 + `, poll: function (a, w) { if (a.wait) w.after(1, a.cut); else a.well(); }`, ``, `
 			w.run(86400);
 			if (w.count("", 86000) < 10) return "gave up: " + JSON.stringify(w.log.slice(-5));
@@ -168,7 +168,7 @@ func TestClientWays(t *testing.T) {
 		{"a WebSocket that has lasted is cut, again and again",
 			`websocket: function (a, w) { a.well(); w.after(3600, a.cut); }`, ``, `
 			w.run(86400);
-			if (w.push.kind !== "websocket" || w.count("sse") || w.count() > 25) return JSON.stringify(w.log);`},
+			if (w.push.transport !== "websocket" || w.count("sse") || w.count() > 25) return JSON.stringify(w.log);`},
 		{"Holdfast itself ends WebSockets soon", `websocket: function (a, w) { a.hello(); w.after(2, function () { a.cut(4429); }); }`, ``, `
 			w.run(600);
 			if (w.count("sse") || w.count() > 120) return w.count() + JSON.stringify(w.log.slice(0, 20));`},
@@ -177,14 +177,14 @@ func TestClientWays(t *testing.T) {
 			`websocket: function (a, w) { if (w.seconds() < 3600) a.cut(); else a.well(); },
 			sse: function (a, w) { a.well(); w.after(1000, a.cut); }`, ``, `
 			w.run(20);
-			if (w.push.kind !== "sse") return "first " + w.push.kind;
+			if (w.push.transport !== "sse") return "first " + w.push.transport;
 			w.run(14400);
-			if (w.push.kind !== "websocket") return w.push.kind + JSON.stringify(w.log);
+			if (w.push.transport !== "websocket") return w.push.transport + JSON.stringify(w.log);
 			if (w.count("websocket", 20, 3600) > 3) return "tried too often: " + JSON.stringify(w.log);`},
 		{"the way is free for a WebSocket after an hour, and long polls last",
 			`websocket: function (a, w) { if (w.seconds() < 3600) a.cut(); else a.well(); },` + noSSE, ``, `
 			w.run(14400);
-			if (w.push.kind !== "websocket") return w.push.kind;
+			if (w.push.transport !== "websocket") return w.push.transport;
 			if (w.count("websocket", 20, 3600) > 3) return "tried too often";`},
 		{"a WebSocket that is given up is tried once when its time has come", cut2, ``, `
 			w.run(60);
@@ -192,38 +192,38 @@ func TestClientWays(t *testing.T) {
 			w.run(700);
 			w.push.open();
 			w.run(60);
-			if (w.push.kind !== "sse" || w.count("websocket") !== 4) return w.push.kind + JSON.stringify(w.log);`},
+			if (w.push.transport !== "sse" || w.count("websocket") !== 4) return w.push.transport + JSON.stringify(w.log);`},
 
 		{"silence after a WebSocket's hello", `websocket: function (a) { a.hello(); }`, ``, `
 			w.run(60);
-			if (w.push.kind !== "sse" || w.count("websocket") !== 1) return w.push.kind + JSON.stringify(w.log);
+			if (w.push.transport !== "sse" || w.count("websocket") !== 1) return w.push.transport + JSON.stringify(w.log);
 			var words = w.states.map(function (x) { return x.s.state; }).join();
 			if (words !== "connecting,live,connecting,live") return words;`},
 		{"silence after the hello of both", `websocket: function (a) { a.hello(); }, sse: function (a) { a.hello(); }`, ``, `
 			w.run(120);
-			if (w.push.kind !== "longpoll") return w.push.kind + JSON.stringify(w.log);`},
+			if (w.push.transport !== "longpoll") return w.push.transport + JSON.stringify(w.log);`},
 		{"silence after what came with the hello",
 			`websocket: function (a) {
 				a.say({ type: "hello", id: "0000000000009", heartbeat: 25, replay: 1 });
 				a.say({ id: "0000000000008", channel: "public.n", data: 1 });
 			}`, ``, `
 			w.run(60);
-			if (w.push.kind !== "sse" || w.messages.length !== 1) return w.push.kind + JSON.stringify(w.log);`},
+			if (w.push.transport !== "sse" || w.messages.length !== 1) return w.push.transport + JSON.stringify(w.log);`},
 		{"silence after a hello, as the whole network is gone",
 			`websocket: function (a, w) { if (a.n === 1) a.hello(); else if (w.seconds() > 300) a.well(); },
 			poll: function (a, w) { if (w.seconds() > 300) a.well(); }`, ``, `
 			w.run(400);
-			if (w.push.kind !== "websocket" || w.count("sse")) return w.push.kind + JSON.stringify(w.log);`},
+			if (w.push.transport !== "websocket" || w.count("sse")) return w.push.transport + JSON.stringify(w.log);`},
 		{"silence after an hour", `websocket: function (a, w) {
 				if (a.n > 1) return a.well();
 				a.hello();
 				for (var i = 1; i < 144; i++) w.after(25 * i, a.ping);
 			}`, ``, `
 			w.run(7200);
-			if (w.push.kind !== "websocket" || w.count() !== 2) return w.push.kind + JSON.stringify(w.log);`},
+			if (w.push.transport !== "websocket" || w.count() !== 2) return w.push.transport + JSON.stringify(w.log);`},
 		{"silence before the hello", `websocket: function () {}`, ``, `
 			w.run(20);
-			if (w.push.kind !== "sse") return w.push.kind;`},
+			if (w.push.transport !== "sse") return w.push.transport;`},
 
 		{"a page with 400", page(400, "<h1>Bad Request</h1>", "{}"), ``, retried},
 		{"a page with 401", page(401, "<h1>Log in to the network</h1>", "{}"), ``, retried},
@@ -281,7 +281,7 @@ func TestClientWays(t *testing.T) {
 			w.run(1);
 			var s = w.states[w.states.length - 1].s;
 			if (s.state !== "live" || s.resumed !== true || w.log[0].url.indexOf("last_id=0000000000005") < 0) return JSON.stringify(w.log);`},
-		{"long polls from a starting point", ``, `lastId: "0000000000005", kinds: ["longpoll"]`, `
+		{"long polls from a starting point", ``, `lastId: "0000000000005", transports: ["longpoll"]`, `
 			w.run(1);
 			var s = w.states[w.states.length - 1].s;
 			if (s.state !== "live" || s.resumed !== true) return JSON.stringify(w.log);`},

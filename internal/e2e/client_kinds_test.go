@@ -31,8 +31,8 @@ window.push = new Holdfast("public.module").on("message", (m) => messages.push(m
 		without    []string
 	}{
 		{"websocket", "websocket", nil, nil},
-		{"sse", "sse", map[string]any{"kinds": []string{"sse", "longpoll"}}, nil},
-		{"longpoll", "longpoll", map[string]any{"kinds": []string{"longpoll"}}, nil},
+		{"sse", "sse", map[string]any{"transports": []string{"sse", "longpoll"}}, nil},
+		{"longpoll", "longpoll", map[string]any{"transports": []string{"longpoll"}}, nil},
 		{"a browser without WebSocket", "sse", nil, []string{"WebSocket"}},
 		{"a browser from 2012", "longpoll", nil, []string{"WebSocket", "EventSource", "BroadcastChannel", "AbortController", "Promise", "fetch", "globalThis"}},
 	} {

@@ -24,7 +24,7 @@ func eachKindOf(t *testing.T, serve func(t *testing.T, app string) *server, f fu
 			b := startBrowser(t)
 			s := serve(t, startApp(t, pageApp(nil)))
 			m := startMiddleman(t, s.addr)
-			b.open(pageAt(m.url, "public.n", map[string]any{"kinds": []string{kind}, "maxDelay": 2000}))
+			b.open(pageAt(m.url, "public.n", map[string]any{"transports": []string{kind}, "maxDelay": 2000}))
 			b.waitLive(kind)
 			f(t, b, s, m)
 		})
@@ -204,7 +204,7 @@ func TestClientTooSlow(t *testing.T) {
 	b := startBrowser(t)
 	m := startMiddleman(t, s.addr)
 	// The page and its script come before.
-	b.open(pageAt(m.url, "public.n", map[string]any{"kinds": []string{"longpoll"}}))
+	b.open(pageAt(m.url, "public.n", map[string]any{"transports": []string{"longpoll"}}))
 	b.waitLive("longpoll")
 	m.set(func() { m.delay = 4 * time.Second })
 	b.eval("push.close(); push = new Holdfast('public.n').on('message', function (m) { record.push(m.data); }); return 0", nil)
@@ -248,7 +248,7 @@ func TestClientShortLives(t *testing.T) {
 				t.Errorf("a gap was told: %v", record)
 			}
 			var lives map[string]int
-			b.eval(`return states.reduce(function (n, s) { if (s.kind) n[s.kind] = (n[s.kind] || 0) + 1; return n; }, {})`, &lives)
+			b.eval(`return states.reduce(function (n, s) { if (s.transport) n[s.transport] = (n[s.transport] || 0) + 1; return n; }, {})`, &lives)
 			if lives["websocket"] != 3 {
 				t.Errorf("lives by kind: %v, want three of the WebSocket", lives)
 			}

@@ -62,7 +62,7 @@ push.on("state", function (s) {
   document.getElementById("light").className = s.state;
   document.getElementById("word").innerHTML = { connecting: "Connecting…", live: "Live", waiting: "Waiting", offline: "Offline" }[s.state];
   document.getElementById("detail").innerHTML =
-    (s.state === "live" ? s.kind + (s.shared ? ", held by another tab" : "") : "") +
+    (s.state === "live" ? s.transport + (s.shared ? ", held by another tab" : "") : "") +
     (s.state === "waiting" ? "next try in " + (s.retryIn / 1000).toFixed(1) + " s" : "") + s.reason;
 });
 </script>
@@ -195,7 +195,7 @@ func (b *browser) cdp(cmd string, params map[string]any) {
 // waitLive waits until the client says that it is live, by that kind unless it is empty.
 func (b *browser) waitLive(kind string) {
 	b.t.Helper()
-	b.waitFor("live by "+kind, fmt.Sprintf("window.push && push.state === 'live' && (%q === '' || push.kind === %q)", kind, kind))
+	b.waitFor("live by "+kind, fmt.Sprintf("window.push && push.state === 'live' && (%q === '' || push.transport === %q)", kind, kind))
 }
 
 // waitRecord waits until the page has had this message, and wants all up to it in order: none twice, and

@@ -26,7 +26,7 @@ func TestClientRefused(t *testing.T) {
 			s := startServer(t, app, "")
 			in.Store(false)
 			asked.Store(0)
-			page := pageAt(s.url, "private.n", map[string]any{"kinds": []string{kind}, "maxDelay": 100})
+			page := pageAt(s.url, "private.n", map[string]any{"transports": []string{kind}, "maxDelay": 100})
 			b.open(page)
 			const refused = "refusals.length === 1 && push.state === 'offline' && states[states.length - 1].reason === 'refused'"
 			b.waitFor("the refusal", refused)
@@ -45,7 +45,7 @@ func TestClientRefused(t *testing.T) {
 			// A second client on the page goes through ten tries; the first one makes none in that time.
 			b.eval(`
 				window.tries = 0;
-				window.other = new Holdfast("public.n", {url: "/nothing/here", kinds: ["longpoll"], maxDelay: 100, share: false});
+				window.other = new Holdfast("public.n", {url: "/nothing/here", transports: ["longpoll"], maxDelay: 100, share: false});
 				other.on("state", function (s) { if (s.state === "waiting") tries++; });
 				return 0`, nil)
 			b.waitFor("ten tries of another", "tries >= 10")

@@ -40,7 +40,7 @@ func TestClientTabs(t *testing.T) {
 			s := startServer(t, startApp(t, pageApp(nil)), "")
 			m := startMiddleman(t, s.addr)
 			b.tab("about:blank") // the last test's tab stays, and its window
-			page := pageAt(m.url, "public.n,public.other", map[string]any{"kinds": []string{kind}, "maxDelay": 2000})
+			page := pageAt(m.url, "public.n,public.other", map[string]any{"transports": []string{kind}, "maxDelay": 2000})
 			handles := b.tabs(page, 4)
 			wantOneHeld(t, s)
 			c := &counter{s: s, channel: "public.n"}

@@ -65,7 +65,7 @@ func TestHostileMessages(t *testing.T) {
 			if (e instanceof MessageEvent) got.eventsource.push({event: e.type, data: e.data, id: e.lastEventId});
 		});
 		for (const kind of ["websocket", "sse", "longpoll"]) {
-			const list = got[kind] = [], push = new Holdfast("public.h", {kinds: [kind], share: false});
+			const list = got[kind] = [], push = new Holdfast("public.h", {transports: [kind], share: false});
 			push.on("message", m => list.push({event: m.event || "message", data: m.data, id: m.id, channel: m.channel, encoding: m.encoding}));
 			push.on("gap", () => list.push({event: "gap"}));
 			push.on("state", s => { if (s.state === "live") list.live = true; });

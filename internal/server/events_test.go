@@ -281,7 +281,7 @@ channels: [{match: "open.*", access: public}, {match: "**", access: authorize}]
 			continue
 		}
 		ids[e.Connection] += e.Type + " "
-		if e.Kind != "sse" || e.Type == "connect" && len(e.Channels) == 0 || e.Type == "disconnect" && e.Reason != "client_gone" || time.Since(e.At) > time.Hour {
+		if e.Transport != "sse" || e.Type == "connect" && len(e.Channels) == 0 || e.Type == "disconnect" && e.Reason != "client_gone" || time.Since(e.At) > time.Hour {
 			t.Errorf("%+v", e)
 		}
 	}

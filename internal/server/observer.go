@@ -64,7 +64,7 @@ func (o *observer) Ended(c connection.Info, reason string) {
 
 func (o *observer) tell(e appcall.Event, c connection.Info) {
 	if o.s.config.Events.Enabled(e.Type) {
-		e.At, e.Connection, e.User, e.Kind = time.Now(), c.ID, c.User, c.Kind
+		e.At, e.Connection, e.User, e.Transport = time.Now(), c.ID, c.User, c.Transport
 		o.s.events.Enqueue(e)
 	}
 }

@@ -8,7 +8,7 @@ declare class Holdfast {
   /** What a status light shows. */
   readonly state: Holdfast.State;
   /** How the connection stays open; empty unless live. */
-  readonly kind: Holdfast.Kind | "";
+  readonly transport: Holdfast.Transport | "";
   /** Another tab holds the connection for this one. */
   readonly shared: boolean;
 
@@ -26,13 +26,13 @@ declare function Holdfast(channels: string | string[], options?: Holdfast.Option
 
 declare namespace Holdfast {
   type State = "connecting" | "live" | "waiting" | "offline";
-  type Kind = "websocket" | "sse" | "longpoll";
+  type Transport = "websocket" | "sse" | "longpoll";
 
   interface Options {
     /** The push URL. Default: where the script came from, else "/_push". */
     url?: string;
     /** What to try, in this order. Default: all three. */
-    kinds?: Kind[];
+    transports?: Transport[];
     /** One connection for all tabs with the same channels; a string sets tabs apart, such as a user's name. Default: true. */
     share?: boolean | string;
     /**
@@ -57,7 +57,7 @@ declare namespace Holdfast {
 
   interface StateEvent {
     state: State;
-    kind: Kind | "";
+    transport: Transport | "";
     /** Why it is offline: no network, a refusal, or close(). */
     reason: "" | "network" | "refused" | "closed";
     /** Milliseconds until the next try, while waiting. */

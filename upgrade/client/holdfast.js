@@ -20,8 +20,8 @@
   var WAIT = 25; // s that a long poll asks for; proxies often cut at 60
   var SLACK = 10000; // ms that a sign of life may be late
   var STEADY = 10000; // ms after which a connection counts as good, and its end as the first failure
-  var SHORT = 3; // connections in a row that were not good, after which the next kind is tried
-  var MEMORY = 600000; // ms for which a tab remembers which kind got through, and then tries the first one again
+  var SHORT = 3; // connections in a row that were not good, after which the next transport is tried
+  var MEMORY = 600000; // ms for which a tab remembers which transport got through, and then tries the first one again
   var PATIENCE = 3600000; // ms: the longest Retry-After that is believed
 
   var doc = root.document;
@@ -51,7 +51,7 @@
     var o = options || {};
     var names = [].concat(channels).sort();
     var url = o.url || home;
-    var kinds = o.kinds || ["websocket", "sse", "longpoll"];
+    var transports = o.transports || ["websocket", "sse", "longpoll"];
     var most = o.maxDelay || 30000;
     var key = "holdfast " + url + " " + names.join(" ") + " " + (typeof o.share === "string" ? o.share : "");
     var sharing = o.share !== false && root.BroadcastChannel && root.navigator.locks && root.AbortController;
@@ -63,12 +63,12 @@
 
     var on = false; // between open and close, while the page is not put away
     var refusal = null; // what Holdfast said; until open() nothing is tried
-    var at = 0; // index in kinds
-    var proven = -1; // the kind that was live last
-    var misses = []; // by index in kinds: how often in a row it failed, or was not good, after it had been live
-    var fell = 0; // when a better kind was given up
+    var at = 0; // index in transports
+    var proven = -1; // the transport that was live last
+    var misses = []; // by index in transports: how often in a row it failed, or was not good, after it had been live
+    var fell = 0; // when a better transport was given up
     var back = MEMORY; // ms until that is tried again; doubles each time
-    var recalled = -1; // the kind that this tab's earlier page has found
+    var recalled = -1; // the transport that this tab's earlier page has found
     var tries = 0; // failures in a row
     var retry = 0; // timer of the next try
     var link = null; // the connection, if it is this tab's to hold
@@ -81,7 +81,7 @@
     // ---- what the page sees
 
     self.state = "connecting";
-    self.kind = "";
+    self.transport = "";
     self.shared = false; // another tab holds the connection
 
     self.on = function (type, listener) {
@@ -127,9 +127,9 @@
     }
 
     function show(state, reason, retryIn) {
-      var kind = state === "live" ? link.kind : "";
+      var transport = state === "live" ? link.transport : "";
       var resumed = state === "live" && link.resumed;
-      mirror({ state: state, kind: kind, reason: reason || "", retryIn: retryIn || 0, shared: false, resumed: resumed });
+      mirror({ state: state, transport: transport, reason: reason || "", retryIn: retryIn || 0, shared: false, resumed: resumed });
       tell();
     }
 
@@ -137,7 +137,7 @@
       var was = shown;
       shown = info;
       self.state = info.state;
-      self.kind = info.kind;
+      self.transport = info.transport;
       self.shared = info.shared;
       for (var k in info) if (info[k] !== was[k]) return emit("state", info);
     }
@@ -180,15 +180,15 @@
         at = 0;
         back *= 2;
       }
-      var kind = kinds[at];
+      var transport = transports[at];
       cut();
       if (root.navigator.onLine !== false) show("connecting");
       if (!on) return;
-      link = { kind: kind, since: now(), live: false, owed: 0, heard: 0, resumed: !!last };
+      link = { transport: transport, since: now(), live: false, owed: 0, heard: 0, resumed: !!last };
       due = now() + HELLO;
       try {
-        if (kind === "websocket") webSocket(link);
-        else if (kind === "sse") eventSource(link);
+        if (transport === "websocket") webSocket(link);
+        else if (transport === "sse") eventSource(link);
         else longPoll(link, 0);
       } catch (e) {
         fail(link); // the browser has no such thing, or may not
@@ -335,15 +335,15 @@
         show("connecting");
         if (!on) return;
       }
-      if (lived || l.kind === "longpoll") return later(least);
+      if (lived || l.transport === "longpoll") return later(least);
       // A browser tells a page no more than that a WebSocket or an event stream did not come about. A
       // long poll that does not wait asks the same question and gets the status: refused, not there, or
-      // there, so that it must be the way that does not let this kind through.
-      link = { kind: "longpoll", since: now(), live: false, instead: true, mute: mute };
+      // there, so that it must be the way that does not let this transport through.
+      link = { transport: "longpoll", since: now(), live: false, instead: true, mute: mute };
       longPoll(link, 0);
     }
 
-    // instead goes on after a kind failed while Holdfast could be reached.
+    // instead goes on after a transport failed while Holdfast could be reached.
     function instead() {
       if ((at === proven && !link.mute && missed() < SHORT) || !descend()) return cut(), later();
       begin();
@@ -353,15 +353,15 @@
       return (misses[at] = (misses[at] || 0) + 1);
     }
 
-    // descend turns to the next kind, and reports whether there is one.
+    // descend turns to the next transport, and reports whether there is one.
     function descend() {
-      if (at >= kinds.length - 1) return false;
+      if (at >= transports.length - 1) return false;
       at++;
       fell = now();
       return true;
     }
 
-    // mayReturn reports whether the first kind is due for another try.
+    // mayReturn reports whether the first transport is due for another try.
     function mayReturn() {
       return at > 0 && now() - fell > back;
     }
@@ -393,23 +393,23 @@
       if (!told) post({ t: "refused", refusal: r });
       cut();
       leave();
-      mirror({ state: "offline", kind: "", reason: "refused", retryIn: 0, shared: false, resumed: false });
+      mirror({ state: "offline", transport: "", reason: "refused", retryIn: 0, shared: false, resumed: false });
       emit("refused", r);
     }
 
-    // A tab whose network lets only the last kind through need not find out on every page.
+    // A tab whose network lets only the last transport through need not find out on every page.
     function remember() {
       recalled = at;
       try {
-        sessionStorage.setItem("holdfast " + url, kinds[at] + " " + now());
+        sessionStorage.setItem("holdfast " + url, transports[at] + " " + now());
       } catch (e) {}
     }
 
     function recall() {
       try {
         var said = sessionStorage.getItem("holdfast " + url).split(" ");
-        for (var i = kinds.length; i--; )
-          if (kinds[i] === said[0] && now() - said[1] < MEMORY) {
+        for (var i = transports.length; i--; )
+          if (transports[i] === said[0] && now() - said[1] < MEMORY) {
             at = recalled = i;
             fell = +said[1];
           }
@@ -452,7 +452,7 @@
     }
 
     function online() {
-      at = tries = 0; // another network may let better kinds through
+      at = tries = 0; // another network may let better transports through
       proven = -1;
       misses = [];
       back = MEMORY;
