@@ -36,7 +36,7 @@ internal/park
 internal/presence internal/hub
 internal/proxyheader
 internal/request  internal/http1
-internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/auth internal/channel internal/config internal/connection internal/histfile internal/hub internal/metric internal/park internal/presence internal/site internal/token proxy upgrade
+internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/channel internal/config internal/connection internal/histfile internal/hub internal/metric internal/park internal/presence internal/site internal/token proxy upgrade
 internal/site     internal/http1
 internal/strictjson
 internal/tempfile internal/park
@@ -44,7 +44,7 @@ internal/token    internal/auth
 internal/wiretest
 internal/wsframe  internal/deflate
 proxy             internal/accesslog internal/fcgi internal/http1 internal/park internal/proxyheader internal/request internal/site internal/tempfile
-upgrade           internal/accesslog internal/auth internal/channel internal/connection internal/deflate internal/http1 internal/hub internal/park internal/request internal/wsframe
+upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/connection internal/deflate internal/http1 internal/hub internal/park internal/request internal/wsframe
 `
 
 // modules are the direct dependencies, each with a reason in docs.

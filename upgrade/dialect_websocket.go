@@ -9,6 +9,7 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/appcall"
 	"holdfast/internal/auth"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
@@ -42,10 +43,10 @@ type words interface {
 	reject(in *inbound, ref string, err error) bool
 
 	// reply sends what the app has responded. It reports whether the connection goes on.
-	reply(in *inbound, ref string, r Reply, err error) bool
+	reply(in *inbound, ref string, r appcall.Reply, err error) bool
 
 	// dispatch does what a message says that is due. It reports whether the connection goes on.
-	dispatch(in *inbound, p []byte) bool
+	dispatch(in *inbound, p []byte, op ws.OpCode) bool
 }
 
 func newWebSocket(k *Keeper, subprotocols []string) webSocket {

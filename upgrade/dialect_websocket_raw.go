@@ -3,10 +3,10 @@ package upgrade
 import (
 	"errors"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/gobwas/ws"
 
+	"holdfast/internal/appcall"
 	"holdfast/internal/hub"
 	"holdfast/internal/wsframe"
 )
@@ -70,18 +70,18 @@ func (d *webSocketRaw) changed(*held, move, hub.Replay) []byte { return nil }
 
 func (d *webSocketRaw) heartbeat(x *held) bool { return d.beat(x, pingFrame) }
 
-func (d *webSocketRaw) onMessage(x *held, p []byte, _ ws.OpCode) bool {
+func (d *webSocketRaw) onMessage(x *held, p []byte, op ws.OpCode) bool {
 	if d.k.o.Message != nil {
 		x.spend(d.k.o.MessageRate)
-		return inboundOf(x).onMessage(p)
+		return inboundOf(x).onMessage(p, op)
 	}
 	x.spendFrame()
 	d.k.stats.clientMessages.Add(1)
 	return true
 }
 
-func (d *webSocketRaw) dispatch(in *inbound, p []byte) bool {
-	return in.post(slices.Clone(p), false, "")
+func (d *webSocketRaw) dispatch(in *inbound, p []byte, op ws.OpCode) bool {
+	return in.post(appcall.ClientMessage{Data: slices.Clone(p), Binary: op == ws.OpBinary}, "")
 }
 
 // reject closes the connection: its client can't be told otherwise.
@@ -90,7 +90,7 @@ func (d *webSocketRaw) reject(in *inbound, _ string, err error) bool {
 	return false
 }
 
-func (d *webSocketRaw) reply(in *inbound, _ string, r Reply, err error) bool {
+func (d *webSocketRaw) reply(in *inbound, _ string, r appcall.Reply, err error) bool {
 	if err != nil {
 		code := ws.StatusCode(ws.StatusInternalServerError)
 		if r.Status == 401 || r.Status == 403 {
@@ -99,7 +99,7 @@ func (d *webSocketRaw) reply(in *inbound, _ string, r Reply, err error) bool {
 		d.closeWith(in.x, code, err.Error(), unposted)
 		return false
 	}
-	return len(r.Data) == 0 || in.x.send(wsframe.Append(nil, binaryOp(!utf8.Valid(r.Data)), r.Data), false)
+	return r.None || in.x.send(wsframe.Append(nil, binaryOp(r.Binary), r.Data), false)
 }
 
 var errBusy = errors.New("too busy")

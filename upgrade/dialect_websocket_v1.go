@@ -3,10 +3,10 @@ package upgrade
 import (
 	"errors"
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/gobwas/ws"
 
+	"holdfast/internal/appcall"
 	"holdfast/internal/hub"
 	"holdfast/internal/wsframe"
 )
@@ -97,10 +97,10 @@ func (d *webSocketV1) onMessage(x *held, p []byte, op ws.OpCode) bool {
 		d.k.stats.clientMessages.Add(1)
 		return in.fault("", errors.New("a message is too long for what it can say"))
 	}
-	return in.onMessage(p)
+	return in.onMessage(p, op)
 }
 
-func (d *webSocketV1) dispatch(in *inbound, p []byte) bool { return in.parse(p) }
+func (d *webSocketV1) dispatch(in *inbound, p []byte, _ ws.OpCode) bool { return in.parse(p) }
 
 func (d *webSocketV1) reject(in *inbound, ref string, err error) bool {
 	if in.faults++; in.faults > maxFaults {
@@ -111,7 +111,7 @@ func (d *webSocketV1) reject(in *inbound, ref string, err error) bool {
 	return in.sendObject(append([]byte(`{"type":"error","error":`), quote(err.Error())...), ref)
 }
 
-func (d *webSocketV1) reply(in *inbound, ref string, r Reply, err error) bool {
+func (d *webSocketV1) reply(in *inbound, ref string, r appcall.Reply, err error) bool {
 	switch {
 	case err != nil:
 		return in.sendObject(fmt.Appendf(nil, `{"type":"error","status":%d,"error":%s`, r.Status, quote(err.Error())), ref)
@@ -119,8 +119,8 @@ func (d *webSocketV1) reply(in *inbound, ref string, r Reply, err error) bool {
 		return true
 	}
 	b := appendRef([]byte(`{"type":"reply"`), ref)
-	if len(r.Data) > 0 {
-		b = appendData(append(b, `,"data":`...), r.Data, r.JSON, !utf8.Valid(r.Data))
+	if !r.None {
+		b = appendData(append(b, `,"data":`...), r.Data, r.JSON, r.Binary)
 	}
 	return in.sendObject(b, "")
 }

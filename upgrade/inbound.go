@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/gobwas/ws"
+
+	"holdfast/internal/appcall"
 	"holdfast/internal/auth"
 	"holdfast/internal/park"
 )
@@ -30,10 +33,16 @@ type inbound struct {
 	login *auth.Request // without channels; nil unless push.live_subscribe or push.message_path
 
 	faults int
-	asking bool     // the app is asked or told, on a worker
-	full   bool     // queued is, and the client is not read until it is not
-	queued [][]byte // messages that came meanwhile; nil if none did
-	bytes  int      // in queued
+	asking bool            // the app is asked or told, on a worker
+	full   bool            // queued is, and the client is not read until it is not
+	queued []queuedMessage // that came meanwhile; nil if none did
+	bytes  int             // in queued
+}
+
+// queuedMessage is a message that waits for an earlier one.
+type queuedMessage struct {
+	data []byte
+	op   ws.OpCode
 }
 
 // inboundOf returns the state of a WebSocket, which it makes if there is none.
@@ -61,14 +70,14 @@ func (in *inbound) alive() bool {
 }
 
 // onMessage takes a message of the client. It reports whether the connection goes on.
-func (in *inbound) onMessage(p []byte) bool {
+func (in *inbound) onMessage(p []byte, op ws.OpCode) bool {
 	x := in.x
 	x.k.stats.clientMessages.Add(1)
 	if !in.asking {
-		return in.d.dispatch(in, p)
+		return in.d.dispatch(in, p, op)
 	}
 	x.k.stats.inbound.Add(int64(len(p)))
-	in.queued, in.bytes = append(in.queued, slices.Clone(p)), in.bytes+len(p)
+	in.queued, in.bytes = append(in.queued, queuedMessage{slices.Clone(p), op}), in.bytes+len(p)
 	if len(in.queued) >= maxQueued || in.bytes >= x.k.o.MaxMessage {
 		in.full, x.paused = true, true
 	}
@@ -135,7 +144,7 @@ func (in *inbound) execute(f clientFrame, err error) bool {
 		if k.o.Message == nil {
 			return in.fault(f.ref, errors.New("messages are not taken here; see push.message_path"))
 		}
-		return in.post(f.data, true, f.ref)
+		return in.post(appcall.ClientMessage{Data: f.data, JSON: true}, f.ref)
 	case "token":
 		return in.verifyToken(f.token, f.ref)
 	case "unsubscribe":
@@ -252,13 +261,13 @@ func (in *inbound) onAuthorized(m move, a *authorized) bool {
 // resumeQueued does what came while the app was asked or told, if the connection goes on.
 func (in *inbound) resumeQueued(on bool) {
 	for on && !in.asking && len(in.queued) > 0 {
-		p := in.queued[0]
-		in.queued[0] = nil
-		in.x.k.stats.inbound.Add(int64(-len(p)))
-		if in.queued, in.bytes = in.queued[1:], in.bytes-len(p); len(in.queued) == 0 {
+		m := in.queued[0]
+		in.queued[0].data = nil
+		in.x.k.stats.inbound.Add(int64(-len(m.data)))
+		if in.queued, in.bytes = in.queued[1:], in.bytes-len(m.data); len(in.queued) == 0 {
 			in.queued = nil
 		}
-		on = in.d.dispatch(in, p)
+		on = in.d.dispatch(in, m.data, m.op)
 	}
 	if on && in.full && len(in.queued) < maxQueued && in.bytes < in.x.k.o.MaxMessage {
 		in.full = false

@@ -13,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"holdfast/internal/accesslog"
+	"holdfast/internal/appcall"
 	"holdfast/internal/auth"
 	"holdfast/internal/channel"
 	"holdfast/internal/hub"
@@ -47,9 +48,9 @@ type Options struct {
 	Asking     int                             // requests to Authorizer at once, the others wait in a queue; 0: 64
 	Tokens     auth.Verifier                   // reads tokens, on a worker; nil: there are none
 
-	TokenCookie string                                  // where a token may be; empty: in no cookie
-	Message     func(auth.Request, Said) (Reply, error) // posts what a client says to the app, on a worker; nil: nothing is
-	InFlight    int                                     // such posts at once
+	TokenCookie string                                                           // where a token may be; empty: in no cookie
+	Message     func(auth.Request, appcall.ClientMessage) (appcall.Reply, error) // posts a client message to the app, on a worker; nil: none is
+	InFlight    int                                                              // such posts at once
 
 	AuthorizeCache time.Duration // how long a yes of the app is good for who asks the same; 0: once
 	AuthorizeGrace time.Duration // how long a hold outlives its verdict while the app cannot be asked

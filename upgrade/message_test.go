@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"holdfast/internal/appcall"
 	"holdfast/internal/auth"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
@@ -15,15 +16,15 @@ import (
 // postbox is an app that is posted messages.
 type postbox struct {
 	mu     sync.Mutex // guards what follows
-	got    []upgrade.Said
+	got    []appcall.ClientMessage
 	asked  []auth.Request
 	now    int // posts under way
 	most   int
 	hold   chan struct{} // closed: answers go on
-	answer func(upgrade.Said) (upgrade.Reply, error)
+	answer func(appcall.ClientMessage) (appcall.Reply, error)
 }
 
-func (b *postbox) post(q auth.Request, m upgrade.Said) (upgrade.Reply, error) {
+func (b *postbox) post(q auth.Request, m appcall.ClientMessage) (appcall.Reply, error) {
 	b.mu.Lock()
 	b.got, b.asked = append(b.got, m), append(b.asked, q)
 	b.now++
@@ -39,7 +40,7 @@ func (b *postbox) post(q auth.Request, m upgrade.Said) (upgrade.Reply, error) {
 	return answer(m)
 }
 
-func (b *postbox) answers(f func(upgrade.Said) (upgrade.Reply, error)) {
+func (b *postbox) answers(f func(appcall.ClientMessage) (appcall.Reply, error)) {
 	b.mu.Lock()
 	b.answer = f
 	b.mu.Unlock()
@@ -47,8 +48,8 @@ func (b *postbox) answers(f func(upgrade.Said) (upgrade.Reply, error)) {
 
 func (b *postbox) open(o *upgrade.Options) { o.Message, o.InFlight = b.post, 4 }
 
-func echo(m upgrade.Said) (upgrade.Reply, error) {
-	return upgrade.Reply{Status: 200, Data: m.Data, JSON: m.JSON}, nil
+func echo(m appcall.ClientMessage) (appcall.Reply, error) {
+	return appcall.Reply{Status: 200, Data: m.Data, JSON: m.JSON, Binary: m.Binary}, nil
 }
 
 // TestMessage: what a client says is posted with its login, and the answer comes back with the ref.
@@ -60,34 +61,45 @@ func TestMessage(t *testing.T) {
 	c.told(`{"type":"reply","ref":7,"data":{"text":"hi","n":[1,2]}}`)
 	c.say(`{"type":"message","data":"x"}`)
 	c.told(`{"type":"reply","data":"x"}`)
-	b.answers(func(upgrade.Said) (upgrade.Reply, error) { return upgrade.Reply{Status: 204}, nil })
+	b.answers(func(appcall.ClientMessage) (appcall.Reply, error) { return appcall.Reply{Status: 204, None: true}, nil })
 	c.say(`{"type":"message","data":null,"ref":"a"}`)
 	c.told(`{"type":"reply","ref":"a"}`)
 	c.say(`{"type":"message","data":1}`) // and nothing comes back
 	wiretest.Eventually(t, "it is posted", func() bool { return w.keeper.Stats().Posted == 4 })
-	b.answers(func(upgrade.Said) (upgrade.Reply, error) {
-		return upgrade.Reply{Status: 200, Data: []byte("a\xff")}, nil
+	b.answers(func(appcall.ClientMessage) (appcall.Reply, error) {
+		return appcall.Reply{Status: 200, Data: []byte("a\xff"), Binary: true}, nil
 	})
 	c.say(`{"type":"message","data":2}`)
 	c.told(`{"type":"reply","data":"Yf8=","encoding":"base64"}`)
-	b.answers(func(upgrade.Said) (upgrade.Reply, error) {
-		return upgrade.Reply{Status: 422, Data: []byte("secret")}, nil
+	b.answers(func(appcall.ClientMessage) (appcall.Reply, error) {
+		return appcall.Reply{Status: 422, Data: []byte("secret")}, nil
 	})
 	c.say(`{"type":"message","data":3,"ref":9}`)
 	c.told(`{"type":"error","status":422,"error":"the app answered 422","ref":9}`)
-	b.answers(func(upgrade.Said) (upgrade.Reply, error) { return upgrade.Reply{}, errors.New("secret") })
+	b.answers(func(appcall.ClientMessage) (appcall.Reply, error) { return appcall.Reply{}, errors.New("secret") })
 	c.say(`{"type":"message","data":4}`)
 	c.told(`{"type":"error","status":503,"error":"the app has not answered; it may have taken the message"}`)
+	for _, known := range []error{appcall.ErrReplyTooLarge, appcall.ErrReplyInvalid, appcall.ErrReplyCut} {
+		b.answers(func(appcall.ClientMessage) (appcall.Reply, error) {
+			return appcall.Reply{}, fmt.Errorf("secret: %w", known)
+		})
+		c.say(`{"type":"message","data":5,"ref":1}`)
+		c.told(`{"type":"error","status":502,"error":"` + known.Error() + `","ref":1}`)
+	}
+	b.answers(func(appcall.ClientMessage) (appcall.Reply, error) { return appcall.Reply{Status: 200}, nil })
+	c.say(`{"type":"message","data":6}`) // and nothing comes back
+	c.say(`{"type":"message","data":7,"ref":2}`)
+	c.told(`{"type":"reply","ref":2,"data":""}`)
 	c.say(`{"type":"ping"}`)
 	c.told(`{"type":"pong"}`)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i, want := range []string{`{"text":"hi","n":[1,2]}`, `"x"`, `null`, `1`, `2`, `3`, `4`} {
+	for i, want := range []string{`{"text":"hi","n":[1,2]}`, `"x"`, `null`, `1`, `2`, `3`, `4`, `5`, `5`, `5`, `6`, `7`} {
 		if m := b.got[i]; string(m.Data) != want || !m.JSON || m.Connection == "" || b.asked[i].Cookie != "sid=1" {
 			t.Errorf("posted %+v of %+v; want %s", m, b.asked[i], want)
 		}
 	}
-	if s := w.keeper.Stats(); s.Posted != 7 || s.PostErrors != 1 {
+	if s := w.keeper.Stats(); s.Posted != 12 || s.PostErrors != 4 {
 		t.Errorf("counted %d posted and %d failed", s.Posted, s.PostErrors)
 	}
 }
@@ -103,20 +115,36 @@ func TestMessageRaw(t *testing.T) {
 	if op, p, err := readFrame(c.Reader); op != 2 || string(p) != "\x00\xff" || err != nil {
 		t.Errorf("answered %d %q %v", op, p, err)
 	}
+	c.Send(frame(true, 2, []byte("text")))
+	if op, p, err := readFrame(c.Reader); op != 2 || string(p) != "text" || err != nil {
+		t.Errorf("a binary frame of text is answered %d %q %v", op, p, err)
+	}
+	c.say("")
+	if op, p, err := readFrame(c.Reader); op != 1 || len(p) > 0 || err != nil {
+		t.Errorf("an empty frame is answered %d %q %v", op, p, err)
+	}
+	b.answers(func(m appcall.ClientMessage) (appcall.Reply, error) {
+		return appcall.Reply{Status: 200, Data: m.Data, None: string(m.Data) == "none"}, nil
+	})
+	c.say("none")
+	c.Send(frame(true, 2, []byte("text for bytes")))
+	if op, p, err := readFrame(c.Reader); op != 1 || string(p) != "text for bytes" || err != nil {
+		t.Errorf("after a message without answer: %d %q %v", op, p, err)
+	}
 	for _, tt := range []struct {
-		reply upgrade.Reply
+		reply appcall.Reply
 		err   error
 		code  int
-	}{{upgrade.Reply{Status: 500}, nil, 1011}, {upgrade.Reply{Status: 403}, nil, 4403}, {upgrade.Reply{}, errors.New("x"), 1011}} {
-		b.answers(func(upgrade.Said) (upgrade.Reply, error) { return tt.reply, tt.err })
+	}{{appcall.Reply{Status: 500}, nil, 1011}, {appcall.Reply{Status: 403}, nil, 4403}, {appcall.Reply{}, errors.New("x"), 1011}, {appcall.Reply{}, appcall.ErrReplyTooLarge, 1011}} {
+		b.answers(func(appcall.ClientMessage) (appcall.Reply, error) { return tt.reply, tt.err })
 		c := w.hold(t, "websocket", "channel=public.a")
 		c.say("x")
 		if m := c.recv(); m.Type != "close" || m.Code != tt.code {
 			t.Errorf("told %+v; want a close with %d", m, tt.code)
 		}
 	}
-	if n := w.keeper.Stats().Dropped["message_failed"]; n != 3 {
-		t.Errorf("%d counted; want 3", n)
+	if n := w.keeper.Stats().Dropped["message_failed"]; n != 4 {
+		t.Errorf("%d counted; want 4", n)
 	}
 }
 

@@ -3,8 +3,9 @@ package appcall
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -16,20 +17,31 @@ import (
 	"holdfast/internal/strictjson"
 )
 
+// What can be wrong with a response that has come. The texts are for clients too.
+var (
+	ErrReplyTooLarge = errors.New("the app's response is larger than push.max_reply")
+	ErrReplyInvalid  = errors.New("the app's response is not the JSON that its Content-Type says")
+	ErrReplyCut      = errors.New("the app answered nothing and closed the connection, as a crash would")
+)
+
+// streamedFrom is the size of a message from which on its body is not made whole in memory.
+const streamedFrom = 64 << 10
+
 // MessageForwarderOptions are the properties of a MessageForwarder. All but Key are required.
 type MessageForwarderOptions struct {
 	Target   Target
 	Key      string // of the signature; empty: none is sent
 	Timeout  time.Duration
 	MaxConns int // POSTs at a time, others wait
-	MaxReply int // bytes
+	MaxReply int // bytes of a response's body
 }
 
 // ClientMessage is what a client sends over its connection.
 type ClientMessage struct {
 	Connection, User string
-	Data             []byte
-	JSON             bool // Data is one JSON value
+	Data             []byte // UTF-8 unless it is Binary
+	JSON             bool   // Data is one JSON value
+	Binary           bool   // it came in a binary frame
 }
 
 // Reply is the app's response to a message.
@@ -37,6 +49,8 @@ type Reply struct {
 	Status int
 	Data   []byte
 	JSON   bool // Data is one JSON value
+	Binary bool // by its Content-Type, or because it is not UTF-8
+	None   bool // there is nothing for the client, not even an empty message
 }
 
 // MessageForwarder posts client messages to one path of the app. Any number of goroutines may use it.
@@ -57,38 +71,10 @@ func NewMessageForwarder(o MessageForwarderOptions) *MessageForwarder {
 // Close closes the connections that wait for the next message.
 func (f *MessageForwarder) Close() { f.client.CloseIdleConnections() }
 
-// clientMessageJSON is a message on the wire.
-type clientMessageJSON struct {
-	Connection string `json:"connection"`
-	User       string `json:"user,omitempty"`
-	Data       any    `json:"data"`
-	Encoding   string `json:"encoding,omitempty"`
-}
-
-func (m *ClientMessage) encode() ([]byte, error) {
-	e := clientMessageJSON{Connection: m.Connection, User: m.User}
-	switch {
-	case m.JSON:
-		e.Data = json.RawMessage(m.Data)
-	case utf8.Valid(m.Data):
-		e.Data = string(m.Data)
-	default:
-		e.Data, e.Encoding = m.Data, "base64"
-	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(e)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
-}
-
-// Post sends a message to the app, with the client's own credentials. Whatever the app responds is a Reply; an error
-// means that there is no response, and the app may have the message or not. It is never posted twice.
+// Post sends a message to the app, with the client's own credentials. Whatever the app responds is a Reply. An error
+// means that there is no response, and the app may have the message or not; or it is one of the errors above, and the
+// app has the message. It is never posted twice.
 func (f *MessageForwarder) Post(client auth.Request, m ClientMessage) (Reply, error) {
-	body, err := m.encode()
-	if err != nil {
-		return Reply{}, err
-	}
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
@@ -97,20 +83,75 @@ func (f *MessageForwarder) Post(client auth.Request, m ClientMessage) (Reply, er
 	writeClient(&req.Header, &client, f.options.Target.host())
 	req.Header.SetCanonical([]byte(fasthttp.HeaderContentType), []byte("application/json"))
 	if f.options.Key != "" {
-		req.Header.SetCanonical([]byte(SignatureField), []byte(Sign(f.options.Key, time.Now(), body)))
+		signature := signStream(f.options.Key, time.Now(), m.body())
+		req.Header.SetCanonical([]byte(SignatureField), []byte(signature))
 	}
-	req.SetBodyRaw(body)
-	if err := f.client.DoTimeout(req, resp, f.options.Timeout); err != nil {
+	err := f.send(req, resp, &m)
+	if errors.Is(err, fasthttp.ErrBodyTooLarge) {
+		err = ErrReplyTooLarge
+	}
+	if err != nil {
 		return Reply{}, fmt.Errorf("POST %s: %w", f.options.Target.Path, err)
 	}
-	r := Reply{Status: resp.StatusCode(), Data: bytes.Clone(resp.Body())}
-	mediaType, _, _ := strings.Cut(string(resp.Header.ContentType()), ";")
-	if strings.EqualFold(strings.TrimSpace(mediaType), "application/json") && len(r.Data) > 0 {
-		v, err := strictjson.One(r.Data)
-		if err != nil {
-			return Reply{}, fmt.Errorf("POST %s: the app's response says that it is JSON: %w", f.options.Target.Path, err)
-		}
-		r.Data, r.JSON = v.Raw(), true
+	r, err := parseReply(resp)
+	if err != nil {
+		return Reply{}, fmt.Errorf("POST %s: %w", f.options.Target.Path, err)
 	}
 	return r, nil
+}
+
+// send posts the body, a long one as a stream. The client posts no stream again, so that what it does for connections that
+// are stale before a byte is written to them is done here.
+func (f *MessageForwarder) send(req *fasthttp.Request, resp *fasthttp.Response, m *ClientMessage) (err error) {
+	if len(m.Data) < streamedFrom {
+		var b bytes.Buffer
+		b.ReadFrom(m.body()) // into memory
+		req.SetBodyRaw(b.Bytes())
+		return f.client.DoTimeout(req, resp, f.options.Timeout)
+	}
+	size, _ := io.Copy(io.Discard, m.body()) // from memory
+	deadline := time.Now().Add(f.options.Timeout)
+	for range f.options.MaxConns + 1 {
+		req.SetBodyStream(m.body(), int(size))
+		if err = f.client.DoTimeout(req, resp, time.Until(deadline)); !errors.Is(err, errStaleConn) {
+			return err
+		}
+	}
+	return err
+}
+
+// parseReply reads the app's response. Its Content-Type decides in which kind of frame it goes to the client. 204 and other
+// 2xx without a body are no answer; 200 with an empty one is an empty answer.
+func parseReply(resp *fasthttp.Response) (Reply, error) {
+	r := Reply{Status: resp.StatusCode(), Data: bytes.Clone(resp.Body())}
+	mediaType, _, _ := strings.Cut(string(resp.Header.ContentType()), ";")
+	mediaType = strings.ToLower(strings.TrimSpace(mediaType))
+	isJSON := mediaType == "application/json" || strings.HasPrefix(mediaType, "application/") && strings.HasSuffix(mediaType, "+json")
+	switch {
+	case len(r.Data) == 0 && r.Status != fasthttp.StatusOK:
+		r.None = true
+	case len(r.Data) == 0 && endedByClose(resp):
+		return Reply{}, ErrReplyCut
+	case len(r.Data) > 0 && isJSON:
+		v, err := strictjson.One(r.Data)
+		if err != nil {
+			return Reply{}, fmt.Errorf("%w: %w", ErrReplyInvalid, err)
+		}
+		r.Data, r.JSON = v.Raw(), true
+	default:
+		r.Binary = !isJSON && !isText(mediaType) || !utf8.Valid(r.Data)
+	}
+	return r, nil
+}
+
+// isText reports whether a media type is one of text. So is none.
+func isText(mediaType string) bool {
+	main, sub, _ := strings.Cut(mediaType, "/")
+	switch main {
+	case "", "text":
+		return true
+	case "application", "image":
+		return sub == "xml" || sub == "javascript" || sub == "x-www-form-urlencoded" || strings.HasSuffix(sub, "+xml")
+	}
+	return false
 }

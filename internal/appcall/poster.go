@@ -1,12 +1,14 @@
 package appcall
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"sync"
@@ -100,10 +102,15 @@ func (p *Poster) Post(ctx context.Context, body []byte) error {
 
 // Sign returns the value of SignatureField for a body that is sent now.
 func Sign(key string, now time.Time, body []byte) string {
+	return signStream(key, now, bytes.NewReader(body))
+}
+
+// signStream is Sign of a body that is read.
+func signStream(key string, now time.Time, body io.Reader) string {
 	t := strconv.FormatInt(now.Unix(), 10)
 	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write([]byte(t))
 	mac.Write([]byte{'.'})
-	mac.Write(body)
+	io.Copy(mac, body) // from memory
 	return "t=" + t + ",v1=" + hex.EncodeToString(mac.Sum(nil))
 }

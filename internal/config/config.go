@@ -74,6 +74,7 @@ type Push struct {
 	Compress          Size     `yaml:"compress_min_size"`               // 0: off
 	Message           string   `yaml:"message_path" eg:"/push/message"` // may carry a query; empty: nothing is posted
 	MessageTimeout    Duration `yaml:"message_timeout"`
+	MaxReply          Size     `yaml:"max_reply"` // of the app to a message
 	MessageInFlight   int      `yaml:"message_in_flight"`
 	MessageRate       int      `yaml:"message_rate"` // of one client, a second
 	Live              bool     `yaml:"live_subscribe"`
@@ -223,6 +224,7 @@ func Default() *Config {
 			MaxChannels:       32,
 			MaxMessage:        64 * KB,
 			MessageTimeout:    seconds(10),
+			MaxReply:          64 * KB,
 			MessageInFlight:   16,
 			MessageRate:       10,
 			Outbox:            256 * KB,

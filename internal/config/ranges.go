@@ -32,6 +32,7 @@ func (d *decoder) pushRanges(p *Push) {
 	inRange(d, "push.max_message", p.MaxMessage, 1, 64*MB, "")
 	inRange(d, "push.compress_min_size", p.Compress, 64, 1*MB, "off")
 	inRange(d, "push.message_timeout", p.MessageTimeout, shortest, seconds(60), "")
+	inRange(d, "push.max_reply", p.MaxReply, 1, 64*MB, "")
 	inRange(d, "push.message_in_flight", p.MessageInFlight, 1, 1000, "")
 	inRange(d, "push.message_rate", p.MessageRate, 1, 10_000, "")
 	inRange(d, "push.send_queue", p.Outbox, 4*KB, 1*GB, "")

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"holdfast/internal/appcall"
-	"holdfast/internal/auth"
 	"holdfast/internal/channel"
 	"holdfast/internal/config"
 	"holdfast/internal/park"
@@ -137,10 +136,7 @@ func (s *Server) newKeeper() *upgrade.Keeper {
 		s.forward = s.newForwarder()
 		s.owned.onStop(func(time.Time) { s.forward.Close() })
 		o.InFlight = c.Push.MessageInFlight
-		o.Message = func(q auth.Request, m upgrade.Said) (upgrade.Reply, error) {
-			r, err := s.forward.Post(q, appcall.ClientMessage(m))
-			return upgrade.Reply(r), err
-		}
+		o.Message = s.forward.Post
 	}
 	return upgrade.New(o)
 }
@@ -164,7 +160,7 @@ func (s *Server) newForwarder() *appcall.MessageForwarder {
 	}
 	return appcall.NewMessageForwarder(appcall.MessageForwarderOptions{
 		Target: s.target(s.appEndpoint(c.Push.Message)), Key: key, Timeout: time.Duration(c.Push.MessageTimeout),
-		MaxConns: c.Push.MessageInFlight, MaxReply: int(c.Push.MaxMessage),
+		MaxConns: c.Push.MessageInFlight, MaxReply: int(c.Push.MaxReply),
 	})
 }
 
