@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"holdfast/internal/server"
 )
@@ -25,6 +26,6 @@ func check(args []string, out, errs io.Writer) error {
 		fmt.Fprintf(out, "warning: %s\n", warning)
 	}
 	fmt.Fprintf(out, "ok: %s in front of %s, hooks on %s, push under %s with %d channel rules\n",
-		c.Listen, c.Upstream.Address, c.Hooks.Listen, c.Push.Path, len(c.Channels))
+		c.Listen, c.Upstream.Address, c.Hooks.Listen, strings.Join(c.Push.AllPaths(), " and "), len(c.Channels))
 	return nil
 }

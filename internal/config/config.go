@@ -88,6 +88,9 @@ type Push struct {
 	HistoryFile       string   `yaml:"history_file" eg:"/var/lib/holdfast/history"` // empty: in memory only
 }
 
+// AllPaths returns Path and ExtraPaths.
+func (p *Push) AllPaths() []string { return append([]string{p.Path}, p.ExtraPaths...) }
+
 // JWT is which tokens are taken that an app has signed; with neither of the keys, none.
 type JWT struct {
 	Key      string   `yaml:"key" eg:"the output of \"openssl rand -hex 32\""`

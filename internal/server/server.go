@@ -144,7 +144,7 @@ func (s *Server) openAccessLog() (err error) {
 	if s.accessLog, err = accesslog.Open(c.Log.Access, c.Log.AccessFormat == "json"); err != nil {
 		return fmt.Errorf("log.access_log: %w", err)
 	}
-	s.accessLog.Hide("token", append([]string{c.Push.Path}, c.Push.ExtraPaths...)...)
+	s.accessLog.Hide("token", c.Push.AllPaths()...)
 	s.owned.run(func(ctx context.Context) {
 		s.accessLog.Serve(ctx, func(err error) { s.log.Error("access log not written; lines are lost", "error", err) })
 	})

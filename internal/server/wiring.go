@@ -106,7 +106,7 @@ func addrPort(a net.Addr) netip.AddrPort {
 func (s *Server) newKeeper() *upgrade.Keeper {
 	c := s.config
 	o := upgrade.Options{
-		Paths: append([]string{c.Push.Path}, c.Push.ExtraPaths...), Heartbeat: time.Duration(c.Push.Heartbeat),
+		Paths: c.Push.AllPaths(), Heartbeat: time.Duration(c.Push.Heartbeat),
 		Wait: time.Duration(c.Push.Wait), MaxWait: time.Duration(c.Push.MaxWait),
 		MaxChannels: c.Push.MaxChannels, MaxMessage: int(c.Push.MaxMessage),
 		Compress: int(c.Push.Compress), MessageRate: c.Push.MessageRate, Live: c.Push.Live,
