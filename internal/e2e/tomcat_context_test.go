@@ -23,17 +23,17 @@ func TestTomcatContext(t *testing.T) {
 	writeFile(t, filepath.Join(dir, "script.html"), `<!DOCTYPE html><title>s</title>
 		<script src="/legacy/_push/client.js?v=1"></script><script>`+listen+`</script>`)
 	writeFile(t, filepath.Join(dir, "module.html"), `<!DOCTYPE html><title>m</title>
-		<script type="module">import "/legacy/_push/client.js"; `+listen+`</script><script src="other.js"></script>`)
+		<script type="module">import "/legacy/_push/client.js"; `+listen+`</script><script src="other/client.js"></script>`)
 	writeFile(t, filepath.Join(dir, "later.html"), `<!DOCTYPE html><title>l</title><script>
 		var s = document.createElement("script");
 		s.src = "_push/client.js";
 		s.onload = function () {`+listen+`};
 		document.documentElement.appendChild(s);
-		</script><script src="other.js"></script>`)
+		</script><script src="other/client.js"></script>`)
 	writeFile(t, filepath.Join(dir, "elsewhere.html"), `<!DOCTYPE html><title>e</title>
 		<script src="/_push/client.js"></script><script>`+listen+`
 		push.on("refused", function (r) { window.refused = r.status; });</script>`)
-	writeFile(t, filepath.Join(dir, "other.js"), `// another script`)
+	writeFile(t, filepath.Join(dir, "other/client.js"), `// another script`)
 
 	front, hooks := freeAddr(t), freeAddr(t)
 	tomcat := startTomcat(t, map[string]string{"/legacy": dir}, "HOLDFAST_HOOKS=http://"+hooks)

@@ -28,7 +28,8 @@
   // The script's own address tells push.path.
   var home = (function () {
     var all = doc ? doc.getElementsByTagName("script") : [];
-    var script = doc && doc.currentScript || all[all.length - 1];
+    // Where the browser does not say which script runs, it is the last one so far.
+    var script = doc && "currentScript" in doc ? doc.currentScript : all[all.length - 1];
     var found = script && /^(.*)\/client\.js(\?|$)/.exec(script.src);
     // A module has no element of its own, but an error in it names its file.
     found = found || /(\w+:\/\/[^\s()@]+)\/client\.js[?:]/.exec(new Error().stack);
