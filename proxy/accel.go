@@ -95,7 +95,7 @@ func (x *exchange) elsewhere(a *http1.Answer, bodyless bool) bool {
 		}
 	}
 	raw := x.headFor(a.Redirect)
-	x.app.server.answered()
+	x.app.server.Answered()
 	if !x.upload.body.Done { // nobody reads what is missing
 		x.client.keep, bodyless = false, false
 	}

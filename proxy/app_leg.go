@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"holdfast/internal/balance"
 	"holdfast/internal/park"
 )
 
@@ -16,10 +17,10 @@ type appLeg struct {
 	head        []byte     // the request's head, until the upstream has it for good
 	partialHead []byte     // of a response
 
-	server *server // chosen, and counted there; nil before
-	name   string  // of the last server, when it was let go
-	tried  uint64  // a bit for each server that was
-	sticky int     // index of the server that the client stays with; -1: any
+	server *balance.Server // chosen, and counted there; nil before
+	name   string          // of the last server, when it was let go
+	tried  uint64          // a bit for each server that was
+	sticky int             // index of the server that the client stays with; -1: any
 
 	queued    bool // in the line of its loop
 	connected bool
@@ -84,10 +85,10 @@ func (a *appLeg) leave(reuse bool) {
 // body.
 func (a *appLeg) begin(head, body []byte) {
 	a.asked = a.x.f.loop.Now()
-	if b := a.x.f.bound[a.x.client.conn.Ref()]; b != nil && a.x.route.servers&(1<<b.server.index) != 0 {
-		a.sticky = b.server.index
+	if b := a.x.f.bound[a.x.client.conn.Ref()]; b != nil && a.x.route.servers.Has(b.server.Index) {
+		a.sticky = b.server.Index
 	}
-	s, full := a.x.f.p.choose(a.x.route, a.tried, a.sticky, a.asked)
+	s, full := a.x.route.servers.Choose(a.tried, a.sticky, a.asked)
 	if s == nil && full {
 		a.remember(head, body)
 		a.enqueue()
@@ -103,7 +104,7 @@ func (a *appLeg) ask(head, body []byte) {
 		a.x.fail(502, errNobody)
 		return
 	}
-	a.tried |= 1 << a.server.index
+	a.tried |= 1 << a.server.Index
 	if a.conn = a.pooledConn(); a.conn != nil {
 		a.reused, a.connected = true, true
 		a.conn.Hold(a.x)
@@ -127,7 +128,7 @@ func (a *appLeg) remember(head, body []byte) {
 
 func (a *appLeg) dial() {
 	s := a.server
-	address, err := s.dialAddress()
+	address, err := s.DialAddress()
 	if err == nil {
 		a.x.f.p.stats.dialled.Add(1)
 		a.conn, err = a.x.f.loop.Dial(s.Network, address, a.x)
@@ -144,12 +145,12 @@ func (a *appLeg) dial() {
 // unreachable tries the next server: nothing was sent, so nothing is repeated.
 func (a *appLeg) unreachable(status int, err error) {
 	p := a.x.f.p
-	s, full := p.choose(a.x.route, a.tried, -1, a.x.f.loop.Now())
+	s, full := a.x.route.servers.Choose(a.tried, -1, a.x.f.loop.Now())
 	if s == nil && !full {
 		a.x.fail(status, err)
 		return
 	}
-	p.failed(a.server, a.x.f.loop.Now())
+	p.servers.Failed(a.server, a.x.f.loop.Now())
 	p.stats.retries.Add(1)
 	p.o.Log.Warn("upstream not reached; the next is asked", "upstream", a.server.String(), "error", err)
 	if a.conn != nil {

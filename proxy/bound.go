@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"holdfast/internal/balance"
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
 )
@@ -11,7 +12,7 @@ import (
 type bound struct {
 	f      *Front
 	client park.Ref
-	server *server
+	server *balance.Server
 	c      *park.Conn
 }
 
@@ -45,14 +46,14 @@ func (a *appLeg) pooledConn() *park.Conn {
 		}
 		b.c.Close()
 	}
-	return a.x.f.pools[a.server.index].get()
+	return a.x.f.pools[a.server.Index].Get()
 }
 
 // giveBack keeps the upstream connection for further requests, of anybody or of this client.
 func (a *appLeg) giveBack() {
 	f, server, c := a.x.f, a.server, a.conn
 	if !a.connLogin {
-		f.pools[server.index].put(c)
+		f.pools[server.Index].Put(c)
 		return
 	}
 	if a.x.trusted || !a.x.client.keep { // one connection of a proxy has the requests of many clients

@@ -38,7 +38,7 @@ func (x *exchange) clientGone() {
 func (x *exchange) fail(status int, err error) {
 	x.f.p.stats.upstreamErrors.Add(1)
 	if x.app.server != nil && !x.answered {
-		x.f.p.failed(x.app.server, x.f.loop.Now())
+		x.f.p.servers.Failed(x.app.server, x.f.loop.Now())
 	}
 	x.f.p.o.Log.Error("upstream failed", "upstream", x.upstreamName(), "status", status, "error", err,
 		"begun", x.client.begun, "reused", x.app.reused, "after", x.f.loop.Now().Sub(x.log.started).Round(time.Millisecond))

@@ -56,7 +56,7 @@ func (r *route) hostWithout() string {
 	if r.Host != "" {
 		return r.Host
 	}
-	return r.first.Host
+	return r.servers.First.Host
 }
 
 // claimsForwarding reports whether a field is one of X-Forwarded-Prefix, -Ssl, -Server, -Scheme and whatever else an

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"holdfast/internal/balance"
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
@@ -16,7 +17,7 @@ import (
 type Front struct {
 	p     *Proxy
 	loop  *park.Loop
-	pools []*pool             // by the index of the upstream
+	pools []*balance.Pool     // by the index of the upstream
 	bound map[park.Ref]*bound // by client
 	head  http1.Head          // of the request that is being looked at
 	req   request.Request     // the same

@@ -7,11 +7,15 @@ import (
 	"time"
 
 	"holdfast/internal/accesslog"
+	"holdfast/internal/balance"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
 	"holdfast/internal/site"
 	"holdfast/internal/tempfile"
 )
+
+// Upstream is the app, or one of several that can answer the same requests.
+type Upstream = balance.Upstream
 
 // Options of a Proxy. Times of zero mean no limit.
 type Options struct {
@@ -90,16 +94,16 @@ type Sessions interface {
 }
 
 // Proxy forwards requests to the upstreams of their routes. It has a Front per loop and starts no goroutine; its owner
-// runs Resolve and Check.
+// runs what its Upstreams need.
 type Proxy struct {
 	o        Options
 	fronts   []*Front
-	servers  []*server
+	servers  *balance.Set
+	noticed  []noticed // by the Index of the server
 	routes   []*route
-	main     *route        // of what no other is for
-	internal bool          // there are routes for X-Accel-Redirect
-	turn     atomic.Uint32 // of the servers that have equally few active
-	queued   atomic.Int64  // exchanges that wait for a server
+	main     *route       // of what no other is for
+	internal bool         // there are routes for X-Accel-Redirect
+	queued   atomic.Int64 // exchanges that wait for a server
 	rate     *rate
 	reader   request.Reader
 	stats    counters
@@ -141,11 +145,16 @@ func New(p *park.Poller, o Options) *Proxy {
 	}
 	x := &Proxy{o: o, reader: request.Reader{Trusted: o.Trusted, HTTPS: o.ExternalHTTPS, Port: o.ExternalPort, Listen: o.ServerAddr.Port()}, rate: newRate(o.Rate, o.Burst)}
 	x.files = tempfile.NewStore(o.Folder, o.FileBytes, o.FilesTotal, o.Log)
+	x.servers = balance.NewSet(balance.Options{
+		MaxFails: o.MaxFails, FailTime: o.FailTime, Sticky: o.Sticky,
+		CheckPath: o.CheckPath, CheckEvery: o.CheckEvery, ConnectTime: o.ConnectTime, Log: o.Log,
+	})
 	x.addRoutes(&o)
+	x.noticed = make([]noticed, len(x.servers.Servers()))
 	for _, l := range p.Loops() {
 		f := &Front{p: x, loop: l}
-		for range x.servers {
-			f.pools = append(f.pools, &pool{f: f, limit: (o.Pool + len(p.Loops()) - 1) / len(p.Loops())})
+		for range x.servers.Servers() {
+			f.pools = append(f.pools, &balance.Pool{Limit: (o.Pool + len(p.Loops()) - 1) / len(p.Loops()), Keep: o.PoolIdle})
 		}
 		x.fronts = append(x.fronts, f)
 	}
@@ -161,15 +170,8 @@ func (x *Proxy) Accept(l *park.Loop) park.Handler {
 	return f
 }
 
-// Named reports whether an upstream is a host name, which Resolve must look up.
-func (x *Proxy) Named() bool {
-	for _, s := range x.servers {
-		if s.named() {
-			return true
-		}
-	}
-	return false
-}
+// Upstreams returns what there is to run for them: Set.Resolve and Set.Check.
+func (x *Proxy) Upstreams() *balance.Set { return x.servers }
 
 // Resume takes a connection back for its next request; rest are bytes that were read already, and more
 // says that further ones may wait of which no event tells. It runs on the connection's loop.
@@ -206,8 +208,8 @@ func (x *Proxy) Stats() Stats {
 		RateLimited: s.rateLimited.Load(), Overloaded: s.overloaded.Load(), Queued: x.queued.Load(),
 		Spills: x.files.Files(), SpillErrors: x.files.Failures(), Spilled: x.files.Used(),
 	}
-	for _, u := range x.servers {
-		stats.Upstreams = append(stats.Upstreams, UpstreamStats{u.String(), u.active.Load(), u.down(time.Now()), u.noticed.counts()})
+	for i, u := range x.servers.Servers() {
+		stats.Upstreams = append(stats.Upstreams, UpstreamStats{u.String(), u.Active(), u.Down(time.Now()), x.noticed[i].counts()})
 	}
 	return stats
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"holdfast/internal/balance"
 	"holdfast/internal/http1"
 	"holdfast/internal/request"
 	"holdfast/internal/wiretest"
@@ -65,7 +66,7 @@ func FuzzHead(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	p := &Proxy{main: &route{first: &server{Upstream: Upstream{Host: "up"}}}, reader: request.Reader{Trusted: func(netip.Addr) bool { return false }}}
+	p := &Proxy{main: &route{servers: balance.NewSet(balance.Options{}).Add([]Upstream{{Host: "up"}}, false)}, reader: request.Reader{Trusted: func(netip.Addr) bool { return false }}}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		n, r := http1.HeadEnd(in, 0)
 		if r != nil || n == 0 {

@@ -61,7 +61,7 @@ func (x *exchange) notice(n notice) {
 	if s == nil {
 		return
 	}
-	c, now := &s.noticed[n], x.f.loop.Now().UnixNano()
+	c, now := &x.f.p.noticed[s.Index][n], x.f.loop.Now().UnixNano()
 	c.n.Add(1)
 	if next := c.next.Load(); now >= next && c.next.CompareAndSwap(next, now+int64(noticeEvery)) {
 		x.f.p.o.Log.Warn(notices[n].line, "upstream", s.String(), "kind", notices[n].label, "path", x.route.paths.Match, "total", c.n.Load())

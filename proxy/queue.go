@@ -40,7 +40,7 @@ func (f *Front) advance() {
 			f.unline()
 			continue
 		}
-		s, full := p.choose(w.x.route, w.x.app.tried, w.x.app.sticky, f.loop.Now())
+		s, full := w.x.route.servers.Choose(w.x.app.tried, w.x.app.sticky, f.loop.Now())
 		if s == nil && full {
 			return
 		}
@@ -87,7 +87,7 @@ func (a *appLeg) dequeue() {
 // releaseServer gives the server back, and its place to the next in line.
 func (a *appLeg) releaseServer() {
 	if a.server != nil {
-		a.server.active.Add(-1)
+		a.server.Release()
 		a.server = nil
 		a.x.f.p.wake(a.x.f)
 	}

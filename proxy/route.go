@@ -2,9 +2,9 @@ package proxy
 
 import (
 	"bytes"
-	"math/bits"
 	"strings"
 
+	"holdfast/internal/balance"
 	"holdfast/internal/http1"
 	"holdfast/internal/site"
 )
@@ -27,8 +27,7 @@ type Route struct {
 // route is a Route in use.
 type route struct {
 	Route
-	servers  uint64 // a bit for the index of each
-	first    *server
+	servers  *balance.Group
 	paths    http1.Mapping
 	cuts     bool                   // what comes after Match is looked at by itself
 	source   func(*exchange) source // makes who answers
@@ -38,7 +37,7 @@ type route struct {
 // addRoutes makes the routes and their servers. The last one is where everything else goes.
 func (p *Proxy) addRoutes(o *Options) {
 	main := &route{Route: Route{Match: "/", Site: o.Site}}
-	p.addServers(main, o.Upstreams)
+	main.servers = p.servers.Add(o.Upstreams, o.Site != nil)
 	main.source = main.newSource()
 	for _, r := range o.Routes {
 		x := &route{Route: r, paths: http1.Mapping{Match: strings.TrimRight(r.Match, "/"), Prefix: strings.TrimRight(r.Prefix, "/"), Host: r.Host}}
@@ -46,12 +45,12 @@ func (p *Proxy) addRoutes(o *Options) {
 		x.cuts = x.paths.Mapped || r.Files != nil || r.Redirect != ""
 		x.rewrites = x.paths.Mapped || r.Host != ""
 		if len(r.Upstreams) > 0 {
-			p.addServers(x, r.Upstreams)
+			x.servers = p.servers.Add(r.Upstreams, r.Site != nil)
 		} else {
-			x.servers, x.first, x.Site = main.servers, main.first, main.Site
+			x.servers, x.Site = main.servers, main.Site
 		}
-		if x.first != nil {
-			x.paths.Own = x.first.Host
+		if x.servers.First != nil {
+			x.paths.Own = x.servers.First.Host
 		}
 		x.source = x.newSource()
 		p.internal = p.internal || r.Internal
@@ -67,19 +66,6 @@ func (r *route) newSource() func(*exchange) source {
 	}
 	return newHTTPSource
 }
-
-func (p *Proxy) addServers(r *route, list []Upstream) {
-	for _, u := range list {
-		s := &server{Upstream: u, index: len(p.servers), alone: len(list) == 1, fastcgi: r.Site != nil}
-		if r.first == nil {
-			r.first = s
-		}
-		r.servers |= 1 << s.index
-		p.servers = append(p.servers, s)
-	}
-}
-
-func (r *route) several() bool { return bits.OnesCount64(r.servers) > 1 }
 
 // matches reports whether a canonical path is at or below the route's. A session's ";jsessionid=…" behind it is
 // no part of the name, whoever reads it.

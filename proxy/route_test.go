@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/balance"
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
@@ -19,7 +20,7 @@ import (
 // routes makes a proxy of which only the rules are used.
 func routes(t testing.TB, match ...string) *Proxy {
 	t.Helper()
-	p := new(Proxy)
+	p := &Proxy{servers: balance.NewSet(balance.Options{})}
 	o := Options{Upstreams: []Upstream{{Address: "127.0.0.1:1"}}}
 	for i, m := range match {
 		o.Routes = append(o.Routes, Route{Match: m, Upstreams: []Upstream{{Address: fmt.Sprint("127.0.0.1:", i+2)}}})

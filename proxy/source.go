@@ -53,7 +53,7 @@ type appSource interface {
 func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
 	x.answered = true
 	x.log.status = a.Status
-	x.app.server.answered()
+	x.app.server.Answered()
 	x.client.unbuffered = a.Stream
 	if a.Accel && !x.trusted {
 		for i := range a.Fields {
@@ -70,7 +70,7 @@ func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
 		x.client.keep = false
 	}
 	x.app.head, x.upload.gathered = x.app.head[:0], x.upload.gathered[:0] // too late to try again
-	return x.client.appendConnection(x.accel.preserved.append(x.appendTicket(appendAnswer(x.f.loop.Out()[:0], a))))
+	return x.client.appendConnection(x.accel.preserved.append(x.route.servers.AppendSticky(appendAnswer(x.f.loop.Out()[:0], a), x.app.server, x.app.sticky)))
 }
 
 // ownHead renders the head of a response that no app gives, with field lines that tell its length, and with what stays

@@ -26,7 +26,7 @@ func (s *httpSource) start(h *http1.Head, q *request.Request, body []byte) {
 	x := s.x
 	p, r := x.f.p, x.route
 	s.upgrade = h.Upgrade != nil
-	s.sticky = p.stickyOf(r, h)
+	s.sticky = r.servers.StickyOf(h)
 	if r.rewrites {
 		x.host = r.Host
 		if x.host == "" {

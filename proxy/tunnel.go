@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"holdfast/internal/accesslog"
+	"holdfast/internal/balance"
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
 )
@@ -16,8 +17,8 @@ type tunnel struct {
 	f    *Front
 	legs [2]leg // client, upstream
 
-	server  *server // counted there
-	entry   []byte  // of the access log, begun; nil without one
+	server  *balance.Server // counted there
+	entry   []byte          // of the access log, begun; nil without one
 	started time.Time
 	bytes   int64 // for the client
 }
@@ -113,7 +114,7 @@ func (t *tunnel) close() {
 		return
 	}
 	t.f.p.stats.tunnels.Add(-1)
-	t.server.active.Add(-1)
+	t.server.Release()
 	t.f.p.wake(t.f)
 	t.f.p.o.Access.End(t.entry, &accesslog.Outcome{
 		Status: 101, Bytes: t.bytes, Now: t.f.loop.Now(), Started: t.started, Upstream: t.server.String(),

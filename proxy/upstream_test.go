@@ -295,7 +295,7 @@ func TestHealthCheck(t *testing.T) {
 	addr, p := start(t, "", upstreams(Upstream{Address: sick.Addr}, Upstream{Address: fine.Addr}),
 		func(o *Options) { o.CheckPath, o.CheckEvery = "/health", 20*time.Millisecond })
 	donec := make(chan struct{})
-	go func() { defer close(donec); p.Check(t.Context()) }()
+	go func() { defer close(donec); p.Upstreams().Check(t.Context()) }()
 	t.Cleanup(func() { <-donec })
 	wiretest.Eventually(t, "the check finds it sick", func() bool { return p.Stats().Upstreams[0].Down })
 	for range 6 {

@@ -245,10 +245,10 @@ func (s *Server) Serve(ctx context.Context) error {
 		s.owned.onStop(func(time.Time) { stop(); group.Wait() })
 	}
 	start("listen", s.poller.Serve, s.poller.Shutdown)
-	if s.proxy.Named() {
-		start("upstream", func() error { return s.proxy.Resolve(ctx) }, cancel)
+	if s.proxy.Upstreams().Named() {
+		start("upstream", func() error { return s.proxy.Upstreams().Resolve(ctx) }, cancel)
 	}
-	start("upstream_pool.health_check_path", func() error { return s.proxy.Check(ctx) }, cancel)
+	start("upstream_pool.health_check_path", func() error { return s.proxy.Upstreams().Check(ctx) }, cancel)
 	start("history", func() error { return s.sweep(ctx) }, cancel)
 	start("hooks.listen", func() error { return s.hooks.Serve(s.hooksListener) }, s.shutdownHooks)
 	s.startEvents()

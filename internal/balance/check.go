@@ -1,4 +1,4 @@
-package proxy
+package balance
 
 import (
 	"bufio"
@@ -11,34 +11,34 @@ import (
 )
 
 // Check asks every upstream for Options.CheckPath again and again until ctx ends. One that does not
-// answer with a status below 400 in time is sick, and not asked anything else until it does.
-func (p *Proxy) Check(ctx context.Context) error {
-	if p.o.CheckPath == "" {
+// answer with a status below 400 in time is unhealthy, and not asked anything else until it does.
+func (s *Set) Check(ctx context.Context) error {
+	if s.o.CheckPath == "" {
 		<-ctx.Done()
 		return nil
 	}
 	var group sync.WaitGroup
-	for _, s := range p.servers {
-		if s.fastcgi {
+	for _, server := range s.servers {
+		if server.fastcgi {
 			continue
 		}
 		group.Go(func() {
 			for {
-				err := p.check(ctx, s)
+				err := s.check(ctx, server)
 				if ctx.Err() != nil {
 					return
 				}
-				switch was := s.sick.Swap(err != nil); {
+				switch was := server.unhealthy.Swap(err != nil); {
 				case err != nil && !was:
-					p.o.Log.Warn("upstream is sick", "upstream", s.String(), "error", err)
+					s.o.Log.Warn("upstream is sick", "upstream", server.String(), "error", err)
 				case err == nil && was:
-					s.downTo.Store(0)
-					p.o.Log.Info("upstream is well again", "upstream", s.String())
+					server.downTo.Store(0)
+					s.o.Log.Info("upstream is well again", "upstream", server.String())
 				}
 				select {
 				case <-ctx.Done():
 					return
-				case <-time.After(p.o.CheckEvery):
+				case <-time.After(s.o.CheckEvery):
 				}
 			}
 		})
@@ -47,20 +47,20 @@ func (p *Proxy) Check(ctx context.Context) error {
 	return nil
 }
 
-func (p *Proxy) check(ctx context.Context, s *server) error {
-	address, err := s.dialAddress()
+func (s *Set) check(ctx context.Context, server *Server) error {
+	address, err := server.DialAddress()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.o.ConnectTime+p.o.CheckEvery)
+	ctx, cancel := context.WithTimeout(ctx, s.o.ConnectTime+s.o.CheckEvery)
 	defer cancel()
-	c, err := new(net.Dialer).DialContext(ctx, s.Network, address)
+	c, err := new(net.Dialer).DialContext(ctx, server.Network, address)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })()
-	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: holdfast-check\r\nConnection: close\r\n\r\n", p.o.CheckPath, s.Host); err != nil {
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: holdfast-check\r\nConnection: close\r\n\r\n", s.o.CheckPath, server.Host); err != nil {
 		return err
 	}
 	line, err := bufio.NewReaderSize(c, 512).ReadString('\n')
