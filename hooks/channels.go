@@ -86,7 +86,7 @@ func (s *Server) channel(c *call) error {
 	}
 	i, ok := s.options.Hub.Channel(name)
 	if !ok {
-		return fmt.Errorf("%w: %q", errNothing, name)
+		return fmt.Errorf("%w: %q", errChannelNotFound, name)
 	}
 	info := infoOf(i)
 	if s.present(name) {

@@ -21,7 +21,7 @@ const (
 
 var (
 	errConnection = errors.New("no such connection is held")
-	errSelection  = errors.New("say which: user, connection or channel")
+	errSelection  = errors.New("no target: want user, connection or channel")
 	errClose      = errors.New("bad close")
 )
 

@@ -71,7 +71,7 @@ func TestConnections(t *testing.T) {
 		{"GET", "/connections/a-9", "", 404, "no such connection"},
 		{"POST", "/connections", "{}", 405, "GET"},
 		{"GET", "/disconnect", "", 405, "POST"},
-		{"POST", "/disconnect", `{}`, 400, "say which"},
+		{"POST", "/disconnect", `{}`, 400, "no target"},
 		{"POST", "/disconnect", `[{"user":"anna"}]`, 400, "one object"},
 		{"POST", "/disconnect", `{"user":"anna","code":1006}`, 400, "3000 to 4999"},
 		{"POST", "/disconnect", `{"user":"anna","reason":"` + strings.Repeat("x", 124) + `"}`, 400, "123 bytes"},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 
 	"github.com/valyala/fasthttp"
 
@@ -14,26 +13,26 @@ import (
 	"holdfast/internal/strictjson"
 )
 
-// What a call can be refused for. The texts, with what is wrapped around them, are for the caller.
+// Why a request can be refused. The texts, with what is wrapped around them, are for the caller.
 var (
-	errHost     = errors.New("host is not listed")
-	errBrowser  = errors.New("browsers are not answered here")
-	errToken    = errors.New("token is missing or wrong")
-	errPath     = errors.New("no such path")
-	errMethod   = errors.New("wrong method")
-	errTooBig   = errors.New("body is too large")
-	errEncoding = errors.New("content-encoding is not supported")
-	errHead     = errors.New("request line and fields are too large")
-	errSlow     = errors.New("request did not come in time")
-	errHTTP     = errors.New("not a valid HTTP request")
-	errQuery    = errors.New("bad query")
-	errChannel  = errors.New("bad channel")
-	errEvent    = errors.New("bad event")
-	errRule     = errors.New("no rule for this channel")
-	errNothing  = errors.New("nobody holds this channel and nothing is kept")
-	errPresence = errors.New("it is not kept who holds this channel")
-	errWho      = errors.New("say whose: user or connection")
-	errNotReady = errors.New("not ready")
+	errHost            = errors.New("host is not listed")
+	errBrowser         = errors.New("browser requests are refused: call the API from a server")
+	errToken           = errors.New("token is missing or wrong")
+	errPath            = errors.New("no such path")
+	errMethod          = errors.New("wrong method")
+	errTooBig          = errors.New("body is too large")
+	errEncoding        = errors.New("content-encoding is not supported")
+	errHead            = errors.New("request line and fields are too large")
+	errSlow            = errors.New("request did not come in time")
+	errHTTP            = errors.New("not a valid HTTP request")
+	errQuery           = errors.New("bad query")
+	errChannel         = errors.New("bad channel")
+	errEvent           = errors.New("bad event")
+	errRule            = errors.New("no rule for this channel")
+	errChannelNotFound = errors.New("channel not found: no subscribers and no history")
+	errPresence        = errors.New("presence is off for this channel")
+	errNoTarget        = errors.New("no target: want user or connection")
+	errNotReady        = errors.New("not ready")
 )
 
 // methodError is errMethod with what would be right.
@@ -52,10 +51,10 @@ func statusOf(err error) int {
 		{errBrowser, fasthttp.StatusForbidden},
 		{errToken, fasthttp.StatusUnauthorized},
 		{errPath, fasthttp.StatusNotFound},
-		{errNothing, fasthttp.StatusNotFound},
+		{errChannelNotFound, fasthttp.StatusNotFound},
 		{errConnection, fasthttp.StatusNotFound},
 		{errSelection, fasthttp.StatusBadRequest},
-		{errWho, fasthttp.StatusBadRequest},
+		{errNoTarget, fasthttp.StatusBadRequest},
 		{errClose, fasthttp.StatusBadRequest},
 		{errMethod, fasthttp.StatusMethodNotAllowed},
 		{errTooBig, fasthttp.StatusRequestEntityTooLarge},
@@ -106,7 +105,7 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 	}
 	s.answerJSON(ctx, struct {
 		Error string `json:"error"`
-	}{strings.TrimPrefix(text, "hub: ")})
+	}{text})
 	s.logRefusal(ctx, status, err)
 }
 

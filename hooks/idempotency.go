@@ -24,8 +24,8 @@ const (
 	defaultKeyAge  = 10 * time.Minute
 	defaultKeySize = 16 << 20
 
-	// answerCost is what an answer takes beside its key and its receipts: struct, map entry, list entry.
-	answerCost = 256
+	// replyOverhead is what a stored reply takes beside its key and its receipts: struct, map entry, list entry.
+	replyOverhead = 256
 
 	evictedLogEvery = time.Minute
 )
@@ -35,15 +35,15 @@ var (
 	errKeyReuse = errors.New("idempotency key was used for another publish")
 )
 
-// claim is a key and a sum of what is to be published with it.
-type claim struct {
+// keyedRequest is an idempotency key and a sum of what is published with it.
+type keyedRequest struct {
 	key string // empty: none
 	sum [sha256.Size]byte
 }
 
-// given is the answer that the first publish with a key got.
-type given struct {
-	claim
+// storedReply is the response to the first publish with a key.
+type storedReply struct {
+	keyedRequest
 	receipts []hub.Receipt
 	at       time.Time
 }
@@ -51,14 +51,13 @@ type given struct {
 // receiptCost is what a receipt takes, with the Track of one that has it.
 const receiptCost = 32 + 96
 
-func (g *given) cost() int64 {
-	return answerCost + int64(len(g.key)) + receiptCost*int64(cap(g.receipts))
+func (g *storedReply) cost() int64 {
+	return replyOverhead + int64(len(g.key)) + receiptCost*int64(cap(g.receipts))
 }
 
-// answers remembers what was answered to publishes with a key, so that they are published once. A publish does not
-// wait, so whoever has the lock publishes while having it: nobody can come in between, and nobody has to wait for a first
-// one that may fail.
-type answers struct {
+// idempotencyCache stores the responses to publishes with a key, so that each is published once. Publishing does not
+// wait, so it is done under the lock: a concurrent request with the same key finds the response of the first.
+type idempotencyCache struct {
 	// Static after construction.
 	age  time.Duration
 	size int64
@@ -68,32 +67,32 @@ type answers struct {
 	replayed, reused, evicted *metrics.Counter
 
 	mu     sync.Mutex // guards what follows
-	byKey  map[string]*given
-	line   []*given // by age, oldest first
+	byKey  map[string]*storedReply
+	byAge  []*storedReply // oldest first
 	bytes  int64
-	logged time.Time // when evictions were last told of
+	logged time.Time // when evictions were last logged
 }
 
-func newAnswers(age time.Duration, size int64, log *slog.Logger, set *metrics.Set) *answers {
+func newIdempotencyCache(age time.Duration, size int64, log *slog.Logger, set *metrics.Set) *idempotencyCache {
 	if age <= 0 {
 		age = defaultKeyAge
 	}
 	if size <= 0 {
 		size = defaultKeySize
 	}
-	a := &answers{
-		age: age, size: size, now: time.Now, log: log, byKey: make(map[string]*given),
+	a := &idempotencyCache{
+		age: age, size: size, now: time.Now, log: log, byKey: make(map[string]*storedReply),
 		replayed: set.NewCounter("holdfast_idempotency_replayed_total"),
 		reused:   set.NewCounter("holdfast_idempotency_conflicts_total"),
 		evicted:  set.NewCounter("holdfast_idempotency_evicted_total"),
 	}
-	set.NewGauge("holdfast_idempotency_keys", func() float64 { a.mu.Lock(); defer a.mu.Unlock(); return float64(len(a.line)) })
+	set.NewGauge("holdfast_idempotency_keys", func() float64 { a.mu.Lock(); defer a.mu.Unlock(); return float64(len(a.byAge)) })
 	set.NewGauge("holdfast_idempotency_bytes", func() float64 { a.mu.Lock(); defer a.mu.Unlock(); return float64(a.bytes) })
 	return a
 }
 
 // request publishes all drafts, unless a request with this key did.
-func (a *answers) request(c claim, drafts []hub.Draft, publish func([]hub.Draft) ([]hub.Receipt, error)) (_ []hub.Receipt, again bool, err error) {
+func (a *idempotencyCache) request(c keyedRequest, drafts []hub.Draft, publish func([]hub.Draft) ([]hub.Receipt, error)) (_ []hub.Receipt, again bool, err error) {
 	c.key = "r" + c.key // requests and messages have keys of their own
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -109,20 +108,19 @@ func (a *answers) request(c claim, drafts []hub.Draft, publish func([]hub.Draft)
 	if err != nil {
 		return nil, false, err
 	}
-	a.keepLocked(c, receipts)
+	a.storeLocked(c, receipts)
 	return receipts, false, nil
 }
 
-// messages publishes those of the drafts that have no key or one with which nothing was published yet. No key may be
-// there twice.
-func (a *answers) messages(claims []claim, drafts []hub.Draft, publish func([]hub.Draft) ([]hub.Receipt, error)) (_ []hub.Receipt, again bool, err error) {
+// messages publishes those of the drafts that have no key, or one with which nothing was published yet. Keys must differ.
+func (a *idempotencyCache) messages(keyed []keyedRequest, drafts []hub.Draft, publish func([]hub.Draft) ([]hub.Receipt, error)) (_ []hub.Receipt, again bool, err error) {
 	receipts := make([]hub.Receipt, len(drafts))
 	var fresh []int
 	var news []hub.Draft
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.expireLocked()
-	for i, c := range claims {
+	for i, c := range keyed {
 		if c.key != "" {
 			c.key = "m" + c.key
 			g, err := a.findLocked(c)
@@ -144,9 +142,9 @@ func (a *answers) messages(claims []claim, drafts []hub.Draft, publish func([]hu
 		}
 		for j, i := range fresh {
 			receipts[i] = got[j]
-			if c := claims[i]; c.key != "" {
+			if c := keyed[i]; c.key != "" {
 				c.key = "m" + c.key
-				a.keepLocked(c, []hub.Receipt{got[j]})
+				a.storeLocked(c, []hub.Receipt{got[j]})
 			}
 		}
 	}
@@ -154,8 +152,8 @@ func (a *answers) messages(claims []claim, drafts []hub.Draft, publish func([]hu
 	return receipts, again, nil
 }
 
-// findLocked returns the answer to the same publish, nil if there was none.
-func (a *answers) findLocked(c claim) (*given, error) {
+// findLocked returns the response to the same publish, nil if there was none.
+func (a *idempotencyCache) findLocked(c keyedRequest) (*storedReply, error) {
 	g := a.byKey[c.key]
 	if g != nil && g.sum != c.sum {
 		a.reused.Inc()
@@ -164,14 +162,14 @@ func (a *answers) findLocked(c claim) (*given, error) {
 	return g, nil
 }
 
-func (a *answers) keepLocked(c claim, receipts []hub.Receipt) {
-	g := &given{claim: c, receipts: receipts, at: a.now()}
+func (a *idempotencyCache) storeLocked(c keyedRequest, receipts []hub.Receipt) {
+	g := &storedReply{keyedRequest: c, receipts: receipts, at: a.now()}
 	a.byKey[c.key] = g
-	a.line = append(a.line, g)
+	a.byAge = append(a.byAge, g)
 	a.bytes += g.cost()
 	early := 0
 	for a.bytes > a.size {
-		a.dropLocked()
+		a.evictLocked()
 		early++
 	}
 	if early == 0 {
@@ -180,23 +178,22 @@ func (a *answers) keepLocked(c claim, receipts []hub.Receipt) {
 	a.evicted.Add(early)
 	if g.at.Sub(a.logged) >= evictedLogEvery {
 		a.logged = g.at
-		a.log.Warn("idempotency keys forgotten before hooks.idempotency_age, as more are in use than hooks.idempotency_size has room for",
-			"kept", len(a.line), "size", a.size)
+		a.log.Warn("idempotency keys evicted early: hooks.idempotency_size is full", "keys", len(a.byAge), "limit", a.size)
 	}
 }
 
-func (a *answers) expireLocked() {
-	for now := a.now(); len(a.line) > 0 && now.Sub(a.line[0].at) > a.age; {
-		a.dropLocked()
+func (a *idempotencyCache) expireLocked() {
+	for now := a.now(); len(a.byAge) > 0 && now.Sub(a.byAge[0].at) > a.age; {
+		a.evictLocked()
 	}
 }
 
-// dropLocked forgets the oldest.
-func (a *answers) dropLocked() {
-	g := a.line[0]
-	a.line[0] = nil
-	if a.line = a.line[1:]; len(a.line) == 0 {
-		a.line = nil // and its array with it
+// evictLocked removes the oldest reply.
+func (a *idempotencyCache) evictLocked() {
+	g := a.byAge[0]
+	a.byAge[0] = nil
+	if a.byAge = a.byAge[1:]; len(a.byAge) == 0 {
+		a.byAge = nil // and its array with it
 	}
 	delete(a.byKey, g.key)
 	a.bytes -= g.cost()
@@ -226,7 +223,7 @@ func validKey(key string) error {
 	return nil
 }
 
-// sumOf returns a sum of parts that no other parts have.
+// sumOf returns the SHA-256 of the length-prefixed parts.
 func sumOf(parts ...[]byte) (sum [sha256.Size]byte) {
 	h := sha256.New()
 	for _, p := range parts {
@@ -239,8 +236,8 @@ func sumOf(parts ...[]byte) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// claimOf returns the claim of one message.
-func claimOf(key string, d *hub.Draft) claim {
+// keyedMessage returns the keyed request of one message of a batch.
+func keyedMessage(key string, d *hub.Draft) keyedRequest {
 	form := "text"
 	if d.JSON {
 		form = "json"
@@ -249,5 +246,5 @@ func claimOf(key string, d *hub.Draft) claim {
 	for _, name := range d.Channels {
 		parts = append(parts, []byte(name))
 	}
-	return claim{key, sumOf(parts...)}
+	return keyedRequest{key, sumOf(parts...)}
 }

@@ -96,11 +96,11 @@ func TestKeyOfARefusal(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	busy := errors.New("busy")
-	c := claim{key: "b"}
-	if _, _, err := a.answers.request(c, nil, func([]hub.Draft) ([]hub.Receipt, error) { return nil, busy }); !errors.Is(err, busy) {
+	c := keyedRequest{key: "b"}
+	if _, _, err := a.idempotency.request(c, nil, func([]hub.Draft) ([]hub.Receipt, error) { return nil, busy }); !errors.Is(err, busy) {
 		t.Error(err)
 	}
-	if _, again, err := a.answers.request(c, nil, a.hub.Publish); again || err != nil {
+	if _, again, err := a.idempotency.request(c, nil, a.hub.Publish); again || err != nil {
 		t.Error(again, err)
 	}
 }
@@ -108,7 +108,7 @@ func TestKeyOfARefusal(t *testing.T) {
 // TestKeysAreForgotten: after their time, and before it when there are too many, which is counted and logged.
 func TestKeysAreForgotten(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	a := start(t, "tcp", Options{KeyAge: time.Minute, KeySize: 3 * (answerCost + 3 + receiptCost)}, func(s *Server) { s.answers.now = func() time.Time { return now } })
+	a := start(t, "tcp", Options{KeyAge: time.Minute, KeySize: 3 * (replyOverhead + 3 + receiptCost)}, func(s *Server) { s.idempotency.now = func() time.Time { return now } })
 	again := func(key string) bool {
 		t.Helper()
 		r := a.publishWith(key, "?channel=a", "x")
@@ -139,8 +139,8 @@ func TestKeysAreForgotten(t *testing.T) {
 	if m := a.raw(request("GET /metrics", "", "")).body; !strings.Contains(m, "idempotency_evicted_total 2\n") || !strings.Contains(m, "idempotency_keys 3\n") {
 		t.Errorf("metrics %s", m)
 	}
-	if a.answers.bytes != int64(3*(answerCost+3+receiptCost)) {
-		t.Errorf("%d bytes are counted", a.answers.bytes)
+	if a.idempotency.bytes != int64(3*(replyOverhead+3+receiptCost)) {
+		t.Errorf("%d bytes are counted", a.idempotency.bytes)
 	}
 }
 

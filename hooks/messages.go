@@ -16,16 +16,16 @@ const (
 	maxPage = 4 << 20
 )
 
-// kept is what is told of a message in history, in the form that a long poll has.
-type kept struct {
+// historyMessage is a message of history, in the form that a long poll has.
+type historyMessage struct {
 	ID       string `json:"id"`
 	Event    string `json:"event,omitempty"`
 	Data     any    `json:"data"`
 	Encoding string `json:"encoding,omitempty"`
 }
 
-func keptOf(m *hub.Message) kept {
-	k := kept{ID: m.ID.String(), Event: m.Event}
+func newHistoryMessage(m *hub.Message) historyMessage {
+	k := historyMessage{ID: m.ID.String(), Event: m.Event}
 	switch {
 	case m.JSON:
 		k.Data = json.RawMessage(m.Data)
@@ -66,13 +66,13 @@ func (s *Server) messages(c *call) error {
 	}
 	page := s.options.Hub.Read(name, after, limit, maxPage)
 	answer := struct {
-		Messages []kept `json:"messages"`
-		Next     string `json:"next"`
-		More     bool   `json:"more,omitempty"`
-		Gap      bool   `json:"gap,omitempty"`
-	}{make([]kept, 0, len(page.Messages)), page.Next.String(), page.More, page.Gap}
+		Messages []historyMessage `json:"messages"`
+		Next     string           `json:"next"`
+		More     bool             `json:"more,omitempty"`
+		Gap      bool             `json:"gap,omitempty"`
+	}{make([]historyMessage, 0, len(page.Messages)), page.Next.String(), page.More, page.Gap}
 	for _, m := range page.Messages {
-		answer.Messages = append(answer.Messages, keptOf(m))
+		answer.Messages = append(answer.Messages, newHistoryMessage(m))
 	}
 	s.answerJSON(c.ctx, answer)
 	return nil

@@ -17,29 +17,29 @@ import (
 // maxEvent is the longest name of an event, in bytes.
 const maxEvent = 64
 
-// deliveredTime is how long a publish with wait=delivered is waited for at most. Delivery waits for no client, so it is
-// over much sooner unless the process is short of everything.
-const deliveredTime = 10 * time.Second
+// deliveryTimeout limits a publish with wait=delivered. Delivery waits for no client, so it takes much less unless the
+// process is short of everything.
+const deliveryTimeout = 10 * time.Second
 
-// savedTime is how long a publish waits for the disk at most, if history is there.
-const savedTime = 10 * time.Second
+// storeTimeout limits how long a publish waits for the disk, if history is there.
+const storeTimeout = 10 * time.Second
 
-// receipt is what is told of a message.
+// receipt is the result of a message.
 type receipt struct {
-	ID          string `json:"id"`
-	Subscribers int    `json:"subscribers"`
-	*fate              // with wait=delivered
+	ID              string `json:"id"`
+	Subscribers     int    `json:"subscribers"`
+	*deliveryCounts        // with wait=delivered
 }
 
-// fate is what became of a message for its subscribers.
-type fate struct {
-	Delivered int `json:"delivered"` // their sockets have taken it
-	Waiting   int `json:"waiting"`   // it waits until they read
-	Dropped   int `json:"dropped"`   // they left before, or were closed
+// deliveryCounts says where a message is for its subscribers.
+type deliveryCounts struct {
+	Delivered int `json:"delivered"` // their sockets have accepted it
+	Waiting   int `json:"waiting"`   // it is queued until they read
+	Dropped   int `json:"dropped"`   // they left before it, or were closed
 }
 
-// fateOf waits until everybody was handed the message.
-func fateOf(ctx context.Context, r hub.Receipt) *fate {
+// awaitDelivery waits until every subscriber was handed the message, and returns the counts; nil if nobody counts.
+func awaitDelivery(ctx context.Context, r hub.Receipt) *deliveryCounts {
 	if r.Track == nil {
 		return nil
 	}
@@ -49,7 +49,7 @@ func fateOf(ctx context.Context, r hub.Receipt) *fate {
 		done = true
 	case <-ctx.Done():
 	}
-	var f fate
+	var f deliveryCounts
 	f.Delivered, f.Waiting = r.Track.Counts()
 	if rest := max(r.Subscribers-f.Delivered-f.Waiting, 0); done {
 		f.Dropped = rest
@@ -70,7 +70,7 @@ func (s *Server) publish(c *call) error {
 	}
 	wait := query.Has("wait")
 	if v := query["wait"]; wait && (len(v) > 1 || v[0] != "delivered") {
-		return fmt.Errorf("%w: wait=%.100q; what can be waited for is delivered", errQuery, v[0])
+		return fmt.Errorf("%w: wait=%.100q; the only value is delivered", errQuery, v[0])
 	}
 	body := c.ctx.Request.Body()
 	var drafts []hub.Draft
@@ -116,37 +116,37 @@ func (s *Server) publish(c *call) error {
 	if again {
 		c.ctx.Response.Header.Set(replayedHeader, "true")
 	}
-	told := make([]receipt, len(receipts))
+	results := make([]receipt, len(receipts))
 	ctx := context.Background()
 	if wait { // else there is nothing to wait for, nor to make a timer of
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, deliveredTime)
+		ctx, cancel = context.WithTimeout(ctx, deliveryTimeout)
 		defer cancel()
 	}
 	for i, r := range receipts {
-		told[i] = receipt{ID: r.ID.String(), Subscribers: r.Subscribers, fate: fateOf(ctx, r)}
+		results[i] = receipt{ID: r.ID.String(), Subscribers: r.Subscribers, deliveryCounts: awaitDelivery(ctx, r)}
 	}
 	if batch {
 		s.answerJSON(c.ctx, struct {
 			Messages []receipt `json:"messages"`
-		}{told})
+		}{results})
 	} else {
-		s.answerJSON(c.ctx, told[0])
+		s.answerJSON(c.ctx, results[0])
 	}
 	return nil
 }
 
-// saved waits until what was published outlives the process, as far as it has to.
+// saved waits until what has to outlive the process is on disk.
 func (s *Server) saved(receipts []hub.Receipt) error {
 	if !slices.ContainsFunc(receipts, func(r hub.Receipt) bool { return r.Kept }) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), savedTime)
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	return s.options.Hub.Saved(ctx, receipts)
 }
 
-// publishOnce publishes, but for what was published with the same key before: again says that there was some.
+// publishOnce publishes what was not published with the same key before; again says that some was.
 func (s *Server) publishOnce(c *call, drafts []hub.Draft, keys []string) (receipts []hub.Receipt, again bool, err error) {
 	publish := s.options.Hub.Publish
 	values := c.ctx.Request.Header.PeekAll(keyHeader)
@@ -158,15 +158,15 @@ func (s *Server) publishOnce(c *call, drafts []hub.Draft, keys []string) (receip
 		if err != nil {
 			return nil, false, err
 		}
-		return s.answers.request(claim{key, sumOf([]byte(c.query), c.ctx.Request.Body())}, drafts, publish)
+		return s.idempotency.request(keyedRequest{key, sumOf([]byte(c.query), c.ctx.Request.Body())}, drafts, publish)
 	case keys != nil:
-		claims := make([]claim, len(drafts))
+		keyed := make([]keyedRequest, len(drafts))
 		for i, key := range keys {
 			if key != "" {
-				claims[i] = claimOf(key, &drafts[i])
+				keyed[i] = keyedMessage(key, &drafts[i])
 			}
 		}
-		return s.answers.messages(claims, drafts, publish)
+		return s.idempotency.messages(keyed, drafts, publish)
 	}
 	receipts, err = publish(drafts)
 	return receipts, false, err

@@ -73,7 +73,7 @@ func TestRefusals(t *testing.T) {
 		{"whole URL", request("POST http://localhost/publish?channel=a", "+", "x"), 404, ""},
 		{"below a channel", request("GET /channels/a/b", "+", ""), 404, ""},
 		{"empty channel name", request("GET /channels/", "+", ""), 404, ""},
-		{"unknown channel", request("GET /channels/b", "+", ""), 404, `nothing is kept: \"b\"`},
+		{"unknown channel", request("GET /channels/b", "+", ""), 404, `no history: \"b\"`},
 		{"no token, chunked", request("POST /publish?channel=a", "Transfer-Encoding: chunked\r\n", "") + "5\r\nhello\r\n0\r\n\r\n", 401, ""},
 		{"unknown path before large body", request("POST /nothing", "+", strings.Repeat("x", 5000)), 404, ""},
 

@@ -55,14 +55,14 @@ type Options struct {
 // Server answers what the app calls.
 type Server struct {
 	// Static after construction.
-	options  Options
-	hosts    map[string]bool
-	tokenSum [sha256.Size]byte
-	engine   fasthttp.Server
-	log      *slog.Logger
-	metrics  *metrics.Set
-	refusals *refusalLog
-	answers  *answers
+	options     Options
+	hosts       map[string]bool
+	tokenSum    [sha256.Size]byte
+	engine      fasthttp.Server
+	log         *slog.Logger
+	metrics     *metrics.Set
+	refusals    *refusalLog
+	idempotency *idempotencyCache
 
 	mu        sync.Mutex // guards what follows, and conn.idle
 	listeners map[net.Listener]bool
@@ -95,7 +95,7 @@ func New(o Options) *Server {
 	for _, host := range o.Hosts {
 		s.hosts[canonicalHost(host)] = true
 	}
-	s.answers = newAnswers(o.KeyAge, o.KeySize, o.Log, s.metrics)
+	s.idempotency = newIdempotencyCache(o.KeyAge, o.KeySize, o.Log, s.metrics)
 	s.engine = fasthttp.Server{
 		Handler:               s.handle,
 		ErrorHandler:          s.handleError,

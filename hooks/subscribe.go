@@ -90,7 +90,7 @@ func (s *Server) wantedChange(c *call) (which connection.Selection, channels []s
 	switch {
 	case err != nil:
 	case which == connection.Selection{}:
-		err = errWho
+		err = errNoTarget
 	case len(channels) == 0:
 		err = fmt.Errorf("%w: none; want a name or a list of names", errChannel)
 	}

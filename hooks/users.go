@@ -33,7 +33,7 @@ func (s *Server) users(c *call) error {
 		return err
 	}
 	if !s.present(name) {
-		return fmt.Errorf("%w: %q; see presence of its rule in channels", errPresence, name)
+		return fmt.Errorf("%w: %q; set presence in its rule under channels", errPresence, name)
 	}
 	members, total := s.options.Presence.Members(name, limit)
 	answer := struct {

@@ -30,7 +30,7 @@ func TestUsersOfAChannel(t *testing.T) {
 		{"/channels/room2/users", 200, `{"users":[],"total":0}`},
 		{"/channels/room%2F1", 200, `{"name":"room/1","subscribers":1,"users":3,"messages":0}`},
 		{"/channels/news", 200, `{"name":"news","subscribers":1,"messages":0}`},
-		{"/channels/news/users", 400, `{"error":"it is not kept who holds this channel: \"news\"; see presence of its rule in channels"}`},
+		{"/channels/news/users", 400, `{"error":"presence is off for this channel: \"news\"; set presence in its rule under channels"}`},
 		{"/channels/room%2F1/users?limit=0", 400, `{"error":"bad query: limit [\"0\"]; want one number from 1 to 10000"}`},
 		{"/channels/room%2F1/users?match=a", 400, `{"error":"bad query: parameter \"match\"; want limit"}`},
 		{"/channels/ro%20om/users", 400, `{"error":"channel \"ro om\": bad channel name: ' ' at byte 3; want letters, digits and any of ._-:@/=+~"}`},

@@ -18,7 +18,7 @@ const idLen = 13
 const idDigits = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 // ErrBadID is returned by ParseID for anything that String cannot have made.
-var ErrBadID = errors.New("hub: not a message id")
+var ErrBadID = errors.New("not a message id")
 
 // String returns the text form, 13 characters of lower-case base 36.
 func (id ID) String() string { return string(id.Append(make([]byte, 0, idLen))) }

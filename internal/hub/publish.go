@@ -8,9 +8,9 @@ import (
 )
 
 var (
-	ErrNoChannel = errors.New("hub: message without a channel")
-	ErrNoRule    = errors.New("hub: no rule for this channel")
-	ErrBusy      = errors.New("hub: too much is waiting to be delivered")
+	ErrNoChannel = errors.New("message without a channel")
+	ErrNoRule    = errors.New("no rule for this channel")
+	ErrBusy      = errors.New("too much is waiting to be delivered")
 )
 
 // Draft is a message to be. The hub keeps Data, which must not be changed any more.

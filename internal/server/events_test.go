@@ -329,7 +329,7 @@ channels:
 	}
 	wantTold(t, users(t, s, "room.1"), `{"users":[{"user":"ann","connections":1},{"user":"bob","connections":1}],"total":2}`)
 	wantTold(t, users(t, s, "desk.1"), `{"users":[{"user":"ann","connections":1}],"total":1}`)
-	if got := users(t, s, "news"); !strings.Contains(got, "it is not kept who holds this channel") {
+	if got := users(t, s, "news"); !strings.Contains(got, "presence is off for this channel") {
 		t.Errorf("news: %s", got)
 	}
 	again := hold(t, s, "bob", "room.1")
