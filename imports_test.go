@@ -44,7 +44,7 @@ internal/tempfile internal/park
 internal/token    internal/auth
 internal/wiretest
 internal/wsframe  internal/deflate
-proxy             internal/accesslog internal/balance internal/fcgi internal/http1 internal/park internal/proxyheader internal/request internal/site internal/tempfile
+proxy             internal/accesslog internal/balance internal/fcgi internal/http1 internal/metric internal/park internal/proxyheader internal/request internal/site internal/tempfile
 upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/connection internal/deflate internal/http1 internal/hub internal/park internal/request internal/wsframe
 `
 

@@ -36,8 +36,10 @@ func entryOf(h *http1.Head, q *request.Request) *accesslog.Request {
 	return r
 }
 
-// endLog writes the access log's line. end is empty after a complete response.
+// endLog counts the response and writes the access log's line. end is empty after a complete response.
 func (x *exchange) endLog(end string) {
+	x.f.responses.Add(x.log.status)
+	x.f.durations.Add(x.f.loop.Now().Sub(x.log.started))
 	l := x.f.p.o.Access
 	if l == nil {
 		return
@@ -64,9 +66,10 @@ func (x *exchange) upstreamName() string {
 	return x.app.name
 }
 
-// logRefusal writes the line of a request that was not let in. b begins with what there is of its head;
+// logRefusal counts and writes the line of a request that was not let in. b begins with what there is of its head;
 // sent is the size of the page.
 func (f *Front) logRefusal(client netip.Addr, b []byte, why *http1.Refusal, sent int) {
+	f.responses.Add(why.Status)
 	l := f.p.o.Access
 	if l == nil {
 		return

@@ -8,6 +8,7 @@ import (
 
 	"holdfast/internal/balance"
 	"holdfast/internal/http1"
+	"holdfast/internal/metric"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
 )
@@ -28,6 +29,9 @@ type Front struct {
 	line    []waiting // for an upstream that has its most
 	lineLen atomic.Int64
 	refused refusedLines
+
+	responses metric.Statuses
+	durations metric.Durations // of exchanges
 }
 
 // Ready reads what came. A hang-up or a spurious wake-up is settled here and costs nothing else.

@@ -8,6 +8,7 @@ import (
 
 	"holdfast/internal/accesslog"
 	"holdfast/internal/balance"
+	"holdfast/internal/metric"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
 	"holdfast/internal/site"
@@ -118,13 +119,15 @@ type Stats struct {
 	Requests, Refused, UpstreamErrors, Retries, ClientGone, Cut, Tunnels, Dialled, InFlight, Buffered, RateLimited, Overloaded, Queued, Spills, SpillErrors, Spilled int64
 
 	Upstreams []UpstreamStats
+	Responses map[string]int64 // by status code
+	Durations metric.Histogram // of requests, to the end of their response
 }
 
 // UpstreamStats are those of one upstream.
 type UpstreamStats struct {
 	Name    string
-	Active  int64 // requests and tunnels that it has
-	Down    bool
+	Active  int64            // requests and tunnels that it has
+	Down    bool             // it is not asked for now, or is the only one and fails
 	Notices map[string]int64 // what it does that is put up with, by kind
 }
 
@@ -208,8 +211,15 @@ func (x *Proxy) Stats() Stats {
 		RateLimited: s.rateLimited.Load(), Overloaded: s.overloaded.Load(), Queued: x.queued.Load(),
 		Spills: x.files.Files(), SpillErrors: x.files.Failures(), Spilled: x.files.Used(),
 	}
+	stats.Responses = map[string]int64{}
+	for _, f := range x.fronts {
+		f.responses.AddTo(stats.Responses)
+		f.durations.AddTo(&stats.Durations)
+	}
 	for i, u := range x.servers.Servers() {
-		stats.Upstreams = append(stats.Upstreams, UpstreamStats{u.String(), u.Active(), u.Down(time.Now()), x.noticed[i].counts()})
+		stats.Upstreams = append(stats.Upstreams, UpstreamStats{
+			Name: u.String(), Active: u.Active(), Down: u.Down(time.Now()) || x.servers.Failing(u), Notices: x.noticed[i].counts(),
+		})
 	}
 	return stats
 }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"net/http"
 	"time"
 
 	"holdfast/internal/accesslog"
@@ -159,6 +160,7 @@ func (s *httpSource) switchProtocols(a *http1.Answer, rest []byte) bool {
 	client.Hold(t)
 	t.legs[1].c.Hold(t)
 	t.f.p.stats.tunnels.Add(1)
+	t.f.responses.Add(http.StatusSwitchingProtocols)
 	if send(client, &t.legs[0].out, b, rest) != nil || send(t.legs[1].c, &t.legs[1].out, early, nil) != nil {
 		t.close()
 		return false

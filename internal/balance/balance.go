@@ -123,12 +123,17 @@ func (s *Set) Servers() []*Server { return s.servers }
 // Failed counts a failure before an answer. A server that is the only one is never marked down: there
 // is nobody else to ask.
 func (s *Set) Failed(server *Server, now time.Time) {
-	if server.only || s.o.MaxFails <= 0 || int(server.failures.Add(1)) < s.o.MaxFails {
+	if n := server.failures.Add(1); server.only || s.o.MaxFails <= 0 || int(n) < s.o.MaxFails {
 		return
 	}
 	server.failures.Store(0)
 	server.downTo.Store(now.Add(s.o.FailTime).UnixNano())
 	s.o.Log.Warn("upstream is not asked for a while", "upstream", server.String(), "failures", s.o.MaxFails, "retry_in", s.o.FailTime)
+}
+
+// Failing reports whether the last requests to a server have failed that is the only one. It is asked all the same.
+func (s *Set) Failing(server *Server) bool {
+	return server.only && int(server.failures.Load()) >= max(s.o.MaxFails, 1)
 }
 
 // Group is the upstreams of a route.

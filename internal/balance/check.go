@@ -28,6 +28,9 @@ func (s *Set) Check(ctx context.Context) error {
 				if ctx.Err() != nil {
 					return
 				}
+				if err == nil && server.only {
+					server.failures.Store(0)
+				}
 				switch was := server.unhealthy.Swap(err != nil); {
 				case err != nil && !was:
 					s.o.Log.Warn("upstream is sick", "upstream", server.String(), "error", err)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -42,7 +43,11 @@ func (w *Writer) Int(name string, value int64, labels ...string) {
 	if len(labels) > 1 {
 		b = append(b, '}')
 	}
-	b = fmt.Appendf(b, " %d\n", value)
+	w.line(string(b), strconv.FormatInt(value, 10))
+}
+
+func (w *Writer) line(sample, value string) {
+	b := []byte(sample + " " + value + "\n")
 	w.describe(b)
 	w.write(b)
 }

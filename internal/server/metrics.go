@@ -33,6 +33,8 @@ func (s *Server) writeProxy(w *metric.Writer) {
 	x := s.proxy.Stats()
 	w.Int("holdfast_proxy_requests_total", x.Requests)
 	w.Int("holdfast_proxy_requests_in_flight", x.InFlight)
+	w.Ints("holdfast_responses_total", "code", x.Responses)
+	w.Histogram("holdfast_request_duration_seconds", &x.Durations)
 	w.Int("holdfast_proxy_refused_total", x.Refused)
 	w.Int("holdfast_proxy_rate_limited_total", x.RateLimited)
 	w.Int("holdfast_proxy_overloaded_total", x.Overloaded)
