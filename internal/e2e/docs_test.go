@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -105,10 +104,11 @@ type pageReader struct {
 	dir       string
 	listen    string
 	hooks     string
-	app       string // address that the page calls 127.0.0.1:8081
-	ownApp    bool   // the page starts the app itself
-	startsOwn bool   // a command of the page starts Holdfast
-	tomcat    bool   // the app is a Tomcat, which runs
+	app       string   // address that the page calls 127.0.0.1:8081
+	ownApp    bool     // the page starts the app itself
+	startsOwn bool     // a command of the page starts Holdfast
+	webapps   int      // of the page's Tomcat
+	tomcat    *process // that runs them
 	addresses *strings.Replacer
 	browser   func(t *testing.T) *browser
 	h         *holdfast
@@ -380,11 +380,7 @@ func (r *pageReader) run(t *testing.T, c shellCommand) {
 		r.h = startHoldfastCommand(r.t, r.command(context.Background(), "exec "+line), r.listen, r.hooks)
 	case isStart:
 		r.end(t)
-		if root := filepath.Join(r.dir, "tomcat/webapps/ROOT"); exists(filepath.Join(root, "index.jsp")) && !r.tomcat {
-			r.tomcat = true
-			users, _ := os.ReadFile(filepath.Join(r.dir, "tomcat/conf/tomcat-users.xml"))
-			startTomcatAt(r.t, r.app, tomcatConnector(r.t, r.app), cmp.Or(string(users), "<tomcat-users/>"), fmt.Sprintf(`<Context path="" docBase=%q />`, root), "HOLDFAST_HOOKS=http://"+r.hooks)
-		}
+		r.deploy(t)
 		r.h = startHoldfastCommand(r.t, r.command(context.Background(), "exec "+line), r.listen, r.hooks)
 	case serverCommand.MatchString(line):
 		start(r.t, strings.Fields(line)[0], r.command(context.Background(), "exec "+line)).waitListening(t, r.app)
@@ -399,6 +395,32 @@ func (r *pageReader) run(t *testing.T, c shellCommand) {
 	default:
 		r.runToEnd(t, line, c.prints)
 	}
+}
+
+// deploy starts the Tomcat of the page with the webapps that its commands have copied, if they have.
+func (r *pageReader) deploy(t *testing.T) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(r.dir, "tomcat/webapps/*/index.jsp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) == r.webapps {
+		return
+	}
+	r.webapps = len(found)
+	if r.tomcat != nil {
+		r.tomcat.stop(t)
+	}
+	var contexts strings.Builder
+	for _, page := range found {
+		folder := filepath.Dir(page)
+		fmt.Fprintf(&contexts, `<Context path=%q docBase=%q />`, strings.TrimSuffix("/"+filepath.Base(folder), "/ROOT"), folder)
+	}
+	users, err := os.ReadFile(filepath.Join(r.dir, "tomcat/conf/tomcat-users.xml"))
+	if err != nil {
+		users = []byte("<tomcat-users/>") // the page brings none
+	}
+	r.tomcat = startTomcatAt(r.t, r.app, tomcatConnector(r.t, r.app), string(users), contexts.String(), "HOLDFAST_HOOKS=http://"+r.hooks)
 }
 
 // runToEnd runs a command. For curl, a status of 400 or more is a failure, unless the page shows the status itself.

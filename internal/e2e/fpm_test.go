@@ -58,18 +58,16 @@ php_admin_value[sys_temp_dir] = %[1]s/tmp
 // TestPHPExampleOnFPM puts Holdfast in front of examples/php without Apache: the hold asks the app by
 // FastCGI too.
 func TestPHPExampleOnFPM(t *testing.T) {
-	listen, hooks := freeAddr(t), freeAddr(t)
+	page := newAppPage(t, "docs/tutorials/php.md")
 	dir := publicTempDir(t)
 	root := filepath.Join(dir, "app")
 	if err := os.CopyFS(root, os.DirFS(filepath.Join(repository, "examples/php"))); err != nil {
 		t.Fatal(err)
 	}
-	socket := startFPM(t, dir, nil, "HOLDFAST_HOOKS=http://"+hooks)
-	config := exampleConfig(t, "examples/php/holdfast.yaml", "127.0.0.1:1")
-	h := startHoldfastAt(t, listen, hooks, func(listen, hooks string) string {
-		return strings.Replace(config(listen, hooks), "upstream: http://127.0.0.1:1", "upstream: fastcgi+unix:"+socket+"\nsite: {root: "+root+"}", 1)
-	})
-	testExample(t, h, ".php")
+	socket := startFPM(t, dir, nil, "HOLDFAST_HOOKS=http://"+page.hooks)
+	page.config = 1 // behind that of examples/php
+	page.settings = []string{"/run/php/php-fpm.sock", socket, "/var/www/news", root}
+	testExample(t, page.start(t), ".php")
 }
 
 // TestFPMPaths: what resolves to a file or a script outside of what is meant to be seen is not found,

@@ -49,7 +49,7 @@ func tomcatConnector(t *testing.T, addr string) string {
 }
 
 // startTomcatAt is startTomcatWith with this Connector, which listens at addr.
-func startTomcatAt(t *testing.T, addr, connector, users, contexts string, env ...string) {
+func startTomcatAt(t *testing.T, addr, connector, users, contexts string, env ...string) *process {
 	t.Helper()
 	java := program(t, "java", "default-jre-headless")
 	program(t, tomcatHome+"/bin/bootstrap.jar", "tomcat10")
@@ -76,6 +76,7 @@ func startTomcatAt(t *testing.T, addr, connector, users, contexts string, env ..
 	cmd.Env = append(os.Environ(), env...)
 	p := start(t, "tomcat", cmd)
 	p.waitListening(t, addr) // Tomcat deploys before it listens
+	return p
 }
 
 func tomcatServerXML(connector, contexts string) string {
