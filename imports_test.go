@@ -36,7 +36,9 @@ internal/metric
 internal/park
 internal/presence internal/hub
 internal/proxyheader
+internal/rate
 internal/request  internal/http1
+internal/sendbuf internal/park
 internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/channel internal/config internal/connection internal/histfile internal/hub internal/metric internal/park internal/presence internal/site internal/token proxy upgrade
 internal/site     internal/http1
 internal/strictjson
@@ -44,7 +46,7 @@ internal/tempfile internal/park
 internal/token    internal/auth
 internal/wiretest
 internal/wsframe  internal/deflate
-proxy             internal/accesslog internal/balance internal/fcgi internal/http1 internal/metric internal/park internal/proxyheader internal/request internal/site internal/tempfile
+proxy             internal/accesslog internal/balance internal/fcgi internal/http1 internal/metric internal/park internal/proxyheader internal/rate internal/request internal/sendbuf internal/site internal/tempfile
 upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/connection internal/deflate internal/http1 internal/hub internal/park internal/request internal/wsframe
 `
 

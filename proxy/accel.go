@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"holdfast/internal/http1"
+	"holdfast/internal/sendbuf"
 )
 
 // accelRedirect is what an exchange needs where apps send requests elsewhere.
@@ -100,7 +101,7 @@ func (x *exchange) elsewhere(a *http1.Answer, bodyless bool) bool {
 		x.client.keep, bodyless = false, false
 	}
 	x.app.leave(bodyless)
-	drop(&x.app.out)
+	sendbuf.Drop(&x.app.out)
 	x.upload.file.Close()
 	x.upload.file, x.upload.tail = nil, nil
 	x.upload.body = http1.Body{Done: true}

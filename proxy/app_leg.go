@@ -6,16 +6,17 @@ import (
 
 	"holdfast/internal/balance"
 	"holdfast/internal/park"
+	"holdfast/internal/sendbuf"
 )
 
 // appLeg is the connection to the upstream, and how it was chosen.
 type appLeg struct {
 	x           *exchange
 	source      appSource
-	conn        *park.Conn // nil before the request is passed on, and after the response is complete
-	out         *pending   // what the upstream's kernel would not take
-	head        []byte     // the request's head, until the upstream has it for good
-	partialHead []byte     // of a response
+	conn        *park.Conn      // nil before the request is passed on, and after the response is complete
+	out         *sendbuf.Buffer // what the upstream's kernel would not take
+	head        []byte          // the request's head, until the upstream has it for good
+	partialHead []byte          // of a response
 
 	server *balance.Server // chosen, and counted there; nil before
 	name   string          // of the last server, when it was let go
@@ -66,7 +67,7 @@ func (a *appLeg) close() {
 	}
 	a.releaseServer()
 	a.dequeue()
-	drop(&a.out)
+	sendbuf.Drop(&a.out)
 }
 
 // leave ends the app's part. With reuse the connection is kept for further requests, unless something was left on it.

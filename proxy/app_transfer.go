@@ -5,12 +5,13 @@ import (
 	"io"
 
 	"holdfast/internal/park"
+	"holdfast/internal/sendbuf"
 )
 
 // sendHead sends the request's head and what is there of its body.
 func (a *appLeg) sendHead(head, body []byte) {
 	a.conn.SetDeadline(a.x.f.p.o.UpstreamTime)
-	if err := send(a.conn, &a.out, head, body); err != nil {
+	if err := sendbuf.Send(a.conn, &a.out, head, body); err != nil {
 		a.failed(err)
 		return
 	}
@@ -26,7 +27,7 @@ func (a *appLeg) pumpUp() {
 	in := a.x.f.loop.In()
 	for turn := 0; ; turn++ {
 		if a.out != nil {
-			err := flush(a.conn, &a.out)
+			err := sendbuf.Flush(a.conn, &a.out)
 			if err == park.ErrAgain {
 				return
 			}
@@ -87,7 +88,7 @@ func (a *appLeg) pumpDown() {
 		}
 		in := in
 		if a.x.client.out != nil && a.x.client.file == nil { // what is read is kept, so read no more than there is room for
-			in = in[:min(len(in), max(a.x.f.p.o.ResponseBuffer-a.x.client.out.len(), smallReading))]
+			in = in[:min(len(in), max(a.x.f.p.o.ResponseBuffer-a.x.client.out.Len(), smallReading))]
 		}
 		n, err := a.conn.Read(in)
 		if err == park.ErrAgain {
@@ -138,7 +139,7 @@ func (a *appLeg) failed(err error) {
 		a.x.f.p.stats.retries.Add(1)
 		a.retried = true
 		a.conn.Close()
-		drop(&a.out)
+		sendbuf.Drop(&a.out)
 		a.dial()
 		return
 	}
@@ -148,7 +149,7 @@ func (a *appLeg) failed(err error) {
 // salvage reads a response that came although the request could not be sent. It reports whether one
 // has begun.
 func (a *appLeg) salvage() bool {
-	drop(&a.out)
+	sendbuf.Drop(&a.out)
 	n, err := a.conn.Read(a.x.f.loop.In())
 	if err != nil || n == 0 {
 		return false
@@ -193,7 +194,7 @@ func (a *appLeg) pumpFile() bool {
 
 // sendPiece sends bytes of the body to the upstream. It reports whether the exchange goes on.
 func (a *appLeg) sendPiece(b []byte) bool {
-	if err := send(a.conn, &a.out, a.source.frame(b), nil); err != nil {
+	if err := sendbuf.Send(a.conn, &a.out, a.source.frame(b), nil); err != nil {
 		a.failed(err)
 		return false
 	}

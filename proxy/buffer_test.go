@@ -180,33 +180,6 @@ func TestBufferedTotal(t *testing.T) {
 	}
 }
 
-// TestPace follows one wait after another on a made-up clock.
-func TestPace(t *testing.T) {
-	var p pace
-	now := time.Unix(1000, 0)
-	limit := 10 * time.Second
-	step := func(bytes int64, want time.Duration, ok bool) {
-		t.Helper()
-		if got, alive := p.wait(now, bytes, limit, 100); got != want || alive != ok {
-			t.Fatalf("wait after %d bytes: %v %v; want %v %v", bytes, got, alive, want, ok)
-		}
-	}
-	step(0, 10*time.Second, true)
-	now = now.Add(4 * time.Second)
-	p.went(now)
-	now = now.Add(time.Hour) // not waiting: not counted
-	step(1, 6*time.Second, true)
-	now = now.Add(5 * time.Second)
-	p.went(now)
-	step(100, 2*time.Second, true) // a second earned by 100 bytes
-	now = now.Add(2 * time.Second)
-	step(100, 0, false)
-	p = pace{}
-	if d, ok := p.wait(now, 0, limit, 0); d != limit || !ok {
-		t.Errorf("without a rate: %v %v", d, ok)
-	}
-}
-
 // TestTrickledBodyIsTimedOut: a byte now and then does not hold a connection for ever.
 func TestTrickledBodyIsTimedOut(t *testing.T) {
 	for _, buffer := range []int{0, 1 << 10} {

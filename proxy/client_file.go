@@ -1,6 +1,10 @@
 package proxy
 
-import "errors"
+import (
+	"errors"
+
+	"holdfast/internal/sendbuf"
+)
 
 // errTempFile is the reason in the log of a response that ended because of its temporary file.
 var errTempFile = errors.New("a temporary file could not be read (buffers.temp_dir)")
@@ -55,7 +59,7 @@ func (c *clientLeg) drainFile() bool {
 				c.x.cut(errTempFile)
 				return
 			}
-			if err := send(c.conn, &c.out, b, nil); err != nil {
+			if err := sendbuf.Send(c.conn, &c.out, b, nil); err != nil {
 				c.x.clientGone()
 				return
 			}
@@ -68,7 +72,7 @@ func (c *clientLeg) drainFile() bool {
 	case len(c.fileTail) > 0: // the file could not be written
 		b := c.fileTail
 		c.fileTail = nil
-		if err := send(c.conn, &c.out, b, nil); err != nil {
+		if err := sendbuf.Send(c.conn, &c.out, b, nil); err != nil {
 			c.x.clientGone()
 			return false
 		}

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"holdfast/internal/park"
+	"holdfast/internal/rate"
+	"holdfast/internal/sendbuf"
 	"holdfast/internal/tempfile"
 )
 
@@ -11,15 +13,15 @@ import (
 type clientLeg struct {
 	x        *exchange
 	conn     *park.Conn
-	out      *pending       // what was taken from the upstream ahead of the client
-	file     *tempfile.File // of the response, past buffers.response; nil without a file
-	fileTail []byte         // what comes behind that
-	early    []byte         // what the client sent after this request
+	out      *sendbuf.Buffer // what was taken from the upstream ahead of the client
+	file     *tempfile.File  // of the response, past buffers.response; nil without a file
+	fileTail []byte          // what comes behind that
+	early    []byte          // what the client sent after this request
 
-	passed int64 // bytes for the client, with those that it has not taken yet
-	taken  int64 // of those, when that was last looked at
-	heads  int64 // bytes of passed that are not body
-	pace   pace  // of what the client takes
+	passed int64        // bytes for the client, with those that it has not taken yet
+	taken  int64        // of those, when that was last looked at
+	heads  int64        // bytes of passed that are not body
+	pace   rate.Minimum // of what the client takes
 
 	http10     bool
 	keep       bool // the connection goes on
@@ -48,7 +50,7 @@ func (c *clientLeg) pass(a, b []byte) bool {
 		c.writeFile(a, b)
 		return true
 	}
-	if err := send(c.conn, &c.out, a, b); err != nil {
+	if err := sendbuf.Send(c.conn, &c.out, a, b); err != nil {
 		c.x.clientGone()
 		return false
 	}
@@ -64,12 +66,12 @@ func (c *clientLeg) full() bool {
 		return false
 	}
 	o := &c.x.f.p.o
-	return c.unbuffered || c.out.len() >= o.ResponseBuffer || c.x.f.p.buffered.Load() > o.BufferTotal
+	return c.unbuffered || c.out.Len() >= o.ResponseBuffer || c.x.f.p.buffered.Load() > o.BufferTotal
 }
 
 // flush writes what is pending. It reports whether the exchange goes on.
 func (c *clientLeg) flush() bool {
-	err := flush(c.conn, &c.out)
+	err := sendbuf.Flush(c.conn, &c.out)
 	c.x.count()
 	switch {
 	case err == park.ErrAgain:
@@ -80,7 +82,7 @@ func (c *clientLeg) flush() bool {
 	}
 	c.conn.SetDeadline(0)
 	if !c.x.upload.body.Done && c.x.app.out == nil { // from here on it is the body that is waited for
-		d, _ := c.x.upload.pace.wait(c.x.f.loop.Now(), c.x.upload.received, c.x.f.p.o.BodyTime, c.x.f.p.o.BodyRate)
+		d, _ := c.x.upload.pace.Wait(c.x.f.loop.Now(), c.x.upload.received, c.x.f.p.o.BodyTime, c.x.f.p.o.BodyRate)
 		c.conn.SetDeadline(max(d, time.Millisecond))
 	}
 	if c.file != nil {
@@ -101,7 +103,7 @@ func (c *clientLeg) await() bool {
 	if o.SendRate > 0 {
 		c.progressed()
 	}
-	d, ok := c.pace.wait(c.x.f.loop.Now(), c.taken, o.SendTime, o.SendRate)
+	d, ok := c.pace.Wait(c.x.f.loop.Now(), c.taken, o.SendTime, o.SendRate)
 	if !ok {
 		c.x.cut(errTooSlow)
 		return false
@@ -121,5 +123,5 @@ func (c *clientLeg) progressed() bool {
 
 // waiting returns how many bytes for the client it has not been sent yet.
 func (c *clientLeg) waiting() int64 {
-	return int64(c.out.len()+len(c.fileTail)) + c.file.Len()
+	return int64(c.out.Len()+len(c.fileTail)) + c.file.Len()
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"holdfast/internal/park"
+	"holdfast/internal/sendbuf"
 )
 
 // keepExchange is how much buffer an exchange may keep for its next use.
@@ -17,7 +18,7 @@ func (x *exchange) clientGone() {
 		if !x.client.gone {
 			x.client.gone = true
 			x.client.conn.SetDeadline(0)
-			drop(&x.client.out)
+			sendbuf.Drop(&x.client.out)
 			x.count()
 			x.later(x.app.pumpUp)
 		}
@@ -54,7 +55,7 @@ func (x *exchange) cut(why error) {
 	x.f.p.stats.cut.Add(1)
 	c := x.client.conn
 	if x.client.out != nil {
-		flush(c, &x.client.out)
+		sendbuf.Flush(c, &x.client.out)
 	}
 	x.endLog(why.Error())
 	x.release()
@@ -118,7 +119,7 @@ func (x *exchange) release() {
 		x.source.close()
 	}
 	x.source, x.app.source = nil, nil
-	drop(&x.client.out)
+	sendbuf.Drop(&x.client.out)
 	x.upload.file.Close()
 	x.client.file.Close()
 	x.upload.file, x.client.file, x.upload.tail, x.client.fileTail = nil, nil, nil, nil
@@ -134,7 +135,7 @@ func (x *exchange) release() {
 
 // count keeps Proxy.buffered true.
 func (x *exchange) count() {
-	if n := x.client.out.len() + len(x.upload.gathered) + len(x.upload.tail) + len(x.client.fileTail); n != x.ahead {
+	if n := x.client.out.Len() + len(x.upload.gathered) + len(x.upload.tail) + len(x.client.fileTail); n != x.ahead {
 		x.f.p.buffered.Add(int64(n - x.ahead))
 		x.ahead = n
 	}

@@ -8,6 +8,7 @@ import (
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
+	"holdfast/internal/sendbuf"
 )
 
 var (
@@ -99,7 +100,7 @@ func (f *Front) forward(c *park.Conn, r *route, h *http1.Head, q *request.Reques
 	}
 	if h.Expects && !x.upload.body.Done && len(rest) == 0 {
 		// Answered here: the app need not be waited for, and clients stall without.
-		if send(c, &x.client.out, []byte("HTTP/1.1 100 Continue\r\n\r\n"), nil) != nil {
+		if sendbuf.Send(c, &x.client.out, []byte("HTTP/1.1 100 Continue\r\n\r\n"), nil) != nil {
 			x.clientGone()
 			return
 		}
@@ -155,7 +156,7 @@ func (x *exchange) clientReady(ev park.Event) {
 		return
 	}
 	if ev&park.Writable != 0 && x.client.out != nil {
-		x.client.pace.went(x.f.loop.Now())
+		x.client.pace.EndWait(x.f.loop.Now())
 		if !x.client.flush() {
 			return
 		}
@@ -176,7 +177,7 @@ func (x *exchange) clientExpired() {
 		x.f.p.stats.overloaded.Add(1)
 		x.finishAfter(503, time.Second, errQueue)
 	case x.client.out != nil && x.client.progressed():
-		x.client.pace.went(x.f.loop.Now())
+		x.client.pace.EndWait(x.f.loop.Now())
 		x.client.await()
 	case x.client.out != nil:
 		x.cut(errTimeout)

@@ -142,7 +142,7 @@ func (f *Front) readRequest(c *park.Conn, h *http1.Head) *request.Request {
 func (f *Front) limit(q *request.Request) *http1.Refusal {
 	p := f.p
 	if p.rate != nil {
-		if wait, ok := p.rate.admit(q.Client.Addr(), f.loop.Now()); !ok {
+		if wait, ok := p.rate.Admit(q.Client.Addr(), f.loop.Now()); !ok {
 			p.stats.rateLimited.Add(1)
 			return &http1.Refusal{Status: 429, Reason: "more requests than limits.requests_per_second allows", After: wait}
 		}

@@ -10,6 +10,7 @@ import (
 	"holdfast/internal/balance"
 	"holdfast/internal/metric"
 	"holdfast/internal/park"
+	"holdfast/internal/rate"
 	"holdfast/internal/request"
 	"holdfast/internal/site"
 	"holdfast/internal/tempfile"
@@ -105,7 +106,7 @@ type Proxy struct {
 	main     *route       // of what no other is for
 	internal bool         // there are routes for X-Accel-Redirect
 	queued   atomic.Int64 // exchanges that wait for a server
-	rate     *rate
+	rate     *rate.Limiter
 	reader   request.Reader
 	stats    counters
 	draining atomic.Bool
@@ -146,7 +147,7 @@ func New(p *park.Poller, o Options) *Proxy {
 	if o.Trusted == nil {
 		o.Trusted = func(netip.Addr) bool { return false }
 	}
-	x := &Proxy{o: o, reader: request.Reader{Trusted: o.Trusted, HTTPS: o.ExternalHTTPS, Port: o.ExternalPort, Listen: o.ServerAddr.Port()}, rate: newRate(o.Rate, o.Burst)}
+	x := &Proxy{o: o, reader: request.Reader{Trusted: o.Trusted, HTTPS: o.ExternalHTTPS, Port: o.ExternalPort, Listen: o.ServerAddr.Port()}, rate: rate.New(o.Rate, o.Burst)}
 	x.files = tempfile.NewStore(o.Folder, o.FileBytes, o.FilesTotal, o.Log)
 	x.servers = balance.NewSet(balance.Options{
 		MaxFails: o.MaxFails, FailTime: o.FailTime, Sticky: o.Sticky,

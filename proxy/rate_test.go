@@ -2,68 +2,11 @@ package proxy
 
 import (
 	"net/http"
-	"net/netip"
 	"sync"
 	"testing"
-	"time"
 
 	"holdfast/internal/wiretest"
 )
-
-func TestRate(t *testing.T) {
-	r := newRate(10, 2)
-	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-	now := time.Unix(1000, 0)
-	step := func(addr netip.Addr, wait time.Duration, ok bool) {
-		t.Helper()
-		if got, admitted := r.admit(addr, now); got != wait || admitted != ok {
-			t.Fatalf("%v at %v: %v %v; want %v %v", addr, now.Sub(time.Unix(1000, 0)), got, admitted, wait, ok)
-		}
-	}
-	step(a, 0, true)
-	step(a, 0, true)
-	step(a, 0, true) // one and a burst of two
-	step(a, 100*time.Millisecond, false)
-	step(b, 0, true) // each has its own
-	now = now.Add(40 * time.Millisecond)
-	step(a, 60*time.Millisecond, false) // a refusal costs nothing
-	now = now.Add(60 * time.Millisecond)
-	step(a, 0, true)
-	step(a, 100*time.Millisecond, false)
-	now = now.Add(time.Hour)
-	for range 3 {
-		step(a, 0, true)
-	}
-	step(a, 100*time.Millisecond, false)
-	six := netip.MustParseAddr("2001:db8::1")
-	for range 3 {
-		step(six, 0, true)
-		six = six.Next() // the same /64
-	}
-	step(six, 100*time.Millisecond, false)
-	if wait, ok := (*rate)(nil).admit(a, now); wait != 0 || !ok {
-		t.Error("no limit refuses")
-	}
-}
-
-// TestRateForgets: addresses that ask no more cost nothing for long.
-func TestRateForgets(t *testing.T) {
-	r := newRate(1000, 0)
-	now := time.Unix(1000, 0)
-	addr := netip.MustParseAddr("10.0.0.0")
-	for range 200_000 {
-		r.admit(addr, now)
-		addr = addr.Next()
-		now = now.Add(10 * time.Microsecond)
-	}
-	n := 0
-	for i := range r.shards {
-		n += len(r.shards[i].empty)
-	}
-	if n > 20_000 {
-		t.Errorf("%d of 200,000 addresses are remembered; at most 100 are not empty", n)
-	}
-}
 
 func TestRequestsPerAddress(t *testing.T) {
 	u := wiretest.NewUpstream(t, wiretest.Answer(echo))

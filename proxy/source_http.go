@@ -6,6 +6,7 @@ import (
 	"holdfast/internal/fcgi"
 	"holdfast/internal/http1"
 	"holdfast/internal/request"
+	"holdfast/internal/sendbuf"
 )
 
 // httpSource is an app that speaks HTTP.
@@ -148,7 +149,7 @@ func (s *httpSource) receiveHead(p []byte, seen int) bool {
 			b := append(appendAnswer(s.x.f.loop.Out()[:0], a), "\r\n"...)
 			s.x.client.passed += int64(len(b))
 			s.x.client.heads += int64(len(b))
-			if err := send(s.x.client.conn, &s.x.client.out, b, nil); err != nil {
+			if err := sendbuf.Send(s.x.client.conn, &s.x.client.out, b, nil); err != nil {
 				s.x.clientGone()
 				return false
 			}

@@ -10,6 +10,7 @@ import (
 	"holdfast/internal/balance"
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
+	"holdfast/internal/sendbuf"
 )
 
 // tunnel passes bytes both ways after the app has switched protocols. While nothing moves it is two
@@ -27,7 +28,7 @@ type tunnel struct {
 // leg is one side's connection and what its kernel would not take yet.
 type leg struct {
 	c     *park.Conn
-	out   *pending
+	out   *sendbuf.Buffer
 	ended bool // it sends no more
 	gone  bool // nothing reaches it any more
 	shut  bool // the other side's end was passed on to it
@@ -60,7 +61,7 @@ func (t *tunnel) pump(i int) {
 	from, to := &t.legs[i], &t.legs[1-i]
 	in := t.f.loop.In()
 	for turn := 0; ; turn++ {
-		switch err := flush(to.c, &to.out); {
+		switch err := sendbuf.Flush(to.c, &to.out); {
 		case err == park.ErrAgain && from.gone && i == 0:
 			t.close() // no event tells of the client again, however long the app does not read
 			return
@@ -94,7 +95,7 @@ func (t *tunnel) pump(i int) {
 		default:
 			t.touch()
 			t.bytes += int64(i) * int64(n) // from leg 1, the upstream
-			if send(to.c, &to.out, in[:n], nil) != nil {
+			if sendbuf.Send(to.c, &to.out, in[:n], nil) != nil {
 				t.close()
 				return
 			}
@@ -127,7 +128,7 @@ func (t *tunnel) close() {
 		} else {
 			t.legs[i].c.Close()
 		}
-		drop(&t.legs[i].out)
+		sendbuf.Drop(&t.legs[i].out)
 		t.legs[i].c = nil
 	}
 }
@@ -161,7 +162,7 @@ func (s *httpSource) switchProtocols(a *http1.Answer, rest []byte) bool {
 	t.legs[1].c.Hold(t)
 	t.f.p.stats.tunnels.Add(1)
 	t.f.responses.Add(http.StatusSwitchingProtocols)
-	if send(client, &t.legs[0].out, b, rest) != nil || send(t.legs[1].c, &t.legs[1].out, early, nil) != nil {
+	if sendbuf.Send(client, &t.legs[0].out, b, rest) != nil || sendbuf.Send(t.legs[1].c, &t.legs[1].out, early, nil) != nil {
 		t.close()
 		return false
 	}

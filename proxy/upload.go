@@ -5,6 +5,7 @@ import (
 
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
+	"holdfast/internal/rate"
 	"holdfast/internal/tempfile"
 )
 
@@ -13,7 +14,7 @@ type upload struct {
 	x        *exchange
 	body     http1.Body
 	received int64          // bytes from the client
-	pace     pace           // of them
+	pace     rate.Minimum   // of them
 	gathered []byte         // bytes that go with the head
 	file     *tempfile.File // past buffers.request; nil without a file
 	tail     []byte         // behind the file
@@ -72,7 +73,7 @@ func (u *upload) read(in []byte) (n int, ok bool) {
 	n, err := u.x.client.conn.Read(in)
 	if err == park.ErrAgain {
 		o := &u.x.f.p.o
-		d, ok := u.pace.wait(u.x.f.loop.Now(), u.received, o.BodyTime, o.BodyRate)
+		d, ok := u.pace.Wait(u.x.f.loop.Now(), u.received, o.BodyTime, o.BodyRate)
 		switch {
 		case ok && u.x.client.out == nil:
 			u.x.client.conn.SetDeadline(d)
@@ -88,7 +89,7 @@ func (u *upload) read(in []byte) (n int, ok bool) {
 		u.x.clientGone()
 		return 0, false
 	}
-	u.pace.went(u.x.f.loop.Now())
+	u.pace.EndWait(u.x.f.loop.Now())
 	out, used, err := u.feed(in[:n])
 	if err != nil {
 		u.x.badRequest(err)

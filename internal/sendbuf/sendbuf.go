@@ -1,4 +1,5 @@
-package proxy
+// Package sendbuf keeps what one side of a connection sent and the other's kernel would not take yet.
+package sendbuf
 
 import (
 	"sync"
@@ -30,15 +31,15 @@ func (p *piece) free() {
 	pool.Put(p)
 }
 
-// pending is bytes that one side sent and the other's kernel would not take yet: at least one.
-type pending struct {
+// Buffer is bytes that a kernel would not take yet: at least one. Where there are none it is nil.
+type Buffer struct {
 	first, last *piece
 	off         int // of the first piece, that is gone already
 	n           int // bytes
 }
 
-// len may be called on nil.
-func (p *pending) len() int {
+// Len may be called on nil.
+func (p *Buffer) Len() int {
 	if p == nil {
 		return 0
 	}
@@ -46,7 +47,7 @@ func (p *pending) len() int {
 }
 
 // add keeps a copy of b.
-func (p *pending) add(b []byte) {
+func (p *Buffer) add(b []byte) {
 	p.n += len(b)
 	for len(b) > 0 {
 		switch l := p.last; {
@@ -64,7 +65,7 @@ func (p *pending) add(b []byte) {
 }
 
 // took notes that n bytes are gone.
-func (p *pending) took(n int) {
+func (p *Buffer) took(n int) {
 	p.n -= n
 	for n += p.off; p.first != nil && n >= len(p.first.b); {
 		gone := p.first
@@ -77,8 +78,8 @@ func (p *pending) took(n int) {
 	p.off = n
 }
 
-// send writes a and b to c, or as much as the kernel takes, and keeps the rest in *p. Order is kept.
-func send(c *park.Conn, p **pending, a, b []byte) error {
+// Send writes a and b to c, or as much as the kernel takes, and keeps the rest in *p. Order is kept.
+func Send(c *park.Conn, p **Buffer, a, b []byte) error {
 	n := 0
 	if *p == nil {
 		var err error
@@ -87,7 +88,7 @@ func send(c *park.Conn, p **pending, a, b []byte) error {
 		} else if err != park.ErrAgain {
 			return err
 		}
-		*p = new(pending)
+		*p = new(Buffer)
 	}
 	if n < len(a) {
 		(*p).add(a[n:])
@@ -99,8 +100,8 @@ func send(c *park.Conn, p **pending, a, b []byte) error {
 	return nil
 }
 
-// flush writes what is pending. It returns nil when nothing is left, park.ErrAgain while something is.
-func flush(c *park.Conn, p **pending) error {
+// Flush writes what is pending. It returns nil when nothing is left, park.ErrAgain while something is.
+func Flush(c *park.Conn, p **Buffer) error {
 	for *p != nil && (*p).n > 0 {
 		q := *p
 		var second []byte
@@ -117,8 +118,8 @@ func flush(c *park.Conn, p **pending) error {
 	return nil
 }
 
-// drop lets go of what is pending.
-func drop(p **pending) {
+// Drop lets go of what is pending.
+func Drop(p **Buffer) {
 	if *p == nil {
 		return
 	}

@@ -1,18 +1,18 @@
-package proxy
+package rate
 
 import "time"
 
-// pace watches a peer that is waited for: no single wait may last longer than limit, and all waits
+// Minimum watches a peer that is waited for: no single wait may last longer than limit, and all waits
 // together no longer than limit plus the time that the bytes so far take at the least rate. So one byte
 // now and then does not hold a connection for ever, and waiting for somebody else is not counted.
-type pace struct {
+type Minimum struct {
 	waited time.Duration
 	since  time.Time // of the wait in progress; zero if there is none
 }
 
-// wait begins a wait, or goes on with one, and returns how long it may last from now. It reports false
+// Wait begins a wait, or goes on with one, and returns how long it may last from now. It reports false
 // when the peer is too slow already. A rate of zero is not watched; a limit of zero is none.
-func (p *pace) wait(now time.Time, bytes int64, limit time.Duration, rate int) (time.Duration, bool) {
+func (p *Minimum) Wait(now time.Time, bytes int64, limit time.Duration, rate int) (time.Duration, bool) {
 	if p.since.IsZero() {
 		p.since = now
 	}
@@ -28,8 +28,8 @@ func (p *pace) wait(now time.Time, bytes int64, limit time.Duration, rate int) (
 	return min(this, left), left > 0
 }
 
-// went says that the wait, if there was one, was not in vain.
-func (p *pace) went(now time.Time) {
+// EndWait says that the wait, if there was one, was not in vain.
+func (p *Minimum) EndWait(now time.Time) {
 	if !p.since.IsZero() {
 		p.waited += now.Sub(p.since)
 		p.since = time.Time{}

@@ -1,4 +1,6 @@
-package proxy
+// Package rate has two limits of speed: the most requests of an address, and the least bytes of a peer that is waited
+// for.
+package rate
 
 import (
 	"hash/maphash"
@@ -7,37 +9,37 @@ import (
 	"time"
 )
 
-// rate limits requests per address: a leaky bucket that runs out at every per second, with room for
+// Limiter limits requests per address: a leaky bucket that runs out at every per second, with room for
 // burst requests at once. An address costs an entry while its bucket is not empty.
-type rate struct {
+type Limiter struct {
 	every  time.Duration // between two requests
 	burst  time.Duration // how far ahead of the clock an address may be
 	seed   maphash.Seed
-	shards [16]rateShard
+	shards [16]shard
 }
 
-type rateShard struct {
+type shard struct {
 	mu    sync.Mutex           // guards what follows
 	empty map[netip.Addr]int64 // when the address's bucket is empty, in nanoseconds since start
 	start time.Time            // of the clock
 	sweep int                  // the size at which entries that are empty are dropped
 }
 
-// newRate returns nil, which admits everybody, without a limit.
-func newRate(perSecond, burst int) *rate {
+// New returns nil, which admits everybody, without a limit.
+func New(perSecond, burst int) *Limiter {
 	if perSecond <= 0 {
 		return nil
 	}
-	r := &rate{every: time.Second / time.Duration(perSecond), seed: maphash.MakeSeed()}
+	r := &Limiter{every: time.Second / time.Duration(perSecond), seed: maphash.MakeSeed()}
 	r.burst = r.every * time.Duration(max(burst, 0))
 	for i := range r.shards {
-		r.shards[i] = rateShard{empty: map[netip.Addr]int64{}, sweep: 1024}
+		r.shards[i] = shard{empty: map[netip.Addr]int64{}, sweep: 1024}
 	}
 	return r
 }
 
-// admit reports whether a request of addr may go on at now, and if not, how long it had to wait.
-func (r *rate) admit(addr netip.Addr, now time.Time) (wait time.Duration, ok bool) {
+// Admit reports whether a request of addr may go on at now, and if not, how long it had to wait.
+func (r *Limiter) Admit(addr netip.Addr, now time.Time) (wait time.Duration, ok bool) {
 	if r == nil || !addr.IsValid() {
 		return 0, true
 	}
