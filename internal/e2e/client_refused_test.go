@@ -3,7 +3,10 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"sync/atomic"
 	"testing"
 )
@@ -110,6 +113,45 @@ func TestClientMayNot(t *testing.T) {
 			b := &browser{t: t, session: b.session, client: b.client}
 			b.open(pageAt(s.url, c.channel, c.options))
 			b.waitFor("the client knows", c.want)
+		})
+	}
+}
+
+// TestClientForeignRefusal puts a gateway in between that answers by itself for a while. Its pages are no word of
+// Holdfast's: the client comes back as soon as the way is free.
+func TestClientForeignRefusal(t *testing.T) {
+	s := startServer(t, startApp(t, pageApp(nil)), "")
+	target, err := url.Parse(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pass := httputil.NewSingleHostReverseProxy(target)
+	var status, refused atomic.Int64
+	gateway := startApp(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n := status.Load(); n != 0 && r.URL.Path == "/_push" {
+			refused.Add(1)
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(int(n))
+			fmt.Fprint(w, "<h1>This network wants you to log in</h1>")
+			return
+		}
+		r.Host = s.addr
+		r.Header.Set("Origin", s.url)
+		pass.ServeHTTP(w, r)
+	}))
+	b := startBrowser(t)
+	c := &counter{s: s, channel: "public.n"}
+	for _, code := range []int64{400, 401, 403} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			b := &browser{t: t, session: b.session, client: b.client}
+			status.Store(code)
+			refused.Store(0)
+			b.open(pageAt(gateway, "public.n", map[string]any{"maxDelay": 500}))
+			eventually(t, "the gateway has answered often", func() bool { return refused.Load() > 20 })
+			b.waitFor("the client waits", "push.state === 'waiting' && refusals.length === 0")
+			status.Store(0)
+			b.waitLive("")
+			b.waitRecord(c.next(t, 1))
 		})
 	}
 }
