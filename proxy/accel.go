@@ -31,7 +31,7 @@ type kept struct {
 func (k *kept) add(f *http1.Field) {
 	for i, name := range keptNames {
 		if http1.EqualFold(f.Name, name) {
-			k.lines, k.names = appendField(k.lines, f.Name, f.Value), k.names|1<<i
+			k.lines, k.names = http1.AppendField(k.lines, f.Name, f.Value), k.names|1<<i
 		}
 	}
 }

@@ -75,6 +75,7 @@ func (a *appLeg) pumpUp() {
 // pumpDown moves the response from the upstream to the client.
 func (a *appLeg) pumpDown() {
 	in := a.x.f.loop.In()
+	in = in[:len(in)-len("\r\n")] // which follows where the client gets chunks
 	if a.x.f.p.buffered.Load() > a.x.f.p.o.BufferTotal {
 		in = in[:smallReading] // many clients are slow, and each may keep one reading
 	}
@@ -118,7 +119,9 @@ func (a *appLeg) responded() {
 // ended settles the end of the upstream's side.
 func (a *appLeg) ended(err error) {
 	if a.x.answered && a.source.endsAtClose() && errors.Is(err, io.EOF) {
-		a.responded()
+		if a.x.client.passBody(nil, nil, true, nil) {
+			a.responded()
+		}
 		return
 	}
 	if errors.Is(err, io.EOF) {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"time"
 
+	"holdfast/internal/http1"
 	"holdfast/internal/park"
 	"holdfast/internal/rate"
 	"holdfast/internal/sendbuf"
@@ -24,6 +25,8 @@ type clientLeg struct {
 	pace   rate.Minimum // of what the client takes
 
 	http10     bool
+	trailers   bool // it takes them
+	chunked    bool // it gets the body in chunks of ours
 	keep       bool // the connection goes on
 	begun      bool // the client has bytes of the response
 	unbuffered bool // the app asked that nothing is taken ahead
@@ -40,6 +43,29 @@ func (c *clientLeg) appendConnection(b []byte) []byte {
 		return append(b, "Connection: keep-alive\r\n"...)
 	}
 	return b
+}
+
+// passBody sends head, if any, and data to the client, in chunks where it gets those. last says that the body is
+// complete, and that trailers follow. What stands behind data in its buffer is overwritten.
+func (c *clientLeg) passBody(head, data []byte, last bool, trailers []byte) bool {
+	n := len(data)
+	if c.chunked {
+		if n > 0 {
+			if head == nil {
+				head = c.x.f.loop.Out()[:0]
+			}
+			head = http1.AppendChunkSize(head, n)
+			data = append(data, "\r\n"...)
+		}
+		if last {
+			if !c.trailers {
+				trailers = nil
+			}
+			data = http1.AppendLastChunk(data, trailers)
+		}
+	}
+	c.heads += int64(len(head) + len(data) - n)
+	return len(head)+len(data) == 0 || c.pass(head, data)
 }
 
 // pass sends a and b to the client, or keeps them for it. It reports whether the exchange goes on.

@@ -45,7 +45,7 @@ func plainApp(t testing.TB, answer []byte) string {
 
 // asks returns a function that makes a small proxied request on a kept connection and reads the whole response.
 func asks(t testing.TB) func() {
-	answer := ok("hello")
+	answer := []byte("HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 5\r\n\r\nhello")
 	addr, _ := start(t, plainApp(t, answer))
 	c := wiretest.Dial(t, addr)
 	request, response := []byte(lines("GET /a HTTP/1.1", "Host: x", "Cookie: a=b")), make([]byte, len(answer))

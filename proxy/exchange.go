@@ -84,11 +84,12 @@ func (f *Front) forward(c *park.Conn, r *route, h *http1.Head, q *request.Reques
 	x.log.started = f.loop.Now()
 	x.client.keep = !h.Close
 	x.client.http10 = h.Minor == 0
+	x.client.trailers = h.Trailers && !x.client.http10
 	x.isHead = string(h.Method) == "HEAD"
 	x.idempotent = idempotentMethod(h.Method)
 	x.client.touched = more
 	if h.Chunked {
-		x.upload.body = http1.Body{Framing: http1.ByChunks, Decode: true}
+		x.upload.body = http1.Body{Framing: http1.ByChunks}
 	} else {
 		x.upload.body = http1.LengthBody(h.Length)
 	}

@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"strconv"
-
 	"holdfast/internal/http1"
 	"holdfast/internal/request"
 )
@@ -29,7 +27,7 @@ func (r *route) appendRequest(b []byte, h *http1.Head, q *request.Request) []byt
 		if r.rewrites && http1.EqualFold(f.Name, "destination") {
 			value = r.paths.Destination(value, h.Host)
 		}
-		b = appendField(b, f.Name, value)
+		b = http1.AppendField(b, f.Name, value)
 	}
 	if !h.HasHost {
 		b = append(b, "Host: "...)
@@ -40,13 +38,13 @@ func (r *route) appendRequest(b []byte, h *http1.Head, q *request.Request) []byt
 		}
 		b = append(b, "\r\n"...)
 	}
-	b = appendForwarded(b, q)
+	b = q.AppendForwarding(b)
 	if r.paths.Mapped {
-		b = appendField(b, []byte("X-Forwarded-Prefix"), []byte(r.paths.Match))
+		b = http1.AppendField(b, []byte("X-Forwarded-Prefix"), []byte(r.paths.Match))
 	}
 	if h.Upgrade != nil {
 		b = append(b, "Connection: Upgrade\r\n"...)
-		b = appendField(b, []byte("Upgrade"), h.Upgrade)
+		b = http1.AppendField(b, []byte("Upgrade"), h.Upgrade)
 	}
 	return append(b, "\r\n"...)
 }
@@ -64,43 +62,4 @@ func (r *route) hostWithout() string {
 func claimsForwarding(name []byte) bool {
 	_, ok := http1.CutPrefixFold(name, "x-forwarded-")
 	return ok
-}
-
-// appendForwarded sets the forwarding fields: one value each, of what was read, but for the list of addresses.
-func appendForwarded(b []byte, q *request.Request) []byte {
-	if q.Peer.Addr().IsValid() || q.ByProxy() {
-		b = append(b, "X-Forwarded-For: "...)
-		b = append(q.AppendForwardedFor(b), "\r\n"...)
-	}
-	if client := q.Client.Addr(); client.IsValid() {
-		b = append(b, "X-Real-IP: "...)
-		b = append(client.AppendTo(b), "\r\n"...)
-	}
-	b = append(b, "X-Forwarded-Proto: "...)
-	b = append(append(b, q.Scheme()...), "\r\n"...)
-	if len(q.Host) > 0 {
-		b = appendField(b, []byte("X-Forwarded-Host"), q.Host)
-	}
-	b = append(b, "X-Forwarded-Port: "...)
-	return append(strconv.AppendUint(b, uint64(q.ForwardedPort()), 10), "\r\n"...)
-}
-
-func appendField(b, name, value []byte) []byte {
-	b = append(b, name...)
-	b = append(b, ": "...)
-	b = append(b, value...)
-	return append(b, "\r\n"...)
-}
-
-// appendAnswer writes the head for the client. The version is always ours (RFC 9112 §2.3).
-func appendAnswer(b []byte, a *http1.Answer) []byte {
-	b = append(b, "HTTP/1.1 "...)
-	b = append(b, a.Line...)
-	b = append(b, "\r\n"...)
-	for i := range a.Fields {
-		if f := &a.Fields[i]; !f.Drop {
-			b = appendField(b, f.Name, f.Value)
-		}
-	}
-	return b
 }

@@ -22,7 +22,8 @@ type Front struct {
 	bound map[park.Ref]*bound // by client
 	head  http1.Head          // of the request that is being looked at
 	req   request.Request     // the same
-	ans   http1.Answer        // of the response that is being looked at
+	date  http1.Date
+	ans   http1.Answer // of the response that is being looked at
 	free  []*exchange
 
 	lastID  uint16    // of a FastCGI request

@@ -20,6 +20,10 @@ const (
 	equalLocations
 	scriptFraming
 	noHead
+	paddedChunk
+	forbiddenTrailer
+	identityCoding
+	equalCodings
 	noticeCount
 )
 
@@ -28,13 +32,17 @@ var notices = [noticeCount]struct{ label, line string }{
 	boundLogin:  {"login_bound", "the app logs in connections (NTLM, Negotiate); each client gets one of its own"},
 	closedLogin: {"login_closed", "the app logs in connections (NTLM, Negotiate); behind a trusted proxy each is closed after use (trusted_proxies)"},
 
-	bareLF:         {"bare_lf", "the app ends lines of a response's head in LF alone; they are sent on with CRLF"},
-	noColon:        {"no_colon", "the app sends a header line without a colon; the line is dropped"},
-	equalLengths:   {"equal_lengths", "the app sends the same Content-Length more than once; one is sent on"},
-	emptyLength:    {"empty_length", "the app sends an empty Content-Length; it is dropped"},
-	equalLocations: {"equal_locations", "the script sends more than one Location; the first is sent on"},
-	scriptFraming:  {"script_framing", "the script sets Transfer-Encoding, which is the server's to set; it is dropped"},
-	noHead:         {"no_head", "the script sends no header field; the response is a 200 without a Content-Type"},
+	bareLF:           {"bare_lf", "the app ends lines of a response's head or of its chunks in LF alone; they are sent on with CRLF"},
+	noColon:          {"no_colon", "the app sends a header line without a colon; the line is dropped"},
+	equalLengths:     {"equal_lengths", "the app sends the same Content-Length more than once; one is sent on"},
+	emptyLength:      {"empty_length", "the app sends an empty Content-Length; it is dropped"},
+	equalLocations:   {"equal_locations", "the script sends more than one Location; the first is sent on"},
+	scriptFraming:    {"script_framing", "the script sets Transfer-Encoding, which is the server's to set; it is dropped"},
+	paddedChunk:      {"padded_chunk", "the app fills up the sizes of chunks with spaces; they are sent on without"},
+	forbiddenTrailer: {"forbidden_trailer", "the app sends fields behind a body that only a head may have; they are dropped"},
+	identityCoding:   {"identity_coding", "the app sends Transfer-Encoding: identity; it is dropped"},
+	equalCodings:     {"equal_codings", "the app sends Transfer-Encoding: chunked more than once; one is sent on"},
+	noHead:           {"no_head", "the script sends no header field; the response is a 200 without a Content-Type"},
 }
 
 // noticeAll counts what is odd in the head of an answer.

@@ -46,8 +46,8 @@ func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, r *http1.Refus
 	f.logRefused(client, r.Status, r.Reason)
 	answer := page(r.Status, r.After, true, true)
 	if r.Told { // to who cannot read a page
-		answer = fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s\n",
-			r.Status, http.StatusText(r.Status), len(r.Reason)+1, r.Reason)
+		answer = fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s\n",
+			r.Status, http.StatusText(r.Status), f.loop.Now().UTC().Format(http.TimeFormat), len(r.Reason)+1, r.Reason)
 	}
 	f.logRefusal(client.Addr(), b, r, len(answer)-bytes.Index(answer, []byte("\r\n\r\n"))-4)
 	c.Write(answer) // a peer that does not even take this gets nothing

@@ -9,7 +9,7 @@ import (
 )
 
 // source is who answers an exchange: an app, a file, or what is in memory. It is told what happens on the client's leg
-// and gives its response there: bytes by clientLeg.pass, the end by exchange.complete, and instead of a response
+// and gives its response there: bytes by clientLeg.pass or passBody, the end by exchange.complete, and instead of a response
 // exchange.finishWith or fail. Each of these may end the exchange, and pass says so; nothing is done after that.
 //
 // A kind of source is a file and a line in addRoutes. Its methods run on the exchange's loop and never block.
@@ -70,7 +70,17 @@ func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
 		x.client.keep = false
 	}
 	x.app.head, x.upload.gathered = x.app.head[:0], x.upload.gathered[:0] // too late to try again
-	return x.client.appendConnection(x.accel.preserved.append(x.route.servers.AppendSticky(appendAnswer(x.f.loop.Out()[:0], a), x.app.server, x.app.sticky)))
+	if a.Status == 426 {                                                  // it says what to upgrade to (RFC 9110 §15.5.22)
+		a.Restore("upgrade")
+	}
+	b := x.accel.preserved.append(x.route.servers.AppendSticky(a.Append(x.f.loop.Out()[:0]), x.app.server, x.app.sticky))
+	if a.Status == 426 && a.Has("upgrade") {
+		b = append(b, "Connection: Upgrade\r\n"...)
+	}
+	if !a.Has("date") {
+		b = x.f.date.Append(b, x.f.loop.Now())
+	}
+	return x.client.appendConnection(b)
 }
 
 // ownHead renders the head of a response that no app gives, with field lines that tell its length, and with what stays
@@ -80,7 +90,8 @@ func (x *exchange) ownHead(status int, fields []byte) []byte {
 	if !x.upload.body.Done || x.f.p.draining.Load() {
 		x.client.keep = false
 	}
-	b := fmt.Appendf(x.f.loop.Out()[:0], "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, http.StatusText(status), x.f.loop.Now().UTC().Format(http.TimeFormat))
+	b := fmt.Appendf(x.f.loop.Out()[:0], "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
+	b = x.f.date.Append(b, x.f.loop.Now())
 	b = x.accel.preserved.append(x.accel.preserved.appendWithout(b, fields))
 	b = append(x.client.appendConnection(b), "\r\n"...)
 	x.client.heads += int64(len(b))

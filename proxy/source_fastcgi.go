@@ -3,7 +3,6 @@ package proxy
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"time"
 
 	"holdfast/internal/fcgi"
@@ -37,8 +36,6 @@ type fcgiSource struct {
 	response fcgi.Head
 	left     int64 // of the response's body, if its length is known; -1 if not
 	noBody   bool  // HEAD, 204, 304: what the script writes is read and dropped
-	chunked  bool  // the client gets chunks
-	inChunk  bool  // the end of a chunk is owed
 	scratch  []byte
 }
 
@@ -135,14 +132,14 @@ func (s *fcgiSource) request() {
 	}
 	for i := range h.Fields {
 		f := &h.Fields[i]
-		req.Fields = append(req.Fields, fcgi.Field{Name: f.Name, Value: f.Value, Drop: f.Drop || !q.Trusted && claimsForwarding(f.Name)})
+		req.Fields = append(req.Fields, http1.Field{Name: f.Name, Value: f.Value, Drop: f.Drop || !q.Trusted && claimsForwarding(f.Name)})
 	}
 	if !h.HasHost && len(h.Host) > 0 { // of an absolute target
-		req.Fields = append(req.Fields, fcgi.Field{Name: []byte("Host"), Value: h.Host})
+		req.Fields = append(req.Fields, http1.Field{Name: []byte("Host"), Value: h.Host})
 	}
-	for line := range bytes.Lines(appendForwarded(nil, q)) {
+	for line := range bytes.Lines(q.AppendForwarding(nil)) {
 		name, value, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\r\n")), []byte(": "))
-		req.Fields = append(req.Fields, fcgi.Field{Name: name, Value: value})
+		req.Fields = append(req.Fields, http1.Field{Name: name, Value: value})
 	}
 	head := req.Append(nil, s.id, false) // a kept connection would hold one of php-fpm's few processes
 	body := s.appendRecords(nil, s.x.upload.gathered, s.x.upload.passedOn())
@@ -184,10 +181,9 @@ func (s *fcgiSource) receive(p []byte) bool {
 func (s *fcgiSource) answer(rest []byte, err error) bool {
 	a := &s.x.f.ans
 	*a = http1.Answer{Status: s.response.Status, Line: s.response.Line, Fields: a.Fields[:0], Length: s.response.Length, Minor: 1}
-	for _, f := range s.response.Fields {
-		g := http1.Field{Name: f.Name, Value: f.Value, Drop: f.Drop}
-		a.Note(&g)
-		a.Fields = append(a.Fields, g)
+	a.Fields = append(a.Fields, s.response.Fields...)
+	for i := range a.Fields {
+		a.Note(&a.Fields[i])
 	}
 	s.x.noticeAll(s.response.Odd)
 	s.x.tellSessions(a)
@@ -196,9 +192,10 @@ func (s *fcgiSource) answer(rest []byte, err error) bool {
 	}
 	s.left = a.Length
 	s.noBody = s.x.isHead || a.Status == 204 || a.Status == 304
-	s.chunked = a.Length < 0 && !s.x.client.http10 && !s.noBody
-	b := s.x.responseHead(a, s.noBody || a.Length >= 0 || s.chunked)
-	if s.chunked {
+	c := &s.x.client
+	c.chunked = a.Length < 0 && !c.http10 && !s.noBody
+	b := s.x.responseHead(a, s.noBody || a.Length >= 0 || c.chunked)
+	if c.chunked {
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
 	}
 	return s.receiveBody(append(b, "\r\n"...), rest, err)
@@ -206,7 +203,6 @@ func (s *fcgiSource) answer(rest []byte, err error) bool {
 
 // receiveBody sends head, if any, and what the script wrote, and ends the response when the script has.
 func (s *fcgiSource) receiveBody(head, p []byte, err error) bool {
-	s.x.client.heads += int64(len(head))
 	switch {
 	case s.noBody:
 		p = nil
@@ -216,28 +212,12 @@ func (s *fcgiSource) receiveBody(head, p []byte, err error) bool {
 	if s.left >= 0 {
 		s.left -= int64(len(p))
 	}
-	if s.chunked && len(p) > 0 {
-		if s.inChunk {
-			head = append(head, "\r\n"...)
-		}
-		head = fmt.Appendf(head, "%x\r\n", len(p))
-		s.inChunk = true
-	}
 	done := s.reader.Done && err == nil
 	if done && s.left > 0 && !s.noBody {
 		done, err = false, errTooShort
 	}
-	if len(head)+len(p) > 0 && !s.x.client.pass(head, p) {
+	if !s.x.client.passBody(head, p, done, nil) {
 		return false
-	}
-	if s.chunked && done {
-		end := []byte("\r\n0\r\n\r\n")
-		if !s.inChunk {
-			end = end[2:]
-		}
-		if !s.x.client.pass(end, nil) {
-			return false
-		}
 	}
 	if len(s.reader.Stderr) > 0 && (s.reader.Done || err != nil) {
 		s.x.f.p.o.Log.Warn("the script says", "stderr", string(bytes.TrimSpace(s.reader.Stderr)), "more", s.reader.Lost, "script", s.script.Filename)

@@ -13,7 +13,7 @@ import (
 type httpSource struct {
 	*appLeg
 	body    http1.Body // of the response
-	upgrade bool       // asked for
+	upgrade string     // asked for; empty: none
 }
 
 func newHTTPSource(x *exchange) source {
@@ -26,7 +26,7 @@ func newHTTPSource(x *exchange) source {
 func (s *httpSource) start(h *http1.Head, q *request.Request, body []byte) {
 	x := s.x
 	p, r := x.f.p, x.route
-	s.upgrade = h.Upgrade != nil
+	s.upgrade = string(h.Upgrade)
 	s.sticky = r.servers.StickyOf(h)
 	if r.rewrites {
 		x.host = r.Host
@@ -58,7 +58,7 @@ func (s *httpSource) collected() {
 	if u.file != nil { // what the file has comes first
 		u.tail, u.gathered = u.gathered, nil
 	}
-	if u.body.Decode {
+	if u.body.Framing == http1.ByChunks {
 		s.frameUpload()
 	}
 	s.begin(s.head, u.gathered)
@@ -92,11 +92,10 @@ func (s *httpSource) frameUpload() {
 // appendChunk appends a piece of the request's body as a chunk, and the last chunk when it is the end.
 func (s *httpSource) appendChunk(b, p []byte) []byte {
 	if len(p) > 0 {
-		b = fmt.Appendf(b, "%x\r\n", len(p))
-		b = append(append(b, p...), "\r\n"...)
+		b = append(append(http1.AppendChunkSize(b, len(p)), p...), "\r\n"...)
 	}
 	if s.x.upload.passedOn() {
-		b = append(b, "0\r\n\r\n"...)
+		b = http1.AppendLastChunk(b, nil) // without the client's trailers: few apps expect any
 	}
 	return b
 }
@@ -146,7 +145,7 @@ func (s *httpSource) receiveHead(p []byte, seen int) bool {
 			return false
 		}
 		if a.Status != 100 && !s.x.client.http10 && s.x.client.out == nil { // 100 was answered here; hints are nothing to wait for
-			b := append(appendAnswer(s.x.f.loop.Out()[:0], a), "\r\n"...)
+			b := append(a.Append(s.x.f.loop.Out()[:0]), "\r\n"...)
 			s.x.client.passed += int64(len(b))
 			s.x.client.heads += int64(len(b))
 			if err := sendbuf.Send(s.x.client.conn, &s.x.client.out, b, nil); err != nil {
@@ -174,21 +173,26 @@ func (s *httpSource) answer(a *http1.Answer, rest []byte) bool {
 	case s.x.isHead || a.Status == 204 || a.Status == 304:
 		s.body = http1.Body{Done: true}
 	case a.Chunked:
-		s.body = http1.Body{Framing: http1.ByChunks, Trailers: true, Decode: s.x.client.http10}
+		s.body = http1.Body{Framing: http1.ByChunks, Lenient: true}
 	case a.Length >= 0:
 		s.body = http1.LengthBody(a.Length)
 	default:
 		s.body = http1.Body{Framing: http1.ByClose}
 		s.keep = false
 	}
-	if s.x.client.http10 {
-		for i := range a.Fields {
-			if n := a.Fields[i].Name; http1.EqualFold(n, "transfer-encoding") || http1.EqualFold(n, "trailer") {
-				a.Fields[i].Drop = true
-			}
-		}
+	c := &s.x.client
+	if c.http10 {
+		a.Drop("transfer-encoding")
 	}
-	b := s.x.responseHead(a, s.body.Framing != http1.ByClose && !s.body.Decode)
+	if !c.trailers {
+		a.Drop("trailer")
+	}
+	unframed := s.body.Framing == http1.ByChunks || s.body.Framing == http1.ByClose
+	c.chunked = unframed && !c.http10
+	b := s.x.responseHead(a, !unframed || c.chunked)
+	if c.chunked && !a.Chunked {
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	}
 	return s.receiveBody(append(b, "\r\n"...), rest)
 }
 
@@ -198,8 +202,8 @@ func (s *httpSource) receiveBody(head, p []byte) bool {
 	if err == nil && used < len(p) { // stray bytes: the response stands, the connection does not
 		s.keep = false
 	}
-	s.x.client.heads += int64(len(head))
-	if len(head)+n > 0 && !s.x.client.pass(head, p[:n]) {
+	s.x.noticeAll(s.body.NewOdd())
+	if !s.x.client.passBody(head, p[:n], s.body.Done, s.body.Trailers()) {
 		return false
 	}
 	if err != nil {

@@ -135,15 +135,15 @@ func (t *tunnel) close() {
 
 // switchProtocols ends the exchange in a tunnel (RFC 9110 §15.2.2).
 func (s *httpSource) switchProtocols(a *http1.Answer, rest []byte) bool {
-	if !s.upgrade || !s.x.upload.body.Done {
+	if !s.x.upload.body.Done || !a.SwitchesTo(s.upgrade) {
 		s.x.fail(502, errExtra)
 		return false
 	}
-	b := appendAnswer(s.x.f.loop.Out()[:0], a)
+	b := a.Append(s.x.f.loop.Out()[:0])
 	b = append(b, "Connection: Upgrade\r\n"...)
 	for i := range a.Fields {
 		if http1.EqualFold(a.Fields[i].Name, "upgrade") {
-			b = appendField(b, a.Fields[i].Name, a.Fields[i].Value)
+			b = http1.AppendField(b, a.Fields[i].Name, a.Fields[i].Value)
 		}
 	}
 	b = append(b, "\r\n"...)

@@ -7,6 +7,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"holdfast/internal/deflate"
+	"holdfast/internal/http1"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
 )
@@ -46,7 +47,7 @@ func (d longPoll) check(ctx *fasthttp.RequestCtx, s *Spec) (int, string) {
 
 func (d longPoll) accept(ctx *fasthttp.RequestCtx, v *pushRequest) (int, string) {
 	h := &ctx.Request.Header
-	v.spec.Close = h.ConnectionClose() || hasToken(h.Peek("Connection"), "close") || !h.IsHTTP11()
+	v.spec.Close = h.ConnectionClose() || http1.HasToken(h.Peek("Connection"), "close") || !h.IsHTTP11()
 	v.spec.Gzip = d.k.o.Compress > 0 && acceptsGzip(h.PeekAll("Accept-Encoding"))
 	takeOver(ctx, v)
 	return 0, ""

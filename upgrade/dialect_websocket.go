@@ -11,6 +11,7 @@ import (
 
 	"holdfast/internal/appcall"
 	"holdfast/internal/auth"
+	"holdfast/internal/http1"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
 	"holdfast/internal/wsframe"
@@ -63,7 +64,7 @@ func (d *webSocket) encoding() *hub.Encoding { return d.rendered }
 
 // matches is for a request that has its subprotocol, or need not.
 func (d *webSocket) matches(r *choice) bool {
-	if !hasToken(r.upgrade, "websocket") {
+	if !http1.HasToken(r.upgrade, "websocket") {
 		return false
 	}
 	if d.deflated {
@@ -91,7 +92,7 @@ func (*webSocket) check(ctx *fasthttp.RequestCtx, _ *Spec) (int, string) {
 	if key, err := base64.StdEncoding.DecodeString(string(h.Peek("Sec-WebSocket-Key"))); err != nil || len(key) != 16 {
 		return 400, "Sec-WebSocket-Key is not 16 bytes in base64"
 	}
-	if !hasToken(h.Peek("Connection"), "upgrade") {
+	if !http1.HasToken(h.Peek("Connection"), "upgrade") {
 		return 400, "Connection does not say upgrade"
 	}
 	return 0, ""

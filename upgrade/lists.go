@@ -26,7 +26,7 @@ func joinLists(h *fasthttp.RequestHeader, head []byte) {
 func valuesOf(head []byte, name string) (values [][]byte) {
 	for line := range bytes.Lines(head) {
 		if n, value, ok := bytes.Cut(line, []byte(":")); ok && http1.EqualFold(n, name) {
-			values = append(values, bytes.TrimSpace(value))
+			values = append(values, http1.TrimOWS(value))
 		}
 	}
 	return values
@@ -35,16 +35,6 @@ func valuesOf(head []byte, name string) (values [][]byte) {
 // joinedValues is valuesOf in one line.
 func joinedValues(head []byte, name string) []byte {
 	return bytes.Join(valuesOf(head, name), []byte(", "))
-}
-
-// hasToken reports whether a list has a token, in any case.
-func hasToken(list []byte, token string) bool {
-	for t := range bytes.SplitSeq(list, []byte(",")) {
-		if http1.EqualFold(bytes.TrimSpace(t), token) {
-			return true
-		}
-	}
-	return false
 }
 
 // hasExactToken reports whether a list has a token, in this case.

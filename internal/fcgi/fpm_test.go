@@ -23,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/http1"
 	"holdfast/internal/site"
 )
 
@@ -358,7 +359,7 @@ func TestFPM(t *testing.T) {
 	t.Run("many params", func(t *testing.T) {
 		r := f.request("env")
 		for i := range 400 {
-			r.Fields = append(r.Fields, Field{Name: []byte(fmt.Sprintf("X-%d", i)), Value: []byte(strings.Repeat(strconv.Itoa(i%10), 500))})
+			r.Fields = append(r.Fields, http1.Field{Name: []byte(fmt.Sprintf("X-%d", i)), Value: []byte(strings.Repeat(strconv.Itoa(i%10), 500))})
 		}
 		if n := len(r.Append(nil, 1, true)); n < 3*65535 {
 			t.Fatalf("only %d bytes of parameters", n)

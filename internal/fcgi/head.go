@@ -46,7 +46,7 @@ func HeadEnd(p []byte, from int) (int, error) {
 type Head struct {
 	Status int
 	Line   []byte // of the status line: the status, a space and the reason, which may be empty
-	Fields []Field
+	Fields []http1.Field
 	Length int64 // Content-Length; -1 without
 
 	// Local is the Location of a local redirect (RFC 3875 §6.2.2): a path, and no Status. The server may
@@ -117,25 +117,15 @@ func (h *Head) Parse(p []byte) error {
 }
 
 // field parses a line. A field without a name is to be dropped.
-func (h *Head) field(line []byte) (f Field, err error) {
+func (h *Head) field(line []byte) (f http1.Field, err error) {
 	colon := bytes.IndexByte(line, ':')
 	if colon < 0 && line[0] != ' ' && line[0] != '\t' && len(h.Fields) > 0 { // the first line may be no head at all
 		h.Odd |= http1.NoColon
-		return Field{}, nil
+		return http1.Field{}, nil
 	}
-	if colon <= 0 {
-		return f, bad("field without a name")
-	}
-	f = Field{Name: line[:colon], Value: http1.TrimOWS(line[colon+1:])}
-	for _, c := range f.Name {
-		if !http1.IsToken[c] {
-			return f, bad("invalid byte in a field's name")
-		}
-	}
-	for _, c := range f.Value {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return f, bad("control byte in a field")
-		}
+	f, fault := http1.ParseField(line)
+	if fault != "" {
+		return f, bad(fault)
 	}
 	switch len(f.Name) {
 	case 2:
@@ -155,10 +145,10 @@ func (h *Head) field(line []byte) (f Field, err error) {
 			switch {
 			case len(f.Value) == 0:
 				h.Odd |= http1.EmptyLength
-				return Field{}, nil
+				return http1.Field{}, nil
 			case ok && n == h.Length:
 				h.Odd |= http1.EqualLengths
-				return Field{}, nil
+				return http1.Field{}, nil
 			case !ok || h.Length >= 0:
 				return f, bad("invalid or contradicting Content-Length")
 			}
@@ -169,7 +159,7 @@ func (h *Head) field(line []byte) (f Field, err error) {
 	case 17:
 		if http1.EqualFold(f.Name, "transfer-encoding") {
 			h.Odd |= http1.ScriptFraming
-			return Field{}, nil
+			return http1.Field{}, nil
 		}
 	}
 	return f, nil

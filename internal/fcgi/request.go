@@ -9,14 +9,6 @@ import (
 	"holdfast/internal/http1"
 )
 
-// Field is one header field; name and value point into somebody else's bytes.
-type Field struct {
-	Name, Value []byte
-	Drop        bool // ends here and is not passed on
-
-	hash uint64 // of the name; 0 if it is not passed
-}
-
 // Request is what a responder is told about a request (RFC 3875 §4.1, and what nginx adds to it). All
 // of it has been checked by the caller: no control bytes anywhere.
 type Request struct {
@@ -37,7 +29,7 @@ type Request struct {
 	PathInfo   string // decoded; empty without
 
 	Length int64 // of the body, which must be known; -1 without one
-	Fields []Field
+	Fields []http1.Field
 }
 
 // Append writes what precedes the body: BEGIN_REQUEST for request id and all parameters.
@@ -120,7 +112,7 @@ func (r *Request) addresses(p *Params) {
 	default:
 		p.AddString("SERVER_PORT", "80")
 	}
-	switch name := withoutPort(r.Host); {
+	switch name, _ := http1.SplitHost(r.Host); {
 	case len(name) > 0:
 		p.Add("SERVER_NAME", name)
 	case server.IsValid():
@@ -130,45 +122,46 @@ func (r *Request) addresses(p *Params) {
 	}
 }
 
-func withoutPort(host []byte) []byte {
-	if i := bytes.LastIndexByte(host, ':'); i >= 0 && bytes.IndexByte(host[i:], ']') < 0 {
-		return host[:i]
-	}
-	return host
-}
-
 // fields writes the request's fields as HTTP_*. Those that were sent several times become one. Each is
 // compared with each, but by a number: their count is limited long before they come here, while names
 // of many bytes that differ in the last would cost milliseconds.
 func (r *Request) fields(p *Params) {
-	for i := range r.Fields {
-		if f := &r.Fields[i]; f.Drop || !passes(f.Name) {
-			f.hash = 0
-		} else {
-			f.hash = hashName(f.Name)
+	var few [64]hashedField
+	list := few[:0]
+	for _, f := range r.Fields {
+		if !f.Drop && passes(f.Name) {
+			list = append(list, hashedField{f, hashName(f.Name)})
 		}
 	}
-	for i := range r.Fields {
-		if f := &r.Fields[i]; f.hash != 0 && !r.before(i) {
-			putField(p, f, r.Fields[i+1:])
+	for i := range list {
+		if !isIn(list[:i], &list[i]) { // not written with an earlier one
+			putField(p, &list[i], list[i+1:])
 		}
 	}
 }
 
-// before says whether field i has been written with an earlier one of its name.
-func (r *Request) before(i int) bool {
-	for j := range r.Fields[:i] {
-		if r.Fields[j].same(&r.Fields[i]) {
+// hashedField is a field with the hash of its name.
+type hashedField struct {
+	http1.Field
+	hash uint64
+}
+
+func (f *hashedField) same(g *hashedField) bool {
+	return f.hash == g.hash && bytes.EqualFold(f.Name, g.Name)
+}
+
+// isIn reports whether a list has a field of the same name.
+func isIn(list []hashedField, f *hashedField) bool {
+	for i := range list {
+		if f.same(&list[i]) {
 			return true
 		}
 	}
 	return false
 }
 
-func (f *Field) same(g *Field) bool { return f.hash == g.hash && bytes.EqualFold(f.Name, g.Name) }
-
 // putField writes f and what its namesakes among the fields after it say.
-func putField(p *Params, f *Field, after []Field) {
+func putField(p *Params, f *hashedField, after []hashedField) {
 	separator := ", "
 	if http1.EqualFold(f.Name, "cookie") {
 		separator = "; " // RFC 9113 §8.2.3: the one list that is not a list
@@ -194,7 +187,7 @@ func putField(p *Params, f *Field, after []Field) {
 // seed is not known to who sends names.
 var seed = rand.Uint64()
 
-// hashName hashes a name in lower case (FNV-1a). It is not 0.
+// hashName hashes a name in lower case (FNV-1a).
 func hashName(name []byte) uint64 {
 	h := seed
 	for _, c := range name {

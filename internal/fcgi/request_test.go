@@ -6,13 +6,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"holdfast/internal/http1"
 )
 
 // fieldsOf makes fields of "Name: value" lines.
-func fieldsOf(lines ...string) (list []Field) {
+func fieldsOf(lines ...string) (list []http1.Field) {
 	for _, line := range lines {
 		name, value, _ := strings.Cut(line, ":")
-		list = append(list, Field{Name: []byte(name), Value: []byte(strings.TrimSpace(value))})
+		list = append(list, http1.Field{Name: []byte(name), Value: []byte(strings.TrimSpace(value))})
 	}
 	return list
 }
@@ -91,11 +93,11 @@ func TestEnvironmentParts(t *testing.T) {
 		{"hop by hop", with("Connection: evil", "Keep-Alive: evil", "TE: evil", "Trailer: evil", "Transfer-Encoding: evil",
 			"Upgrade: evil", "Proxy-Connection: evil", "Expect: evil", "HTTP2-Settings: evil"), nil, "evil"},
 		{"dropped", func(r *Request) {
-			r.Fields = []Field{{Name: []byte("A"), Value: []byte("evil"), Drop: true}, {Name: []byte("a"), Value: []byte("1")}}
+			r.Fields = []http1.Field{{Name: []byte("A"), Value: []byte("evil"), Drop: true}, {Name: []byte("a"), Value: []byte("1")}}
 		},
 			[]string{"HTTP_A=1"}, "evil"},
 		{"dropped type", func(r *Request) {
-			r.Fields = []Field{{Name: []byte("Content-Type"), Value: []byte("evil"), Drop: true}}
+			r.Fields = []http1.Field{{Name: []byte("Content-Type"), Value: []byte("evil"), Drop: true}}
 		}, nil, "evil"},
 		{"repeated", with("Accept: a", "B: 1", "accept: b", "ACCEPT: c"), []string{"HTTP_ACCEPT=a, b, c", "HTTP_B=1"}, "HTTP_ACCEPT=b"},
 		{"repeated and dropped", func(r *Request) {
@@ -148,7 +150,7 @@ func TestRequestAllocatesNothing(t *testing.T) {
 func BenchmarkHostileNames(b *testing.B) {
 	r := plainRequest()
 	for i := range 100 {
-		r.Fields = append(r.Fields, Field{Name: fmt.Appendf(nil, "%s%03d", strings.Repeat("x", 150), i)})
+		r.Fields = append(r.Fields, http1.Field{Name: fmt.Appendf(nil, "%s%03d", strings.Repeat("x", 150), i)})
 	}
 	buf := make([]byte, 0, 64<<10)
 	for b.Loop() {

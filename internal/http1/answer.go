@@ -109,19 +109,9 @@ func (a *Answer) field(line []byte) error {
 		a.Odd |= NoColon
 		return nil
 	}
-	if colon <= 0 {
-		return Malformed("header field without a name")
-	}
-	f := Field{Name: line[:colon], Value: TrimOWS(line[colon+1:])}
-	for _, c := range f.Name {
-		if !IsToken[c] {
-			return Malformed("invalid byte in a header field's name")
-		}
-	}
-	for _, c := range f.Value {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return Malformed("control byte in a header field")
-		}
+	f, fault := ParseField(line)
+	if fault != "" {
+		return Malformed(fault)
 	}
 	a.Note(&f)
 	a.noteConnectionLogin(&f)
@@ -168,14 +158,65 @@ func (a *Answer) field(line []byte) error {
 		f.Drop = EqualFold(f.Name, "proxy-connection")
 	case 17:
 		if EqualFold(f.Name, "transfer-encoding") {
-			if a.Chunked || a.Minor == 0 || !EqualFold(f.Value, "chunked") {
+			switch {
+			case EqualFold(f.Value, "identity"): // of RFC 2616; it changes nothing
+				a.Odd |= IdentityCoding
+				return nil
+			case a.Minor == 0 || !EqualFold(f.Value, "chunked"):
 				return Malformed("Transfer-Encoding")
+			case a.Chunked: // a framework and the server below it both say so
+				a.Odd |= EqualCodings
+				return nil
 			}
 			a.Chunked = true
 		}
 	}
 	a.Fields = append(a.Fields, f)
 	return nil
+}
+
+// Append writes the head for a client, but for the empty line. The version is always ours (RFC 9112 §2.3).
+func (a *Answer) Append(b []byte) []byte {
+	b = append(b, "HTTP/1.1 "...)
+	b = append(b, a.Line...)
+	b = append(b, "\r\n"...)
+	for i := range a.Fields {
+		if f := &a.Fields[i]; !f.Drop {
+			b = AppendField(b, f.Name, f.Value)
+		}
+	}
+	return b
+}
+
+// Restore sends on the fields of a name that were left out.
+func (a *Answer) Restore(name string) {
+	for i := range a.Fields {
+		if f := &a.Fields[i]; EqualFold(f.Name, name) {
+			f.Drop = false
+		}
+	}
+}
+
+// SwitchesTo reports whether a 101 switches to a protocol that was asked for: the value of the request's Upgrade.
+// Another one, or none that is named, would be spoken with who does not know it.
+func (a *Answer) SwitchesTo(asked string) bool {
+	for i := range a.Fields {
+		if f := &a.Fields[i]; EqualFold(f.Name, "upgrade") {
+			protocol, _, _ := bytes.Cut(f.Value, []byte(","))
+			return HasToken([]byte(asked), string(TrimOWS(protocol)))
+		}
+	}
+	return false
+}
+
+// Has reports whether a field of this name is sent on.
+func (a *Answer) Has(name string) bool {
+	for i := range a.Fields {
+		if f := &a.Fields[i]; !f.Drop && EqualFold(f.Name, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // Note looks at what a field asks of the proxy.

@@ -1,5 +1,41 @@
 package http1
 
+import "bytes"
+
+// Field is one header field; name and value point into somebody else's bytes.
+type Field struct {
+	Name, Value []byte
+	Drop        bool // it ends here and is not sent on
+}
+
+// ParseField parses a line that is not folded. fault says what is wrong with it; empty: nothing.
+func ParseField(line []byte) (f Field, fault string) {
+	colon := bytes.IndexByte(line, ':')
+	if colon <= 0 {
+		return f, "header field without a name"
+	}
+	f = Field{Name: line[:colon], Value: TrimOWS(line[colon+1:])}
+	for _, c := range f.Name {
+		if !IsToken[c] {
+			return f, "invalid byte in a header field's name"
+		}
+	}
+	for _, c := range f.Value {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return f, "control byte in a header field"
+		}
+	}
+	return f, ""
+}
+
+// AppendField adds a field's line.
+func AppendField(b, name, value []byte) []byte {
+	b = append(b, name...)
+	b = append(b, ": "...)
+	b = append(b, value...)
+	return append(b, "\r\n"...)
+}
+
 // IsToken marks the bytes of a token (RFC 9110 §5.6.2).
 var IsToken = func() (t [256]bool) {
 	for _, c := range "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
@@ -23,11 +59,16 @@ func IsHex(c byte) bool { return IsDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' }
 
 // TrimOWS removes optional white space (RFC 9110 §5.6.3).
 func TrimOWS(b []byte) []byte {
-	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
-		b = b[1:]
-	}
+	b = trimLeftOWS(b)
 	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
 		b = b[:len(b)-1]
+	}
+	return b
+}
+
+func trimLeftOWS(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
 	}
 	return b
 }
@@ -58,6 +99,17 @@ func CutPrefixFold(b []byte, prefix string) ([]byte, bool) {
 		return b, false
 	}
 	return b[len(prefix):], true
+}
+
+// HasToken reports whether a list has a token, in any case; parameters behind it do not count.
+func HasToken(list []byte, token string) bool {
+	for element := range bytes.SplitSeq(list, []byte(",")) {
+		name, _, _ := bytes.Cut(element, []byte(";"))
+		if len(token) > 0 && EqualFold(TrimOWS(name), token) {
+			return true
+		}
+	}
+	return false
 }
 
 // ParseLength parses a Content-Length: digits only (RFC 9110 §8.6), below 10^18.

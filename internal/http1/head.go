@@ -7,12 +7,6 @@ import (
 	"time"
 )
 
-// Field is one header field; name and value point into the head.
-type Field struct {
-	Name, Value []byte
-	Drop        bool
-}
-
 // Head is a request's head, checked. Its slices point into the bytes that were parsed.
 type Head struct {
 	Raw        []byte // from the request line to the empty line
@@ -28,6 +22,7 @@ type Head struct {
 	Upgrade    []byte // value of Upgrade if Connection names it
 	Expects    bool   // Expect: 100-continue
 	HasHost    bool
+	Trailers   bool       // the client takes them
 	ascii      bool       // see limits
 	Forwarding Forwarding // in the forwarding fields
 }
@@ -66,26 +61,31 @@ func HeadEnd(p []byte, from int) (int, *Refusal) {
 		if j == 0 || p[j-1] != '\r' {
 			return 0, Refuse(400, "line ends in a bare LF")
 		}
-		if j == 1 || j >= 3 && p[j-2] == '\n' {
-			if j == 1 {
-				i = j + 1 // an empty line before the request line; parse checks that there is one at most
-				continue
-			}
-			if j == 3 && p[0] == '\r' {
-				return 0, Refuse(400, "more than one empty line before the request line")
-			}
-			return j + 1, nil
-		}
 		i = j + 1
+		switch begin := len(emptyLines(p)); {
+		case i <= begin: // before the request line
+		case i == begin+2 && p[begin] == '\r':
+			return 0, Refuse(400, "more than two empty lines before the request line")
+		case p[j-2] == '\n':
+			return i, nil
+		}
 	}
+}
+
+// emptyLines are those before a request line: RFC 9112 §2.2 wants one taken, and old programs send one behind a body
+// and one more. Two are.
+func emptyLines(p []byte) []byte {
+	n := 0
+	for n < 4 && len(p) >= n+2 && p[n] == '\r' && p[n+1] == '\n' {
+		n += 2
+	}
+	return p[:n]
 }
 
 // Parse checks a complete head, strictly (RFC 9112), and fills in h. h.fields is reused.
 func (h *Head) Parse(p []byte, lim Limits) *Refusal {
 	*h = Head{Fields: h.Fields[:0], Length: -1, ascii: lim.Ascii}
-	if len(p) > 2 && p[0] == '\r' && p[1] == '\n' {
-		p = p[2:] // RFC 9112 §2.2: one empty line before the request line
-	}
+	p = p[len(emptyLines(p)):]
 	if p[0] == '\r' {
 		return Refuse(400, "a bare CR before the request line")
 	}
@@ -151,22 +151,13 @@ func (h *Head) field(line []byte) *Refusal {
 	if line[0] == ' ' || line[0] == '\t' {
 		return Refuse(400, "folded header field")
 	}
-	colon := bytes.IndexByte(line, ':')
-	if colon <= 0 {
-		return Refuse(400, "header field without a name")
+	f, fault := ParseField(line)
+	if fault != "" {
+		return Refuse(400, fault)
 	}
-	f := Field{Name: line[:colon], Value: TrimOWS(line[colon+1:])}
 	for _, c := range f.Name {
-		if !IsToken[c] {
-			return Refuse(400, "invalid byte in a header field's name")
-		}
 		if !IsDashed[c] {
 			f.Drop = true // as nginx does: PHP and CGI make an underscore of a dash, of a dot and of others
-		}
-	}
-	for _, c := range f.Value {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return Refuse(400, "control byte in a header field")
 		}
 	}
 	if !f.Drop {
@@ -182,7 +173,10 @@ func (h *Head) field(line []byte) *Refusal {
 func (h *Head) known(f *Field) *Refusal {
 	switch len(f.Name) {
 	case 2:
-		f.Drop = EqualFold(f.Name, "te")
+		if EqualFold(f.Name, "te") {
+			f.Drop = true
+			h.Trailers = h.Trailers || HasToken(f.Value, "trailers")
+		}
 	case 4:
 		if EqualFold(f.Name, "host") {
 			if h.HasHost {
@@ -236,17 +230,7 @@ func (h *Head) known(f *Field) *Refusal {
 		f.Drop = EqualFold(f.Name, "proxy-connection")
 	case 17:
 		if EqualFold(f.Name, "transfer-encoding") {
-			if h.Chunked {
-				return Refuse(400, "more than one Transfer-Encoding")
-			}
-			if !EqualFold(f.Value, "chunked") {
-				final := TrimOWS(f.Value[bytes.LastIndexByte(f.Value, ',')+1:])
-				if EqualFold(f.Value, "identity") || !EqualFold(final, "chunked") {
-					return Refuse(400, "invalid Transfer-Encoding") // its end cannot be known (RFC 9112 §6.3)
-				}
-				return Refuse(501, "only the chunked transfer coding is understood")
-			}
-			h.Chunked = true
+			return h.transferEncoding(f.Value)
 		}
 	}
 	if !f.Drop {
@@ -257,6 +241,21 @@ func (h *Head) known(f *Field) *Refusal {
 			}
 		}
 	}
+	return nil
+}
+
+func (h *Head) transferEncoding(value []byte) *Refusal {
+	if h.Chunked {
+		return Refuse(400, "more than one Transfer-Encoding")
+	}
+	if !EqualFold(value, "chunked") {
+		final := TrimOWS(value[bytes.LastIndexByte(value, ',')+1:])
+		if EqualFold(value, "identity") || !EqualFold(final, "chunked") {
+			return Refuse(400, "invalid Transfer-Encoding") // its end cannot be known (RFC 9112 §6.3)
+		}
+		return Refuse(501, "only the chunked transfer coding is understood")
+	}
+	h.Chunked = true
 	return nil
 }
 
@@ -317,11 +316,7 @@ func (h *Head) finish() *Refusal {
 					h.Upgrade = upgrade
 				}
 			case len(token) == 0:
-			case !isToken(token):
-				if bytes.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
-					return Refuse(400, "invalid byte in an option of Connection") // some fold to ASCII letters
-				}
-				// It names no field. nginx does not look.
+			case len(cutToken(token)) > 0: // it names no field, and goes no further
 			default:
 				if isProtected(token) {
 					return Refuse(400, "Connection names a field that is not hop-by-hop")
@@ -335,15 +330,6 @@ func (h *Head) finish() *Refusal {
 		}
 	}
 	return nil
-}
-
-func isToken(b []byte) bool {
-	for _, c := range b {
-		if !IsToken[c] {
-			return false
-		}
-	}
-	return true
 }
 
 // withoutHTTP2 returns what an Upgrade asks for besides HTTP/2, nil if that is nothing: what came then would be

@@ -2,7 +2,8 @@ package http1
 
 import "bytes"
 
-// ValidHost reports whether h is uri-host [":" port] (RFC 9110 §7.2). Userinfo and lists have no place here.
+// ValidHost reports whether h is uri-host [":" port] (RFC 9110 §7.2). Userinfo and lists have no place here, nor
+// have escapes of what separates.
 func ValidHost(h []byte) bool {
 	if len(h) == 0 || len(h) > 255 {
 		return false
@@ -28,8 +29,18 @@ func ValidHost(h []byte) bool {
 			return false
 		}
 	}
-	for _, c := range name {
-		if !IsDigit(c) && (c|0x20 < 'a' || c|0x20 > 'z') && c != '.' && c != '-' && c != '_' {
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		if c == '%' {
+			if i+2 >= len(name) || !IsHex(name[i+1]) || !IsHex(name[i+2]) {
+				return false
+			}
+			if c = HexValue(name[i+1])<<4 | HexValue(name[i+2]); c >= 0x80 {
+				c = '_' // of a name in UTF-8 (RFC 3986 §3.2.2)
+			}
+			i += 2
+		}
+		if !IsDigit(c) && (c|0x20 < 'a' || c|0x20 > 'z') && bytes.IndexByte([]byte(".-_~"), c) < 0 {
 			return false
 		}
 	}

@@ -59,6 +59,25 @@ func (r *Request) AppendForwardedFor(b []byte) []byte {
 // ByProxy reports whether a trusted proxy names anybody in X-Forwarded-For or Forwarded.
 func (r *Request) ByProxy() bool { return len(r.forwardedFor) > 0 }
 
+// AppendForwarding sets the forwarding fields: one value each, of what was read, but for the list of addresses.
+func (r *Request) AppendForwarding(b []byte) []byte {
+	if r.Peer.Addr().IsValid() || r.ByProxy() {
+		b = append(b, "X-Forwarded-For: "...)
+		b = append(r.AppendForwardedFor(b), "\r\n"...)
+	}
+	if client := r.Client.Addr(); client.IsValid() {
+		b = append(b, "X-Real-IP: "...)
+		b = append(client.AppendTo(b), "\r\n"...)
+	}
+	b = append(b, "X-Forwarded-Proto: "...)
+	b = append(append(b, r.Scheme()...), "\r\n"...)
+	if len(r.Host) > 0 {
+		b = http1.AppendField(b, []byte("X-Forwarded-Host"), r.Host)
+	}
+	b = append(b, "X-Forwarded-Port: "...)
+	return append(strconv.AppendUint(b, uint64(r.ForwardedPort()), 10), "\r\n"...)
+}
+
 // ForwardedPort is the value of X-Forwarded-Port for the app: a trusted proxy's word, or else Port.
 func (r *Request) ForwardedPort() uint16 {
 	if r.forwardedPort > 0 {

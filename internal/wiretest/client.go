@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -47,14 +48,45 @@ func (c *Client) Send(s string) {
 	}
 }
 
-// Expect reads exactly s.
+// Expect reads exactly s, but for lines of Date, which differ from run to run.
 func (c *Client) Expect(s string) {
 	c.t.Helper()
 	b := make([]byte, len(s))
-	n, err := io.ReadFull(c.Reader, b)
+	n, err := io.ReadFull(&undated{r: c.Reader}, b)
 	if err != nil || string(b) != s {
 		c.t.Fatalf("read %q, %v; want %q", b[:n], err, s)
 	}
+}
+
+// undated reads what r does, without lines of Date. It reads no byte more than it has to.
+type undated struct {
+	r    *bufio.Reader
+	held []byte // the beginning of a line, that may become one of Date
+	rest bool   // of the line, which is another
+}
+
+func (u *undated) Read(p []byte) (int, error) {
+	const date = "Date: "
+	for !u.rest || len(u.held) == 0 {
+		c, err := u.r.ReadByte()
+		if err != nil {
+			return copy(p, u.held), err
+		}
+		u.held = append(u.held, c)
+		switch {
+		case u.rest || len(u.held) < len(date) && date[:len(u.held)] != string(u.held):
+			u.rest = true
+		case string(u.held) == date:
+			if _, err := u.r.ReadString('\n'); err != nil {
+				return 0, err
+			}
+			u.held = u.held[:0]
+		}
+	}
+	n := copy(p, u.held)
+	u.rest = u.held[n-1] != '\n'
+	u.held = u.held[n:]
+	return n, nil
 }
 
 // Response reads one response to a request of the given method, body and all.
@@ -80,7 +112,9 @@ func Body(c net.Conn) io.Reader {
 	return resp.Body
 }
 
-// Rest reads to the end. reset says that the connection was reset rather than closed.
+var dateLine = regexp.MustCompile("(?m)^Date: [^\r\n]*\r\n")
+
+// Rest reads to the end, without lines of Date. reset says that the connection was reset rather than closed.
 func (c *Client) Rest() (all string, reset bool) {
 	c.t.Helper()
 	b, err := io.ReadAll(c.Reader)
@@ -88,7 +122,7 @@ func (c *Client) Rest() (all string, reset bool) {
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		c.t.Fatalf("the connection is still open after %q", b)
 	}
-	return string(b), err != nil
+	return dateLine.ReplaceAllString(string(b), ""), err != nil
 }
 
 // Eventually waits until ok holds.

@@ -8,19 +8,22 @@ type Request struct {
 
 // RefusedRequests has what RFC 9112 calls invalid, or two parsers could read two ways. No app may be sent
 // anything of it.
-func RefusedRequests() []Request {
+func RefusedRequests() []Request { return append(refusedHeads(), refusedChunks()...) }
+
+func refusedHeads() []Request {
 	const host = "Host: x\r\n"
 	return []Request{
 		{"bare LF", "GET / HTTP/1.1\nHost: x\n\n", 400},
 		{"bare LF in a header line", "GET / HTTP/1.1\r\nA: b\n" + host + "\r\n", 400},
 		{"bare CR in a value", "GET / HTTP/1.1\r\n" + host + "A: b\rc\r\n\r\n", 400},
 		{"NUL in a value", "GET / HTTP/1.1\r\n" + host + "A: b\x00c\r\n\r\n", 400},
-		{"two empty lines first", "\r\n\r\nGET / HTTP/1.1\r\n" + host + "\r\n", 400},
+		{"three empty lines first", "\r\n\r\n\r\nGET / HTTP/1.1\r\n" + host + "\r\n", 400},
+		{"an escaped slash in Host", "GET / HTTP/1.1\r\nHost: a%2fb\r\n\r\n", 400},
+		{"an escaped at in Host", "GET / HTTP/1.1\r\nHost: a%40b\r\n\r\n", 400},
+		{"half an escape in Host", "GET / HTTP/1.1\r\nHost: a%4\r\n\r\n", 400},
+		{"a zero byte in Host", "GET / HTTP/1.1\r\nHost: a%00\r\n\r\n", 400},
 		{"bare CR before the request line", "\rXGET / HTTP/1.1\r\n" + host + "\r\n", 400},
 		{"bare CR and nothing else", "\r\r\n\r\n", 400},
-		{"an option of Connection that folds to Transfer-Encoding", "POST / HTTP/1.1\r\n" + host + "Connection: tran\u017ffer-encoding\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-		{"an option of Connection that folds to Host", "GET / HTTP/1.1\r\n" + host + "Connection: ho\u017ft\r\n\r\n", 400},
-		{"an option of Connection with a space", "GET / HTTP/1.1\r\n" + host + "Connection: a b\r\n\r\n", 400},
 		{"folded line", "GET / HTTP/1.1\r\n" + host + "A: b\r\n c\r\n\r\n", 400},
 		{"folded Transfer-Encoding", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", 400},
 		{"space before colon", "GET / HTTP/1.1\r\n" + host + "A : b\r\n\r\n", 400},
@@ -64,13 +67,31 @@ func RefusedRequests() []Request {
 		{"Connection names Cookie", "GET / HTTP/1.1\r\n" + host + "Connection: cookie\r\nCookie: a=b\r\n\r\n", 400},
 		{"two Content-Types", "POST / HTTP/1.1\r\n" + host + "Content-Type: a/b\r\nContent-Type: c/d\r\nContent-Length: 0\r\n\r\n", 400},
 		{"other expectation", "POST / HTTP/1.1\r\n" + host + "Expect: 200-ok\r\nContent-Length: 0\r\n\r\n", 417},
+		{"overlong UTF-8 in the target, raw", "GET /\xc0\xafadmin HTTP/1.1\r\n" + host + "\r\n", 400},
+	}
+}
 
+func refusedChunks() []Request {
+	const host = "Host: x\r\n"
+	return []Request{
 		{"a chunk's size that is none", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nxyz\r\nabc\r\n0\r\n\r\n", 400},
 		{"a chunk's size with a sign", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n+3\r\nabc\r\n0\r\n\r\n", 400},
 		{"a chunk's size with 0x", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n", 400},
 		{"a chunk's size with an underscore", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0_3\r\nabc\r\n0\r\n\r\n", 400},
 		{"a chunk's size beyond 64 bits", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n10000000000000003\r\nabc\r\n0\r\n\r\n", 400},
 		{"a chunk's size that ends in a bare LF", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n", 400},
+		{"a bare semicolon behind a size", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3;\r\nabc\r\n0\r\n\r\n", 400},
+		{"an extension that is no token", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3;bad[=x\r\nabc\r\n0\r\n\r\n", 400},
+		{"two sizes", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0 3\r\nabc\r\n0\r\n\r\n", 400},
+		{"a space before a size", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n 3\r\nabc\r\n0\r\n\r\n", 400},
+		{"a space behind a size", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3 \r\nabc\r\n0\r\n\r\n", 400},
+		{"an extension without a value", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3;a=\r\nabc\r\n0\r\n\r\n", 400},
+		{"an open quote in an extension", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3;a=\"b\r\nabc\r\n0\r\n\r\n", 400},
+		{"a quoted name of an extension", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3;\"a\"\r\nabc\r\n0\r\n\r\n", 400},
+		{"a trailer that is a status line", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n", 400},
+		{"a trailer without a colon", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\njunk junk\r\n\r\n", 400},
+		{"a trailer with a space before its colon", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\nA : b\r\n\r\n", 400},
+		{"a trailer with a control byte", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\nA: b\x01\r\n\r\n", 400},
 		{"a chunk extension with a bare LF", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3;a\nabc\r\n0\r\n\r\n", 400},
 		{"a chunk extension with a control byte", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3;a=\x00\r\nabc\r\n0\r\n\r\n", 400},
 		{"a chunk with a byte too many", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n", 400},
@@ -78,8 +99,8 @@ func RefusedRequests() []Request {
 		{"a chunk that ends in a bare CR", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\rx0\r\n\r\n", 400},
 		{"a trailer that is folded", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\n A: b\r\n\r\n", 400},
 		{"a trailer that ends in a bare LF", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\nA: b\n\r\n", 400},
+		{"a last line that is a bare LF", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\n", 400},
 		{"a last chunk that ends in a bare CR", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\n\rX", 400},
-		{"overlong UTF-8 in the target, raw", "GET /\xc0\xafadmin HTTP/1.1\r\n" + host + "\r\n", 400},
 	}
 }
 
@@ -92,6 +113,7 @@ type Passed struct {
 func PassedRequests() []Passed {
 	const host = "Host: x\r\n"
 	return []Passed{
+		{"two empty lines first", "\r\n\r\nGET /p0 HTTP/1.1\r\n" + host + "\r\n", "/p0"},
 		{"one empty line first", "\r\nGET /p1 HTTP/1.1\r\n" + host + "\r\n", "/p1"},
 		{"an empty query", "GET /p2? HTTP/1.1\r\n" + host + "\r\n", "/p2?"},
 		{"two slashes and a URL", "GET //p3/x?u=http://y HTTP/1.1\r\n" + host + "\r\n", "//p3/x?u=http://y"},
@@ -100,7 +122,6 @@ func PassedRequests() []Passed {
 		{"names with underscores", "POST /p6 HTTP/1.1\r\n" + host + "Content_Length: 50\r\nTransfer_Encoding: chunked\r\nContent-Length: 3\r\n\r\nabc", "/p6"},
 		{"names with dots", "POST /p7 HTTP/1.1\r\n" + host + "Content.Length: 50\r\nContent-Length: 3\r\n\r\nabc", "/p7"},
 		{"an extension", "POST /p8 HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0;c\r\n\r\n", "/p8"},
-		{"a bare semicolon", "POST /p9 HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3;\r\nabc\r\n0\r\n\r\n", "/p9"},
 		{"trailers", "POST /p10 HTTP/1.1\r\n" + host + "Trailer: Content-Length\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nContent-Length: 50\r\nHost: y\r\n\r\n", "/p10"},
 		{"zeros before a size", "POST /p11 HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n000003\r\nabc\r\n00\r\n\r\n", "/p11"},
 		{"a body of GET", "GET /p12 HTTP/1.1\r\n" + host + "Content-Length: 41\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\nA: bcdef", "/p12"},
@@ -110,6 +131,11 @@ func PassedRequests() []Passed {
 		{"an expectation", "POST /p16 HTTP/1.1\r\n" + host + "Expect: 100-continue\r\nContent-Length: 3\r\n\r\nabc", "/p16"},
 		{"HTTP/1.0 with keep-alive", "POST /p17 HTTP/1.0\r\n" + host + "Connection: keep-alive\r\nContent-Length: 3\r\n\r\nabc", "/p17"},
 		{"no length and no body", "POST /p18 HTTP/1.1\r\n" + host + "\r\n", "/p18"},
+		{"an option of Connection that folds to Transfer-Encoding", "POST /p20 HTTP/1.1\r\n" + host + "Connection: tran\u017ffer-encoding\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "/p20"},
+		{"options of Connection that are no tokens", "GET /p21 HTTP/1.1\r\n" + host + "Connection: a b, \"c\", x/y\r\n\r\n", "/p21"},
+		{"a value of an extension in quotes", "POST /p22 HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3 ; a = \"b\\\"c;\";d\r\nabc\r\n0\r\n\r\n", "/p22"},
+		{"a Host with an underscore and a tilde", "GET /p23 HTTP/1.1\r\nHost: a_b~c.test:80\r\n\r\n", "/p23"},
+		{"a Host with escapes", "GET /p24 HTTP/1.1\r\nHost: a%C3%A9%2db.test\r\n\r\n", "/p24"},
 		{"two cookies", "GET /p19 HTTP/1.1\r\n" + host + "Cookie: a=b\r\nCookie: c=d\r\n\r\n", "/p19"},
 	}
 }

@@ -1,0 +1,51 @@
+package http1
+
+// notTrailers are fields that mean something only in a head (RFC 9110 §6.5.1): of framing, routing, authentication,
+// caching, and of what the content is. Whoever merged them into one would act on them too late, or twice.
+var notTrailers = []string{
+	"transfer-encoding", "content-length", "host", "connection", "keep-alive", "proxy-connection", "upgrade", "te", "trailer",
+	"cache-control", "expect", "max-forwards", "pragma", "range", "content-encoding", "content-type", "content-range",
+	"content-location", "content-disposition", "authorization", "proxy-authorization", "www-authenticate", "proxy-authenticate",
+	"authentication-info", "proxy-authentication-info", "persistent-auth", "cookie", "set-cookie", "set-cookie2", "age",
+	"expires", "date", "location", "refresh", "retry-after", "vary", "warning", "status", "forwarded", "x-real-ip",
+	"strict-transport-security", "content-security-policy", "clear-site-data",
+}
+
+// mayBeTrailer reports whether a field of this name may come behind a body.
+func mayBeTrailer(name []byte) bool {
+	for _, n := range notTrailers {
+		if EqualFold(name, n) {
+			return false
+		}
+	}
+	for _, prefix := range [...]string{"x-forwarded-", "x-accel-", "access-control-"} {
+		if _, ok := CutPrefixFold(name, prefix); ok {
+			return false
+		}
+	}
+	return true
+}
+
+// trailerLine checks a trailer and keeps it if it may be one. The empty line is the end.
+func (b *Body) trailerLine(line []byte) error {
+	if len(line) == 0 {
+		b.Done = true
+		return nil
+	}
+	if line[0] == ' ' || line[0] == '\t' {
+		return ErrTrailer // a folded line
+	}
+	f, fault := ParseField(line)
+	if fault != "" || len(b.trailers)+len(line) > maxTrailer {
+		return ErrTrailer
+	}
+	if !mayBeTrailer(f.Name) {
+		b.odd |= ForbiddenTrailer
+		return nil
+	}
+	b.trailers = AppendField(b.trailers, f.Name, f.Value)
+	return nil
+}
+
+// Trailers are those that may be sent on, lines with their CRLF each.
+func (b *Body) Trailers() []byte { return b.trailers }
