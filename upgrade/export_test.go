@@ -7,3 +7,6 @@ func DialectNames() (names []string) {
 	}
 	return names
 }
+
+// RevocationSeq tells a test when something was revoked, although what is held has not yet been seen to.
+func (k *Keeper) RevocationSeq() uint64 { return k.revocations.Seq() }
