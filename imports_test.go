@@ -17,11 +17,11 @@ import (
 // know nobody.
 const imports = `
 .                 internal/config internal/demo internal/server
-hooks             internal/channel internal/connection internal/hub internal/metric internal/presence internal/strictjson
+hooks             internal/channel internal/connection internal/hub internal/metric internal/presence internal/strictjson internal/throttle
 internal/accesslog internal/asyncwriter
 internal/appcall  internal/auth internal/http1 internal/hub internal/strictjson
 internal/asyncwriter
-internal/auth     internal/channel internal/http1
+internal/auth     internal/channel internal/http1 internal/throttle
 internal/balance  internal/http1 internal/park
 internal/channel
 internal/config   internal/channel
@@ -34,20 +34,21 @@ internal/http1
 internal/hub
 internal/metric
 internal/park
-internal/presence internal/hub
+internal/presence internal/hub internal/throttle
 internal/proxyheader
 internal/rate
 internal/request  internal/http1
-internal/sendbuf internal/park
-internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/channel internal/config internal/connection internal/histfile internal/hub internal/metric internal/park internal/presence internal/site internal/token proxy upgrade
+internal/sendbuf  internal/park
+internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/channel internal/config internal/connection internal/histfile internal/hub internal/metric internal/park internal/presence internal/site internal/throttle internal/token proxy upgrade
 internal/site     internal/http1
 internal/strictjson
 internal/tempfile internal/park
+internal/throttle
 internal/token    internal/auth
 internal/wiretest
 internal/wsframe  internal/deflate
-proxy             internal/accesslog internal/balance internal/fcgi internal/http1 internal/metric internal/park internal/proxyheader internal/rate internal/request internal/sendbuf internal/site internal/tempfile
-upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/connection internal/deflate internal/http1 internal/hub internal/park internal/request internal/wsframe
+proxy             internal/accesslog internal/balance internal/fcgi internal/http1 internal/metric internal/park internal/proxyheader internal/rate internal/request internal/sendbuf internal/site internal/tempfile internal/throttle
+upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/connection internal/deflate internal/http1 internal/hub internal/park internal/request internal/throttle internal/wsframe
 `
 
 // modules are the direct dependencies, each with a reason in docs.

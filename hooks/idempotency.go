@@ -13,6 +13,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"holdfast/internal/hub"
+	"holdfast/internal/throttle"
 )
 
 const (
@@ -26,8 +27,6 @@ const (
 
 	// replyOverhead is what a stored reply takes beside its key and its receipts: struct, map entry, list entry.
 	replyOverhead = 256
-
-	evictedLogEvery = time.Minute
 )
 
 var (
@@ -65,12 +64,12 @@ type idempotencyCache struct {
 	log  *slog.Logger
 
 	replayed, reused, evicted *metrics.Counter
+	evictions                 throttle.Throttle // lines in the log
 
-	mu     sync.Mutex // guards what follows
-	byKey  map[string]*storedReply
-	byAge  []*storedReply // oldest first
-	bytes  int64
-	logged time.Time // when evictions were last logged
+	mu    sync.Mutex // guards what follows
+	byKey map[string]*storedReply
+	byAge []*storedReply // oldest first
+	bytes int64
 }
 
 func newIdempotencyCache(age time.Duration, size int64, log *slog.Logger, set *metrics.Set) *idempotencyCache {
@@ -176,9 +175,8 @@ func (a *idempotencyCache) storeLocked(c keyedRequest, receipts []hub.Receipt) {
 		return
 	}
 	a.evicted.Add(early)
-	if g.at.Sub(a.logged) >= evictedLogEvery {
-		a.logged = g.at
-		a.log.Warn("idempotency keys evicted early: hooks.idempotency_size is full", "keys", len(a.byAge), "limit", a.size)
+	if total, due := a.evictions.DueOf(int64(early), g.at); due {
+		a.log.Warn("idempotency keys evicted early: hooks.idempotency_size is full", "keys", len(a.byAge), "limit", a.size, "total", total)
 	}
 }
 

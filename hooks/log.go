@@ -10,37 +10,35 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/throttle"
 )
 
 // refusalLog lets one refusal a second through to the log, for each status: whoever can make Holdfast
 // refuse must not be able to fill the disk.
 type refusalLog struct {
-	mu      sync.Mutex
-	logged  map[int]time.Time
-	skipped map[int]int
+	mu       sync.Mutex // guards what follows
+	byStatus map[int]*throttle.Throttle
 }
 
-func newRefusalLog() *refusalLog {
-	return &refusalLog{logged: make(map[int]time.Time), skipped: make(map[int]int)}
-}
+func newRefusalLog() *refusalLog { return &refusalLog{byStatus: make(map[int]*throttle.Throttle)} }
 
-// due reports whether a refusal is to be logged now, and how many were not since the last one.
-func (l *refusalLog) due(status int, now time.Time) (skipped int, due bool) {
+// due reports whether a refusal is to be logged now, and how many with this status there were since the start.
+func (l *refusalLog) due(status int, now time.Time) (total int64, due bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now.Sub(l.logged[status]) < time.Second {
-		l.skipped[status]++
-		return 0, false
+	t := l.byStatus[status]
+	if t == nil {
+		t = &throttle.Throttle{Every: time.Second}
+		l.byStatus[status] = t
 	}
-	skipped = l.skipped[status]
-	l.logged[status], l.skipped[status] = now, 0
-	return skipped, true
+	return t.Due(now)
 }
 
 // logRefusal writes a line about a request that was refused. The query stays out: a token may have
 // strayed there.
 func (s *Server) logRefusal(ctx *fasthttp.RequestCtx, status int, err error) {
-	skipped, due := s.refusals.due(status, time.Now())
+	total, due := s.refusals.due(status, time.Now())
 	if !due {
 		return
 	}
@@ -53,7 +51,7 @@ func (s *Server) logRefusal(ctx *fasthttp.RequestCtx, status int, err error) {
 	}
 	path, _, _ := strings.Cut(string(ctx.Request.Header.RequestURI()), "?")
 	s.log.Log(ctx, level, "hooks call refused", "status", status, "reason", err.Error(),
-		"method", clip(string(ctx.Method())), "path", clip(path), "client", ctx.RemoteAddr().String(), "skipped", skipped)
+		"method", clip(string(ctx.Method())), "path", clip(path), "client", ctx.RemoteAddr().String(), "total", total)
 }
 
 // logEnd writes a line about a connection that ended with an error. Of the engine's own errors only the fact is
@@ -68,9 +66,9 @@ func (s *Server) logEnd(c *conn, err error) {
 		return
 	}
 	s.countStatus(fasthttp.StatusServiceUnavailable)
-	if skipped, due := s.refusals.due(fasthttp.StatusServiceUnavailable, time.Now()); due {
+	if total, due := s.refusals.due(fasthttp.StatusServiceUnavailable, time.Now()); due {
 		s.log.Warn("hooks connection refused", "reason", "too many connections", "limit", maxConns,
-			"client", c.RemoteAddr().String(), "skipped", skipped)
+			"client", c.RemoteAddr().String(), "total", total)
 	}
 }
 

@@ -1,10 +1,8 @@
 package proxy
 
 import (
-	"sync/atomic"
-	"time"
-
 	"holdfast/internal/http1"
+	"holdfast/internal/throttle"
 )
 
 // notice is something that an app does and that Holdfast puts up with or works around.
@@ -55,24 +53,16 @@ func (x *exchange) noticeAll(odd http1.Oddity) {
 }
 
 // noticed counts the notices of one upstream.
-type noticed [noticeCount]struct {
-	n    atomic.Int64
-	next atomic.Int64 // no line before, in Unix nanoseconds
-}
+type noticed [noticeCount]throttle.Throttle
 
-// noticeEvery is how often a notice of one upstream goes to the log at most.
-const noticeEvery = time.Minute
-
-// notice counts n, and tells of it now and then.
+// notice counts n, and logs it now and then.
 func (x *exchange) notice(n notice) {
 	s := x.app.server
 	if s == nil {
 		return
 	}
-	c, now := &x.f.p.noticed[s.Index][n], x.f.loop.Now().UnixNano()
-	c.n.Add(1)
-	if next := c.next.Load(); now >= next && c.next.CompareAndSwap(next, now+int64(noticeEvery)) {
-		x.f.p.o.Log.Warn(notices[n].line, "upstream", s.String(), "kind", notices[n].label, "path", x.route.paths.Match, "total", c.n.Load())
+	if total, due := x.f.p.noticed[s.Index][n].Due(x.f.loop.Now()); due {
+		x.f.p.o.Log.Warn(notices[n].line, "upstream", s.String(), "kind", notices[n].label, "path", x.route.paths.Match, "total", total)
 	}
 }
 
@@ -80,7 +70,7 @@ func (x *exchange) notice(n notice) {
 func (s *noticed) counts() map[string]int64 {
 	m := make(map[string]int64, noticeCount)
 	for i := range s {
-		m[notices[i].label] = s[i].n.Load()
+		m[notices[i].label] = s[i].Total()
 	}
 	return m
 }

@@ -3,8 +3,6 @@ package upgrade
 import (
 	"bytes"
 	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -12,13 +10,13 @@ import (
 	"holdfast/internal/auth"
 	"holdfast/internal/channel"
 	"holdfast/internal/park"
+	"holdfast/internal/throttle"
 )
 
 const (
 	defaultAsking = 64
 	askersLine    = 16384            // requests that may wait for the app to be asked
 	askersWait    = 30 * time.Second // how long one of them may wait
-	askersEvery   = time.Minute      // between two log lines of a full line
 )
 
 // askers are the workers that wait for the app's answers, with a line in front of them: a slow app delays only those
@@ -27,10 +25,7 @@ type askers struct {
 	pool   *park.Pool
 	log    *slog.Logger
 	limit  int
-	failed atomic.Int64 // found the line full
-
-	mu     sync.Mutex // guards what follows
-	logged time.Time
+	failed throttle.Throttle // found the line full
 }
 
 func newAskers(o *Options) *askers {
@@ -46,12 +41,8 @@ func (a *askers) run(f func()) bool {
 	if a.pool.Go(f) {
 		return true
 	}
-	failed := a.failed.Add(1)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if now := time.Now(); now.Sub(a.logged) >= askersEvery {
-		a.logged = now
-		a.log.Warn("authorize queue full; is the app slow? see push.authorize_in_flight", "limit", a.limit, "queued", a.pool.Waiting(), "total", failed)
+	if total, due := a.failed.Due(time.Now()); due {
+		a.log.Warn("authorize queue full; is the app slow? see push.authorize_in_flight", "limit", a.limit, "queued", a.pool.Waiting(), "total", total)
 	}
 	return false
 }

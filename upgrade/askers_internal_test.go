@@ -32,7 +32,7 @@ func TestAuthorizeQueueFull(t *testing.T) {
 			t.Fatalf("taken with %d queued", a.pool.Waiting())
 		}
 	}
-	if n, lines := a.failed.Load(), strings.Count(text.String(), "push.authorize_in_flight"); n != 3 || lines != 1 {
+	if n, lines := a.failed.Total(), strings.Count(text.String(), "push.authorize_in_flight"); n != 3 || lines != 1 {
 		t.Errorf("%d refused, %d log lines; want 3 and 1", n, lines)
 	}
 }

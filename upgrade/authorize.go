@@ -121,8 +121,7 @@ func (k *Keeper) logRefused(d *auth.Decision) string {
 
 // noCookie logs, once a minute, the likely cause where a client with a login is denied.
 func (k *Keeper) noCookie(path []byte) {
-	now, last := time.Now().Unix(), k.noCookieAt.Load()
-	if now-last >= 60 && k.noCookieAt.CompareAndSwap(last, now) {
+	if _, due := k.noCookies.Due(time.Now()); due {
 		k.o.Log.Info("the app denied a client that sent no cookie; if its pages have one, the cookie's Path must cover push.path or one of push.extra_paths", "push_path", string(path))
 	}
 }

@@ -106,9 +106,9 @@ func (x *held) receiving(n int) bool {
 	if total := s.inbound.Add(int64(n)); n <= 0 || x.k.o.InboundTotal <= 0 || total <= x.k.o.InboundTotal {
 		return true
 	}
-	if c := s.dropped[inboundFull].Load() + 1; c&(c-1) == 0 {
+	if total, due := x.k.inboundFull.Due(x.c.Loop().Now()); due {
 		x.k.o.Log.Warn("connection closed: the memory for what clients send is full; see push.receive_total",
-			"transport", x.form.transport(), "client", x.client(), "limit", x.k.o.InboundTotal, "total", c)
+			"transport", x.form.transport(), "client", x.client(), "limit", x.k.o.InboundTotal, "total", total)
 	}
 	s.inbound.Add(int64(-n))
 	return false

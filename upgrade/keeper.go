@@ -19,6 +19,7 @@ import (
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
+	"holdfast/internal/throttle"
 )
 
 // stepMembers are delivered to before the loop looks at other events: about half a millisecond.
@@ -76,8 +77,9 @@ type Keeper struct {
 	engine      fasthttp.Server
 	forms       forms // never changed
 	draining    atomic.Bool
-	toldOrigin  atomic.Int64    // when logForeign gave its hint, in seconds
-	noCookieAt  atomic.Int64    // seconds since 1970: when that was logged
+	originHints throttle.Throttle // of logForeign
+	noCookies   throttle.Throttle
+	inboundFull throttle.Throttle
 	messages    *auth.Semaphore // to Options.Message
 	askers      *askers         // to Options.Authorizer
 	cache       *auth.Cache     // nil: none is kept

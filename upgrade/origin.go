@@ -53,9 +53,11 @@ func (k *Keeper) logForeign(origin string, r *request.Request) {
 	_, authority, _ := strings.Cut(strings.ToLower(origin), "://")
 	name, _ := http1.SplitHost([]byte(authority))
 	host, _ := http1.SplitHost(r.Host)
-	now := time.Now().Unix()
-	told := k.toldOrigin.Load()
-	if len(name) == 0 || !bytes.EqualFold(name, host) || told != 0 && now-told < 60 || !k.toldOrigin.CompareAndSwap(told, now) {
+	hinted := false
+	if len(name) > 0 && bytes.EqualFold(name, host) {
+		_, hinted = k.originHints.Due(time.Now())
+	}
+	if !hinted {
 		k.o.Log.Info("hold refused: foreign origin; see push.origins", "origin", origin, "host", string(r.Host))
 		return
 	}

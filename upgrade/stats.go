@@ -122,7 +122,7 @@ func (k *Keeper) Stats() Stats {
 		Outbox: k.stats.outbox.Load(), ClientFaults: k.stats.clientFaults.Load(),
 		Posted: k.stats.posted.Load(), PostErrors: k.stats.postErrors.Load(), PostsWaiting: int64(k.messages.Waiting()),
 	}
-	s.AuthorizeQueued, s.AuthorizeQueueFull = int64(k.askers.pool.Waiting()), k.askers.failed.Load()
+	s.AuthorizeQueued, s.AuthorizeQueueFull = int64(k.askers.pool.Waiting()), k.askers.failed.Total()
 	s.Inbound, s.Throttled = k.stats.inbound.Load(), k.stats.throttled.Load()
 	s.TokensRefused = k.stats.tokensRefused.Load()
 	s.CacheHits, s.CacheMisses, s.CacheEvicted = k.cache.Counts()

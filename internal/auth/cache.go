@@ -10,12 +10,13 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"holdfast/internal/throttle"
 )
 
 const (
-	cacheBytes       = 16 << 20 // of all entries; beyond it the oldest is evicted
-	entryCost        = 512      // bytes of one, besides its strings
-	evictLogInterval = time.Minute
+	cacheBytes = 16 << 20 // of all entries; beyond it the oldest is evicted
+	entryCost  = 512      // bytes of one, besides its strings
 )
 
 var errNoAnswer = errors.New("auth: whoever asked the app did not come back")
@@ -33,15 +34,13 @@ type Cache struct {
 	log   *slog.Logger
 	salt  [32]byte
 
-	mu       sync.Mutex                              // guards what follows
-	entries  map[uint64]map[[sha256.Size]byte]*entry // by credential, 0 for none, and by request
-	order    list.List                               // of those with an answer, the oldest first
-	size     int
-	evicted  int64 // because there was no room
-	logged   int64 // of evicted, in the log
-	loggedAt time.Time
-	hits     int64
-	misses   int64
+	mu      sync.Mutex                              // guards what follows
+	entries map[uint64]map[[sha256.Size]byte]*entry // by credential, 0 for none, and by request
+	order   list.List                               // of those with an answer, the oldest first
+	size    int
+	evicted throttle.Throttle // because there was no room
+	hits    int64
+	misses  int64
 }
 
 // entry is what the app has answered, or is being asked.
@@ -132,20 +131,22 @@ func (c *Cache) complete(e *entry) {
 
 // makeRoom evicts what is old, and what is too much.
 func (c *Cache) makeRoom(now time.Time) {
+	evicted := int64(0)
 	for first := c.order.Front(); first != nil; first = c.order.Front() {
 		e := first.Value.(*entry)
 		if now.Before(e.until) {
 			if c.size <= c.bytes {
 				break
 			}
-			c.evicted++
+			evicted++
 		}
 		c.remove(e)
 	}
-	if c.evicted > c.logged && now.Sub(c.loggedAt) >= evictLogInterval {
-		c.log.Warn("the app is asked more often than push.authorize_cache says: what is remembered of it is full",
-			"verdicts", c.evicted-c.logged, "bytes", c.bytes)
-		c.logged, c.loggedAt = c.evicted, now
+	if evicted == 0 {
+		return
+	}
+	if total, due := c.evicted.DueOf(evicted, now); due {
+		c.log.Warn("the authorization cache is full: entries are evicted before push.authorize_cache is over", "limit", c.bytes, "total", total)
 	}
 }
 
@@ -238,5 +239,5 @@ func (c *Cache) Counts() (hits, misses, evicted int64) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.hits, c.misses, c.evicted
+	return c.hits, c.misses, c.evicted.Total()
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"holdfast/internal/hub"
+	"holdfast/internal/throttle"
 )
 
 // The types of what is told.
@@ -83,7 +84,10 @@ type Tracker struct {
 	rosters     map[string]map[string]*member // channel → user
 	unpublished []Event                       // to publish, before all others
 	ended       bool                          // by Close: nothing has a grace period or is published
-	stats       Stats
+	stats       Stats                         // but for what the throttles count
+
+	expiredEarly throttle.Throttle
+	lost         throttle.Throttle // joins and leaves that were not published
 }
 
 // Stats are the numbers of a Tracker. The last two only grow.
@@ -255,8 +259,8 @@ func (t *Tracker) cancelGraceLocked(e *list.Element) { t.leaving.Remove(e) }
 // flushLocked makes the events of those whose grace period is cut short.
 func (t *Tracker) flushLocked() {
 	for t.leaving.Len() > maxLeaving {
-		if t.stats.ExpiredEarly++; t.stats.ExpiredEarly&(t.stats.ExpiredEarly-1) == 0 {
-			t.log.Warn("a grace period was cut short: too many channels and users are in theirs (events.grace)", "limit", maxLeaving, "total", t.stats.ExpiredEarly)
+		if total, due := t.expiredEarly.Due(time.Now()); due {
+			t.log.Warn("a grace period was cut short: too many channels and users are in theirs (events.grace)", "limit", maxLeaving, "total", total)
 		}
 		t.expireLocked(t.leaving.Front())
 	}
@@ -296,8 +300,8 @@ func (t *Tracker) tellLocked(kind string, s subject, at time.Time) {
 	}
 	if t.unpublished = append(t.unpublished, e); len(t.unpublished) > maxUnpublished {
 		t.unpublished = slices.Delete(t.unpublished, 0, 1)
-		if t.stats.Unpublished++; t.stats.Unpublished&(t.stats.Unpublished-1) == 0 {
-			t.log.Warn("a join or leave was not published: too much is waiting to be delivered", "total", t.stats.Unpublished)
+		if total, due := t.lost.Due(time.Now()); due {
+			t.log.Warn("a join or leave was not published: too much is waiting to be delivered", "total", total)
 		}
 	}
 	t.wake()
@@ -368,6 +372,7 @@ func (t *Tracker) Stats() Stats {
 	defer t.mu.Unlock()
 	s := t.stats
 	s.Leaving = t.leaving.Len()
+	s.ExpiredEarly, s.Unpublished = uint64(t.expiredEarly.Total()), uint64(t.lost.Total())
 	return s
 }
 

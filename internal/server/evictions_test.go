@@ -19,9 +19,9 @@ func TestEvictionsAreTold(t *testing.T) {
 		want    string
 	}{
 		{0, 0, ""},
-		{3, 0, "messages=3\n"},
+		{3, 0, "total=3\n"},
 		{5, time.Second, ""}, // too soon, and not forgotten
-		{7, time.Minute, "messages=4\n"},
+		{7, time.Minute, "total=7\n"},
 		{7, time.Hour, ""},
 	} {
 		now = now.Add(tt.after)
