@@ -22,6 +22,7 @@
   var STEADY = 10000; // ms after which a connection counts as good, and its end as the first failure
   var SHORT = 3; // connections in a row that were not good, after which the next transport is tried
   var MEMORY = 600000; // ms for which a tab remembers which transport got through, and then tries the first one again
+  var CROWDED = 4429; // close code: a newer connection of the user has taken this one's place
   var PATIENCE = 3600000; // ms: the longest Retry-After that is believed
 
   var doc = root.document;
@@ -205,7 +206,7 @@
       };
       ws.onclose = function (e) {
         l.told = e.code >= 4000; // by Holdfast: no fault of the way
-        fail(l);
+        fail(l, 0, null, e.code === CROWDED ? STEADY : 0);
       };
       l.end = function () {
         ws.close();
