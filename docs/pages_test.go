@@ -152,3 +152,20 @@ func TestConfigurations(t *testing.T) {
 		t.Errorf("only %d blocks of YAML found", n)
 	}
 }
+
+// TestInlineCommands: a command that a reader would copy is in a block, which a test runs. In a sentence it is only named.
+func TestInlineCommands(t *testing.T) {
+	inline := regexp.MustCompile("`((?:\\./)?(?:curl|holdfast|go|docker|openssl|litmus|systemctl|gunicorn) [^`\n]*)`")
+	named := map[string]bool{
+		"go version": true, "holdfast check": true, "holdfast check -config FILE": true, "holdfast COMMAND -h": true,
+		"go test -run NONE -bench Million ./upgrade": true, // a benchmark; it needs gigabytes
+		"holdfast is up": true, "holdfast is going down": true, // messages of the log
+	}
+	for name, text := range readPages(t) {
+		for _, m := range inline.FindAllStringSubmatch(codeBlock.ReplaceAllString(text, ""), -1) {
+			if !named[m[1]] && !strings.HasPrefix(name, "docs/decisions/") {
+				t.Errorf("%s shows the command %q in a sentence, where nothing runs it", name, m[1])
+			}
+		}
+	}
+}

@@ -22,7 +22,7 @@ func startDjango(t *testing.T, page *appPage) string {
 	t.Helper()
 	python := program(t, "/usr/bin/python3", "python3")
 	program(t, "/usr/lib/python3/dist-packages/django/__init__.py", "python3-django")
-	gunicorn := program(t, "/usr/bin/gunicorn", "gunicorn")
+	program(t, "/usr/bin/gunicorn", "gunicorn")
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"settings.py": `
@@ -103,9 +103,9 @@ class Parcel(models.Model):
 		run(t, cmd)
 	}
 	addr := freeAddr(t)
-	cmd := exec.Command(gunicorn, "--bind", addr, "--workers", "2", "--worker-tmp-dir", dir, "wsgi:application")
+	cmd := exec.Command("sh", "-c", "exec "+strings.Replace(page.code(t, "sh", "gunicorn"), "127.0.0.1:8081", addr, 1))
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "no_proxy=*")
+	cmd.Env = append(os.Environ(), "no_proxy=*", "GUNICORN_CMD_ARGS=--workers 2 --worker-tmp-dir "+dir)
 	start(t, "gunicorn", cmd).waitListening(t, addr)
 	return addr
 }

@@ -24,7 +24,7 @@ func TestAppWebDAV(t *testing.T) {
 
 	reports := make(map[string]litmusReport) // by the proxy
 	behindBoth(t, page, addr, func(t *testing.T, url string) {
-		reports[path.Base(t.Name())] = litmus(t, url+"/dav/")
+		reports[path.Base(t.Name())] = litmus(t, strings.Replace(page.code(t, "sh", "litmus"), "http://127.0.0.1:8080", url, 1))
 	}, func(t *testing.T, h *holdfast) {
 		c := holdSSE(t, newVisitor(t, h.url), "public.files")
 		cmd := exec.Command("sh", "-ec", strings.ReplaceAll(page.code(t, "sh", "curl -T"), "127.0.0.1:8080", h.addr))
@@ -58,9 +58,9 @@ type litmusReport struct {
 
 var litmusSummary = regexp.MustCompile(`of \d+ tests run: (\d+) passed`)
 
-func litmus(t *testing.T, url string) (report litmusReport) {
+func litmus(t *testing.T, command string) (report litmusReport) {
 	t.Helper()
-	cmd := exec.Command("litmus", "-k", url)
+	cmd := exec.Command("sh", "-c", "exec "+command)
 	cmd.Dir = t.TempDir()             // for its logs
 	output, _ := cmd.CombinedOutput() // its exit status is that of the last suite
 	for line := range strings.Lines(string(output)) {

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // ranElsewhere has the blocks that tests of their own run, by page and first words. Those tests read them from the page.
@@ -41,6 +42,8 @@ var ranElsewhere = []struct{ page, begins, test string }{
 	{"docs/tutorials/django.md", "path(", "TestAppDjango"},
 	{"docs/how-to/tomcat-manager.md", "curl -u", "TestAppTomcatManager"},
 	{"docs/how-to/webdav.md", "curl -T", "TestAppWebDAV"},
+	{"docs/how-to/webdav.md", "litmus", "TestAppWebDAV"},
+	{"docs/tutorials/django.md", "gunicorn", "TestAppDjango"},
 	{"docs/how-to/git.md", "#!/bin/sh", "TestAppGit"},
 }
 
@@ -449,7 +452,8 @@ func (r *pageReader) command(ctx context.Context, line string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "sh", "-c", line)
 	cmd.Dir = r.dir
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(strings.ToLower(v), "http_proxy=") }),
-		"PATH="+filepath.Join(r.dir, "bin")+":"+os.Getenv("PATH"), "HOLDFAST_HOOKS=http://"+r.hooks, "CATALINA_BASE="+filepath.Join(r.dir, "tomcat"))
+		"PATH="+filepath.Join(r.dir, "bin")+":"+os.Getenv("PATH"), "HOLDFAST_HOOKS=http://"+r.hooks, "CATALINA_BASE="+filepath.Join(r.dir, "tomcat"),
+		"TOKEN="+signToken(r.t, "0123456789abcdef0123456789abcdef", map[string]any{"sub": "anna", "channels": []string{"orders.42"}, "exp": time.Now().Add(time.Hour).Unix()}))
 	return cmd
 }
 
