@@ -39,6 +39,7 @@ internal/proxyheader
 internal/rate
 internal/request  internal/http1
 internal/sendbuf  internal/park
+internal/sendqueue internal/hub
 internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/channel internal/config internal/connection internal/histfile internal/hub internal/metric internal/park internal/presence internal/site internal/throttle internal/token proxy upgrade
 internal/site     internal/http1
 internal/strictjson
@@ -48,7 +49,7 @@ internal/token    internal/auth
 internal/wiretest
 internal/wsframe  internal/deflate
 proxy             internal/accesslog internal/balance internal/fcgi internal/http1 internal/metric internal/park internal/proxyheader internal/rate internal/request internal/sendbuf internal/site internal/tempfile internal/throttle
-upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/connection internal/deflate internal/http1 internal/hub internal/park internal/request internal/throttle internal/wsframe
+upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/connection internal/deflate internal/http1 internal/hub internal/park internal/request internal/sendqueue internal/throttle internal/wsframe
 `
 
 // modules are the direct dependencies, each with a reason in docs.

@@ -47,8 +47,10 @@ func (x *held) move(m move) error {
 	}
 	replay := x.lane().Join(x, set, m.after.ID, m.after.HasID)
 	x.changed(before, set)
-	if m.takeBack && len(m.leave) > 0 && x.out != nil {
-		x.takeBack()
+	if m.takeBack && len(m.leave) > 0 && x.queue != nil {
+		if x.queue.RemoveLeft(x.membership.Group(), x.render); x.queue.Empty() {
+			x.queue = nil
+		}
 	}
 	if len(replay.Gaps) > 0 && !x.form.canGap() {
 		x.form.close(x, closing{code: codeGap, codeText: gapText, why: gapped})

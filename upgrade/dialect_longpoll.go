@@ -10,6 +10,7 @@ import (
 	"holdfast/internal/http1"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
+	"holdfast/internal/sendqueue"
 )
 
 // longPoll answers a request with the first messages, or with an empty list when the wait is over.
@@ -181,7 +182,7 @@ func (d longPoll) answer(x *held, batch []*hub.Message, gaps []hub.Gap) {
 		return
 	}
 	for i, m := range batch {
-		if i < n && x.out == nil {
+		if i < n && x.queue == nil {
 			m.Delivered()
 		} else {
 			m.Queued()
@@ -192,7 +193,7 @@ func (d longPoll) answer(x *held, batch []*hub.Message, gaps []hub.Gap) {
 
 // answerSent gives the connection back, now or when the client has read the answer.
 func (d longPoll) answerSent(x *held) {
-	if x.out != nil {
+	if x.queue != nil {
 		x.c.SetDeadline(d.k.o.Heartbeat)
 		return
 	}
@@ -295,12 +296,12 @@ func (d longPoll) sendPieces(x *held, p *pieces) bool {
 			buf = append(buf, o...)
 			continue
 		}
-		if !x.sendPiece(buf, false, false) || !x.sendPiece(o, true, false) {
+		if !x.sendItem(sendqueue.Item{Bytes: buf}) || !x.sendItem(sendqueue.Item{Bytes: o, Shared: true}) {
 			return false
 		}
 		buf = buf[:0]
 	}
-	return x.sendPiece(append(buf, p.end...), false, false)
+	return x.sendItem(sendqueue.Item{Bytes: append(buf, p.end...)})
 }
 
 // headRoom is left in front of an answer's body, so that the head can be written there once the length of

@@ -25,10 +25,8 @@ type farewell struct {
 // finish leaves the channels, completes the frame or event that has begun, sends last and ends the connection.
 func (x *held) finish(last []byte, why dropReason) {
 	w := &farewell{k: x.k, rest: [2][]byte{nil, last}}
-	if x.out != nil {
-		if p := &x.out.list[0]; x.out.off > 0 || p.m == nil && !p.shared { // the latter is cut where it was begun
-			w.rest[0] = p.b[x.out.off:]
-		}
+	if x.queue != nil {
+		w.rest[0] = x.queue.Begun()
 	}
 	x.leave(why)
 	x.form.release(x)

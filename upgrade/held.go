@@ -6,6 +6,7 @@ import (
 
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
+	"holdfast/internal/sendqueue"
 )
 
 const (
@@ -20,14 +21,14 @@ type held struct {
 	k          *Keeper
 	c          *park.Conn
 	form       *form
-	out        *outbox  // what the kernel would not take; nil in between
-	session    *session // who it is; nil if it is nobody's and nobody wants to know
-	state      any      // of the dialect; nil while it has none
+	queue      *sendQueue // what the kernel would not take; nil in between
+	session    *session   // who it is; nil if it is nobody's and nobody wants to know
+	state      any        // of the dialect; nil while it has none
 
 	paid     int32 // what the client has sent is paid for at this time, see lead
 	pinged   bool  // no sign of life since the last heartbeat
-	stalled  bool  // the outbox did not move since the last heartbeat
-	answered bool  // it has left its channels; only the outbox is left
+	stalled  bool  // the queue did not move since the last heartbeat
+	answered bool  // it has left its channels; only the queue is left
 	drained  bool  // all that was told of has been read
 	paused   bool  // not to be read until unpause
 }
@@ -91,7 +92,7 @@ func (x *held) Ready(c *park.Conn, ev park.Event) {
 	if ev&park.Readable != 0 {
 		x.drained = false
 	}
-	if ev&park.Writable != 0 && x.out != nil && !x.flush() {
+	if ev&park.Writable != 0 && x.queue != nil && !x.flush() {
 		return
 	}
 	if ev&park.Readable != 0 {
@@ -104,7 +105,7 @@ func (x *held) tick() {
 	if x.tokenEnded() {
 		return
 	}
-	if x.out != nil {
+	if x.queue != nil {
 		if x.stalled {
 			x.end(slow)
 			return
@@ -136,7 +137,7 @@ func (x *held) sendBatch(batch []*hub.Message, counted bool) {
 		if !ok {
 			return
 		}
-		if taken == len(b) && x.out == nil {
+		if taken == len(b) && x.queue == nil {
 			for _, m := range batch[:n] {
 				m.Delivered()
 			}
@@ -151,7 +152,7 @@ func (x *held) sendBatch(batch []*hub.Message, counted bool) {
 // many they are.
 func (x *held) together(batch []*hub.Message) (b []byte, n int) {
 	b = x.render(batch[0])
-	if len(batch) == 1 || x.out != nil {
+	if len(batch) == 1 || x.queue != nil {
 		return b, 1
 	}
 	buf := x.c.Loop().Out()[:0]
@@ -178,11 +179,7 @@ func (x *held) keep(batch []*hub.Message, taken int, counted bool) bool {
 			m.Delivered()
 			continue
 		}
-		w := waiting{b: b, m: m, shared: true}
-		if counted {
-			w.cost = int32(len(b) + waitingCost)
-		}
-		if !x.enqueue(w, taken) {
+		if !x.enqueue(sendqueue.Item{Bytes: b, Message: m, Shared: true, Counted: counted}, taken) {
 			return false
 		}
 		m.Queued()
@@ -196,7 +193,7 @@ func (x *held) leave(why dropReason) {
 	x.leaveChannels(why)
 	x.form.open.Add(-1)
 	x.k.stats.drop(why)
-	x.dropOutbox()
+	x.releaseQueue()
 	if x.k.o.Log.Enabled(context.Background(), slog.LevelDebug) { // else its arguments are made for nothing
 		x.k.o.Log.Debug("hold ended", "transport", x.form.transport(), "reason", why.String(), "client", x.client())
 	}
@@ -206,7 +203,7 @@ func (x *held) leave(why dropReason) {
 // end leaves and closes.
 func (x *held) end(why dropReason) {
 	if x.answered {
-		x.dropOutbox()
+		x.releaseQueue()
 	} else {
 		x.leave(why)
 	}
@@ -215,5 +212,13 @@ func (x *held) end(why dropReason) {
 		x.c.Close()
 	} else {
 		x.c.Abort()
+	}
+}
+
+// releaseQueue lets go of what waits.
+func (x *held) releaseQueue() {
+	if x.queue != nil {
+		x.queue.Release()
+		x.queue = nil
 	}
 }

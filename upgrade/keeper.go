@@ -19,6 +19,7 @@ import (
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
+	"holdfast/internal/sendqueue"
 	"holdfast/internal/throttle"
 )
 
@@ -107,7 +108,7 @@ func New(o Options) *Keeper {
 	k.forms = newForms(k)
 	for range o.Poller.Loops() {
 		k.registers = append(k.registers, register{
-			users: map[string]*held{}, credentials: map[uint64]*held{}, more: map[uint64]map[*held]struct{}{}, waiting: map[*byte]int{}, clients: map[*held]netip.AddrPort{},
+			users: map[string]*held{}, credentials: map[uint64]*held{}, more: map[uint64]map[*held]struct{}{}, queues: sendqueue.NewMemory(&k.stats.outbox), clients: map[*held]netip.AddrPort{},
 		})
 	}
 	k.engine = fasthttp.Server{

@@ -7,6 +7,7 @@ import (
 
 	"holdfast/internal/auth"
 	"holdfast/internal/park"
+	"holdfast/internal/sendqueue"
 )
 
 // session is who holds a connection and until when. Connections of nobody in particular have none.
@@ -38,7 +39,7 @@ type register struct {
 	users       map[string]*held
 	credentials map[uint64]*held
 	more        map[uint64]map[*held]struct{}
-	waiting     map[*byte]int            // by a rendering's first byte: in how many outboxes it is
+	queues      *sendqueue.Memory        // of slow readers
 	clients     map[*held]netip.AddrPort // who is behind the connections of trusted proxies
 }
 

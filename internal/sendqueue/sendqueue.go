@@ -1,0 +1,245 @@
+// Package sendqueue is what waits for one slow client: the bytes that its kernel has not taken, in order. Rendered
+// messages are shared by all clients that wait for them, so each costs an entry, and a loop counts their bytes once.
+//
+// A message may be dropped while it waits, but for what of it was written already. In its place is a [hub.Gap] then,
+// or the newer message that supersedes it. The package decides nothing: its user has the limits and the policies.
+package sendqueue
+
+import (
+	"sync/atomic"
+
+	"holdfast/internal/hub"
+)
+
+// EntryCost is what an item counts beside its bytes: its entry in the queue, and a gap in its place.
+const EntryCost = 64
+
+// Memory counts the bytes of all queues of a loop, whose goroutine it belongs to.
+type Memory struct {
+	total  *atomic.Int64
+	shared map[*byte]int // by a rendering's first byte: in how many queues it is
+}
+
+// NewMemory returns a memory that adds to total, which all loops share.
+func NewMemory(total *atomic.Int64) *Memory { return &Memory{total: total, shared: map[*byte]int{}} }
+
+// Item is what is to be sent.
+type Item struct {
+	Bytes   []byte       // not empty
+	Message *hub.Message // that Bytes render; nil: it is something else, and is never dropped
+	Shared  bool         // other queues may have the same Bytes
+	Counted bool         // in Queue.Size
+}
+
+// entry is an item that waits, or a gap.
+type entry struct {
+	b      []byte       // of a gap: nil until it is its turn
+	m      *hub.Message // of a message; of a gap, the newest one that was dropped
+	cost   int32        // in Queue.Size; zero: it does not count
+	shared bool
+}
+
+func (e *entry) isGap() bool     { return e.m != nil && e.b == nil }
+func (e *entry) isMessage() bool { return e.m != nil && e.b != nil }
+
+// Queue is what waits for one client.
+type Queue struct {
+	memory *Memory
+	list   []entry
+	off    int // into the first, which was written so far
+	size   int
+}
+
+// New returns a queue whose first item is one of which n bytes were written.
+func New(m *Memory, first Item, n int) Queue {
+	q := Queue{memory: m, off: n}
+	q.Push(first)
+	return q
+}
+
+// Size returns the bytes of the items that are counted, with EntryCost for each.
+func (q *Queue) Size() int { return q.size }
+
+// Empty reports whether nothing waits.
+func (q *Queue) Empty() bool { return len(q.list) == 0 }
+
+// Push adds an item.
+func (q *Queue) Push(i Item) {
+	e := entry{b: i.Bytes, m: i.Message, shared: i.Shared}
+	if i.Counted {
+		e.cost = int32(len(i.Bytes) + EntryCost)
+	}
+	q.list = append(q.list, e)
+	q.count(&e)
+}
+
+// count adds an entry to what waits, uncount takes it off.
+func (q *Queue) count(e *entry) {
+	q.size += int(e.cost)
+	n := int64(EntryCost)
+	if !e.shared {
+		n += int64(len(e.b))
+	} else {
+		p := &e.b[0]
+		if q.memory.shared[p]++; q.memory.shared[p] == 1 {
+			n += int64(len(e.b))
+		}
+	}
+	q.memory.total.Add(n)
+}
+
+func (q *Queue) uncount(e *entry) {
+	q.size -= int(e.cost)
+	n := int64(EntryCost)
+	if !e.shared {
+		n += int64(len(e.b))
+	} else {
+		p := &e.b[0]
+		if q.memory.shared[p]--; q.memory.shared[p] == 0 {
+			delete(q.memory.shared, p)
+			n += int64(len(e.b))
+		}
+	}
+	q.memory.total.Add(-n)
+}
+
+// first is the index of the first entry of which nothing was written.
+func (q *Queue) first() int {
+	if q.off > 0 {
+		return 1
+	}
+	return 0
+}
+
+// DropSuperseded removes the messages of a channel, as a newer one takes their place. It returns how many these were.
+func (q *Queue) DropSuperseded(channel string) (n int) {
+	for i := q.first(); i < len(q.list); i++ {
+		if e := &q.list[i]; e.isMessage() && e.m.Channel == channel {
+			q.removeAt(i)
+			i--
+			n++
+		}
+	}
+	return n
+}
+
+// MakeRoom replaces the oldest messages that may be dropped by gaps, until size more bytes fit into limit. It returns
+// how many it has dropped, and whether they fit.
+func (q *Queue) MakeRoom(size, limit int, may func(*hub.Message) bool) (dropped int, ok bool) {
+	for i := q.first(); i < len(q.list) && q.size+size > limit; i++ {
+		e := &q.list[i]
+		if !e.isMessage() || e.cost == 0 || !may(e.m) {
+			continue
+		}
+		dropped++
+		if g := q.gap(e.m.Channel, i); g != nil {
+			g.m = e.m
+			q.removeAt(i)
+			i--
+			continue
+		}
+		q.uncount(e)
+		*e = entry{m: e.m, cost: EntryCost}
+		q.count(e)
+	}
+	return dropped, q.size+size <= limit
+}
+
+// gap returns the channel's gap before index i, nil if there is none.
+func (q *Queue) gap(channel string, i int) *entry {
+	for j := q.first(); j < i; j++ {
+		if e := &q.list[j]; e.isGap() && e.m.Channel == channel {
+			return e
+		}
+	}
+	return nil
+}
+
+// removeAt removes an entry of which nothing was written. It is near the front, most often.
+func (q *Queue) removeAt(i int) {
+	q.uncount(&q.list[i])
+	copy(q.list[1:i+1], q.list[:i])
+	q.list[0] = entry{}
+	q.list = q.list[1:]
+}
+
+// RemoveLeft removes what waits of channels that the client has left; it is in g now. A message that it also has on a
+// channel that it keeps is rendered as one of that.
+func (q *Queue) RemoveLeft(g *hub.Group, render func(*hub.Message) []byte) {
+	for i := q.first(); i < len(q.list); i++ {
+		e := &q.list[i]
+		if e.m == nil {
+			continue
+		}
+		m := g.As(e.m)
+		switch {
+		case m == e.m:
+		case m == nil || e.isGap():
+			q.removeAt(i)
+			i--
+		default:
+			q.uncount(e)
+			was := len(e.b)
+			if e.m, e.b = m, render(m); e.cost > 0 {
+				e.cost += int32(len(e.b) - was)
+			}
+			q.count(e)
+		}
+	}
+}
+
+// Next returns what is to be written next: what is left of the first item, or several small ones in buf. Gaps are
+// rendered by gap.
+func (q *Queue) Next(buf []byte, gap func(hub.Gap) []byte) []byte {
+	first := q.bytes(&q.list[0], gap)[q.off:]
+	buf = buf[:0]
+	if len(q.list) == 1 || len(first) > cap(buf)/2 {
+		return first
+	}
+	buf = append(buf, first...)
+	for i := 1; i < len(q.list); i++ {
+		b := q.bytes(&q.list[i], gap)
+		if len(buf)+len(b) > cap(buf) {
+			break
+		}
+		buf = append(buf, b...)
+	}
+	return buf
+}
+
+// bytes returns the bytes of an entry. A gap is one no more then: what is dropped later is behind it.
+func (q *Queue) bytes(e *entry, gap func(hub.Gap) []byte) []byte {
+	if e.isGap() {
+		b := gap(hub.Gap{Channel: e.m.Channel, Through: e.m.ID})
+		*e = entry{b: b, cost: e.cost}
+		q.memory.total.Add(int64(len(b)))
+	}
+	return e.b
+}
+
+// Written takes n bytes off the front. A gap whose turn has not come has no bytes yet, and stays.
+func (q *Queue) Written(n int) {
+	for q.off += n; len(q.list) > 0 && !q.list[0].isGap() && q.off >= len(q.list[0].b); {
+		q.off -= len(q.list[0].b)
+		q.uncount(&q.list[0])
+		q.list[0] = entry{}
+		q.list = q.list[1:]
+	}
+}
+
+// Begun returns what is left of an item that was begun: part of it was written before, and the client can't do without
+// the rest. Nil: there is none.
+func (q *Queue) Begun() []byte {
+	if e := &q.list[0]; q.off > 0 || e.m == nil && !e.shared { // the latter was cut where it was begun
+		return e.b[q.off:]
+	}
+	return nil
+}
+
+// Release lets go of all that waits.
+func (q *Queue) Release() {
+	for i := range q.list {
+		q.uncount(&q.list[i])
+	}
+	q.list = nil
+}

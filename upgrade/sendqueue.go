@@ -1,0 +1,148 @@
+package upgrade
+
+import (
+	"bytes"
+
+	"holdfast/internal/hub"
+	"holdfast/internal/park"
+	"holdfast/internal/sendqueue"
+)
+
+// sendQueue is what the kernel of a slow reader would not take.
+type sendQueue struct {
+	sendqueue.Queue
+	reported bool // that messages were dropped
+
+	pongs [pongKinds][]byte // what answers the newest ping of each kind
+}
+
+// Kinds of pongs: a control frame, and one of the subprotocol.
+const (
+	controlPong = iota
+	framePong
+	pongKinds
+)
+
+// pong answers a ping: of each kind only the newest, if the client does not read (RFC 6455 §5.5.3).
+func (x *held) pong(kind int, b []byte) bool {
+	if x.queue != nil {
+		x.queue.pongs[kind] = b
+		return true
+	}
+	return x.send(b, kind == framePong)
+}
+
+// send writes b, or queues what is not taken. shared says that b stays as it is. It reports whether the connection goes
+// on.
+func (x *held) send(b []byte, shared bool) bool {
+	return x.sendItem(sendqueue.Item{Bytes: b, Shared: shared, Counted: true})
+}
+
+// sendItem is send for an item that may not count as what this connection has waiting.
+func (x *held) sendItem(i sendqueue.Item) bool {
+	n, ok := x.write(i.Bytes)
+	if !ok || n == len(i.Bytes) {
+		return ok
+	}
+	if !i.Shared {
+		i.Bytes, n = bytes.Clone(i.Bytes[n:]), 0
+	}
+	return x.enqueue(i, n)
+}
+
+// write hands b to the kernel, unless something else is to be written first. It reports how much was taken, and
+// whether the connection goes on.
+func (x *held) write(b []byte) (n int, ok bool) {
+	if x.queue != nil {
+		return 0, true
+	}
+	n, err := x.c.Write(b)
+	if err != nil && err != park.ErrAgain {
+		x.end(clientGone)
+		return n, false
+	}
+	return n, true
+}
+
+// enqueue queues an item of which n bytes were written. It reports whether the connection goes on.
+func (x *held) enqueue(i sendqueue.Item, n int) bool {
+	if x.queue == nil { // the rest of one item is always kept
+		x.queue, x.stalled = &sendQueue{Queue: sendqueue.New(x.register().queues, i, n)}, false
+	} else {
+		if i.Message != nil && x.policy(i.Message) == LatestOnly {
+			x.reportDropped(x.queue.DropSuperseded(i.Message.Channel), LatestOnly)
+		}
+		if i.Counted {
+			cost := len(i.Bytes) + sendqueue.EntryCost
+			dropped, ok := x.queue.MakeRoom(cost, x.k.o.Outbox, func(m *hub.Message) bool { return x.policy(m) == DropOldest })
+			if x.reportDropped(dropped, DropOldest); !ok {
+				x.closeSlow("push.send_queue")
+				return false
+			}
+		}
+		x.queue.Push(i)
+	}
+	if x.k.stats.outbox.Load() > x.k.o.OutboxTotal {
+		x.closeSlow("push.send_queue_total")
+		return false
+	}
+	return true
+}
+
+// policy is what becomes of a message if its reader is too slow. A client that can't receive a gap is disconnected
+// instead.
+func (x *held) policy(m *hub.Message) SlowPolicy {
+	if x.k.o.Slow == nil {
+		return Disconnect
+	}
+	p := x.k.o.Slow(m.Channel)
+	if p == DropOldest && !x.form.canGap() {
+		return Disconnect
+	}
+	return p
+}
+
+// reportDropped counts messages that are dropped, and logs the first.
+func (x *held) reportDropped(n int, p SlowPolicy) {
+	x.k.stats.skipped[p].Add(int64(n))
+	if n > 0 && !x.queue.reported {
+		x.queue.reported = true
+		x.k.o.Log.Info("slow reader: messages are left out, as its channels' rule says", "policy", p.String(),
+			"transport", x.form.transport(), "client", x.client())
+	}
+}
+
+func (x *held) closeSlow(limit string) {
+	x.k.o.Log.Info("slow reader dropped", "transport", x.form.transport(), "queued", x.queue.Size(), "client", x.client(), "limit", limit)
+	x.end(slow)
+}
+
+// flush writes what waits. It reports whether the connection goes on as it is.
+func (x *held) flush() bool {
+	for !x.queue.Empty() {
+		n, err := x.c.Write(x.queue.Next(x.c.Loop().Out(), x.form.gap))
+		if n > 0 {
+			x.stalled = false
+			x.queue.Written(n)
+		}
+		if err == park.ErrAgain {
+			return true
+		}
+		if err != nil {
+			x.end(clientGone)
+			return false
+		}
+	}
+	pongs := x.queue.pongs
+	x.queue = nil
+	if x.answered {
+		x.form.sent(x)
+		return false
+	}
+	for _, b := range pongs {
+		if len(b) > 0 && !x.send(b, false) {
+			return false
+		}
+	}
+	return true
+}
