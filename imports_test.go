@@ -22,7 +22,7 @@ internal/accesslog internal/asyncwriter
 internal/appcall  internal/auth internal/http1 internal/hub internal/strictjson
 internal/asyncwriter
 internal/auth     internal/channel internal/http1 internal/throttle
-internal/balance  internal/http1 internal/park
+internal/balance  internal/fcgi internal/http1 internal/park internal/site
 internal/channel
 internal/config   internal/channel
 internal/connection

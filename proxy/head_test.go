@@ -66,7 +66,7 @@ func FuzzHead(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	p := &Proxy{main: &route{servers: balance.NewSet(balance.Options{}).Add([]Upstream{{Host: "up"}}, false)}, reader: request.Reader{Trusted: func(netip.Addr) bool { return false }}}
+	p := &Proxy{main: &route{servers: balance.NewSet(balance.Options{}).Add([]Upstream{{Host: "up"}}, nil)}, reader: request.Reader{Trusted: func(netip.Addr) bool { return false }}}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		n, r := http1.HeadEnd(in, 0)
 		if r != nil || n == 0 {

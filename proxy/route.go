@@ -37,7 +37,7 @@ type route struct {
 // addRoutes makes the routes and their servers. The last one is where everything else goes.
 func (p *Proxy) addRoutes(o *Options) {
 	main := &route{Route: Route{Match: "/", Site: o.Site}}
-	main.servers = p.servers.Add(o.Upstreams, o.Site != nil)
+	main.servers = p.servers.Add(o.Upstreams, o.Site)
 	main.source = main.newSource()
 	for _, r := range o.Routes {
 		x := &route{Route: r, paths: http1.Mapping{Match: strings.TrimRight(r.Match, "/"), Prefix: strings.TrimRight(r.Prefix, "/"), Host: r.Host}}
@@ -45,7 +45,7 @@ func (p *Proxy) addRoutes(o *Options) {
 		x.cuts = x.paths.Mapped || r.Files != nil || r.Redirect != ""
 		x.rewrites = x.paths.Mapped || r.Host != ""
 		if len(r.Upstreams) > 0 {
-			x.servers = p.servers.Add(r.Upstreams, r.Site != nil)
+			x.servers = p.servers.Add(r.Upstreams, r.Site)
 		} else {
 			x.servers, x.Site = main.servers, main.Site
 		}

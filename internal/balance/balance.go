@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"holdfast/internal/site"
 )
 
 // Upstream is the app, or one of several that can answer the same requests.
@@ -46,8 +48,8 @@ type Server struct {
 	Upstream
 	Index int // in its Set
 
-	only     bool // there is nobody else to ask
-	fastcgi  bool
+	only     bool                   // there is nobody else to ask
+	site     *site.Site             // of the scripts, if it speaks FastCGI; nil: HTTP
 	resolved atomic.Pointer[string] // IP:port of a host name; set by Resolve
 	active   atomic.Int64           // exchanges and tunnels that have it
 
@@ -143,11 +145,12 @@ type Group struct {
 	First *Server // nil without any
 }
 
-// Add makes a group. Its upstreams are other servers than those of all other groups.
-func (s *Set) Add(list []Upstream, fastcgi bool) *Group {
+// Add makes a group. Its upstreams are other servers than those of all other groups. With a folder of scripts they speak
+// FastCGI.
+func (s *Set) Add(list []Upstream, folder *site.Site) *Group {
 	g := &Group{set: s}
 	for _, u := range list {
-		server := &Server{Upstream: u, Index: len(s.servers), only: len(list) == 1, fastcgi: fastcgi}
+		server := &Server{Upstream: u, Index: len(s.servers), only: len(list) == 1, site: folder}
 		if g.First == nil {
 			g.First = server
 		}

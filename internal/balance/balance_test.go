@@ -10,12 +10,12 @@ import (
 // TestChoose goes through who is asked next: each step changes one thing.
 func TestChoose(t *testing.T) {
 	set := NewSet(Options{MaxFails: 2, FailTime: time.Minute, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	other := set.Add([]Upstream{{Network: "tcp", Address: "127.0.0.1:1"}}, false)
+	other := set.Add([]Upstream{{Network: "tcp", Address: "127.0.0.1:1"}}, nil)
 	g := set.Add([]Upstream{
 		{Network: "tcp", Address: "127.0.0.1:2", MaxConns: 1},
 		{Network: "tcp", Address: "127.0.0.1:3", MaxConns: 1},
 		{Network: "tcp", Address: "127.0.0.1:4", Backup: true},
-	}, false)
+	}, nil)
 	now := time.Unix(1000, 0)
 	a, b, backup := set.Servers()[1], set.Servers()[2], set.Servers()[3]
 	want := func(what string, tried uint64, sticky int, server *Server, isFull bool) {

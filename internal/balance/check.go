@@ -19,9 +19,6 @@ func (s *Set) Check(ctx context.Context) error {
 	}
 	var group sync.WaitGroup
 	for _, server := range s.servers {
-		if server.fastcgi {
-			continue
-		}
 		group.Go(func() {
 			for {
 				err := s.check(ctx, server)
@@ -33,10 +30,10 @@ func (s *Set) Check(ctx context.Context) error {
 				}
 				switch was := server.unhealthy.Swap(err != nil); {
 				case err != nil && !was:
-					s.o.Log.Warn("upstream is sick", "upstream", server.String(), "error", err)
+					s.o.Log.Warn("upstream is unhealthy", "upstream", server.String(), "error", err)
 				case err == nil && was:
 					server.downTo.Store(0)
-					s.o.Log.Info("upstream is well again", "upstream", server.String())
+					s.o.Log.Info("upstream is healthy again", "upstream", server.String())
 				}
 				select {
 				case <-ctx.Done():
@@ -63,6 +60,9 @@ func (s *Set) check(ctx context.Context, server *Server) error {
 	}
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })()
+	if server.site != nil {
+		return s.checkFastCGI(c, server)
+	}
 	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: holdfast-check\r\nConnection: close\r\n\r\n", s.o.CheckPath, server.Host); err != nil {
 		return err
 	}
