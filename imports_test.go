@@ -46,9 +46,10 @@ internal/strictjson
 internal/tempfile internal/park
 internal/throttle
 internal/token    internal/auth
+internal/tunnel   internal/park internal/sendbuf
 internal/wiretest
 internal/wsframe  internal/deflate
-proxy             internal/accesslog internal/balance internal/fcgi internal/http1 internal/metric internal/park internal/proxyheader internal/rate internal/request internal/sendbuf internal/site internal/tempfile internal/throttle
+proxy             internal/accesslog internal/balance internal/fcgi internal/http1 internal/metric internal/park internal/proxyheader internal/rate internal/request internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
 upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/connection internal/deflate internal/http1 internal/hub internal/park internal/request internal/sendqueue internal/throttle internal/wsframe
 `
 
