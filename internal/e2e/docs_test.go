@@ -44,6 +44,7 @@ var ranElsewhere = []struct{ page, begins, test string }{
 	{"docs/how-to/webdav.md", "curl -T", "TestAppWebDAV"},
 	{"docs/how-to/webdav.md", "litmus", "TestAppWebDAV"},
 	{"docs/tutorials/django.md", "gunicorn", "TestAppDjango"},
+	{"docs/operate/upgrade.md", "push:", "TestRestart"},
 	{"docs/how-to/git.md", "#!/bin/sh", "TestAppGit"},
 }
 
