@@ -45,7 +45,7 @@ internal/site     internal/http1
 internal/strictjson
 internal/tempfile internal/park
 internal/throttle
-internal/token    internal/auth
+internal/token    internal/auth internal/strictjson
 internal/tunnel   internal/park internal/sendbuf
 internal/wiretest
 internal/wsframe  internal/deflate

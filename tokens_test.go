@@ -113,7 +113,7 @@ func TestCheckReadsTheTokenKey(t *testing.T) {
 	const secret = "0123456789abcdef0123456789abcdef"
 	for _, tt := range []struct{ jwt, want string }{
 		{"{key: " + secret + "}", ""},
-		{"{key_file: '" + write("a.pem", secret) + "'}", "push.jwt.key_file: token: the key does not do: not a PEM file"},
+		{"{key_file: '" + write("a.pem", secret) + "'}", "push.jwt.key_file: invalid key: not a PEM file"},
 		{"{key_file: '" + filepath.ToSlash(filepath.Join(dir, "none")) + "'}", "push.jwt.key_file: open "},
 	} {
 		out, errs, err := do("", "check", "-config", write("c.yaml", "push: {jwt: "+tt.jwt+"}\nchannels: [{match: a, access: token}]\n"))

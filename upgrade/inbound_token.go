@@ -3,7 +3,6 @@ package upgrade
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"holdfast/internal/auth"
@@ -43,7 +42,7 @@ func (in *inbound) applyToken(grant *auth.TokenGrant, err error, ref string) boo
 	}
 	if err != nil {
 		x.k.stats.tokensRefused.Add(1)
-		return in.fault(ref, errors.New(strings.TrimPrefix(err.Error(), "token: ")))
+		return in.fault(ref, err)
 	}
 	x.named(grant.User, nil, 0)
 	if x.session == nil {

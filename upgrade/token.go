@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/valyala/fasthttp"
 
@@ -58,7 +57,7 @@ func (k *Keeper) readToken(ctx *fasthttp.RequestCtx, wanted bool) (grant *auth.T
 	}
 	k.o.Log.Info("hold refused: no good token", "error", err)
 	ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, "Bearer")
-	return nil, 401, strings.TrimPrefix(err.Error(), "token: ")
+	return nil, 401, err.Error()
 }
 
 // verifyAll returns the grant of the first good token, how many tokens are good, and with none of them why the first is

@@ -27,7 +27,7 @@ func FuzzVerify(f *testing.F) {
 		}
 		token, err := v.Verify(text)
 		if err != nil {
-			if !strings.HasPrefix(err.Error(), "token: ") || token.Channels != nil || token.User != "" {
+			if token.Channels != nil || token.User != "" {
 				t.Errorf("%+v, %v", token, err)
 			}
 			return

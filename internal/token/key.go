@@ -17,7 +17,7 @@ const (
 )
 
 // ErrKey is what every error of a key wraps. None quotes it.
-var ErrKey = errors.New("token: the key does not do")
+var ErrKey = errors.New("invalid key")
 
 // key is what tokens are checked with, and by which algorithm; no token chooses.
 type key struct {

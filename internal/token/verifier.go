@@ -1,7 +1,7 @@
 package token
 
 import (
-	"encoding/json"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,28 +11,29 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"holdfast/internal/auth"
+	"holdfast/internal/strictjson"
 )
 
 const (
 	maxToken = 8 << 10 // bytes: as much as other servers take of a field
-	maxUser  = 255     // bytes, as of a verdict's
+	maxUser  = 255     // bytes, as of an authorization's
 	maxAge   = 10 * 365 * 24 * time.Hour
 )
 
 // Why a token is refused.
 var (
-	ErrTooLong   = fmt.Errorf("token: longer than %d bytes", maxToken)
-	ErrMalformed = errors.New("token: not a JWT as it should be: three parts in base64url without padding, two of JSON, claims of the right type")
-	ErrAlgorithm = errors.New("token: signed with another algorithm than push.jwt has the key for (alg)")
-	ErrCritical  = errors.New("token: an extension that must be understood is not (crit)")
-	ErrSignature = errors.New("token: the signature is wrong: another key, or changed since")
-	ErrClaim     = errors.New("token: a claim is not as it should be")
-	ErrNoExpiry  = errors.New("token: the time is missing when it expires (exp)")
-	ErrExpired   = errors.New("token: expired (exp)")
-	ErrNotYet    = errors.New("token: not valid yet (nbf)")
-	ErrFuture    = errors.New("token: issued in the future; compare the clocks (iat)")
-	ErrAudience  = errors.New("token: for another audience than push.jwt.audience (aud)")
-	ErrIssuer    = errors.New("token: from another issuer than push.jwt.issuer (iss)")
+	ErrTooLong   = fmt.Errorf("token is longer than %d bytes", maxToken)
+	ErrMalformed = errors.New("not a JWT as it should be: three parts in base64url without padding, two of JSON, claims of the right type")
+	ErrAlgorithm = errors.New("signed with another algorithm than push.jwt has the key for (alg)")
+	ErrCritical  = errors.New("an extension that must be understood is not (crit)")
+	ErrSignature = errors.New("the signature is wrong: another key, or changed since")
+	ErrClaim     = errors.New("a claim is not as it should be")
+	ErrNoExpiry  = errors.New("the time is missing when it expires (exp)")
+	ErrExpired   = errors.New("expired (exp)")
+	ErrNotYet    = errors.New("not valid yet (nbf)")
+	ErrFuture    = errors.New("issued in the future; compare the clocks (iat)")
+	ErrAudience  = errors.New("for another audience than push.jwt.audience (aud)")
+	ErrIssuer    = errors.New("from another issuer than push.jwt.issuer (iss)")
 )
 
 // Options of a Verifier. Secret or PublicKey is required, and not both.
@@ -48,15 +49,17 @@ type Options struct {
 
 // Verifier checks tokens. Any number of goroutines may use it.
 type Verifier struct {
-	key    key
-	leeway time.Duration
-	valid  func(string) error
-	parser *jwt.Parser
+	key      key
+	leeway   time.Duration
+	valid    func(string) error
+	issuer   bool // has to be there
+	audience bool // the same
+	parser   *jwt.Parser
 }
 
 // New returns a verifier. The error is an ErrKey.
 func New(o Options) (*Verifier, error) {
-	v := &Verifier{leeway: o.Leeway, valid: o.ValidPattern}
+	v := &Verifier{leeway: o.Leeway, valid: o.ValidPattern, issuer: o.Issuer != "", audience: o.Audience != ""}
 	var err error
 	switch {
 	case o.Secret != "" && o.PublicKey != nil:
@@ -86,25 +89,52 @@ func New(o Options) (*Verifier, error) {
 // claims are what is read of a token.
 type claims struct {
 	jwt.RegisteredClaims
-	Channels *[]*string `json:"channels"`
+	Channels []string // nil: the token has no such claim
 }
 
-// UnmarshalJSON refuses times that are no JSON numbers (RFC 7519 §2), which the library takes.
+// UnmarshalJSON reads claims by their exact names, each once. The library takes names in any case, the last of several, and
+// times that are text (RFC 7519 §2 and §4).
 func (c *claims) UnmarshalJSON(b []byte) error {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(b, &members); err != nil {
+	object, err := strictjson.Object(b)
+	if err != nil {
 		return err
 	}
-	for name, raw := range members {
-		switch strings.ToLower(name) { // in any case, as the library finds them
-		case "exp", "nbf", "iat":
-			if len(raw) > 0 && raw[0] == '"' {
-				return fmt.Errorf("%s: want a number", name)
-			}
+	return object.Members(func(name string, m strictjson.Value) (err error) {
+		if string(m.Raw()) == "null" { // a serializer's word for a claim that is not there
+			return nil
 		}
+		switch name {
+		case "exp":
+			c.ExpiresAt, err = date(m)
+		case "nbf":
+			c.NotBefore, err = date(m)
+		case "iat":
+			c.IssuedAt, err = date(m)
+		case "sub":
+			c.Subject, err = m.Text()
+		case "iss":
+			c.Issuer, err = m.Text()
+		case "aud":
+			var list []string
+			list, err = m.StringOrStrings()
+			c.Audience = list
+		case "channels":
+			c.Channels, err = m.Strings()
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	})
+}
+
+// date returns a time in seconds since 1970, perhaps with a fraction.
+func date(m strictjson.Value) (*jwt.NumericDate, error) {
+	if _, err := m.Number(); err != nil {
+		return nil, err
 	}
-	type plain claims
-	return json.Unmarshal(b, (*plain)(c))
+	d := new(jwt.NumericDate)
+	return d, d.UnmarshalJSON(m.Raw())
 }
 
 // Verify returns what a token says, or why it is refused: one of this package's errors, which may be shown to whoever
@@ -124,13 +154,28 @@ func (v *Verifier) Verify(text string) (auth.TokenGrant, error) {
 		return v.key.key, nil
 	})
 	if err != nil {
-		return auth.TokenGrant{}, v.why(text, err)
+		return auth.TokenGrant{}, v.why(text, &c, err)
+	}
+	if !strictHeader(text) {
+		return auth.TokenGrant{}, ErrMalformed
 	}
 	return v.read(&c)
 }
 
+// strictHeader reports whether the first part of a token that the library takes is an object without a name that comes
+// twice.
+func strictHeader(text string) bool {
+	part, _, _ := strings.Cut(text, ".")
+	b, err := base64.RawURLEncoding.DecodeString(part)
+	if err != nil {
+		return false
+	}
+	object, err := strictjson.Object(b)
+	return err == nil && object.Members(func(string, strictjson.Value) error { return nil }) == nil
+}
+
 // why translates the library's errors. The order matters: the signature comes before what the token says.
-func (v *Verifier) why(text string, err error) error {
+func (v *Verifier) why(text string, c *claims, err error) error {
 	for _, e := range []struct{ is, why error }{
 		{ErrCritical, ErrCritical},
 		{jwt.ErrTokenMalformed, ErrMalformed},
@@ -150,8 +195,16 @@ func (v *Verifier) why(text string, err error) error {
 		}
 		return e.why
 	}
-	if errors.Is(err, jwt.ErrTokenRequiredClaimMissing) {
-		return v.missing(err)
+	if !errors.Is(err, jwt.ErrTokenRequiredClaimMissing) {
+		return ErrClaim
+	}
+	switch { // the library says which by its text alone
+	case c.ExpiresAt == nil:
+		return ErrNoExpiry
+	case v.audience && len(c.Audience) == 0:
+		return ErrAudience
+	case v.issuer && c.Issuer == "":
+		return ErrIssuer
 	}
 	return ErrClaim
 }
@@ -160,19 +213,6 @@ func (v *Verifier) why(text string, err error) error {
 func (v *Verifier) ours(text string) bool {
 	t, _, err := v.parser.ParseUnverified(text, &claims{})
 	return err == nil && t.Method.Alg() == v.key.algorithm
-}
-
-// missing says which claim is. The library tells by its text alone.
-func (v *Verifier) missing(err error) error {
-	switch text := err.Error(); {
-	case strings.Contains(text, "exp claim"):
-		return ErrNoExpiry
-	case strings.Contains(text, "aud claim"):
-		return ErrAudience
-	case strings.Contains(text, "iss claim"):
-		return ErrIssuer
-	}
-	return ErrClaim
 }
 
 // read checks what the library does not know.
@@ -187,15 +227,11 @@ func (v *Verifier) read(c *claims) (auth.TokenGrant, error) {
 	if c.Channels == nil {
 		return t, nil
 	}
-	t.Channels = []string{}
-	for _, pattern := range *c.Channels {
-		if pattern == nil {
-			return auth.TokenGrant{}, fmt.Errorf("%w: channels: want a list of names and patterns", ErrClaim)
+	for _, pattern := range c.Channels {
+		if v.valid != nil && v.valid(pattern) != nil {
+			return auth.TokenGrant{}, fmt.Errorf("%w: channels: %.100q is neither a name nor a pattern", ErrClaim, pattern)
 		}
-		if v.valid != nil && v.valid(*pattern) != nil {
-			return auth.TokenGrant{}, fmt.Errorf("%w: channels: %.100q is neither a name nor a pattern", ErrClaim, *pattern)
-		}
-		t.Channels = append(t.Channels, *pattern)
 	}
+	t.Channels = c.Channels
 	return t, nil
 }

@@ -151,7 +151,13 @@ func TestBad(t *testing.T) {
 		"exp has no end":            {hsV, signed(`{"exp":"Infinity"}`), ErrMalformed},
 		"exp is NaN":                {hsV, signed(`{"exp":NaN}`), ErrMalformed},
 		"exp is null":               {hsV, signed(`{"exp":null}`), ErrNoExpiry},
-		"exp in capitals is text":   {hsV, signed(fmt.Sprintf(`{"EXP":"%d"}`, now+9)), ErrMalformed},
+		"exp in capitals":           {hsV, signed(fmt.Sprintf(`{"EXP":%d}`, now+9)), ErrNoExpiry},
+		"exp twice":                 {hsV, signed(fmt.Sprintf(`{"exp":%d,"exp":%d}`, now-9, now+9)), ErrMalformed},
+		"sub twice, once escaped":   {hsV, signed(claims(`,"sub":"a","s\u0075b":"b"`)), ErrMalformed},
+		"channels twice":            {hsV, signed(claims(`,"channels":["a"],"channels":["**"]`)), ErrMalformed},
+		"claims with more behind":   {hsV, signed(claims(``) + "{}"), ErrMalformed},
+		"claims are not UTF-8":      {hsV, signed(claims(",\"x\":\"\xff\"")), ErrMalformed},
+		"header with alg twice":     {hsV, hs256(secret, enc(`{"alg":"none","alg":"HS256"}`)+"."+enc(good)), ErrMalformed},
 		"nbf is text":               {hsV, signed(fmt.Sprintf(`{"exp":%d,"nbf":"1"}`, now+9)), ErrMalformed},
 		"iat is text":               {hsV, signed(fmt.Sprintf(`{"exp":%d,"iat":"1"}`, now+9)), ErrMalformed},
 		"expired":                   {hsV, signed(fmt.Sprintf(`{"exp":%d}`, now-1)), ErrExpired},
@@ -166,14 +172,14 @@ func TestBad(t *testing.T) {
 		"user is long":              {hsV, signed(fmt.Sprintf(`{"exp":%d,"sub":%q}`, now+9, strings.Repeat("a", 256))), ErrClaim},
 		"user with a line end":      {hsV, signed(fmt.Sprintf(`{"exp":%d,"sub":"a\nb"}`, now+9)), ErrClaim},
 		"channels is text":          {hsV, signed(claims(`,"channels":"**"`)), ErrMalformed},
-		"a channel is null":         {hsV, signed(claims(`,"channels":[null]`)), ErrClaim},
+		"a channel is null":         {hsV, signed(claims(`,"channels":[null]`)), ErrMalformed},
 		"a channel is no pattern":   {Options{Secret: secret, ValidPattern: func(string) error { return errors.New("no") }}, signed(claims(`,"channels":["a"]`)), ErrClaim},
 	} {
 		got, err := verifier(t, tt.o).Verify(tt.text)
 		if !errors.Is(err, tt.want) || got.User != "" || got.Channels != nil {
 			t.Errorf("%s: %+v, %v; want %v", name, got, err, tt.want)
 		}
-		if err != nil && (!strings.HasPrefix(err.Error(), "token: ") || strings.Contains(err.Error(), secret)) {
+		if err != nil && strings.Contains(err.Error(), secret) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
