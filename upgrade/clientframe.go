@@ -1,13 +1,11 @@
 package upgrade
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	"holdfast/internal/hub"
+	"holdfast/internal/strictjson"
 )
 
 // maxRef is the bytes of a ref, its quotes included: it is sent back.
@@ -16,7 +14,7 @@ const maxRef = 64
 // clientFrame is a JSON frame of a client.
 type clientFrame struct {
 	kind     string // subscribe, unsubscribe, message, token or ping
-	data     json.RawMessage
+	data     []byte // JSON
 	token    string
 	channels []string
 	after    ResumePoint
@@ -28,37 +26,23 @@ var errNotObject = errors.New("a message is one JSON object")
 // parseClientFrame reads a frame. A member that it does not know, or that comes twice, is an error: it may be one that was
 // meant to narrow. With an error, the frame has the ref if it could be read.
 func parseClientFrame(p []byte) (s clientFrame, err error) {
-	d := json.NewDecoder(bytes.NewReader(p))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+	object, err := strictjson.Object(p)
+	if err != nil {
 		return s, errNotObject
 	}
 	var fault error // the first; what follows may be the ref to answer it with
 	seen := make(map[string]bool, 4)
-	for d.More() {
-		t, err := d.Token()
-		if err != nil {
-			return s, errNotObject
-		}
-		key, _ := t.(string) // of an object nothing else is a key
-		var raw json.RawMessage
-		if err := d.Decode(&raw); err != nil {
-			return s, errNotObject
-		}
-		if seen[key] {
-			return s, fmt.Errorf("%.100q comes twice", key)
-		}
+	err = object.Members(func(key string, m strictjson.Value) error {
 		seen[key] = true
-		if e := s.member(key, raw); e != nil && fault == nil {
+		if e := s.member(key, m); e != nil && fault == nil {
 			fault = e
 		}
-	}
-	if _, err := d.Token(); err != nil { // the closing brace
-		return s, errNotObject
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return s, errNotObject
-	}
-	if fault != nil {
+		return nil
+	})
+	switch {
+	case err != nil:
+		return s, err
+	case fault != nil:
 		return s, fault
 	}
 	return s, s.check(seen)
@@ -94,32 +78,25 @@ func (s *clientFrame) check(seen map[string]bool) error {
 	return nil
 }
 
-func (s *clientFrame) member(key string, raw json.RawMessage) error {
+func (s *clientFrame) member(key string, m strictjson.Value) (err error) {
 	switch key {
 	case "type":
-		if raw[0] != '"' || json.Unmarshal(raw, &s.kind) != nil {
+		if s.kind, err = m.Text(); err != nil {
 			return errors.New("type: want a string")
 		}
 	case "channels":
-		var list []*string
-		if raw[0] != '[' || json.Unmarshal(raw, &list) != nil {
+		if s.channels, err = m.Strings(); err != nil {
 			return errors.New("channels: want a list of names")
 		}
-		for _, name := range list {
-			if name == nil {
-				return errors.New("channels: want a list of names")
-			}
-			s.channels = append(s.channels, *name)
-		}
 	case "data":
-		s.data = raw
+		s.data = m.Raw()
 	case "token":
-		if raw[0] != '"' || json.Unmarshal(raw, &s.token) != nil {
+		if s.token, err = m.Text(); err != nil {
 			return errors.New("token: want text")
 		}
 	case "last_id":
-		var text string
-		if raw[0] != '"' || json.Unmarshal(raw, &text) != nil {
+		text, err := m.Text()
+		if err != nil {
 			return errors.New("last_id: want a string")
 		}
 		id, err := hub.ParseID(text)
@@ -128,6 +105,7 @@ func (s *clientFrame) member(key string, raw json.RawMessage) error {
 		}
 		s.after = ResumePoint{ID: id, HasID: true}
 	case "ref":
+		raw := m.Raw()
 		if c := raw[0]; len(raw) > maxRef || c != '"' && c != '-' && (c < '0' || c > '9') {
 			return fmt.Errorf("ref: want a string or a number of at most %d bytes", maxRef)
 		}

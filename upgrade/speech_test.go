@@ -101,7 +101,7 @@ func TestSubscribeRefused(t *testing.T) {
 		{`{"type":"subscribe","channels":["public.b"],"last_id":5}`, `last_id: want`},
 		{`{"type":"subscribe","channel":["public.b"],"ref":3}`, `is not known; want type, channels, last_id, data, token or ref","ref":3`},
 		{`{"type":"subscribe","Channels":["public.b"]}`, `is not known`},
-		{`{"type":"subscribe","channels":["public.b"],"channels":["user.x"]}`, `comes twice`},
+		{`{"type":"subscribe","channels":["public.b"],"channels":["user.x"]}`, `key \"channels\" for the second time`},
 		{`{"type":"subscribe","channels":["public.b"],"ref":{}}`, `ref: want`},
 		{`{"type":"subscribe","channels":["public.b"],"ref":"` + strings.Repeat("x", 70) + `"}`, `ref: want`},
 		{`{"type":"publish","channels":["public.b"]}`, `\"publish\" is not known`},
