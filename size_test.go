@@ -28,7 +28,7 @@ const (
 var oversized = map[string]int{
 	"methods of upgrade.Keeper": 47,
 	"methods of upgrade.held":   64,
-	"package proxy":             3476,
+	"package proxy":             3299,
 	"package upgrade":           5035,
 }
 

@@ -16,8 +16,8 @@ type bound struct {
 	c      *park.Conn
 }
 
-// knowConnectionLogin notes a request that logs in its upstream connection.
-func (x *exchange) knowConnectionLogin(h *http1.Head) {
+// recordConnectionLogin notes a request that logs in its upstream connection.
+func (x *exchange) recordConnectionLogin(h *http1.Head) {
 	for i := range h.Fields {
 		if f := &h.Fields[i]; !f.Drop && http1.EqualFold(f.Name, "authorization") && http1.LogsInConnection(f.Value) {
 			x.app.connLogin = true

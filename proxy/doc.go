@@ -2,13 +2,13 @@
 //
 // The path of a request. A client connection that waits for one is parked under the loop's [Front]:
 // a slot, no buffer. Its bytes are checked strictly as one head (RFC 9112) before anything else reads
-// them. What Local owns is handed over; the rest becomes an exchange: a struct with both legs' sockets
+// them. What the PushHandler owns is handed over; the rest becomes an exchange: a struct with both legs' sockets
 // that is moved on by readiness and never blocks. Heads are relayed line by line, order, case and
 // repetition kept; bodies are buffered, in memory and in temporary files, and what is larger is streamed.
 //
 //	Front ──head──► exchange ──answer complete──► Front
 //	  │                │ 101
-//	  └─► Local        └─────► tunnel
+//	  └─► push         └─────► tunnel
 //
 // Who answers is a source, one file for each kind: source_http.go, source_fastcgi.go, source_file.go. With FastCGI
 // upstreams a worker first looks up what the path means (internal/site): a file is answered from here, piece by piece

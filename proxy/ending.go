@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"time"
 
+	"holdfast/internal/http1"
 	"holdfast/internal/park"
 	"holdfast/internal/sendbuf"
 )
@@ -78,7 +79,7 @@ func (x *exchange) finishFields(status int, after time.Duration, fields []byte, 
 		return
 	}
 	c, keep := x.client.conn, x.client.keep && x.upload.body.Done
-	answer := page(status, after, !keep, !x.isHead, fields...)
+	answer := http1.Page(status, after, !keep, !x.isHead, fields...)
 	n, _ := c.Write(answer)
 	x.client.passed, x.client.heads = int64(len(answer)), int64(bytes.Index(answer, []byte("\r\n\r\n"))+4)
 	x.endLog(why.Error())

@@ -50,7 +50,7 @@ type exchange struct {
 	idempotent bool
 	isHead     bool // HEAD: the response has no body whatever it says
 
-	accel   accelRedirect
+	accel   accelState
 	session session
 	log     logEntry
 }
@@ -77,7 +77,7 @@ func (f *Front) forward(c *park.Conn, r *route, h *http1.Head, q *request.Reques
 		client: clientLeg{x: x, conn: c, early: x.client.early[:0]},
 		upload: upload{x: x, gathered: x.upload.gathered[:0]},
 		app:    appLeg{x: x, head: x.app.head[:0], partialHead: x.app.partialHead[:0], sticky: -1},
-		accel:  accelRedirect{head: x.accel.head[:0]},
+		accel:  accelState{head: x.accel.head[:0]},
 		log:    logEntry{line: x.log.line[:0]},
 	}
 	f.p.inFlight.Add(1)
@@ -112,8 +112,8 @@ func (f *Front) forward(c *park.Conn, r *route, h *http1.Head, q *request.Reques
 		return
 	}
 	x.client.early = append(x.client.early, rest[used:]...)
-	x.knowLogin(h)
-	x.knowConnectionLogin(h)
+	x.recordSession(h)
+	x.recordConnectionLogin(h)
 	if f.p.internal {
 		x.accel.head = append(x.accel.head, h.Raw...)
 	}

@@ -26,8 +26,8 @@ type Front struct {
 	ans   http1.Answer // of the response that is being looked at
 	free  []*exchange
 
-	lastID  uint16    // of a FastCGI request
-	line    []waiting // for an upstream that has its most
+	lastID  uint16   // of a FastCGI request
+	line    []waiter // for an upstream that has its most
 	lineLen atomic.Int64
 	refused refusedLines
 

@@ -71,12 +71,12 @@ type Options struct {
 	ServerAddr netip.AddrPort        // where clients connect, for SERVER_ADDR and SERVER_PORT; may be invalid
 	Access     *accesslog.Log        // nil: none
 	Sessions   Sessions              // told what the app does to a client's session; nil: nobody
-	Local      Local                 // requests that are Holdfast's own; nil: none
+	Local      PushHandler           // requests that are Holdfast's own; nil: none
 	Log        *slog.Logger
 }
 
-// Local serves requests that are not for the app.
-type Local interface {
+// PushHandler serves requests that are not for the app.
+type PushHandler interface {
 	// Owns reports whether a path, as it was sent and without query, is not the app's.
 	Owns(path []byte) bool
 

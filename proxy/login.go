@@ -8,8 +8,8 @@ type session struct {
 	path       string // that was asked for
 }
 
-// knowLogin remembers which session the request came with, where somebody wants to know of its end.
-func (x *exchange) knowLogin(h *http1.Head) {
+// recordSession remembers which session the request came with, where somebody wants to know of its end.
+func (x *exchange) recordSession(h *http1.Head) {
 	s := x.f.p.o.Sessions
 	if s == nil {
 		return
@@ -26,8 +26,8 @@ func (x *exchange) knowLogin(h *http1.Head) {
 	}
 }
 
-// tellSessions passes on what the app's answer does to that session.
-func (x *exchange) tellSessions(a *http1.Answer) {
+// notifySessions passes on what the app's answer does to that session.
+func (x *exchange) notifySessions(a *http1.Answer) {
 	if x.session.credential == 0 {
 		return
 	}

@@ -9,9 +9,9 @@ import (
 
 var errQueue = errors.New("waited too long for an upstream that has its most (upstream_pool.max_conns)")
 
-// waiting is an exchange in the line for an upstream. The exchange may be gone, and its struct another's,
+// waiter is an exchange in the line for an upstream. The exchange may be gone, and its struct another's,
 // when its turn comes.
-type waiting struct {
+type waiter struct {
 	x      *exchange
 	client park.Ref
 }
@@ -37,14 +37,14 @@ func (f *Front) advance() {
 		w := f.line[0]
 		c, ok := w.client.Conn()
 		if !ok || c.Handler() != park.Handler(w.x) || !w.x.app.queued {
-			f.unline()
+			f.popWaiter()
 			continue
 		}
 		s, full := w.x.route.servers.Choose(w.x.app.tried, w.x.app.sticky, f.loop.Now())
 		if s == nil && full {
 			return
 		}
-		f.unline()
+		f.popWaiter()
 		w.x.app.dequeue()
 		c.SetDeadline(0)
 		w.x.app.server = s
@@ -53,8 +53,8 @@ func (f *Front) advance() {
 	p.wake(f) // whoever waits on another loop was not told
 }
 
-func (f *Front) unline() {
-	f.line[0] = waiting{}
+func (f *Front) popWaiter() {
+	f.line[0] = waiter{}
 	f.line = f.line[1:]
 	f.lineLen.Add(-1)
 }
@@ -71,7 +71,7 @@ func (a *appLeg) enqueue() {
 	}
 	a.queued = true
 	a.x.client.conn.SetDeadline(p.o.QueueTime)
-	a.x.f.line = append(a.x.f.line, waiting{a.x, a.x.client.conn.Ref()})
+	a.x.f.line = append(a.x.f.line, waiter{a.x, a.x.client.conn.Ref()})
 	a.x.f.lineLen.Add(1)
 	p.wake(a.x.f) // a server may have been let go since it was found to have its most
 }

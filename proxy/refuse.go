@@ -5,34 +5,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"time"
 
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
 )
-
-// page is a short answer made here. It says nothing of what is inside.
-func page(status int, after time.Duration, close bool, body bool, fields ...byte) []byte {
-	text := fmt.Sprintf("<!doctype html>\n<html><head><title>%d %[2]s</title></head>\n<body><h1>%[1]d %[2]s</h1></body></html>\n",
-		status, http.StatusText(status))
-	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\nContent-Length: %d\r\n",
-		status, http.StatusText(status), time.Now().UTC().Format(http.TimeFormat), len(text))
-	if after > 0 { // whole seconds (RFC 9110 §10.2.3)
-		b = fmt.Appendf(b, "Retry-After: %d\r\n", (after+time.Second-1)/time.Second)
-	}
-	b = append(b, fields...)
-	if status == 405 && len(fields) == 0 {
-		b = append(b, "Allow: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\n"...)
-	}
-	if close {
-		b = append(b, "Connection: close\r\n"...)
-	}
-	b = append(b, "\r\n"...)
-	if body {
-		b = append(b, text...)
-	}
-	return b
-}
 
 // refuse answers a request that is not let in, and closes. b begins with what there is of its head, which nobody
 // could read: it is the peer's.
@@ -44,7 +20,7 @@ func (f *Front) refuse(c *park.Conn, r *http1.Refusal, b []byte) {
 func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, r *http1.Refusal, b []byte) {
 	f.p.stats.refused.Add(1)
 	f.logRefused(client, r.Status, r.Reason)
-	answer := page(r.Status, r.After, true, true)
+	answer := http1.Page(r.Status, r.After, true, true)
 	if r.Told { // to who cannot read a page
 		answer = fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s\n",
 			r.Status, http.StatusText(r.Status), f.loop.Now().UTC().Format(http.TimeFormat), len(r.Reason)+1, r.Reason)

@@ -27,11 +27,10 @@ type Route struct {
 // route is a Route in use.
 type route struct {
 	Route
-	servers  *balance.Group
-	paths    http1.Mapping
-	cuts     bool                   // what comes after Match is looked at by itself
-	source   func(*exchange) source // makes who answers
-	rewrites bool                   // what the app says of its paths and names is not what clients see
+	servers *balance.Group
+	paths   http1.Mapping
+	cuts    bool                   // what comes after Match is looked at by itself
+	source  func(*exchange) source // makes who answers
 }
 
 // addRoutes makes the routes and their servers. The last one is where everything else goes.
@@ -39,11 +38,13 @@ func (p *Proxy) addRoutes(o *Options) {
 	main := &route{Route: Route{Match: "/", Site: o.Site}}
 	main.servers = p.servers.Add(o.Upstreams, o.Site)
 	main.source = main.newSource()
+	if main.servers.First != nil {
+		main.paths.Own = main.servers.First.Host
+	}
 	for _, r := range o.Routes {
 		x := &route{Route: r, paths: http1.Mapping{Match: strings.TrimRight(r.Match, "/"), Prefix: strings.TrimRight(r.Prefix, "/"), Host: r.Host}}
 		x.paths.Mapped = r.Prefix != "" && x.paths.Prefix != x.paths.Match
 		x.cuts = x.paths.Mapped || r.Files != nil || r.Redirect != ""
-		x.rewrites = x.paths.Mapped || r.Host != ""
 		if len(r.Upstreams) > 0 {
 			x.servers = p.servers.Add(r.Upstreams, r.Site)
 		} else {

@@ -62,10 +62,10 @@ func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
 			}
 		}
 	}
-	if x.route.rewrites {
+	if x.route.paths.Rewrites() {
 		x.route.paths.Rewrite(a, x.host)
 	}
-	x.accel.preserved.override(a)
+	x.accel.preserved.Override(a)
 	if !framed || !x.upload.body.Done || x.f.p.draining.Load() {
 		x.client.keep = false
 	}
@@ -73,7 +73,7 @@ func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
 	if a.Status == 426 {                                                  // it says what to upgrade to (RFC 9110 §15.5.22)
 		a.Restore("upgrade")
 	}
-	b := x.accel.preserved.append(x.route.servers.AppendSticky(a.Append(x.f.loop.Out()[:0]), x.app.server, x.app.sticky))
+	b := x.accel.preserved.Append(x.route.servers.AppendSticky(a.Append(x.f.loop.Out()[:0]), x.app.server, x.app.sticky))
 	if a.Status == 426 && a.Has("upgrade") {
 		b = append(b, "Connection: Upgrade\r\n"...)
 	}
@@ -92,7 +92,7 @@ func (x *exchange) ownHead(status int, fields []byte) []byte {
 	}
 	b := fmt.Appendf(x.f.loop.Out()[:0], "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
 	b = x.f.date.Append(b, x.f.loop.Now())
-	b = x.accel.preserved.append(x.accel.preserved.appendWithout(b, fields))
+	b = x.accel.preserved.Append(x.accel.preserved.AppendWithout(b, fields))
 	b = append(x.client.appendConnection(b), "\r\n"...)
 	x.client.heads += int64(len(b))
 	return b

@@ -132,7 +132,7 @@ func (s *fcgiSource) request() {
 	}
 	for i := range h.Fields {
 		f := &h.Fields[i]
-		req.Fields = append(req.Fields, http1.Field{Name: f.Name, Value: f.Value, Drop: f.Drop || !q.Trusted && claimsForwarding(f.Name)})
+		req.Fields = append(req.Fields, http1.Field{Name: f.Name, Value: f.Value, Drop: f.Drop || !q.Trusted && request.ClaimsForwarding(f.Name)})
 	}
 	if !h.HasHost && len(h.Host) > 0 { // of an absolute target
 		req.Fields = append(req.Fields, http1.Field{Name: []byte("Host"), Value: h.Host})
@@ -186,9 +186,9 @@ func (s *fcgiSource) answer(rest []byte, err error) bool {
 		a.Note(&a.Fields[i])
 	}
 	s.x.noticeAll(s.response.Odd)
-	s.x.tellSessions(a)
+	s.x.notifySessions(a)
 	if a.Redirect != nil && s.x.f.p.internal {
-		return s.x.elsewhere(a, false)
+		return s.x.accelRedirect(a, false)
 	}
 	s.left = a.Length
 	s.noBody = s.x.isHead || a.Status == 204 || a.Status == 304

@@ -28,13 +28,13 @@ func (s *httpSource) start(h *http1.Head, q *request.Request, body []byte) {
 	p, r := x.f.p, x.route
 	s.upgrade = string(h.Upgrade)
 	s.sticky = r.servers.StickyOf(h)
-	if r.rewrites {
+	if r.paths.Rewrites() {
 		x.host = r.Host
 		if x.host == "" {
 			x.host = string(h.Host)
 		}
 	}
-	b := r.appendRequest(x.f.loop.Out()[:0], h, q)
+	b := q.AppendHead(x.f.loop.Out()[:0], h, &r.paths)
 	if !h.Chunked && (x.upload.body.Done || !p.gathers(h.Length)) {
 		s.begin(b, body)
 		return
@@ -164,10 +164,10 @@ func (s *httpSource) receiveHead(p []byte, seen int) bool {
 // answer sends the final response's head, with what is there of the body.
 func (s *httpSource) answer(a *http1.Answer, rest []byte) bool {
 	s.keep = !a.Close
-	s.x.tellSessions(a)
+	s.x.notifySessions(a)
 	s.connLogin = s.connLogin || a.ConnLogin
 	if a.Redirect != nil && s.x.f.p.internal {
-		return s.x.elsewhere(a, len(rest) == 0 && (s.x.isHead || a.Length == 0 || a.Status == 204))
+		return s.x.accelRedirect(a, len(rest) == 0 && (s.x.isHead || a.Length == 0 || a.Status == 204))
 	}
 	switch {
 	case s.x.isHead || a.Status == 204 || a.Status == 304:

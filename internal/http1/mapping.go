@@ -11,6 +11,17 @@ type Mapping struct {
 	Own    string // the app's own host[:port]
 }
 
+// Rewrites reports whether what the app says of its paths and names is not what clients see.
+func (m *Mapping) Rewrites() bool { return m.Mapped || m.Host != "" }
+
+// AppHost is the Host for a request that brings none, of HTTP/1.0.
+func (m *Mapping) AppHost() string {
+	if m.Host != "" {
+		return m.Host
+	}
+	return m.Own
+}
+
 // AppendTarget writes a target at or below Match as the app is asked for it.
 func (m *Mapping) AppendTarget(b, target []byte) []byte {
 	if !m.Mapped {

@@ -1,0 +1,96 @@
+package http1
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// preservedNames are the fields of an app's answer that stay when another's body comes in its place, as with nginx.
+var preservedNames = [...]string{"content-type", "content-disposition", "set-cookie", "cache-control", "expires", "accept-ranges"}
+
+// PreservedHeaders is what stays of the answer of an app that sent the request elsewhere by X-Accel-Redirect.
+type PreservedHeaders struct {
+	lines []byte // fields, each with its CRLF
+	names uint8  // a bit for each of preservedNames that is in lines
+}
+
+// Add takes a field of the app's answer, if it is one that stays.
+func (h *PreservedHeaders) Add(f *Field) {
+	for i, name := range preservedNames {
+		if EqualFold(f.Name, name) {
+			h.lines, h.names = AppendField(h.lines, f.Name, f.Value), h.names|1<<i
+		}
+	}
+}
+
+// has reports whether a field of this name stays, so that another's does not count. Cookies come on top.
+func (h *PreservedHeaders) has(name []byte) bool {
+	for i, n := range preservedNames {
+		if h.names&(1<<i) != 0 && EqualFold(name, n) && n != "set-cookie" {
+			return true
+		}
+	}
+	return false
+}
+
+// Override drops the fields of the answer that do not count.
+func (h *PreservedHeaders) Override(a *Answer) {
+	if h == nil {
+		return
+	}
+	for i := range a.Fields {
+		if h.has(a.Fields[i].Name) {
+			a.Fields[i].Drop = true
+		}
+	}
+}
+
+// Append adds what stays to a head.
+func (h *PreservedHeaders) Append(b []byte) []byte {
+	if h == nil {
+		return b
+	}
+	return append(b, h.lines...)
+}
+
+// AppendWithout adds field lines, without those that do not count.
+func (h *PreservedHeaders) AppendWithout(b, lines []byte) []byte {
+	if h == nil {
+		return append(b, lines...)
+	}
+	for line := range bytes.Lines(lines) {
+		if name, _, _ := bytes.Cut(line, []byte(":")); !h.has(name) {
+			b = append(b, line...)
+		}
+	}
+	return b
+}
+
+// RedirectedHead returns a request's head for another path: without a body, with its conditions. The method is GET, or
+// HEAD.
+func RedirectedHead(head, target []byte, isHead bool) []byte {
+	line, rest, _ := bytes.Cut(head, []byte("\r\n"))
+	version := line[bytes.LastIndexByte(line, ' '):]
+	b := []byte("GET ")
+	if isHead {
+		b = []byte("HEAD ")
+	}
+	for i, c := range target { // apps name files as they are
+		if c <= ' ' || c >= 0x7f || c == '#' || c == '%' && (i+2 >= len(target) || !IsHex(target[i+1]) || !IsHex(target[i+2])) {
+			b = fmt.Appendf(b, "%%%02X", c)
+			continue
+		}
+		b = append(b, c)
+	}
+	b = append(append(b, version...), "\r\n"...)
+	for line := range bytes.Lines(rest) {
+		name, _, _ := bytes.Cut(line, []byte(":"))
+		switch {
+		case EqualFold(name, "content-length"), EqualFold(name, "content-type"), EqualFold(name, "content-encoding"),
+			EqualFold(name, "transfer-encoding"), EqualFold(name, "expect"), EqualFold(name, "upgrade"):
+		default:
+			b = append(b, line...)
+		}
+	}
+	return b
+}

@@ -1,0 +1,54 @@
+package request
+
+import "holdfast/internal/http1"
+
+// AppendHead writes the head h of the request for the app: the client's lines as they came, without those that end
+// here, and who is calling.
+func (r *Request) AppendHead(b []byte, h *http1.Head, m *http1.Mapping) []byte {
+	b = append(b, h.Method...)
+	b = append(b, ' ')
+	b = m.AppendTarget(b, h.Target)
+	b = append(b, " HTTP/1.1\r\n"...)
+	for i := range h.Fields {
+		f := &h.Fields[i]
+		if f.Drop || h.Chunked && http1.EqualFold(f.Name, "transfer-encoding") { // the body says how it is sent on
+			continue
+		}
+		if ClaimsForwarding(f.Name) && (!r.Trusted || m.Mapped && http1.EqualFold(f.Name, "x-forwarded-prefix")) {
+			continue
+		}
+		value := f.Value
+		if m.Host != "" && http1.EqualFold(f.Name, "host") {
+			value = []byte(m.Host)
+		}
+		if m.Rewrites() && http1.EqualFold(f.Name, "destination") {
+			value = m.Destination(value, h.Host)
+		}
+		b = http1.AppendField(b, f.Name, value)
+	}
+	if !h.HasHost {
+		b = append(b, "Host: "...)
+		if len(h.Host) > 0 && m.Host == "" { // of an absolute target
+			b = append(b, h.Host...)
+		} else {
+			b = append(b, m.AppHost()...)
+		}
+		b = append(b, "\r\n"...)
+	}
+	b = r.AppendForwarding(b)
+	if m.Mapped {
+		b = http1.AppendField(b, []byte("X-Forwarded-Prefix"), []byte(m.Match))
+	}
+	if h.Upgrade != nil {
+		b = append(b, "Connection: Upgrade\r\n"...)
+		b = http1.AppendField(b, []byte("Upgrade"), h.Upgrade)
+	}
+	return append(b, "\r\n"...)
+}
+
+// ClaimsForwarding reports whether a field is one of X-Forwarded-Prefix, -Ssl, -Server, -Scheme and whatever else an
+// app believes. Those in http1.ForwardingNames are dropped from every head.
+func ClaimsForwarding(name []byte) bool {
+	_, ok := http1.CutPrefixFold(name, "x-forwarded-")
+	return ok
+}
