@@ -102,13 +102,20 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// TestLogMessages: the messages of the logs page are in the code.
+// TestLogMessages: the messages and reasons of the logs page are in the code.
 func TestLogMessages(t *testing.T) {
 	rows := regexp.MustCompile("(?m)^(?:\\| (?:info|warn|error) \\| |- (?:info|warn|error) \\()`([^`]+)`").FindAllStringSubmatch(
 		readFile(t, "docs/reference/logs.md"), -1)
 	if len(rows) < 10 {
 		t.Fatalf("only %d messages found", len(rows))
 	}
+	_, reasons, _ := strings.Cut(readFile(t, "docs/reference/logs.md"), "| `reason` of `subscribe rejected` |")
+	reasons, _, _ = strings.Cut(reasons, "\n\n")
+	list := regexp.MustCompile("(?m)^\\| `([^`]+)`").FindAllStringSubmatch(reasons, -1)
+	if len(list) < 5 {
+		t.Fatalf("only %d reasons found", len(list))
+	}
+	rows = append(rows, list...)
 	sources := readSources(t, false)
 	for _, r := range rows {
 		if !strings.Contains(sources, `"`+r[1]+`"`) {

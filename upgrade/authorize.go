@@ -3,6 +3,7 @@ package upgrade
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -46,7 +47,7 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *pushRequest, channels []
 		k.challenge(ctx, &q)
 		fallthrough
 	case d.Outcome != auth.Granted:
-		return d.Status, k.logRefused(&d)
+		return d.Status, k.logRefused(&d, addrText(v.req.Client))
 	}
 	v.spec.Channels, v.spec.User = d.Channels, d.User
 	if q.Result == nil && v.spec.Token == nil {
@@ -103,16 +104,16 @@ func (k *Keeper) challenge(ctx *fasthttp.RequestCtx, q *auth.Query) {
 
 // logRefused logs and counts why a hold or a subscription is refused, where the operator may want to know, and returns
 // the reason for the client.
-func (k *Keeper) logRefused(d *auth.Decision) string {
+func (k *Keeper) logRefused(d *auth.Decision, client string) string {
 	switch {
 	case errors.Is(d.Err, auth.ErrNoRule), errors.Is(d.Err, auth.ErrNoPattern):
-		k.o.Log.Info("hold refused: no rule of the key channels matches, or allows the pattern (wildcards)", "channel", d.Channel)
+		k.logRejected(slog.LevelInfo, "no rule in channels matches, or it does not allow patterns (wildcards)", client, "channel", d.Channel)
 	case errors.Is(d.Err, auth.ErrOwner):
-		k.o.Log.Info("hold refused: the channel is another user's", "channel", d.Channel, "user", d.User)
+		k.logRejected(slog.LevelInfo, "the channel belongs to another user", client, "channel", d.Channel, "user", d.User)
 	case errors.Is(d.Err, auth.ErrUserLimit):
-		k.o.Log.Info("hold refused: push.max_connections_per_user are held", "limit", k.o.MaxPerUser, "user", d.User)
+		k.logRejected(slog.LevelInfo, "push.max_connections_per_user reached", client, "limit", k.o.MaxPerUser, "user", d.User)
 	case errors.Is(d.Err, auth.ErrMaxChannels):
-		k.o.Log.Info("hold refused: push.max_channels, as the app has named for a pattern", "limit", k.o.MaxChannels)
+		k.logRejected(slog.LevelInfo, "push.max_channels reached", client, "limit", k.o.MaxChannels)
 	case errors.Is(d.Err, auth.ErrTokenExpired):
 		k.stats.tokensRefused.Add(1)
 	}
@@ -135,7 +136,7 @@ func (k *Keeper) askApp(r *auth.Request, s *auth.Subject, seq *uint64, setCookie
 		*seq = k.revocations.Seq()
 		if result, err = k.authorizeOnce(r); err != nil {
 			k.stats.authorizeErrors.Add(1)
-			k.o.Log.Error("hold or subscribe refused: the app could not be asked (push.authorize_path)", "error", err)
+			k.o.Log.Error("authorization request failed (push.authorize_path)", "error", err)
 			return result, err
 		}
 		if setCookie != nil {

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"holdfast/internal/auth"
@@ -35,14 +36,14 @@ func (x *held) move(m move) error {
 	before := x.membership.Group().Channels()
 	set := slices.Grow(less(before, slices.Sorted(slices.Values(m.leave))), len(m.join))
 	for _, name := range m.join {
-		if err := x.k.mayExist(name); err != nil {
+		if err := x.k.mayExist(name, x.client()); err != nil {
 			return err
 		}
 		set = append(set, name)
 	}
 	slices.Sort(set)
 	if set = slices.Compact(set); len(set) > x.k.o.MaxChannels && len(set) > len(before) {
-		x.k.o.Log.Info("subscribe refused: push.max_channels", "limit", x.k.o.MaxChannels, "client", x.client())
+		x.k.logRejected(slog.LevelInfo, "push.max_channels reached", x.client(), "limit", x.k.o.MaxChannels)
 		return fmt.Errorf("more than %d channels", x.k.o.MaxChannels)
 	}
 	replay := x.lane().Join(x, set, m.after.ID, m.after.HasID)
@@ -66,21 +67,12 @@ func (x *held) move(m move) error {
 }
 
 // mayExist reports why nobody can hold the channel.
-func (k *Keeper) mayExist(name string) error {
+func (k *Keeper) mayExist(name, client string) error {
 	_, err := auth.Check(k.o.Rules, name)
 	if err != nil {
-		k.logNotSubscribed(&auth.Decision{Err: err, Channel: name})
+		k.logRefused(&auth.Decision{Err: err, Channel: name}, client)
 	}
 	return err
-}
-
-// logNotSubscribed logs why a connection cannot have more channels.
-func (k *Keeper) logNotSubscribed(d *auth.Decision) {
-	if errors.Is(d.Err, auth.ErrNoRule) || errors.Is(d.Err, auth.ErrNoPattern) {
-		k.o.Log.Info("subscribe refused: no rule of the key channels matches, or allows the pattern (wildcards)", "channel", d.Channel)
-		return
-	}
-	k.logRefused(d)
 }
 
 // changeObjects are the subprotocol's objects that tell of a change and of its gaps.

@@ -30,7 +30,7 @@ func TestClientInLog(t *testing.T) {
 			w.waitHeld(t, 1)
 			c.Conn.Close()
 			w.waitHeld(t, 0)
-			wiretest.Eventually(t, "it is logged", func() bool { return strings.Contains(log.String(), "hold ended") })
+			wiretest.Eventually(t, "it is logged", func() bool { return strings.Contains(log.String(), "connection closed") })
 			if text := log.String(); !strings.Contains(text, tt.want) || !strings.Contains(text, "transport=sse") {
 				t.Errorf("logged %s; want %s", text, tt.want)
 			}

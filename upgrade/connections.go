@@ -147,7 +147,7 @@ func (x *held) comply(join, leave []string) (concerned bool, err error) {
 	q := x.query(join)
 	q.Server, q.Grant = true, nil
 	if d := auth.Decide(x.k.o.Rules, &q); d.Outcome != auth.Granted {
-		x.k.logNotSubscribed(&d)
+		x.k.logRefused(&d, x.client())
 		return true, d.Err
 	}
 	return true, x.change(join, leave)

@@ -104,7 +104,7 @@ func (d *webSocketV1) dispatch(in *inbound, p []byte, _ ws.OpCode) bool { return
 
 func (d *webSocketV1) reject(in *inbound, ref string, err error) bool {
 	if in.faults++; in.faults > maxFaults {
-		d.k.o.Log.Info("client closed: too many messages that are refused; see push.message_rate", "error", err, "client", in.x.client())
+		d.k.o.Log.Info("connection closed: too many rejected frames; see push.message_rate", "error", err, "client", in.x.client())
 		d.closeWith(in.x, ws.StatusPolicyViolation, "too many messages that are refused", tooManyErrors)
 		return false
 	}

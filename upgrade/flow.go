@@ -107,7 +107,7 @@ func (x *held) receiving(n int) bool {
 		return true
 	}
 	if total, due := x.k.inboundFull.Due(x.c.Loop().Now()); due {
-		x.k.o.Log.Warn("connection closed: the memory for what clients send is full; see push.receive_total",
+		x.k.o.Log.Warn("connection closed: receive memory is full; see push.receive_total",
 			"transport", x.form.transport(), "client", x.client(), "limit", x.k.o.InboundTotal, "total", total)
 	}
 	s.inbound.Add(int64(-n))

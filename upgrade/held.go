@@ -195,7 +195,7 @@ func (x *held) leave(why dropReason) {
 	x.k.stats.drop(why)
 	x.releaseQueue()
 	if x.k.o.Log.Enabled(context.Background(), slog.LevelDebug) { // else its arguments are made for nothing
-		x.k.o.Log.Debug("hold ended", "transport", x.form.transport(), "reason", why.String(), "client", x.client())
+		x.k.o.Log.Debug("connection closed", "transport", x.form.transport(), "reason", why.String(), "client", x.client())
 	}
 	delete(x.register().clients, x)
 }

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"github.com/gobwas/ws"
@@ -168,7 +169,7 @@ func (in *inbound) subscribe(m move) bool {
 	case d.Outcome == auth.Granted:
 		return in.moved(m)
 	case d.Outcome == auth.Refused:
-		return in.fault(m.ref, k.subscribeError(&d))
+		return in.fault(m.ref, k.subscribeError(&d, x.client()))
 	case in.login == nil || !k.o.Live:
 		return in.fault(m.ref, errors.New("these channels need push.live_subscribe, or to be asked for when the connection begins"))
 	default:
@@ -177,8 +178,8 @@ func (in *inbound) subscribe(m move) bool {
 }
 
 // subscribeError is what a client is told that may not subscribe to something beside what it has.
-func (k *Keeper) subscribeError(d *auth.Decision) error {
-	k.logNotSubscribed(d)
+func (k *Keeper) subscribeError(d *auth.Decision, client string) error {
+	k.logRefused(d, client)
 	err := d.Err
 	if errors.Is(err, auth.ErrTokenMissing) { // it may send one in a message
 		err = auth.ErrTokenChannel
@@ -237,7 +238,7 @@ func (in *inbound) onAuthorized(m move, a *authorized) bool {
 		return false
 	}
 	if a.err == nil && a.result.Allowed && k.revocations.ChangedSince(a.seq, &a.subject) {
-		k.o.Log.Info("subscribe refused: a logout or an API request has come while it was authorized", "user", a.subject.User)
+		k.logRejected(slog.LevelInfo, "revoked while it was authorized", x.client(), "user", a.subject.User)
 		a.err = errUnavailable
 	}
 	if a.err != nil {
@@ -247,7 +248,7 @@ func (in *inbound) onAuthorized(m move, a *authorized) bool {
 	q.Result, q.Asked = &a.result, a.request.Channels
 	d := auth.Decide(k.o.Rules, &q)
 	if d.Outcome != auth.Granted {
-		return in.fault(m.ref, k.subscribeError(&d))
+		return in.fault(m.ref, k.subscribeError(&d, x.client()))
 	}
 	var again *auth.Request
 	if a.result.Expires > 0 || len(k.o.LogoutCookies) > 0 {

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -58,14 +59,14 @@ func (k *Keeper) logForeign(origin string, r *request.Request) {
 		_, hinted = k.originHints.Due(time.Now())
 	}
 	if !hinted {
-		k.o.Log.Info("hold refused: foreign origin; see push.origins", "origin", origin, "host", string(r.Host))
+		k.logRejected(slog.LevelInfo, "foreign origin; see push.origins", addrText(r.Client), "origin", origin, "host", string(r.Host))
 		return
 	}
 	hint := "trusted_proxies does not list the proxy that ends TLS, or external does not say how clients come"
 	if r.Trusted {
 		hint = "the proxy in front does not send X-Forwarded-Proto and the Host with its port; see external"
 	}
-	k.o.Log.Warn("hold refused: the page has the same host, but another scheme or port", "origin", origin, "host", string(r.Host),
+	k.logRejected(slog.LevelWarn, "the page has the same host, but another scheme or port", addrText(r.Client), "origin", origin, "host", string(r.Host),
 		"read_as", fmt.Sprintf("%s, port %d", r.Scheme(), r.Port), "peer", r.Peer.Addr(), "hint", hint)
 }
 

@@ -51,7 +51,7 @@ func TestOriginHint(t *testing.T) {
 			t.Errorf("%s: status %d", origin, resp.StatusCode)
 		}
 	}
-	if got := log.String(); strings.Count(got, "trusted_proxies") != 1 || strings.Count(got, "hold refused") != 5 {
+	if got := log.String(); strings.Count(got, "trusted_proxies") != 1 || strings.Count(got, "subscribe rejected") != 5 {
 		t.Errorf("logged:\n%s\nwant 5 refusals, and trusted_proxies named once", got)
 	}
 }

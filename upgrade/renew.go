@@ -54,7 +54,7 @@ func (x *held) renewed(asked []string, v auth.Result, err error) {
 		if s.failing.IsZero() {
 			s.failing = now
 		}
-		k.o.Log.Error("the app could not be asked whether a client may still hold", "error", err, "user", s.user, "since", s.failing)
+		k.o.Log.Error("authorization could not be renewed; retrying", "error", err, "user", s.user, "since", s.failing)
 		if now.Sub(s.failing) >= k.o.AuthorizeGrace {
 			x.expel(503, "could not be authorized again", unasked)
 			return

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -18,7 +19,7 @@ func (k *Keeper) handle(ctx *fasthttp.RequestCtx) {
 	v := ctx.Conn().(*pushRequest)
 	defer func() {
 		if r := recover(); r != nil {
-			k.o.Log.Error("panic while a hold was decided", "panic", r)
+			k.o.Log.Error("panic while a subscribe request was decided", "panic", r)
 			v.form = nil // whatever was decided
 			ctx.ResetBody()
 			k.stats.reject(internalError, 500)
@@ -138,7 +139,7 @@ func (k *Keeper) checkRoom(v *pushRequest) (status int, why string) {
 		return 503, "going down"
 	}
 	if max := k.o.MaxConnections; max > 0 && k.forms.open() >= int64(max) {
-		k.o.Log.Warn("hold refused: push.max_connections are held", "limit", max)
+		k.logRejected(slog.LevelWarn, "push.max_connections reached", addrText(v.req.Client), "limit", max)
 		v.reject = limitReached
 		return 503, "too many connections are held"
 	}
@@ -166,7 +167,7 @@ func (k *Keeper) channels(ctx *fasthttp.RequestCtx) (list []string, status int, 
 		}
 		name := string(c)
 		if status, err := auth.Check(k.o.Rules, name); err != nil {
-			return nil, status, k.logRefused(&auth.Decision{Status: status, Err: err, Channel: name})
+			return nil, status, k.logRefused(&auth.Decision{Status: status, Err: err, Channel: name}, addrText(ctx.Conn().(*pushRequest).req.Client))
 		}
 		list = append(list, name)
 	}

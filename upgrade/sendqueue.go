@@ -107,13 +107,13 @@ func (x *held) reportDropped(n int, p SlowPolicy) {
 	x.k.stats.skipped[p].Add(int64(n))
 	if n > 0 && !x.queue.reported {
 		x.queue.reported = true
-		x.k.o.Log.Info("slow reader: messages are left out, as its channels' rule says", "policy", p.String(),
+		x.k.o.Log.Info("messages dropped for a slow subscriber", "policy", p.String(),
 			"transport", x.form.transport(), "client", x.client())
 	}
 }
 
 func (x *held) closeSlow(limit string) {
-	x.k.o.Log.Info("slow reader dropped", "transport", x.form.transport(), "queued", x.queue.Size(), "client", x.client(), "limit", limit)
+	x.k.o.Log.Info("connection closed: send queue is full", "transport", x.form.transport(), "queued", x.queue.Size(), "client", x.client(), "limit", limit)
 	x.end(slow)
 }
 

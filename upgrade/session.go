@@ -270,7 +270,7 @@ func (x *held) countUser(user string) {
 	}
 	oldest.ref.Post(oldest.loop, func(c *park.Conn) {
 		if x, ok := c.Handler().(*held); ok && x.session != nil && x.session.user == user {
-			k.o.Log.Info("connection closed for a newer one: push.max_connections_per_user are held",
+			k.o.Log.Info("connection closed for a newer one: push.max_connections_per_user reached",
 				"limit", k.o.MaxPerUser, "user", user, "transport", x.form.transport(), "client", x.client())
 			x.expel(429, auth.ErrUserLimit.Error(), crowdedOut)
 		}

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"slices"
 
 	"github.com/valyala/fasthttp"
@@ -55,7 +56,7 @@ func (k *Keeper) readToken(ctx *fasthttp.RequestCtx, wanted bool) (grant *auth.T
 	if good > 1 {
 		return nil, 400, errManyTokens.Error()
 	}
-	k.o.Log.Info("hold refused: no good token", "error", err)
+	k.logRejected(slog.LevelInfo, "no valid token", addrText(ctx.Conn().(*pushRequest).req.Client), "error", err)
 	ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, "Bearer")
 	return nil, 401, err.Error()
 }
