@@ -95,6 +95,10 @@ func TestCommandLine(t *testing.T) {
 	if err := os.WriteFile(lacks, []byte("upstream: http://no.such.host.invalid\nbuffers: {temp_dir: /does/not/exist}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	socket := filepath.Join(t.TempDir(), "socket.yaml")
+	if err := os.WriteFile(socket, []byte("upstream: http+unix:/does/not/exist.sock\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		args      string
 		usage     bool // exit code 2
@@ -119,6 +123,7 @@ func TestCommandLine(t *testing.T) {
 		{"check " + lacks, false, "warning: channels is empty", "", ""},
 		{"check " + lacks, false, "warning: buffers.temp_dir: stat /does/not/exist", "", ""},
 		{"check " + lacks, false, "warning: upstream no.such.host.invalid: ", "", ""},
+		{"check " + socket, false, "warning: upstream dial unix /does/not/exist.sock: connect: no such file", "", ""},
 		{"check -config config.yaml", false, "ok: 127.0.0.1:8080 in front of 127.0.0.1:8081", "", ""},
 		{"publish", true, "", "usage: holdfast publish", ""},
 		{"tail http://127.0.0.1:1", true, "", "usage: holdfast tail", ""},

@@ -14,8 +14,8 @@ import (
 // lookupTime is how long all names of a configuration may take to resolve.
 const lookupTime = 3 * time.Second
 
-// Missing returns a warning if c has no channel rules, for each directory that c names and that does not exist, and for
-// each upstream's name that does not resolve.
+// Missing returns a warning if c has no channel rules, for each directory that c names and that does not exist, for each
+// upstream's name that does not resolve, and for each of its sockets that this user cannot connect to.
 func Missing(c *config.Config) (list []string) {
 	if len(c.Channels) == 0 {
 		list = append(list, "channels is empty: every subscription and every publish is refused")
@@ -51,6 +51,15 @@ func Missing(c *config.Config) (list []string) {
 	defer cancel()
 	seen := map[string]bool{}
 	for _, s := range servers {
+		if s.URL.Network == "unix" && !seen[s.URL.Address] {
+			seen[s.URL.Address] = true
+			conn, err := new(net.Dialer).DialContext(ctx, "unix", s.URL.Address)
+			if err != nil {
+				list = append(list, fmt.Sprintf("upstream %v", err))
+				continue
+			}
+			_ = conn.Close()
+		}
 		host, _, err := net.SplitHostPort(s.URL.Address)
 		if s.URL.Network != "tcp" || err != nil || net.ParseIP(host) != nil || seen[host] {
 			continue
