@@ -11,7 +11,7 @@
 // comes before the first byte of the answer, so what is published after a client has seen its first
 // bytes reaches it.
 //
-// A slow reader gets an outbox of what its kernel would not take; past the cap its channel's rule decides (SlowPolicy):
+// A slow reader gets an outbox of what its kernel would not take; past the cap its channel's rule decides (channel.Slow):
 // the connection is dropped with the reason slow and can resume with the last id that it saw, or messages are left
 // out. Nothing is left out in silence, but what a newer message of a latest_only channel replaces.
 package upgrade

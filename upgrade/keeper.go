@@ -45,10 +45,9 @@ type Options struct {
 	Origins        []string      // accepted beside the same origin: lower case, default port left out
 
 	Rules      *channel.Rules
-	Slow       func(channel string) SlowPolicy // nil: Disconnect
-	Authorizer auth.Authorizer                 // asks the app, on a worker; nil: nobody can be asked
-	Asking     int                             // requests to Authorizer at once, the others wait in a queue; 0: 64
-	Tokens     auth.Verifier                   // reads tokens, on a worker; nil: there are none
+	Authorizer auth.Authorizer // asks the app, on a worker; nil: nobody can be asked
+	Asking     int             // requests to Authorizer at once, the others wait in a queue; 0: 64
+	Tokens     auth.Verifier   // reads tokens, on a worker; nil: there are none
 
 	TokenCookie string                                                           // where a token may be; empty: in no cookie
 	Message     func(auth.Request, appcall.ClientMessage) (appcall.Reply, error) // posts a client message to the app, on a worker; nil: none is

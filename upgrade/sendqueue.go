@@ -3,6 +3,7 @@ package upgrade
 import (
 	"bytes"
 
+	"holdfast/internal/channel"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
 	"holdfast/internal/sendqueue"
@@ -69,13 +70,13 @@ func (x *held) enqueue(i sendqueue.Item, n int) bool {
 	if x.queue == nil { // the rest of one item is always kept
 		x.queue, x.stalled = &sendQueue{Queue: sendqueue.New(x.register().queues, i, n)}, false
 	} else {
-		if i.Message != nil && x.policy(i.Message) == LatestOnly {
-			x.reportDropped(x.queue.DropSuperseded(i.Message.Channel), LatestOnly)
+		if i.Message != nil && x.policy(i.Message) == channel.LatestOnly {
+			x.reportDropped(x.queue.DropSuperseded(i.Message.Channel), channel.LatestOnly)
 		}
 		if i.Counted {
 			cost := len(i.Bytes) + sendqueue.EntryCost
-			dropped, ok := x.queue.MakeRoom(cost, x.k.o.Outbox, func(m *hub.Message) bool { return x.policy(m) == DropOldest })
-			if x.reportDropped(dropped, DropOldest); !ok {
+			dropped, ok := x.queue.MakeRoom(cost, x.k.o.Outbox, func(m *hub.Message) bool { return x.policy(m) == channel.DropOldest })
+			if x.reportDropped(dropped, channel.DropOldest); !ok {
 				x.closeSlow("push.send_queue")
 				return false
 			}
@@ -91,23 +92,24 @@ func (x *held) enqueue(i sendqueue.Item, n int) bool {
 
 // policy is what becomes of a message if its reader is too slow. A client that can't receive a gap is disconnected
 // instead.
-func (x *held) policy(m *hub.Message) SlowPolicy {
-	if x.k.o.Slow == nil {
-		return Disconnect
+func (x *held) policy(m *hub.Message) channel.Slow {
+	r, ok := x.k.o.Rules.Rule(m.Channel)
+	if !ok || r.Slow == channel.DropOldest && !x.form.canGap() {
+		return channel.Disconnect
 	}
-	p := x.k.o.Slow(m.Channel)
-	if p == DropOldest && !x.form.canGap() {
-		return Disconnect
-	}
-	return p
+	return r.Slow
 }
 
 // reportDropped counts messages that are dropped, and logs the first.
-func (x *held) reportDropped(n int, p SlowPolicy) {
-	x.k.stats.skipped[p].Add(int64(n))
+func (x *held) reportDropped(n int, p channel.Slow) {
+	if p == channel.LatestOnly {
+		x.k.stats.superseded.Add(int64(n))
+	} else {
+		x.k.stats.droppedOldest.Add(int64(n))
+	}
 	if n > 0 && !x.queue.reported {
 		x.queue.reported = true
-		x.k.o.Log.Info("messages dropped for a slow subscriber", "policy", p.String(),
+		x.k.o.Log.Info("messages dropped for a slow subscriber", "policy", string(p),
 			"transport", x.form.transport(), "client", x.client())
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/channel"
 	"holdfast/internal/hub"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
@@ -42,7 +43,7 @@ func TestDropOldest(t *testing.T) {
 		}
 		t.Run(kind, func(t *testing.T) {
 			w := start(t, func(o *upgrade.Options) {
-				o.Slow = func(string) upgrade.SlowPolicy { return upgrade.DropOldest }
+				o.Rules = rules(channel.Rule{Match: "public.**", Access: channel.Public, Slow: channel.DropOldest})
 			})
 			query := "channel=public.a&channel=public.b"
 			c := w.hold(t, kind, query)
@@ -100,7 +101,7 @@ func TestLatestOnly(t *testing.T) {
 	for _, kind := range streams() {
 		t.Run(kind, func(t *testing.T) {
 			w := start(t, func(o *upgrade.Options) {
-				o.Slow = func(string) upgrade.SlowPolicy { return upgrade.LatestOnly }
+				o.Rules = rules(channel.Rule{Match: "public.**", Access: channel.Public, Slow: channel.LatestOnly})
 			})
 			c := w.hold(t, kind, "channel=public.a&channel=public.b")
 			w.waitHeld(t, 1)
@@ -136,7 +137,7 @@ func TestLatestOnly(t *testing.T) {
 // TestDropOldestNeedsWords: a WebSocket without subprotocol cannot be told of a gap, so it is closed.
 func TestDropOldestNeedsWords(t *testing.T) {
 	w := start(t, func(o *upgrade.Options) {
-		o.Slow = func(string) upgrade.SlowPolicy { return upgrade.DropOldest }
+		o.Rules = rules(channel.Rule{Match: "public.**", Access: channel.Public, Slow: channel.DropOldest})
 	})
 	c := w.hold(t, "websocket", "channel=public.a")
 	w.waitHeld(t, 1)

@@ -1,6 +1,10 @@
 package upgrade
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"holdfast/internal/channel"
+)
 
 // dropReason is why a held connection ended: constant, log word and metric label at once.
 type dropReason uint8
@@ -81,7 +85,8 @@ type counters struct {
 	outbox          atomic.Int64 // bytes waiting for slow readers
 	inbound         atomic.Int64 // bytes of what clients have begun to send
 	throttled       atomic.Int64 // how often a client was not read for a while
-	skipped         [slowPolicies]atomic.Int64
+	droppedOldest   atomic.Int64 // messages, by channel.DropOldest
+	superseded      atomic.Int64 // messages, by channel.LatestOnly
 }
 
 func (c *counters) drop(r dropReason) { c.dropped[r].Add(1) }
@@ -137,8 +142,7 @@ func (k *Keeper) Stats() Stats {
 	for r := byStatus + 1; r < rejectReasons; r++ {
 		s.Rejected[r.String()] = k.stats.rejected[r].Load()
 	}
-	for p := DropOldest; p < slowPolicies; p++ {
-		s.Skipped[p.String()] = k.stats.skipped[p].Load()
-	}
+	s.Skipped[string(channel.DropOldest)] = k.stats.droppedOldest.Load()
+	s.Skipped[string(channel.LatestOnly)] = k.stats.superseded.Load()
 	return s
 }

@@ -116,7 +116,7 @@ func (s *Server) newKeeper() *upgrade.Keeper {
 		MaxPerUser:     c.Push.MaxPerUser,
 		Origins:        c.Push.Origins, AuthorizeGrace: time.Duration(c.Push.AuthorizeGrace),
 		AuthorizeCache: time.Duration(c.Push.AuthorizeCache),
-		LogoutCookies:  c.Push.Logout.Cookies, LogoutPaths: c.Push.Logout.Paths, OwnPaths: ownPaths(&c.Push), Rules: s.channels, Slow: s.slow,
+		LogoutCookies:  c.Push.Logout.Cookies, LogoutPaths: c.Push.Logout.Paths, OwnPaths: ownPaths(&c.Push), Rules: s.channels,
 		Access: s.accessLog, Observer: s.newObserver(), Hub: s.hub, Poller: s.poller, Log: s.log,
 		Resume: func(conn *park.Conn, rest []byte, more bool) { s.proxy.Resume(conn, rest, more) },
 	}
@@ -200,17 +200,6 @@ func (s *Server) appEndpoint(named string) (who config.Upstream, path string) {
 		return config.Upstream{Network: s.addr.Network(), Address: s.addr.String(), Host: c.Servers()[0].URL.Host}, named
 	}
 	return who, path
-}
-
-func (s *Server) slow(name string) upgrade.SlowPolicy {
-	r, ok := s.channels.Rule(name)
-	switch {
-	case ok && r.Slow == channel.DropOldest:
-		return upgrade.DropOldest
-	case ok && r.Slow == channel.LatestOnly:
-		return upgrade.LatestOnly
-	}
-	return upgrade.Disconnect
 }
 
 // trusted says who is believed about whom it speaks for. A peer on a unix socket has no address; who may
