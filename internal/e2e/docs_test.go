@@ -57,6 +57,10 @@ func TestPages(t *testing.T) {
 		if !strings.Contains(sources[e.test], `"`+e.page+`"`) {
 			t.Errorf("%s does not read %s", e.test, e.page)
 		}
+		wantBlock(t, e.page, e.begins)
+	}
+	for _, e := range inBrowser {
+		wantBlock(t, e.page, e.begins)
 	}
 	inTurn := sync.OnceValue(func() *browser { return startBrowser(t) }) // one for all pages
 	for _, page := range pagesWithBlocks(t) {
@@ -78,6 +82,17 @@ func TestPages(t *testing.T) {
 			r.finish()
 		})
 	}
+}
+
+// wantBlock wants the page to have a block that begins with prefix: what is listed here and is gone hides nothing.
+func wantBlock(t *testing.T, page, prefix string) {
+	t.Helper()
+	for _, b := range pageBlocks(t, page) {
+		if strings.HasPrefix(b.code, prefix) {
+			return
+		}
+	}
+	t.Errorf("%s has no block that begins with %q", page, prefix)
 }
 
 // readTests returns the source of the file of each test of this package.
