@@ -33,6 +33,7 @@ daemonize = no
 %[2]slisten = %[3]s
 pm = static
 pm.max_children = 3
+ping.path = /ping
 clear_env = no
 php_admin_value[session.save_path] = %[1]s/sessions
 php_admin_value[upload_tmp_dir] = %[1]s/tmp
@@ -68,6 +69,28 @@ func TestPHPExampleOnFPM(t *testing.T) {
 	page.config = 1 // behind that of examples/php
 	page.settings = []string{"/run/php/php-fpm.sock", socket, "/var/www/news", root}
 	testExample(t, page.start(t), ".php")
+}
+
+// TestFPMHealthCheck: php-fpm is asked by FastCGI, for its own ping or for a script, and counts as up once it answers well.
+func TestFPMHealthCheck(t *testing.T) {
+	for _, path := range []string{"/ping", "/health.php"} {
+		dir := publicTempDir(t)
+		root := filepath.Join(dir, "app")
+		if err := os.Mkdir(root, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		h := startHoldfastAt(t, freeAddr(t), freeAddr(t), func(listen, hooks string) string {
+			return fmt.Sprintf("listen: %s\nupstream: fastcgi+unix:%s\nsite: {root: %s}\nhooks: {listen: %s}\n"+
+				"upstream_pool: {health_check_path: %s, health_check_interval: 100ms}\n", listen, filepath.Join(dir, "php.sock"), root, hooks, path)
+		})
+		up := func() int { return h.metric(t, `holdfast_upstream_up{upstream="[^"]*"}`) }
+		eventually(t, "nobody answers", func() bool { return up() == 0 })
+		startFPM(t, dir, nil)
+		if path == "/health.php" {
+			writeFile(t, filepath.Join(root, "health.php"), "<?php echo 'well';")
+		}
+		eventually(t, path+" is answered", func() bool { return up() == 1 })
+	}
 }
 
 // TestFPMPaths: what resolves to a file or a script outside of what is meant to be seen is not found,
