@@ -24,6 +24,7 @@ internal/asyncwriter
 internal/auth     internal/channel internal/http1 internal/throttle
 internal/balance  internal/fcgi internal/http1 internal/park internal/site
 internal/channel
+internal/clientframe internal/hub internal/strictjson
 internal/config   internal/channel
 internal/connection
 internal/deflate
@@ -50,7 +51,7 @@ internal/tunnel   internal/park internal/sendbuf
 internal/wiretest
 internal/wsframe  internal/deflate
 proxy             internal/accesslog internal/balance internal/fcgi internal/http1 internal/metric internal/park internal/proxyheader internal/rate internal/request internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
-upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/connection internal/deflate internal/http1 internal/hub internal/park internal/request internal/sendqueue internal/strictjson internal/throttle internal/wsframe
+upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/deflate internal/http1 internal/hub internal/park internal/request internal/sendqueue internal/throttle internal/wsframe
 `
 
 // modules are the direct dependencies, each with a reason in docs.

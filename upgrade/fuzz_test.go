@@ -74,45 +74,16 @@ func eventSource(b []byte) (events []sourceEvent) {
 	return events
 }
 
-// FuzzSaid: no bytes make the parser of the subprotocol panic; what it accepts is one JSON object with exact
-// names, has what its type needs, and a ref that can be sent back as it is.
-func FuzzSaid(f *testing.F) {
-	for _, s := range []string{
-		`{"type":"subscribe","channels":["a","b.c"],"last_id":"0000000000001","ref":1}`, `{"type":"unsubscribe","channels":["a"],"ref":"x\n"}`,
-		`{"type":"ping"}`, ` {"ref" : -1e5, "type":"ping"}`, `{"type":"ping","type":"ping"}`, `{"\u0074ype":"ping"}`, `{"type":"ping"}x`, `{"channels":[null]}`, `{"ref":tru`, `[`, ``, "\ufeff{\"type\":\"ping\"}",
-	} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, p []byte) {
-		s, err := parseClientFrame(p)
-		if s.ref != "" {
-			var ref any
-			if json.Unmarshal([]byte(s.ref), &ref) != nil || len(s.ref) > maxRef {
-				t.Errorf("ref %q", s.ref)
-			}
-			switch ref.(type) {
-			case string, float64:
-			default:
-				t.Errorf("ref %q", s.ref)
-			}
+// FuzzChangeObject: what tells of a change is one JSON object, whatever the channels are named.
+func FuzzChangeObject(f *testing.F) {
+	f.Add("a", "1")
+	f.Add("\"\\\n\u2028", `"x\n"`)
+	f.Fuzz(func(t *testing.T, name, ref string) {
+		if !json.Valid([]byte(ref)) {
+			ref = ""
 		}
-		if err != nil {
-			return
-		}
-		var plain map[string]json.RawMessage
-		p = bytes.TrimPrefix(p, []byte("\ufeff"))
-		if e := json.Unmarshal(p, &plain); e != nil {
-			t.Fatalf("%q accepted: %v", p, e)
-		}
-		var kind string
-		if json.Unmarshal(plain["type"], &kind) != nil || kind != s.kind {
-			t.Errorf("type %q of %q", s.kind, p)
-		}
-		if (s.kind == "ping") != (len(s.channels) == 0) || len(plain["channels"]) > 0 != (len(s.channels) > 0) {
-			t.Errorf("%s with channels %q", s.kind, s.channels)
-		}
-		if !json.Valid(movedJSON("subscribed", s.channels, "", s.ref)) {
-			t.Errorf("answered %s", movedJSON("subscribed", s.channels, "", s.ref))
+		if b := movedJSON("subscribed", []string{name, "b"}, "", ref); !json.Valid(b) {
+			t.Errorf("%s", b)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"holdfast/internal/appcall"
 	"holdfast/internal/auth"
+	"holdfast/internal/clientframe"
 	"holdfast/internal/park"
 )
 
@@ -114,44 +115,44 @@ func later[T any](in *inbound, run func(func()) bool, work func() T, done func(T
 // parse does what a message says, or has it parsed on a worker. It reports whether the connection goes on.
 func (in *inbound) parse(p []byte) bool {
 	if len(p) <= parsedOnLoop {
-		return in.execute(parseClientFrame(p))
+		return in.execute(clientframe.Parse(p))
 	}
 	p = slices.Clone(p)
 	type parsed struct {
-		f   clientFrame
+		f   clientframe.Frame
 		err error
 	}
 	work := func() (r parsed) {
-		r.f, r.err = parseClientFrame(p)
+		r.f, r.err = clientframe.Parse(p)
 		return r
 	}
 	return later(in, in.x.k.o.Poller.Go, work, func(r parsed) { in.resumeQueued(in.execute(r.f, r.err)) }) || in.fault("", errBusy)
 }
 
 // execute does what a message says. It reports whether the connection goes on.
-func (in *inbound) execute(f clientFrame, err error) bool {
+func (in *inbound) execute(f clientframe.Frame, err error) bool {
 	k := in.x.k
 	if err != nil {
-		return in.fault(f.ref, err)
+		return in.fault(f.Ref, err)
 	}
-	if len(f.channels) > k.o.MaxChannels {
-		return in.fault(f.ref, fmt.Errorf("more than %d channels", k.o.MaxChannels))
+	if len(f.Channels) > k.o.MaxChannels {
+		return in.fault(f.Ref, fmt.Errorf("more than %d channels", k.o.MaxChannels))
 	}
-	switch f.kind {
+	switch f.Type {
 	case "ping":
 		in.forgive()
 		return in.x.send(pongFrameV1, true)
 	case "message":
 		if k.o.Message == nil {
-			return in.fault(f.ref, errors.New("messages are not taken here; see push.message_path"))
+			return in.fault(f.Ref, errors.New("messages are not taken here; see push.message_path"))
 		}
-		return in.post(appcall.ClientMessage{Data: f.data, JSON: true}, f.ref)
+		return in.post(appcall.ClientMessage{Data: f.Data, JSON: true}, f.Ref)
 	case "token":
-		return in.verifyToken(f.token, f.ref)
+		return in.verifyToken(f.Token, f.Ref)
 	case "unsubscribe":
-		return in.moved(move{leave: f.channels, ref: f.ref})
+		return in.moved(move{leave: f.Channels, ref: f.Ref})
 	}
-	return in.subscribe(move{join: f.channels, after: f.after, ref: f.ref})
+	return in.subscribe(move{join: f.Channels, after: ResumePoint{ID: f.LastID, HasID: f.HasLastID}, ref: f.Ref})
 }
 
 // forgive makes up for a fault: a message is as it should be.

@@ -1,4 +1,5 @@
-package upgrade
+// Package clientframe parses the JSON frames that a client sends over a WebSocket with the subprotocol holdfast.v1.
+package clientframe
 
 import (
 	"errors"
@@ -8,24 +9,25 @@ import (
 	"holdfast/internal/strictjson"
 )
 
-// maxRef is the bytes of a ref, its quotes included: it is sent back.
-const maxRef = 64
+// MaxRef is the bytes of a ref, its quotes included: it is sent back.
+const MaxRef = 64
 
-// clientFrame is a JSON frame of a client.
-type clientFrame struct {
-	kind     string // subscribe, unsubscribe, message, token or ping
-	data     []byte // JSON
-	token    string
-	channels []string
-	after    ResumePoint
-	ref      string // JSON: a string or a number; empty: none
+// Frame is a JSON frame of a client.
+type Frame struct {
+	Type      string // subscribe, unsubscribe, message, token or ping
+	Data      []byte // JSON
+	Token     string
+	Channels  []string
+	LastID    hub.ID
+	HasLastID bool
+	Ref       string // JSON: a string or a number; empty: none
 }
 
 var errNotObject = errors.New("a message is one JSON object")
 
-// parseClientFrame reads a frame. A member that it does not know, or that comes twice, is an error: it may be one that was
+// Parse reads a frame. A member that it does not know, or that comes twice, is an error: it may be one that was
 // meant to narrow. With an error, the frame has the ref if it could be read.
-func parseClientFrame(p []byte) (s clientFrame, err error) {
+func Parse(p []byte) (s Frame, err error) {
 	object, err := strictjson.Object(p)
 	if err != nil {
 		return s, errNotObject
@@ -49,49 +51,49 @@ func parseClientFrame(p []byte) (s clientFrame, err error) {
 }
 
 // check compares a frame's members with its type.
-func (s *clientFrame) check(seen map[string]bool) error {
+func (s *Frame) check(seen map[string]bool) error {
 	foreign := map[string][]string{
 		"subscribe": {"data", "token"}, "unsubscribe": {"last_id", "data", "token"},
 		"message": {"channels", "last_id", "token"}, "token": {"channels", "last_id", "data"},
 		"ping": {"channels", "last_id", "data", "token"},
 	}
-	not, ok := foreign[s.kind]
+	not, ok := foreign[s.Type]
 	switch {
-	case s.kind == "":
+	case s.Type == "":
 		return errors.New("type is missing; want subscribe, unsubscribe, message, token or ping")
 	case !ok:
-		return fmt.Errorf("type %.100q is not known; want subscribe, unsubscribe, message, token or ping", s.kind)
+		return fmt.Errorf("type %.100q is not known; want subscribe, unsubscribe, message, token or ping", s.Type)
 	}
 	for _, key := range not {
 		if seen[key] {
-			return fmt.Errorf("%s is not for %s", key, s.kind)
+			return fmt.Errorf("%s is not for %s", key, s.Type)
 		}
 	}
 	switch {
-	case s.kind == "token" && s.token == "":
+	case s.Type == "token" && s.Token == "":
 		return errors.New("token: want text")
-	case s.kind == "message" && !seen["data"]:
+	case s.Type == "message" && !seen["data"]:
 		return errors.New("data is missing; want any JSON")
-	case (s.kind == "subscribe" || s.kind == "unsubscribe") && len(s.channels) == 0:
+	case (s.Type == "subscribe" || s.Type == "unsubscribe") && len(s.Channels) == 0:
 		return errors.New("channels: want a list of at least one name")
 	}
 	return nil
 }
 
-func (s *clientFrame) member(key string, m strictjson.Value) (err error) {
+func (s *Frame) member(key string, m strictjson.Value) (err error) {
 	switch key {
 	case "type":
-		if s.kind, err = m.Text(); err != nil {
+		if s.Type, err = m.Text(); err != nil {
 			return errors.New("type: want a string")
 		}
 	case "channels":
-		if s.channels, err = m.Strings(); err != nil {
+		if s.Channels, err = m.Strings(); err != nil {
 			return errors.New("channels: want a list of names")
 		}
 	case "data":
-		s.data = m.Raw()
+		s.Data = m.Raw()
 	case "token":
-		if s.token, err = m.Text(); err != nil {
+		if s.Token, err = m.Text(); err != nil {
 			return errors.New("token: want text")
 		}
 	case "last_id":
@@ -103,13 +105,13 @@ func (s *clientFrame) member(key string, m strictjson.Value) (err error) {
 		if err != nil {
 			return errors.New("last_id is not an id of a message")
 		}
-		s.after = ResumePoint{ID: id, HasID: true}
+		s.LastID, s.HasLastID = id, true
 	case "ref":
 		raw := m.Raw()
-		if c := raw[0]; len(raw) > maxRef || c != '"' && c != '-' && (c < '0' || c > '9') {
-			return fmt.Errorf("ref: want a string or a number of at most %d bytes", maxRef)
+		if c := raw[0]; len(raw) > MaxRef || c != '"' && c != '-' && (c < '0' || c > '9') {
+			return fmt.Errorf("ref: want a string or a number of at most %d bytes", MaxRef)
 		}
-		s.ref = string(raw)
+		s.Ref = string(raw)
 	default:
 		return fmt.Errorf("%.100q is not known; want type, channels, last_id, data, token or ref", key)
 	}
