@@ -13,30 +13,25 @@ import (
 // errLongPoll is why a long poll stays as it is: the next poll would ask for the old channels again.
 var errLongPoll = errors.New("a long poll's channels are those of its request")
 
-// change takes a held WebSocket or SSE connection into channels and out of others, on its loop and not from
-// within a Deliver; a channel in both lists is joined. The client is handed what it was owed until then, and, if it
-// speaks the subprotocol, told of the change. An error says why nothing was changed, in words for whoever asked.
-// What still waits for a slow reader of the channels that it leaves is taken back.
-func (x *held) change(join, leave []string) error {
-	return x.move(move{join: join, leave: leave, takeBack: true})
-}
-
-// move is a change of channels as a client may ask for it.
-type move struct {
+// channelChange is what a held connection joins and leaves; a channel in both lists is joined.
+type channelChange struct {
 	join, leave []string
 	after       ResumePoint // what the joined channels are resumed after
 	ref         string      // JSON, to be sent back; empty: none
 	takeBack    bool        // nothing more of what is left is to be sent, also of what waits already
 }
 
-func (x *held) move(m move) error {
+// apply changes the channels of a WebSocket or a stream, on its loop and not from within a Deliver. The client is sent what
+// was published to it until then, and, if it speaks the subprotocol, notified of the change. An error says why nothing was
+// changed, in words for whoever asked.
+func (m channelChange) apply(x *held) error {
 	if x.form.asksAgain() {
 		return errLongPoll
 	}
 	before := x.membership.Group().Channels()
 	set := slices.Grow(less(before, slices.Sorted(slices.Values(m.leave))), len(m.join))
 	for _, name := range m.join {
-		if err := x.k.mayExist(name, x.client()); err != nil {
+		if err := x.k.checkSubscribable(name, x.client()); err != nil {
 			return err
 		}
 		set = append(set, name)
@@ -47,14 +42,14 @@ func (x *held) move(m move) error {
 		return fmt.Errorf("more than %d channels", x.k.o.MaxChannels)
 	}
 	replay := x.lane().Join(x, set, m.after.ID, m.after.HasID)
-	x.changed(before, set)
+	notifyChanged(x, before, set)
 	if m.takeBack && len(m.leave) > 0 && x.queue != nil {
 		if x.queue.RemoveLeft(x.membership.Group(), x.render); x.queue.Empty() {
 			x.queue = nil
 		}
 	}
 	if len(replay.Gaps) > 0 && !x.form.canGap() {
-		x.form.close(x, closing{code: codeGap, codeText: gapText, why: gapped})
+		x.form.close(x, closing{code: codeGap, codeText: gapText, why: gapUnsupported})
 		return nil
 	}
 	if b := x.form.changed(x, m, replay); len(b) > 0 && !x.send(b, false) {
@@ -66,8 +61,8 @@ func (x *held) move(m move) error {
 	return nil
 }
 
-// mayExist reports why nobody can hold the channel.
-func (k *Keeper) mayExist(name, client string) error {
+// checkSubscribable reports why nobody can subscribe to the channel.
+func (k *Keeper) checkSubscribable(name, client string) error {
 	_, err := auth.Check(k.o.Rules, name)
 	if err != nil {
 		k.logRefused(&auth.Decision{Err: err, Channel: name}, client)
@@ -76,7 +71,7 @@ func (k *Keeper) mayExist(name, client string) error {
 }
 
 // changeObjects are the subprotocol's objects that tell of a change and of its gaps.
-func changeObjects(x *held, m move, replay hub.Replay) (list [][]byte) {
+func changeObjects(x *held, m channelChange, replay hub.Replay) (list [][]byte) {
 	if len(m.leave) > 0 {
 		list = append(list, movedJSON("unsubscribed", m.leave, "", m.ref))
 	}
@@ -111,8 +106,8 @@ func appendRef(b []byte, ref string) []byte {
 	return append(append(b, `,"ref":`...), ref...)
 }
 
-// changed tells the observer what was joined and left.
-func (x *held) changed(before, after []string) {
+// notifyChanged tells the observer what was joined and left.
+func notifyChanged(x *held, before, after []string) {
 	o := x.k.o.Observer
 	if x.session == nil || o == nil {
 		return

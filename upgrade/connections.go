@@ -33,7 +33,7 @@ func (k *Keeper) find(id string) (park.Ref, *park.Loop, bool) {
 	return k.o.Poller.Find(int32(slot), uint32(gen))
 }
 
-func (x *held) is(s *connection.Selection) bool {
+func (x *held) matches(s *connection.Selection) bool {
 	if x.answered || s.User != "" && (x.session == nil || x.session.user != s.User) {
 		return false
 	}
@@ -51,7 +51,7 @@ func (k *Keeper) onEach(s connection.Selection, f func(*held)) {
 		if loop.Post(func() {
 			defer close(donec)
 			if c, ok := ref.Conn(); ok {
-				if x, ok := c.Handler().(*held); ok && x.is(&s) {
+				if x, ok := c.Handler().(*held); ok && x.matches(&s) {
 					f(x)
 				}
 			}
@@ -78,7 +78,7 @@ func (k *Keeper) onEach(s connection.Selection, f func(*held)) {
 				})
 			}
 			for _, x := range list {
-				if x.is(&s) {
+				if x.matches(&s) {
 					f(x)
 				}
 			}
@@ -113,7 +113,7 @@ func (k *Keeper) Change(s connection.Selection, join, leave []string) (n int, re
 	}
 	refused = make(map[string]int)
 	k.onEach(s, func(x *held) {
-		concerned, err := x.comply(join, leave)
+		concerned, err := applyServerChange(x, join, leave)
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
@@ -126,9 +126,9 @@ func (k *Keeper) Change(s connection.Selection, join, leave []string) (n int, re
 	return n, refused
 }
 
-// comply makes a change that the app wants. It reports whether the connection is concerned. A long poll that is to leave
+// applyServerChange makes a change that the app wants. It reports whether the connection is concerned. A long poll that is to leave
 // is answered: its channels are those of its request, and so is the decision about its next one.
-func (x *held) comply(join, leave []string) (concerned bool, err error) {
+func applyServerChange(x *held, join, leave []string) (concerned bool, err error) {
 	g := x.membership.Group()
 	for _, name := range leave {
 		if p := auth.PatternOf(less(g.Channels(), slices.Sorted(slices.Values(leave))), name); p != "" {
@@ -150,7 +150,7 @@ func (x *held) comply(join, leave []string) (concerned bool, err error) {
 		x.k.logRefused(&d, x.client())
 		return true, d.Err
 	}
-	return true, x.change(join, leave)
+	return true, channelChange{join: join, leave: leave, takeBack: true}.apply(x)
 }
 
 // evictClient evicts what the app has said of who holds the connection.

@@ -61,7 +61,7 @@ type dialect interface {
 	canGap() bool
 
 	// changed renders a change of channels and the gaps that it brings.
-	changed(x *held, m move, replay hub.Replay) []byte
+	changed(x *held, m channelChange, replay hub.Replay) []byte
 
 	// read takes bytes of the client. It reports whether the connection goes on. resume goes on with bytes that it left.
 	read(x *held, p []byte) bool
@@ -100,7 +100,7 @@ type closing struct {
 	code     ws.StatusCode // of a WebSocket, with codeText, instead of what follows from status; 0: none
 	codeText string
 
-	why dropReason
+	why closeReason
 }
 
 // form is a dialect of a keeper.

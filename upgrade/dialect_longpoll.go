@@ -75,7 +75,7 @@ func (d longPoll) deliver(x *held, batch []*hub.Message, _ bool) { d.answer(x, b
 func (longPoll) gap(hub.Gap) []byte { return nil }
 func (longPoll) canGap() bool       { return true }
 
-func (longPoll) changed(*held, move, hub.Replay) []byte { return nil }
+func (longPoll) changed(*held, channelChange, hub.Replay) []byte { return nil }
 
 // read keeps what comes of the next request.
 func (longPoll) read(x *held, p []byte) bool {
@@ -138,7 +138,7 @@ func (d longPoll) sent(x *held) {
 		park.Linger(x.c)
 		return
 	}
-	d.k.o.Resume(x.c, rest, !x.drained)
+	d.k.o.Resume(x.c, rest, !x.readAll)
 }
 
 // release lets go of what was read of the next request.

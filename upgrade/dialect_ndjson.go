@@ -39,7 +39,7 @@ func (ndjson) encoding() *hub.Encoding { return encodingNDJSON }
 
 func (ndjson) gap(g hub.Gap) []byte { return append(gapJSON(g), '\n') }
 
-func (ndjson) changed(x *held, m move, replay hub.Replay) (b []byte) {
+func (ndjson) changed(x *held, m channelChange, replay hub.Replay) (b []byte) {
 	for _, object := range changeObjects(x, m, replay) {
 		b = append(append(b, object...), '\n')
 	}

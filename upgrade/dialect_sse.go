@@ -47,7 +47,7 @@ func (sse) postponed(why, hint, retryAfter string) (contentType, body string) {
 
 func (sse) begin(x *held, s *Spec, replay hub.Replay) {
 	b := append(streamHead(eventStream, s), retryHint()...)
-	x.beginStream(x.appendGapEvents(b, replay), replay)
+	x.beginStream(appendGapEvents(b, x, replay), replay)
 }
 
 func (sse) encoding() *hub.Encoding { return encodingSSE }
@@ -55,7 +55,9 @@ func (sse) encoding() *hub.Encoding { return encodingSSE }
 // gap has no id: a client that comes back after it comes back with that of the message before.
 func (sse) gap(g hub.Gap) []byte { return fmt.Appendf(nil, "event: gap\ndata: %s\n\n", gapJSON(g)) }
 
-func (sse) changed(x *held, _ move, replay hub.Replay) []byte { return x.appendGapEvents(nil, replay) }
+func (sse) changed(x *held, _ channelChange, replay hub.Replay) []byte {
+	return appendGapEvents(nil, x, replay)
+}
 
 func (sse) heartbeat(x *held) bool { return x.send(sseHeartbeat, true) }
 func (sse) drain(x *held)          { x.finish(retryHint(), draining) }
@@ -78,7 +80,7 @@ func comeBack(why, hint, retryAfter string) string {
 
 // appendGapEvents tells of all gaps. Only the last event has an id, where a client stands that was told of them and
 // of no message yet: a connection that breaks in between is told of the others when it comes back.
-func (x *held) appendGapEvents(b []byte, replay hub.Replay) []byte {
+func appendGapEvents(b []byte, x *held, replay hub.Replay) []byte {
 	id := x.membership.Position()
 	if len(replay.Messages) > 0 {
 		id = replay.Messages[0].ID - 1

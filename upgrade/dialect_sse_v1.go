@@ -38,7 +38,7 @@ func (sseV1) encoding() *hub.Encoding { return encodingJSON }
 
 func (sseV1) gap(g hub.Gap) []byte { return appendEvent(nil, gapJSON(g)) }
 
-func (sseV1) changed(x *held, m move, replay hub.Replay) (b []byte) {
+func (sseV1) changed(x *held, m channelChange, replay hub.Replay) (b []byte) {
 	for _, object := range changeObjects(x, m, replay) {
 		b = appendEvent(b, object)
 	}

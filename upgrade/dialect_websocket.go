@@ -256,7 +256,7 @@ func (d *webSocket) close(x *held, c closing) {
 
 // closeWith says goodbye, after what of a frame is still to be written, and waits a while for the client's own close
 // (RFC 6455 §7.1.1).
-func (d *webSocket) closeWith(x *held, code ws.StatusCode, reason string, why dropReason) {
+func (d *webSocket) closeWith(x *held, code ws.StatusCode, reason string, why closeReason) {
 	x.finish(wsframe.AppendClose(nil, code, reason), why)
 }
 

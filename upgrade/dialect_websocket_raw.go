@@ -57,7 +57,7 @@ func (d *webSocketRaw) begin(x *held, s *Spec, replay hub.Replay) {
 		return
 	}
 	if x.send(s.Handshake, false) {
-		d.closeWith(x, codeGap, gapText, gapped)
+		d.closeWith(x, codeGap, gapText, gapUnsupported)
 	}
 }
 
@@ -66,7 +66,7 @@ const gapText = "gap: history does not reach back to last_id"
 func (d *webSocketRaw) canGap() bool       { return false }
 func (d *webSocketRaw) gap(hub.Gap) []byte { return nil }
 
-func (d *webSocketRaw) changed(*held, move, hub.Replay) []byte { return nil }
+func (d *webSocketRaw) changed(*held, channelChange, hub.Replay) []byte { return nil }
 
 func (d *webSocketRaw) heartbeat(x *held) bool { return d.beat(x, pingFrame) }
 
@@ -96,7 +96,7 @@ func (d *webSocketRaw) reply(in *inbound, _ string, r appcall.Reply, err error) 
 		if r.Status == 401 || r.Status == 403 {
 			code = ws.StatusCode(4000 + r.Status)
 		}
-		d.closeWith(in.x, code, err.Error(), unposted)
+		d.closeWith(in.x, code, err.Error(), messageFailed)
 		return false
 	}
 	return r.None || in.x.send(wsframe.Append(nil, binaryOp(r.Binary), r.Data), false)

@@ -72,7 +72,7 @@ func (d *webSocketV1) begin(x *held, s *Spec, replay hub.Replay) {
 
 func (d *webSocketV1) gap(g hub.Gap) []byte { return wsframe.Append(nil, ws.OpText, gapJSON(g)) }
 
-func (d *webSocketV1) changed(x *held, m move, replay hub.Replay) (b []byte) {
+func (d *webSocketV1) changed(x *held, m channelChange, replay hub.Replay) (b []byte) {
 	for _, object := range changeObjects(x, m, replay) {
 		b = wsframe.Append(b, ws.OpText, object)
 	}

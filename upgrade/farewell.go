@@ -23,7 +23,7 @@ type farewell struct {
 }
 
 // finish leaves the channels, completes the frame or event that has begun, sends last and ends the connection.
-func (x *held) finish(last []byte, why dropReason) {
+func (x *held) finish(last []byte, why closeReason) {
 	w := &farewell{k: x.k, rest: [2][]byte{nil, last}}
 	if x.queue != nil {
 		w.rest[0] = x.queue.Begun()

@@ -84,7 +84,7 @@ func (x *held) read() {
 	for range readsPerTurn {
 		n, err := x.c.Read(in)
 		if err == park.ErrAgain {
-			x.drained = true
+			x.readAll = true
 			return
 		}
 		if err != nil {

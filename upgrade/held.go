@@ -29,7 +29,7 @@ type held struct {
 	pinged   bool  // no sign of life since the last heartbeat
 	stalled  bool  // the queue did not move since the last heartbeat
 	answered bool  // it has left its channels; only the queue is left
-	drained  bool  // all that was told of has been read
+	readAll  bool  // all that was told of has been read
 	paused   bool  // not to be read until unpause
 }
 
@@ -90,7 +90,7 @@ func (x *held) Ready(c *park.Conn, ev park.Event) {
 		return
 	}
 	if ev&park.Readable != 0 {
-		x.drained = false
+		x.readAll = false
 	}
 	if ev&park.Writable != 0 && x.queue != nil && !x.flush() {
 		return
@@ -189,7 +189,7 @@ func (x *held) keep(batch []*hub.Message, taken int, counted bool) bool {
 }
 
 // leave takes the connection out of its channels and counts why. The socket is the caller's.
-func (x *held) leave(why dropReason) {
+func (x *held) leave(why closeReason) {
 	x.leaveChannels(why)
 	x.form.open.Add(-1)
 	x.k.stats.drop(why)
@@ -201,7 +201,7 @@ func (x *held) leave(why dropReason) {
 }
 
 // end leaves and closes.
-func (x *held) end(why dropReason) {
+func (x *held) end(why closeReason) {
 	if x.answered {
 		x.releaseQueue()
 	} else {

@@ -150,9 +150,9 @@ func (in *inbound) execute(f clientframe.Frame, err error) bool {
 	case "token":
 		return in.verifyToken(f.Token, f.Ref)
 	case "unsubscribe":
-		return in.moved(move{leave: f.Channels, ref: f.Ref})
+		return in.moved(channelChange{leave: f.Channels, ref: f.Ref})
 	}
-	return in.subscribe(move{join: f.Channels, after: ResumePoint{ID: f.LastID, HasID: f.HasLastID}, ref: f.Ref})
+	return in.subscribe(channelChange{join: f.Channels, after: ResumePoint{ID: f.LastID, HasID: f.HasLastID}, ref: f.Ref})
 }
 
 // forgive makes up for a fault: a message is as it should be.
@@ -160,7 +160,7 @@ func (in *inbound) forgive() { in.faults = max(in.faults-1, 0) }
 
 // subscribe makes a change if the client may, and asks the app if that decides. It reports whether the connection goes
 // on.
-func (in *inbound) subscribe(m move) bool {
+func (in *inbound) subscribe(m channelChange) bool {
 	x, k := in.x, in.x.k
 	if x.tokenEnded() {
 		return false
@@ -192,8 +192,8 @@ func (k *Keeper) subscribeError(d *auth.Decision, client string) error {
 }
 
 // moved makes a change that needs nobody's leave. It reports whether the connection goes on.
-func (in *inbound) moved(m move) bool {
-	if err := in.x.move(m); err != nil {
+func (in *inbound) moved(m channelChange) bool {
+	if err := m.apply(in.x); err != nil {
 		return in.fault(m.ref, err)
 	}
 	if !in.alive() {
@@ -214,7 +214,7 @@ type authorized struct {
 
 // ask lets a worker ask the app, as at the start, and what the client sends meanwhile wait. The connection may end
 // before the response, which then concerns nobody.
-func (in *inbound) ask(m move, channels []string) bool {
+func (in *inbound) ask(m channelChange, channels []string) bool {
 	x, k := in.x, in.x.k
 	a := &authorized{request: *in.login}
 	a.request.Channels = channels
@@ -233,7 +233,7 @@ func (in *inbound) ask(m move, channels []string) bool {
 
 // onAuthorized does what the app has answered, unless something was revoked since it was asked. It reports whether the
 // connection goes on.
-func (in *inbound) onAuthorized(m move, a *authorized) bool {
+func (in *inbound) onAuthorized(m channelChange, a *authorized) bool {
 	x, k := in.x, in.x.k
 	if x.tokenEnded() {
 		return false

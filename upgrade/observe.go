@@ -60,7 +60,7 @@ func (x *held) ended(reason string, leave func()) {
 }
 
 // leaveChannels takes the connection out of its channels for good.
-func (x *held) leaveChannels(why dropReason) {
+func (x *held) leaveChannels(why closeReason) {
 	x.ended(why.String(), func() { x.lane().Leave(x) })
 	x.forget()
 }

@@ -56,7 +56,7 @@ func (x *held) renewed(asked []string, v auth.Result, err error) {
 		}
 		k.o.Log.Error("authorization could not be renewed; retrying", "error", err, "user", s.user, "since", s.failing)
 		if now.Sub(s.failing) >= k.o.AuthorizeGrace {
-			x.expel(503, "could not be authorized again", unasked)
+			x.expel(503, "could not be authorized again", authorizeUnavailable)
 			return
 		}
 		s.expires = now.Add(min(renewRetry, k.o.AuthorizeGrace))
@@ -102,7 +102,7 @@ func (x *held) narrow(asked, allowed []string) bool {
 	more := slices.DeleteFunc(slices.Clone(q.Channels), func(name string) bool { return slices.Contains(asked, name) })
 	q.Channels = append(more, allowed...)
 	s.ask = &q
-	if x.change(join, leave) != nil { // more parts than a connection may hold
+	if (channelChange{join: join, leave: leave, takeBack: true}).apply(x) != nil { // more parts than a connection may hold
 		x.expel(403, "not allowed any more", refused)
 		return false
 	}
@@ -110,6 +110,6 @@ func (x *held) narrow(asked, allowed []string) bool {
 }
 
 // expel ends a hold that is not allowed any more.
-func (x *held) expel(status int, why string, reason dropReason) {
+func (x *held) expel(status int, why string, reason closeReason) {
 	x.form.close(x, closing{status: status, text: why, why: reason})
 }

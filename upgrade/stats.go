@@ -6,33 +6,33 @@ import (
 	"holdfast/internal/channel"
 )
 
-// dropReason is why a held connection ended: constant, log word and metric label at once.
-type dropReason uint8
+// closeReason is why a held connection ended: constant, log word and metric label at once.
+type closeReason uint8
 
 const (
-	clientGone     dropReason = iota // the client closed or the network did
-	clientClosed                     // a WebSocket's close handshake
-	answered                         // a long poll has its answer
-	slow                             // more waits than its outbox may hold
-	pongTimeout                      // no sign of life since the last heartbeat
-	badFrame                         // the client broke the protocol
-	unexpectedData                   // bytes where the client has nothing to say
-	draining                         // Holdfast goes down
-	gapped                           // a raw WebSocket cannot be told of a gap
-	tooManyErrors                    // too many messages that were refused
-	refused                          // the app does not allow it any more
-	unasked                          // the app could not be asked whether it still does
-	loggedOut                        // the app took its session cookie back
-	disconnected                     // the app said so
-	crowdedOut                       // its user has newer ones, and no more may be held
-	inboundFull                      // what clients have begun to send takes all the memory there is for it
-	slowSender                       // a message that has begun does not come
-	unposted                         // the app did not take a message whose client cannot be told otherwise
-	dropReasons
+	clientGone           closeReason = iota // the client closed or the network did
+	clientClosed                            // a WebSocket's close handshake
+	answered                                // a long poll has its answer
+	slow                                    // more waits than its outbox may hold
+	pongTimeout                             // no sign of life since the last heartbeat
+	badFrame                                // the client broke the protocol
+	unexpectedData                          // bytes where the client has nothing to say
+	draining                                // Holdfast goes down
+	gapUnsupported                          // a raw WebSocket cannot be told of a gap
+	tooManyErrors                           // too many messages that were refused
+	refused                                 // the app does not allow it any more
+	authorizeUnavailable                    // the app could not be asked whether it still does
+	loggedOut                               // the app took its session cookie back
+	disconnected                            // the app said so
+	crowdedOut                              // its user has newer ones, and no more may be held
+	inboundFull                             // what clients have begun to send takes all the memory there is for it
+	slowSender                              // a message that has begun does not come
+	messageFailed                           // the app did not take a message whose client cannot be told otherwise
+	closeReasons
 )
 
-func (r dropReason) String() string {
-	return [dropReasons]string{"client_gone", "client_closed", "answered", "slow", "pong_timeout",
+func (r closeReason) String() string {
+	return [closeReasons]string{"client_gone", "client_closed", "answered", "slow", "pong_timeout",
 		"bad_frame", "unexpected_data", "draining", "gap", "too_many_errors", "refused", "authorize_failed", "logged_out", "disconnected", "user_limit",
 		"inbound_full", "slow_sender", "message_failed"}[r]
 }
@@ -74,7 +74,7 @@ func rejectReasonOf(status int) rejectReason {
 }
 
 type counters struct {
-	dropped         [dropReasons]atomic.Int64
+	dropped         [closeReasons]atomic.Int64
 	rejected        [rejectReasons]atomic.Int64
 	tokensRefused   atomic.Int64
 	authorizeErrors atomic.Int64
@@ -89,7 +89,7 @@ type counters struct {
 	superseded      atomic.Int64 // messages, by channel.LatestOnly
 }
 
-func (c *counters) drop(r dropReason) { c.dropped[r].Add(1) }
+func (c *counters) drop(r closeReason) { c.dropped[r].Add(1) }
 
 // reject counts a subscribe request that is answered with status.
 func (c *counters) reject(why rejectReason, status int) {
@@ -134,7 +134,7 @@ func (k *Keeper) Stats() Stats {
 	for _, f := range k.forms {
 		s.Held[f.transport()] += f.open.Load()
 	}
-	for r := range dropReasons {
+	for r := range closeReasons {
 		if r != answered {
 			s.Dropped[r.String()] = k.stats.dropped[r].Load()
 		}
