@@ -5,7 +5,9 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -91,18 +93,32 @@ type Push struct {
 // AllPaths returns Path and ExtraPaths.
 func (p *Push) AllPaths() []string { return append([]string{p.Path}, p.ExtraPaths...) }
 
-// JWT is which tokens are taken that an app has signed; with neither of the keys, none.
+// JWT is which tokens are taken that an app has signed; with no key, none.
 type JWT struct {
 	Key      string   `yaml:"key" eg:"the output of \"openssl rand -hex 32\""`
 	KeyFile  string   `yaml:"key_file" eg:"/etc/holdfast/jwt.pem"`
-	Issuer   string   `yaml:"issuer" eg:"https://www.example.com"`   // empty: any
-	Audience string   `yaml:"audience" eg:"https://www.example.com"` // empty: any
+	Keys     []string `yaml:"keys" eg:"[/etc/holdfast/jwt/2026-11.pem]"` // files; see KeyID
+	Issuer   string   `yaml:"issuer" eg:"https://www.example.com"`       // empty: any
+	Audience string   `yaml:"audience" eg:"https://www.example.com"`     // empty: any
 	Leeway   Duration `yaml:"leeway"`
 	Cookie   string   `yaml:"cookie" eg:"push_token"` // empty: none
 }
 
 // Given reports whether there is a key.
-func (j *JWT) Given() bool { return j.Key != "" || j.KeyFile != "" }
+func (j *JWT) Given() bool { return j.Key != "" || j.KeyFile != "" || len(j.Keys) > 0 }
+
+// Endings of the files of push.jwt.keys: what is in a file is never guessed, as a public key that is taken for a secret
+// would let everybody sign.
+const (
+	KeyPublic = ".pem"    // a public key
+	KeySecret = ".secret" // a secret for HS256
+)
+
+// KeyID returns what tokens name a key of push.jwt.keys by: its file's name without the ending.
+func KeyID(file string) string {
+	name := filepath.Base(file)
+	return strings.TrimSuffix(name, filepath.Ext(name))
+}
 
 // Logout is how it is seen that an app has ended a client's session.
 type Logout struct {

@@ -79,15 +79,42 @@ func (d *decoder) jwt(j *JWT) {
 	case j.KeyFile != "" && !filepath.IsAbs(j.KeyFile):
 		d.add("push.jwt.key_file", show(j.KeyFile)+" is not an absolute path; want one such as /etc/holdfast/jwt.pem")
 	}
+	d.jwtKeys(j.Keys)
 	if j.Cookie != "" && strings.Trim(j.Cookie, lettersDigits+"-_.") != "" {
 		d.add("push.jwt.cookie", show(j.Cookie)+" is not the name of a cookie; want one such as push_token")
 	}
 	for _, key := range []struct{ name, value string }{
 		{"push.jwt.issuer", j.Issuer}, {"push.jwt.audience", j.Audience}, {"push.jwt.cookie", j.Cookie},
 	} {
-		if key.value != "" && !j.Given() && !d.failed["push.jwt.key"] && !d.failed["push.jwt.key_file"] {
-			d.add(key.name, "means nothing without push.jwt.key or push.jwt.key_file")
+		if key.value != "" && !j.Given() && !d.failed["push.jwt.key"] && !d.failed["push.jwt.key_file"] && !d.failed["push.jwt.keys"] {
+			d.add(key.name, "means nothing without push.jwt.key, push.jwt.key_file or push.jwt.keys")
 		}
+	}
+}
+
+// maxKeys of push.jwt.keys are enough for any rotation.
+const maxKeys = 16
+
+// jwtKeys checks what can be said of the files without reading them.
+func (d *decoder) jwtKeys(files []string) {
+	const key = "push.jwt.keys"
+	if len(files) > maxKeys {
+		d.add(key, fmt.Sprintf("%d files; want at most %d", len(files), maxKeys))
+	}
+	seen := map[string]bool{}
+	for _, file := range files {
+		id := KeyID(file)
+		switch ending := filepath.Ext(file); {
+		case !filepath.IsAbs(file):
+			d.add(key, show(file)+" is not an absolute path; want one such as /etc/holdfast/jwt/2026-11.pem")
+		case ending != KeyPublic && ending != KeySecret:
+			d.add(key, show(file)+" ends in neither .pem, for a public key, nor .secret, for a secret of HS256")
+		case id == "" || strings.Trim(id, lettersDigits+"-_.") != "":
+			d.add(key, show(file)+" has a name that is no kid; want letters, digits and any of -_. before the ending")
+		case seen[id]:
+			d.add(key, show(id)+" names two keys, and a token could not say which")
+		}
+		seen[id] = true
 	}
 }
 

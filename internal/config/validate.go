@@ -191,8 +191,8 @@ func (d *decoder) channels(c *Config) {
 			d.add(key+".access", "missing; want public, authorize or token")
 		case rule.Access == channel.Public && channel.HasUser(rule.Match):
 			d.add(key+".access", show(rule.Match)+" is for the user that push.authorize_path or a token names, and public asks nobody; want authorize or token")
-		case rule.Access == channel.Token && !c.Push.JWT.Given() && !d.failed["push.jwt.key"] && !d.failed["push.jwt.key_file"]:
-			d.add(key+".access", "token needs push.jwt.key or push.jwt.key_file, and both are empty")
+		case rule.Access == channel.Token && !c.Push.JWT.Given() && !d.failed["push.jwt.key"] && !d.failed["push.jwt.key_file"] && !d.failed["push.jwt.keys"]:
+			d.add(key+".access", "token needs push.jwt.key, push.jwt.key_file or push.jwt.keys, and all are empty")
 		case rule.Access == channel.Authorize && c.Push.Authorize == "" && !d.failed["push.authorize_path"]:
 			d.add(key+".access", "authorize needs push.authorize_path, the path on the app that decides, and that is empty")
 		default:

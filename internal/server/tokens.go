@@ -3,6 +3,8 @@ package server
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"holdfast/internal/channel"
@@ -25,6 +27,7 @@ func newVerifier(c *config.JWT) (*token.Verifier, error) {
 	}
 	o := token.Options{
 		Secret: c.Key, Issuer: c.Issuer, Audience: c.Audience, Leeway: time.Duration(c.Leeway), ValidPattern: channel.ValidGrant,
+		Keys: map[string]token.Key{},
 	}
 	name := "push.jwt.key"
 	if c.KeyFile != "" {
@@ -32,6 +35,18 @@ func newVerifier(c *config.JWT) (*token.Verifier, error) {
 		var err error
 		if o.PublicKey, err = os.ReadFile(c.KeyFile); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	for _, file := range c.Keys {
+		name = "push.jwt.keys"
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if filepath.Ext(file) == config.KeySecret {
+			o.Keys[config.KeyID(file)] = token.Key{Secret: strings.TrimRight(string(text), "\r\n")}
+		} else {
+			o.Keys[config.KeyID(file)] = token.Key{PublicKey: text}
 		}
 	}
 	v, err := token.New(o)

@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -30,7 +31,21 @@ func secretKey(secret string) (key, error) {
 	if len(secret) < minSecret {
 		return key{}, fmt.Errorf("%w: a secret has at least %d bytes", ErrKey, minSecret)
 	}
+	if strings.Contains(secret, "-----BEGIN") { // everybody may have it, and could sign with it
+		return key{}, fmt.Errorf("%w: a key in PEM is no secret", ErrKey)
+	}
 	return key{jwt.SigningMethodHS256.Alg(), []byte(secret)}, nil
+}
+
+// newKey returns the key of a secret or a public key, of which there must be one.
+func newKey(secret string, public []byte) (key, error) {
+	switch {
+	case secret != "" && public != nil:
+		return key{}, fmt.Errorf("%w: there are two", ErrKey)
+	case public == nil:
+		return secretKey(secret)
+	}
+	return publicKey(public)
 }
 
 // publicKey reads the one public key of a PEM file.

@@ -25,6 +25,8 @@ var (
 	ErrTooLong   = fmt.Errorf("token is longer than %d bytes", maxToken)
 	ErrMalformed = errors.New("not a JWT as it should be: three parts in base64url without padding, two of JSON, claims of the right type")
 	ErrAlgorithm = errors.New("signed with another algorithm than push.jwt has the key for (alg)")
+	ErrNoKeyID   = errors.New("names no key of push.jwt.keys (kid)")
+	ErrKeyID     = errors.New("names a key that push.jwt.keys does not have (kid)")
 	ErrCritical  = errors.New("an extension that must be understood is not (crit)")
 	ErrSignature = errors.New("the signature is wrong: another key, or changed since")
 	ErrClaim     = errors.New("a claim is not as it should be")
@@ -36,10 +38,12 @@ var (
 	ErrIssuer    = errors.New("from another issuer than push.jwt.issuer (iss)")
 )
 
-// Options of a Verifier. Secret or PublicKey is required, and not both.
+// Options of a Verifier. Secret or PublicKey is required, and not both, unless there are Keys.
 type Options struct {
 	Secret    string // of HS256
 	PublicKey []byte // PEM; RSA is for RS256, Ed25519 for EdDSA
+
+	Keys map[string]Key // for tokens that name one (kid, RFC 7515 §4.1.4); the one above is then for the others
 
 	Issuer, Audience string        // what a token must have; empty: anything
 	Leeway           time.Duration // by how much the clocks may differ
@@ -47,9 +51,16 @@ type Options struct {
 	ValidPattern func(string) error // nil: every one is
 }
 
+// Key is one of several. Secret or PublicKey is required, and not both.
+type Key struct {
+	Secret    string // of HS256
+	PublicKey []byte // PEM
+}
+
 // Verifier checks tokens. Any number of goroutines may use it.
 type Verifier struct {
-	key      key
+	key      *key           // nil: none for tokens that name no key
+	keys     map[string]key // by kid; empty: what tokens name does not matter
 	leeway   time.Duration
 	valid    func(string) error
 	issuer   bool // has to be there
@@ -59,21 +70,24 @@ type Verifier struct {
 
 // New returns a verifier. The error is an ErrKey.
 func New(o Options) (*Verifier, error) {
-	v := &Verifier{leeway: o.Leeway, valid: o.ValidPattern, issuer: o.Issuer != "", audience: o.Audience != ""}
-	var err error
-	switch {
-	case o.Secret != "" && o.PublicKey != nil:
-		err = fmt.Errorf("%w: there are two", ErrKey)
-	case o.Secret != "":
-		v.key, err = secretKey(o.Secret)
-	default:
-		v.key, err = publicKey(o.PublicKey)
+	v := &Verifier{keys: map[string]key{}, leeway: o.Leeway, valid: o.ValidPattern, issuer: o.Issuer != "", audience: o.Audience != ""}
+	var methods []string
+	if o.Secret != "" || o.PublicKey != nil || len(o.Keys) == 0 {
+		k, err := newKey(o.Secret, o.PublicKey)
+		if err != nil {
+			return nil, err
+		}
+		v.key, methods = &k, append(methods, k.algorithm)
 	}
-	if err != nil {
-		return nil, err
+	for id, one := range o.Keys {
+		k, err := newKey(one.Secret, one.PublicKey)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", id, err)
+		}
+		v.keys[id], methods = k, append(methods, k.algorithm)
 	}
 	options := []jwt.ParserOption{
-		jwt.WithValidMethods([]string{v.key.algorithm}), jwt.WithStrictDecoding(), jwt.WithLeeway(o.Leeway),
+		jwt.WithValidMethods(methods), jwt.WithStrictDecoding(), jwt.WithLeeway(o.Leeway),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
 	}
 	if o.Issuer != "" {
@@ -151,7 +165,11 @@ func (v *Verifier) Verify(text string) (auth.TokenGrant, error) {
 		if _, ok := t.Header["crit"]; ok { // RFC 7515 §4.1.11; none is known here
 			return nil, ErrCritical
 		}
-		return v.key.key, nil
+		k, err := v.keyOf(t)
+		if err != nil {
+			return nil, err
+		}
+		return k.key, nil
 	})
 	if err != nil {
 		return auth.TokenGrant{}, v.why(text, &c, err)
@@ -174,10 +192,34 @@ func strictHeader(text string) bool {
 	return err == nil && object.Members(func(string, strictjson.Value) error { return nil }) == nil
 }
 
+// keyOf returns the key that a token is to be checked with. It is the only one that counts, and for its algorithm alone:
+// no other is tried.
+func (v *Verifier) keyOf(t *jwt.Token) (key, error) {
+	k := v.key
+	if id, given := t.Header["kid"]; given && len(v.keys) > 0 {
+		name, _ := id.(string)
+		named, ok := v.keys[name]
+		if !ok {
+			return key{}, ErrKeyID
+		}
+		k = &named
+	}
+	switch {
+	case k == nil:
+		return key{}, ErrNoKeyID
+	case t.Method.Alg() != k.algorithm:
+		return key{}, ErrAlgorithm
+	}
+	return *k, nil
+}
+
 // why translates the library's errors. The order matters: the signature comes before what the token says.
 func (v *Verifier) why(text string, c *claims, err error) error {
 	for _, e := range []struct{ is, why error }{
 		{ErrCritical, ErrCritical},
+		{ErrKeyID, ErrKeyID},
+		{ErrNoKeyID, ErrNoKeyID},
+		{ErrAlgorithm, ErrAlgorithm},
 		{jwt.ErrTokenMalformed, ErrMalformed},
 		{jwt.ErrTokenUnverifiable, ErrAlgorithm},
 		{jwt.ErrTokenSignatureInvalid, ErrSignature},
@@ -190,8 +232,10 @@ func (v *Verifier) why(text string, c *claims, err error) error {
 		if !errors.Is(err, e.is) {
 			continue
 		}
-		if e.why == ErrSignature && !v.ours(text) {
-			return ErrAlgorithm
+		if e.why == ErrSignature { // also of an algorithm that no key has
+			if err := v.keyProblem(text); err != nil {
+				return err
+			}
 		}
 		return e.why
 	}
@@ -209,10 +253,14 @@ func (v *Verifier) why(text string, c *claims, err error) error {
 	return ErrClaim
 }
 
-// ours reports whether the token names the algorithm of the key.
-func (v *Verifier) ours(text string) bool {
+// keyProblem returns why there is no key to check the token with; nil if there is one.
+func (v *Verifier) keyProblem(text string) error {
 	t, _, err := v.parser.ParseUnverified(text, &claims{})
-	return err == nil && t.Method.Alg() == v.key.algorithm
+	if err != nil {
+		return ErrMalformed
+	}
+	_, err = v.keyOf(t)
+	return err
 }
 
 // read checks what the library does not know.
