@@ -1,16 +1,16 @@
-// Package presence knows who is there: which channels have subscribers, which users have connections, and
-// which users are in the channels whose rule asks for it. It tells of each when that changes.
+// Package presence tracks which channels have subscribers, which users have connections, and which users are in the
+// channels whose rule asks for it. It makes an event when one of these changes.
 //
-// # Coming and going
+// # Events
 //
-// Whoever comes is told of at once, whoever goes after a grace period in which nobody came back: a page that is
-// loaded again is no leave. Told of one channel, one user or one user in one channel, coming and going always
-// alternate.
+// The event of an arrival is made at once. The event of a departure is made after a grace period in which nobody has
+// returned, so that loading a page again is no departure. For one channel, one user, or one user in one channel,
+// arrivals and departures always alternate.
 //
-// # What it costs
+// # Cost
 //
-// Nothing is kept of a channel but while it is in its grace period; of a user or of a user in a channel, one
-// entry, however many connections there are. Those in their grace period stand in one list by the time they
-// went, as the period is the same for all: no timer for each. A connection without a user, or in channels that
-// no rule has presence for, costs nothing.
+// A channel has an entry only during its grace period. A user, and a user in a channel, has one entry, however many
+// connections there are. The entries in their grace period are in one list, by the time of departure: the period is the
+// same for all, so they need no timers. A connection without a user, or in channels whose rule has no presence, costs
+// nothing.
 package presence

@@ -13,7 +13,7 @@ import (
 	"holdfast/internal/throttle"
 )
 
-// The types of what is told.
+// The types of events.
 const (
 	Occupied = "occupied" // a channel has a subscriber
 	Vacated  = "vacated"  // it has had none for the grace period
@@ -23,32 +23,32 @@ const (
 	Leave    = "leave"    // the user has had none in it for the grace period
 )
 
-// Event is what is told: of a channel, a user, or both.
+// Event is a change of a channel, a user, or a user in a channel.
 type Event struct {
 	Type          string
-	At            time.Time // when they came or went
+	At            time.Time // of the arrival or departure
 	Channel, User string
 }
 
-// Options are the properties of a Tracker. Neither Tell nor Publish may block or call the Tracker; both are called in
-// the order of what they tell, from any goroutine.
+// Options are the properties of a Tracker. Neither Tell nor Publish may block or call the Tracker. Both are called in the
+// order of the events, from any goroutine.
 type Options struct {
-	Grace time.Duration // zero: who goes is told of at once
+	Grace time.Duration // zero: departures make an event at once
 
-	Occupancy func() []hub.Occupancy         // what has changed; see Tracker.Occupancy
-	Users     bool                           // whether online and offline are told
-	Present   func(channel string) bool      // whether it is kept who is in the channel; nil: of none
-	Tell      func(Event)                    // of channels and of users; nil: of none
-	Publish   func(e Event) (published bool) // of users in channels; false: not now. Nil: of none
+	Occupancy func() []hub.Occupancy         // returns what has changed; see Tracker.Occupancy
+	Users     bool                           // whether online and offline are events
+	Present   func(channel string) bool      // reports whether users are tracked in the channel; nil: in none
+	Tell      func(Event)                    // takes events of channels and of users; nil: drops them
+	Publish   func(e Event) (published bool) // takes events of users in channels; false: not now. Nil: drops them
 
 	Log *slog.Logger // nil: no log
 }
 
 const (
-	maxLeaving     = 1 << 17 // in their grace period; past this the oldest is told of early
+	maxLeaving     = 1 << 17 // in their grace period; past this the oldest expires early
 	maxUnpublished = 10_000  // joins and leaves that could not be published; past this the oldest is lost
 
-	slice  = 256                   // told of before others have the lock
+	slice  = 256                   // events before others get the lock
 	coarse = 50 * time.Millisecond // between two looks at who is due
 	retry  = time.Second           // between two tries to publish what could not be
 )
@@ -65,7 +65,7 @@ type member struct {
 // pendingLeave is a subject in its grace period.
 type pendingLeave struct {
 	subject
-	kind string    // what it is to be told as
+	kind string    // of the event
 	at   time.Time // when it went
 }
 
@@ -92,11 +92,11 @@ type Tracker struct {
 
 // Stats are the numbers of a Tracker. The last two only grow.
 type Stats struct {
-	Users   int // told to be online
+	Users   int // online
 	Members int // users in channels
 	Leaving int // in their grace period
 
-	ExpiredEarly uint64 // told of before their grace period was over, as too many were in theirs
+	ExpiredEarly uint64 // before their grace period was over, as too many were in theirs
 	Unpublished  uint64 // joins and leaves that were not published
 }
 
@@ -130,7 +130,7 @@ func (t *Tracker) Occupancy() {
 	for _, o := range t.o.Occupancy() {
 		leaving := t.channels[o.Channel]
 		switch {
-		case o.Was: // was told to be, and is not in its grace period
+		case o.Was: // it has been occupied, and is not in its grace period
 		case leaving != nil:
 			t.cancelGraceLocked(leaving)
 			delete(t.channels, o.Channel)
@@ -314,7 +314,7 @@ func (t *Tracker) wake() {
 	}
 }
 
-// Serve tells of those whose grace period is over, until ctx ends.
+// Serve makes the events of those whose grace period is over, until ctx ends.
 func (t *Tracker) Serve(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -329,7 +329,7 @@ func (t *Tracker) Serve(ctx context.Context) {
 	}
 }
 
-// due tells of those whose grace period is over and returns when to look again.
+// due makes the events of those whose grace period is over and returns when to look again.
 func (t *Tracker) due() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -357,8 +357,8 @@ func (t *Tracker) due() time.Duration {
 	return wait
 }
 
-// Close tells at once of everybody who is in the grace period, and from now on of everybody who goes. Nothing is
-// published any more: nobody is left to read it.
+// Close ends all grace periods: each makes its event at once, as later departures do. Nothing is published any more, as
+// nobody is left to read it.
 func (t *Tracker) Close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
