@@ -18,10 +18,12 @@ type appLeg struct {
 	head        []byte          // the request's head, until the upstream has it for good
 	partialHead []byte          // of a response
 
-	server *balance.Server // chosen, and counted there; nil before
-	name   string          // of the last server, when it was let go
-	tried  uint64          // a bit for each server that was
-	sticky int             // index of the server that the client stays with; -1: any
+	server    *balance.Server // chosen, and counted there; nil before
+	name      string          // of the last server, when it was let go
+	tried     uint64          // a bit for each server that was
+	addresses uint64          // a bit for each of the server's that was tried
+	address   int             // the number of the one that is dialled
+	sticky    int             // index of the server that the client stays with; -1: any
 
 	queued    bool // in the line of its loop
 	connected bool
@@ -106,6 +108,7 @@ func (a *appLeg) ask(head, body []byte) {
 		return
 	}
 	a.tried |= 1 << a.server.Index
+	a.addresses = 0
 	if a.conn = a.pooledConn(); a.conn != nil {
 		a.reused, a.connected = true, true
 		a.conn.Hold(a.x)
@@ -129,8 +132,9 @@ func (a *appLeg) remember(head, body []byte) {
 
 func (a *appLeg) dial() {
 	s := a.server
-	address, err := s.DialAddress()
+	address, number, err := s.DialAddress(a.addresses)
 	if err == nil {
+		a.address = number
 		a.x.f.p.stats.dialled.Add(1)
 		a.conn, err = a.x.f.loop.Dial(s.Network, address, a.x)
 	}
@@ -143,9 +147,21 @@ func (a *appLeg) dial() {
 	a.conn.SetDeadline(a.x.f.p.o.ConnectTime)
 }
 
-// unreachable tries the next server: nothing was sent, so nothing is repeated.
+// unreachable tries the next address of the server's name, and then the next server: nothing was sent, so nothing is
+// repeated.
 func (a *appLeg) unreachable(status int, err error) {
 	p := a.x.f.p
+	a.addresses |= 1 << a.address
+	if _, _, none := a.server.DialAddress(a.addresses); none == nil {
+		p.stats.retries.Add(1)
+		p.o.Log.Warn("an address of the upstream was not reached; the next is tried", "upstream", a.server.String(), "error", err)
+		if a.conn != nil {
+			a.conn.Close()
+			a.conn = nil
+		}
+		a.dial()
+		return
+	}
 	s, full := a.x.route.servers.Choose(a.tried, -1, a.x.f.loop.Now())
 	if s == nil && !full {
 		a.x.fail(status, err)
@@ -205,6 +221,7 @@ func (a *appLeg) dialled(ev park.Event) {
 		a.unreachable(502, err)
 	default:
 		a.connected = true
+		a.server.Reached(a.address)
 		a.hung = ev&park.HangUp != 0
 		a.sendHead(a.head, a.x.upload.gathered)
 		if a.conn != nil && a.connected && ev&(park.Readable|park.HangUp) != 0 {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
@@ -31,7 +32,8 @@ type Options struct {
 	FailTime  time.Duration
 	Sticky    string // cookie by which a client stays with an upstream; empty: none
 
-	CheckPath  string // asked of every upstream by Check; empty: never
+	Lookup     func(ctx context.Context, host string) ([]netip.Addr, error) // of host names; nil: as the system does
+	CheckPath  string                                                       // asked of every upstream by Check; empty: never
 	CheckEvery time.Duration
 
 	HeaderTime   time.Duration // a request's head must be complete
@@ -151,7 +153,7 @@ func New(p *park.Poller, o Options) *Proxy {
 	x.files = tempfile.NewStore(o.Folder, o.FileBytes, o.FilesTotal, o.Log)
 	x.servers = balance.NewSet(balance.Options{
 		MaxFails: o.MaxFails, FailTime: o.FailTime, Sticky: o.Sticky,
-		CheckPath: o.CheckPath, CheckEvery: o.CheckEvery, ConnectTime: o.ConnectTime, Log: o.Log,
+		CheckPath: o.CheckPath, CheckEvery: o.CheckEvery, ConnectTime: o.ConnectTime, Lookup: o.Lookup, Log: o.Log,
 	})
 	x.addRoutes(&o)
 	x.noticed = make([]noticed, len(x.servers.Servers()))

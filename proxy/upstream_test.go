@@ -2,9 +2,12 @@ package proxy
 
 import (
 	"bufio"
+	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -306,4 +309,59 @@ func TestHealthCheck(t *testing.T) {
 	well.Store(true)
 	wiretest.Eventually(t, "the check finds it well", func() bool { return !p.Stats().Upstreams[0].Down })
 	wiretest.Eventually(t, "it is asked again", func() bool { _, body := ask(t, addr); return body == "sick" })
+}
+
+// TestNameWithSeveralAddresses: all addresses of a host name are tried, once each, for requests of any method, as nothing
+// was sent, and for health checks. The one that was reached comes first from then on.
+func TestNameWithSeveralAddresses(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		addresses []string
+		status    int
+		misses    int // addresses that are tried in vain, by all requests together
+	}{
+		{"the last", []string{"::1", "127.0.0.3", "127.0.0.1"}, 200, 1},
+		{"the first", []string{"127.0.0.1", "127.0.0.3"}, 200, 0},
+		{"none", []string{"127.0.0.2", "127.0.0.3"}, 502, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			u := named(t, "up")
+			_, port, _ := net.SplitHostPort(u.Addr)
+			var log wiretest.Log
+			addr, p := start(t, "", upstreams(Upstream{Address: "app.test:" + port}), func(o *Options) {
+				o.Log = slog.New(slog.NewTextHandler(&log, nil))
+				o.CheckPath, o.CheckEvery = "/", time.Hour
+				o.Lookup = func(_ context.Context, host string) (list []netip.Addr, err error) {
+					for _, a := range tt.addresses {
+						list = append(list, netip.MustParseAddr(a))
+					}
+					return list, nil
+				}
+			})
+			ctx, cancel := context.WithCancel(t.Context())
+			var group sync.WaitGroup
+			group.Go(func() { p.Upstreams().Resolve(ctx) })
+			defer group.Wait()
+			defer cancel()
+			server := p.Upstreams().Servers()[0]
+			wiretest.Eventually(t, "the name is resolved", func() bool {
+				_, _, err := server.DialAddress(0)
+				return err == nil
+			})
+			for range 2 {
+				c := wiretest.Dial(t, addr)
+				c.Send(lines("POST / HTTP/1.1", "Host: x", "Content-Length: 3") + "abc")
+				if resp, _ := c.Response(http.MethodPost); resp.StatusCode != tt.status {
+					t.Fatalf("answered %d, want %d", resp.StatusCode, tt.status)
+				}
+			}
+			if n := strings.Count(log.String(), "an address of the upstream was not reached"); n != tt.misses {
+				t.Errorf("%d addresses were passed over, want %d:\n%s", n, tt.misses, log.String())
+			}
+			group.Go(func() { p.Upstreams().Check(ctx) })
+			if tt.status == 502 {
+				wiretest.Eventually(t, "the health check fails", func() bool { return server.Down(time.Now()) })
+			}
+		})
+	}
 }

@@ -6,6 +6,8 @@
 package balance
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/bits"
@@ -15,6 +17,8 @@ import (
 
 	"holdfast/internal/site"
 )
+
+var errAllTried = errors.New("no address of the host name was reached")
 
 // Upstream is the app, or one of several that can answer the same requests.
 type Upstream struct {
@@ -48,25 +52,43 @@ type Server struct {
 	Upstream
 	Index int // in its Set
 
-	only     bool                   // there is nobody else to ask
-	site     *site.Site             // of the scripts, if it speaks FastCGI; nil: HTTP
-	resolved atomic.Pointer[string] // IP:port of a host name; set by Resolve
-	active   atomic.Int64           // exchanges and tunnels that have it
+	only     bool                     // there is nobody else to ask
+	site     *site.Site               // of the scripts, if it speaks FastCGI; nil: HTTP
+	resolved atomic.Pointer[[]string] // each IP:port of a host name; set by Resolve
+	reached  atomic.Int32             // index in resolved of the one that was reached last
+	active   atomic.Int64             // exchanges and tunnels that have it
 
 	failures  atomic.Int32 // in a row
 	downTo    atomic.Int64 // not asked before, in Unix nanoseconds
 	unhealthy atomic.Bool  // the health check says so
 }
 
-// DialAddress returns the address to connect to, or an error while a name is not resolved.
-func (s *Server) DialAddress() (string, error) {
-	if !s.named() {
-		return s.Address, nil
+// DialAddress returns the address to connect to and its number. A host name may have several: tried has a bit for each
+// number that was tried, and the one that was reached last comes first. It fails while a name is not resolved, and when
+// all were tried.
+func (s *Server) DialAddress(tried uint64) (address string, number int, err error) {
+	list := []string{s.Address}
+	if s.named() {
+		p := s.resolved.Load()
+		if p == nil {
+			return "", 0, fmt.Errorf("host name %s is not resolved", s.Address)
+		}
+		list = *p
 	}
-	if a := s.resolved.Load(); a != nil {
-		return *a, nil
+	first := int(s.reached.Load())
+	for i := range list {
+		if n := (first + i) % len(list); tried&(1<<n) == 0 {
+			return list[n], n, nil
+		}
 	}
-	return "", fmt.Errorf("host name %s is not resolved", s.Address)
+	return "", 0, errAllTried
+}
+
+// Reached notes that a connection to the address with that number was made.
+func (s *Server) Reached(number int) {
+	if int(s.reached.Load()) != number {
+		s.reached.Store(int32(number))
+	}
 }
 
 // take counts one more exchange, unless the server has its most.
@@ -105,6 +127,9 @@ type Options struct {
 	CheckPath   string // asked of every upstream by Check; empty: never
 	CheckEvery  time.Duration
 	ConnectTime time.Duration // of a check
+
+	// Lookup resolves host names; nil: as the system does.
+	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 
 	Log *slog.Logger
 }

@@ -2,6 +2,7 @@ package balance
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -48,13 +49,9 @@ func (s *Set) Check(ctx context.Context) error {
 }
 
 func (s *Set) check(ctx context.Context, server *Server) error {
-	address, err := server.DialAddress()
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, s.o.ConnectTime+s.o.CheckEvery)
 	defer cancel()
-	c, err := new(net.Dialer).DialContext(ctx, server.Network, address)
+	c, err := server.dial(ctx)
 	if err != nil {
 		return err
 	}
@@ -74,4 +71,22 @@ func (s *Set) check(ctx context.Context, server *Server) error {
 		return fmt.Errorf("answered %.40q", strings.TrimSpace(line))
 	}
 	return nil
+}
+
+// dial connects to the first address that takes a connection.
+func (s *Server) dial(ctx context.Context) (net.Conn, error) {
+	var failed error
+	for tried := uint64(0); ; {
+		address, number, err := s.DialAddress(tried)
+		if err != nil {
+			return nil, cmp.Or(failed, err)
+		}
+		c, err := new(net.Dialer).DialContext(ctx, s.Network, address)
+		if err == nil {
+			s.Reached(number)
+			return c, nil
+		}
+		failed = err
+		tried |= 1 << number
+	}
 }

@@ -1,8 +1,11 @@
 package balance
 
 import (
+	"cmp"
 	"context"
 	"net"
+	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -28,7 +31,7 @@ func (s *Set) Resolve(ctx context.Context) error {
 			if !server.named() {
 				continue
 			}
-			if err := server.resolve(ctx); err != nil && ctx.Err() == nil {
+			if err := server.resolve(ctx, s.lookup); err != nil && ctx.Err() == nil {
 				s.o.Log.Error("upstream's host name not resolved; keeping what was known", "upstream", server.String(), "error", err)
 				wait = time.Second
 			}
@@ -41,23 +44,40 @@ func (s *Set) Resolve(ctx context.Context) error {
 	}
 }
 
-func (s *Server) resolve(ctx context.Context) error {
+func (s *Set) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	if s.o.Lookup != nil {
+		return s.o.Lookup(ctx, host)
+	}
+	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+}
+
+// maxAddresses of a host name are tried.
+const maxAddresses = 16
+
+func (s *Server) resolve(ctx context.Context, lookup func(context.Context, string) ([]netip.Addr, error)) error {
 	host, port, err := net.SplitHostPort(s.Address)
 	if err != nil {
 		return err
 	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	addrs, err := lookup(ctx, host)
 	if err != nil {
 		return err
 	}
-	pick := addrs[0].Unmap()
-	for _, a := range addrs { // localhost may be both; most apps listen on IPv4
-		if a.Unmap().Is4() {
-			pick = a.Unmap()
-			break
-		}
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap()
 	}
-	address := net.JoinHostPort(pick.String(), port)
-	s.resolved.Store(&address)
+	// localhost may be both; most apps listen on IPv4.
+	slices.SortStableFunc(addrs, func(a, b netip.Addr) int { return cmp.Compare(a.BitLen(), b.BitLen()) })
+	list := make([]string, 0, len(addrs))
+	for _, a := range addrs[:min(len(addrs), maxAddresses)] {
+		list = append(list, net.JoinHostPort(a.String(), port))
+	}
+	if len(list) == 0 {
+		return &net.DNSError{Err: "no address", Name: host, IsNotFound: true}
+	}
+	if old := s.resolved.Load(); old == nil || !slices.Equal(*old, list) {
+		s.resolved.Store(&list)
+		s.reached.Store(0)
+	}
 	return nil
 }
