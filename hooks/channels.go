@@ -15,13 +15,13 @@ const (
 	maxLimit     = 10000
 )
 
-// channelInfo is what is told of a channel.
+// channelInfo describes a channel.
 type channelInfo struct {
 	Name        string `json:"name"`
 	Subscribers int    `json:"subscribers"`
-	Users       *int   `json:"users,omitempty"` // left out where it is not known who is there
+	Users       *int   `json:"users,omitempty"` // absent without presence
 	Messages    int    `json:"messages"`
-	LastID      string `json:"last_id,omitempty"` // left out when there was no message yet
+	LastID      string `json:"last_id,omitempty"` // absent before the first message
 }
 
 func infoOf(i hub.Info) channelInfo {
@@ -117,7 +117,7 @@ func (s *Server) position(c *call) error {
 	return nil
 }
 
-// parseLimit returns how many are asked for.
+// parseLimit returns the parameter limit, or its default.
 func parseLimit(query url.Values) (int, error) {
 	v, ok := query["limit"]
 	if !ok {

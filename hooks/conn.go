@@ -17,8 +17,8 @@ type conn struct {
 	idle   bool // guarded by Server.mu: waits for a request
 }
 
-// Close ends the connection. With bytes unread the kernel would send a reset, and that can overtake the
-// answer that says why; so it first reads on, for a while.
+// Close ends the connection. If bytes are unread, the kernel sends a reset, which can overtake the response; so Close first
+// reads on for lingerTime.
 func (c *conn) Close() error {
 	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger && w.CloseWrite() == nil {
 		if err := c.SetReadDeadline(time.Now().Add(lingerTime)); err == nil {

@@ -25,18 +25,18 @@ var (
 	errClose      = errors.New("bad close")
 )
 
-// Connections has what is held.
+// Connections lists and changes the connections that are held.
 type Connections interface {
-	// List describes limit of those that are meant, and says how many there are.
+	// List describes at most limit of the selected connections, and returns how many there are.
 	List(s connection.Selection, limit int) (list []connection.Info, total int)
 
-	// Change takes those that are meant into channels and out of others. It returns how many hold now what was to be
-	// joined, or held what was to be left, and how many were refused, by why. When it returns whatever is published to the
-	// one reaches them, and nothing more of the other does.
+	// Change subscribes the selected connections to join and unsubscribes them from leave. It returns how many now have
+	// all of join or had some of leave, and how many it left unchanged, by error text. When it returns, messages published
+	// later to join reach these connections, and no more of leave do.
 	Change(s connection.Selection, join, leave []string) (n int, refused map[string]int)
 
-	// Disconnect closes those that are meant, with a code and a reason for WebSockets, and returns how many. Nothing
-	// is delivered to them after it has returned.
+	// Disconnect closes the selected connections, with a code and a reason for WebSockets, and returns how many. Nothing is
+	// delivered to them after it has returned.
 	Disconnect(s connection.Selection, code int, reason string) int
 }
 

@@ -146,7 +146,7 @@ func (s *Server) answerJSON(ctx *fasthttp.RequestCtx, v any) {
 	e := json.NewEncoder(ctx)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
-		s.log.Error("hooks answer cannot be encoded", "error", err)
+		s.log.Error("API response not encoded", "error", err)
 		ctx.Error("", fasthttp.StatusInternalServerError)
 	}
 }

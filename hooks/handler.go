@@ -24,7 +24,7 @@ const (
 	getMethods   = fasthttp.MethodGet + ", " + fasthttp.MethodHead
 )
 
-// route finds who answers; methods is what Allow would say.
+// route returns the handler of a path, nil if there is none, and the value of Allow.
 func (s *Server) route(path string) (methods string, do func(*call) error) {
 	switch path {
 	case "/publish":

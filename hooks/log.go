@@ -50,7 +50,7 @@ func (s *Server) logRefusal(ctx *fasthttp.RequestCtx, status int, err error) {
 		level = slog.LevelDebug
 	}
 	path, _, _ := strings.Cut(string(ctx.Request.Header.RequestURI()), "?")
-	s.log.Log(ctx, level, "hooks call refused", "status", status, "reason", err.Error(),
+	s.log.Log(ctx, level, "API request refused", "status", status, "reason", err.Error(),
 		"method", clip(string(ctx.Method())), "path", clip(path), "client", ctx.RemoteAddr().String(), "total", total)
 }
 
@@ -62,12 +62,12 @@ func (s *Server) logEnd(c *conn, err error) {
 		if network := (net.Error)(nil); errors.As(err, &network) {
 			reason = network.Error()
 		}
-		s.log.Debug("hooks connection ended", "client", c.RemoteAddr().String(), "reason", reason)
+		s.log.Debug("API connection ended", "client", c.RemoteAddr().String(), "reason", reason)
 		return
 	}
 	s.countStatus(fasthttp.StatusServiceUnavailable)
 	if total, due := s.refusals.due(fasthttp.StatusServiceUnavailable, time.Now()); due {
-		s.log.Warn("hooks connection refused", "reason", "too many connections", "limit", maxConns,
+		s.log.Warn("API connection refused", "reason", "too many connections", "limit", maxConns,
 			"client", c.RemoteAddr().String(), "total", total)
 	}
 }
@@ -76,7 +76,7 @@ func (s *Server) logEnd(c *conn, err error) {
 type engineLog struct{ log *slog.Logger }
 
 func (l engineLog) Printf(format string, args ...any) {
-	l.log.Debug("hooks engine", "text", clip(fmt.Sprintf(format, args...)))
+	l.log.Debug("API engine", "text", clip(fmt.Sprintf(format, args...)))
 }
 
 // clip shortens what a caller sent, for the log.

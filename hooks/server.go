@@ -33,7 +33,7 @@ var ErrClosed = errors.New("hooks: server closed")
 
 // Options are the properties of a Server. Hub is required.
 type Options struct {
-	Token   string   // secret of the callers; empty: none is asked for, on loopback only
+	Token   string   // secret of the callers; empty: none is required, on loopback only
 	Hosts   []string // Host names accepted beside localhost and loopback addresses, without ports
 	MaxBody int      // bytes of one request's body; zero means 1 MiB
 
@@ -43,7 +43,7 @@ type Options struct {
 	Channels *channel.Rules    // nil: there are no channels
 	Presence *presence.Tracker // needed if a rule has presence
 
-	Connections Connections // nil: nobody can be asked about or disconnected
+	Connections Connections // nil: the API has no calls about connections
 
 	Hub     *hub.Hub
 	Log     *slog.Logger           // nil: no log

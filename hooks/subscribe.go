@@ -46,7 +46,7 @@ func (s *Server) unsubscribe(c *call) error {
 	return nil
 }
 
-// change has the connections changed, and says so in the log.
+// change changes the channels of connections and logs it.
 func (s *Server) change(what string, which connection.Selection, join, leave []string) (n int, list []refusedConnections) {
 	n, refused := s.options.Connections.Change(which, join, leave)
 	for why, n := range refused {

@@ -8,7 +8,7 @@ import (
 
 const usersPath = "/users"
 
-// user is what is told of a user in a channel.
+// user describes a user in a channel.
 type user struct {
 	User        string `json:"user"`
 	Connections int    `json:"connections"`
@@ -47,7 +47,7 @@ func (s *Server) users(c *call) error {
 	return nil
 }
 
-// present reports whether it is known who is in the channel.
+// present reports whether the channel's rule has presence.
 func (s *Server) present(channel string) bool {
 	r, ok := s.options.Channels.Rule(channel)
 	return ok && r.Present()
