@@ -26,11 +26,10 @@ type Front struct {
 	ans   http1.Answer // of the response that is being looked at
 	free  []*exchange
 
-	lastID  uint16   // of a FastCGI request
-	line    []waiter // for an upstream that has its most
-	lineLen atomic.Int64
-	refused refusedLines
-
+	lastID    uint16   // of a FastCGI request
+	line      []waiter // for an upstream that has its most
+	lineLen   atomic.Int64
+	refused   refusedLines
 	responses metric.Statuses
 	durations metric.Durations // of exchanges
 }

@@ -8,6 +8,7 @@ import (
 
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
+	"holdfast/internal/request"
 )
 
 // refuse answers a request that is not let in, and closes. b begins with what there is of its head, which nobody
@@ -50,5 +51,5 @@ func (f *Front) logRefused(client netip.AddrPort, status int, reason string, fie
 		s.skipped++
 		return
 	}
-	f.p.o.Log.Info("request refused", append([]any{"status", status, "reason", reason, "client", client}, fields...)...)
+	f.p.o.Log.Info("request refused", append([]any{"status", status, "reason", reason, "client", request.AddrText(client)}, fields...)...)
 }

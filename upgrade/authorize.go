@@ -11,6 +11,7 @@ import (
 
 	"holdfast/internal/auth"
 	"holdfast/internal/channel"
+	"holdfast/internal/request"
 )
 
 // errUnavailable is what a client is told when the app could not be asked, or has revoked something meanwhile.
@@ -47,7 +48,7 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *pushRequest, channels []
 		k.challenge(ctx, &q)
 		fallthrough
 	case d.Outcome != auth.Granted:
-		return d.Status, k.logRefused(&d, addrText(v.req.Client))
+		return d.Status, k.logRefused(&d, request.AddrText(v.req.Client))
 	}
 	v.spec.Channels, v.spec.User = d.Channels, d.User
 	if q.Result == nil && v.spec.Token == nil {

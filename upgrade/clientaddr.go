@@ -3,7 +3,8 @@ package upgrade
 import (
 	"context"
 	"log/slog"
-	"net/netip"
+
+	"holdfast/internal/request"
 )
 
 // logRejected logs a subscribe request that is rejected: the reason names the key to look at, if there is one.
@@ -18,16 +19,5 @@ func (x *held) client() string {
 	if !proxied {
 		a = x.c.RemoteAddr()
 	}
-	return addrText(a)
-}
-
-// addrText is an address for the log, without a port if that is not known.
-func addrText(a netip.AddrPort) string {
-	switch {
-	case !a.IsValid():
-		return "unix:"
-	case a.Port() == 0:
-		return a.Addr().Unmap().String()
-	}
-	return a.String()
+	return request.AddrText(a)
 }

@@ -173,7 +173,7 @@ func (k *Keeper) Serve(c *park.Conn, r *request.Request) {
 	}
 	if !run(v.serve) {
 		if !needsApp { // or it has logged that
-			k.logRejected(slog.LevelWarn, "all workers are busy and their queue is full", addrText(r.Client))
+			k.logRejected(slog.LevelWarn, "all workers are busy and their queue is full", request.AddrText(r.Client))
 		}
 		k.turnAway(c, r, 503, "too busy")
 	}

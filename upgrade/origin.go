@@ -59,14 +59,14 @@ func (k *Keeper) logForeign(origin string, r *request.Request) {
 		_, hinted = k.originHints.Due(time.Now())
 	}
 	if !hinted {
-		k.logRejected(slog.LevelInfo, "foreign origin; see push.origins", addrText(r.Client), "origin", origin, "host", string(r.Host))
+		k.logRejected(slog.LevelInfo, "foreign origin; see push.origins", request.AddrText(r.Client), "origin", origin, "host", string(r.Host))
 		return
 	}
 	hint := "trusted_proxies does not list the proxy that ends TLS, or external does not say how clients come"
 	if r.Trusted {
 		hint = "the proxy in front does not send X-Forwarded-Proto and the Host with its port; see external"
 	}
-	k.logRejected(slog.LevelWarn, "the page has the same host, but another scheme or port", addrText(r.Client), "origin", origin, "host", string(r.Host),
+	k.logRejected(slog.LevelWarn, "the page has the same host, but another scheme or port", request.AddrText(r.Client), "origin", origin, "host", string(r.Host),
 		"read_as", fmt.Sprintf("%s, port %d", r.Scheme(), r.Port), "peer", r.Peer.Addr(), "hint", hint)
 }
 

@@ -82,7 +82,7 @@ func (v *pushRequest) turnAway(c *park.Conn) bool {
 	case !k.revocations.ChangedSince(v.revocationSeq, v.subject):
 		return false
 	}
-	k.logRejected(slog.LevelInfo, "revoked while it was authorized", addrText(v.req.Client), "user", v.spec.User)
+	k.logRejected(slog.LevelInfo, "revoked while it was authorized", request.AddrText(v.req.Client), "user", v.spec.User)
 	if mediaType, _ := v.form.postponed("", "", ""); v.spec.Ask == nil && mediaType == "" {
 		k.turnAway(c, &v.req, 403, "disconnected")
 	} else { // the client comes back, and is decided about again

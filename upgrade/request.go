@@ -12,6 +12,7 @@ import (
 	"holdfast/internal/accesslog"
 	"holdfast/internal/auth"
 	"holdfast/internal/hub"
+	"holdfast/internal/request"
 )
 
 // handle decides one request, on a worker.
@@ -139,7 +140,7 @@ func (k *Keeper) checkRoom(v *pushRequest) (status int, why string) {
 		return 503, "going down"
 	}
 	if max := k.o.MaxConnections; max > 0 && k.forms.open() >= int64(max) {
-		k.logRejected(slog.LevelWarn, "push.max_connections reached", addrText(v.req.Client), "limit", max)
+		k.logRejected(slog.LevelWarn, "push.max_connections reached", request.AddrText(v.req.Client), "limit", max)
 		v.reject = limitReached
 		return 503, "too many connections are held"
 	}
@@ -167,7 +168,7 @@ func (k *Keeper) channels(ctx *fasthttp.RequestCtx) (list []string, status int, 
 		}
 		name := string(c)
 		if status, err := auth.Check(k.o.Rules, name); err != nil {
-			return nil, status, k.logRefused(&auth.Decision{Status: status, Err: err, Channel: name}, addrText(ctx.Conn().(*pushRequest).req.Client))
+			return nil, status, k.logRefused(&auth.Decision{Status: status, Err: err, Channel: name}, request.AddrText(ctx.Conn().(*pushRequest).req.Client))
 		}
 		list = append(list, name)
 	}

@@ -12,6 +12,7 @@ import (
 	"holdfast/internal/auth"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
+	"holdfast/internal/request"
 )
 
 // Spec is how a connection is to be held.
@@ -66,7 +67,7 @@ func (k *Keeper) Hold(c *park.Conn, s Spec) error {
 		return fmt.Errorf("upgrade: %d channels; want 1 to %d", len(s.Channels), k.o.MaxChannels)
 	}
 	for _, name := range s.Channels {
-		if err := k.checkSubscribable(name, addrText(c.RemoteAddr())); err != nil {
+		if err := k.checkSubscribable(name, request.AddrText(c.RemoteAddr())); err != nil {
 			return fmt.Errorf("upgrade: channel %.300q: %w", name, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"holdfast/internal/auth"
 	"holdfast/internal/http1"
+	"holdfast/internal/request"
 )
 
 // tokenParameter is for browsers, whose WebSocket and EventSource can set no field.
@@ -56,7 +57,7 @@ func (k *Keeper) readToken(ctx *fasthttp.RequestCtx, wanted bool) (grant *auth.T
 	if good > 1 {
 		return nil, 400, errManyTokens.Error()
 	}
-	k.logRejected(slog.LevelInfo, "no valid token", addrText(ctx.Conn().(*pushRequest).req.Client), "error", err)
+	k.logRejected(slog.LevelInfo, "no valid token", request.AddrText(ctx.Conn().(*pushRequest).req.Client), "error", err)
 	ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, "Bearer")
 	return nil, 401, err.Error()
 }
