@@ -60,7 +60,7 @@ func TestLines(t *testing.T) {
 }
 
 var (
-	codeBlock = regexp.MustCompile("(?ms)^```([a-z]*)[^\n]*\n(.*?)^```$")
+	codeBlock = regexp.MustCompile("(?ms)^ {0,3}```([a-z]*)[^\n]*\n(.*?)^ {0,3}```$")
 	codeSpan  = regexp.MustCompile("`[^`\n]*`")
 	link      = regexp.MustCompile(`\]\(\s*([^)\s]+)\s*\)`)
 	heading   = regexp.MustCompile(`(?m)^#+ (.*)$`)

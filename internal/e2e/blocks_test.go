@@ -28,7 +28,7 @@ func pageBlocks(t *testing.T, page string) (blocks []pageBlock) {
 		t.Fatal(err)
 	}
 	var code []string
-	number, first, fence := 0, 0, ""
+	number, first, fence, margin := 0, 0, "", ""
 	flush := func(info string) {
 		if text := strings.TrimSpace(strings.Join(code, "\n")); text != "" {
 			b := pageBlock{page: page, code: text, line: first}
@@ -59,6 +59,12 @@ func pageBlocks(t *testing.T, page string) (blocks []pageBlock) {
 	for line := range strings.Lines(string(data)) {
 		number++
 		line = strings.TrimSuffix(line, "\n")
+		if before, _, found := strings.Cut(line, "```"); found && fence == "" && len(before) <= 3 && strings.TrimSpace(before) == "" {
+			margin = before // the fence is in a list
+		}
+		if fence != "" || strings.HasPrefix(line, margin+"```") {
+			line = strings.TrimPrefix(line, margin)
+		}
 		info, isFence := strings.CutPrefix(line, "```")
 		indented, isIndented := strings.CutPrefix(line, "    ")
 		switch {

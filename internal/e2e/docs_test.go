@@ -302,7 +302,14 @@ func (r *pageReader) configure(t *testing.T, b pageBlock) {
 		writeFile(t, filepath.Join(r.dir, b.file), r.local(t, b.code)+"\n")
 		return
 	}
-	r.start(t, r.local(t, b.code)+"\n")
+	config := r.local(t, b.code) + "\n"
+	for _, file := range regexp.MustCompile(`/[\w./-]+\.secret`).FindAllString(config, -1) {
+		writeFile(t, file, "0123456789abcdef0123456789abcdef\n")
+		if err := os.Chmod(file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.start(t, config)
 }
 
 func withoutComments(yaml string) string {
