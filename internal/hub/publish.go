@@ -30,87 +30,105 @@ type Receipt struct {
 	Kept        bool // by a store, or will be: see Hub.Saved
 }
 
-// preparedDraft is a draft whose messages are made and checked, without an id.
-type preparedDraft struct {
-	messages []*Message // one per channel, without id
-	rules    []History
-	kept     bool // a store keeps something of one of its channels
-	track    *Track
+// preparedMessage is a message without its id, and what is kept of its channel.
+type preparedMessage struct {
+	*Message
+	rule History
 }
 
 // Publish accepts all drafts, in their order, or returns an error and accepts none: ErrNoChannel, ErrNoRule
 // (both with the offender in front), ErrBusy, ErrStore. It waits neither for deliveries nor for a store.
 func (h *Hub) Publish(drafts []Draft) ([]Receipt, error) {
-	prepared := make([]preparedDraft, len(drafts))
-	now := h.now().UnixNano()
+	receipts := make([]Receipt, len(drafts))
+	if err := h.publish(drafts, receipts, make([]preparedMessage, 0, len(drafts))); err != nil {
+		return nil, err
+	}
+	return receipts, nil
+}
+
+// PublishOne is Publish of one draft. It allocates nothing but the message.
+func (h *Hub) PublishOne(d Draft) (Receipt, error) {
+	drafts := [1]Draft{d}
+	var receipts [1]Receipt
+	var room [4]preparedMessage
+	err := h.publish(drafts[:], receipts[:], room[:0])
+	return receipts[0], err
+}
+
+// publish is Publish into receipts, of which there is one for each draft. The messages are prepared in room.
+func (h *Hub) publish(drafts []Draft, receipts []Receipt, room []preparedMessage) (err error) {
+	messages, now := room, h.now().UnixNano()
 	kept := false
 	for i := range drafts {
-		p, err := h.prepare(&drafts[i], now)
-		if err != nil {
+		if messages, err = h.prepare(&drafts[i], &receipts[i], messages, now); err != nil {
 			if len(drafts) > 1 {
 				err = fmt.Errorf("message %d: %w", i+1, err)
 			}
-			return nil, err
+			return err
 		}
-		prepared[i] = p
-		kept = kept || p.kept
+		kept = kept || receipts[i].Kept
 	}
-	receipts := make([]Receipt, len(drafts))
 	var buf [16]*Lane
-	wake := buf[:0]
-
-	h.mu.Lock()
-	if h.backlog > h.backlogMax {
-		h.refused += uint64(len(drafts))
-		h.mu.Unlock()
-		return nil, ErrBusy
-	}
-	if kept {
-		if err := h.saving.roomLocked(h.backlogMax); err != nil {
-			h.refused += uint64(len(drafts))
-			h.mu.Unlock()
-			return nil, err
-		}
-	}
-	for i := range prepared {
-		receipts[i], wake = h.acceptLocked(&prepared[i], wake)
-	}
-	h.mu.Unlock()
-
+	wake, err := h.accept(receipts, messages, kept, buf[:0])
 	for _, l := range wake {
 		if l.onWork != nil {
 			l.onWork()
 		}
 	}
-	if kept {
+	if err == nil && kept {
 		h.saving.wake()
 	}
-	return receipts, nil
+	return err
 }
 
-// prepare makes the messages of a draft, linked in the order of its channels.
-func (h *Hub) prepare(d *Draft, now int64) (p preparedDraft, err error) {
+// accept gives the drafts of receipts their ids, if there is room for them. It appends the lanes that have work now and
+// had none.
+func (h *Hub) accept(receipts []Receipt, messages []preparedMessage, kept bool, wake []*Lane) ([]*Lane, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.backlog > h.backlogMax {
+		h.refused += uint64(len(receipts))
+		return wake, ErrBusy
+	}
+	if kept {
+		if err := h.saving.roomLocked(h.backlogMax); err != nil {
+			h.refused += uint64(len(receipts))
+			return wake, err
+		}
+	}
+	for i := range receipts {
+		n := 1
+		for m := messages[0].next; m != nil; m = m.next {
+			n++
+		}
+		wake = h.acceptLocked(&receipts[i], messages[:n], wake)
+		messages = messages[n:]
+	}
+	return wake, nil
+}
+
+// prepare appends the messages of a draft, linked in the order of its channels, and begins its receipt.
+func (h *Hub) prepare(d *Draft, r *Receipt, list []preparedMessage, now int64) ([]preparedMessage, error) {
 	if len(d.Channels) == 0 {
-		return p, ErrNoChannel
+		return nil, ErrNoChannel
 	}
 	if d.Track {
-		p.track = &Track{donec: make(chan struct{})}
+		r.Track = &Track{donec: make(chan struct{})}
 	}
 	binary := !utf8.Valid(d.Data)
-	for _, name := range unique(d.Channels) {
+	for i, name := range unique(d.Channels) {
 		rule, ok := h.rule(name)
 		if !ok || isPattern(name) {
-			return p, fmt.Errorf("channel %q: %w", name, ErrNoRule)
+			return nil, fmt.Errorf("channel %q: %w", name, ErrNoRule)
 		}
-		m := &Message{Channel: name, Event: d.Event, Data: d.Data, JSON: d.JSON, Binary: binary, at: now, track: p.track}
-		if n := len(p.messages); n > 0 {
-			p.messages[n-1].next = m
+		m := &Message{Channel: name, Event: d.Event, Data: d.Data, JSON: d.JSON, Binary: binary, at: now, track: r.Track}
+		if i > 0 {
+			list[len(list)-1].next = m
 		}
-		p.messages = append(p.messages, m)
-		p.rules = append(p.rules, rule)
-		p.kept = p.kept || h.saving != nil && rule.Messages > 0
+		list = append(list, preparedMessage{m, rule})
+		r.Kept = r.Kept || h.saving != nil && rule.Messages > 0
 	}
-	return p, nil
+	return list, nil
 }
 
 // unique returns names in their order, each once.
@@ -126,18 +144,19 @@ func unique(names []string) []string {
 	})
 }
 
-// acceptLocked gives a draft the next id and puts it where it belongs. It appends the lanes that
+// acceptLocked gives the messages of a draft the next id and puts them where they belong. It appends the lanes that
 // have work now and had none.
-func (h *Hub) acceptLocked(p *preparedDraft, wake []*Lane) (Receipt, []*Lane) {
+func (h *Hub) acceptLocked(r *Receipt, messages []preparedMessage, wake []*Lane) []*Lane {
 	h.last++
 	h.published++
-	r := Receipt{ID: h.last, Track: p.track, Kept: p.kept}
-	p.track.holdLocked() // until all of it is accepted
-	for i, m := range p.messages {
+	r.ID = h.last
+	r.Track.holdLocked() // until all of it is accepted
+	for _, p := range messages {
+		m, n := p.Message, 0
 		m.ID = h.last
-		ch, n := h.channels[m.Channel], 0
+		ch := h.channels[m.Channel]
 		if ch == nil {
-			if p.rules[i].Messages <= 0 { // nobody holds it by its name and nothing keeps it
+			if p.rule.Messages <= 0 { // nobody holds it by its name and nothing keeps it
 				*h.lostFloor(m.Channel, false) = m.ID
 				h.loseToPatternsLocked(m.Channel, m.ID)
 				n, wake = h.wild.pushLocked(m, wake)
@@ -152,9 +171,9 @@ func (h *Hub) acceptLocked(p *preparedDraft, wake []*Lane) (Receipt, []*Lane) {
 		r.Subscribers += n
 		n, wake = h.wild.pushLocked(m, wake)
 		r.Subscribers += n
-		h.keepLocked(ch, m, p.rules[i])
+		h.keepLocked(ch, m, p.rule)
 		h.forgetLocked(ch)
 	}
-	p.track.releaseLocked()
-	return r, wake
+	r.Track.releaseLocked()
+	return wake
 }
