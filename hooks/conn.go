@@ -15,7 +15,14 @@ type conn struct {
 	local  bool // a unix socket
 	linger bool // owned by the connection's goroutine: bytes of a request may be unread
 	idle   bool // guarded by Server.mu: waits for a request
+
+	// Owned by the connection's goroutine.
+	call call
+	host string // the last Host that was found good; empty: none was
 }
+
+// knows reports whether the Host is that of an earlier request, which was found good.
+func (c *conn) knows(host []byte) bool { return len(host) > 0 && string(host) == c.host }
 
 // Close ends the connection. If bytes are unread, the kernel sends a reset, which can overtake the response; so Close first
 // reads on for lingerTime.

@@ -121,7 +121,7 @@ func (s *Server) handleError(ctx *fasthttp.RequestCtx, err error) {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		err = s.tooBig()
 		if len(ctx.Request.Header.RawHeaders()) > 0 { // see limitBody
-			if _, better := s.admit(ctx); better != nil {
+			if _, _, better := s.admit(ctx); better != nil {
 				err = better
 			}
 		}

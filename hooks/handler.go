@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"bytes"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -11,12 +12,14 @@ import (
 	"holdfast/internal/strictjson"
 )
 
-// call is one request of which the head is found good.
+// call is one request of which the head is found good. A connection has one, which serves all its requests.
 type call struct {
-	ctx   *fasthttp.RequestCtx // nil before the body has come
-	path  string               // as sent
-	query string               // as sent
-	do    func(*call) error
+	ctx    *fasthttp.RequestCtx
+	target string // as sent; kept for the next request, which mostly has the same
+	path   string // of the target
+	query  string // of the target
+
+	publish publishRoom
 }
 
 const (
@@ -25,93 +28,105 @@ const (
 )
 
 // route returns the handler of a path, nil if there is none, and the value of Allow.
-func (s *Server) route(path string) (methods string, do func(*call) error) {
-	switch path {
+func (s *Server) route(path []byte) (methods string, do func(*Server, *call) error) {
+	switch string(path) {
 	case "/publish":
-		return fasthttp.MethodPost, s.publish
+		return fasthttp.MethodPost, (*Server).publish
 	case channelsPath:
-		return getMethods, s.channels
+		return getMethods, (*Server).channels
 	case "/position":
-		return getMethods, s.position
+		return getMethods, (*Server).position
 	case connectionsPath:
 		if s.options.Connections != nil {
-			return getMethods, s.connections
+			return getMethods, (*Server).connections
 		}
 	case "/disconnect":
 		if s.options.Connections != nil {
-			return fasthttp.MethodPost, s.disconnect
+			return fasthttp.MethodPost, (*Server).disconnect
 		}
 	case "/subscribe":
 		if s.options.Connections != nil {
-			return fasthttp.MethodPost, s.subscribe
+			return fasthttp.MethodPost, (*Server).subscribe
 		}
 	case "/unsubscribe":
 		if s.options.Connections != nil {
-			return fasthttp.MethodPost, s.unsubscribe
+			return fasthttp.MethodPost, (*Server).unsubscribe
 		}
 	case "/healthz":
-		return getMethods, s.healthz
+		return getMethods, (*Server).healthz
 	case "/readyz":
-		return getMethods, s.readyz
+		return getMethods, (*Server).readyz
 	case "/metrics":
-		return getMethods, s.writeMetrics
+		return getMethods, (*Server).writeMetrics
 	}
-	if name, ok := strings.CutPrefix(path, channelsPath+"/"); ok {
-		name, part, _ := strings.Cut(name, "/")
+	if rest, ok := bytes.CutPrefix(path, []byte(channelsPath+"/")); ok {
+		name, part, more := bytes.Cut(rest, []byte{'/'})
 		switch {
-		case name == "":
-		case part == "" && !strings.HasSuffix(path, "/"):
-			return getMethods, s.channel
-		case "/"+part == usersPath:
-			return getMethods, s.users
-		case "/"+part == messagesPath:
-			return getMethods, s.messages
+		case len(name) == 0:
+		case !more:
+			return getMethods, (*Server).channel
+		case "/"+string(part) == usersPath:
+			return getMethods, (*Server).users
+		case "/"+string(part) == messagesPath:
+			return getMethods, (*Server).messages
 		}
 	}
-	if id, ok := strings.CutPrefix(path, connectionsPath+"/"); ok && id != "" && s.options.Connections != nil {
-		return getMethods, s.connection
+	if id, ok := bytes.CutPrefix(path, []byte(connectionsPath+"/")); ok && len(id) > 0 && s.options.Connections != nil {
+		return getMethods, (*Server).connection
 	}
 	return "", nil
 }
 
-// check goes through everything that can be refused by the head alone. The target is compared as it was
-// sent: there is one spelling of each path here.
-func (s *Server) check(h *fasthttp.RequestHeader, anyHost bool) (*call, error) {
-	c := new(call)
-	c.path, c.query, _ = strings.Cut(string(h.RequestURI()), "?")
-	if !anyHost && !isProbe(h, c.path) {
-		if err := s.checkHost(h); err != nil {
-			return nil, err
-		}
-	}
+// check goes through everything that can be refused by the head alone, but for the Host. The target is compared as it
+// was sent: there is one spelling of each path here.
+func (s *Server) check(h *fasthttp.RequestHeader) (do func(*Server, *call) error, err error) {
 	if err := checkBrowser(h); err != nil {
 		return nil, err
 	}
-	if c.path != "/healthz" {
+	path, _, _ := bytes.Cut(h.RequestURI(), []byte{'?'})
+	if string(path) != "/healthz" {
 		if err := s.checkToken(h); err != nil {
 			return nil, err
 		}
 	}
-	var methods string
-	if methods, c.do = s.route(c.path); c.do == nil {
-		return nil, fmt.Errorf("%w: %.100q", errPath, c.path)
+	methods, do := s.route(path)
+	if do == nil {
+		return nil, fmt.Errorf("%w: %.100q", errPath, path)
 	}
 	if m := string(h.Method()); m != methods && (methods != getMethods || m != fasthttp.MethodGet && m != fasthttp.MethodHead) {
 		return nil, methodError{methods}
 	}
-	return c, nil
+	return do, nil
 }
 
-func (s *Server) admit(ctx *fasthttp.RequestCtx) (*call, error) {
-	c, ok := ctx.Conn().(*conn)
-	return s.check(&ctx.Request.Header, ok && c.local)
+// admit returns the call that a request is, and who answers it.
+func (s *Server) admit(ctx *fasthttp.RequestCtx) (c *call, do func(*Server, *call) error, err error) {
+	h := &ctx.Request.Header
+	nc, ok := ctx.Conn().(*conn)
+	if !ok {
+		nc = new(conn)
+	}
+	c = &nc.call
+	if target := h.RequestURI(); string(target) != c.target {
+		c.target = string(target)
+		c.path, c.query, _ = strings.Cut(c.target, "?")
+	}
+	c.ctx = ctx
+	if !nc.local && !nc.knows(h.Host()) && !isProbe(h, c.path) {
+		if err := s.checkHost(h); err != nil {
+			return nil, nil, err
+		}
+		nc.host = string(h.Host())
+	}
+	do, err = s.check(h)
+	return c, do, err
 }
 
 // limitBody is called between head and body. Who is going to be refused does not get to send a body of
 // known length: the engine finds it too large, and handleError then gives the real reason. With a
 // chunked one the engine forgets the head, so those are read first.
 func (s *Server) limitBody(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	if _, err := s.check(h, true); err != nil && h.ContentLength() >= 0 {
+	if _, err := s.check(h); err != nil && h.ContentLength() >= 0 {
 		return fasthttp.RequestConfig{MaxRequestBodySize: 1}
 	}
 	return fasthttp.RequestConfig{}
@@ -131,10 +146,9 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	if s.isClosing() {
 		ctx.SetConnectionClose()
 	}
-	c, err := s.admit(ctx)
+	c, do, err := s.admit(ctx)
 	if err == nil {
-		c.ctx = ctx
-		err = c.do(c)
+		err = do(s, c)
 	}
 	if err != nil {
 		s.refuse(ctx, err)
@@ -149,7 +163,14 @@ func (s *Server) count(ctx *fasthttp.RequestCtx) {
 }
 
 func (s *Server) countStatus(status int) {
-	s.metrics.GetOrCreateCounter(fmt.Sprintf(`holdfast_api_requests_total{code="%d"}`, status)).Inc()
+	s.mu.Lock()
+	n := s.answers[status]
+	if n == nil {
+		n = s.metrics.NewCounter(fmt.Sprintf(`holdfast_api_requests_total{code="%d"}`, status))
+		s.answers[status] = n
+	}
+	s.mu.Unlock()
+	n.Inc()
 }
 
 func (s *Server) healthz(c *call) error {

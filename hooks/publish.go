@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,49 +60,67 @@ func awaitDelivery(ctx context.Context, r hub.Receipt) *deliveryCounts {
 	return &f
 }
 
+// publishQuery is the query of a publish.
+type publishQuery struct {
+	channels, events, waits []string
+}
+
+// publishRoom is the memory that a connection's publishes take turns with.
+type publishRoom struct {
+	channels [4]string
+	events   [1]string
+	event    string
+	draft    [1]hub.Draft
+	receipt  [1]hub.Receipt
+}
+
+// publishQuery parses the query. What is usual is parsed without garbage; for all else parseQuery has the words.
+func (c *call) publishQuery() (q publishQuery, err error) {
+	q.channels, q.events = c.publish.channels[:0], c.publish.events[:0]
+	for rest := c.query; rest != ""; {
+		var pair string
+		pair, rest, _ = strings.Cut(rest, "&")
+		name, text, _ := strings.Cut(pair, "=")
+		value, err := url.QueryUnescape(text)
+		switch {
+		case pair == "":
+		case err != nil || strings.IndexByte(pair, ';') >= 0:
+			return c.oddQuery()
+		case name == "channel":
+			q.channels = append(q.channels, value)
+		case name == "event":
+			q.events = append(q.events, value)
+		case name == "wait":
+			q.waits = append(q.waits, value)
+		default:
+			return c.oddQuery()
+		}
+	}
+	return q, nil
+}
+
+func (c *call) oddQuery() (q publishQuery, err error) {
+	query, err := parseQuery(c.query, "channel", "event", "wait")
+	return publishQuery{query["channel"], query["event"], query["wait"]}, err
+}
+
 // publish answers POST /publish.
 func (s *Server) publish(c *call) error {
 	if e := c.ctx.Request.Header.ContentEncoding(); len(e) > 0 && !strings.EqualFold(string(e), "identity") {
 		return fmt.Errorf("%w: %.100q; send the body as it is", errEncoding, e)
 	}
-	query, err := parseQuery(c.query, "channel", "event", "wait")
+	q, err := c.publishQuery()
 	if err != nil {
 		return err
 	}
-	wait := query.Has("wait")
-	if v := query["wait"]; wait && (len(v) > 1 || v[0] != "delivered") {
-		return fmt.Errorf("%w: wait=%.100q; the only value is delivered", errQuery, v[0])
+	wait := len(q.waits) > 0
+	if wait && (len(q.waits) > 1 || q.waits[0] != "delivered") {
+		return fmt.Errorf("%w: wait=%.100q; the only value is delivered", errQuery, q.waits[0])
 	}
-	body := c.ctx.Request.Body()
-	var drafts []hub.Draft
-	var keys []string
-	batch := false
-	switch {
-	case query.Has("channel"):
-		drafts = []hub.Draft{{Channels: query["channel"], Data: bytes.Clone(body)}}
-		if v := query["event"]; len(v) > 1 {
-			return fmt.Errorf("%w: given %d times", errEvent, len(v))
-		} else if len(v) == 1 {
-			if err := validEvent(v[0]); err != nil {
-				return err
-			}
-			drafts[0].Event = strings.Clone(v[0])
-		}
-		for _, name := range query["channel"] {
-			if err := s.publishable(name); err != nil {
-				return err
-			}
-		}
-	case query.Has("event"):
-		return fmt.Errorf("%w: event without channel; a JSON body has both in it", errQuery)
-	default:
-		drafts, keys, batch, err = parsePublish(body, s.publishable)
-		if err != nil && isPlain(body) {
-			return fmt.Errorf("%w: no channel in the URL, and the body is not JSON; want /publish?channel=NAME or {\"channel\":…,\"data\":…}", strictjson.Error)
-		}
-		if err != nil {
-			return err
-		}
+	defer func() { c.publish.draft[0], c.publish.receipt[0] = hub.Draft{}, hub.Receipt{} }()
+	drafts, keys, batch, err := c.drafts(&q, s.publishable)
+	if err != nil {
+		return err
 	}
 	for i := range drafts {
 		drafts[i].Track = wait
@@ -115,6 +134,10 @@ func (s *Server) publish(c *call) error {
 	}
 	if again {
 		c.ctx.Response.Header.Set(replayedHeader, "true")
+	}
+	if !batch && !wait {
+		c.answerReceipt(receipts[0])
+		return nil
 	}
 	results := make([]receipt, len(receipts))
 	ctx := context.Background()
@@ -136,6 +159,49 @@ func (s *Server) publish(c *call) error {
 	return nil
 }
 
+// answerReceipt writes what answerJSON would of a receipt without counts.
+func (c *call) answerReceipt(r hub.Receipt) {
+	var room [64]byte
+	b := r.ID.Append(append(room[:0], `{"id":"`...))
+	b = strconv.AppendInt(append(b, `","subscribers":`...), int64(r.Subscribers), 10)
+	c.ctx.SetContentType("application/json")
+	c.ctx.Response.AppendBody(append(b, "}\n"...))
+}
+
+// drafts returns what a request publishes, and the rest as parsePublish.
+func (c *call) drafts(q *publishQuery, publishable func(string) error) (drafts []hub.Draft, keys []string, batch bool, err error) {
+	body := c.ctx.Request.Body()
+	switch {
+	case len(q.channels) > 0:
+		d := hub.Draft{Channels: q.channels, Data: bytes.Clone(body)}
+		if len(q.events) > 1 {
+			return nil, nil, false, fmt.Errorf("%w: given %d times", errEvent, len(q.events))
+		} else if len(q.events) == 1 {
+			if err := validEvent(q.events[0]); err != nil {
+				return nil, nil, false, err
+			}
+			if c.publish.event != q.events[0] {
+				c.publish.event = strings.Clone(q.events[0]) // history need not keep all of the target
+			}
+			d.Event = c.publish.event
+		}
+		for _, name := range q.channels {
+			if err := publishable(name); err != nil {
+				return nil, nil, false, err
+			}
+		}
+		c.publish.draft[0] = d
+		return c.publish.draft[:], nil, false, nil
+	case len(q.events) > 0:
+		return nil, nil, false, fmt.Errorf("%w: event without channel; a JSON body has both in it", errQuery)
+	}
+	drafts, keys, batch, err = parsePublish(body, publishable)
+	if err != nil && isPlain(body) {
+		return nil, nil, false, fmt.Errorf("%w: no channel in the URL, and the body is not JSON; want /publish?channel=NAME or {\"channel\":…,\"data\":…}", strictjson.Error)
+	}
+	return drafts, keys, batch, err
+}
+
 // saved waits until what has to outlive the process is on disk.
 func (s *Server) saved(receipts []hub.Receipt) error {
 	if !slices.ContainsFunc(receipts, func(r hub.Receipt) bool { return r.Kept }) {
@@ -148,7 +214,6 @@ func (s *Server) saved(receipts []hub.Receipt) error {
 
 // publishOnce publishes what was not published with the same key before; again says that some was.
 func (s *Server) publishOnce(c *call, drafts []hub.Draft, keys []string) (receipts []hub.Receipt, again bool, err error) {
-	publish := s.options.Hub.Publish
 	values := c.ctx.Request.Header.PeekAll(keyHeader)
 	switch {
 	case len(values) > 0 && keys != nil:
@@ -158,7 +223,7 @@ func (s *Server) publishOnce(c *call, drafts []hub.Draft, keys []string) (receip
 		if err != nil {
 			return nil, false, err
 		}
-		return s.idempotency.request(keyedRequest{key, sumOf([]byte(c.query), c.ctx.Request.Body())}, drafts, publish)
+		return s.idempotency.request(keyedRequest{key, sumOf([]byte(c.query), c.ctx.Request.Body())}, drafts, s.options.Hub.Publish)
 	case keys != nil:
 		keyed := make([]keyedRequest, len(drafts))
 		for i, key := range keys {
@@ -166,9 +231,13 @@ func (s *Server) publishOnce(c *call, drafts []hub.Draft, keys []string) (receip
 				keyed[i] = keyedMessage(key, &drafts[i])
 			}
 		}
-		return s.idempotency.messages(keyed, drafts, publish)
+		return s.idempotency.messages(keyed, drafts, s.options.Hub.Publish)
 	}
-	receipts, err = publish(drafts)
+	if len(drafts) == 1 {
+		c.publish.receipt[0], err = s.options.Hub.PublishOne(drafts[0])
+		return c.publish.receipt[:], false, err
+	}
+	receipts, err = s.options.Hub.Publish(drafts)
 	return receipts, false, err
 }
 

@@ -64,7 +64,8 @@ type Server struct {
 	refusals    *refusalLog
 	idempotency *idempotencyCache
 
-	mu        sync.Mutex // guards what follows, and conn.idle
+	mu        sync.Mutex               // guards what follows, and conn.idle
+	answers   map[int]*metrics.Counter // by status
 	listeners map[net.Listener]bool
 	conns     map[*conn]bool
 	closing   bool
@@ -89,6 +90,7 @@ func New(o Options) *Server {
 		refusals:  newRefusalLog(),
 		listeners: make(map[net.Listener]bool),
 		conns:     make(map[*conn]bool),
+		answers:   make(map[int]*metrics.Counter),
 		closingc:  make(chan struct{}),
 		emptyc:    make(chan struct{}),
 	}
