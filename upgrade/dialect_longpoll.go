@@ -49,7 +49,7 @@ func (d longPoll) check(ctx *fasthttp.RequestCtx, s *Spec) (int, string) {
 func (d longPoll) accept(ctx *fasthttp.RequestCtx, v *pushRequest) (int, string) {
 	h := &ctx.Request.Header
 	v.spec.Close = h.ConnectionClose() || http1.HasToken(h.Peek("Connection"), "close") || !h.IsHTTP11()
-	v.spec.Gzip = d.k.o.Compress > 0 && acceptsGzip(h.PeekAll("Accept-Encoding"))
+	v.spec.Gzip = d.k.o.Compress > 0 && http1.AcceptsGzip(h.PeekAll("Accept-Encoding"))
 	takeOver(ctx, v)
 	return 0, ""
 }

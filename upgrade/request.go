@@ -13,6 +13,7 @@ import (
 	"holdfast/internal/auth"
 	"holdfast/internal/hub"
 	"holdfast/internal/request"
+	"holdfast/upgrade/client"
 )
 
 // handle decides one request, on a worker.
@@ -82,8 +83,8 @@ func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *pushRequest) (status int, w
 	path, _, _ := bytes.Cut(originForm(h.RequestURI()), []byte("?"))
 	switch own := pushPath(k.o.Paths, path); string(path) {
 	case own:
-	case own + clientPath:
-		return serveClient(ctx)
+	case own + client.Path:
+		return client.Serve(ctx)
 	default:
 		return 404, "nothing under this path"
 	}

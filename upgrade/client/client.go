@@ -1,4 +1,6 @@
-package upgrade
+// Package client serves the browser client of Holdfast, holdfast.js, which is documented in
+// docs/reference/browser-client.md.
+package client
 
 import (
 	"bytes"
@@ -11,16 +13,18 @@ import (
 	"sync"
 
 	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/http1"
 )
 
-// clientPath is where the browser client is, below the push URL.
-const clientPath = "/client.js"
+// Path is where the browser client is, below a push URL.
+const Path = "/client.js"
 
-// clientAge is how long a browser caches the client, in seconds: a new release is in use within the hour.
-const clientAge = 600
+// maxAge is how long a browser caches the client, in seconds: a new release is in use within the hour.
+const maxAge = 600
 
-//go:embed client/holdfast.js
-var clientSource []byte
+//go:embed holdfast.js
+var source []byte
 
 // script is the browser client as it is sent, plain and compressed, and their entity tags.
 type script struct {
@@ -28,8 +32,8 @@ type script struct {
 	plainTag, gzipTag string
 }
 
-var client = sync.OnceValue(func() *script {
-	s := &script{plain: strip(clientSource)}
+var sent = sync.OnceValue(func() *script {
+	s := &script{plain: strip(source)}
 	var b bytes.Buffer
 	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
 	if err != nil {
@@ -46,9 +50,9 @@ var client = sync.OnceValue(func() *script {
 
 // strip leaves out the lines that are comments and the indentation: a third of the bytes on the wire. The
 // source has no string or comment over several lines.
-func strip(source []byte) []byte {
+func strip(code []byte) []byte {
 	out := []byte("// Holdfast, MIT licence. The source with comments: upgrade/client/holdfast.js\n")
-	for line := range bytes.Lines(source) {
+	for line := range bytes.Lines(code) {
 		line = bytes.TrimSpace(line)
 		if len(line) > 0 && !bytes.HasPrefix(line, []byte("//")) {
 			out = append(append(out, line...), '\n')
@@ -57,20 +61,21 @@ func strip(source []byte) []byte {
 	return out
 }
 
-// serveClient answers with the browser client. It is no secret: pages of any origin may load it.
-func serveClient(ctx *fasthttp.RequestCtx) (int, string) {
+// Serve responds with the browser client, or returns a status and a reason to refuse the request. The client is no secret:
+// pages of any origin may load it.
+func Serve(ctx *fasthttp.RequestCtx) (status int, why string) {
 	req, resp := &ctx.Request.Header, &ctx.Response.Header
 	if !ctx.IsGet() && !ctx.IsHead() {
 		resp.Set("Allow", "GET, HEAD")
 		return 405, "use GET or HEAD"
 	}
-	s := client()
+	s := sent()
 	body, tag := s.plain, s.plainTag
-	if acceptsGzip(req.PeekAll("Accept-Encoding")) {
+	if http1.AcceptsGzip(req.PeekAll("Accept-Encoding")) {
 		body, tag = s.gzip, s.gzipTag
 	}
 	resp.Set("ETag", tag)
-	resp.Set("Cache-Control", "public, max-age="+strconv.Itoa(clientAge))
+	resp.Set("Cache-Control", "public, max-age="+strconv.Itoa(maxAge))
 	resp.Set("Vary", "Accept-Encoding")
 	resp.Set("X-Content-Type-Options", "nosniff")
 	resp.Set("Access-Control-Allow-Origin", "*") // the same for everybody; "import" and crossorigin need it
@@ -88,27 +93,10 @@ func serveClient(ctx *fasthttp.RequestCtx) (int, string) {
 
 // matches compares weakly, as RFC 9110 §13.1.2 has it for If-None-Match.
 func matches(fields [][]byte, tag string) bool {
-	for _, t := range strings.Split(joined(fields, ","), ",") {
+	for _, t := range strings.Split(string(bytes.Join(fields, []byte{','})), ",") {
 		if t = strings.TrimSpace(t); t == "*" || strings.TrimPrefix(t, "W/") == tag {
 			return true
 		}
-	}
-	return false
-}
-
-// acceptsGzip reads Accept-Encoding (RFC 9110 §12.5.3).
-func acceptsGzip(fields [][]byte) bool {
-	for _, coding := range strings.Split(strings.ToLower(joined(fields, ",")), ",") {
-		name, params, _ := strings.Cut(coding, ";")
-		if name = strings.TrimSpace(name); name != "gzip" && name != "x-gzip" {
-			continue
-		}
-		weight, ok := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q=")
-		if !ok {
-			return true
-		}
-		q, err := strconv.ParseFloat(weight, 64)
-		return err == nil && q > 0
 	}
 	return false
 }

@@ -1,4 +1,4 @@
-package upgrade
+package client
 
 import (
 	"bytes"
@@ -9,9 +9,9 @@ import (
 )
 
 func TestClientIsSmall(t *testing.T) {
-	s := client()
+	s := sent()
 	const most = 6000
-	t.Logf("client.js: %d bytes of source, %d sent, %d compressed", len(clientSource), len(s.plain), len(s.gzip))
+	t.Logf("client.js: %d bytes of source, %d sent, %d compressed", len(source), len(s.plain), len(s.gzip))
 	if len(s.gzip) >= most {
 		t.Errorf("client.js takes %d bytes compressed, want less than %d", len(s.gzip), most)
 	}
@@ -26,7 +26,7 @@ func TestClientIsSmall(t *testing.T) {
 
 // A page from 2012 has a browser that stops at the first word it does not know.
 func TestClientIsES5(t *testing.T) {
-	code := regexp.MustCompile(`'[^'\n]*'|"[^"\n]*"`).ReplaceAll(client().plain, []byte(`""`))
+	code := regexp.MustCompile(`'[^'\n]*'|"[^"\n]*"`).ReplaceAll(sent().plain, []byte(`""`))
 	code = regexp.MustCompile(`//.*`).ReplaceAll(code, nil)
 	for what, newer := range map[string]string{
 		"arrow function":  `=>`,
@@ -49,22 +49,6 @@ func TestStripLeavesCodeAlone(t *testing.T) {
 	want := "if (a) {\nb(\"// no comment\"); // kept\n}\n"
 	if _, code, _ := bytes.Cut([]byte(got), []byte("\n")); string(code) != want {
 		t.Errorf("stripped to %q, want %q", code, want)
-	}
-}
-
-func TestAcceptsGzip(t *testing.T) {
-	for field, want := range map[string]bool{
-		"":                        false,
-		"gzip":                    true,
-		"deflate, GZIP;q=0.5, br": true,
-		"gzip; q=0":               false,
-		"gzip;q=0.000, identity":  false,
-		"br, x-gzip":              true,
-		"gzipped":                 false,
-	} {
-		if got := acceptsGzip([][]byte{[]byte(field)}); got != want {
-			t.Errorf("Accept-Encoding: %s: %v, want %v", field, got, want)
-		}
 	}
 }
 
