@@ -9,6 +9,7 @@ import (
 
 	"holdfast/internal/accesslog"
 	"holdfast/internal/balance"
+	"holdfast/internal/http1"
 	"holdfast/internal/metric"
 	"holdfast/internal/park"
 	"holdfast/internal/rate"
@@ -103,11 +104,11 @@ type Proxy struct {
 	o        Options
 	fronts   []*Front
 	servers  *balance.Set
-	noticed  []noticed // by the Index of the server
-	routes   []*route
-	main     *route       // of what no other is for
-	internal bool         // there are routes for X-Accel-Redirect
-	queued   atomic.Int64 // exchanges that wait for a server
+	noticed  []noticed       // by the Index of the server
+	routes   []*route        // the last is of what no other is for
+	table    http1.PathTable // of all but that
+	internal bool            // there are routes for X-Accel-Redirect
+	queued   atomic.Int64    // exchanges that wait for a server
 	rate     *rate.Limiter
 	reader   request.Reader
 	stats    counters

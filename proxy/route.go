@@ -29,7 +29,6 @@ type route struct {
 	Route
 	servers *balance.Group
 	paths   http1.Mapping
-	cuts    bool                   // what comes after Match is looked at by itself
 	source  func(*exchange) source // makes who answers
 }
 
@@ -44,7 +43,6 @@ func (p *Proxy) addRoutes(o *Options) {
 	for _, r := range o.Routes {
 		x := &route{Route: r, paths: http1.Mapping{Match: strings.TrimRight(r.Match, "/"), Prefix: strings.TrimRight(r.Prefix, "/"), Host: r.Host}}
 		x.paths.Mapped = r.Prefix != "" && x.paths.Prefix != x.paths.Match
-		x.cuts = x.paths.Mapped || r.Files != nil || r.Redirect != ""
 		if len(r.Upstreams) > 0 {
 			x.servers = p.servers.Add(r.Upstreams, r.Site)
 		} else {
@@ -56,8 +54,9 @@ func (p *Proxy) addRoutes(o *Options) {
 		x.source = x.newSource()
 		p.internal = p.internal || r.Internal
 		p.routes = append(p.routes, x)
+		p.table = append(p.table, http1.PathEntry{Path: x.paths.Match, Cuts: x.paths.Mapped || r.Files != nil || r.Redirect != ""})
 	}
-	p.main = main
+	p.routes = append(p.routes, main)
 }
 
 // newSource returns what makes the route's sources, one for each request.
@@ -68,49 +67,10 @@ func (r *route) newSource() func(*exchange) source {
 	return newHTTPSource
 }
 
-// matches reports whether a canonical path is at or below the route's. A session's ";jsessionid=…" behind it is
-// no part of the name, whoever reads it.
-func (r *route) matches(path []byte) bool {
-	n := len(r.paths.Match)
-	return len(path) >= n && string(path[:n]) == r.paths.Match && (len(path) == n || path[n] == '/' || path[n] == ';')
-}
-
-// find returns the route of a path. A path that an app could read as another's is refused, so that no reading of
-// it gets to an app that the rules keep it from.
+// find returns the route of a path.
 func (p *Proxy) find(path []byte) (*route, *http1.Refusal) {
-	if len(p.routes) == 0 || len(path) == 0 || path[0] != '/' {
-		return p.main, nil
-	}
-	if http1.IsCanonical(path) {
-		return p.first(path), nil
-	}
-	var found *route
-	var buf [256]byte
-	dotted := false
-	for how := range http1.PathFormsOf(path) {
-		read, dots, ok := http1.Canonical(buf[:0], path, how)
-		if !ok {
-			return nil, http1.Refuse(400, "path with control bytes, or with more .. than segments; with routes every path must be readable")
-		}
-		r := p.first(read)
-		if how > 0 && r != found {
-			return nil, http1.Refuse(400, "path that apps may read as one of two of the routes")
-		}
-		found, dotted = r, dotted || dots
-	}
-	if found.cuts && (dotted || !found.matches(path)) {
-		return nil, http1.Refuse(400, "path whose beginning cannot be replaced by the upstream_prefix, root or redirect of routes: it is encoded, or has dot segments")
-	}
-	return found, nil
-}
-
-func (p *Proxy) first(path []byte) *route {
-	for _, r := range p.routes {
-		if r.matches(path) {
-			return r
-		}
-	}
-	return p.main
+	i, r := p.table.Find(path)
+	return p.routes[i], r
 }
 
 // lacksSlash reports whether a browser asks for Match itself and what is there is a folder's: relative links of its

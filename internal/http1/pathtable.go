@@ -1,0 +1,54 @@
+package http1
+
+// PathTable tells below which of several paths a request's is. The first that matches counts.
+type PathTable []PathEntry
+
+// PathEntry is a path of a PathTable.
+type PathEntry struct {
+	Path string // absolute, as an app reads it, without a slash at its end; empty: everything
+	Cuts bool   // what comes after Path is looked at by itself
+}
+
+// matches reports whether a canonical path is at or below the entry's. A session's ";jsessionid=…" behind it is
+// no part of the name, whoever reads it.
+func (e *PathEntry) matches(path []byte) bool {
+	n := len(e.Path)
+	return len(path) >= n && string(path[:n]) == e.Path && (len(path) == n || path[n] == '/' || path[n] == ';')
+}
+
+// Find returns the index of a path's entry, len(t) if it is below none. A path that an app could read as another
+// entry's is refused, so that no reading of it gets to an app that the rules keep it from.
+func (t PathTable) Find(path []byte) (int, *Refusal) {
+	if len(t) == 0 || len(path) == 0 || path[0] != '/' {
+		return len(t), nil
+	}
+	if IsCanonical(path) {
+		return t.first(path), nil
+	}
+	found, dotted := 0, false
+	var buf [256]byte
+	for how := range PathFormsOf(path) {
+		read, dots, ok := Canonical(buf[:0], path, how)
+		if !ok {
+			return 0, Refuse(400, "path with control bytes, or with more .. than segments; with routes every path must be readable")
+		}
+		i := t.first(read)
+		if how > 0 && i != found {
+			return 0, Refuse(400, "path that apps may read as one of two of the routes")
+		}
+		found, dotted = i, dotted || dots
+	}
+	if found < len(t) && t[found].Cuts && (dotted || !t[found].matches(path)) {
+		return 0, Refuse(400, "path whose beginning cannot be replaced by the upstream_prefix, root or redirect of routes: it is encoded, or has dot segments")
+	}
+	return found, nil
+}
+
+func (t PathTable) first(path []byte) int {
+	for i := range t {
+		if t[i].matches(path) {
+			return i
+		}
+	}
+	return len(t)
+}
