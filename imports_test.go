@@ -36,7 +36,7 @@ internal/hub
 internal/metric
 internal/park
 internal/presence internal/hub internal/throttle
-internal/proxyheader
+internal/proxyheader internal/park
 internal/rate
 internal/request  internal/http1
 internal/sendbuf  internal/park

@@ -29,7 +29,7 @@ type appLeg struct {
 	connected bool
 	reused    bool // the connection came from the pool
 	retried   bool
-	connLogin bool // the connection is logged in by its client; see bound
+	connLogin bool // the connection is logged in by its client; see balance.Bound
 	keep      bool // the connection goes on
 	hung      bool // the upstream's end is on its way
 	interim   int  // responses so far
@@ -88,8 +88,8 @@ func (a *appLeg) leave(reuse bool) {
 // body.
 func (a *appLeg) begin(head, body []byte) {
 	a.asked = a.x.f.loop.Now()
-	if b := a.x.f.bound[a.x.client.conn.Ref()]; b != nil && a.x.route.servers.Has(b.server.Index) {
-		a.sticky = b.server.Index
+	if index, ok := a.x.f.bound.Server(a.x.client.conn.Ref()); ok && a.x.route.servers.Has(index) {
+		a.sticky = index
 	}
 	s, full := a.x.route.servers.Choose(a.tried, a.sticky, a.asked)
 	if s == nil && full {
@@ -120,6 +120,31 @@ func (a *appLeg) ask(head, body []byte) {
 	}
 	a.remember(head, body)
 	a.dial()
+}
+
+// pooledConn returns an idle connection to the chosen server, or nil: the client's own, or one of the pool.
+func (a *appLeg) pooledConn() *park.Conn {
+	c, bound := a.x.f.bound.Get(a.x.client.conn.Ref(), a.server.Index)
+	a.connLogin = a.connLogin || bound
+	if c == nil {
+		c = a.x.f.pools[a.server.Index].Get()
+	}
+	return c
+}
+
+// giveBack keeps the upstream connection for further requests, of anybody or of this client.
+func (a *appLeg) giveBack() {
+	f := a.x.f
+	switch {
+	case !a.connLogin:
+		f.pools[a.server.Index].Put(a.conn)
+	case a.x.trusted || !a.x.client.keep: // one connection of a proxy has the requests of many clients
+		a.x.notice(closedLogin)
+		a.conn.Close()
+	default:
+		a.x.notice(boundLogin)
+		f.bound.Put(a.x.client.conn.Ref(), a.server.Index, a.conn, f.p.o.PoolIdle)
+	}
 }
 
 // remember keeps what the upstream has to be sent first. Both may be remembered already.

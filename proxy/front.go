@@ -3,7 +3,6 @@ package proxy
 import (
 	"bytes"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"holdfast/internal/balance"
@@ -18,17 +17,15 @@ import (
 type Front struct {
 	p     *Proxy
 	loop  *park.Loop
-	pools []*balance.Pool     // by the index of the upstream
-	bound map[park.Ref]*bound // by client
-	head  http1.Head          // of the request that is being looked at
-	req   request.Request     // the same
+	pools []*balance.Pool // by the index of the upstream
+	bound balance.Bound
+	head  http1.Head      // of the request that is being looked at
+	req   request.Request // the same
 	date  http1.Date
 	ans   http1.Answer // of the response that is being looked at
 	free  []*exchange
 
-	lastID    uint16   // of a FastCGI request
-	line      []waiter // for an upstream that has its most
-	lineLen   atomic.Int64
+	lastID    uint16 // of a FastCGI request
 	refused   refusedLines
 	responses metric.Statuses
 	durations metric.Durations // of exchanges
@@ -136,6 +133,24 @@ func (f *Front) readRequest(c *park.Conn, h *http1.Head) *request.Request {
 	f.p.reader.Read(&f.req, c.RemoteAddr(), c.TLS(), h.Host, &h.Forwarding)
 	f.req.Head, f.req.Body = h.Raw, h.Chunked || h.Length > 0
 	return &f.req
+}
+
+// HeaderRead implements proxyheader.Owner.
+func (f *Front) HeaderRead(c *park.Conn, rest []byte) {
+	c.SetDeadline(f.p.o.HeaderTime)
+	c.Hold(f)
+	if len(rest) > 0 {
+		f.take(c, rest, true)
+	} else {
+		f.read(c, true)
+	}
+}
+
+// HeaderRefused implements proxyheader.Owner. It says nothing to the peer, who did not begin to speak HTTP.
+func (f *Front) HeaderRefused(c *park.Conn, err error) {
+	f.p.stats.refused.Add(1)
+	f.p.o.Log.Warn("connection refused", "reason", err, "client", c.RemoteAddr())
+	c.Abort()
 }
 
 // limit refuses a request that comes too soon or is one too many.

@@ -12,6 +12,7 @@ import (
 	"holdfast/internal/http1"
 	"holdfast/internal/metric"
 	"holdfast/internal/park"
+	"holdfast/internal/proxyheader"
 	"holdfast/internal/rate"
 	"holdfast/internal/request"
 	"holdfast/internal/site"
@@ -108,7 +109,7 @@ type Proxy struct {
 	routes   []*route        // the last is of what no other is for
 	table    http1.PathTable // of all but that
 	internal bool            // there are routes for X-Accel-Redirect
-	queued   atomic.Int64    // exchanges that wait for a server
+	lines    *balance.Lines  // exchanges that wait for a server
 	rate     *rate.Limiter
 	reader   request.Reader
 	stats    counters
@@ -157,6 +158,7 @@ func New(p *park.Poller, o Options) *Proxy {
 		CheckPath: o.CheckPath, CheckEvery: o.CheckEvery, ConnectTime: o.ConnectTime, Lookup: o.Lookup, Log: o.Log,
 	})
 	x.addRoutes(&o)
+	x.lines = balance.NewLines(p.Loops(), o.Queue)
 	x.noticed = make([]noticed, len(x.servers.Servers()))
 	for _, l := range p.Loops() {
 		f := &Front{p: x, loop: l}
@@ -172,7 +174,7 @@ func New(p *park.Poller, o Options) *Proxy {
 func (x *Proxy) Accept(l *park.Loop) park.Handler {
 	f := x.fronts[l.Index]
 	if x.o.ProxyProtocol {
-		return &proxyHeader{f: f}
+		return &proxyheader.Conn{Owner: f, Time: x.o.HeaderTime, Trusted: x.o.Trusted}
 	}
 	return f
 }
@@ -194,7 +196,7 @@ func (x *Proxy) Drain() {
 		f.loop.Post(func() {
 			f.loop.Each(func(c *park.Conn) {
 				switch h := c.Handler().(type) {
-				case *Front, *proxyHeader:
+				case *Front, *proxyheader.Conn:
 					c.Close()
 				case *partial: // a request that is not there yet
 					h.release()
@@ -212,7 +214,7 @@ func (x *Proxy) Stats() Stats {
 		Requests: s.requests.Load(), Refused: s.refused.Load(), UpstreamErrors: s.upstreamErrors.Load(),
 		Retries: s.retries.Load(), ClientGone: s.clientGone.Load(), Cut: s.cut.Load(),
 		Tunnels: s.tunnels.Load(), Dialled: s.dialled.Load(), InFlight: x.inFlight.Load(), Buffered: x.buffered.Load(),
-		RateLimited: s.rateLimited.Load(), Overloaded: s.overloaded.Load(), Queued: x.queued.Load(),
+		RateLimited: s.rateLimited.Load(), Overloaded: s.overloaded.Load(), Queued: x.lines.Waiting(),
 		Spills: x.files.Files(), SpillErrors: x.files.Failures(), Spilled: x.files.Used(),
 	}
 	stats.Responses = map[string]int64{}

@@ -40,3 +40,12 @@ func (x *exchange) notifySessions(a *http1.Answer) {
 	}
 	x.f.p.o.Sessions.OnResponse(x.session.credential, []byte(x.session.path), cookies)
 }
+
+// recordConnectionLogin notes a request that logs in its upstream connection.
+func (x *exchange) recordConnectionLogin(h *http1.Head) {
+	for i := range h.Fields {
+		if f := &h.Fields[i]; !f.Drop && http1.EqualFold(f.Name, "authorization") && http1.LogsInConnection(f.Value) {
+			x.app.connLogin = true
+		}
+	}
+}

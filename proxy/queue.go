@@ -7,80 +7,46 @@ import (
 	"holdfast/internal/park"
 )
 
-var errQueue = errors.New("waited too long for an upstream that has its most (upstream_pool.max_conns)")
+var (
+	errQueue     = errors.New("waited too long for an upstream that has its most (upstream_pool.max_conns)")
+	errQueueFull = errors.New("the line for an upstream is full (upstream_pool.max_queue)")
+)
 
-// waiter is an exchange in the line for an upstream. The exchange may be gone, and its struct another's,
-// when its turn comes.
-type waiter struct {
-	x      *exchange
-	client park.Ref
-}
-
-// wake lets the next in line try again, of another loop than f's if that has one: both have their turn.
-func (p *Proxy) wake(f *Front) {
-	if p.queued.Load() == 0 {
-		return
-	}
-	for i := range p.fronts {
-		next := p.fronts[(f.loop.Index+1+i)%len(p.fronts)]
-		if next.lineLen.Load() > 0 {
-			next.loop.Post(next.advance)
-			return
-		}
-	}
-}
-
-// advance gives servers to the first in line, as long as there are any.
-func (f *Front) advance() {
-	p := f.p
-	for len(f.line) > 0 {
-		w := f.line[0]
-		c, ok := w.client.Conn()
-		if !ok || c.Handler() != park.Handler(w.x) || !w.x.app.queued {
-			f.popWaiter()
-			continue
-		}
-		s, full := w.x.route.servers.Choose(w.x.app.tried, w.x.app.sticky, f.loop.Now())
-		if s == nil && full {
-			return
-		}
-		f.popWaiter()
-		w.x.app.dequeue()
-		c.SetDeadline(0)
-		w.x.app.server = s
-		w.x.app.ask(w.x.app.head, w.x.upload.gathered)
-	}
-	p.wake(f) // whoever waits on another loop was not told
-}
-
-func (f *Front) popWaiter() {
-	f.line[0] = waiter{}
-	f.line = f.line[1:]
-	f.lineLen.Add(-1)
-}
-
-// enqueue lets x wait for a server that has its most. Each loop has a line; the first of it is served
-// when any loop lets go of a server.
+// enqueue lets the exchange wait for a server that has its most.
 func (a *appLeg) enqueue() {
-	p := a.x.f.p
-	if n := p.queued.Add(1); n > int64(p.o.Queue) {
-		p.queued.Add(-1)
-		p.stats.overloaded.Add(1)
-		a.x.finishAfter(503, time.Second, errors.New("the line for an upstream is full (upstream_pool.max_queue)"))
+	x, client := a.x, a.x.client.conn.Ref()
+	joined := x.f.p.lines.Join(x.f.loop, func() bool {
+		// The exchange may be gone when its turn comes, and its struct another's.
+		c, ok := client.Conn()
+		return !ok || c.Handler() != park.Handler(x) || !a.queued || a.again()
+	})
+	if !joined {
+		x.f.p.stats.overloaded.Add(1)
+		x.finishAfter(503, time.Second, errQueueFull)
 		return
 	}
 	a.queued = true
-	a.x.client.conn.SetDeadline(p.o.QueueTime)
-	a.x.f.line = append(a.x.f.line, waiter{a.x, a.x.client.conn.Ref()})
-	a.x.f.lineLen.Add(1)
-	p.wake(a.x.f) // a server may have been let go since it was found to have its most
+	x.client.conn.SetDeadline(x.f.p.o.QueueTime)
 }
 
-// dequeue takes x out of the count; its place in the line is skipped later.
+// again asks a server if one is free now, and reports whether the exchange waits no longer.
+func (a *appLeg) again() bool {
+	s, full := a.x.route.servers.Choose(a.tried, a.sticky, a.x.f.loop.Now())
+	if s == nil && full {
+		return false
+	}
+	a.dequeue()
+	a.x.client.conn.SetDeadline(0)
+	a.server = s
+	a.ask(a.head, a.x.upload.gathered)
+	return true
+}
+
+// dequeue ends the waiting.
 func (a *appLeg) dequeue() {
 	if a.queued {
 		a.queued = false
-		a.x.f.p.queued.Add(-1)
+		a.x.f.p.lines.Leave()
 	}
 }
 
@@ -89,6 +55,6 @@ func (a *appLeg) releaseServer() {
 	if a.server != nil {
 		a.server.Release()
 		a.server = nil
-		a.x.f.p.wake(a.x.f)
+		a.x.f.p.lines.Wake(a.x.f.loop)
 	}
 }

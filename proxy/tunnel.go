@@ -52,7 +52,7 @@ func (s *httpSource) switchProtocols(a *http1.Answer, rest []byte) bool {
 func (t *switched) TunnelEnded(bytes int64) {
 	t.f.p.stats.tunnels.Add(-1)
 	t.server.Release()
-	t.f.p.wake(t.f)
+	t.f.p.lines.Wake(t.f.loop)
 	now := t.f.loop.Now()
 	t.f.p.o.Access.End(t.entry, &accesslog.Outcome{
 		Status: 101, Bytes: bytes, Now: now, Started: t.started, Upstream: t.server.String(), AppTime: now.Sub(t.started),

@@ -1,0 +1,68 @@
+package balance
+
+import (
+	"time"
+
+	"holdfast/internal/park"
+)
+
+// Bound keeps a loop's idle connections on which a client has logged in, or is about to: with NTLM and Negotiate the app
+// takes every request on it for that user's. So each is one client connection's alone, and never pooled. The zero Bound
+// is ready.
+type Bound struct{ conns map[park.Ref]*boundConn }
+
+// boundConn is one of them, and its handler.
+type boundConn struct {
+	of     *Bound
+	client park.Ref
+	server int // its Index
+	c      *park.Conn
+}
+
+// Server returns the Index of the server that a client has a connection to; ok is false without one.
+func (b *Bound) Server(client park.Ref) (index int, ok bool) {
+	x := b.conns[client]
+	if x == nil {
+		return 0, false
+	}
+	return x.server, true
+}
+
+// Get takes out the client's connection to a server. bound says that there was one; it is nil if it is good no longer.
+func (b *Bound) Get(client park.Ref, server int) (c *park.Conn, bound bool) {
+	x := b.conns[client]
+	if x == nil || x.server != server {
+		return nil, false
+	}
+	x.forget()
+	if x.c.Stale() {
+		x.c.Close()
+		return nil, true
+	}
+	return x.c, true
+}
+
+// Put keeps c for the client's further requests, in place of an earlier one.
+func (b *Bound) Put(client park.Ref, server int, c *park.Conn, keep time.Duration) {
+	if old := b.conns[client]; old != nil {
+		old.c.Close()
+	}
+	if b.conns == nil {
+		b.conns = make(map[park.Ref]*boundConn)
+	}
+	x := &boundConn{of: b, client: client, server: server, c: c}
+	b.conns[client] = x
+	c.Hold(x)
+	c.SetDeadline(keep)
+}
+
+func (x *boundConn) forget() { delete(x.of.conns, x.client) }
+
+// Ready closes the connection when the app does, when it speaks without being asked, and after a while.
+func (x *boundConn) Ready(c *park.Conn, ev park.Event) {
+	if ev&(park.Expired|park.HangUp) == 0 && !c.Stale() {
+		return
+	}
+	x.forget()
+	c.Close()
+}
