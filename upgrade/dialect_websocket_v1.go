@@ -18,7 +18,7 @@ var (
 	pingFrameV1 = wsframe.Append(pingFrame[:len(pingFrame):len(pingFrame)], ws.OpText, []byte(pingJSON))
 	pongFrameV1 = wsframe.Append(nil, ws.OpText, []byte(`{"type":"pong"}`))
 
-	encodingV1 = &hub.Encoding{Render: func(m *hub.Message) []byte { return wsframe.Append(nil, ws.OpText, v1Object(m)) }}
+	encodingV1 = &hub.Encoding{Render: renderV1}
 )
 
 // webSocketV1 is a WebSocket with the subprotocol: JSON frames both ways.
@@ -48,7 +48,15 @@ func newDeflatedWebSocketV1(k *Keeper) dialect {
 	return d
 }
 
-func v1Object(m *hub.Message) []byte { return appendJSON([]byte(`{"type":"message",`), m) }
+func v1Object(m *hub.Message) []byte { return appendV1Object(roomFor(m), m) }
+
+func appendV1Object(b []byte, m *hub.Message) []byte {
+	return appendJSON(append(b, `{"type":"message",`...), m)
+}
+
+func renderV1(m *hub.Message) []byte {
+	return wsframe.PutHead(appendV1Object(roomFor(m)[:wsframe.MaxHead], m), ws.OpText)
+}
 
 func (d *webSocketV1) name() string {
 	if d.deflated {

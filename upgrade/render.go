@@ -1,15 +1,14 @@
 package upgrade
 
 import (
-	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
 
 	"holdfast/internal/deflate"
 	"holdfast/internal/hub"
+	"holdfast/internal/jsontext"
 )
 
 // Encodings that dialects share.
@@ -28,7 +27,7 @@ const (
 const pingJSON = `{"type":"ping"}`
 
 func renderJSON(m *hub.Message) []byte {
-	return append(appendJSON([]byte(eventBegin+"{"), m), eventEnd...)
+	return append(appendJSON(append(roomFor(m), eventBegin+"{"...), m), eventEnd...)
 }
 
 // object returns what renderJSON has rendered without the event around it.
@@ -37,15 +36,27 @@ func object(m *hub.Message) []byte {
 	return b[len(eventBegin) : len(b)-len(eventEnd)]
 }
 
+// roomFor has room for a message in JSON and what is around it, unless much of it has to be escaped.
+func roomFor(m *hub.Message) []byte {
+	n := 80 + len(m.Channel) + len(m.Data)
+	if m.Event != "" {
+		n += len(`,"event":""`) + len(m.Event)
+	}
+	if m.Binary {
+		n += base64.StdEncoding.EncodedLen(len(m.Data)) - len(m.Data) + len(`,"encoding":"base64"`)
+	}
+	return make([]byte, 0, n)
+}
+
 // appendJSON appends the fields of a message and the closing brace.
 func appendJSON(b []byte, m *hub.Message) []byte {
 	b = append(b, `"id":"`...)
 	b = m.ID.Append(b)
 	b = append(b, `","channel":`...)
-	b = append(b, quote(m.Channel)...)
+	b = jsontext.AppendString(b, m.Channel)
 	if m.Event != "" {
 		b = append(b, `,"event":`...)
-		b = append(b, quote(m.Event)...)
+		b = jsontext.AppendString(b, m.Event)
 	}
 	b = appendData(append(b, `,"data":`...), m.Data, m.JSON, m.Binary)
 	return append(b, '}')
@@ -55,25 +66,13 @@ func appendJSON(b []byte, m *hub.Message) []byte {
 func appendData(b, data []byte, isJSON, binary bool) []byte {
 	switch {
 	case isJSON:
-		return appendLine(b, data)
+		return jsontext.AppendLine(b, data)
 	case binary:
 		b = append(b, '"')
 		b = base64.StdEncoding.AppendEncode(b, data)
 		return append(b, `","encoding":"base64"`...)
 	}
-	return append(b, quote(string(data))...)
-}
-
-// appendLine appends valid JSON without line ends: in an event they would end the data.
-func appendLine(b, data []byte) []byte {
-	if !bytes.ContainsAny(data, "\r\n") {
-		return append(b, data...)
-	}
-	line := bytes.NewBuffer(b)
-	if json.Compact(line, data) != nil {
-		return append(b, "null"...) // it was checked when it was published
-	}
-	return line.Bytes()
+	return jsontext.AppendString(b, data)
 }
 
 // owed is how much comes before the id of the hello counts. Gaps are part of it: a client whose connection
@@ -92,15 +91,7 @@ func gapJSON(g hub.Gap) []byte {
 }
 
 // quote returns s as a JSON string.
-func quote(s string) string {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if e.Encode(s) != nil {
-		return `""` // a string always encodes
-	}
-	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
-}
+func quote(s string) string { return string(jsontext.AppendString(nil, s)) }
 
 func renderDeflated(m *hub.Message) []byte { return deflate.Append(nil, object(m)) }
 

@@ -6,6 +6,7 @@ package wsframe
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -220,6 +221,29 @@ func Append(b []byte, op ws.OpCode, payload ...[]byte) []byte {
 	for _, p := range payload {
 		n += len(p)
 	}
+	var room [MaxHead]byte
+	head := appendHead(room[:0], op, n)
+	b = append(slices.Grow(b, len(head)+n), head...)
+	for _, p := range payload {
+		b = append(b, p...)
+	}
+	return b
+}
+
+// MaxHead is the length of the longest head of a frame without a mask.
+const MaxHead = 10
+
+// PutHead returns the frame whose payload is b[MaxHead:]. The head stands right before it, in b.
+func PutHead(b []byte, op ws.OpCode) []byte {
+	var room [MaxHead]byte
+	head := appendHead(room[:0], op, len(b)-MaxHead)
+	b = b[MaxHead-len(head):]
+	copy(b, head)
+	return b
+}
+
+// appendHead appends the head of a final frame, without a mask, that has n bytes of payload.
+func appendHead(b []byte, op ws.OpCode, n int) []byte {
 	b = append(b, 0x80|byte(op))
 	switch {
 	case n < 126:
@@ -230,9 +254,6 @@ func Append(b []byte, op ws.OpCode, payload ...[]byte) []byte {
 	default:
 		b = append(b, 127)
 		b = binary.BigEndian.AppendUint64(b, uint64(n))
-	}
-	for _, p := range payload {
-		b = append(b, p...)
 	}
 	return b
 }
