@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -177,12 +178,11 @@ func (k *Keeper) appRequest(ctx *fasthttp.RequestCtx, v *pushRequest) auth.Reque
 		Host: string(h.Host()), Cookie: joined(h.PeekAll("Cookie"), "; "),
 		Authorization: string(h.Peek("Authorization")), UserAgent: string(h.UserAgent()),
 		AcceptLanguage: string(h.Peek("Accept-Language")), Proto: v.req.Scheme(),
+		ForwardedFor: string(v.req.AppendForwardedFor(nil)), ForwardedHost: string(v.req.Host),
+		ForwardedPort: strconv.Itoa(int(v.req.ForwardedPort())),
 	}
 	if client := v.req.Client.Addr(); client.IsValid() {
 		r.ClientAddr = client.String()
-	}
-	if v.req.ByProxy() {
-		r.ForwardedFor = string(v.req.AppendForwardedFor(nil))
 	}
 	return r
 }

@@ -170,7 +170,8 @@ func TestAuthorize(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				q := asked[0]
-				if q.Cookie != "session=anna; b=c" || q.UserAgent != "me" || q.Host != "app.test" || q.ClientAddr != "127.0.0.1" || q.ForwardedFor != "" || q.Proto != "http" {
+				if q.Cookie != "session=anna; b=c" || q.UserAgent != "me" || q.Host != "app.test" || q.ClientAddr != "127.0.0.1" ||
+					q.ForwardedFor != "127.0.0.1" || q.ForwardedHost != "app.test" || q.ForwardedPort != "80" || q.Proto != "http" {
 					t.Errorf("asked %+v", q)
 				}
 				if slices.Contains(q.Channels, "public.a") || len(q.Channels) == 0 {
@@ -401,7 +402,8 @@ func TestBehindAProxy(t *testing.T) {
 	})
 	from := []string{"Origin: https://www.app.test", "X-Forwarded-Proto: https", "X-Forwarded-Host: www.app.test", "X-Forwarded-For: 6.6.6.6, 192.0.2.7", "User-Agent: me"}
 	w.hold(t, "sse", "channel=user.a", from...)
-	if q := <-asked; q.ClientAddr != "192.0.2.7" || q.ForwardedFor != "6.6.6.6, 192.0.2.7, 127.0.0.1" || q.Proto != "https" {
+	if q := <-asked; q.ClientAddr != "192.0.2.7" || q.ForwardedFor != "6.6.6.6, 192.0.2.7, 127.0.0.1" ||
+		q.Proto != "https" || q.Host == "www.app.test" || q.ForwardedHost != "www.app.test" || q.ForwardedPort != "443" {
 		t.Errorf("asked %+v", q)
 	}
 	c := wiretest.Dial(t, w.addr)

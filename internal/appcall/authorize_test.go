@@ -145,6 +145,7 @@ func TestAuthorizeRequest(t *testing.T) {
 				Cookie:        `JSESSIONID=ABC; x="q=1" ;; lone; y=a b,c; =empty; z`,
 				Authorization: "Basic dTpw", UserAgent: "Mozilla/5.0 (X11)", AcceptLanguage: "de, en;q=0.5",
 				Proto: "https", ClientAddr: "192.0.2.7", ForwardedFor: "203.0.113.9, 192.0.2.7",
+				ForwardedHost: "www.example", ForwardedPort: "443",
 			}, "GET /push/authorize?channel=orders.42&channel=a%26b%3Dc+d%2F%C3%A9%2B HTTP/1.1\r\n" +
 				"Host: Shop.Example:8443\r\n" +
 				"Accept: application/json\r\n" +
@@ -154,7 +155,8 @@ func TestAuthorizeRequest(t *testing.T) {
 				"Accept-Language: de, en;q=0.5\r\n" +
 				"X-Forwarded-For: 203.0.113.9, 192.0.2.7\r\n" +
 				"X-Forwarded-Proto: https\r\n" +
-				"X-Forwarded-Host: Shop.Example:8443\r\n" +
+				"X-Forwarded-Host: www.example\r\n" +
+				"X-Forwarded-Port: 443\r\n" +
 				"X-Real-IP: 192.0.2.7\r\n\r\n"},
 			{a, auth.Request{Channels: []string{"a"}, ClientAddr: "2001:db8::1"}, "GET /push/authorize?channel=a HTTP/1.1\r\n" +
 				"Host: app.internal\r\n" +

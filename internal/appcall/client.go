@@ -94,6 +94,10 @@ func writeClient(h *fasthttp.RequestHeader, q *auth.Request, host string) {
 	if forwarded == "" {
 		forwarded = q.ClientAddr
 	}
+	forwardedHost := q.ForwardedHost
+	if forwardedHost == "" {
+		forwardedHost = q.Host
+	}
 	if http1.LogsInConnection([]byte(q.Authorization)) {
 		h.SetConnectionClose() // or the app would take another client's request for this user's
 	}
@@ -106,7 +110,8 @@ func writeClient(h *fasthttp.RequestHeader, q *auth.Request, host string) {
 		{fasthttp.HeaderAcceptLanguage, q.AcceptLanguage},
 		{fasthttp.HeaderXForwardedFor, forwarded},
 		{fasthttp.HeaderXForwardedProto, q.Proto},
-		{fasthttp.HeaderXForwardedHost, q.Host},
+		{fasthttp.HeaderXForwardedHost, forwardedHost},
+		{"X-Forwarded-Port", q.ForwardedPort},
 		{"X-Real-IP", q.ClientAddr},
 	} {
 		if field.value != "" {

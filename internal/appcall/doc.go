@@ -7,7 +7,7 @@
 //	GET /push/authorize?channel=orders.42&channel=orders HTTP/1.1
 //	Host, Cookie, Authorization, User-Agent, Accept-Language: the client's own
 //	Accept: application/json
-//	X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, X-Real-IP
+//	X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, X-Forwarded-Port, X-Real-IP
 //
 // 2xx allows; 401 and 403 deny, and so does a redirect, which leads to a login as a rule. Any other response, an HTML
 // page with status 200 too, and none in time is a failure, and the client gets 503. A 2xx response may carry one JSON

@@ -222,6 +222,7 @@ func (c *Cache) keyOf(q *Request) (key [sha256.Size]byte) {
 	}
 	for _, s := range [...]string{
 		q.Host, q.Cookie, q.Authorization, q.UserAgent, q.AcceptLanguage, q.Proto, q.ClientAddr, q.ForwardedFor,
+		q.ForwardedHost, q.ForwardedPort,
 	} {
 		add(s)
 	}

@@ -12,6 +12,9 @@ type Request struct {
 	Proto        string // "http" or "https": how the client came
 	ClientAddr   string // the client's address, without port
 	ForwardedFor string // value of X-Forwarded-For; empty means ClientAddr
+
+	// The host and port that the client used, which is Host unless a proxy in front has changed it.
+	ForwardedHost, ForwardedPort string
 }
 
 // Result is what the app says about a Request. The zero Result allows nothing.

@@ -56,12 +56,9 @@ func (r *Request) AppendForwardedFor(b []byte) []byte {
 	return b
 }
 
-// ByProxy reports whether a trusted proxy names anybody in X-Forwarded-For or Forwarded.
-func (r *Request) ByProxy() bool { return len(r.forwardedFor) > 0 }
-
 // AppendForwarding sets the forwarding fields: one value each, of what was read, but for the list of addresses.
 func (r *Request) AppendForwarding(b []byte) []byte {
-	if r.Peer.Addr().IsValid() || r.ByProxy() {
+	if r.Peer.Addr().IsValid() || len(r.forwardedFor) > 0 {
 		b = append(b, "X-Forwarded-For: "...)
 		b = append(r.AppendForwardedFor(b), "\r\n"...)
 	}
