@@ -39,6 +39,7 @@ internal/park
 internal/presence internal/hub internal/throttle
 internal/proxyheader internal/park
 internal/rate
+internal/render   internal/deflate internal/hub internal/jsontext
 internal/request  internal/http1
 internal/sendbuf  internal/park
 internal/sendqueue internal/hub
@@ -52,7 +53,7 @@ internal/tunnel   internal/park internal/sendbuf
 internal/wiretest
 internal/wsframe  internal/deflate
 proxy             internal/accesslog internal/balance internal/fcgi internal/http1 internal/metric internal/park internal/proxyheader internal/rate internal/request internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
-upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/deflate internal/http1 internal/hub internal/jsontext internal/park internal/request internal/sendqueue internal/throttle internal/wsframe upgrade/client
+upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/http1 internal/hub internal/jsontext internal/park internal/render internal/request internal/sendqueue internal/throttle internal/wsframe upgrade/client
 upgrade/client    internal/http1
 `
 

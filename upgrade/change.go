@@ -8,6 +8,7 @@ import (
 
 	"holdfast/internal/auth"
 	"holdfast/internal/hub"
+	"holdfast/internal/render"
 )
 
 // errLongPoll is why a long poll stays as it is: the next poll would ask for the old channels again.
@@ -70,40 +71,10 @@ func (k *Keeper) checkSubscribable(name, client string) error {
 	return err
 }
 
-// changeObjects are the subprotocol's objects that tell of a change and of its gaps.
-func changeObjects(x *held, m channelChange, replay hub.Replay) (list [][]byte) {
-	if len(m.leave) > 0 {
-		list = append(list, movedJSON("unsubscribed", m.leave, "", m.ref))
-	}
-	if len(m.join) > 0 || len(m.leave) == 0 {
-		at := fmt.Sprintf(`,"id":"%s","replay":%d`, x.membership.Position(), owed(replay))
-		list = append(list, movedJSON("subscribed", m.join, at, m.ref))
-	}
-	for _, g := range replay.Gaps {
-		list = append(list, gapJSON(g))
-	}
-	return list
-}
-
-// movedJSON tells of the channels that were joined or left; more is further members.
-func movedJSON(kind string, channels []string, more, ref string) []byte {
-	b := append([]byte(`{"type":"`), kind...)
-	b = append(b, `","channels":[`...)
-	for i, name := range channels {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, quote(name)...)
-	}
-	b = append(append(b, ']'), more...)
-	return append(appendRef(b, ref), '}')
-}
-
-func appendRef(b []byte, ref string) []byte {
-	if ref == "" {
-		return b
-	}
-	return append(append(b, `,"ref":`...), ref...)
+// objects are the subprotocol's objects that tell of a change and of its gaps.
+func (m channelChange) objects(x *held, replay hub.Replay) [][]byte {
+	c := render.Change{Join: m.join, Leave: m.leave, Ref: m.ref, Position: x.membership.Position(), Replay: replay}
+	return c.Objects()
 }
 
 // notifyChanged tells the observer what was joined and left.

@@ -4,11 +4,12 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"holdfast/internal/hub"
+	"holdfast/internal/render"
 )
 
 const ndjsonType = "application/x-ndjson"
 
-var encodingNDJSON = &hub.Encoding{Render: func(m *hub.Message) []byte { return append(v1Object(m), '\n') }}
+var encodingNDJSON = &hub.Encoding{Render: func(m *hub.Message) []byte { return append(render.Message(m), '\n') }}
 
 // ndjson is a stream of the subprotocol's objects, one a line, for programs that read line by line. Each has its type, so
 // that a reader tells a message from a gap. An empty line is the heartbeat.
@@ -27,7 +28,7 @@ func (ndjson) matches(r *choice) bool { return r.accepts(ndjsonType) }
 func (ndjson) check(*fasthttp.RequestCtx, *Spec) (int, string) { return 0, "" }
 
 func (d ndjson) begin(x *held, s *Spec, replay hub.Replay) {
-	b := append(streamHead(ndjsonType, s), helloJSON(x.membership.Position(), d.k.o.Heartbeat, owed(replay))...)
+	b := append(streamHead(ndjsonType, s), render.Hello(x.membership.Position(), d.k.o.Heartbeat, replay)...)
 	b = append(b, '\n')
 	for _, g := range replay.Gaps {
 		b = append(b, d.gap(g)...)
@@ -37,10 +38,10 @@ func (d ndjson) begin(x *held, s *Spec, replay hub.Replay) {
 
 func (ndjson) encoding() *hub.Encoding { return encodingNDJSON }
 
-func (ndjson) gap(g hub.Gap) []byte { return append(gapJSON(g), '\n') }
+func (ndjson) gap(g hub.Gap) []byte { return append(render.Gap(g), '\n') }
 
 func (ndjson) changed(x *held, m channelChange, replay hub.Replay) (b []byte) {
-	for _, object := range changeObjects(x, m, replay) {
+	for _, object := range m.objects(x, replay) {
 		b = append(append(b, object...), '\n')
 	}
 	return b

@@ -4,9 +4,10 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"holdfast/internal/hub"
+	"holdfast/internal/render"
 )
 
-var ssePing = appendEvent(nil, []byte(pingJSON))
+var ssePing = render.AppendEvent(nil, []byte(render.Ping))
 
 // sseV1 is an event stream whose events are the JSON of the subprotocol. A page can't set the header, so the query asks
 // for it.
@@ -27,27 +28,22 @@ func (sseV1) check(*fasthttp.RequestCtx, *Spec) (int, string) { return 0, "" }
 
 func (d sseV1) begin(x *held, s *Spec, replay hub.Replay) {
 	b := append(streamHead(eventStream, s), retryHint()...)
-	b = appendEvent(b, helloJSON(x.membership.Position(), d.k.o.Heartbeat, owed(replay)))
+	b = render.AppendEvent(b, render.Hello(x.membership.Position(), d.k.o.Heartbeat, replay))
 	for _, g := range replay.Gaps {
-		b = appendEvent(b, gapJSON(g))
+		b = render.AppendEvent(b, render.Gap(g))
 	}
 	x.beginStream(b, replay)
 }
 
-func (sseV1) encoding() *hub.Encoding { return encodingJSON }
+func (sseV1) encoding() *hub.Encoding { return render.ObjectEvent }
 
-func (sseV1) gap(g hub.Gap) []byte { return appendEvent(nil, gapJSON(g)) }
+func (sseV1) gap(g hub.Gap) []byte { return render.AppendEvent(nil, render.Gap(g)) }
 
 func (sseV1) changed(x *held, m channelChange, replay hub.Replay) (b []byte) {
-	for _, object := range changeObjects(x, m, replay) {
-		b = appendEvent(b, object)
+	for _, object := range m.objects(x, replay) {
+		b = render.AppendEvent(b, object)
 	}
 	return b
 }
 
 func (sseV1) heartbeat(x *held) bool { return x.send(ssePing, true) }
-
-// appendEvent appends an event with an object.
-func appendEvent(b, object []byte) []byte {
-	return append(append(append(b, eventBegin...), object...), eventEnd...)
-}

@@ -8,6 +8,8 @@ import (
 
 	"holdfast/internal/appcall"
 	"holdfast/internal/hub"
+	"holdfast/internal/jsontext"
+	"holdfast/internal/render"
 	"holdfast/internal/wsframe"
 )
 
@@ -15,7 +17,7 @@ import (
 const subprotocol = "holdfast.v1"
 
 var (
-	pingFrameV1 = wsframe.Append(pingFrame[:len(pingFrame):len(pingFrame)], ws.OpText, []byte(pingJSON))
+	pingFrameV1 = wsframe.Append(pingFrame[:len(pingFrame):len(pingFrame)], ws.OpText, []byte(render.Ping))
 	pongFrameV1 = wsframe.Append(nil, ws.OpText, []byte(`{"type":"pong"}`))
 
 	encodingV1 = &hub.Encoding{Render: renderV1}
@@ -39,7 +41,7 @@ func newDeflatedWebSocketV1(k *Keeper) dialect {
 	d.deflated = true
 	d.rendered = &hub.Encoding{Render: func(m *hub.Message) []byte {
 		if len(m.Data) >= k.o.Compress {
-			if b := wsframe.Deflated(ws.OpText, v1Object(m)); b != nil {
+			if b := wsframe.Deflated(ws.OpText, render.Message(m)); b != nil {
 				return b
 			}
 		}
@@ -48,14 +50,8 @@ func newDeflatedWebSocketV1(k *Keeper) dialect {
 	return d
 }
 
-func v1Object(m *hub.Message) []byte { return appendV1Object(roomFor(m), m) }
-
-func appendV1Object(b []byte, m *hub.Message) []byte {
-	return appendJSON(append(b, `{"type":"message",`...), m)
-}
-
 func renderV1(m *hub.Message) []byte {
-	return wsframe.PutHead(appendV1Object(roomFor(m)[:wsframe.MaxHead], m), ws.OpText)
+	return wsframe.PutHead(render.AppendMessage(render.Room(m)[:wsframe.MaxHead], m), ws.OpText)
 }
 
 func (d *webSocketV1) name() string {
@@ -71,17 +67,17 @@ func (d *webSocketV1) matches(r *choice) bool {
 
 func (d *webSocketV1) begin(x *held, s *Spec, replay hub.Replay) {
 	d.keepLogin(x, s)
-	b := wsframe.Append(s.Handshake, ws.OpText, helloJSON(x.membership.Position(), d.k.o.Heartbeat, owed(replay)))
+	b := wsframe.Append(s.Handshake, ws.OpText, render.Hello(x.membership.Position(), d.k.o.Heartbeat, replay))
 	for _, g := range replay.Gaps {
-		b = wsframe.Append(b, ws.OpText, gapJSON(g))
+		b = wsframe.Append(b, ws.OpText, render.Gap(g))
 	}
 	x.beginStream(b, replay)
 }
 
-func (d *webSocketV1) gap(g hub.Gap) []byte { return wsframe.Append(nil, ws.OpText, gapJSON(g)) }
+func (d *webSocketV1) gap(g hub.Gap) []byte { return wsframe.Append(nil, ws.OpText, render.Gap(g)) }
 
 func (d *webSocketV1) changed(x *held, m channelChange, replay hub.Replay) (b []byte) {
-	for _, object := range changeObjects(x, m, replay) {
+	for _, object := range m.objects(x, replay) {
 		b = wsframe.Append(b, ws.OpText, object)
 	}
 	return b
@@ -91,7 +87,7 @@ func (d *webSocketV1) changed(x *held, m channelChange, replay hub.Replay) (b []
 func (d *webSocketV1) heartbeat(x *held) bool { return d.beat(x, pingFrameV1) }
 
 func (d *webSocketV1) onMessage(x *held, p []byte, op ws.OpCode) bool {
-	if string(p) == pingJSON {
+	if string(p) == render.Ping {
 		x.spendFrame()
 		return x.pong(framePong, pongFrameV1)
 	}
@@ -116,24 +112,24 @@ func (d *webSocketV1) reject(in *inbound, ref string, err error) bool {
 		d.closeWith(in.x, ws.StatusPolicyViolation, "too many messages that are refused", tooManyErrors)
 		return false
 	}
-	return in.sendObject(append([]byte(`{"type":"error","error":`), quote(err.Error())...), ref)
+	return in.sendObject(jsontext.AppendString([]byte(`{"type":"error","error":`), err.Error()), ref)
 }
 
 func (d *webSocketV1) reply(in *inbound, ref string, r appcall.Reply, err error) bool {
 	switch {
 	case err != nil:
-		return in.sendObject(fmt.Appendf(nil, `{"type":"error","status":%d,"error":%s`, r.Status, quote(err.Error())), ref)
+		return in.sendObject(jsontext.AppendString(fmt.Appendf(nil, `{"type":"error","status":%d,"error":`, r.Status), err.Error()), ref)
 	case ref == "" && len(r.Data) == 0:
 		return true
 	}
-	b := appendRef([]byte(`{"type":"reply"`), ref)
+	b := render.AppendRef([]byte(`{"type":"reply"`), ref)
 	if !r.None {
-		b = appendData(append(b, `,"data":`...), r.Data, r.JSON, r.Binary)
+		b = render.AppendData(append(b, `,"data":`...), r.Data, r.JSON, r.Binary)
 	}
 	return in.sendObject(b, "")
 }
 
 // sendObject sends an object that lacks its end, with a ref in it.
 func (in *inbound) sendObject(b []byte, ref string) bool {
-	return in.x.send(wsframe.Append(nil, ws.OpText, append(appendRef(b, ref), '}')), false)
+	return in.x.send(wsframe.Append(nil, ws.OpText, append(render.AppendRef(b, ref), '}')), false)
 }

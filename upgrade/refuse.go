@@ -12,6 +12,7 @@ import (
 	"holdfast/internal/accesslog"
 	"holdfast/internal/auth"
 	"holdfast/internal/park"
+	"holdfast/internal/render"
 	"holdfast/internal/request"
 )
 
@@ -50,11 +51,7 @@ func (k *Keeper) refuse(ctx *fasthttp.RequestCtx, status int, why, hint string) 
 	case 503:
 		ctx.Response.Header.Set("Retry-After", "5")
 	}
-	body := `{"error":` + quote(why)
-	if hint != "" {
-		body += `,"hint":` + quote(hint)
-	}
-	ctx.SetBodyString(body + "}\n")
+	ctx.SetBody(render.Error(why, hint))
 }
 
 // turnAway refuses without a worker, and closes.
@@ -71,12 +68,11 @@ func (k *Keeper) turnAway(c *park.Conn, r *request.Request, status int, why stri
 			return
 		}
 	}
-	body := `{"error":` + quote(why) + "}\n"
-	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nConnection: close\r\n", status, fasthttp.StatusMessage(status))
+	fields := "Connection: close\r\n"
 	if status == 503 {
-		b = append(b, "Retry-After: 5\r\n"...)
+		fields += "Retry-After: 5\r\n"
 	}
-	b = fmt.Appendf(b, "Content-Length: %d\r\n\r\n", len(body))
+	b, body := render.Refusal(status, why, fields)
 	if !head {
 		b = append(b, body...)
 	}

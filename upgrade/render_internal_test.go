@@ -6,6 +6,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"holdfast/internal/hub"
+	"holdfast/internal/render"
 	"holdfast/internal/wsframe"
 )
 
@@ -18,11 +19,11 @@ func TestRenderAllocations(t *testing.T) {
 		"binary": {ID: 7, Channel: "public.news", Data: []byte("\xff\x00"), Binary: true},
 	}
 	for name, e := range map[string]*hub.Encoding{
-		"raw": encodingRaw, "v1": encodingV1, "SSE": encodingSSE, "JSON": encodingJSON, "ndjson": encodingNDJSON,
+		"raw": encodingRaw, "v1": encodingV1, "SSE": render.Event, "JSON": render.ObjectEvent, "ndjson": encodingNDJSON,
 	} {
 		for form, m := range messages {
 			want := 1.0
-			if m.Binary && e == encodingSSE {
+			if m.Binary && e == render.Event {
 				want = 2 // the data in base64
 			}
 			if n := testing.AllocsPerRun(100, func() { e.Render(m) }); n > want {
@@ -39,7 +40,7 @@ func TestRenderV1(t *testing.T) {
 		for i := range m.Data {
 			m.Data[i] = '1'
 		}
-		if got, want := string(renderV1(m)), string(wsframe.Append(nil, ws.OpText, v1Object(m))); got != want {
+		if got, want := string(renderV1(m)), string(wsframe.Append(nil, ws.OpText, render.Message(m))); got != want {
 			t.Errorf("%d bytes of data: %.40q, want %.40q", n, got, want)
 		}
 	}

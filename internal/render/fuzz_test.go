@@ -1,4 +1,4 @@
-package upgrade
+package render
 
 import (
 	"bytes"
@@ -10,8 +10,8 @@ import (
 	"holdfast/internal/hub"
 )
 
-// FuzzSSE: what an EventSource makes of a message is exactly one event, with its text.
-func FuzzSSE(f *testing.F) {
+// FuzzEvent: what an EventSource makes of a message is exactly one event, with its text.
+func FuzzEvent(f *testing.F) {
 	f.Add([]byte("hello"), "")
 	f.Add([]byte("a\rb\nc\r\nd\n\n\r\re"), "moved")
 	f.Add([]byte("\nid: 7\n\ndata: x"), "a")
@@ -21,7 +21,7 @@ func FuzzSSE(f *testing.F) {
 			return // refused by the hooks
 		}
 		m := &hub.Message{ID: 42, Channel: "a", Event: event, Data: data, Binary: !utf8.Valid(data)}
-		out := renderSSE(m)
+		out := renderEvent(m)
 		events := eventSource(append([]byte(":\n\n"), out...))
 		if len(events) != 1 {
 			t.Fatalf("%d events of %q", len(events), out)
@@ -82,7 +82,7 @@ func FuzzChangeObject(f *testing.F) {
 		if !json.Valid([]byte(ref)) {
 			ref = ""
 		}
-		if b := movedJSON("subscribed", []string{name, "b"}, "", ref); !json.Valid(b) {
+		if b := changed("subscribed", []string{name, "b"}, "", ref); !json.Valid(b) {
 			t.Errorf("%s", b)
 		}
 	})

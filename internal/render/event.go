@@ -1,0 +1,102 @@
+package render
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"time"
+
+	"holdfast/internal/deflate"
+	"holdfast/internal/hub"
+)
+
+// Encodings of messages.
+var (
+	Event       = &hub.Encoding{Render: renderEvent}       // a server-sent event
+	ObjectEvent = &hub.Encoding{Render: renderObjectEvent} // an event whose data is an object
+
+	objectDeflated = &hub.Encoding{Render: func(m *hub.Message) []byte { return deflate.Append(nil, object(m)) }}
+)
+
+// What is around the object in ObjectEvent. Long poll leaves it out.
+const (
+	eventBegin = "data: "
+	eventEnd   = "\n\n"
+)
+
+// renderEvent encodes an event (WHATWG HTML §9.2): the stream knows three line ends, and data with any of
+// them becomes several data lines. Binary data comes in base64.
+func renderEvent(m *hub.Message) []byte {
+	b := make([]byte, 0, len(m.Data)+64)
+	b = append(b, "id: "...)
+	b = m.ID.Append(b)
+	if m.Event != "" {
+		b = append(b, "\nevent: "...)
+		b = append(b, m.Event...)
+	}
+	data := m.Data
+	if m.Binary {
+		data = base64.StdEncoding.AppendEncode(nil, data)
+	}
+	for more := true; more; {
+		line := data
+		if i := bytes.IndexAny(data, "\r\n"); i >= 0 {
+			line = data[:i]
+			if data[i] == '\r' && i+1 < len(data) && data[i+1] == '\n' {
+				i++
+			}
+			data = data[i+1:]
+		} else {
+			more = false
+		}
+		b = append(b, "\ndata: "...)
+		b = append(b, line...)
+	}
+	return append(b, "\n\n"...)
+}
+
+func renderObjectEvent(m *hub.Message) []byte {
+	return append(appendMembers(append(Room(m), eventBegin+"{"...), m), eventEnd...)
+}
+
+// object returns a message as an object without a type.
+func object(m *hub.Message) []byte {
+	b := m.Rendered(ObjectEvent)
+	return b[len(eventBegin) : len(b)-len(eventEnd)]
+}
+
+// deflatedObject is object compressed, as blocks of a gzip member.
+func deflatedObject(m *hub.Message) []byte { return m.Rendered(objectDeflated) }
+
+// AppendEvent appends an event with an object.
+func AppendEvent(b, object []byte) []byte {
+	return append(append(append(b, eventBegin...), object...), eventEnd...)
+}
+
+// GapEvent returns the event of a gap in the middle of a stream. It has no id: a client that comes back after it comes
+// back with that of the message before.
+func GapEvent(g hub.Gap) []byte { return fmt.Appendf(nil, "event: gap\ndata: %s\n\n", Gap(g)) }
+
+// AppendGapEvents tells of all gaps of a replay, after which the client stands at position. Only the last event has an
+// id, where a client stands that was told of them and of no message yet: a connection that breaks in between is told of
+// the others when it comes back.
+func AppendGapEvents(b []byte, position hub.ID, replay hub.Replay) []byte {
+	id := position
+	if len(replay.Messages) > 0 {
+		id = replay.Messages[0].ID - 1
+	}
+	for i, g := range replay.Gaps {
+		b = append(b, "event: gap\n"...)
+		if i == len(replay.Gaps)-1 {
+			b = fmt.Appendf(b, "id: %s\n", id)
+		}
+		b = fmt.Appendf(b, "data: %s\n\n", Gap(g))
+	}
+	return b
+}
+
+// Retry tells a browser after how long it comes back to a stream that ends.
+func Retry(after time.Duration) string {
+	return "retry: " + strconv.FormatInt(after.Milliseconds(), 10) + "\n\n"
+}
