@@ -18,7 +18,7 @@ import (
 const imports = `
 .                 internal/config internal/demo internal/server
 hooks             internal/channel internal/connection internal/hub internal/metric internal/presence internal/strictjson internal/throttle
-internal/accesslog internal/asyncwriter
+internal/accesslog internal/asyncwriter internal/http1
 internal/appcall  internal/auth internal/http1 internal/hub internal/strictjson
 internal/asyncwriter
 internal/auth     internal/channel internal/http1 internal/throttle

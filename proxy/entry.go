@@ -7,7 +7,6 @@ import (
 
 	"holdfast/internal/accesslog"
 	"holdfast/internal/http1"
-	"holdfast/internal/request"
 )
 
 // logEntry is the access log's line of an exchange.
@@ -19,22 +18,6 @@ type logEntry struct {
 
 // statusGone is what nginx logs for a client that left before it was answered.
 const statusGone = 499
-
-// entryOf is what the access log wants of a head.
-func entryOf(h *http1.Head, q *request.Request) *accesslog.Request {
-	r := &accesslog.Request{Client: q.Client.Addr(), Method: h.Method, Target: h.Target, Minor: h.Minor, Host: h.Host}
-	for i := range h.Fields {
-		switch f := &h.Fields[i]; {
-		case http1.EqualFold(f.Name, "referer"):
-			r.Referer = f.Value
-		case http1.EqualFold(f.Name, "user-agent"):
-			r.UserAgent = f.Value
-		case http1.EqualFold(f.Name, "authorization"):
-			r.Authorization = f.Value
-		}
-	}
-	return r
-}
 
 // endLog counts the response and writes the access log's line. end is empty after a complete response.
 func (x *exchange) endLog(end string) {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"holdfast/internal/accesslog"
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
@@ -97,7 +98,7 @@ func (f *Front) forward(c *park.Conn, r *route, h *http1.Head, q *request.Reques
 	c.SetDeadline(0)
 	x.trusted, x.from = q.Trusted, q.Client
 	if f.p.o.Access != nil {
-		x.log.line = f.p.o.Access.Begin(x.log.line, entryOf(h, q))
+		x.log.line = f.p.o.Access.Begin(x.log.line, accesslog.RequestOf(h, q.Client.Addr()))
 	}
 	if h.Expects && !x.upload.body.Done && len(rest) == 0 {
 		// Answered here: the app need not be waited for, and clients stall without.

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"sync"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 	"holdfast/internal/metric"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
+	"holdfast/internal/throttle"
 )
 
 // Front is the handler of client connections that wait for a request, one per loop: a connection under
@@ -26,7 +26,7 @@ type Front struct {
 	free  []*exchange
 
 	lastID    uint16 // of a FastCGI request
-	refused   refusedLines
+	refused   throttle.PerSecond
 	responses metric.Statuses
 	durations metric.Durations // of exchanges
 }
@@ -69,8 +69,6 @@ func (f *Front) read(c *park.Conn, hung bool) {
 func (f *Front) take(c *park.Conn, b []byte, more bool) {
 	n, r := http1.HeadEnd(b, 0)
 	switch {
-	case beginsTLS(b):
-		f.refuse(c, errTLS, b)
 	case r != nil:
 		f.refuse(c, r, b)
 	case n == 0:
@@ -90,7 +88,7 @@ func (f *Front) take(c *park.Conn, b []byte, more bool) {
 // request has a complete head and what follows it.
 func (f *Front) request(c *park.Conn, b, rest []byte, more bool) {
 	if len(b) > f.p.o.HeaderBytes {
-		f.refuse(c, tooLarge(b, f.p.o.HeaderBytes), b)
+		f.refuse(c, http1.TooLarge(b, f.p.o.HeaderBytes), b)
 		return
 	}
 	h := &f.head
@@ -253,7 +251,7 @@ func (x *partial) grow(c *park.Conn, seen int) bool {
 	f := x.f
 	n, r := http1.HeadEnd(x.b, seen)
 	if r == nil && n == 0 && len(x.b) > f.p.o.HeaderBytes {
-		r = tooLarge(x.b, f.p.o.HeaderBytes)
+		r = http1.TooLarge(x.b, f.p.o.HeaderBytes)
 	}
 	switch {
 	case r != nil:
@@ -269,19 +267,6 @@ func (x *partial) grow(c *park.Conn, seen int) bool {
 	}
 	return true
 }
-
-// tooLarge says what of a head is larger than max: the target, or all of it.
-func tooLarge(b []byte, max int) *http1.Refusal {
-	if bytes.IndexByte(b[:min(len(b), max)], '\n') < 0 {
-		return http1.Refuse(414, "request target too long")
-	}
-	return http1.Refuse(431, "request head too large")
-}
-
-var errTLS = &http1.Refusal{Status: 400, Reason: "TLS on a port that speaks plain HTTP", Told: true}
-
-// beginsTLS reports whether a connection begins with a TLS handshake (RFC 8446 §5.1), which no request does.
-func beginsTLS(b []byte) bool { return len(b) > 1 && b[0] == 0x16 && b[1] == 3 }
 
 func (x *partial) release() {
 	x.f = nil

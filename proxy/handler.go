@@ -17,6 +17,7 @@ import (
 	"holdfast/internal/request"
 	"holdfast/internal/site"
 	"holdfast/internal/tempfile"
+	"holdfast/internal/throttle"
 )
 
 // Upstream is the app, or one of several that can answer the same requests.
@@ -161,7 +162,7 @@ func New(p *park.Poller, o Options) *Proxy {
 	x.lines = balance.NewLines(p.Loops(), o.Queue)
 	x.noticed = make([]noticed, len(x.servers.Servers()))
 	for _, l := range p.Loops() {
-		f := &Front{p: x, loop: l}
+		f := &Front{p: x, loop: l, refused: throttle.PerSecond{Lines: maxRefusedLines}}
 		for range x.servers.Servers() {
 			f.pools = append(f.pools, &balance.Pool{Limit: (o.Pool + len(p.Loops()) - 1) / len(p.Loops()), Keep: o.PoolIdle})
 		}

@@ -31,25 +31,15 @@ func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, r *http1.Refus
 	park.Linger(c)
 }
 
-// maxRefusedLines a second and loop go to the log; a flood must not become a flood of lines.
+// maxRefusedLines a second and loop go to the log.
 const maxRefusedLines = 10
 
-type refusedLines struct {
-	second         int64
-	lines, skipped int
-}
-
 func (f *Front) logRefused(client netip.AddrPort, status int, reason string, fields ...any) {
-	s := &f.refused
-	if now := f.loop.Now().Unix(); now != s.second {
-		if s.skipped > 0 {
-			f.p.o.Log.Info("more requests were refused", "skipped", s.skipped)
-		}
-		*s = refusedLines{second: now}
+	due, skipped := f.refused.Due(f.loop.Now())
+	if skipped > 0 {
+		f.p.o.Log.Info("more requests were refused", "skipped", skipped)
 	}
-	if s.lines++; s.lines > maxRefusedLines {
-		s.skipped++
-		return
+	if due {
+		f.p.o.Log.Info("request refused", append([]any{"status", status, "reason", reason, "client", request.AddrText(client)}, fields...)...)
 	}
-	f.p.o.Log.Info("request refused", append([]any{"status", status, "reason", reason, "client", request.AddrText(client)}, fields...)...)
 }

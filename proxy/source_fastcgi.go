@@ -66,21 +66,8 @@ func (s *fcgiSource) collected() {
 
 // frame implements appSource.
 func (s *fcgiSource) frame(b []byte) []byte {
-	s.scratch = s.appendRecords(s.scratch[:0], b, s.x.upload.passedOn())
+	s.scratch = s.stdin.AppendBody(s.scratch[:0], b, s.x.upload.passedOn())
 	return s.scratch
-}
-
-// appendRecords appends the records of a piece of the body, and of its end.
-func (s *fcgiSource) appendRecords(b, p []byte, last bool) []byte {
-	for len(p) > 0 {
-		n := min(len(p), fcgi.MaxContent)
-		b = append(s.stdin.Append(b, n), p[:n]...)
-		p = p[n:]
-	}
-	if last {
-		b = s.stdin.End(b)
-	}
-	return b
 }
 
 // endsAtClose implements appSource.
@@ -142,7 +129,7 @@ func (s *fcgiSource) request() {
 		req.Fields = append(req.Fields, http1.Field{Name: name, Value: value})
 	}
 	head := req.Append(nil, s.id, false) // a kept connection would hold one of php-fpm's few processes
-	body := s.appendRecords(nil, s.x.upload.gathered, s.x.upload.passedOn())
+	body := s.stdin.AppendBody(nil, s.x.upload.gathered, s.x.upload.passedOn())
 	s.head, s.x.upload.gathered = s.head[:0], s.x.upload.gathered[:0]
 	s.begin(head, body)
 }

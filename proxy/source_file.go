@@ -37,17 +37,9 @@ func newFileSource(x *exchange) source { return &fileSource{x: x} }
 // start asks a worker what the path means.
 func (s *fileSource) start(h *http1.Head, _ *request.Request, body []byte) {
 	s.x.upload.gathered = append(s.x.upload.gathered, body...)
-	req := &site.Request{Method: string(h.Method), Path: string(h.Path)}
+	req := site.RequestOf(h)
 	if s.x.route.Files != nil {
 		req.Path, req.Base = string(s.x.route.below(h.Path)), s.x.route.paths.Match
-	}
-	if len(h.Target) > len(h.Path) {
-		req.Query = string(h.Target[len(h.Path)+1:])
-	}
-	for i := range h.Fields {
-		if f := &h.Fields[i]; !f.Drop {
-			req.Field(f.Name, f.Value)
-		}
 	}
 	s.raw = append([]byte(nil), h.Raw...)
 	folder := s.x.route.folder()

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"holdfast/internal/http1"
 )
 
 // Request is what a request's head says. Its slices are read during Begin only.
@@ -21,6 +23,22 @@ type Request struct {
 	UserAgent     []byte
 	Authorization []byte // only the user name of Basic is logged
 	Started       time.Time
+}
+
+// RequestOf is what a line says of a request.
+func RequestOf(h *http1.Head, client netip.Addr) *Request {
+	r := &Request{Client: client, Method: h.Method, Target: h.Target, Minor: h.Minor, Host: h.Host}
+	for i := range h.Fields {
+		switch f := &h.Fields[i]; {
+		case http1.EqualFold(f.Name, "referer"):
+			r.Referer = f.Value
+		case http1.EqualFold(f.Name, "user-agent"):
+			r.UserAgent = f.Value
+		case http1.EqualFold(f.Name, "authorization"):
+			r.Authorization = f.Value
+		}
+	}
+	return r
 }
 
 // Outcome is how a request ended.

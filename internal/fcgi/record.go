@@ -67,3 +67,16 @@ func (s *Stdin) End(b []byte) []byte {
 	s.pad = 0
 	return appendHeader(b, typeStdin, s.ID, 0, 0)
 }
+
+// AppendBody appends a piece of the body in its records, and its end if it is the last.
+func (s *Stdin) AppendBody(b, p []byte, last bool) []byte {
+	for len(p) > 0 {
+		n := min(len(p), MaxContent)
+		b = append(s.Append(b, n), p[:n]...)
+		p = p[n:]
+	}
+	if last {
+		b = s.End(b)
+	}
+	return b
+}

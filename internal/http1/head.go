@@ -52,6 +52,9 @@ type Limits struct {
 // returns the length of the head or 0 when it is not complete. Lines must end in CRLF: RFC 9112 §2.2
 // lets a recipient take a bare LF, and every parser that does sees other lines than one that doesn't.
 func HeadEnd(p []byte, from int) (int, *Refusal) {
+	if from == 0 && len(p) > 1 && p[0] == 0x16 && p[1] == 3 { // a TLS handshake begins so (RFC 8446 §5.1), and no request
+		return 0, errTLS
+	}
 	for i := max(from, 0); ; {
 		j := bytes.IndexByte(p[i:], '\n')
 		if j < 0 {
@@ -70,6 +73,16 @@ func HeadEnd(p []byte, from int) (int, *Refusal) {
 			return i, nil
 		}
 	}
+}
+
+var errTLS = &Refusal{Status: 400, Reason: "TLS on a port that speaks plain HTTP", Told: true}
+
+// TooLarge says what of a head is larger than max: the target, or all of it.
+func TooLarge(b []byte, max int) *Refusal {
+	if bytes.IndexByte(b[:min(len(b), max)], '\n') < 0 {
+		return Refuse(414, "request target too long")
+	}
+	return Refuse(431, "request head too large")
 }
 
 // emptyLines are those before a request line: RFC 9112 §2.2 wants one taken, and old programs send one behind a body

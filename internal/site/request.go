@@ -3,6 +3,8 @@ package site
 import (
 	"strings"
 	"time"
+
+	"holdfast/internal/http1"
 )
 
 // Request is what an answer depends on.
@@ -26,6 +28,20 @@ type single struct {
 }
 
 func (s *single) set(value string) { s.value, s.n = value, s.n+1 }
+
+// RequestOf copies what an answer to a request depends on.
+func RequestOf(h *http1.Head) *Request {
+	r := &Request{Method: string(h.Method), Path: string(h.Path)}
+	if len(h.Target) > len(h.Path) {
+		r.Query = string(h.Target[len(h.Path)+1:])
+	}
+	for i := range h.Fields {
+		if f := &h.Fields[i]; !f.Drop {
+			r.Field(f.Name, f.Value)
+		}
+	}
+	return r
+}
 
 // Field takes one of the request's fields and keeps a copy if it matters.
 func (r *Request) Field(name, value []byte) {
