@@ -153,7 +153,7 @@ func (x *exchange) clientReady(ev park.Event) {
 	if ev&park.Readable != 0 {
 		x.client.touched = true
 	}
-	if ev&park.HangUp != 0 && x.upload.body.Done {
+	if ev&park.HangUp != 0 && x.upload.body.Done && !x.isHalfClose(ev) {
 		x.clientGone()
 		return
 	}
@@ -170,6 +170,17 @@ func (x *exchange) clientReady(ev park.Event) {
 	if ev&park.Readable != 0 && !x.upload.body.Done {
 		x.source.bodyReady()
 	}
+}
+
+// isHalfClose reports whether a client that has ended its side may still wait for the response: soon after its request,
+// or before the app was asked. A client that has left looks the same until it is sent something.
+func (x *exchange) isHalfClose(ev park.Event) bool {
+	grace := x.f.p.o.HalfClose
+	if grace <= 0 || ev&park.Broken != 0 {
+		return false
+	}
+	now, asked := x.f.loop.Now(), x.app.asked
+	return asked.IsZero() || now.Sub(asked) < grace || now.Sub(x.upload.ended) < grace
 }
 
 // clientExpired ends the exchange if it is the client that was waited for.

@@ -45,6 +45,7 @@ type Options struct {
 	SendTime     time.Duration // between two writes to a client
 	ConnectTime  time.Duration
 	UpstreamTime time.Duration // between two reads or writes on the upstream
+	HalfClose    time.Duration // how long after its request a client may end its side; 0: not at all
 	TunnelTime   time.Duration // a tunnel with no byte either way
 
 	HeaderBytes  int   // of a request's head

@@ -11,41 +11,25 @@ type notice uint8
 const (
 	boundLogin notice = iota
 	closedLogin
-	bareLF // from here on, the bits of http1.Oddity in their order
-	noColon
-	equalLengths
-	emptyLength
-	equalLocations
-	scriptFraming
-	noHead
-	paddedChunk
-	forbiddenTrailer
-	identityCoding
-	equalCodings
-	noticeCount
+	firstOddity // from here on, http1.Oddities
+	noticeCount = firstOddity + notice(len(http1.Oddities))
 )
 
-// notices are the label of each in metrics, and its line in the log.
-var notices = [noticeCount]struct{ label, line string }{
-	boundLogin:  {"login_bound", "the app logs in connections (NTLM, Negotiate); each client gets one of its own"},
-	closedLogin: {"login_closed", "the app logs in connections (NTLM, Negotiate); behind a trusted proxy each is closed after use (trusted_proxies)"},
-
-	bareLF:           {"bare_lf", "the app ends lines of a response's head or of its chunks in LF alone; they are sent on with CRLF"},
-	noColon:          {"no_colon", "the app sends a header line without a colon; the line is dropped"},
-	equalLengths:     {"equal_lengths", "the app sends the same Content-Length more than once; one is sent on"},
-	emptyLength:      {"empty_length", "the app sends an empty Content-Length; it is dropped"},
-	equalLocations:   {"equal_locations", "the script sends more than one Location; the first is sent on"},
-	scriptFraming:    {"script_framing", "the script sets Transfer-Encoding, which is the server's to set; it is dropped"},
-	paddedChunk:      {"padded_chunk", "the app fills up the sizes of chunks with spaces; they are sent on without"},
-	forbiddenTrailer: {"forbidden_trailer", "the app sends fields behind a body that only a head may have; they are dropped"},
-	identityCoding:   {"identity_coding", "the app sends Transfer-Encoding: identity; it is dropped"},
-	equalCodings:     {"equal_codings", "the app sends Transfer-Encoding: chunked more than once; one is sent on"},
-	noHead:           {"no_head", "the script sends no header field; the response is a 200 without a Content-Type"},
+// text returns the label of a notice in metrics, and its line in the log.
+func (n notice) text() (label, line string) {
+	switch n {
+	case boundLogin:
+		return "login_bound", "the app logs in connections (NTLM, Negotiate); each client gets one of its own"
+	case closedLogin:
+		return "login_closed", "the app logs in connections (NTLM, Negotiate); behind a trusted proxy each is closed after use (trusted_proxies)"
+	}
+	o := http1.Oddities[n-firstOddity]
+	return o.Label, o.Line
 }
 
-// noticeAll counts what is odd in the head of an answer.
+// noticeAll counts what is odd in the head of an answer, or in its body.
 func (x *exchange) noticeAll(odd http1.Oddity) {
-	for n := bareLF; odd != 0; n, odd = n+1, odd>>1 {
+	for n := firstOddity; odd != 0; n, odd = n+1, odd>>1 {
 		if odd&1 != 0 {
 			x.notice(n)
 		}
@@ -62,7 +46,8 @@ func (x *exchange) notice(n notice) {
 		return
 	}
 	if total, due := x.f.p.noticed[s.Index][n].Due(x.f.loop.Now()); due {
-		x.f.p.o.Log.Warn(notices[n].line, "upstream", s.String(), "kind", notices[n].label, "path", x.route.paths.Match, "total", total)
+		label, line := n.text()
+		x.f.p.o.Log.Warn(line, "upstream", s.String(), "kind", label, "path", x.route.paths.Match, "total", total)
 	}
 }
 
@@ -70,7 +55,8 @@ func (x *exchange) notice(n notice) {
 func (s *noticed) counts() map[string]int64 {
 	m := make(map[string]int64, noticeCount)
 	for i := range s {
-		m[notices[i].label] = s[i].Total()
+		label, _ := notice(i).text()
+		m[label] = s[i].Total()
 	}
 	return m
 }

@@ -56,11 +56,7 @@ func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
 	x.app.server.Answered()
 	x.client.unbuffered = a.Stream
 	if a.Accel && !x.trusted {
-		for i := range a.Fields {
-			if _, ok := http1.CutPrefixFold(a.Fields[i].Name, "x-accel-"); ok {
-				a.Fields[i].Drop = true
-			}
-		}
+		a.DropPrefix("x-accel-")
 	}
 	if x.route.paths.Rewrites() {
 		x.route.paths.Rewrite(a, x.host)
@@ -70,12 +66,9 @@ func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
 		x.client.keep = false
 	}
 	x.app.head, x.upload.gathered = x.app.head[:0], x.upload.gathered[:0] // too late to try again
-	if a.Status == 426 {                                                  // it says what to upgrade to (RFC 9110 §15.5.22)
-		a.Restore("upgrade")
-	}
 	b := x.accel.preserved.Append(x.route.servers.AppendSticky(a.Append(x.f.loop.Out()[:0]), x.app.server, x.app.sticky))
-	if a.Status == 426 && a.Has("upgrade") {
-		b = append(b, "Connection: Upgrade\r\n"...)
+	if a.Status == 426 {
+		b = a.AppendUpgrade(b)
 	}
 	if !a.Has("date") {
 		b = x.f.date.Append(b, x.f.loop.Now())

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"time"
 
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
@@ -14,6 +15,7 @@ type upload struct {
 	x        *exchange
 	body     http1.Body
 	received int64          // bytes from the client
+	ended    time.Time      // when all of it had come; zero before
 	pace     rate.Minimum   // of them
 	gathered []byte         // bytes that go with the head
 	file     *tempfile.File // past buffers.request; nil without a file
@@ -103,6 +105,9 @@ func (u *upload) read(in []byte) (n int, ok bool) {
 func (u *upload) feed(p []byte) (n, used int, err error) {
 	n, used, err = u.body.Feed(p)
 	u.received += int64(n)
+	if u.body.Done {
+		u.ended = u.x.f.loop.Now()
+	}
 	if max := u.x.f.p.o.BodyBytes; err == nil && max > 0 && u.received > max {
 		err = errTooLarge
 	}

@@ -128,14 +128,15 @@ type Logout struct {
 
 // Timeouts bound every wait for somebody else.
 type Timeouts struct {
-	Header   Duration `yaml:"header"`
-	Idle     Duration `yaml:"idle"`
-	Body     Duration `yaml:"body"`
-	Send     Duration `yaml:"send"`
-	Connect  Duration `yaml:"connect"`
-	Upstream Duration `yaml:"upstream"`
-	Tunnel   Duration `yaml:"tunnel"`
-	Drain    Duration `yaml:"drain"` // 0: requests in progress are cut
+	Header    Duration `yaml:"header"`
+	Idle      Duration `yaml:"idle"`
+	Body      Duration `yaml:"body"`
+	Send      Duration `yaml:"send"`
+	Connect   Duration `yaml:"connect"`
+	Upstream  Duration `yaml:"upstream"`
+	HalfClose Duration `yaml:"half_close"` // 0: the end of a client's side is a hang-up
+	Tunnel    Duration `yaml:"tunnel"`
+	Drain     Duration `yaml:"drain"` // 0: requests in progress are cut
 }
 
 // Limits bound what a client may send.
@@ -256,14 +257,15 @@ func Default() *Config {
 			Grace: seconds(5), Batch: 100, Delay: shortest, Timeout: seconds(5), Queue: 10_000, QueueSize: 4 * MB,
 		},
 		Timeouts: Timeouts{
-			Header:   seconds(60),
-			Idle:     seconds(75),
-			Body:     seconds(60),
-			Send:     seconds(60),
-			Connect:  seconds(5),
-			Upstream: seconds(60),
-			Tunnel:   Duration(time.Hour),
-			Drain:    seconds(10),
+			Header:    seconds(60),
+			Idle:      seconds(75),
+			Body:      seconds(60),
+			Send:      seconds(60),
+			Connect:   seconds(5),
+			Upstream:  seconds(60),
+			HalfClose: Duration(200 * time.Millisecond),
+			Tunnel:    Duration(time.Hour),
+			Drain:     seconds(10),
 		},
 		Limits:  Limits{Header: 16 * KB, Fields: 100, BodyRate: 500, SendRate: 500},
 		Buffers: Buffers{Request: 64 * KB, Response: 64 * KB, Total: 16 * MB, File: 1 * GB, Files: 8 * GB},

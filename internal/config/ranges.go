@@ -51,6 +51,7 @@ func (d *decoder) timeoutRanges(t *Timeouts) {
 	inRange(d, "timeouts.send", t.Send, shortest, Duration(time.Hour), "")
 	inRange(d, "timeouts.connect", t.Connect, shortest, seconds(300), "")
 	inRange(d, "timeouts.upstream", t.Upstream, shortest, Duration(24*time.Hour), "")
+	inRange(d, "timeouts.half_close", t.HalfClose, Duration(time.Millisecond), Duration(24*time.Hour), "off")
 	inRange(d, "timeouts.tunnel", t.Tunnel, shortest, Duration(7*24*time.Hour), "")
 	inRange(d, "timeouts.drain", t.Drain, shortest, Duration(time.Hour), "off")
 }

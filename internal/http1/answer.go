@@ -188,13 +188,23 @@ func (a *Answer) Append(b []byte) []byte {
 	return b
 }
 
-// Restore sends on the fields of a name that were left out.
-func (a *Answer) Restore(name string) {
+// DropPrefix leaves out the fields whose names begin with a prefix.
+func (a *Answer) DropPrefix(prefix string) {
 	for i := range a.Fields {
-		if f := &a.Fields[i]; EqualFold(f.Name, name) {
-			f.Drop = false
+		if _, ok := CutPrefixFold(a.Fields[i].Name, prefix); ok {
+			a.Fields[i].Drop = true
 		}
 	}
+}
+
+// AppendUpgrade adds the fields of a 426, which says what to upgrade to (RFC 9110 §15.5.22).
+func (a *Answer) AppendUpgrade(b []byte) []byte {
+	for i := range a.Fields {
+		if f := &a.Fields[i]; EqualFold(f.Name, "upgrade") {
+			b = append(AppendField(b, f.Name, f.Value), "Connection: Upgrade\r\n"...)
+		}
+	}
+	return b
 }
 
 // SwitchesTo reports whether a 101 switches to a protocol that was asked for: the value of the request's Upgrade.

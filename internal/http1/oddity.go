@@ -1,6 +1,6 @@
 package http1
 
-// Oddity is a set of faults in the head of an answer that tear nothing and are mended.
+// Oddity is a set of faults in an answer that tear nothing and are mended.
 type Oddity uint16
 
 const (
@@ -16,3 +16,18 @@ const (
 	IdentityCoding                      // Transfer-Encoding: identity; dropped
 	EqualCodings                        // Transfer-Encoding: chunked again; one is sent on
 )
+
+// Oddities are the label of each in metrics, and what the log says of it, in the order of their bits.
+var Oddities = [...]struct{ Label, Line string }{
+	{"bare_lf", "the app ends lines of a response's head or of its chunks in LF alone; they are sent on with CRLF"},
+	{"no_colon", "the app sends a header line without a colon; the line is dropped"},
+	{"equal_lengths", "the app sends the same Content-Length more than once; one is sent on"},
+	{"empty_length", "the app sends an empty Content-Length; it is dropped"},
+	{"equal_locations", "the script sends more than one Location; the first is sent on"},
+	{"script_framing", "the script sets Transfer-Encoding, which is the server's to set; it is dropped"},
+	{"no_head", "the script sends no header field; the response is a 200 without a Content-Type"},
+	{"padded_chunk", "the app fills up the sizes of chunks with spaces; they are sent on without"},
+	{"forbidden_trailer", "the app sends fields behind a body that only a head may have; they are dropped"},
+	{"identity_coding", "the app sends Transfer-Encoding: identity; it is dropped"},
+	{"equal_codings", "the app sends Transfer-Encoding: chunked more than once; one is sent on"},
+}

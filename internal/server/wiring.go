@@ -75,6 +75,7 @@ func (s *Server) newProxy() (*proxy.Proxy, error) {
 		HeaderTime: time.Duration(c.Timeouts.Header), IdleTime: time.Duration(c.Timeouts.Idle),
 		BodyTime: time.Duration(c.Timeouts.Body), SendTime: time.Duration(c.Timeouts.Send),
 		ConnectTime: time.Duration(c.Timeouts.Connect), UpstreamTime: time.Duration(c.Timeouts.Upstream),
+		HalfClose:   time.Duration(c.Timeouts.HalfClose),
 		TunnelTime:  time.Duration(c.Timeouts.Tunnel),
 		HeaderBytes: int(c.Limits.Header), HeaderFields: c.Limits.Fields, BodyBytes: int64(c.Limits.Body),
 		MaxRequests: c.Limits.Requests, Rate: c.Limits.Rate, Burst: c.Limits.Burst,
