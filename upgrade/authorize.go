@@ -3,6 +3,7 @@ package upgrade
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -30,7 +31,8 @@ func (k *Keeper) authorize(ctx *fasthttp.RequestCtx, v *pushRequest, channels []
 	}
 	credentials := k.credentials.Of(ctx.Request.Header.PeekAll("Cookie"), nil)
 	if len(credentials) > auth.MaxCredentials {
-		return 400, "too many session cookies"
+		k.logRejected(slog.LevelInfo, "too many session cookies; see push.logout.cookies", request.AddrText(v.req.Client), "limit", auth.MaxCredentials)
+		return 400, fmt.Sprintf("more than %d session cookies", auth.MaxCredentials)
 	}
 	q := auth.Query{
 		Channels: channels, Max: k.o.MaxChannels, Grant: v.spec.Token, Now: time.Now(),

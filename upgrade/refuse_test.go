@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -546,6 +547,61 @@ func TestCookiesAreAskedAgain(t *testing.T) {
 	}
 	w.keeper.LogOut(w.keeper.Credential([][]byte{[]byte("SID=new")}, nil))
 	w.waitHeld(t, 0)
+}
+
+// TestSessionCookieLimit: sixteen sessions of one client are known; with one more it is refused, also beside a public
+// channel, the app is not asked, and the log names the key.
+func TestSessionCookieLimit(t *testing.T) {
+	cookies := func(n int) string {
+		var list []string
+		for i := range n {
+			list = append(list, fmt.Sprintf("SID_%d=x", i), fmt.Sprintf("other_%d=x", i))
+		}
+		return "Cookie: " + strings.Join(list, "; ") + "; SID_0=x"
+	}
+	for _, tt := range []struct {
+		channel string
+		cookies int
+		status  int
+		asked   int64
+	}{
+		{"user.a", auth.MaxCredentials, 0, 1},
+		{"user.a", auth.MaxCredentials + 1, 400, 0},
+		{"public.a", auth.MaxCredentials, 0, 0},
+		{"public.a", auth.MaxCredentials + 1, 400, 0},
+		{"public.a", 3 * auth.MaxCredentials, 400, 0},
+	} {
+		t.Run(fmt.Sprint(tt.channel, " ", tt.cookies), func(t *testing.T) {
+			var log shared
+			var asked atomic.Int64
+			w := start(t, func(o *upgrade.Options) {
+				o.LogoutCookies = []string{"SID_*"}
+				o.Authorizer = askFunc(func(auth.Request) (auth.Result, error) {
+					asked.Add(1)
+					return auth.Result{Allowed: true}, nil
+				})
+				o.Log = slog.New(slog.NewTextHandler(&log, nil))
+			})
+			const line = `reason="too many session cookies; see push.logout.cookies" client=127.0.0.1:`
+			if tt.status == 0 {
+				w.hold(t, "sse", "channel="+tt.channel, cookies(tt.cookies))
+				w.waitHeld(t, 1)
+			} else {
+				c := wiretest.Dial(t, w.addr)
+				c.Send(request("sse", "/_push?channel="+tt.channel, cookies(tt.cookies)))
+				resp, body := c.Response(http.MethodGet)
+				if resp.StatusCode != tt.status || body != `{"error":"more than 16 session cookies"}`+"\n" {
+					t.Errorf("answered %d %s", resp.StatusCode, body)
+				}
+			}
+			if refused := tt.status != 0; bytes.Contains(log.bytes(), []byte(line)) != refused || (w.rejected() == 1) != refused {
+				t.Errorf("%d counted, logged:\n%s", w.rejected(), log.bytes())
+			}
+			if asked.Load() != tt.asked {
+				t.Errorf("the app was asked %d times; want %d", asked.Load(), tt.asked)
+			}
+		})
+	}
 }
 
 // TestDeniedWithoutCookieIsExplained: once, and only where the client sent nothing that the app could know it by.
