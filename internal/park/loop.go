@@ -83,6 +83,38 @@ func (l *Loop) Later(f func()) { l.later = append(l.later, f) }
 // Each calls f for every open connection of the loop, from the loop.
 func (l *Loop) Each(f func(*Conn)) { l.poller.slots.each(l, f) }
 
+// visitSlice is how many connections Visit comes to in one turn of the loop: with a write to each, half a millisecond.
+const visitSlice = 64
+
+// Visit calls f for every connection of a list that is still open then, in slices: the loop's other connections have
+// their turns in between. Then it calls done. Only the loop itself may call it.
+func (l *Loop) Visit(list []Ref, f func(*Conn), done func()) {
+	n := min(len(list), visitSlice)
+	defer func() { // also after a panic of f
+		if rest := list[n:]; len(rest) > 0 {
+			l.Later(func() { l.Visit(rest, f, done) })
+		} else {
+			done()
+		}
+	}()
+	for _, r := range list[:n] {
+		if c, ok := r.Conn(); ok {
+			f(c)
+		}
+	}
+}
+
+// VisitAll is Visit of every connection that the loop has now and that choose takes.
+func (l *Loop) VisitAll(choose func(*Conn) bool, f func(*Conn), done func()) {
+	var list []Ref
+	l.Each(func(c *Conn) {
+		if choose(c) {
+			list = append(list, c.Ref())
+		}
+	})
+	l.Visit(list, f, done)
+}
+
 // Dial begins a connection to address ("tcp" with an IP address, or "unix"). h hears Writable or
 // HangUp when there is a result; DialError tells which.
 func (l *Loop) Dial(network, address string, h Handler) (*Conn, error) {
@@ -164,8 +196,8 @@ func (l *Loop) runPosted() (more bool) {
 	for _, f := range posted {
 		l.call(f)
 	}
-	l.wheel.advance(l.tick, l.expired)
-	return len(posted) > 0 || len(l.later) > 0
+	due := l.wheel.advance(l.tick, l.expired)
+	return due || len(posted) > 0 || len(l.later) > 0
 }
 
 // untilExpiry returns how long the loop may sleep, or less than zero for as long as it likes.

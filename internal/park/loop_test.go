@@ -2,6 +2,7 @@ package park_test
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"sync"
@@ -366,4 +367,58 @@ func TestPanicInWhatWasPosted(t *testing.T) {
 	if n := p.Stats().Panics; n != 2 {
 		t.Errorf("%d panics counted; want 2", n)
 	}
+}
+
+// TestVisitInSlices: a long list leaves other work its turns, and neither connections that close meanwhile nor a panic
+// stop it.
+func TestVisitInSlices(t *testing.T) {
+	const conns, slice = 300, 64
+	p := start(t, park.Options{Loops: 1, Log: slog.New(slog.DiscardHandler)})
+	addr := listen(t, p, func(*park.Loop) park.Handler {
+		return handlerFunc(func(c *park.Conn, _ park.Event) { c.Read(c.Loop().In()) })
+	})
+	for range conns {
+		wiretest.Dial(t, addr)
+	}
+	wiretest.Eventually(t, "all are open", func() bool { return p.Stats().Clients == conns })
+	l := p.Loops()[0]
+	var turns []int // owned by the loop: how many were visited in each
+	var all []*park.Conn
+	visited := 0
+	donec := make(chan struct{})
+	do(t, l, func() {
+		var turn func()
+		turn = func() {
+			turns = append(turns, 0)
+			l.Later(turn)
+		}
+		turn()
+		choose := func(c *park.Conn) bool {
+			client := c.RemoteAddr().IsValid() // and not the listener
+			if client {
+				all = append(all, c)
+			}
+			return client
+		}
+		l.VisitAll(choose, func(c *park.Conn) {
+			turns[len(turns)-1]++
+			switch visited++; visited {
+			case 1:
+				all[conns-1].Close()
+			case 2 * slice:
+				panic("a mistake")
+			}
+		}, func() { l.Later(func() { turn = func() {}; close(donec) }) })
+	})
+	<-donec
+	do(t, l, func() {
+		if visited != conns-1 {
+			t.Errorf("%d of %d are visited; want all but the one that was closed", visited, len(all))
+		}
+		for i, n := range turns {
+			if n > slice {
+				t.Errorf("%d are visited in turn %d", n, i)
+			}
+		}
+	})
 }

@@ -21,10 +21,11 @@ type wheel struct {
 	done    uint32 // every bucket up to this tick has been looked at
 	nearest uint32 // no slot is linked at an earlier tick; 0 when none is linked
 	linked  int
+	perTurn int // expirations in one advance
 }
 
 func newWheel(s *slots) *wheel {
-	w := &wheel{slots: s}
+	w := &wheel{slots: s, perTurn: expiredPerTurn}
 	for i := range w.heads {
 		w.heads[i] = none
 	}
@@ -79,12 +80,16 @@ func (w *wheel) unlink(c *Conn) {
 	w.linked--
 }
 
-// advance calls expired for every connection whose deadline has passed by tick now. expired may set,
-// clear and close at will.
-func (w *wheel) advance(now uint32, expired func(*Conn)) {
+// expiredPerTurn is how many deadlines pass in one turn of the loop: a thousand long polls may end in one tick.
+const expiredPerTurn = 64
+
+// advance calls expired for connections whose deadline has passed by tick now, and reports whether there are more.
+// expired may set, clear and close at will.
+func (w *wheel) advance(now uint32, expired func(*Conn)) (more bool) {
+	left := w.perTurn
 	if w.nearest == 0 || now < w.nearest { // every bucket up to now is empty
 		w.done = now
-		return
+		return false
 	}
 	w.done = w.nearest - 1
 	if now-w.done > wheelSize { // after a long sleep one round of the wheel sees every slot
@@ -93,11 +98,17 @@ func (w *wheel) advance(now uint32, expired func(*Conn)) {
 	for w.done < now {
 		w.done++
 		for fd := w.heads[w.done%wheelSize]; fd != none; fd = w.heads[w.done%wheelSize] {
+			if left == 0 {
+				w.done-- // this bucket is not done
+				w.nearest = w.done + 1
+				return true
+			}
 			c := w.slots.get(fd)
 			w.unlink(c)
 			switch {
 			case c.due == 0:
 			case c.due <= now:
+				left--
 				c.due = 0
 				expired(c)
 			default:
@@ -107,12 +118,13 @@ func (w *wheel) advance(now uint32, expired func(*Conn)) {
 	}
 	w.nearest = 0
 	if w.linked == 0 {
-		return
+		return false
 	}
 	for t := w.done + 1; t < w.done+wheelSize; t++ {
 		if w.heads[t%wheelSize] != none {
 			w.nearest = t
-			return
+			return false
 		}
 	}
+	return false
 }

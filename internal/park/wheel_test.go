@@ -29,9 +29,11 @@ func newWheelModel(t *testing.T, seed uint64) *wheelModel {
 			t.Fatal(err)
 		}
 	}
-	return &wheelModel{
+	m := &wheelModel{
 		t: t, rng: rand.New(rand.NewPCG(seed, 1)), w: newWheel(s), now: 1, due: map[int32]uint32{},
 	}
+	m.w.perTurn = 1 + m.rng.IntN(5)
+	return m
 }
 
 func (m *wheelModel) set(n int32, due uint32) {
@@ -61,7 +63,7 @@ func (m *wheelModel) advance(by uint32, meddle bool) {
 			m.t.Fatalf("tick %d: a deadline at %d, but the nearest is said to be %d", m.now, due, m.w.nearest)
 		}
 	}
-	m.w.advance(m.now, func(c *Conn) {
+	for m.w.advance(m.now, func(c *Conn) {
 		due, ok := m.due[c.fd]
 		if !ok || due > m.now {
 			m.t.Fatalf("tick %d: slot %d expired; its deadline is %d, set: %v", m.now, c.fd, due, ok)
@@ -83,7 +85,9 @@ func (m *wheelModel) advance(by uint32, meddle bool) {
 		case 3:
 			m.close(other)
 		}
-	})
+	}) {
+		continue // the next slice
+	}
 	for n, due := range m.due {
 		if due <= m.now {
 			m.t.Fatalf("tick %d: slot %d did not expire; it was due at %d", m.now, n, due)
@@ -243,5 +247,31 @@ func TestDeadlineIsAtMostATickLate(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestWheelExpiresInSlices: deadlines that pass in one tick expire over many turns.
+func TestWheelExpiresInSlices(t *testing.T) {
+	const conns = 1000
+	s := newSlots(conns)
+	w := newWheel(s)
+	for n := range conns {
+		c, err := s.take(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.set(c, 5)
+	}
+	total, turns := 0, 0
+	for more := true; more; turns++ {
+		n := 0
+		more = w.advance(7, func(*Conn) { n++ })
+		if n > expiredPerTurn {
+			t.Fatalf("%d expired in one turn", n)
+		}
+		total += n
+	}
+	if want := (conns + expiredPerTurn - 1) / expiredPerTurn; total != conns || turns != want || w.nearest != 0 {
+		t.Errorf("%d expired in %d turns, nearest %d; want %d in %d", total, turns, w.nearest, conns, want)
 	}
 }
