@@ -196,7 +196,7 @@ func (x *Proxy) Drain() {
 	x.draining.Store(true)
 	for _, f := range x.fronts {
 		f.loop.Post(func() {
-			f.loop.Each(func(c *park.Conn) {
+			f.loop.VisitAll(func(*park.Conn) bool { return true }, func(c *park.Conn) {
 				switch h := c.Handler().(type) {
 				case *Front, *proxyheader.Conn:
 					c.Close()
@@ -204,7 +204,7 @@ func (x *Proxy) Drain() {
 					h.release()
 					c.Close()
 				}
-			})
+			}, func() {})
 		})
 	}
 }

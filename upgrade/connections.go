@@ -40,6 +40,11 @@ func (x *held) matches(s *connection.Selection) bool {
 	return s.Channel == "" || x.membership.Group().Takes(s.Channel)
 }
 
+func isHeld(c *park.Conn) bool {
+	_, ok := c.Handler().(*held)
+	return ok
+}
+
 // onEach runs f with every connection that is meant, on its loop, and returns when it has. Not for a loop's goroutine.
 func (k *Keeper) onEach(s connection.Selection, f func(*held)) {
 	if s.Connection != "" {
@@ -64,24 +69,20 @@ func (k *Keeper) onEach(s connection.Selection, f func(*held)) {
 	for i, l := range k.o.Poller.Loops() {
 		group.Add(1)
 		if !l.Post(func() {
-			defer group.Done()
-			var list []*held
-			if s.User != "" {
-				for x := k.registers[i].users[s.User]; x != nil; x = x.session.sameUser.next {
-					list = append(list, x)
-				}
-			} else {
-				l.Each(func(c *park.Conn) {
-					if x, ok := c.Handler().(*held); ok {
-						list = append(list, x)
-					}
-				})
-			}
-			for _, x := range list {
-				if x.matches(&s) {
+			visit := func(c *park.Conn) {
+				if x, ok := c.Handler().(*held); ok && x.matches(&s) {
 					f(x)
 				}
 			}
+			if s.User == "" {
+				l.VisitAll(isHeld, visit, group.Done)
+				return
+			}
+			var list []park.Ref
+			for x := k.registers[i].users[s.User]; x != nil; x = x.session.sameUser.next {
+				list = append(list, x.c.Ref())
+			}
+			l.Visit(list, visit, group.Done)
 		}) {
 			group.Done()
 		}

@@ -184,11 +184,11 @@ func (k *Keeper) Drain() {
 	k.draining.Store(true)
 	for _, l := range k.o.Poller.Loops() {
 		l.Post(func() {
-			l.Each(func(c *park.Conn) {
-				if h, ok := c.Handler().(*held); ok {
-					h.form.drain(h)
+			l.VisitAll(isHeld, func(c *park.Conn) {
+				if x, ok := c.Handler().(*held); ok {
+					x.form.drain(x)
 				}
-			})
+			}, func() {})
 		})
 	}
 }

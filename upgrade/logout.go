@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"holdfast/internal/auth"
+	"holdfast/internal/park"
 )
 
 // Credential tells the session that a request came with from every other one's: the first of LogoutCookies that it
@@ -80,18 +81,18 @@ func (k *Keeper) AskAgain(credential uint64) {
 func (k *Keeper) each(credential uint64, f func(*held)) {
 	for i, l := range k.o.Poller.Loops() {
 		l.Post(func() {
-			var list []*held
+			var list []park.Ref
 			for x := k.registers[i].credentials[credential]; x != nil; x = x.session.sameCredential.next {
-				list = append(list, x)
+				list = append(list, x.c.Ref())
 			}
 			for x := range k.registers[i].more[credential] {
-				list = append(list, x)
+				list = append(list, x.c.Ref())
 			}
-			for _, x := range list {
-				if x.session != nil { // f may have ended several
+			l.Visit(list, func(c *park.Conn) {
+				if x, ok := c.Handler().(*held); ok && x.session != nil {
 					f(x)
 				}
-			}
+			}, func() {})
 		})
 	}
 }
