@@ -50,24 +50,48 @@ func (k *Keeper) sameOrigin(ctx *fasthttp.RequestCtx, r *request.Request) bool {
 
 // logForeign logs a refusal by sameOrigin. Where the page's host is the one that was asked for, what is wrong is most
 // likely the configuration: that is told once a minute, to be seen among many.
-func (k *Keeper) logForeign(origin string, r *request.Request) {
+func (k *Keeper) logForeign(h *fasthttp.RequestHeader, r *request.Request) {
+	origin := string(h.Peek("Origin"))
+	client := request.AddrText(r.Client)
+	if len(h.PeekAll("Origin")) > 1 {
+		k.logRejected(slog.LevelInfo, "more than one Origin", client)
+		return
+	}
 	_, authority, _ := strings.Cut(strings.ToLower(origin), "://")
 	name, _ := http1.SplitHost([]byte(authority))
 	host, _ := http1.SplitHost(r.Host)
-	hinted := false
-	if len(name) > 0 && bytes.EqualFold(name, host) {
-		_, hinted = k.originHints.Due(time.Now())
+	reason := ""
+	switch {
+	case len(name) == 0:
+	case bytes.EqualFold(name, host):
+		reason = "the page has the same host, but another scheme or port"
+	case !r.Trusted && isForwardedHost(h, name):
+		reason = "the page has the host that an untrusted proxy forwards"
 	}
-	if !hinted {
-		k.logRejected(slog.LevelInfo, "foreign origin; see push.origins", request.AddrText(r.Client), "origin", origin, "host", string(r.Host))
+	if reason == "" {
+		k.logRejected(slog.LevelInfo, "foreign origin; see push.origins", client, "origin", origin, "host", string(r.Host))
+		return
+	}
+	if _, due := k.originHints.Due(time.Now()); !due {
+		k.logRejected(slog.LevelInfo, reason, client, "origin", origin, "host", string(r.Host))
 		return
 	}
 	hint := "trusted_proxies does not list the proxy that ends TLS, or external does not say how clients come"
 	if r.Trusted {
 		hint = "the proxy in front does not send X-Forwarded-Proto and the Host with its port; see external"
 	}
-	k.logRejected(slog.LevelWarn, "the page has the same host, but another scheme or port", request.AddrText(r.Client), "origin", origin, "host", string(r.Host),
+	k.logRejected(slog.LevelWarn, reason, client, "origin", origin, "host", string(r.Host),
 		"read_as", fmt.Sprintf("%s, port %d", r.Scheme(), r.Port), "peer", r.Peer.Addr(), "hint", hint)
+}
+
+// isForwardedHost reports whether X-Forwarded-Host or Forwarded has name, which counts only if a trusted proxy sends it.
+func isForwardedHost(h *fasthttp.RequestHeader, name []byte) bool {
+	for value := range bytes.SplitSeq(h.Peek("X-Forwarded-Host"), []byte(",")) {
+		if host, _ := http1.SplitHost(bytes.TrimSpace(value)); bytes.EqualFold(host, name) {
+			return true
+		}
+	}
+	return bytes.Contains(bytes.ToLower(h.Peek("Forwarded")), append([]byte("host="), name...))
 }
 
 func withoutDefaultPort(origin string) string {

@@ -127,7 +127,7 @@ func (k *Keeper) checkPage(ctx *fasthttp.RequestCtx, v *pushRequest) (status int
 		return 405, "use GET"
 	}
 	if !k.sameOrigin(ctx, &v.req) {
-		k.logForeign(string(ctx.Request.Header.Peek("Origin")), &v.req)
+		k.logForeign(&ctx.Request.Header, &v.req)
 		v.reject = foreignOrigin
 		return 403, "this origin may not hold channels here"
 	}
