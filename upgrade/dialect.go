@@ -3,11 +3,13 @@ package upgrade
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"sync/atomic"
 
 	"github.com/gobwas/ws"
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/http1"
 	"holdfast/internal/hub"
 )
 
@@ -160,9 +162,18 @@ func choiceOf(ctx *fasthttp.RequestCtx) *choice {
 	}
 }
 
-// accepts reports whether a request names a media type.
+// refusedWeight is a weight of zero, "not acceptable" (RFC 9110 §12.4.2).
+var refusedWeight = regexp.MustCompile(`(?i)(^|;)[ \t]*q=0(\.0*)?[ \t]*(;|$)`)
+
+// accepts reports whether a request names a media type, and does not refuse it by a weight of zero.
 func (r *choice) accepts(mediaType string) bool {
-	return bytes.Contains(bytes.ToLower(r.accept), []byte(mediaType))
+	for item := range bytes.SplitSeq(r.accept, []byte(",")) {
+		name, parameters, _ := bytes.Cut(item, []byte(";"))
+		if http1.EqualFold(bytes.TrimSpace(name), mediaType) {
+			return !refusedWeight.Match(parameters)
+		}
+	}
+	return false
 }
 
 // stream has what dialects share that send message after message.

@@ -28,6 +28,8 @@ func TestListsOnSeveralLines(t *testing.T) {
 		{"Upgrade on two lines", get("Connection: Upgrade", "Upgrade: h2c", "Upgrade: websocket", handshake), 101, "Upgrade", "websocket"},
 		{"subprotocols", get("Connection: Upgrade", "Upgrade: websocket", handshake, "Sec-WebSocket-Protocol: other", "Sec-WebSocket-Protocol: holdfast.v1"), 101, "Sec-Websocket-Protocol", "holdfast.v1"},
 		{"Accept", get("Accept: text/html", "Accept: text/event-stream"), 200, "Content-Type", "text/event-stream"},
+		{"Accept in upper case", get("Accept: TEXT/Event-Stream; charset=utf-8"), 200, "Content-Type", "text/event-stream"},
+		{"Accept that refuses", get("Accept: application/x-ndjson;q=0, text/event-stream ;q=0.1"), 200, "Content-Type", "text/event-stream"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := start(t)

@@ -346,7 +346,9 @@ func TestLongPollWait(t *testing.T) {
 		request("longpoll", "/_push?channel=public.a&wait=1"),
 		request("longpoll", "/_push?channel=public.a", "Prefer: respond-async, wait=1"),
 		request("longpoll", "/_push?channel=public.a", "Prefer: respond-async", "Prefer: Wait=\"1\"; x=y, wait=abc"),
-		request("longpoll", "/_push?channel=public.a&wait=99999"), // no longer than push.poll_max_wait
+		request("longpoll", "/_push?channel=public.a", `Prefer: a="\", wait=abc", WAIT = 1 ;b="c;d"`),
+		request("longpoll", "/_push?channel=public.a", "Prefer: wait=soon"), // and such are ignored
+		request("longpoll", "/_push?channel=public.a&wait=99999"),           // no longer than push.poll_max_wait
 	} {
 		c := wiretest.Dial(t, w.addr)
 		c.Send(sent)
