@@ -19,6 +19,23 @@ type conn struct {
 	// Owned by the connection's goroutine.
 	call call
 	host string // the last Host that was found good; empty: none was
+
+	begun bool // it has been read from
+	tls   bool // it began with a TLS handshake
+}
+
+// Read implements net.Conn. Of a connection that begins with a TLS handshake (RFC 8446 §5.1) it returns an error
+// behind the first bytes: no request begins so, and its sender would wait until the time for a header is over.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.tls {
+		return 0, errTLS
+	}
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.begun {
+		c.begun = true
+		c.tls = p[0] == 0x16
+	}
+	return n, err
 }
 
 // knows reports whether the Host is that of an earlier request, which was found good.

@@ -25,6 +25,7 @@ var (
 	errHead            = errors.New("request line and fields are too large")
 	errSlow            = errors.New("request did not come in time")
 	errHTTP            = errors.New("not a valid HTTP request")
+	errTLS             = errors.New("TLS on a port that speaks plain HTTP: use http://")
 	errQuery           = errors.New("bad query")
 	errChannel         = errors.New("bad channel")
 	errEvent           = errors.New("bad event")
@@ -62,6 +63,7 @@ func statusOf(err error) int {
 		{errHead, fasthttp.StatusRequestHeaderFieldsTooLarge},
 		{errSlow, fasthttp.StatusRequestTimeout},
 		{errHTTP, fasthttp.StatusBadRequest},
+		{errTLS, fasthttp.StatusBadRequest},
 		{errQuery, fasthttp.StatusBadRequest},
 		{strictjson.Error, fasthttp.StatusBadRequest},
 		{errChannel, fasthttp.StatusBadRequest},
@@ -112,7 +114,8 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 // handleError is called for requests that the engine could not read. Its errors quote the request, so
 // they are not passed on.
 func (s *Server) handleError(ctx *fasthttp.RequestCtx, err error) {
-	if c, ok := ctx.Conn().(*conn); ok {
+	c, ok := ctx.Conn().(*conn)
+	if ok {
 		c.linger = true
 	}
 	var small *fasthttp.ErrSmallBuffer
@@ -129,6 +132,8 @@ func (s *Server) handleError(ctx *fasthttp.RequestCtx, err error) {
 		err = fmt.Errorf("%w: more than %d bytes", errHead, maxHead)
 	case errors.As(err, &ne) && ne.Timeout():
 		err = errSlow
+	case ok && c.tls:
+		err = errTLS
 	default:
 		err = errHTTP
 	}

@@ -122,6 +122,7 @@ func TestRefusals(t *testing.T) {
 		{"bad escape in the path", request("GET /channels/a%2", "+", ""), 400, "bad channel"},
 
 		{"large head", request("GET /channels", "X: "+strings.Repeat("x", maxHead)+"\r\n", ""), 431, "16384 bytes"},
+		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "TLS on a port that speaks plain HTTP"},
 		{"no HTTP", "hello\r\n\r\n", 400, "not a valid HTTP request"},
 		{"two lengths", request("POST /publish?channel=a", "+Content-Length: 2\r\n", "x"), 400, "not a valid HTTP request"},
 		{"broken chunk", request("POST /publish?channel=a", "+Transfer-Encoding: chunked\r\n", "") + "1\r\nxy\r\n0\r\n\r\n", 400, "not a valid HTTP request"},
