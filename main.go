@@ -107,7 +107,12 @@ func configFlags(name string, errs io.Writer) (f *flag.FlagSet, path *string) {
 // loadConfig reads the file that was asked for by -config or as the only argument, or config.yaml, or takes the
 // defaults. from says which.
 func loadConfig(f *flag.FlagSet, path string) (c *config.Config, from string, err error) {
+	empty := f.NArg() == 1 && f.Arg(0) == ""
+	f.Visit(func(g *flag.Flag) { empty = empty || g.Name == "config" && path == "" })
 	switch {
+	case empty: // as from a variable that is not set: the default file is not meant
+		fmt.Fprintf(f.Output(), "%s: the name of the configuration file is empty\n", f.Name())
+		return nil, "", errUsage
 	case f.NArg() > 1, f.NArg() == 1 && path != "":
 		fmt.Fprintf(f.Output(), "%s: more than one configuration file: %q\n", f.Name(), f.Args())
 		f.Usage()

@@ -99,6 +99,10 @@ func TestCommandLine(t *testing.T) {
 	if err := os.WriteFile(socket, []byte("upstream: http+unix:/does/not/exist.sock\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	unixes := filepath.Join(t.TempDir(), "unixes.yaml")
+	if err := os.WriteFile(unixes, []byte("listen: unix:/does/not/exist/a\nhooks: {listen: 'unix:/neither/this/b'}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		args      string
 		usage     bool // exit code 2
@@ -118,6 +122,10 @@ func TestCommandLine(t *testing.T) {
 		{"check config.yaml", false, "configuration: config.yaml\n", "", ""},
 		{"check -config config.yaml other.yaml", true, "", "more than one configuration file", ""},
 		{"check config.yaml other.yaml", true, "", "more than one configuration file", ""},
+		{"check ", true, "", "configuration file is empty", ""}, // an argument of no length
+		{"run -config=", true, "", "configuration file is empty", ""},
+		{"check " + unixes, false, "warning: listen: stat /does/not/exist", "", ""},
+		{"check " + unixes, false, "warning: hooks.listen: stat /neither/this", "", ""},
 		{"demo x.yaml", true, "", `takes no argument "x.yaml"`, ""},
 		{"version x", true, "", `takes no argument "x"`, ""},
 		{"check " + lacks, false, "warning: channels is empty", "", ""},
@@ -131,7 +139,7 @@ func TestCommandLine(t *testing.T) {
 		{"tail nonsense a", false, "", "", `"nonsense" is not a URL`},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
-			out, errs, err := do("", strings.Fields(tt.args)...)
+			out, errs, err := do("", strings.Split(tt.args, " ")...)
 			if errors.Is(err, errUsage) != tt.usage || !strings.Contains(out, tt.out) || !strings.Contains(errs, tt.errs) {
 				t.Errorf("%v\n%s%s", err, out, errs)
 			}

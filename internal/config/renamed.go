@@ -40,11 +40,13 @@ func hintKey(section, word string, known []string) string {
 
 var (
 	tabIndent   = regexp.MustCompile(`^ *\t`)
-	bareStar    = regexp.MustCompile(`^[ -]*[a-z_]+: *\*|[{,] *[a-z_]+: *\*`)
+	bareStar    = regexp.MustCompile(`^[ -]*[a-z_]+: *[*&]|[[{,] *([a-z_]+: *)?\*|^ *- *\*`)
+	bareMark    = regexp.MustCompile("^[ -]*[a-z_]+: *[@%`]|[[{,] *([a-z_]+: *)?[@%`]|^ *- *[@%`]")
 	badTab      = []string{"found a tab character", "found character that cannot start any token"}
 	badStar     = "did not find expected alphabetic or numeric character"
 	hintTab     = "; a tab indents the line: YAML takes spaces only"
 	hintStar    = "; quote it: * has a meaning in YAML"
+	hintMark    = "; quote it: @, % and ` have a meaning in YAML"
 	aroundError = 2 // lines, as yaml's number is of where the construct begins
 )
 
@@ -56,6 +58,8 @@ func hintSyntax(problem string, data []byte, line int) string {
 		case strings.HasPrefix(problem, badTab[0]) && bytes.IndexByte(lines[i], '\t') >= 0,
 			problem == badTab[1] && tabIndent.Match(lines[i]):
 			return hintTab
+		case problem == badTab[1] && bareMark.Match(lines[i]):
+			return hintMark
 		case problem == badStar && bareStar.Match(lines[i]):
 			return hintStar
 		}

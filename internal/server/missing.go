@@ -38,6 +38,12 @@ func Missing(c *config.Config) (list []string) {
 	if path := c.Log.Access; filepath.IsAbs(path) {
 		directory("log.access_log", filepath.Dir(path))
 	}
+	if c.Listen.Network == "unix" {
+		directory("listen", filepath.Dir(c.Listen.Address))
+	}
+	if c.Hooks.Listen.Network == "unix" {
+		directory("hooks.listen", filepath.Dir(c.Hooks.Listen.Address))
+	}
 	servers := c.Servers()
 	for i := range c.Routes {
 		r := &c.Routes[i]
