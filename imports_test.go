@@ -22,7 +22,7 @@ internal/accesslog internal/asyncwriter internal/http1
 internal/appcall  internal/auth internal/http1 internal/hub internal/strictjson
 internal/asyncwriter
 internal/auth     internal/channel internal/http1 internal/throttle
-internal/balance  internal/fcgi internal/http1 internal/park internal/site
+internal/balance  internal/fcgi internal/http1 internal/park internal/site internal/throttle
 internal/channel
 internal/clientframe internal/hub internal/strictjson
 internal/config   internal/channel

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"holdfast/internal/balance"
+	"holdfast/internal/http1"
 	"holdfast/internal/park"
 	"holdfast/internal/sendbuf"
 )
@@ -139,11 +140,23 @@ func (a *appLeg) giveBack() {
 	case !a.connLogin:
 		f.pools[a.server.Index].Put(a.conn)
 	case a.x.trusted || !a.x.client.keep: // one connection of a proxy has the requests of many clients
-		a.x.notice(closedLogin)
+		a.notice(balance.ClosedLogin)
 		a.conn.Close()
 	default:
-		a.x.notice(boundLogin)
+		a.notice(balance.BoundLogin)
 		f.bound.Put(a.x.client.conn.Ref(), a.server.Index, a.conn, f.p.o.PoolIdle)
+	}
+}
+
+// notice counts what the server does.
+func (a *appLeg) notice(n balance.Notice) {
+	a.x.f.p.servers.Notice(a.server, n, a.x.route.paths.Match, a.x.f.loop.Now())
+}
+
+// noticeAll is notice for each oddity of a response.
+func (a *appLeg) noticeAll(odd http1.Oddity) {
+	if odd != 0 {
+		a.x.f.p.servers.NoticeAll(a.server, odd, a.x.route.paths.Match, a.x.f.loop.Now())
 	}
 }
 

@@ -107,7 +107,6 @@ type Proxy struct {
 	o        Options
 	fronts   []*Front
 	servers  *balance.Set
-	noticed  []noticed       // by the Index of the server
 	routes   []*route        // the last is of what no other is for
 	table    http1.PathTable // of all but that
 	internal bool            // there are routes for X-Accel-Redirect
@@ -125,17 +124,9 @@ type Proxy struct {
 type Stats struct {
 	Requests, Refused, UpstreamErrors, Retries, ClientGone, Cut, Tunnels, Dialled, InFlight, Buffered, RateLimited, Overloaded, Queued, Spills, SpillErrors, Spilled int64
 
-	Upstreams []UpstreamStats
+	Upstreams []balance.Stats
 	Responses map[string]int64 // by status code
 	Durations metric.Histogram // of requests, to the end of their response
-}
-
-// UpstreamStats are those of one upstream.
-type UpstreamStats struct {
-	Name    string
-	Active  int64            // requests and tunnels that it has
-	Down    bool             // it is not asked for now, or is the only one and fails
-	Notices map[string]int64 // what it does that is put up with, by kind
 }
 
 type counters struct {
@@ -161,7 +152,6 @@ func New(p *park.Poller, o Options) *Proxy {
 	})
 	x.addRoutes(&o)
 	x.lines = balance.NewLines(p.Loops(), o.Queue)
-	x.noticed = make([]noticed, len(x.servers.Servers()))
 	for _, l := range p.Loops() {
 		f := &Front{p: x, loop: l, refused: throttle.PerSecond{Lines: maxRefusedLines}}
 		for range x.servers.Servers() {
@@ -219,15 +209,10 @@ func (x *Proxy) Stats() Stats {
 		RateLimited: s.rateLimited.Load(), Overloaded: s.overloaded.Load(), Queued: x.lines.Waiting(),
 		Spills: x.files.Files(), SpillErrors: x.files.Failures(), Spilled: x.files.Used(),
 	}
-	stats.Responses = map[string]int64{}
+	stats.Upstreams, stats.Responses = x.servers.Stats(time.Now()), map[string]int64{}
 	for _, f := range x.fronts {
 		f.responses.AddTo(stats.Responses)
 		f.durations.AddTo(&stats.Durations)
-	}
-	for i, u := range x.servers.Servers() {
-		stats.Upstreams = append(stats.Upstreams, UpstreamStats{
-			Name: u.String(), Active: u.Active(), Down: u.Down(time.Now()) || x.servers.Failing(u), Notices: x.noticed[i].counts(),
-		})
 	}
 	return stats
 }

@@ -172,7 +172,7 @@ func (s *fcgiSource) answer(rest []byte, err error) bool {
 	for i := range a.Fields {
 		a.Note(&a.Fields[i])
 	}
-	s.x.noticeAll(s.response.Odd)
+	s.noticeAll(s.response.Odd)
 	s.x.notifySessions(a)
 	if a.Redirect != nil && s.x.f.p.internal {
 		return s.x.accelRedirect(a, false)

@@ -132,7 +132,7 @@ func (s *httpSource) receiveHead(p []byte, seen int) bool {
 			s.x.fail(502, err)
 			return false
 		}
-		s.x.noticeAll(a.Odd)
+		s.noticeAll(a.Odd)
 		rest := p[n:]
 		if a.Status == 101 {
 			return s.switchProtocols(a, rest)
@@ -202,7 +202,7 @@ func (s *httpSource) receiveBody(head, p []byte) bool {
 	if err == nil && used < len(p) { // stray bytes: the response stands, the connection does not
 		s.keep = false
 	}
-	s.x.noticeAll(s.body.NewOdd())
+	s.noticeAll(s.body.NewOdd())
 	if !s.x.client.passBody(head, p[:n], s.body.Done, s.body.Trailers()) {
 		return false
 	}

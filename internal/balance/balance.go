@@ -61,6 +61,8 @@ type Server struct {
 	failures  atomic.Int32 // in a row
 	downTo    atomic.Int64 // not asked before, in Unix nanoseconds
 	unhealthy atomic.Bool  // the health check says so
+
+	notices notices
 }
 
 // DialAddress returns the address to connect to and its number. A host name may have several: tried has a bit for each
@@ -161,6 +163,23 @@ func (s *Set) Failed(server *Server, now time.Time) {
 // Failing reports whether the last requests to a server have failed that is the only one. It is asked all the same.
 func (s *Set) Failing(server *Server) bool {
 	return server.only && int(server.failures.Load()) >= max(s.o.MaxFails, 1)
+}
+
+// Stats are counts of one upstream, for metrics.
+type Stats struct {
+	Name    string
+	Active  int64            // requests and tunnels that it has
+	Down    bool             // it is not asked for now, or is the only one and fails
+	Notices map[string]int64 // what it does that is put up with, by kind
+}
+
+// Stats returns those of all upstreams.
+func (s *Set) Stats(now time.Time) []Stats {
+	list := make([]Stats, 0, len(s.servers))
+	for _, u := range s.servers {
+		list = append(list, Stats{Name: u.String(), Active: u.Active(), Down: u.Down(now) || s.Failing(u), Notices: u.notices.counts()})
+	}
+	return list
 }
 
 // Group is the upstreams of a route.
