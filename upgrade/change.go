@@ -39,7 +39,7 @@ func (m channelChange) apply(x *held) error {
 	}
 	slices.Sort(set)
 	if set = slices.Compact(set); len(set) > x.k.o.MaxChannels && len(set) > len(before) {
-		x.k.logRejected(slog.LevelInfo, "push.max_channels reached", x.client(), "limit", x.k.o.MaxChannels)
+		x.k.requests.LogRejected(slog.LevelInfo, "push.max_channels reached", x.client(), "limit", x.k.o.MaxChannels)
 		return fmt.Errorf("more than %d channels", x.k.o.MaxChannels)
 	}
 	replay := x.lane().Join(x, set, m.after.ID, m.after.HasID)
@@ -66,7 +66,7 @@ func (m channelChange) apply(x *held) error {
 func (k *Keeper) checkSubscribable(name, client string) error {
 	_, err := auth.Check(k.o.Rules, name)
 	if err != nil {
-		k.logRefused(&auth.Decision{Err: err, Channel: name}, client)
+		k.requests.LogRefused(&auth.Decision{Err: err, Channel: name}, client)
 	}
 	return err
 }

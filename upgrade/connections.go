@@ -110,7 +110,7 @@ func (k *Keeper) List(s connection.Selection, limit int) (list []connection.Info
 func (k *Keeper) Change(s connection.Selection, join, leave []string) (n int, refused map[string]int) {
 	var mu sync.Mutex
 	for _, name := range leave { // else who comes again, or is just being authorized, is let in as before
-		k.revoke(auth.Revocation{User: s.User, Connection: s.Connection, Channel: name})
+		k.auth.Revoke(auth.Revocation{User: s.User, Connection: s.Connection, Channel: name})
 	}
 	refused = make(map[string]int)
 	k.onEach(s, func(x *held) {
@@ -148,7 +148,7 @@ func applyServerChange(x *held, join, leave []string) (concerned bool, err error
 	q := x.query(join)
 	q.Server, q.Grant = true, nil
 	if d := auth.Decide(x.k.o.Rules, &q); d.Outcome != auth.Granted {
-		x.k.logRefused(&d, x.client())
+		x.k.requests.LogRefused(&d, x.client())
 		return true, d.Err
 	}
 	return true, channelChange{join: join, leave: leave, takeBack: true}.apply(x)
@@ -160,21 +160,21 @@ func (x *held) evictClient() {
 	if x.session != nil {
 		credential, user = x.session.credential, x.session.user
 	}
-	x.k.cache.EvictClient(&q, credential, user)
+	x.k.auth.Cache.EvictClient(&q, credential, user)
 }
 
 // Disconnect closes those that are meant and returns how many that were. When it returns nothing more is delivered to
 // them. code and reason are for WebSockets.
 func (k *Keeper) Disconnect(s connection.Selection, code int, reason string) (n int) {
 	if s.Connection == "" {
-		k.revoke(auth.Revocation{User: s.User, Channel: s.Channel})
+		k.auth.Revoke(auth.Revocation{User: s.User, Channel: s.Channel})
 	}
 	var mu sync.Mutex
 	k.onEach(s, func(x *held) {
 		mu.Lock()
 		n++
 		mu.Unlock()
-		if s.Connection != "" && k.cache != nil {
+		if s.Connection != "" && k.auth.Cache != nil {
 			x.evictClient()
 		}
 		x.form.close(x, closing{status: 403, text: "disconnected", code: ws.StatusCode(code), codeText: reason, why: disconnected})

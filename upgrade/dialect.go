@@ -1,16 +1,14 @@
 package upgrade
 
 import (
-	"bytes"
 	"fmt"
-	"regexp"
 	"sync/atomic"
 
 	"github.com/gobwas/ws"
 	"github.com/valyala/fasthttp"
 
-	"holdfast/internal/http1"
 	"holdfast/internal/hub"
+	"holdfast/internal/subscribe"
 )
 
 // dialects are the wire forms, in the order in which a request is compared with them. A new one is a file of its own and
@@ -29,24 +27,10 @@ var dialects = []func(*Keeper) dialect{
 // dialect is what a held connection sends and how it reads its client. One value serves all connections of a keeper that
 // have it; what a connection needs beside that is in held.state. Methods that take a held run on its loop.
 type dialect interface {
-	// name is unique. transport is its name in metrics, events, logs and lists of connections; dialects may share one.
-	name() string
+	subscribe.Dialect
+
+	// transport is its name in metrics, events, logs and lists of connections; dialects may share one.
 	transport() string
-
-	// matches reports whether a request is for this dialect.
-	matches(r *choice) bool
-
-	// check reads what a request says of the dialect into s, before anybody is authorized. accept responds to a request
-	// that is allowed, but for what begin sends. Both run on a worker and return a status and a reason to refuse, or 0.
-	check(ctx *fasthttp.RequestCtx, s *Spec) (status int, why string)
-	accept(ctx *fasthttp.RequestCtx, v *pushRequest) (status int, why string)
-
-	// status is that of a response that begins a hold.
-	status() int
-
-	// postponed is the response, with status 200, to a request that can't be served now, and its type. Without a type
-	// the response is 503.
-	postponed(why, hint, retryAfter string) (contentType, body string)
 
 	// begin sends the first bytes and what the client has missed. The connection has joined its channels.
 	begin(x *held, s *Spec, replay hub.Replay)
@@ -88,12 +72,6 @@ type dialect interface {
 	release(x *held)
 }
 
-// choice is what of a request chooses the dialect: its fields, each in one line, and a parameter.
-type choice struct {
-	upgrade, accept, subprotocols, extensions []byte
-	protocol                                  []byte
-}
-
 // closing is why a connection is closed, in the forms that dialects have for it.
 type closing struct {
 	status int    // of HTTP; a WebSocket's code follows from it
@@ -124,21 +102,10 @@ func newForms(k *Keeper) (list forms) {
 	return list
 }
 
-// choose returns the first dialect that a request is for. The last one takes all.
-func (list forms) choose(r *choice) *form {
-	last := len(list) - 1
-	for _, f := range list[:last] {
-		if f.matches(r) {
-			return f
-		}
-	}
-	return list[last]
-}
-
 // named returns the dialect of a name; nil if there is none.
 func (list forms) named(name string) *form {
 	for _, f := range list {
-		if f.name() == name {
+		if f.Name() == name {
 			return f
 		}
 	}
@@ -153,33 +120,18 @@ func (list forms) open() (n int64) {
 	return n
 }
 
-// choiceOf is the choice of a request whose lists have one line each.
-func choiceOf(ctx *fasthttp.RequestCtx) *choice {
-	h := &ctx.Request.Header
-	return &choice{
-		upgrade: h.Peek("Upgrade"), accept: h.Peek("Accept"), subprotocols: h.Peek("Sec-WebSocket-Protocol"),
-		extensions: h.Peek("Sec-WebSocket-Extensions"), protocol: ctx.QueryArgs().Peek("protocol"),
+// requests returns the part of the dialects that requests need.
+func (list forms) requests() (d []subscribe.Dialect) {
+	for _, f := range list {
+		d = append(d, f)
 	}
-}
-
-// refusedWeight is a weight of zero, "not acceptable" (RFC 9110 §12.4.2).
-var refusedWeight = regexp.MustCompile(`(?i)(^|;)[ \t]*q=0(\.0*)?[ \t]*(;|$)`)
-
-// accepts reports whether a request names a media type, and does not refuse it by a weight of zero.
-func (r *choice) accepts(mediaType string) bool {
-	for item := range bytes.SplitSeq(r.accept, []byte(",")) {
-		name, parameters, _ := bytes.Cut(item, []byte(";"))
-		if http1.EqualFold(bytes.TrimSpace(name), mediaType) {
-			return !refusedWeight.Match(parameters)
-		}
-	}
-	return false
+	return d
 }
 
 // stream has what dialects share that send message after message.
 type stream struct{}
 
-func (stream) postponed(_, _, _ string) (contentType, body string) { return "", "" }
+func (stream) Postponed(_, _, _ string) (contentType, body string) { return "", "" }
 func (stream) deliver(x *held, batch []*hub.Message, counted bool) { x.sendBatch(batch, counted) }
 func (stream) canGap() bool                                        { return true }
 func (stream) resume(*held) bool                                   { return true }
@@ -191,7 +143,7 @@ func (stream) release(*held)                                       {}
 // readOnly has what dialects share whose client has nothing to send after its request.
 type readOnly struct{ stream }
 
-func (readOnly) status() int { return 200 }
+func (readOnly) Status() int { return 200 }
 
 func (readOnly) read(x *held, p []byte) bool {
 	if len(p) > maxChatter {
@@ -202,8 +154,8 @@ func (readOnly) read(x *held, p []byte) bool {
 	return !x.tooFast()
 }
 
-func (readOnly) accept(ctx *fasthttp.RequestCtx, v *pushRequest) (int, string) {
-	takeOver(ctx, v)
+func (readOnly) Accept(ctx *fasthttp.RequestCtx, v *subscribe.Request) (int, string) {
+	v.TakeOver(ctx)
 	return 0, ""
 }
 

@@ -8,6 +8,7 @@ import (
 	"holdfast/internal/park"
 	"holdfast/internal/render"
 	"holdfast/internal/sendqueue"
+	"holdfast/internal/subscribe"
 )
 
 // longPoll answers a request with the first messages, or with an empty list when the wait is over.
@@ -24,18 +25,18 @@ type poll struct {
 
 func pollOf(x *held) *poll { return x.state.(*poll) }
 
-func (longPoll) name() string      { return "longpoll" }
+func (longPoll) Name() string      { return "longpoll" }
 func (longPoll) transport() string { return "longpoll" }
-func (longPoll) status() int       { return 200 }
+func (longPoll) Status() int       { return 200 }
 
 // matches takes every request: this dialect is the last.
-func (longPoll) matches(*choice) bool { return true }
+func (longPoll) Matches(*subscribe.Choice) bool { return true }
 
-func (d longPoll) check(ctx *fasthttp.RequestCtx, s *Spec) (int, string) {
+func (d longPoll) Check(ctx *fasthttp.RequestCtx, s *Spec) (int, string) {
 	if len(ctx.Request.Header.Peek("Sec-WebSocket-Key")) > 0 {
 		return 400, "a proxy on the way has dropped Upgrade: websocket"
 	}
-	wait, err := d.k.wait(ctx)
+	wait, err := subscribe.Wait(ctx, d.k.o.Wait, d.k.o.MaxWait)
 	if err != nil {
 		return 400, err.Error()
 	}
@@ -43,15 +44,15 @@ func (d longPoll) check(ctx *fasthttp.RequestCtx, s *Spec) (int, string) {
 	return 0, ""
 }
 
-func (d longPoll) accept(ctx *fasthttp.RequestCtx, v *pushRequest) (int, string) {
+func (d longPoll) Accept(ctx *fasthttp.RequestCtx, v *subscribe.Request) (int, string) {
 	h := &ctx.Request.Header
-	v.spec.Close = h.ConnectionClose() || http1.HasToken(h.Peek("Connection"), "close") || !h.IsHTTP11()
-	v.spec.Gzip = d.k.o.Compress > 0 && http1.AcceptsGzip(h.PeekAll("Accept-Encoding"))
-	takeOver(ctx, v)
+	v.Spec.Close = h.ConnectionClose() || http1.HasToken(h.Peek("Connection"), "close") || !h.IsHTTP11()
+	v.Spec.Gzip = d.k.o.Compress > 0 && http1.AcceptsGzip(h.PeekAll("Accept-Encoding"))
+	v.TakeOver(ctx)
 	return 0, ""
 }
 
-func (longPoll) postponed(_, _, _ string) (contentType, body string) { return "", "" }
+func (longPoll) Postponed(_, _, _ string) (contentType, body string) { return "", "" }
 
 func (d longPoll) begin(x *held, s *Spec, replay hub.Replay) {
 	x.state = &poll{rest: s.Rest, fields: s.Fields, close: s.Close, gzip: s.Gzip} // it may be answered at once
@@ -111,7 +112,7 @@ func (d longPoll) close(x *held, c closing) {
 	s := pollOf(x)
 	fields := s.fields
 	if c.status == 429 {
-		fields += "Retry-After: " + retryAtLimit + "\r\n"
+		fields += "Retry-After: " + subscribe.RetryAtLimit + "\r\n"
 	}
 	if s.close {
 		fields += "Connection: close\r\n"

@@ -5,6 +5,7 @@ import (
 
 	"holdfast/internal/hub"
 	"holdfast/internal/render"
+	"holdfast/internal/subscribe"
 )
 
 const ndjsonType = "application/x-ndjson"
@@ -20,12 +21,12 @@ type ndjson struct {
 
 func newNDJSON(k *Keeper) dialect { return ndjson{k: k} }
 
-func (ndjson) name() string      { return "ndjson" }
+func (ndjson) Name() string      { return "ndjson" }
 func (ndjson) transport() string { return "ndjson" }
 
-func (ndjson) matches(r *choice) bool { return r.accepts(ndjsonType) }
+func (ndjson) Matches(r *subscribe.Choice) bool { return r.Accepts(ndjsonType) }
 
-func (ndjson) check(*fasthttp.RequestCtx, *Spec) (int, string) { return 0, "" }
+func (ndjson) Check(*fasthttp.RequestCtx, *Spec) (int, string) { return 0, "" }
 
 func (d ndjson) begin(x *held, s *Spec, replay hub.Replay) {
 	b := append(streamHead(ndjsonType, s), render.Hello(x.membership.Position(), d.k.o.Heartbeat, replay)...)

@@ -8,6 +8,7 @@ import (
 
 	"holdfast/internal/hub"
 	"holdfast/internal/render"
+	"holdfast/internal/subscribe"
 )
 
 const eventStream = "text/event-stream"
@@ -23,12 +24,12 @@ type sse struct{ readOnly }
 
 func newSSE(*Keeper) dialect { return sse{} }
 
-func (sse) name() string      { return "sse" }
+func (sse) Name() string      { return "sse" }
 func (sse) transport() string { return "sse" }
 
-func (sse) matches(r *choice) bool { return r.accepts(eventStream) }
+func (sse) Matches(r *subscribe.Choice) bool { return r.Accepts(eventStream) }
 
-func (sse) check(ctx *fasthttp.RequestCtx, _ *Spec) (int, string) {
+func (sse) Check(ctx *fasthttp.RequestCtx, _ *Spec) (int, string) {
 	if len(ctx.QueryArgs().Peek("protocol")) > 0 {
 		return 400, "the protocol spoken here is " + subprotocol
 	}
@@ -37,7 +38,7 @@ func (sse) check(ctx *fasthttp.RequestCtx, _ *Spec) (int, string) {
 
 // postponed ends an event stream that can't begin now. An EventSource never comes back after a 503; after the end of a
 // stream it does.
-func (sse) postponed(why, hint, retryAfter string) (contentType, body string) {
+func (sse) Postponed(why, hint, retryAfter string) (contentType, body string) {
 	return eventStream, comeBack(why, hint, retryAfter)
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"holdfast/internal/hub"
 	"holdfast/internal/render"
+	"holdfast/internal/subscribe"
 )
 
 var ssePing = render.AppendEvent(nil, []byte(render.Ping))
@@ -18,13 +19,13 @@ type sseV1 struct {
 
 func newSSEV1(k *Keeper) dialect { return sseV1{k: k} }
 
-func (sseV1) name() string { return "sse v1" }
+func (sseV1) Name() string { return "sse v1" }
 
-func (sseV1) matches(r *choice) bool {
-	return r.accepts(eventStream) && string(r.protocol) == subprotocol
+func (sseV1) Matches(r *subscribe.Choice) bool {
+	return r.Accepts(eventStream) && string(r.Protocol) == subprotocol
 }
 
-func (sseV1) check(*fasthttp.RequestCtx, *Spec) (int, string) { return 0, "" }
+func (sseV1) Check(*fasthttp.RequestCtx, *Spec) (int, string) { return 0, "" }
 
 func (d sseV1) begin(x *held, s *Spec, replay hub.Replay) {
 	b := append(streamHead(eventStream, s), retryHint()...)

@@ -14,6 +14,7 @@ import (
 	"holdfast/internal/http1"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
+	"holdfast/internal/subscribe"
 	"holdfast/internal/wsframe"
 )
 
@@ -58,24 +59,24 @@ func newWebSocket(k *Keeper, subprotocols []string) webSocket {
 }
 
 func (*webSocket) transport() string { return "websocket" }
-func (*webSocket) status() int       { return 101 }
+func (*webSocket) Status() int       { return 101 }
 
 func (d *webSocket) encoding() *hub.Encoding { return d.rendered }
 
 // matches is for a request that has its subprotocol, or need not.
-func (d *webSocket) matches(r *choice) bool {
-	if !http1.HasToken(r.upgrade, "websocket") {
+func (d *webSocket) Matches(r *subscribe.Choice) bool {
+	if !http1.HasToken(r.Upgrade, "websocket") {
 		return false
 	}
 	if d.deflated {
-		_, ok := wsframe.AcceptDeflate([][]byte{r.extensions})
+		_, ok := wsframe.AcceptDeflate([][]byte{r.Extensions})
 		return ok
 	}
 	return true
 }
 
 // check makes the checks that the upgrader leaves out (RFC 6455 §4.2.1).
-func (*webSocket) check(ctx *fasthttp.RequestCtx, _ *Spec) (int, string) {
+func (*webSocket) Check(ctx *fasthttp.RequestCtx, _ *Spec) (int, string) {
 	h := &ctx.Request.Header
 	if !h.IsHTTP11() {
 		return 400, "a WebSocket needs HTTP/1.1"
@@ -98,9 +99,9 @@ func (*webSocket) check(ctx *fasthttp.RequestCtx, _ *Spec) (int, string) {
 	return 0, ""
 }
 
-func (d *webSocket) accept(ctx *fasthttp.RequestCtx, v *pushRequest) (int, string) {
+func (d *webSocket) Accept(ctx *fasthttp.RequestCtx, v *subscribe.Request) (int, string) {
 	h := &ctx.Response.Header
-	for _, cookie := range v.setCookie {
+	for _, cookie := range v.SetCookie {
 		h.Add(fasthttp.HeaderSetCookie, cookie)
 	}
 	if err := d.upgrader.Upgrade(ctx, func(*websocket.Conn) {}); err != nil {
@@ -112,9 +113,9 @@ func (d *webSocket) accept(ctx *fasthttp.RequestCtx, v *pushRequest) (int, strin
 		h.Set("Sec-WebSocket-Extensions", agreed)
 	}
 	if d.login {
-		login := d.k.appRequest(ctx, v)
-		login.Cookie = auth.ReplaceCookies(login.Cookie, v.setCookie)
-		v.spec.Login = &login
+		login := v.AppRequest(ctx)
+		login.Cookie = auth.ReplaceCookies(login.Cookie, v.SetCookie)
+		v.Spec.Login = &login
 	}
 	return 0, ""
 }

@@ -43,7 +43,7 @@ func newDeflatedWebSocketRaw(k *Keeper) dialect {
 
 func renderRaw(m *hub.Message) []byte { return wsframe.Append(nil, binaryOp(m.Binary), m.Data) }
 
-func (d *webSocketRaw) name() string {
+func (d *webSocketRaw) Name() string {
 	if d.deflated {
 		return "websocket, deflated"
 	}

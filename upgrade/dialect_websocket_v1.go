@@ -10,6 +10,7 @@ import (
 	"holdfast/internal/hub"
 	"holdfast/internal/jsontext"
 	"holdfast/internal/render"
+	"holdfast/internal/subscribe"
 	"holdfast/internal/wsframe"
 )
 
@@ -54,15 +55,15 @@ func renderV1(m *hub.Message) []byte {
 	return wsframe.PutHead(render.AppendMessage(render.Room(m)[:wsframe.MaxHead], m), ws.OpText)
 }
 
-func (d *webSocketV1) name() string {
+func (d *webSocketV1) Name() string {
 	if d.deflated {
 		return "websocket v1, deflated"
 	}
 	return "websocket v1"
 }
 
-func (d *webSocketV1) matches(r *choice) bool {
-	return hasExactToken(r.subprotocols, subprotocol) && d.webSocket.matches(r)
+func (d *webSocketV1) Matches(r *subscribe.Choice) bool {
+	return subscribe.HasExactToken(r.Subprotocols, subprotocol) && d.webSocket.Matches(r)
 }
 
 func (d *webSocketV1) begin(x *held, s *Spec, replay hub.Replay) {

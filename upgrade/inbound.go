@@ -180,7 +180,7 @@ func (in *inbound) subscribe(m channelChange) bool {
 
 // subscribeError is what a client is told that may not subscribe to something beside what it has.
 func (k *Keeper) subscribeError(d *auth.Decision, client string) error {
-	k.logRefused(d, client)
+	k.requests.LogRefused(d, client)
 	err := d.Err
 	if errors.Is(err, auth.ErrTokenMissing) { // it may send one in a message
 		err = auth.ErrTokenChannel
@@ -209,7 +209,7 @@ type authorized struct {
 	subject auth.Subject
 	result  auth.Result
 	err     error
-	seq     uint64 // of Keeper.revocations, before the app was asked
+	seq     uint64 // of auth.Revocations, before the app was asked
 }
 
 // ask lets a worker ask the app, as at the start, and what the client sends meanwhile wait. The connection may end
@@ -219,14 +219,14 @@ func (in *inbound) ask(m channelChange, channels []string) bool {
 	a := &authorized{request: *in.login}
 	a.request.Channels = channels
 	a.subject = auth.Subject{
-		Credentials: k.credentials.Of([][]byte{[]byte(in.login.Cookie)}, nil), User: x.query(nil).User,
+		Credentials: k.auth.Credentials.Of([][]byte{[]byte(in.login.Cookie)}, nil), User: x.query(nil).User,
 		Channels: channels, Connection: x.id(),
 	}
 	work := func() *authorized {
-		a.result, a.err = k.askApp(&a.request, &a.subject, &a.seq, nil)
+		a.result, a.err = k.auth.Ask(&a.request, &a.subject, &a.seq, nil)
 		return a
 	}
-	return later(in, k.askers.run, work, func(a *authorized) {
+	return later(in, k.auth.Go, work, func(a *authorized) {
 		in.resumeQueued(in.onAuthorized(m, a))
 	}) || in.fault(m.ref, errBusy)
 }
@@ -238,12 +238,12 @@ func (in *inbound) onAuthorized(m channelChange, a *authorized) bool {
 	if x.tokenEnded() {
 		return false
 	}
-	if a.err == nil && a.result.Allowed && k.revocations.ChangedSince(a.seq, &a.subject) {
-		k.logRejected(slog.LevelInfo, "revoked while it was authorized", x.client(), "user", a.subject.User)
-		a.err = errUnavailable
+	if a.err == nil && a.result.Allowed && k.auth.Revocations.ChangedSince(a.seq, &a.subject) {
+		k.requests.LogRejected(slog.LevelInfo, "revoked while it was authorized", x.client(), "user", a.subject.User)
+		a.err = auth.ErrUnavailable
 	}
 	if a.err != nil {
-		return in.fault(m.ref, errUnavailable)
+		return in.fault(m.ref, auth.ErrUnavailable)
 	}
 	q := x.query(m.join)
 	q.Result, q.Asked = &a.result, a.request.Channels
@@ -252,7 +252,7 @@ func (in *inbound) onAuthorized(m channelChange, a *authorized) bool {
 		return in.fault(m.ref, k.subscribeError(&d, x.client()))
 	}
 	var again *auth.Request
-	if a.result.Expires > 0 || len(k.o.LogoutCookies) > 0 {
+	if k.auth.Renews(&a.result) {
 		again = &a.request
 	}
 	x.named(d.User, again, a.result.Expires)

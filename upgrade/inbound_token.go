@@ -41,7 +41,7 @@ func (in *inbound) applyToken(grant *auth.TokenGrant, err error, ref string) boo
 		err = x.checkToken(grant, now)
 	}
 	if err != nil {
-		x.k.stats.tokensRefused.Add(1)
+		x.k.requests.TokenRefused()
 		return in.fault(ref, err)
 	}
 	x.named(grant.User, nil, 0)
@@ -74,4 +74,26 @@ func (x *held) checkToken(grant *auth.TokenGrant, now time.Time) error {
 		return fmt.Errorf("%.300s: %w", d.Channel, d.Err)
 	}
 	return d.Err
+}
+
+// tokenEnded ends the hold if its token has expired. It reports whether that is so.
+func (x *held) tokenEnded() bool {
+	s := x.session
+	if s == nil || s.grant == nil || x.answered || !s.grant.Expired(x.c.Loop().Now()) {
+		return false
+	}
+	if x.form.asksAgain() { // its next request is refused
+		x.form.conclude(x)
+	} else {
+		x.expel(401, auth.ErrTokenExpired.Error(), refused)
+	}
+	return true
+}
+
+// roomForToken is how long a message may be that brings a token.
+func (k *Keeper) roomForToken() int {
+	if k.o.Tokens == nil {
+		return 0
+	}
+	return roomForType + roomForToken
 }

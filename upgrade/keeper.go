@@ -2,10 +2,8 @@ package upgrade
 
 import (
 	"crypto/rand"
-	"errors"
 	"log/slog"
 	mathrand "math/rand/v2"
-	"net"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -20,7 +18,9 @@ import (
 	"holdfast/internal/park"
 	"holdfast/internal/request"
 	"holdfast/internal/sendqueue"
+	"holdfast/internal/subscribe"
 	"holdfast/internal/throttle"
+	"holdfast/upgrade/client"
 )
 
 // stepMembers are delivered to before the loop looks at other events: about half a millisecond.
@@ -74,17 +74,12 @@ type Options struct {
 // Keeper holds connections.
 type Keeper struct {
 	o           Options
-	engine      fasthttp.Server
 	forms       forms // never changed
+	requests    *subscribe.Server
+	auth        *auth.Service
 	draining    atomic.Bool
-	originHints throttle.Throttle // of logForeign
-	noCookies   throttle.Throttle
 	inboundFull throttle.Throttle
 	messages    *auth.Semaphore // to Options.Message
-	askers      *askers         // to Options.Authorizer
-	cache       *auth.Cache     // nil: none is kept
-	revocations auth.Revocations
-	credentials *auth.Credentials
 	stats       counters
 	users       *auth.UserLimiter[connRef]
 
@@ -97,36 +92,28 @@ type Keeper struct {
 // New returns a keeper. It starts nothing; the hub's lanes are wired to the poller's loops.
 func New(o Options) *Keeper {
 	k := &Keeper{
-		o: o, messages: auth.NewSemaphore(o.InFlight), credentials: auth.NewCredentials(o.LogoutCookies),
-		users: auth.NewUserLimiter[connRef](o.MaxPerUser), born: time.Now(), epoch: rand.Text()[:12],
+		o: o, messages: auth.NewSemaphore(o.InFlight), users: auth.NewUserLimiter[connRef](o.MaxPerUser), born: time.Now(), epoch: rand.Text()[:12],
 	}
-	if o.AuthorizeCache > 0 && o.Authorizer != nil {
-		k.cache = auth.NewCache(o.AuthorizeCache, o.Authorizer, o.Log)
-	}
-	k.askers = newAskers(&k.o)
 	k.forms = newForms(k)
+	k.auth = auth.NewService(auth.ServiceOptions{
+		Authorizer: o.Authorizer, CacheAge: o.AuthorizeCache, LogoutCookies: o.LogoutCookies, InFlight: o.Asking, Log: o.Log,
+		NewPool: func(workers, queue int) auth.Pool { return o.Poller.NewPool(workers, queue) },
+	})
+	k.requests = subscribe.New(subscribe.Options{
+		Paths: o.Paths, Below: map[string]func(*fasthttp.RequestCtx) (int, string){client.Path: client.Serve},
+		Origins: o.Origins, MaxChannels: o.MaxChannels, MaxConnections: o.MaxConnections, MaxPerUser: o.MaxPerUser,
+		Dialects: k.forms.requests(), Rules: o.Rules, Auth: k.auth, Tokens: o.Tokens, TokenCookie: o.TokenCookie,
+		AtLimit:  func(user string) bool { return k.users.AtLimit(user, time.Now()) },
+		Open:     k.forms.open,
+		Draining: k.draining.Load,
+		Hold:     func(c *park.Conn, s *Spec) { k.hold(c, k.forms.named(s.Dialect), s) },
+		Gone:     func() { k.stats.drop(clientGone) },
+		Resume:   o.Resume, Poller: o.Poller, Log: o.Log, Access: o.Access,
+	})
 	for range o.Poller.Loops() {
 		k.registers = append(k.registers, register{
 			users: map[string]*held{}, credentials: map[uint64]*held{}, more: map[uint64]map[*held]struct{}{}, queues: sendqueue.NewMemory(&k.stats.outbox), clients: map[*held]netip.AddrPort{},
 		})
-	}
-	k.engine = fasthttp.Server{
-		Handler: k.handle, NoDefaultServerHeader: true, DisablePreParseMultipartForm: true,
-		ReadBufferSize: 64 << 10, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
-		KeepHijackedConns: true, SecureErrorLogMessage: true, Logger: silent{},
-		ErrorHandler: func(ctx *fasthttp.RequestCtx, err error) {
-			status, why := 400, "malformed request"
-			if small := (*fasthttp.ErrSmallBuffer)(nil); errors.As(err, &small) {
-				status, why = 431, "request head too large"
-			}
-			k.stats.reject(byStatus, status)
-			k.refuse(ctx, status, why, "")
-		},
-		ConnState: func(c net.Conn, s fasthttp.ConnState) {
-			if s == fasthttp.StateIdle {
-				c.(*pushRequest).idle()
-			}
-		},
 	}
 	for i, loop := range o.Poller.Loops() {
 		lane := o.Hub.Lane(i)
@@ -141,43 +128,11 @@ func New(o Options) *Keeper {
 	return k
 }
 
-type silent struct{}
-
-func (silent) Printf(string, ...any) {}
-
 // Owns reports whether a path is a push path or below it.
-func (k *Keeper) Owns(path []byte) bool { return pushPath(k.o.Paths, path) != "" }
-
-// pushPath returns that of list which path is or is below, or nothing.
-func pushPath(list []string, path []byte) string {
-	for _, p := range list {
-		if len(path) >= len(p) && string(path[:len(p)]) == p && (len(path) == len(p) || path[len(p)] == '/') {
-			return p
-		}
-	}
-	return ""
-}
+func (k *Keeper) Owns(path []byte) bool { return subscribe.PathOf(k.o.Paths, path) != "" }
 
 // Serve takes c over, on its loop. The head of r has passed the strict check; r is copied.
-func (k *Keeper) Serve(c *park.Conn, r *request.Request) {
-	if r.Body { // nobody would read it, and it must not be taken for the next request
-		k.turnAway(c, r, 400, "a body has no meaning here")
-		return
-	}
-	v := &pushRequest{k: k, req: r.Clone(), came: time.Now()}
-	v.spec.Client = v.req.Client
-	v.Stream = park.NewStream(c, v.req.Head)
-	run, needsApp := k.o.Poller.Go, k.needsApp(r.Head)
-	if needsApp {
-		run = k.askers.run
-	}
-	if !run(v.serve) {
-		if !needsApp { // or it has logged that
-			k.logRejected(slog.LevelWarn, "all workers are busy and their queue is full", request.AddrText(r.Client))
-		}
-		k.turnAway(c, r, 503, "too busy")
-	}
-}
+func (k *Keeper) Serve(c *park.Conn, r *request.Request) { k.requests.Serve(c, r) }
 
 // Drain ends every held connection politely. New ones are refused.
 func (k *Keeper) Drain() {

@@ -10,7 +10,7 @@ import (
 // Credential tells the session that a request came with from every other one's: the first of LogoutCookies that it
 // has, also as ;jsessionid= in the path. Zero: it has none. Any goroutine may call it.
 func (k *Keeper) Credential(cookies [][]byte, target []byte) uint64 {
-	if list := k.credentials.Of(cookies, target); len(list) > 0 {
+	if list := k.auth.Credentials.Of(cookies, target); len(list) > 0 {
 		return list[0]
 	}
 	return 0
@@ -21,11 +21,11 @@ func (k *Keeper) Credential(cookies [][]byte, target []byte) uint64 {
 func (k *Keeper) OnResponse(credential uint64, path []byte, cookies [][]byte) {
 	ask := slices.Contains(k.o.LogoutPaths, string(path))
 	if ask {
-		k.revoke(auth.Revocation{Credential: credential})
+		k.auth.Revoke(auth.Revocation{Credential: credential})
 	}
 	gone := map[string]bool{} // by the name of a cookie: it was cleared, and not set anew
 	for _, line := range cookies {
-		name, effect := k.credentials.ParseSetCookie(line)
+		name, effect := k.auth.Credentials.ParseSetCookie(line)
 		switch {
 		case effect == auth.CookieCleared && !gone[name]:
 			_, set := gone[name]
@@ -47,33 +47,18 @@ func (k *Keeper) OnResponse(credential uint64, path []byte, cookies [][]byte) {
 	}
 }
 
-// revoke sees to it that no answer of the app lets in whom the revocation concerns, neither one that is cached nor one
-// that is on its way. What is held is the caller's. The cache comes first: who found a cached answer before has begun
-// before the revocation, and sees it.
-func (k *Keeper) revoke(v auth.Revocation) {
-	if v == (auth.Revocation{}) {
-		return
-	}
-	if v.Credential != 0 {
-		k.cache.EvictCredential(v.Credential)
-	} else {
-		k.cache.EvictMatching(v.User, v.Channel)
-	}
-	k.revocations.Add(v)
-}
-
 // LogOut closes what is held with a credential.
 func (k *Keeper) LogOut(credential uint64) {
 	if credential == 0 {
 		return
 	}
-	k.revoke(auth.Revocation{Credential: credential})
+	k.auth.Revoke(auth.Revocation{Credential: credential})
 	k.each(credential, func(x *held) { x.expel(401, "logged out", loggedOut) })
 }
 
 // AskAgain asks the app whether what is held with a credential is still allowed.
 func (k *Keeper) AskAgain(credential uint64) {
-	k.cache.EvictCredential(credential)
+	k.auth.Cache.EvictCredential(credential)
 	k.each(credential, (*held).reconsider)
 }
 

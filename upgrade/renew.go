@@ -19,11 +19,8 @@ func (x *held) renew() {
 		return
 	}
 	q, k, ref, loop, user, credential := *s.ask, x.k, x.c.Ref(), x.c.Loop(), s.user, s.credential
-	s.asking = k.askers.run(func() {
-		v, err := k.o.Authorizer.Authorize(q) // not what is cached
-		if err == nil && (!v.Allowed || v.User != user) {
-			k.cache.EvictClient(&q, credential, user)
-		}
+	s.asking = k.auth.Go(func() {
+		v, err := k.auth.AskAgain(&q, credential, user)
 		ref.Post(loop, func(c *park.Conn) {
 			if c.Handler() == park.Handler(x) && x.session == s {
 				s.asking = false
@@ -50,7 +47,6 @@ func (x *held) reconsider() {
 func (x *held) renewed(asked []string, v auth.Result, err error) {
 	s, k, now := x.session, x.k, x.c.Loop().Now()
 	if err != nil {
-		k.stats.authorizeErrors.Add(1)
 		if s.failing.IsZero() {
 			s.failing = now
 		}

@@ -56,7 +56,7 @@ func (x *held) initSession(spec *Spec) {
 		x.session = new(session)
 	}
 	x.session.grant = spec.Token
-	x.enlist(spec.credentials)
+	x.enlist(spec.Credentials)
 }
 
 // query returns what is known of a connection that wants to subscribe to more.
@@ -125,7 +125,7 @@ func (x *held) adopt(user string, ask *auth.Request, expires time.Duration) {
 		q.Channels = x.stillAsked(s.ask.Channels, q.Channels)
 	}
 	s.ask = &q
-	x.enlist(x.k.credentials.Of([][]byte{[]byte(q.Cookie)}, nil))
+	x.enlist(x.k.auth.Credentials.Of([][]byte{[]byte(q.Cookie)}, nil))
 	if at := x.c.Loop().Now().Add(expires); expires > 0 && (s.expires.IsZero() || at.Before(s.expires)) {
 		s.expires = at
 	}

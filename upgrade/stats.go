@@ -37,67 +37,20 @@ func (r closeReason) String() string {
 		"inbound_full", "slow_sender", "message_failed"}[r]
 }
 
-// rejectReason is why a subscribe request was rejected, as the label of a metric. The zero value leaves it to the status.
-type rejectReason uint8
-
-const (
-	byStatus      rejectReason = iota
-	badRequest                 // the request is not one to subscribe
-	denied                     // the app, a token or the channel's rule says no
-	foreignOrigin              // the page's origin may not
-	userLimit                  // push.max_connections_per_user
-	limitReached               // push.max_connections
-	shuttingDown               // Holdfast goes down
-	unavailable                // nobody could decide now: the app failed, or too many wait
-	internalError              // a panic
-	rejectReasons
-)
-
-func (r rejectReason) String() string {
-	return [rejectReasons]string{"", "bad_request", "denied", "origin", "user_limit", "connection_limit", "draining",
-		"unavailable", "internal_error"}[r]
-}
-
-// rejectReasonOf returns the reason that a status alone tells.
-func rejectReasonOf(status int) rejectReason {
-	switch status {
-	case 401, 403:
-		return denied
-	case 429:
-		return userLimit
-	case 500:
-		return internalError
-	case 503:
-		return unavailable
-	}
-	return badRequest
-}
-
 type counters struct {
-	dropped         [closeReasons]atomic.Int64
-	rejected        [rejectReasons]atomic.Int64
-	tokensRefused   atomic.Int64
-	authorizeErrors atomic.Int64
-	clientMessages  atomic.Int64
-	clientFaults    atomic.Int64 // messages that were refused
-	posted          atomic.Int64 // messages that the app was told of
-	postErrors      atomic.Int64 // and did not answer
-	outbox          atomic.Int64 // bytes waiting for slow readers
-	inbound         atomic.Int64 // bytes of what clients have begun to send
-	throttled       atomic.Int64 // how often a client was not read for a while
-	droppedOldest   atomic.Int64 // messages, by channel.DropOldest
-	superseded      atomic.Int64 // messages, by channel.LatestOnly
+	dropped        [closeReasons]atomic.Int64
+	clientMessages atomic.Int64
+	clientFaults   atomic.Int64 // messages that were refused
+	posted         atomic.Int64 // messages that the app was told of
+	postErrors     atomic.Int64 // and did not answer
+	outbox         atomic.Int64 // bytes waiting for slow readers
+	inbound        atomic.Int64 // bytes of what clients have begun to send
+	throttled      atomic.Int64 // how often a client was not read for a while
+	droppedOldest  atomic.Int64 // messages, by channel.DropOldest
+	superseded     atomic.Int64 // messages, by channel.LatestOnly
 }
 
 func (c *counters) drop(r closeReason) { c.dropped[r].Add(1) }
-
-// reject counts a subscribe request that is answered with status.
-func (c *counters) reject(why rejectReason, status int) {
-	if why == byStatus {
-		why = rejectReasonOf(status)
-	}
-	c.rejected[why].Add(1)
-}
 
 // Stats are counts for metrics, by label.
 type Stats struct {
@@ -121,16 +74,17 @@ type Stats struct {
 // Stats may be called from any goroutine.
 func (k *Keeper) Stats() Stats {
 	s := Stats{
-		Held: map[string]int64{}, Dropped: map[string]int64{}, Skipped: map[string]int64{}, Rejected: map[string]int64{},
-		Answered:        k.stats.dropped[answered].Load(),
-		AuthorizeErrors: k.stats.authorizeErrors.Load(), ClientMessages: k.stats.clientMessages.Load(),
-		Outbox: k.stats.outbox.Load(), ClientFaults: k.stats.clientFaults.Load(),
+		Held: map[string]int64{}, Dropped: map[string]int64{}, Skipped: map[string]int64{},
+		Answered:       k.stats.dropped[answered].Load(),
+		ClientMessages: k.stats.clientMessages.Load(),
+		Outbox:         k.stats.outbox.Load(), ClientFaults: k.stats.clientFaults.Load(),
 		Posted: k.stats.posted.Load(), PostErrors: k.stats.postErrors.Load(), PostsWaiting: int64(k.messages.Waiting()),
 	}
-	s.AuthorizeQueued, s.AuthorizeQueueFull = int64(k.askers.pool.Waiting()), k.askers.failed.Total()
+	a := k.auth.Stats()
+	s.AuthorizeErrors, s.AuthorizeQueued, s.AuthorizeQueueFull = a.Errors, a.Queued, a.QueueFull
 	s.Inbound, s.Throttled = k.stats.inbound.Load(), k.stats.throttled.Load()
-	s.TokensRefused = k.stats.tokensRefused.Load()
-	s.CacheHits, s.CacheMisses, s.CacheEvicted = k.cache.Counts()
+	s.Rejected, s.TokensRefused = k.requests.Rejected(), k.requests.TokensRefused()
+	s.CacheHits, s.CacheMisses, s.CacheEvicted = k.auth.Cache.Counts()
 	for _, f := range k.forms {
 		s.Held[f.transport()] += f.open.Load()
 	}
@@ -138,9 +92,6 @@ func (k *Keeper) Stats() Stats {
 		if r != answered {
 			s.Dropped[r.String()] = k.stats.dropped[r].Load()
 		}
-	}
-	for r := byStatus + 1; r < rejectReasons; r++ {
-		s.Rejected[r.String()] = k.stats.rejected[r].Load()
 	}
 	s.Skipped[string(channel.DropOldest)] = k.stats.droppedOldest.Load()
 	s.Skipped[string(channel.LatestOnly)] = k.stats.superseded.Load()

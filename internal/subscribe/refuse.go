@@ -1,4 +1,4 @@
-package upgrade
+package subscribe
 
 import (
 	"bytes"
@@ -16,12 +16,12 @@ import (
 	"holdfast/internal/request"
 )
 
-// retryAtLimit is the Retry-After of a client whose user has too many connections: one of them may be closed by then.
-var retryAtLimit = strconv.Itoa(int(auth.EvictInterval / time.Second))
+// RetryAtLimit is the Retry-After of a client whose user has too many connections: one of them may be closed by then.
+var RetryAtLimit = strconv.Itoa(int(auth.EvictInterval / time.Second))
 
 // postpone responds to a request that can't be served now, if its dialect has a way to. It reports whether it has.
-func (k *Keeper) postpone(ctx *fasthttp.RequestCtx, v *pushRequest, why string) bool {
-	mediaType, body := k.forms.choose(choiceOf(ctx)).postponed(why, v.hint, v.retryAfter)
+func (s *Server) postpone(ctx *fasthttp.RequestCtx, v *Request, why string) bool {
+	mediaType, body := s.choose(choiceOf(ctx)).Postponed(why, v.hint, v.retryAfter)
 	if mediaType == "" {
 		return false
 	}
@@ -41,13 +41,13 @@ func hintOf(err error) string {
 }
 
 // refuse responds with a short JSON reason and, unless it is empty, a hint for the app's developer.
-func (k *Keeper) refuse(ctx *fasthttp.RequestCtx, status int, why, hint string) {
+func (s *Server) refuse(ctx *fasthttp.RequestCtx, status int, why, hint string) {
 	ctx.SetStatusCode(status)
 	ctx.SetContentType("application/json")
 	ctx.Response.Header.Set("Cache-Control", "no-store")
 	switch status {
 	case 429:
-		ctx.Response.Header.Set("Retry-After", retryAtLimit)
+		ctx.Response.Header.Set("Retry-After", RetryAtLimit)
 	case 503:
 		ctx.Response.Header.Set("Retry-After", "5")
 	}
@@ -55,14 +55,14 @@ func (k *Keeper) refuse(ctx *fasthttp.RequestCtx, status int, why, hint string) 
 }
 
 // turnAway refuses without a worker, and closes.
-func (k *Keeper) turnAway(c *park.Conn, r *request.Request, status int, why string) {
-	k.stats.reject(byStatus, status)
+func (s *Server) turnAway(c *park.Conn, r *request.Request, status int, why string) {
+	s.counts.reject(byStatus, status)
 	line, _, _ := bytes.Cut(r.Head, []byte("\r\n"))
-	k.logged(&accesslog.Request{Client: r.Client.Addr(), Line: line}, time.Now(), status, 0, why)
+	s.logged(&accesslog.Request{Client: r.Client.Addr(), Line: line}, time.Now(), status, 0, why)
 	head := bytes.HasPrefix(line, []byte("HEAD ")) // whose answer has no body
 	if status == 503 && !head {
-		f := k.forms.choose(&choice{upgrade: joinedValues(r.Head, "Upgrade"), accept: joinedValues(r.Head, "Accept")})
-		if mediaType, body := f.postponed(why, "", ""); mediaType != "" {
+		d := s.choose(&Choice{Upgrade: joinedValues(r.Head, "Upgrade"), Accept: joinedValues(r.Head, "Accept")})
+		if mediaType, body := d.Postponed(why, "", ""); mediaType != "" {
 			c.Write(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nCache-Control: no-store, no-transform\r\nConnection: close\r\n\r\n%s", mediaType, body))
 			park.Linger(c)
 			return

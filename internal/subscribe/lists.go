@@ -1,4 +1,4 @@
-package upgrade
+package subscribe
 
 import (
 	"bytes"
@@ -37,8 +37,8 @@ func joinedValues(head []byte, name string) []byte {
 	return bytes.Join(valuesOf(head, name), []byte(", "))
 }
 
-// hasExactToken reports whether a list has a token, in this case.
-func hasExactToken(list []byte, token string) bool {
+// HasExactToken reports whether a list has a token, in this case.
+func HasExactToken(list []byte, token string) bool {
 	for t := range bytes.SplitSeq(list, []byte(",")) {
 		if string(bytes.TrimSpace(t)) == token {
 			return true

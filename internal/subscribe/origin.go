@@ -1,4 +1,4 @@
-package upgrade
+package subscribe
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 // sameOrigin reports whether the page that asks may: a request without Origin (no browser, or a same-origin
 // GET), one of the same scheme, host and port, or one of the listed origins, which is then told so. Another origin's
 // scripts, images and frames ask without Origin too; browsers say so.
-func (k *Keeper) sameOrigin(ctx *fasthttp.RequestCtx, r *request.Request) bool {
+func (s *Server) sameOrigin(ctx *fasthttp.RequestCtx, r *request.Request) bool {
 	h := &ctx.Request.Header
 	if len(h.PeekAll("Origin")) > 1 { // browsers send one; which of them another proxy has looked at, nobody knows
 		return false
@@ -32,7 +32,7 @@ func (k *Keeper) sameOrigin(ctx *fasthttp.RequestCtx, r *request.Request) bool {
 		return true
 	}
 	origin = withoutDefaultPort(origin)
-	if slices.Contains(k.o.Origins, origin) {
+	if slices.Contains(s.o.Origins, origin) {
 		ctx.Response.Header.Set("Access-Control-Allow-Origin", string(h.Peek("Origin")))
 		ctx.Response.Header.Set("Access-Control-Allow-Credentials", "true")
 		ctx.Response.Header.Set("Access-Control-Expose-Headers", "Retry-After")
@@ -50,11 +50,11 @@ func (k *Keeper) sameOrigin(ctx *fasthttp.RequestCtx, r *request.Request) bool {
 
 // logForeign logs a refusal by sameOrigin. Where the page's host is the one that was asked for, what is wrong is most
 // likely the configuration: that is told once a minute, to be seen among many.
-func (k *Keeper) logForeign(h *fasthttp.RequestHeader, r *request.Request) {
+func (s *Server) logForeign(h *fasthttp.RequestHeader, r *request.Request) {
 	origin := string(h.Peek("Origin"))
 	client := request.AddrText(r.Client)
 	if len(h.PeekAll("Origin")) > 1 {
-		k.logRejected(slog.LevelInfo, "more than one Origin", client)
+		s.LogRejected(slog.LevelInfo, "more than one Origin", client)
 		return
 	}
 	_, authority, _ := strings.Cut(strings.ToLower(origin), "://")
@@ -69,18 +69,18 @@ func (k *Keeper) logForeign(h *fasthttp.RequestHeader, r *request.Request) {
 		reason = "the page has the host that an untrusted proxy forwards"
 	}
 	if reason == "" {
-		k.logRejected(slog.LevelInfo, "foreign origin; see push.origins", client, "origin", origin, "host", string(r.Host))
+		s.LogRejected(slog.LevelInfo, "foreign origin; see push.origins", client, "origin", origin, "host", string(r.Host))
 		return
 	}
-	if _, due := k.originHints.Due(time.Now()); !due {
-		k.logRejected(slog.LevelInfo, reason, client, "origin", origin, "host", string(r.Host))
+	if _, due := s.originHints.Due(time.Now()); !due {
+		s.LogRejected(slog.LevelInfo, reason, client, "origin", origin, "host", string(r.Host))
 		return
 	}
 	hint := "trusted_proxies does not list the proxy that ends TLS, or external does not say how clients come"
 	if r.Trusted {
 		hint = "the proxy in front does not send X-Forwarded-Proto and the Host with its port; see external"
 	}
-	k.logRejected(slog.LevelWarn, reason, client, "origin", origin, "host", string(r.Host),
+	s.LogRejected(slog.LevelWarn, reason, client, "origin", origin, "host", string(r.Host),
 		"read_as", fmt.Sprintf("%s, port %d", r.Scheme(), r.Port), "peer", r.Peer.Addr(), "hint", hint)
 }
 

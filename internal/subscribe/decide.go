@@ -1,4 +1,4 @@
-package upgrade
+package subscribe
 
 import (
 	"bytes"
@@ -13,44 +13,43 @@ import (
 	"holdfast/internal/auth"
 	"holdfast/internal/hub"
 	"holdfast/internal/request"
-	"holdfast/upgrade/client"
 )
 
 // handle decides one request, on a worker.
-func (k *Keeper) handle(ctx *fasthttp.RequestCtx) {
-	v := ctx.Conn().(*pushRequest)
+func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	v := ctx.Conn().(*Request)
 	defer func() {
 		if r := recover(); r != nil {
-			k.o.Log.Error("panic while a subscribe request was decided", "panic", r)
-			v.form = nil // whatever was decided
+			s.o.Log.Error("panic while a subscribe request was decided", "panic", r)
+			v.dialect = nil // whatever was decided
 			ctx.ResetBody()
-			k.stats.reject(internalError, 500)
-			k.refuse(ctx, 500, "internal error", "")
+			s.counts.reject(internalError, 500)
+			s.refuse(ctx, 500, "internal error", "")
 			ctx.SetConnectionClose()
 		}
 	}()
-	status, why := k.decide(ctx, v)
+	status, why := s.decide(ctx, v)
 	if status != 0 {
-		v.form = nil
-		k.stats.reject(v.reject, status)
-		for _, cookie := range v.setCookie {
+		v.dialect = nil
+		s.counts.reject(v.reject, status)
+		for _, cookie := range v.SetCookie {
 			ctx.Response.Header.Add(fasthttp.HeaderSetCookie, cookie)
 		}
-		if status == 503 && k.postpone(ctx, v, why) {
+		if status == 503 && s.postpone(ctx, v, why) {
 			status = 200
 		} else {
-			k.refuse(ctx, status, why, v.hint)
+			s.refuse(ctx, status, why, v.hint)
 			if v.retryAfter != "" {
 				ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, v.retryAfter)
 			}
 		}
 	}
-	k.log(ctx, v, status, why)
+	s.log(ctx, v, status, why)
 }
 
 // log writes the access log's line: of a hold when it begins, as one may last for days.
-func (k *Keeper) log(ctx *fasthttp.RequestCtx, v *pushRequest, status int, why string) {
-	if k.o.Access == nil {
+func (s *Server) log(ctx *fasthttp.RequestCtx, v *Request, status int, why string) {
+	if s.o.Access == nil {
 		return
 	}
 	h := &ctx.Request.Header
@@ -61,73 +60,72 @@ func (k *Keeper) log(ctx *fasthttp.RequestCtx, v *pushRequest, status int, why s
 	if h.IsHTTP11() {
 		r.Minor = 1
 	}
-	if v.form != nil {
-		status, why = v.form.status(), "held"
+	if v.dialect != nil {
+		status, why = v.dialect.Status(), "held"
 	} else if status == 0 {
 		status = ctx.Response.StatusCode()
 	}
-	k.logged(r, ctx.Time(), status, len(ctx.Response.Body()), why)
+	s.logged(r, ctx.Time(), status, len(ctx.Response.Body()), why)
 }
 
-func (k *Keeper) logged(r *accesslog.Request, started time.Time, status, sent int, why string) {
-	if l := k.o.Access; l != nil {
+func (s *Server) logged(r *accesslog.Request, started time.Time, status, sent int, why string) {
+	if l := s.o.Access; l != nil {
 		l.End(l.Begin(nil, r), &accesslog.Outcome{Status: status, Bytes: int64(sent), Now: time.Now(), Started: started, End: why})
 	}
 }
 
-// decide makes the checks in order. It returns a status and the reason, or 0 with v.form set or, for the
+// decide makes the checks in order. It returns a status and the reason, or 0 with v.dialect set or, for the
 // browser client, the answer.
-func (k *Keeper) decide(ctx *fasthttp.RequestCtx, v *pushRequest) (status int, why string) {
+func (s *Server) decide(ctx *fasthttp.RequestCtx, v *Request) (status int, why string) {
 	h := &ctx.Request.Header
 	joinLists(h, v.req.Head)
 	path, _, _ := bytes.Cut(originForm(h.RequestURI()), []byte("?"))
-	switch own := pushPath(k.o.Paths, path); string(path) {
-	case own:
-	case own + client.Path:
-		return client.Serve(ctx)
-	default:
+	if below := string(path[len(PathOf(s.o.Paths, path)):]); below != "" {
+		if serve := s.o.Below[below]; serve != nil {
+			return serve(ctx)
+		}
 		return 404, "nothing under this path"
 	}
-	if status, why := k.checkPage(ctx, v); status != 0 {
+	if status, why := s.checkPage(ctx, v); status != 0 {
 		return status, why
 	}
 	if ctx.IsOptions() {
 		allowPreflight(ctx)
 		return 0, ""
 	}
-	if status, why := k.checkRoom(v); status != 0 {
+	if status, why := s.checkRoom(v); status != 0 {
 		return status, why
 	}
-	channels, status, why := k.channels(ctx)
+	channels, status, why := s.channels(ctx)
 	if status != 0 {
 		return status, why
 	}
 	var err error
-	if v.spec.Resume, err = resumeAfter(ctx); err != nil {
+	if v.Spec.Resume, err = resumeAfter(ctx); err != nil {
 		return 400, err.Error()
 	}
-	form := k.forms.choose(choiceOf(ctx))
-	if status, why := form.check(ctx, &v.spec); status != 0 {
+	dialect := s.choose(choiceOf(ctx))
+	if status, why := dialect.Check(ctx, &v.Spec); status != 0 {
 		return status, why
 	}
-	if status, why := k.authorize(ctx, v, channels); status != 0 {
+	if status, why := s.authorize(ctx, v, channels); status != 0 {
 		return status, why
 	}
 	if v.Gone() {
 		return 503, "client is gone"
 	}
-	v.form = form
-	return form.accept(ctx, v)
+	v.dialect = dialect
+	return dialect.Accept(ctx, v)
 }
 
 // checkPage refuses methods that mean nothing here, and pages of foreign origins.
-func (k *Keeper) checkPage(ctx *fasthttp.RequestCtx, v *pushRequest) (status int, why string) {
+func (s *Server) checkPage(ctx *fasthttp.RequestCtx, v *Request) (status int, why string) {
 	if !ctx.IsGet() && !isPreflight(ctx) {
 		ctx.Response.Header.Set("Allow", "GET")
 		return 405, "use GET"
 	}
-	if !k.sameOrigin(ctx, &v.req) {
-		k.logForeign(&ctx.Request.Header, &v.req)
+	if !s.sameOrigin(ctx, &v.req) {
+		s.logForeign(&ctx.Request.Header, &v.req)
 		v.reject = foreignOrigin
 		return 403, "this origin may not hold channels here"
 	}
@@ -135,13 +133,13 @@ func (k *Keeper) checkPage(ctx *fasthttp.RequestCtx, v *pushRequest) (status int
 }
 
 // checkRoom refuses while Holdfast shuts down or holds all that it may.
-func (k *Keeper) checkRoom(v *pushRequest) (status int, why string) {
-	if k.draining.Load() {
+func (s *Server) checkRoom(v *Request) (status int, why string) {
+	if s.o.Draining() {
 		v.reject = shuttingDown
 		return 503, "going down"
 	}
-	if max := k.o.MaxConnections; max > 0 && k.forms.open() >= int64(max) {
-		k.logRejected(slog.LevelWarn, "push.max_connections reached", request.AddrText(v.req.Client), "limit", max)
+	if max := s.o.MaxConnections; max > 0 && s.o.Open() >= int64(max) {
+		s.LogRejected(slog.LevelWarn, "push.max_connections reached", request.AddrText(v.req.Client), "limit", max)
 		v.reject = limitReached
 		return 503, "too many connections are held"
 	}
@@ -162,14 +160,14 @@ func originForm(target []byte) []byte {
 }
 
 // channels returns the channels that are asked for, each of which a rule matches.
-func (k *Keeper) channels(ctx *fasthttp.RequestCtx) (list []string, status int, why string) {
+func (s *Server) channels(ctx *fasthttp.RequestCtx) (list []string, status int, why string) {
 	for _, c := range ctx.QueryArgs().PeekMulti("channel") {
-		if len(list) == k.o.MaxChannels {
-			return nil, 400, fmt.Sprintf("more than %d channels", k.o.MaxChannels)
+		if len(list) == s.o.MaxChannels {
+			return nil, 400, fmt.Sprintf("more than %d channels", s.o.MaxChannels)
 		}
 		name := string(c)
-		if status, err := auth.Check(k.o.Rules, name); err != nil {
-			return nil, status, k.logRefused(&auth.Decision{Status: status, Err: err, Channel: name}, request.AddrText(ctx.Conn().(*pushRequest).req.Client))
+		if status, err := auth.Check(s.o.Rules, name); err != nil {
+			return nil, status, s.LogRefused(&auth.Decision{Status: status, Err: err, Channel: name}, request.AddrText(ctx.Conn().(*Request).req.Client))
 		}
 		list = append(list, name)
 	}
@@ -209,18 +207,18 @@ func lastWanted(ctx *fasthttp.RequestCtx) (int, error) {
 	return n, nil
 }
 
-// wait returns how long a long poll may wait: the query, Prefer: wait=N (RFC 7240 §4.3), or the default.
-func (k *Keeper) wait(ctx *fasthttp.RequestCtx) (time.Duration, error) {
+// Wait returns how long a long poll may wait, at most max: the query, Prefer: wait=N (RFC 7240 §4.3), or the default.
+func Wait(ctx *fasthttp.RequestCtx, byDefault, max time.Duration) (time.Duration, error) {
 	asked := string(ctx.QueryArgs().Peek("wait"))
 	if asked == "" {
 		asked = preferredWait(string(ctx.Request.Header.Peek("Prefer")))
 	}
 	if asked == "" {
-		return k.o.Wait, nil
+		return byDefault, nil
 	}
 	n, err := strconv.Atoi(asked)
 	if err != nil || n < 0 {
 		return 0, fmt.Errorf("wait is not a number of seconds")
 	}
-	return min(time.Duration(min(n, 1<<20))*time.Second, k.o.MaxWait), nil
+	return min(time.Duration(min(n, 1<<20))*time.Second, max), nil
 }

@@ -1,4 +1,4 @@
-package upgrade
+package subscribe
 
 import (
 	"bytes"
@@ -24,12 +24,12 @@ const maxTokens = 8
 // readToken reads the request's token if it has one that is meant for Holdfast: a channel wants it, or it is in the URL.
 // It returns nil if there is none and none is wanted. Of several, those that are good must be the same: an Authorization
 // may be the app's own, and a cookie may be left from another path.
-func (k *Keeper) readToken(ctx *fasthttp.RequestCtx, wanted bool) (grant *auth.TokenGrant, status int, why string) {
+func (s *Server) readToken(ctx *fasthttp.RequestCtx, wanted bool) (grant *auth.TokenGrant, status int, why string) {
 	said := distinct(ctx.QueryArgs().PeekMulti(tokenParameter))
 	switch {
-	case !wanted && (k.o.Tokens == nil || len(said) == 0):
+	case !wanted && (s.o.Tokens == nil || len(said) == 0):
 		return nil, 0, ""
-	case k.o.Tokens == nil:
+	case s.o.Tokens == nil:
 		return nil, 401, auth.ErrTokenMissing.Error()
 	}
 	inURL := len(said) > 0
@@ -40,10 +40,10 @@ func (k *Keeper) readToken(ctx *fasthttp.RequestCtx, wanted bool) (grant *auth.T
 			}
 		}
 	}
-	grant, good, err := k.verifyAll(distinct(said))
-	if good == 0 && !inURL && k.o.TokenCookie != "" { // it comes by itself, so any other place goes first
+	grant, good, err := s.verifyAll(distinct(said))
+	if good == 0 && !inURL && s.o.TokenCookie != "" { // it comes by itself, so any other place goes first
 		var e error
-		if grant, good, e = k.verifyAll(distinct(cookies(ctx.Request.Header.PeekAll(fasthttp.HeaderCookie), k.o.TokenCookie))); good > 1 {
+		if grant, good, e = s.verifyAll(distinct(cookies(ctx.Request.Header.PeekAll(fasthttp.HeaderCookie), s.o.TokenCookie))); good > 1 {
 			good = 1 // the browser sends the nearest path's first
 		}
 		if err == nil || !errors.Is(e, auth.ErrTokenMissing) {
@@ -53,21 +53,21 @@ func (k *Keeper) readToken(ctx *fasthttp.RequestCtx, wanted bool) (grant *auth.T
 	if good == 1 {
 		return grant, 0, ""
 	}
-	k.stats.tokensRefused.Add(1)
+	s.TokenRefused()
 	if good > 1 {
 		return nil, 400, errManyTokens.Error()
 	}
-	k.logRejected(slog.LevelInfo, "no valid token", request.AddrText(ctx.Conn().(*pushRequest).req.Client), "error", err)
+	s.LogRejected(slog.LevelInfo, "no valid token", request.AddrText(ctx.Conn().(*Request).req.Client), "error", err)
 	ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, "Bearer")
 	return nil, 401, err.Error()
 }
 
 // verifyAll returns the grant of the first good token, how many tokens are good, and with none of them why the first is
 // not.
-func (k *Keeper) verifyAll(tokens [][]byte) (grant *auth.TokenGrant, good int, err error) {
+func (s *Server) verifyAll(tokens [][]byte) (grant *auth.TokenGrant, good int, err error) {
 	err = auth.ErrTokenMissing
 	for i, text := range tokens[:min(len(tokens), maxTokens)] {
-		g, e := k.o.Tokens.Verify(string(text))
+		g, e := s.o.Tokens.Verify(string(text))
 		switch {
 		case e == nil && good == 0:
 			grant, good = &g, 1
@@ -100,26 +100,4 @@ func cookies(fields [][]byte, name string) (values [][]byte) {
 		}
 	}
 	return values
-}
-
-// tokenEnded ends the hold if its token has expired. It reports whether that is so.
-func (x *held) tokenEnded() bool {
-	s := x.session
-	if s == nil || s.grant == nil || x.answered || !s.grant.Expired(x.c.Loop().Now()) {
-		return false
-	}
-	if x.form.asksAgain() { // its next request is refused
-		x.form.conclude(x)
-	} else {
-		x.expel(401, auth.ErrTokenExpired.Error(), refused)
-	}
-	return true
-}
-
-// roomForToken is how long a message may be that brings a token.
-func (k *Keeper) roomForToken() int {
-	if k.o.Tokens == nil {
-		return 0
-	}
-	return roomForType + roomForToken
 }

@@ -1,0 +1,147 @@
+package subscribe
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/auth"
+	"holdfast/internal/channel"
+	"holdfast/internal/request"
+)
+
+// authorize decides whether the client may subscribe, by its token and the app as the channels' rules want it. It returns
+// a status and the reason, or 0 with what may be held in v.Spec.
+func (s *Server) authorize(ctx *fasthttp.RequestCtx, v *Request, channels []string) (status int, why string) {
+	v.revocationSeq = s.o.Auth.Revocations.Seq()
+	wantsToken := slices.ContainsFunc(channels, func(name string) bool {
+		return auth.Access(s.o.Rules, name) == channel.Token
+	})
+	if v.Spec.Token, status, why = s.readToken(ctx, wantsToken); status != 0 {
+		return status, why
+	}
+	credentials := s.o.Auth.Credentials.Of(ctx.Request.Header.PeekAll("Cookie"), nil)
+	if len(credentials) > auth.MaxCredentials {
+		s.LogRejected(slog.LevelInfo, "too many session cookies; see push.logout.cookies", request.AddrText(v.req.Client), "limit", auth.MaxCredentials)
+		return 400, fmt.Sprintf("more than %d session cookies", auth.MaxCredentials)
+	}
+	q := auth.Query{
+		Channels: channels, Max: s.o.MaxChannels, Grant: v.Spec.Token, Now: time.Now(),
+		AtLimit: s.o.AtLimit,
+	}
+	d := auth.Decide(s.o.Rules, &q)
+	subject := auth.Subject{Credentials: credentials, User: d.User, Channels: d.Channels}
+	if d.Outcome == auth.Ask {
+		if status, why := s.askFor(ctx, v, &q, &subject); status != 0 {
+			return status, why
+		}
+		d = auth.Decide(s.o.Rules, &q)
+	}
+	switch {
+	case d.Outcome != auth.Granted && d.Status == 401:
+		s.challenge(ctx, &q)
+		fallthrough
+	case d.Outcome != auth.Granted:
+		return d.Status, s.LogRefused(&d, request.AddrText(v.req.Client))
+	}
+	v.Spec.Channels, v.Spec.User = d.Channels, d.User
+	if q.Result == nil && v.Spec.Token == nil {
+		return 0, "" // anybody may
+	}
+	if q.Result != nil && q.Result.Expires > 0 {
+		v.Spec.Expires = q.Result.Expires
+	}
+	subject.User, subject.Channels = d.User, slices.DeleteFunc(slices.Clone(d.Channels), s.isPublic)
+	v.subject, v.Spec.Credentials = &subject, credentials
+	return 0, ""
+}
+
+func (s *Server) isPublic(name string) bool {
+	return auth.Access(s.o.Rules, name) == channel.Public
+}
+
+// askFor asks the app about the subject's channels, and puts its answer into q. It returns a status and the reason if
+// there is none.
+func (s *Server) askFor(ctx *fasthttp.RequestCtx, v *Request, q *auth.Query, subject *auth.Subject) (status int, why string) {
+	if v.Gone() { // while it waited
+		return 503, "client is gone"
+	}
+	if time.Since(v.came) > maxWait {
+		return 503, "too busy"
+	}
+	r := v.AppRequest(ctx)
+	r.Channels = subject.Channels
+	result, err := s.o.Auth.Ask(&r, subject, &v.revocationSeq, &v.SetCookie)
+	if err != nil {
+		v.retryAfter, v.hint = result.RetryAfter, hintOf(err)
+		return 503, auth.ErrUnavailable.Error()
+	}
+	q.Result, q.Asked, q.Now = &result, r.Channels, time.Now()
+	if !result.Allowed && r.Cookie == "" && r.Authorization == "" {
+		s.noCookie(ctx.Path())
+	}
+	if s.o.Auth.Renews(&result) {
+		v.Spec.Ask = &r
+	}
+	return 0, ""
+}
+
+// challenge tells a client that is not logged in how it may log in: by the app's word.
+func (s *Server) challenge(ctx *fasthttp.RequestCtx, q *auth.Query) {
+	if q.Result == nil {
+		ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, "Bearer")
+		return
+	}
+	for _, challenge := range q.Result.Challenge {
+		ctx.Response.Header.Add(fasthttp.HeaderWWWAuthenticate, challenge)
+	}
+}
+
+// logRefused logs and counts why a hold or a subscription is refused, where the operator may want to know, and returns
+// the reason for the client.
+func (s *Server) LogRefused(d *auth.Decision, client string) string {
+	switch {
+	case errors.Is(d.Err, auth.ErrNoRule), errors.Is(d.Err, auth.ErrNoPattern):
+		s.LogRejected(slog.LevelInfo, "no rule in channels matches, or it does not allow patterns (wildcards)", client, "channel", d.Channel)
+	case errors.Is(d.Err, auth.ErrOwner):
+		s.LogRejected(slog.LevelInfo, "the channel belongs to another user", client, "channel", d.Channel, "user", d.User)
+	case errors.Is(d.Err, auth.ErrUserLimit):
+		s.LogRejected(slog.LevelInfo, "push.max_connections_per_user reached", client, "limit", s.o.MaxPerUser, "user", d.User)
+	case errors.Is(d.Err, auth.ErrMaxChannels):
+		s.LogRejected(slog.LevelInfo, "push.max_channels reached", client, "limit", s.o.MaxChannels)
+	case errors.Is(d.Err, auth.ErrTokenExpired):
+		s.TokenRefused()
+	}
+	return d.Err.Error()
+}
+
+// noCookie logs, once a minute, the likely cause where a client with a login is denied.
+func (s *Server) noCookie(path []byte) {
+	if _, due := s.noCookies.Due(time.Now()); due {
+		s.o.Log.Info("the app denied a client that sent no cookie; if its pages have one, the cookie's Path must cover push.path or one of push.extra_paths", "push_path", string(path))
+	}
+}
+
+// AppRequest returns what the app is told of a client, without the channels.
+func (v *Request) AppRequest(ctx *fasthttp.RequestCtx) auth.Request {
+	h := &ctx.Request.Header
+	r := auth.Request{
+		Host: string(h.Host()), Cookie: joined(h.PeekAll("Cookie"), "; "),
+		Authorization: string(h.Peek("Authorization")), UserAgent: string(h.UserAgent()),
+		AcceptLanguage: string(h.Peek("Accept-Language")), Proto: v.req.Scheme(),
+		ForwardedFor: string(v.req.AppendForwardedFor(nil)), ForwardedHost: string(v.req.Host),
+		ForwardedPort: strconv.Itoa(int(v.req.ForwardedPort())),
+	}
+	if client := v.req.Client.Addr(); client.IsValid() {
+		r.ClientAddr = client.String()
+	}
+	return r
+}
+
+func joined(list [][]byte, sep string) string { return string(bytes.Join(list, []byte(sep))) }

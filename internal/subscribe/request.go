@@ -1,0 +1,92 @@
+package subscribe
+
+import (
+	"log/slog"
+	"time"
+
+	"holdfast/internal/auth"
+	"holdfast/internal/park"
+	"holdfast/internal/request"
+)
+
+// Request is one request to subscribe while a worker has it: the connection that fasthttp sees. Once a hold is decided,
+// what fasthttp writes is buffered: the loop sends it after the channels are joined.
+type Request struct {
+	Spec      Spec     // how the connection is to be held
+	SetCookie []string // of the app's responses, for the client
+
+	*park.Stream
+	s   *Server
+	req request.Request // what follows its head: early frames, or the next request
+
+	dialect Dialect       // set by the handler: the connection is to be held
+	subject *auth.Subject // whom a revocation may concern; nil: anybody may hold this
+
+	revocationSeq uint64 // before that was decided
+
+	reject     rejectReason // of a refusal; zero: its status says it
+	hint       string       // of a refusal, for the app's developer
+	retryAfter string       // the same
+
+	came    time.Time // when the request did
+	written []byte
+	wasIdle bool
+}
+
+func (v *Request) idle() {
+	v.wasIdle = true
+	v.Idle()
+}
+
+// Write implements net.Conn for fasthttp. Once the request is to be held, Write buffers, and the loop sends the bytes
+// later.
+func (v *Request) Write(p []byte) (int, error) {
+	if v.dialect != nil {
+		v.written = append(v.written, p...)
+		return len(p), nil
+	}
+	return v.Stream.Write(p)
+}
+
+// serve runs on a worker.
+func (v *Request) serve() {
+	err := v.s.engine.ServeConn(v)
+	dialect := v.dialect
+	v.Release(func(c *park.Conn, unread []byte) {
+		switch {
+		case dialect != nil && v.Gone():
+			v.s.o.Gone()
+			c.Close()
+		case dialect != nil && v.turnAway(c):
+		case dialect != nil:
+			v.Spec.Dialect, v.Spec.Handshake, v.Spec.Rest = dialect.Name(), v.written, v.req.Rest
+			v.s.o.Hold(c, &v.Spec)
+		case err == nil && v.wasIdle && len(unread) == 0 && !v.Gone():
+			v.s.o.Resume(c, v.req.Rest, true)
+		default:
+			park.Linger(c)
+		}
+	})
+}
+
+// turnAway refuses, on the loop, what is not allowed any more: something was revoked since it was decided, or the token
+// has expired. Nothing of the channels has been sent yet. What is revoked later finds the connection held.
+func (v *Request) turnAway(c *park.Conn) bool {
+	s := v.s
+	switch {
+	case v.subject == nil:
+		return false
+	case v.Spec.Token != nil && v.Spec.Token.Expired(time.Now()):
+		s.turnAway(c, &v.req, 401, auth.ErrTokenExpired.Error())
+		return true
+	case !s.o.Auth.Revocations.ChangedSince(v.revocationSeq, v.subject):
+		return false
+	}
+	s.LogRejected(slog.LevelInfo, "revoked while it was authorized", request.AddrText(v.req.Client), "user", v.Spec.User)
+	if mediaType, _ := v.dialect.Postponed("", "", ""); v.Spec.Ask == nil && mediaType == "" {
+		s.turnAway(c, &v.req, 403, "disconnected")
+	} else { // the client comes back, and is decided about again
+		s.turnAway(c, &v.req, 503, auth.ErrUnavailable.Error())
+	}
+	return true
+}
