@@ -5,9 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -54,76 +52,6 @@ type Hooks struct {
 
 	IdempotencyAge  Duration `yaml:"idempotency_age"`
 	IdempotencySize Size     `yaml:"idempotency_size"`
-}
-
-// Push is what clients reach under Path and each of ExtraPaths.
-type Push struct {
-	Path              string   `yaml:"path" eg:"/_push"`
-	ExtraPaths        []string `yaml:"extra_paths" eg:"[/legacy/_push]"`
-	Authorize         string   `yaml:"authorize_path" eg:"/push/authorize"` // may carry a query; empty: no rule may ask for it
-	AuthorizeTimeout  Duration `yaml:"authorize_timeout"`
-	AuthorizeInFlight int      `yaml:"authorize_in_flight"`
-	AuthorizeCache    Duration `yaml:"authorize_cache"` // 0: off
-	AuthorizeGrace    Duration `yaml:"authorize_grace"` // 0: none
-	JWT               JWT      `yaml:"jwt"`
-	Logout            Logout   `yaml:"logout"`
-	Origins           []string `yaml:"origins" eg:"[https://www.example.com]"` // as browsers send them: lower case, no default port
-	Heartbeat         Duration `yaml:"heartbeat"`                              // 0: none are sent
-	Wait              Duration `yaml:"poll_wait"`
-	MaxWait           Duration `yaml:"poll_max_wait"`
-	MaxChannels       int      `yaml:"max_channels"`
-	MaxMessage        Size     `yaml:"max_message"`
-	Compress          Size     `yaml:"compress_min_size"`               // 0: off
-	Message           string   `yaml:"message_path" eg:"/push/message"` // may carry a query; empty: nothing is posted
-	MessageTimeout    Duration `yaml:"message_timeout"`
-	MaxReply          Size     `yaml:"max_reply"` // of the app to a message
-	MessageInFlight   int      `yaml:"message_in_flight"`
-	MessageRate       int      `yaml:"message_rate"` // of one client, a second
-	Live              bool     `yaml:"live_subscribe"`
-	Outbox            Size     `yaml:"send_queue"`
-	OutboxTotal       Size     `yaml:"send_queue_total"`
-	ReceiveTotal      Size     `yaml:"receive_total"`
-	ReceiveTimeout    Duration `yaml:"receive_timeout"`
-	MaxConnections    int      `yaml:"max_connections"`          // 0: bounded by the file limit only
-	MaxPerUser        int      `yaml:"max_connections_per_user"` // 0: any number
-	HistoryTotal      Size     `yaml:"history_total"`
-	HistoryFile       string   `yaml:"history_file" eg:"/var/lib/holdfast/history"` // empty: in memory only
-}
-
-// AllPaths returns Path and ExtraPaths.
-func (p *Push) AllPaths() []string { return append([]string{p.Path}, p.ExtraPaths...) }
-
-// JWT is which tokens are taken that an app has signed; with no key, none.
-type JWT struct {
-	Key      string   `yaml:"key" eg:"the output of \"openssl rand -hex 32\""`
-	KeyFile  string   `yaml:"key_file" eg:"/etc/holdfast/jwt.pem"`
-	Keys     []string `yaml:"keys" eg:"[/etc/holdfast/jwt/2026-11.pem]"` // files; see KeyID
-	Issuer   string   `yaml:"issuer" eg:"https://www.example.com"`       // empty: any
-	Audience string   `yaml:"audience" eg:"https://www.example.com"`     // empty: any
-	Leeway   Duration `yaml:"leeway"`
-	Cookie   string   `yaml:"cookie" eg:"push_token"` // empty: none
-}
-
-// Given reports whether there is a key.
-func (j *JWT) Given() bool { return j.Key != "" || j.KeyFile != "" || len(j.Keys) > 0 }
-
-// Endings of the files of push.jwt.keys: what is in a file is never guessed, as a public key that is taken for a secret
-// would let everybody sign.
-const (
-	KeyPublic = ".pem"    // a public key
-	KeySecret = ".secret" // a secret for HS256
-)
-
-// KeyID returns what tokens name a key of push.jwt.keys by: its file's name without the ending.
-func KeyID(file string) string {
-	name := filepath.Base(file)
-	return strings.TrimSuffix(name, filepath.Ext(name))
-}
-
-// Logout is how it is seen that an app has ended a client's session.
-type Logout struct {
-	Cookies []string `yaml:"cookies" eg:"[PHPSESSID]"`
-	Paths   []string `yaml:"paths" eg:"[/logout.php]"`
 }
 
 // Timeouts bound every wait for somebody else.
@@ -218,7 +146,8 @@ var (
 	accessFormats = []string{"combined", "json"}
 )
 
-// Default is what an empty file means. It has no channel rule, so every channel is refused.
+// Default has the default of every key, which is what an empty file means; ranges.go has their ranges. It has no channel
+// rule, so every channel is refused.
 func Default() *Config {
 	return &Config{
 		Listen:   Listen{Network: "tcp", Address: "127.0.0.1:8080"},
