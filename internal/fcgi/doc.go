@@ -2,7 +2,7 @@
 // php-fpm for a request, and what is read back. It holds no connection and never blocks; whoever has
 // the socket passes bytes in and out in whatever pieces the network gives.
 //
-//	Request.Append   BEGIN_REQUEST and the parameters           ─►
+//	Request.Append   BEGIN_REQUEST and the list of parameters    ─►
 //	Stdin            headers and padding around the body         ─►
 //	                                                             ◄─  Reader: stdout in place, stderr, the end
 //	                                                                 Head: the CGI head at the start of stdout

@@ -2,8 +2,8 @@ package fcgi
 
 import "encoding/binary"
 
-// Params writes the PARAMS stream of a request: name-value pairs (FastCGI §3.4) in as many records as
-// they need. A record ends between two pairs wherever that is possible, because php-fpm reads each
+// Params writes the PARAMS stream of a request: name-value pairs (FastCGI §3.4) in as many records as they need. Which
+// ones is up to Request.Append. A record ends between two pairs wherever that is possible, because php-fpm reads each
 // record on its own; only a pair larger than a record is spread over several.
 type Params struct {
 	b    []byte
