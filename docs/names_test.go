@@ -35,16 +35,58 @@ func TestWalks(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		found := false
-		for _, d := range file.Decls {
-			if f, ok := d.(*ast.FuncDecl); ok && qualifiedName(f) == s[2] {
-				found = true
-			}
-		}
-		if !found {
+		if !declares(file, s[2]) {
 			t.Errorf("%s has no %s", s[1], s[2])
 		}
 	}
+}
+
+// TestWhereToChange: the files that the architecture page's table names have what it says.
+func TestWhereToChange(t *testing.T) {
+	_, table, _ := strings.Cut(readFile(t, "docs/contributing/architecture.md"), "| To change | Open |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	rows := regexp.MustCompile("`([^`]+\\.go)` `([^`]+)`").FindAllStringSubmatch(table, -1)
+	if len(rows) < 15 {
+		t.Fatalf("only %d places found", len(rows))
+	}
+	for _, r := range rows {
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(repository, r[1]), nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if !declares(file, r[2]) {
+			t.Errorf("%s has no %s", r[1], r[2])
+		}
+	}
+}
+
+// declares reports whether a file declares a name of the package, or a method as Type.Method.
+func declares(file *ast.File, name string) bool {
+	for _, d := range file.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			if qualifiedName(d) == name {
+				return true
+			}
+		case *ast.GenDecl:
+			for _, s := range d.Specs {
+				switch s := s.(type) {
+				case *ast.TypeSpec:
+					if s.Name.Name == name {
+						return true
+					}
+				case *ast.ValueSpec:
+					for _, n := range s.Names {
+						if n.Name == name {
+							return true
+						}
+					}
+				}
+			}
+		}
+	}
+	return false
 }
 
 // qualifiedName returns Type.Method, or the name of a function.
