@@ -39,7 +39,7 @@ internal/park
 internal/presence internal/hub internal/throttle
 internal/proxyheader internal/park
 internal/rate
-internal/render   internal/deflate internal/hub internal/jsontext
+internal/render   internal/deflate internal/http1 internal/hub internal/jsontext
 internal/request  internal/http1
 internal/sendbuf  internal/park
 internal/sendqueue internal/hub

@@ -1,7 +1,6 @@
 package upgrade
 
 import (
-	"fmt"
 	"sync/atomic"
 
 	"github.com/gobwas/ws"
@@ -157,12 +156,6 @@ func (readOnly) read(x *held, p []byte) bool {
 func (readOnly) Accept(ctx *fasthttp.RequestCtx, v *subscribe.Request) (int, string) {
 	v.TakeOver(ctx)
 	return 0, ""
-}
-
-// streamHead is the head of a response that is a stream. It ends with the connection: no chunk around each message.
-func streamHead(mediaType string, s *Spec) []byte {
-	return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nCache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\n"+
-		"Connection: close\r\n%s\r\n", mediaType, s.Fields)
 }
 
 // close ends the stream. Its client comes back, and is told then.

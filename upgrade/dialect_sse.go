@@ -43,7 +43,7 @@ func (sse) Postponed(why, hint, retryAfter string) (contentType, body string) {
 }
 
 func (sse) begin(x *held, s *Spec, replay hub.Replay) {
-	b := append(streamHead(eventStream, s), retryHint()...)
+	b := append(render.StreamHead(eventStream, s.Fields), retryHint()...)
 	x.beginStream(render.AppendGapEvents(b, x.membership.Position(), replay), replay)
 }
 

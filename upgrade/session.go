@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"holdfast/internal/auth"
+	"holdfast/internal/http1"
 	"holdfast/internal/park"
 	"holdfast/internal/sendqueue"
 )
@@ -41,6 +42,7 @@ type register struct {
 	more        map[uint64]map[*held]struct{}
 	queues      *sendqueue.Memory        // of slow readers
 	clients     map[*held]netip.AddrPort // who is behind the connections of trusted proxies
+	date        http1.Date
 }
 
 func (x *held) register() *register { return &x.k.registers[x.c.Loop().Index] }

@@ -12,10 +12,18 @@ type Date struct {
 }
 
 // Append adds the line of Date for a time.
-func (d *Date) Append(b []byte, now time.Time) []byte {
+func (d *Date) Append(b []byte, now time.Time) []byte { return append(b, d.Line(now)...) }
+
+// Line returns the line of Date for a time, good until the next call.
+func (d *Date) Line(now time.Time) []byte {
 	if now.Unix() != d.second || d.line == nil {
 		d.second = now.Unix()
-		d.line = append(now.UTC().AppendFormat(append(d.line[:0], "Date: "...), http.TimeFormat), "\r\n"...)
+		d.line = AppendDate(d.line[:0], now)
 	}
-	return append(b, d.line...)
+	return d.line
+}
+
+// AppendDate adds the line of Date for a time. It renders it, which Date saves who responds often.
+func AppendDate(b []byte, now time.Time) []byte {
+	return append(now.UTC().AppendFormat(append(b, "Date: "...), http.TimeFormat), "\r\n"...)
 }

@@ -1,10 +1,7 @@
 package render
 
 import (
-	"fmt"
 	"strconv"
-
-	"github.com/valyala/fasthttp"
 
 	"holdfast/internal/deflate"
 	"holdfast/internal/hub"
@@ -17,6 +14,7 @@ type PollResponse struct {
 	Next     hub.ID // where the client stands after it
 	Gaps     []hub.Gap
 
+	Date   []byte // the line of that field
 	Fields string // further fields of the head, each line with its CRLF
 	Varies bool   // by what the client accepts: others may get it compressed
 	Gzip   bool
@@ -155,6 +153,7 @@ func (p *pieces) size() int {
 
 func (r *PollResponse) appendHead(b []byte, length int) []byte {
 	b = append(b, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"...)
+	b = append(b, r.Date...)
 	b = append(b, r.Fields...)
 	if r.Varies {
 		b = append(b, "Vary: Accept-Encoding\r\n"...)
@@ -168,22 +167,4 @@ func (r *PollResponse) appendHead(b []byte, length int) []byte {
 	b = append(b, "Content-Length: "...)
 	b = strconv.AppendInt(b, int64(length), 10)
 	return append(b, "\r\n\r\n"...)
-}
-
-// Refusal returns a whole response that says why there is none else, in its head and its body. Fields are further lines
-// of the head, each with its CRLF.
-func Refusal(status int, why, fields string) (head, body []byte) {
-	body = Error(why, "")
-	head = fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n%sContent-Length: %d\r\n\r\n",
-		status, fasthttp.StatusMessage(status), fields, len(body))
-	return head, body
-}
-
-// Error returns the body of a response that refuses something: why and, unless it is empty, a hint.
-func Error(why, hint string) []byte {
-	b := jsontext.AppendString([]byte(`{"error":`), why)
-	if hint != "" {
-		b = jsontext.AppendString(append(b, `,"hint":`...), hint)
-	}
-	return append(b, "}\n"...)
 }

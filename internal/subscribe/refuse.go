@@ -3,7 +3,6 @@ package subscribe
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -63,7 +62,7 @@ func (s *Server) turnAway(c *park.Conn, r *request.Request, status int, why stri
 	if status == 503 && !head {
 		d := s.choose(&Choice{Upgrade: joinedValues(r.Head, "Upgrade"), Accept: joinedValues(r.Head, "Accept")})
 		if mediaType, body := d.Postponed(why, "", ""); mediaType != "" {
-			c.Write(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nCache-Control: no-store, no-transform\r\nConnection: close\r\n\r\n%s", mediaType, body))
+			c.Write(append(render.StreamHead(mediaType, ""), body...))
 			park.Linger(c)
 			return
 		}
