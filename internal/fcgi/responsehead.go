@@ -123,8 +123,16 @@ func (h *Head) field(line []byte) (f http1.Field, err error) {
 		h.Odd |= http1.NoColon
 		return http1.Field{}, nil
 	}
+	if status, ok := bytes.CutPrefix(line, []byte("HTTP/1.")); ok && len(h.Fields) == 0 && len(status) > 2 && status[1] == ' ' {
+		h.Odd |= http1.StatusLine
+		return http1.Field{}, h.status(status[2:])
+	}
 	f, fault := http1.ParseField(line)
-	if fault != "" {
+	switch {
+	case fault != "" && http1.HasOddName(line):
+		h.Odd |= http1.OddName
+		return http1.Field{}, nil
+	case fault != "":
 		return f, bad(fault)
 	}
 	switch len(f.Name) {
@@ -172,6 +180,11 @@ func (h *Head) status(v []byte) error {
 	}
 	if len(v) < 3 || !http1.IsDigit(v[0]) || !http1.IsDigit(v[1]) || !http1.IsDigit(v[2]) || len(v) > 3 && v[3] != ' ' {
 		return bad("Status")
+	}
+	for _, c := range v { // of a status line, which no field check has seen
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return bad("control byte in the reason")
+		}
 	}
 	h.Status = int(v[0]-'0')*100 + int(v[1]-'0')*10 + int(v[2]-'0')
 	if h.Status < 200 {

@@ -26,6 +26,8 @@ type Answer struct {
 	Redirect []byte // X-Accel-Redirect: who is to answer instead; nil without
 }
 
+var codingChunked = []byte("chunked")
+
 var ErrAnswer = errors.New("malformed response")
 
 func Malformed(what string) error { return fmt.Errorf("%w: %s", ErrAnswer, what) }
@@ -110,7 +112,11 @@ func (a *Answer) field(line []byte) error {
 		return nil
 	}
 	f, fault := ParseField(line)
-	if fault != "" {
+	switch {
+	case fault != "" && HasOddName(line):
+		a.Odd |= OddName
+		return nil
+	case fault != "":
 		return Malformed(fault)
 	}
 	a.Note(&f)
@@ -159,16 +165,20 @@ func (a *Answer) field(line []byte) error {
 	case 17:
 		if EqualFold(f.Name, "transfer-encoding") {
 			switch {
-			case EqualFold(f.Value, "identity"): // of RFC 2616; it changes nothing
+			case len(f.Value) == 0 || EqualFold(f.Value, "identity"): // of RFC 2616; it changes nothing
 				a.Odd |= IdentityCoding
 				return nil
-			case a.Minor == 0 || !EqualFold(f.Value, "chunked"):
+			case a.Minor == 0 || !isOnly(f.Value, "chunked"):
 				return Malformed("Transfer-Encoding")
 			case a.Chunked: // a framework and the server below it both say so
 				a.Odd |= EqualCodings
 				return nil
 			}
 			a.Chunked = true
+			if bytes.IndexByte(f.Value, ',') >= 0 { // the same on one line
+				a.Odd |= EqualCodings
+				f.Value = codingChunked
+			}
 		}
 	}
 	a.Fields = append(a.Fields, f)

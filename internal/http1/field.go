@@ -28,6 +28,32 @@ func ParseField(line []byte) (f Field, fault string) {
 	return f, ""
 }
 
+// HasOddName reports whether a field's name is no token, but has no white space or control byte by which somebody
+// could read it as another: such a line can be left out.
+func HasOddName(line []byte) bool {
+	name, _, ok := bytes.Cut(line, []byte(":"))
+	odd := false
+	for _, c := range name {
+		if c <= ' ' || c == 0x7f {
+			return false
+		}
+		odd = odd || !IsToken[c]
+	}
+	return ok && odd
+}
+
+// isOnly reports whether a list has a token and no other.
+func isOnly(list []byte, token string) bool {
+	found := false
+	for t := range bytes.SplitSeq(list, []byte(",")) {
+		if t = TrimOWS(t); len(t) > 0 && !EqualFold(t, token) {
+			return false
+		}
+		found = found || len(t) > 0
+	}
+	return found
+}
+
 // AppendField adds a field's line.
 func AppendField(b, name, value []byte) []byte {
 	b = append(b, name...)

@@ -13,8 +13,10 @@ const (
 	NoHead                              // no field at all from a script; a 200
 	PaddedChunk                         // white space behind the size of a chunk
 	ForbiddenTrailer                    // a trailer that only a head may have; dropped
-	IdentityCoding                      // Transfer-Encoding: identity; dropped
+	IdentityCoding                      // Transfer-Encoding: identity, or empty; dropped
 	EqualCodings                        // Transfer-Encoding: chunked again; one is sent on
+	OddName                             // a field whose name is no token; dropped
+	StatusLine                          // a status line of a script, where CGI has Status
 )
 
 // Oddities are the label of each in metrics, and what the log says of it, in the order of their bits.
@@ -28,6 +30,8 @@ var Oddities = [...]struct{ Label, Line string }{
 	{"no_head", "the script sends no header field; the response is a 200 without a Content-Type"},
 	{"padded_chunk", "the app fills up the sizes of chunks with spaces; they are sent on without"},
 	{"forbidden_trailer", "the app sends fields behind a body that only a head may have; they are dropped"},
-	{"identity_coding", "the app sends Transfer-Encoding: identity; it is dropped"},
+	{"identity_coding", "the app sends Transfer-Encoding: identity, or an empty one; it is dropped"},
 	{"equal_codings", "the app sends Transfer-Encoding: chunked more than once; one is sent on"},
+	{"odd_name", "the app sends a header whose name has bytes that no name may have; it is dropped"},
+	{"status_line", "the script sends a status line instead of Status; its status counts"},
 }
