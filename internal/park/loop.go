@@ -22,6 +22,8 @@ type Loop struct {
 	now     time.Time
 	later   []func()
 	spare   []func()
+	running []func() // what is left of what was posted before
+	room    []func() // that running is a part of; for posted, when running is empty
 	stopped bool
 
 	mu     sync.Mutex // guards what follows
@@ -177,6 +179,13 @@ func (l *Loop) call(f func()) {
 
 func (l *Loop) expired(c *Conn) { l.dispatch(c, Expired) }
 
+// postedPerTurn is how much of what is posted runs in one turn: a thousand clients may come back at once. maxRoom is the
+// capacity that is kept for more.
+const (
+	postedPerTurn = 64
+	maxRoom       = 4096
+)
+
 // runPosted runs what was posted or put off, then expires deadlines. It reports whether more waits.
 func (l *Loop) runPosted() (more bool) {
 	if len(l.later) > 0 {
@@ -188,16 +197,23 @@ func (l *Loop) runPosted() (more bool) {
 		}
 		l.spare = run[:0]
 	}
-	l.mu.Lock()
-	posted := l.posted
-	l.posted = nil
-	l.awake = len(posted) > 0
-	l.mu.Unlock()
-	for _, f := range posted {
+	if len(l.running) == 0 {
+		l.mu.Lock()
+		l.running, l.posted = l.posted, l.room[:0]
+		l.awake = len(l.running) > 0
+		l.room = l.running
+		l.mu.Unlock()
+	}
+	n := min(len(l.running), postedPerTurn)
+	for i, f := range l.running[:n] {
+		l.running[i] = nil
 		l.call(f)
 	}
+	if l.running = l.running[n:]; n > 0 && len(l.running) == 0 && cap(l.room) > maxRoom {
+		l.room = nil
+	}
 	due := l.wheel.advance(l.tick, l.expired)
-	return due || len(posted) > 0 || len(l.later) > 0
+	return due || n > 0 || len(l.later) > 0
 }
 
 // untilExpiry returns how long the loop may sleep, or less than zero for as long as it likes.

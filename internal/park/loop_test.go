@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -421,4 +422,47 @@ func TestVisitInSlices(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPostedInSlices: of much that is posted at once, other work has its turns in between.
+func TestPostedInSlices(t *testing.T) {
+	const posted, slice = 1000, 64
+	p := start(t, park.Options{Loops: 1})
+	l := p.Loops()[0]
+	var turns []int // owned by the loop: how many calls ran in each
+	var order []int
+	donec := make(chan struct{})
+	do(t, l, func() {
+		var turn func()
+		turn = func() {
+			turns = append(turns, 0)
+			if len(order) == posted {
+				close(donec)
+				return
+			}
+			l.Later(turn)
+		}
+		l.Later(turn)
+		for i := range posted {
+			l.Post(func() {
+				turns[len(turns)-1]++
+				order = append(order, i)
+			})
+		}
+	})
+	<-donec
+	if want := (posted + slice - 1) / slice; slices.Max(turns) > slice || len(turns) < want || !slices.IsSorted(order) {
+		t.Errorf("%d turns, with at most %d calls; in order: %v", len(turns), slices.Max(turns), slices.IsSorted(order))
+	}
+}
+
+// TestPostAllocations: the lists of what is posted are used again.
+func TestPostAllocations(t *testing.T) {
+	p := start(t, park.Options{Loops: 1})
+	l := p.Loops()[0]
+	donec := make(chan struct{}, 1)
+	f := func() { donec <- struct{}{} }
+	if n := testing.AllocsPerRun(1000, func() { l.Post(f); <-donec }); n > 0 {
+		t.Errorf("%v allocations for each Post", n)
+	}
 }
