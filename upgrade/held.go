@@ -52,8 +52,8 @@ func (x *held) begin(c *park.Conn, s *Spec) {
 		x.register().clients[x] = s.Client
 	}
 	var replay hub.Replay
-	if n := s.Resume.Newest; n > 0 {
-		replay = x.lane().JoinLast(x, s.Channels, n)
+	if s.Resume.Newest > 0 {
+		replay = x.lane().JoinNewest(x, s.Channels, s.Newest)
 	} else {
 		replay = x.lane().Join(x, s.Channels, s.Resume.ID, s.Resume.HasID)
 	}

@@ -106,6 +106,7 @@ func New(o Options) *Keeper {
 		AtLimit:  func(user string) bool { return k.users.AtLimit(user, time.Now()) },
 		Open:     k.forms.open,
 		Draining: k.draining.Load,
+		Prepare:  k.findNewest,
 		Hold:     func(c *park.Conn, s *Spec) { k.hold(c, k.forms.named(s.Dialect), s) },
 		Gone:     func() { k.stats.drop(clientGone) },
 		Resume:   o.Resume, Poller: o.Poller, Log: o.Log, Access: o.Access,

@@ -39,8 +39,16 @@ func (k *Keeper) Hold(c *park.Conn, s Spec) error {
 			return fmt.Errorf("upgrade: channel %.300q: %w", name, err)
 		}
 	}
+	k.findNewest(&s)
 	k.hold(c, f, &s)
 	return nil
+}
+
+// findNewest may take long: a pattern stands for every channel with history.
+func (k *Keeper) findNewest(s *Spec) {
+	if n := s.Resume.Newest; n > 0 {
+		s.Newest = k.o.Hub.Newest(s.Channels, n)
+	}
 }
 
 func (k *Keeper) hold(c *park.Conn, f *form, s *Spec) {

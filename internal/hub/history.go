@@ -61,14 +61,6 @@ func (k *history) appendSince(list []*Message, after ID) []*Message {
 	return list
 }
 
-// appendLast appends the newest n messages to list.
-func (k *history) appendLast(list []*Message, n int) []*Message {
-	for i := max(k.n-n, 0); i < k.n; i++ {
-		list = append(list, k.at(i))
-	}
-	return list
-}
-
 // exceeds reports whether the oldest message has to go by the channel's own rule.
 func (k *history) exceeds(now int64) bool {
 	return k.n > k.rule.Messages ||
@@ -198,8 +190,7 @@ func (h *Hub) Sweep(now time.Time) {
 			h.forgetLocked(k.channel)
 		}
 		if seen%sweepSlice == 0 {
-			h.mu.Unlock()
-			h.mu.Lock()
+			h.giveWayLocked()
 		}
 	}
 	h.held.remove(mark)

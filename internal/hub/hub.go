@@ -62,6 +62,7 @@ type Hub struct {
 	backlog     int64
 	published   uint64
 	refused     uint64
+	givenWay    uint64 // calls of giveWayLocked
 }
 
 // New returns a hub. It starts nothing.
@@ -107,3 +108,10 @@ func New(o Options) *Hub {
 
 // Lane returns the lane of event loop i.
 func (h *Hub) Lane(i int) *Lane { return &h.lanes[i] }
+
+// giveWayLocked lets others have the lock in the middle of long work.
+func (h *Hub) giveWayLocked() {
+	h.givenWay++
+	h.mu.Unlock()
+	h.mu.Lock()
+}

@@ -65,8 +65,7 @@ func (h *Hub) Channels(prefix string, limit int) (list []Info, more bool) {
 			}
 		}
 		if seen++; seen%listSlice == 0 {
-			h.mu.Unlock()
-			h.mu.Lock()
+			h.giveWayLocked()
 		}
 	}
 	h.mu.Unlock()

@@ -39,10 +39,11 @@ func (l *Lane) Join(s Subscriber, channels []string, after ID, resume bool) Repl
 	return l.join(s, channels, func(r *Replay, ch *channel) { r.resumeLocked(l.hub, ch, after) })
 }
 
-// JoinLast is Join without resume for who has nothing yet: Replay has the newest n messages that are kept of each channel
-// that is new to s. No gap is told, as nothing is missed.
-func (l *Lane) JoinLast(s Subscriber, channels []string, n int) Replay {
-	return l.join(s, channels, func(r *Replay, ch *channel) { r.lastLocked(l.hub, ch, n) })
+// JoinNewest is Join without resume for who has nothing yet: Replay has what Newest returned for the channels, and what
+// they have kept since. No gap is told, as nothing is missed.
+func (l *Lane) JoinNewest(s Subscriber, channels []string, newest Newest) Replay {
+	r := l.join(s, channels, func(r *Replay, ch *channel) { r.resumeLocked(l.hub, ch, newest.position) })
+	return Replay{Messages: append(newest.messages, r.Messages...)}
 }
 
 // join subscribes s; replay, if not nil, adds what is owed of a channel that is new to it, under the lock.
@@ -186,22 +187,11 @@ func (r *Replay) resumeLocked(h *Hub, ch *channel, after ID) {
 	}
 }
 
-// lastLocked adds the newest n that ch has kept.
-func (r *Replay) lastLocked(h *Hub, ch *channel, n int) {
-	if ch.pattern {
-		r.lastPatternLocked(h, ch.name, n)
-		return
-	}
-	k := ch.hist
-	if k == nil {
-		return
-	}
-	r.Messages = k.appendLast(r.Messages, n)
-	h.held.touch(k)
-}
-
 // sort brings the channels' messages into the order of ids and leaves one of each.
 func (r *Replay) sort() {
-	slices.SortStableFunc(r.Messages, func(a, b *Message) int { return cmp.Compare(a.ID, b.ID) })
-	r.Messages = slices.CompactFunc(r.Messages, func(a, b *Message) bool { return a.ID == b.ID })
+	slices.SortStableFunc(r.Messages, byID)
+	r.Messages = slices.CompactFunc(r.Messages, sameID)
 }
+
+func byID(a, b *Message) int    { return cmp.Compare(a.ID, b.ID) }
+func sameID(a, b *Message) bool { return a.ID == b.ID }

@@ -147,18 +147,9 @@ func (r *Replay) resumePatternLocked(h *Hub, pattern string, after ID) {
 	if through, gap := h.gapLocked(*h.wildFloor(pattern), after); gap {
 		r.Gaps = append(r.Gaps, Gap{pattern, through})
 	}
-	for k := h.wild.fresh.fresh.next; k != &h.wild.fresh && k.at(k.n-1).ID > after; k = k.fresh.next {
-		if matches(pattern, k.channel.name) {
+	for k := h.wild.fresh.fresh.next; k != &h.wild.fresh && (k.channel == nil || k.at(k.n-1).ID > after); k = k.fresh.next {
+		if k.channel != nil && matches(pattern, k.channel.name) {
 			r.Messages = k.appendSince(r.Messages, after)
-		}
-	}
-}
-
-// lastPatternLocked adds the newest n that each channel has kept that the pattern matches.
-func (r *Replay) lastPatternLocked(h *Hub, pattern string, n int) {
-	for k := h.wild.fresh.fresh.next; k != &h.wild.fresh; k = k.fresh.next {
-		if matches(pattern, k.channel.name) {
-			r.Messages = k.appendLast(r.Messages, n)
 		}
 	}
 }
@@ -166,7 +157,12 @@ func (r *Replay) lastPatternLocked(h *Hub, pattern string, n int) {
 // moveToFront makes k the history with the newest message.
 func (w *wildcards) moveToFront(k *history) {
 	w.unlinkRecent(k)
-	k.fresh.prev, k.fresh.next = &w.fresh, w.fresh.fresh.next
+	k.linkBefore(w.fresh.fresh.next)
+}
+
+// linkBefore puts k, which is in no list, into the list of wildcards.fresh.
+func (k *history) linkBefore(next *history) {
+	k.fresh.prev, k.fresh.next = next.fresh.prev, next
 	k.fresh.prev.fresh.next, k.fresh.next.fresh.prev = k, k
 }
 

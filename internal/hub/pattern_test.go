@@ -54,7 +54,7 @@ func TestPatternsAgainstModel(t *testing.T) {
 				m.got = nil
 				var replay Replay
 				if n == 0 {
-					replay = lane.JoinLast(m, set, 2)
+					replay = lane.JoinNewest(m, set, h.Newest(set, 2))
 				} else {
 					replay = lane.Join(m, set, after, true)
 				}
@@ -196,7 +196,8 @@ func TestPatternHistory(t *testing.T) {
 	} {
 		var r Replay
 		if tt.last > 0 {
-			r = l.JoinLast(&s, strings.Fields(tt.set), tt.last)
+			set := strings.Fields(tt.set)
+			r = l.JoinNewest(&s, set, h.Newest(set, tt.last))
 		} else {
 			r = l.Join(&s, strings.Fields(tt.set), at, true)
 		}

@@ -81,6 +81,9 @@ func (h *Hub) publish(drafts []Draft, receipts []Receipt, room []preparedMessage
 	return err
 }
 
+// acceptSlice is how many drafts of a batch are accepted before others have the lock.
+const acceptSlice = 64
+
 // accept gives the drafts of receipts their ids, if there is room for them. It appends the lanes that have work now and
 // had none.
 func (h *Hub) accept(receipts []Receipt, messages []preparedMessage, kept bool, wake []*Lane) ([]*Lane, error) {
@@ -97,6 +100,9 @@ func (h *Hub) accept(receipts []Receipt, messages []preparedMessage, kept bool, 
 		}
 	}
 	for i := range receipts {
+		if i > 0 && i%acceptSlice == 0 { // all is checked; loops that deliver need the lock
+			h.giveWayLocked()
+		}
 		n := 1
 		for m := messages[0].next; m != nil; m = m.next {
 			n++

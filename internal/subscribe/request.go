@@ -52,6 +52,9 @@ func (v *Request) Write(p []byte) (int, error) {
 func (v *Request) serve() {
 	err := v.s.engine.ServeConn(v)
 	dialect := v.dialect
+	if dialect != nil {
+		v.s.o.Prepare(&v.Spec)
+	}
 	v.Release(func(c *park.Conn, unread []byte) {
 		switch {
 		case dialect != nil && v.Gone():

@@ -47,6 +47,9 @@ type Options struct {
 	Open     func() int64 // connections that are held
 	Draining func() bool  // reports whether new ones are refused
 
+	// Prepare does on the worker what of Hold may take long.
+	Prepare func(s *Spec)
+
 	// Hold holds a connection, on its loop. Gone tells of a client that has gone just before.
 	Hold func(c *park.Conn, s *Spec)
 	Gone func()

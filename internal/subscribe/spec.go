@@ -35,6 +35,8 @@ type Spec struct {
 	Gzip, Close bool
 
 	Credentials []uint64 // of a client with a token: the sessions of the app that it has
+
+	Newest hub.Newest // the messages of Resume.Newest, see Options.Prepare
 }
 
 // ResumePoint is where a subscriber's messages begin.
