@@ -111,7 +111,7 @@ func (a *appLeg) ask(head, body []byte) {
 	a.tried |= 1 << a.server.Index
 	a.addresses = 0
 	if a.conn = a.pooledConn(); a.conn != nil {
-		a.reused, a.connected = true, true
+		a.reused, a.connected, a.hung = true, true, false
 		a.conn.Hold(a.x)
 		if a.x.idempotent && a.x.upload.body.Done {
 			a.remember(head, body) // to try again
@@ -200,6 +200,12 @@ func (a *appLeg) unreachable(status int, err error) {
 		a.dial()
 		return
 	}
+	a.next(status, err, "upstream not reached; the next is asked")
+}
+
+// next asks the next server what this one has not answered, or fails where there is none. event is for the log.
+func (a *appLeg) next(status int, err error, event string) {
+	p := a.x.f.p
 	s, full := a.x.route.servers.Choose(a.tried, -1, a.x.f.loop.Now())
 	if s == nil && !full {
 		a.x.fail(status, err)
@@ -207,11 +213,15 @@ func (a *appLeg) unreachable(status int, err error) {
 	}
 	p.servers.Failed(a.server, a.x.f.loop.Now())
 	p.stats.retries.Add(1)
-	p.o.Log.Warn("upstream not reached; the next is asked", "upstream", a.server.String(), "error", err)
-	if a.conn != nil {
+	p.o.Log.Warn(event, "upstream", a.server.String(), "error", err)
+	if a.out != nil {
+		a.conn.Abort() // the app must not take a part of the request for the whole
+	} else if a.conn != nil {
 		a.conn.Close()
-		a.conn = nil
 	}
+	a.conn, a.partialHead, a.retried = nil, a.partialHead[:0], false
+	a.source.restart()
+	sendbuf.Drop(&a.out)
 	a.releaseServer()
 	if full {
 		a.enqueue()
@@ -233,7 +243,7 @@ func (a *appLeg) ready(ev park.Event) {
 		case !a.x.upload.body.Done && a.out == nil: // the client's body is what is missing
 			a.conn.SetDeadline(a.x.f.p.o.UpstreamTime)
 		default:
-			a.x.fail(504, fmt.Errorf("response: %w", errTimeout))
+			a.unanswered(504, fmt.Errorf("response: %w", errTimeout), a.x.f.p.o.NextTimeout)
 		}
 		return
 	}

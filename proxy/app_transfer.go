@@ -138,7 +138,7 @@ func (a *appLeg) failed(err error) {
 			return
 		}
 	}
-	if a.reused && !a.retried && !a.x.answered && !a.x.client.begun && len(a.partialHead) == 0 && a.x.idempotent && a.x.upload.body.Done && len(a.head) > 0 {
+	if a.reused && !a.retried && len(a.partialHead) == 0 && a.repeatable() {
 		a.x.f.p.stats.retries.Add(1)
 		a.retried = true
 		a.conn.Close()
@@ -146,7 +146,22 @@ func (a *appLeg) failed(err error) {
 		a.dial()
 		return
 	}
-	a.x.fail(502, err)
+	a.unanswered(502, err, a.x.f.p.o.NextError)
+}
+
+// repeatable reports whether the request may be sent once more: nothing of a response has gone to the client, and
+// all of the request is here.
+func (a *appLeg) repeatable() bool {
+	return !a.x.answered && !a.x.client.begun && !a.x.client.gone && a.interim == 0 && a.x.idempotent && a.x.upload.body.Done && len(a.head) > 0
+}
+
+// unanswered asks the next server, or fails.
+func (a *appLeg) unanswered(status int, err error, next bool) {
+	if !next || !a.repeatable() {
+		a.x.fail(status, err)
+		return
+	}
+	a.next(status, err, "upstream did not respond; the next is asked")
 }
 
 // salvage reads a response that came although the request could not be sent. It reports whether one

@@ -20,8 +20,8 @@
 // a client says in them counts only if it comes from a trusted proxy. Request trailers are dropped.
 //
 // What is never done. A message that one side cut short is never finished for the other: a response is
-// cut with a reset, an upload by closing the upstream. A request is repeated at most once, and only if
-// a pooled connection failed before the first byte of an answer and the method is idempotent or
-// nothing was sent. A connection with stray bytes, an error or an early answer does not go back to the
+// cut with a reset, an upload by closing the upstream. A request is repeated only if
+// nothing was sent, or if its method is idempotent and nothing of a response came: once on a new connection where a
+// pooled one failed, and once with each further upstream. A connection with stray bytes, an error or an early answer does not go back to the
 // pool.
 package proxy

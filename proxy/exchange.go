@@ -56,10 +56,10 @@ type exchange struct {
 	log     logEntry
 }
 
-// idempotentMethods may be repeated (RFC 9110 §9.2.2).
+// idempotentMethod reports whether a request may be repeated (RFC 9110 §9.2.2, RFC 4918 §9.1).
 func idempotentMethod(m []byte) bool {
 	switch string(m) {
-	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE":
+	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND":
 		return true
 	}
 	return false

@@ -25,15 +25,17 @@ type Upstream = balance.Upstream
 
 // Options of a Proxy. Times of zero mean no limit.
 type Options struct {
-	Upstreams []Upstream    // at least one, at most 64 with those of the routes
-	Routes    []Route       // what does not go to Upstreams
-	Pool      int           // idle connections kept of each upstream, over all loops
-	PoolIdle  time.Duration // how long one is kept; below the app's own keep-alive time
-	Queue     int           // requests that may wait for an upstream that has its most
-	QueueTime time.Duration // how long one may
-	MaxFails  int           // failures in a row after which an upstream is not asked for FailTime; 0: never
-	FailTime  time.Duration
-	Sticky    string // cookie by which a client stays with an upstream; empty: none
+	Upstreams   []Upstream    // at least one, at most 64 with those of the routes
+	Routes      []Route       // what does not go to Upstreams
+	Pool        int           // idle connections kept of each upstream, over all loops
+	PoolIdle    time.Duration // how long one is kept; below the app's own keep-alive time
+	Queue       int           // requests that may wait for an upstream that has its most
+	QueueTime   time.Duration // how long one may
+	MaxFails    int           // failures in a row after which an upstream is not asked for FailTime; 0: never
+	FailTime    time.Duration
+	NextError   bool   // an idempotent request whose upstream ends the connection without a response goes to the next
+	NextTimeout bool   // so does one whose upstream sends none in time
+	Sticky      string // cookie by which a client stays with an upstream; empty: none
 
 	Lookup     func(ctx context.Context, host string) ([]netip.Addr, error) // of host names; nil: as the system does
 	CheckPath  string                                                       // asked of every upstream by Check; empty: never

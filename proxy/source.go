@@ -38,6 +38,9 @@ type appSource interface {
 	// collected is called when as much of the request's body as may be was collected.
 	collected()
 
+	// restart forgets what was received: the request is sent to another server.
+	restart()
+
 	// frame returns a piece of the request's body as the app is sent it.
 	frame(piece []byte) []byte
 

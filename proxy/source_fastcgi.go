@@ -134,6 +134,9 @@ func (s *fcgiSource) request() {
 	s.begin(head, body)
 }
 
+// restart implements appSource.
+func (s *fcgiSource) restart() { s.reader.Reset(s.id) }
+
 // receive implements appSource. It reports whether more are wanted.
 func (s *fcgiSource) receive(p []byte) bool {
 	n, _, err := s.reader.Feed(p)

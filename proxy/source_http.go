@@ -75,6 +75,9 @@ func (s *httpSource) frame(b []byte) []byte {
 // endsAtClose implements appSource.
 func (s *httpSource) endsAtClose() bool { return s.body.Framing == http1.ByClose }
 
+// restart implements appSource.
+func (s *httpSource) restart() {}
+
 // frameUpload completes the head of a request that came in chunks. A body that is here whole is sent with its length,
 // which is all that many apps read (WSGI has no other way); one that is still coming, in chunks of ours.
 func (s *httpSource) frameUpload() {

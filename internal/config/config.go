@@ -123,11 +123,12 @@ type UpstreamPool struct {
 	Queue        int      `yaml:"max_queue"` // 0: nobody waits
 	QueueTimeout Duration `yaml:"queue_timeout"`
 
-	MaxFails    int      `yaml:"max_fails"` // 0: an upstream is always asked
-	FailTimeout Duration `yaml:"fail_timeout"`
-	Sticky      string   `yaml:"sticky" eg:"JSESSIONID"`
-	Check       string   `yaml:"health_check_path" eg:"/health"` // empty: none
-	CheckEvery  Duration `yaml:"health_check_interval"`
+	MaxFails     int      `yaml:"max_fails"` // 0: an upstream is always asked
+	FailTimeout  Duration `yaml:"fail_timeout"`
+	NextUpstream string   `yaml:"next_upstream"` // one of nextUpstream
+	Sticky       string   `yaml:"sticky" eg:"JSESSIONID"`
+	Check        string   `yaml:"health_check_path" eg:"/health"` // empty: none
+	CheckEvery   Duration `yaml:"health_check_interval"`
 }
 
 // Log says what is written and how; Level and the formats hold one of the words in the lists below.
@@ -139,9 +140,10 @@ type Log struct {
 }
 
 var (
-	logLevels  = []string{"debug", "info", "warn", "error"}
-	schemes    = []string{"http", "https"}
-	logFormats = []string{"text", "json"}
+	nextUpstream = []string{"error timeout", "error", "off"}
+	logLevels    = []string{"debug", "info", "warn", "error"}
+	schemes      = []string{"http", "https"}
+	logFormats   = []string{"text", "json"}
 
 	accessFormats = []string{"combined", "json"}
 )
@@ -200,7 +202,7 @@ func Default() *Config {
 		Buffers: Buffers{Request: 64 * KB, Response: 64 * KB, Total: 16 * MB, File: 1 * GB, Files: 8 * GB},
 		UpstreamPool: UpstreamPool{
 			Idle: 64, IdleTimeout: seconds(4), Queue: 1024, QueueTimeout: seconds(30),
-			MaxFails: 1, FailTimeout: seconds(10), CheckEvery: seconds(5),
+			MaxFails: 1, FailTimeout: seconds(10), NextUpstream: "error timeout", CheckEvery: seconds(5),
 		},
 		Log: Log{Level: "info", Format: "text", AccessFormat: "combined"},
 	}

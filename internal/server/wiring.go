@@ -70,6 +70,7 @@ func (s *Server) newProxy() (*proxy.Proxy, error) {
 		Upstreams: proxyUpstreams(c.Servers()), Routes: routes,
 		Pool: c.UpstreamPool.Idle, PoolIdle: time.Duration(c.UpstreamPool.IdleTimeout),
 		Queue: c.UpstreamPool.Queue, QueueTime: time.Duration(c.UpstreamPool.QueueTimeout),
+		NextError: strings.HasPrefix(c.UpstreamPool.NextUpstream, "error"), NextTimeout: strings.HasSuffix(c.UpstreamPool.NextUpstream, "timeout"),
 		MaxFails: c.UpstreamPool.MaxFails, FailTime: time.Duration(c.UpstreamPool.FailTimeout),
 		Sticky: c.UpstreamPool.Sticky, CheckPath: c.UpstreamPool.Check, CheckEvery: time.Duration(c.UpstreamPool.CheckEvery),
 		HeaderTime: time.Duration(c.Timeouts.Header), IdleTime: time.Duration(c.Timeouts.Idle),
