@@ -206,9 +206,13 @@ func (d *webSocket) inflate(x *held, fr wsframe.Frame) bool {
 		p, e := wsframe.Inflate(fr.Payload, fr.Message, limit)
 		return d.inflated(x, fr.Message, p, e)
 	}
+	in := inboundOf(x)
+	if !in.takes(len(fr.Payload)) {
+		return false
+	}
+	in.forget()
 	p, ref, loop := bytes.Clone(fr.Payload), x.c.Ref(), x.c.Loop()
-	x.paused = d.k.o.Poller.Go(func() {
-		out, e := wsframe.Inflate(p, fr.Message, limit)
+	done := func(out []byte, e *wsframe.Error) {
 		ref.Post(loop, func(c *park.Conn) {
 			if c.Handler() != park.Handler(x) || !d.inflated(x, fr.Message, out, e) {
 				return
@@ -217,15 +221,32 @@ func (d *webSocket) inflate(x *held, fr wsframe.Frame) bool {
 				x.unpause()
 			}
 		})
-	})
-	if !x.paused {
-		d.closeWith(x, 1013, "too busy; try again later", inboundFull)
 	}
-	return x.paused
+	x.paused = true
+	d.k.inflations.Acquire(func() {
+		work := func() {
+			out, e := wsframe.Inflate(p, fr.Message, limit)
+			d.k.gave(len(p))
+			d.k.inflations.Release()
+			done(out, e)
+		}
+		if !d.k.o.Poller.Go(work) {
+			d.k.gave(len(p))
+			d.k.inflations.Release()
+			done(nil, errTooBusy)
+		}
+	})
+	return true
 }
 
+var errTooBusy = &wsframe.Error{Code: 1013, Reason: "too busy; try again later"}
+
 func (d *webSocket) inflated(x *held, op ws.OpCode, p []byte, e *wsframe.Error) bool {
-	if e != nil {
+	switch {
+	case e == errTooBusy:
+		d.closeWith(x, e.Code, e.Reason, inboundFull)
+		return false
+	case e != nil:
 		d.closeWith(x, e.Code, e.Reason, badFrame)
 		return false
 	}
@@ -296,7 +317,7 @@ func (d *webSocket) keepFrames(x *held, f *frames, p []byte) bool {
 	}
 	n := f.Size() - f.counted
 	if !x.receiving(n) {
-		d.closeWith(x, 1013, "too much is being received; try again later", inboundFull)
+		d.closeWith(x, 1013, tooMuch, inboundFull)
 		return false
 	}
 	f.counted += n

@@ -113,3 +113,26 @@ func (x *held) receiving(n int) bool {
 	s.inbound.Add(int64(-n))
 	return false
 }
+
+// takes is receiving for a message that has come and now waits, or is with the app: it closes a connection whose message
+// has no room. What it was read from has served, and counts no more; keepFrames counts what of it is left.
+func (in *inbound) takes(n int) bool {
+	if f := in.frames; f != nil {
+		in.x.k.stats.inbound.Add(int64(-f.counted))
+		f.counted = 0
+	}
+	if in.x.receiving(n) {
+		return true
+	}
+	in.d.closeWith(in.x, 1013, tooMuch, inboundFull)
+	return false
+}
+
+// gave counts n bytes less, on any goroutine: what takes has counted is done with, whether or not the client is still
+// there.
+func (k *Keeper) gave(n int) { k.stats.inbound.Add(int64(-n)) }
+
+const (
+	tooMuch       = "too much is being received; try again later"
+	maxInflations = 4 // messages that are inflated on workers at the same time; each may take three times max_message
+)

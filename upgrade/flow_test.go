@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/appcall"
 	"holdfast/internal/connection"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
@@ -234,5 +235,45 @@ func TestLargeDeflated(t *testing.T) {
 	c.Send(string(blocks))
 	if m := c.recv(); m.Type != "close" || m.Code != 1007 {
 		t.Errorf("told %+v; want a close with 1007", m)
+	}
+}
+
+// TestWaitingMessagesHaveATotal: what clients have sent counts until the app has it, also where it came in one piece,
+// waits behind another message, or has grown when it was inflated. A message that has no room closes its connection, and
+// the app's answers make room.
+func TestWaitingMessagesHaveATotal(t *testing.T) {
+	const size = 15 << 10
+	text := strings.Repeat("x", size)
+	pressed := []byte(frame(true, 1, deflated(text)))
+	pressed[0] |= 0x40
+	json := frame(true, 1, []byte(`{"type":"message","data":"`+text+`"}`))
+	for name, tt := range map[string]struct {
+		kind, sent string
+		extensions string
+		closed     int64 // of ten clients, at least
+	}{
+		"raw":      {"websocket", frame(true, 1, []byte(text)), "none", 6},
+		"queued":   {"websocket", strings.Repeat(frame(true, 1, []byte(text)), 2), "none", 7},
+		"v1":       {"websocket v1", json, "none", 6},
+		"inflated": {"websocket", string(pressed), "permessage-deflate", 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := &postbox{answer: func(appcall.ClientMessage) (appcall.Reply, error) { return appcall.Reply{Status: 204}, nil }, hold: make(chan struct{})}
+			w := start(t, b.open, func(o *upgrade.Options) {
+				o.InboundTotal, o.MaxMessage, o.Compress, o.MessageRate = 64<<10, 32<<10, 64, 100
+			})
+			for range 10 {
+				c := w.hold(t, tt.kind, "channel=public.a", "Sec-WebSocket-Extensions: "+tt.extensions)
+				c.Send(tt.sent)
+			}
+			wiretest.Eventually(t, "those without room are closed", func() bool {
+				return w.keeper.Stats().Dropped["inbound_full"] >= tt.closed
+			})
+			if n := w.keeper.Stats().Inbound; n > 64<<10 || n < 2*size {
+				t.Errorf("%d bytes wait; want at most 64 KB, and at least two messages", n)
+			}
+			close(b.hold)
+			wiretest.Eventually(t, "nothing waits", func() bool { return w.keeper.Stats().Inbound == 0 })
+		})
 	}
 }

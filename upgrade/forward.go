@@ -12,6 +12,10 @@ import (
 // may end before the answer, which then concerns nobody.
 func (in *inbound) post(m appcall.ClientMessage, ref string) bool {
 	x, k, conn, loop := in.x, in.x.k, in.x.c.Ref(), in.x.c.Loop()
+	size := len(m.Data)
+	if !in.takes(size) {
+		return false
+	}
 	q := *in.login
 	m.Connection = x.id()
 	if x.session != nil {
@@ -22,6 +26,7 @@ func (in *inbound) post(m appcall.ClientMessage, ref string) bool {
 		err error
 	}
 	work := func() (a response) {
+		defer k.gave(size)
 		a.r, a.err = k.o.Message(q, m)
 		switch {
 		case a.err == nil:
@@ -44,6 +49,7 @@ func (in *inbound) post(m appcall.ClientMessage, ref string) bool {
 	run := func(f func()) bool { // when it is this message's turn
 		k.messages.Acquire(func() {
 			if !k.o.Poller.Go(func() { f(); k.messages.Release() }) {
+				k.gave(size)
 				k.messages.Release()
 				loop.Post(busy)
 			}

@@ -78,7 +78,9 @@ func (in *inbound) onMessage(p []byte, op ws.OpCode) bool {
 	if !in.asking {
 		return in.d.dispatch(in, p, op)
 	}
-	x.k.stats.inbound.Add(int64(len(p)))
+	if !in.takes(len(p)) {
+		return false
+	}
 	in.queued, in.bytes = append(in.queued, queuedMessage{slices.Clone(p), op}), in.bytes+len(p)
 	if len(in.queued) >= maxQueued || in.bytes >= x.k.o.MaxMessage {
 		in.full, x.paused = true, true
@@ -117,6 +119,10 @@ func (in *inbound) parse(p []byte) bool {
 	if len(p) <= parsedOnLoop {
 		return in.execute(clientframe.Parse(p))
 	}
+	if !in.takes(len(p)) {
+		return false
+	}
+	k := in.x.k
 	p = slices.Clone(p)
 	type parsed struct {
 		f   clientframe.Frame
@@ -124,9 +130,14 @@ func (in *inbound) parse(p []byte) bool {
 	}
 	work := func() (r parsed) {
 		r.f, r.err = clientframe.Parse(p)
+		k.gave(len(p))
 		return r
 	}
-	return later(in, in.x.k.o.Poller.Go, work, func(r parsed) { in.resumeQueued(in.execute(r.f, r.err)) }) || in.fault("", errBusy)
+	if later(in, k.o.Poller.Go, work, func(r parsed) { in.resumeQueued(in.execute(r.f, r.err)) }) {
+		return true
+	}
+	k.gave(len(p))
+	return in.fault("", errBusy)
 }
 
 // execute does what a message says. It reports whether the connection goes on.

@@ -80,6 +80,7 @@ type Keeper struct {
 	draining    atomic.Bool
 	inboundFull throttle.Throttle
 	messages    *auth.Semaphore // to Options.Message
+	inflations  *auth.Semaphore // of large messages, on workers
 	stats       counters
 	users       *auth.UserLimiter[connRef]
 
@@ -92,7 +93,7 @@ type Keeper struct {
 // New returns a keeper. It starts nothing; the hub's lanes are wired to the poller's loops.
 func New(o Options) *Keeper {
 	k := &Keeper{
-		o: o, messages: auth.NewSemaphore(o.InFlight), users: auth.NewUserLimiter[connRef](o.MaxPerUser), born: time.Now(), epoch: rand.Text()[:12],
+		o: o, messages: auth.NewSemaphore(o.InFlight), inflations: auth.NewSemaphore(maxInflations), users: auth.NewUserLimiter[connRef](o.MaxPerUser), born: time.Now(), epoch: rand.Text()[:12],
 	}
 	k.forms = newForms(k)
 	k.auth = auth.NewService(auth.ServiceOptions{

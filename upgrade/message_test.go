@@ -161,7 +161,11 @@ func TestMessagesKeepTheirOrder(t *testing.T) {
 			c.say(fmt.Sprintf(`{"type":"message","data":[%d,%d],"ref":%d}`, i, n, n))
 		}
 	}
-	wiretest.Eventually(t, "the others wait", func() bool { return w.keeper.Stats().PostsWaiting == 16 })
+	wiretest.Eventually(t, "four are with the app, and the others wait", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.now == 4 && w.keeper.Stats().PostsWaiting == 16
+	})
 	close(b.hold)
 	for i, c := range list {
 		for n := range 5 {
