@@ -13,9 +13,8 @@ import (
 
 func cached(o *upgrade.Options) { o.AuthorizeCache = time.Hour }
 
-// TestRememberedVerdict: who comes again with the same login is not asked about again, and who has logged out is, the
-// moment after.
-func TestRememberedVerdict(t *testing.T) {
+// TestAuthorizeCache: a second request with the same login is not asked about again, and after a logout it is at once.
+func TestAuthorizeCache(t *testing.T) {
 	for name, end := range map[string]func(w *world){
 		"the cookie is taken back": func(w *world) {
 			w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/"), [][]byte{[]byte("SID=; Max-Age=0")})
@@ -59,8 +58,8 @@ func TestRememberedVerdict(t *testing.T) {
 	}
 }
 
-// TestRememberedPattern: what the app has said of a pattern is forgotten with any channel that it matches.
-func TestRememberedPattern(t *testing.T) {
+// TestAuthorizeCacheOfPattern: what the app has said of a pattern is evicted with any channel that it matches.
+func TestAuthorizeCacheOfPattern(t *testing.T) {
 	run(t, func(t *testing.T, kind string) {
 		w, d := guarded(t, cached)
 		d.set("SID=a", auth.Result{Allowed: true, User: "anna"})
@@ -83,8 +82,9 @@ func TestRememberedPattern(t *testing.T) {
 	})
 }
 
-// TestRenewalAsks: a hold whose verdict has expired is not renewed by what is remembered, and its no ends that as well.
-func TestRenewalAsks(t *testing.T) {
+// TestRenewalIsNotCached: a hold whose authorization has expired is not renewed from the cache, and a denial evicts the
+// entry.
+func TestRenewalIsNotCached(t *testing.T) {
 	w, d := guarded(t, cached)
 	d.set("SID=a", auth.Result{Allowed: true, User: "anna"})
 	other := w.hold(t, "sse", "channel=user.x", "Cookie: SID=a")
@@ -135,8 +135,9 @@ func TestLogoutWhileDeciding(t *testing.T) {
 	}
 }
 
-// TestAskerLeaves: who waits for the same answer gets it, also if the client for whom the app was asked has left.
-func TestAskerLeaves(t *testing.T) {
+// TestSharedAuthorizeAfterClientGone: who waits for the same answer gets it, also if the client for whom the app was
+// asked has left.
+func TestSharedAuthorizeAfterClientGone(t *testing.T) {
 	run(t, func(t *testing.T, kind string) {
 		asked, answer := make(chan bool, 9), make(chan auth.Result)
 		w, _ := guarded(t, cached, func(o *upgrade.Options) {

@@ -97,9 +97,9 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestOtherPathsAreTheApps: only the path itself and what is below it is ours; no other spelling of it, and nothing that
-// the hooks listener has.
-func TestOtherPathsAreTheApps(t *testing.T) {
+// TestOtherPathsGoToTheApp: only the path itself and what is below it is ours; no other spelling of it, and no path of
+// the API listener.
+func TestOtherPathsGoToTheApp(t *testing.T) {
 	w := start(t)
 	for _, target := range []string{"/_pushy?channel=public.a", "/%5fpush?channel=public.a", "//_push", "/a/../_push?channel=public.a", "/_PUSH", "/_push;a=b", "/x?/_push",
 		"/publish?channel=public.a", "/subscribe", "/disconnect", "/channels", "/channels/public.a/messages", "/connections", "/metrics", "/healthz", "/readyz"} {
@@ -183,8 +183,8 @@ func TestAuthorize(t *testing.T) {
 	}
 }
 
-// TestSlowAuthorizeHoldsNobodyUp: workers wait for the app, the loop does not.
-func TestSlowAuthorizeHoldsNobodyUp(t *testing.T) {
+// TestSlowAuthorizeBlocksNoLoop: workers wait for the app, the loop does not.
+func TestSlowAuthorizeBlocksNoLoop(t *testing.T) {
 	release := make(chan struct{})
 	free := sync.OnceFunc(func() { close(release) })
 	defer free()
@@ -524,8 +524,9 @@ func TestPostponedStreamWaits(t *testing.T) {
 	}
 }
 
-// TestCookiesAreAskedAgain: an app that replaced the session while it allowed is asked again with the new one.
-func TestCookiesAreAskedAgain(t *testing.T) {
+// TestReplacedSessionIsAuthorizedAgain: an app that replaced the session while it allowed is asked again with the new
+// one.
+func TestReplacedSessionIsAuthorizedAgain(t *testing.T) {
 	var mu sync.Mutex
 	var asked []string
 	w := start(t, func(o *upgrade.Options) {

@@ -68,9 +68,9 @@ func (c *client) over(status int) {
 	wires[c.kind].over(c, status)
 }
 
-// TestExpiredVerdict: the app is asked again when what it said has expired. A yes lets the hold go on, anything else
-// ends it; an app that cannot be asked has a while.
-func TestExpiredVerdict(t *testing.T) {
+// TestAuthorizationExpires: the app is asked again when what it said has expired. A yes lets the hold go on, anything
+// else ends it; an app that cannot be asked has a while.
+func TestAuthorizationExpires(t *testing.T) {
 	const soon = 150 * time.Millisecond
 	for _, tt := range []struct {
 		name   string
@@ -111,8 +111,8 @@ func TestExpiredVerdict(t *testing.T) {
 	}
 }
 
-// TestPollEndsWithItsVerdict: however long it would wait; the next one asks.
-func TestPollEndsWithItsVerdict(t *testing.T) {
+// TestPollEndsWithItsAuthorization: however long it would wait; the next one asks.
+func TestPollEndsWithItsAuthorization(t *testing.T) {
 	w, d := guarded(t, func(o *upgrade.Options) { o.Wait, o.MaxWait = time.Hour, time.Hour })
 	d.set("SID=a", auth.Result{Allowed: true, User: "anna", Expires: 150 * time.Millisecond})
 	c := w.hold(t, "longpoll", "channel=user.a", "Cookie: SID=a")
@@ -125,8 +125,8 @@ func TestPollEndsWithItsVerdict(t *testing.T) {
 	c.over(401)
 }
 
-// TestVerdictIsRenewed: a hold of which the app says yes again and again goes on, heartbeats and all.
-func TestVerdictIsRenewed(t *testing.T) {
+// TestAuthorizationIsRenewed: a hold that the app allows again and again goes on, heartbeats and all.
+func TestAuthorizationIsRenewed(t *testing.T) {
 	for _, kind := range streams() {
 		t.Run(kind, func(t *testing.T) {
 			w, d := guarded(t, func(o *upgrade.Options) {
@@ -154,8 +154,8 @@ func TestVerdictIsRenewed(t *testing.T) {
 	}
 }
 
-// TestNarrowedVerdict: a channel that is allowed no more is left, the others are not.
-func TestNarrowedVerdict(t *testing.T) {
+// TestRenewalDropsChannels: a channel that is not allowed any more is left, the others are not.
+func TestRenewalDropsChannels(t *testing.T) {
 	for _, kind := range streams() {
 		t.Run(kind, func(t *testing.T) {
 			w, d := guarded(t)
@@ -224,8 +224,8 @@ func TestLogout(t *testing.T) {
 	}
 }
 
-// TestLogoutWhileAsked: a yes that the app was asked for before the logout does not outlive it.
-func TestLogoutWhileAsked(t *testing.T) {
+// TestLogoutWhileAuthorizing: a yes that the app was asked for before the logout does not outlive it.
+func TestLogoutWhileAuthorizing(t *testing.T) {
 	for _, kind := range streams() { // a poll is not asked about while it waits
 		t.Run(kind, func(t *testing.T) {
 			asked, answer := make(chan bool, 10), make(chan auth.Result, 10)
@@ -264,9 +264,9 @@ func TestLogoutWhileAsked(t *testing.T) {
 	}
 }
 
-// TestCookieSetWhileAsked: an app that sets its session cookie anew with every answer, also the one that it is asked for,
-// is not asked for ever.
-func TestCookieSetWhileAsked(t *testing.T) {
+// TestCookieSetWhileAuthorizing: an app that sets its session cookie anew with every answer, also the one that it is
+// asked for, is not asked for ever.
+func TestCookieSetWhileAuthorizing(t *testing.T) {
 	for _, kind := range streams() {
 		t.Run(kind, func(t *testing.T) {
 			var keeper atomic.Pointer[upgrade.Keeper]
@@ -397,8 +397,8 @@ func TestConnections(t *testing.T) {
 	w.waitHeld(t, int64(len(clients)-len(kinds)-1))
 }
 
-// TestWhatIsALogout: Set-Cookie of a response in, what becomes of a hold and whether the app is asked again out.
-func TestWhatIsALogout(t *testing.T) {
+// TestLogoutBySetCookie: Set-Cookie of a response in, what becomes of a hold and whether the app is asked again out.
+func TestLogoutBySetCookie(t *testing.T) {
 	for _, tt := range []struct {
 		name, cookie string // the client's, when it is held
 		request      string // the cookie of the request that is answered

@@ -134,8 +134,8 @@ func TestLatestOnly(t *testing.T) {
 	}
 }
 
-// TestDropOldestNeedsWords: a WebSocket without subprotocol cannot be told of a gap, so it is closed.
-func TestDropOldestNeedsWords(t *testing.T) {
+// TestDropOldestOfRawWebSocket: a WebSocket without subprotocol cannot be told of a gap, so it is closed.
+func TestDropOldestOfRawWebSocket(t *testing.T) {
 	w := start(t, func(o *upgrade.Options) {
 		o.Rules = rules(channel.Rule{Match: "public.**", Access: channel.Public, Slow: channel.DropOldest})
 	})
@@ -148,8 +148,9 @@ func TestDropOldestNeedsWords(t *testing.T) {
 	}
 }
 
-// TestSharedOutbox: a message that many wait for counts once, so that a large one does not close those who read.
-func TestSharedOutbox(t *testing.T) {
+// TestSharedSendQueue: a message that many clients wait for counts once, so that a large one does not close those who
+// read.
+func TestSharedSendQueue(t *testing.T) {
 	run(t, func(t *testing.T, kind string) {
 		const clients, size = 6, 8 << 20 // together more than the total, each more than the kernel takes
 		w := start(t, func(o *upgrade.Options) { o.OutboxTotal = 20 << 20 })

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestClientKinds gives a page the same messages over every kind, and wants it to see no difference.
-func TestClientKinds(t *testing.T) {
+// TestClientTransports gives a page the same messages over every transport, and wants it to see no difference.
+func TestClientTransports(t *testing.T) {
 	app := startApp(t, pageApp(map[string]http.HandlerFunc{
 		"/module": func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/html")

@@ -135,8 +135,8 @@ func TestClientWakes(t *testing.T) {
 	})
 }
 
-// TestClientSleepsWell wakes a page whose WebSocket is well: it is asked, and stays.
-func TestClientSleepsWell(t *testing.T) {
+// TestClientWakesConnected wakes a page whose WebSocket is well: it is asked, and stays.
+func TestClientWakesConnected(t *testing.T) {
 	s := startQuiet(t, startApp(t, pageApp(nil)))
 	b := startBrowser(t)
 	m := startMiddleman(t, s.addr)

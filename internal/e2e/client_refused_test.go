@@ -92,8 +92,8 @@ func TestClientRefused(t *testing.T) {
 	}
 }
 
-// TestClientMayNot is refused for other reasons.
-func TestClientMayNot(t *testing.T) {
+// TestClientDenied is refused for other reasons.
+func TestClientDenied(t *testing.T) {
 	s := startServer(t, startApp(t, pageApp(map[string]http.HandlerFunc{"/authorize": func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
 	}})), "")

@@ -86,9 +86,9 @@ func TestClientTabs(t *testing.T) {
 	}
 }
 
-// TestClientTabStandsStill blocks the tab that leads, as an alert or an endless loop does. Another tab
+// TestClientTabFrozen blocks the tab that leads, as an alert or an endless loop does. Another tab
 // takes over, and when the first one moves again it shares and has missed nothing.
-func TestClientTabStandsStill(t *testing.T) {
+func TestClientTabFrozen(t *testing.T) {
 	release := make(chan struct{})
 	app := startApp(t, pageApp(map[string]http.HandlerFunc{"/block": func(w http.ResponseWriter, r *http.Request) {
 		select {
@@ -157,8 +157,8 @@ func TestClientTabGivesUp(t *testing.T) {
 	}
 }
 
-// TestClientTabHearsBadly loses and doubles what one tab says to another.
-func TestClientTabHearsBadly(t *testing.T) {
+// TestClientTabsWithLossyBroadcast loses and doubles what one tab says to another.
+func TestClientTabsWithLossyBroadcast(t *testing.T) {
 	s := startServer(t, startApp(t, pageApp(nil)), "")
 	b := startBrowser(t)
 	b.tabs(pageAt(s.url, "public.n", nil), 2)

@@ -225,9 +225,9 @@ func (h *holdfast) waitSubscribers(t *testing.T, channel string, n int) {
 	}
 }
 
-// TestPushReachesEveryKind sends one POST to the hooks, and a WebSocket, an SSE stream and a long
+// TestPushReachesEveryTransport sends one POST to the API, and a WebSocket, an SSE stream and a long
 // poll have the message.
-func TestPushReachesEveryKind(t *testing.T) {
+func TestPushReachesEveryTransport(t *testing.T) {
 	h := startHoldfast(t, "http://"+freeAddr(t), "") // no app listens there, and none is needed
 	const channel = "public.news"
 	clients := map[string]held{

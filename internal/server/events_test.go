@@ -192,7 +192,7 @@ func wantTold(t *testing.T, got, want string) {
 	}
 }
 
-func TestOccupancyIsTold(t *testing.T) {
+func TestOccupancyEvents(t *testing.T) {
 	a := newToldApp(t)
 	s, stop := serveTold(t, a, `
 events: {url: /push/events, key: `+eventsKey+`, types: [occupied, vacated], grace: 200ms, delay: 1ms}
@@ -226,7 +226,7 @@ channels: [{match: "room.*", access: public, occupancy_events: true}, {match: "*
 
 // Who has no key cannot tell the app anything, and in an internal route nobody reaches the path at all, by no
 // spelling of it that means the same.
-func TestForgedEventsAreKnown(t *testing.T) {
+func TestForgedEventsAreRejected(t *testing.T) {
 	for _, internal := range []bool{false, true} {
 		a := newToldApp(t)
 		more := "events: {url: /push/events, key: " + eventsKey + ", types: [online]}\n"
@@ -253,7 +253,7 @@ func TestForgedEventsAreKnown(t *testing.T) {
 	}
 }
 
-func TestUsersAreTold(t *testing.T) {
+func TestUserEvents(t *testing.T) {
 	a := newToldApp(t)
 	s, stop := serveTold(t, a, `
 events: {url: /push/events, key: `+eventsKey+`, types: [connect, disconnect, online, offline], grace: 200ms, delay: 1ms}

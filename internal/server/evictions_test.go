@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestEvictionsAreTold(t *testing.T) {
+func TestEvictionsAreReported(t *testing.T) {
 	var b bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&b, nil))
 	var e evictions

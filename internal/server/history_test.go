@@ -67,8 +67,8 @@ channels: [{match: "all.**", access: public, history: {messages: 100000, bytes: 
 	return nil
 }
 
-// readTo holds, from the client's last id if it has one, until it was told of a message with this number or a later one,
-// or until the connection ends.
+// readTo holds, from the client's last id if it has one, until it was told of a message with this number or a later
+// one, or until the connection ends.
 func (c *orderClient) readTo(n int) error {
 	conn, err := net.Dial("tcp", c.addr)
 	if err != nil {
@@ -110,8 +110,8 @@ func (o *order) say(n int) error {
 var resumeKinds = []string{"websocket v1", "sse", "sse v1", "longpoll"}
 
 // TestKilledLosesNothingAcknowledged: Holdfast is killed while messages are published. Who was away, and who was there,
-// comes back to one that was started after it: everything that was acknowledged comes once, without a gap, but for who saw
-// a message that was never acknowledged.
+// comes back to one that was started after it: everything that was acknowledged comes once, without a gap, but for who
+// saw a message that was never acknowledged.
 func TestKilledLosesNothingAcknowledged(t *testing.T) {
 	defer http.DefaultClient.CloseIdleConnections()
 	file := filepath.Join(t.TempDir(), "history")
@@ -199,8 +199,8 @@ func (o *order) metrics(t *testing.T) string {
 	return string(text)
 }
 
-// TestHistoryFileThatCannotBe: the error says which key and which file.
-func TestHistoryFileThatCannotBe(t *testing.T) {
+// TestUnusableHistoryFile: the error says which key and which file.
+func TestUnusableHistoryFile(t *testing.T) {
 	folder := t.TempDir()
 	used, text := filepath.Join(folder, "used"), filepath.Join(folder, "text")
 	f, err := histfile.Open(used)

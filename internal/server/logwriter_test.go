@@ -14,8 +14,8 @@ import (
 	"holdfast/internal/config"
 )
 
-// TestLogThatNobodyReads: a full pipe behind standard error holds nothing up, and what was lost is told.
-func TestLogThatNobodyReads(t *testing.T) {
+// TestBlockedLogOutput: a full pipe behind standard error holds nothing up, and the lost lines are counted in the log.
+func TestBlockedLogOutput(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

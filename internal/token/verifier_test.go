@@ -78,8 +78,8 @@ func verifier(t *testing.T, o Options) *Verifier {
 	return v
 }
 
-// TestGood takes a token of each algorithm, and reads what it says.
-func TestGood(t *testing.T) {
+// TestVerifyAccepts accepts a token of each algorithm and reads its claims.
+func TestVerifyAccepts(t *testing.T) {
 	ends := time.Now().Add(time.Hour).Truncate(time.Second)
 	text := fmt.Sprintf(`{"sub":"anna","exp":%d,"channels":["a","b.*","c.**"]}`, ends.Unix())
 	for name, tt := range map[string]struct {
@@ -99,8 +99,8 @@ func TestGood(t *testing.T) {
 	}
 }
 
-// TestBad has every way in which a token is not good, and what whoever writes the app is told.
-func TestBad(t *testing.T) {
+// TestVerifyRejects has every way in which a token is invalid, and the error that the developer of the app gets.
+func TestVerifyRejects(t *testing.T) {
 	now := time.Now().Unix()
 	claims := func(more string) string { return fmt.Sprintf(`{"sub":"anna","exp":%d%s}`, now+3600, more) }
 	good := claims("")

@@ -187,9 +187,9 @@ func TestSubscribeAsksTheApp(t *testing.T) {
 	}
 }
 
-// TestSubscribeWhileAsking: what is said while the app is asked waits, in order and up to a bound, and a
+// TestSubscribeWhileAuthorizing: what is said while the app is asked waits, in order and up to a bound, and a
 // connection that ends meanwhile is in no channel.
-func TestSubscribeWhileAsking(t *testing.T) {
+func TestSubscribeWhileAuthorizing(t *testing.T) {
 	release := make(chan struct{})
 	w := start(t, func(o *upgrade.Options) {
 		o.Live = true

@@ -148,8 +148,8 @@ func TestMessageRaw(t *testing.T) {
 	}
 }
 
-// TestMessagesKeepTheirOrder: one client's messages are posted one after the other; those of many, so many at once.
-func TestMessagesKeepTheirOrder(t *testing.T) {
+// TestMessageOrder: one client's messages are posted one after the other; those of many, so many at once.
+func TestMessageOrder(t *testing.T) {
 	b := &postbox{answer: echo, hold: make(chan struct{})}
 	w := start(t, b.open)
 	var list []*client
@@ -241,8 +241,8 @@ func TestMessageOff(t *testing.T) {
 	raw.expect("on")
 }
 
-// TestMessageOfNobody: who is gone before the app has answered concerns nobody.
-func TestMessageOfNobody(t *testing.T) {
+// TestMessageReplyAfterClientGone: a response for a client that is gone is dropped.
+func TestMessageReplyAfterClientGone(t *testing.T) {
 	b := &postbox{answer: echo, hold: make(chan struct{})}
 	w := start(t, b.open)
 	c := w.hold(t, "websocket v1", "channel=public.a")
