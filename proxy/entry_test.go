@@ -112,7 +112,7 @@ func pageSize(line string) int {
 	return -1
 }
 
-func TestAccessLogOfALeaver(t *testing.T) {
+func TestAccessLogAfterClientGone(t *testing.T) {
 	heard := make(chan struct{})
 	u := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
 		http.ReadRequest(c.Reader)

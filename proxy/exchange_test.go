@@ -194,8 +194,8 @@ func TestResponseIsRelayed(t *testing.T) {
 	}
 }
 
-// TestAnswersThatAreRefused checks that what a client could read in another way is 502.
-func TestAnswersThatAreRefused(t *testing.T) {
+// TestResponsesThatAreRefused checks that a response which a client could read in another way is a 502.
+func TestResponsesThatAreRefused(t *testing.T) {
 	for name, answer := range map[string]string{
 		"two lengths":             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi",
 		"a list of lengths":       "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nhi",
@@ -225,8 +225,8 @@ func TestAnswersThatAreRefused(t *testing.T) {
 	}
 }
 
-// TestOddAnswersAreCounted checks that what is mended in an app's answers is counted for its upstream, by kind.
-func TestOddAnswersAreCounted(t *testing.T) {
+// TestNoticesAreCounted checks that what is mended in an app's responses is counted for its upstream, by kind.
+func TestNoticesAreCounted(t *testing.T) {
 	u := wiretest.NewUpstream(t, wiretest.Answer(func(*http.Request, []byte) []byte {
 		return []byte("HTTP/1.1 200 OK\nContent-Length: 2\nContent-Length: 2\nWarning\n\nhi")
 	}))
@@ -285,8 +285,8 @@ func TestExpectContinueIsAnsweredHere(t *testing.T) {
 	}
 }
 
-// TestEarlyAnswer has an app that refuses an upload while it is still being sent, and closes.
-func TestEarlyAnswer(t *testing.T) {
+// TestEarlyResponse has an app that refuses an upload while it is still being sent, and closes.
+func TestEarlyResponse(t *testing.T) {
 	u := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
 		http.ReadRequest(c.Reader)
 		io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
@@ -390,8 +390,8 @@ func TestPipelinedAfterALoneCR(t *testing.T) {
 	}
 }
 
-// TestPageThatIsNotTaken: a client that does not read must not take the next answer for our page.
-func TestPageThatIsNotTaken(t *testing.T) {
+// TestErrorPageThatIsNotRead: a client that does not read must not take the next answer for our page.
+func TestErrorPageThatIsNotRead(t *testing.T) {
 	const requests = 12000
 	body := strings.Repeat("x", 900)
 	u := wiretest.NewUpstream(t, wiretest.Answer(func(r *http.Request, _ []byte) []byte {
@@ -432,8 +432,8 @@ func TestPageThatIsNotTaken(t *testing.T) {
 	}
 }
 
-// TestAppThatSpeaksFirst: an answer that is there before the request was sent is not missed.
-func TestAppThatSpeaksFirst(t *testing.T) {
+// TestResponseBeforeRequest: a response that is there before the request was sent is not missed.
+func TestResponseBeforeRequest(t *testing.T) {
 	u := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
 		io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 		c.Reader.ReadByte()

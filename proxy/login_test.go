@@ -29,8 +29,8 @@ func (r *registrar) OnResponse(credential uint64, path []byte, cookies [][]byte)
 	r.told = append(r.told, fmt.Sprintf("%c %s %s", rune(credential), path, bytes.Join(cookies, []byte("|"))))
 }
 
-// TestSessionsAreTold: of answers to requests with a session, with what they set, before the client has them.
-func TestSessionsAreTold(t *testing.T) {
+// TestSessionNotifications: of answers to requests with a session, with what they set, before the client has them.
+func TestSessionNotifications(t *testing.T) {
 	r := new(registrar)
 	u := wiretest.NewUpstream(t, wiretest.Answer(tell))
 	addr, _ := start(t, u.Addr, func(o *Options) { o.Sessions = r })

@@ -194,9 +194,9 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// TestRewrittenAnswers: what an app says of its own paths and name is what the client can use; everything else is as
+// TestRewrittenResponses: what an app says of its own paths and name is what the client can use; everything else is as
 // it was.
-func TestRewrittenAnswers(t *testing.T) {
+func TestRewrittenResponses(t *testing.T) {
 	shop := wiretest.NewUpstream(t, wiretest.Answer(tell))
 	to := []Upstream{{Network: "tcp", Address: shop.Addr, Host: "up:8080"}}
 	addr, _ := start(t, shop.Addr, func(o *Options) {
