@@ -201,7 +201,7 @@ func TestPublishAndTail(t *testing.T) {
 	}
 }
 
-func TestPublishToNobody(t *testing.T) {
+func TestPublishWithoutSubscribers(t *testing.T) {
 	_, _, err := do("", "publish", "-hooks", "http://127.0.0.1:1", "public.a", "x")
 	if err == nil || !strings.Contains(err.Error(), "publish: ") || !strings.Contains(err.Error(), "127.0.0.1:1") {
 		t.Errorf("error %v", err)

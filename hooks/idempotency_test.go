@@ -65,7 +65,8 @@ func TestKeyOfARequest(t *testing.T) {
 	}
 }
 
-// TestKeysOfMessages: in a batch each message has a key of its own, so that one that is put together anew publishes what is new.
+// TestKeysOfMessages: in a batch each message has a key of its own, so that one that is put together anew publishes
+// what is new.
 func TestKeysOfMessages(t *testing.T) {
 	a := start(t, "tcp", Options{})
 	one := a.raw(request("POST /publish", "", `{"channel":"a","data":1,"idempotency_key":"1"}`))
@@ -105,8 +106,8 @@ func TestKeyOfARefusal(t *testing.T) {
 	}
 }
 
-// TestKeysAreForgotten: after their time, and before it when there are too many, which is counted and logged.
-func TestKeysAreForgotten(t *testing.T) {
+// TestKeysExpire: after their time, and before it when there are too many, which is counted and logged.
+func TestKeysExpire(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	a := start(t, "tcp", Options{KeyAge: time.Minute, KeySize: 3 * (replyOverhead + 3 + receiptCost)}, func(s *Server) { s.idempotency.now = func() time.Time { return now } })
 	again := func(key string) bool {
@@ -144,8 +145,8 @@ func TestKeysAreForgotten(t *testing.T) {
 	}
 }
 
-// TestManyWithOneKey: of many at the same time one publishes, and all get its answer.
-func TestManyWithOneKey(t *testing.T) {
+// TestConcurrentPublishesWithOneKey: of many at the same time one publishes, and all get its answer.
+func TestConcurrentPublishesWithOneKey(t *testing.T) {
 	a := start(t, "tcp", Options{})
 	const keys, each = 5, 20
 	answers := make([][each]string, keys)

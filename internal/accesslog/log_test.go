@@ -124,8 +124,8 @@ func (w *stuck) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestDiskDoesNotKeepUp: memory is bounded, and what was dropped is counted.
-func TestDiskDoesNotKeepUp(t *testing.T) {
+// TestSlowDisk: memory is bounded, and what was dropped is counted.
+func TestSlowDisk(t *testing.T) {
 	l := newLog(&stuck{}, false)
 	begun := l.Begin(nil, &Request{UserAgent: make([]byte, 16<<10)})
 	for range 400 {

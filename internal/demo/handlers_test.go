@@ -291,7 +291,7 @@ func TestMoveToStatus(t *testing.T) {
 	wantStatus(t, do(t, a, "GET", "/parcels/HF-2041/move", ""), http.StatusMethodNotAllowed)
 }
 
-func TestMoveSaysThatTheHookFailed(t *testing.T) {
+func TestMoveReportsPublishError(t *testing.T) {
 	gone := httptest.NewServer(nil)
 	gone.Close()
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {

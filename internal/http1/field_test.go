@@ -17,7 +17,7 @@ func TestBytes(t *testing.T) {
 	}
 }
 
-func TestWords(t *testing.T) {
+func TestFieldFunctions(t *testing.T) {
 	if got := TrimOWS([]byte(" \t a b\t ")); string(got) != "a b" {
 		t.Errorf("TrimOWS: %q", got)
 	}

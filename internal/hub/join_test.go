@@ -84,7 +84,7 @@ func TestResume(t *testing.T) {
 }
 
 // What a forgotten channel lost is not forgotten.
-func TestResumeForgotten(t *testing.T) {
+func TestResumeOfForgottenChannel(t *testing.T) {
 	c := newClock()
 	h := New(Options{Now: c.now, Rule: func(name string) (History, bool) {
 		if name == "short" {
@@ -124,7 +124,7 @@ func TestResumeForgotten(t *testing.T) {
 }
 
 // The entries that forgotten channels share err on the side of a gap.
-func TestForgottenShare(t *testing.T) {
+func TestForgottenChannelsShareAnEntry(t *testing.T) {
 	h := New(Options{})
 	for i := range 3 * lostFloors {
 		say(t, h, "x", fmt.Sprint(i))

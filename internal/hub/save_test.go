@@ -165,8 +165,8 @@ func TestPublishersShareAWrite(t *testing.T) {
 	})
 }
 
-// TestWhatPublishersDoNotWaitForIsWrittenSoon: ids of what is not kept, and what goes by age.
-func TestWhatPublishersDoNotWaitForIsWrittenSoon(t *testing.T) {
+// TestUnawaitedWritesAreDoneSoon: ids of what is not kept, and what goes by age.
+func TestUnawaitedWritesAreDoneSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &memory{}
 		h, err := Open(Options{Rule: func(name string) (History, bool) {
@@ -205,9 +205,9 @@ func TestWhatPublishersDoNotWaitForIsWrittenSoon(t *testing.T) {
 	})
 }
 
-// TestAStoreThatFails: who waits is told, what has to be kept is refused, the rest goes on; and when the store can be
-// written again, everything that was accepted gets there.
-func TestAStoreThatFails(t *testing.T) {
+// TestStoreFailure: publishers that wait get the error, messages that have to be stored are refused, the others are
+// delivered; and when the store can be written again, everything that was accepted gets there.
+func TestStoreFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &memory{}
 		h := openHub(t, s, 10)
@@ -253,8 +253,8 @@ func TestAStoreThatFails(t *testing.T) {
 	})
 }
 
-// TestAStoreThatTakesItsTime: publishers are refused when too much waits for it, and told when theirs takes too long.
-func TestAStoreThatTakesItsTime(t *testing.T) {
+// TestSlowStore: publishers are refused when too much waits for it, and told when theirs takes too long.
+func TestSlowStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &memory{}
 		h, err := Open(Options{Rule: keep(1000), Backlog: 10_000}, s)
@@ -293,8 +293,8 @@ func TestAStoreThatTakesItsTime(t *testing.T) {
 	})
 }
 
-// TestARunWithAHoleIsNotShown: of what a store has, only what is whole.
-func TestARunWithAHoleIsNotShown(t *testing.T) {
+// TestRunWithAHoleIsNotShown: of what a store has, only what is whole.
+func TestRunWithAHoleIsNotShown(t *testing.T) {
 	s := &memory{}
 	h := openHub(t, s, 10)
 	var ids []ID

@@ -42,8 +42,8 @@ func TestLimiter(t *testing.T) {
 	}
 }
 
-// TestLimiterForgets: addresses that ask no more cost nothing for long.
-func TestLimiterForgets(t *testing.T) {
+// TestLimiterDropsIdleAddresses: addresses without requests cost no memory for long.
+func TestLimiterDropsIdleAddresses(t *testing.T) {
 	r := New(1000, 0)
 	now := time.Unix(1000, 0)
 	addr := netip.MustParseAddr("10.0.0.0")

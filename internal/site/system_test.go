@@ -36,8 +36,8 @@ func TestSystemErrors(t *testing.T) {
 	a.File.Close()
 }
 
-// TestThingsThatAreNotFiles must not be opened: a pipe would wait for its other end.
-func TestThingsThatAreNotFiles(t *testing.T) {
+// TestSpecialFilesAreNotOpened must not be opened: a pipe would wait for its other end.
+func TestSpecialFilesAreNotOpened(t *testing.T) {
 	root := newTree(t, map[string]string{"a.txt": "x"})
 	for _, name := range []string{"pipe.txt", "pipe.php"} {
 		if err := syscall.Mkfifo(filepath.Join(root, name), 0o644); err != nil {
