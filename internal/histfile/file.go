@@ -52,6 +52,9 @@ type File struct {
 	path   string
 	broken error // bbolt panicked: its locks are as the panic left them
 	size   atomic.Int64
+
+	found   place // before it was opened
+	foreign bool  // see Foreign
 }
 
 var _ hub.Store = (*File)(nil)
@@ -64,6 +67,9 @@ func Open(path string) (f *File, err error) {
 		return nil, fmt.Errorf("%s: %w", path, ErrNotHistoryFile)
 	}
 	f = &File{path: path}
+	if statErr == nil {
+		f.found = placeOf(info)
+	}
 	if err = f.openDB(); err != nil {
 		return nil, err
 	}

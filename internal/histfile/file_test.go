@@ -156,6 +156,7 @@ func TestDamage(t *testing.T) {
 		if err != nil {
 			return "", err
 		}
+		s.Foreign = false // of copies
 		list := []string{fmt.Sprint(s)}
 		err = f.Each(func(r hub.Record) error { list = append(list, fmt.Sprint(r)); return nil })
 		return strings.Join(list, "\n"), err

@@ -29,6 +29,10 @@ func (f *File) Load() (s hub.State, err error) {
 			return err
 		}
 		s.Rules = string(rules)
+		if s.Foreign, err = f.isForeign(about); err != nil {
+			return err
+		}
+		f.foreign = s.Foreign
 		err = tx.Bucket(runsBucket).ForEach(func(k, v []byte) error {
 			last, err := f.id(k, v)
 			if err != nil || len(k) != 8 {

@@ -29,6 +29,9 @@ func (f *File) Commit(b hub.Batch) (err error) {
 		if err := about.Put(reservedKey, checksummedID(reservedKey, b.Reserved)); err != nil {
 			return err
 		}
+		if err := f.putPlace(about); err != nil {
+			return err
+		}
 		first := binary.BigEndian.AppendUint64(nil, uint64(b.Run.First))
 		if err := tx.Bucket(runsBucket).Put(first, checksummedID(first, b.Run.Last)); err != nil {
 			return err

@@ -342,3 +342,49 @@ func TestRunsAreBounded(t *testing.T) {
 		t.Errorf("%d gaps after %d restarts, of which %d are known", n, maxRuns, len(h.saving.runs))
 	}
 }
+
+// TestForeignStore: of a store that may lack messages no client's id is good, and what is kept is replayed all the same.
+func TestForeignStore(t *testing.T) {
+	s := &memory{}
+	h := openHub(t, s, 10)
+	id := say(t, h, "a", "kept")
+	say(t, h, "b", "kept")
+	if err := h.save(); err != nil {
+		t.Fatal(err)
+	}
+	for _, foreign := range []bool{false, true} {
+		s.state.Foreign = foreign
+		h = openHub(t, s, 10)
+		var c recorder
+		r := h.Lane(0).Join(&c, []string{"kept"}, id, true)
+		want(t, "replay", texts(r.Messages), "kept:b")
+		if got := len(r.Gaps) > 0; got != foreign {
+			t.Errorf("foreign: %v; gaps %v", foreign, r.Gaps)
+		}
+	}
+}
+
+// TestCopiesOfAStore: of two processes that go on from the same state at the same time, neither takes an id of the other
+// for its own.
+func TestCopiesOfAStore(t *testing.T) {
+	s := &memory{}
+	openHub(t, s, 10)
+	copied := &memory{state: s.state}
+	a, b := openHub(t, s, 10), openHub(t, copied, 10)
+	for range 10 {
+		say(t, a, "x", "kept")
+		say(t, b, "x", "kept")
+	}
+	id := say(t, a, "x", "kept")
+	var c recorder
+	if r := a.Lane(0).Join(&c, []string{"kept"}, id, true); len(r.Gaps) > 0 {
+		t.Errorf("its own id has gaps %v", r.Gaps)
+	}
+	for range 10 {
+		say(t, b, "x", "kept")
+	}
+	var d recorder
+	if r := b.Lane(0).Join(&d, []string{"kept"}, id, true); len(r.Gaps) != 1 {
+		t.Errorf("the other's id has gaps %v", r.Gaps)
+	}
+}

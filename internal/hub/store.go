@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"sort"
 	"unicode/utf8"
 )
@@ -54,6 +55,7 @@ type State struct {
 	Origin   ID            // of all slots that are not in Lost
 	Lost     map[uint32]ID // what channels have lost of which nothing is kept
 	Rules    string        // Options.Rules
+	Foreign  bool          // it is a copy, or was changed by somebody else: what is missing since is not known
 }
 
 // Batch is what a store takes at once.
@@ -99,13 +101,18 @@ func Open(o Options, store Store) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	first := max(h.start, state.Reserved+1)
+	// Two processes may go on from copies of one store. Ids that the other one gives out must not look like ours.
+	first := max(h.start, state.Reserved+1) + rand.N(idLease)
 	batch := Batch{Run: Run{First: first, Last: first}, Begin: &Begin{}}
 	if len(state.Runs) == 0 || state.Rules != o.Rules {
 		state.Origin, state.Lost = first, nil
 		batch.Begin.Reset, batch.Begin.Origin, batch.Begin.Rules = true, first, o.Rules
 	}
-	if n := len(state.Runs) - maxRuns + 1; n > 0 {
+	n := len(state.Runs) - maxRuns + 1
+	if state.Foreign { // whatever id a client has, it may have missed something
+		n = len(state.Runs)
+	}
+	if n > 0 {
 		batch.Begin.Forget, state.Runs = state.Runs[:n], state.Runs[n:]
 	}
 	runs := append(state.Runs, batch.Run)

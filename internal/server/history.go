@@ -34,6 +34,9 @@ func (s *Server) newHub() (*hub.Hub, error) {
 	if err != nil {
 		return nil, fmt.Errorf("push.history_file: %w", err)
 	}
+	if s.file.Foreign() {
+		s.log.Warn("history file was copied, restored or moved; clients that come back receive a gap", "file", c.Push.HistoryFile)
+	}
 	s.owned.onStop(func(time.Time) {
 		if n := h.Stats().Unsaved; n > 0 {
 			s.log.Error("unsaved history lost", "bytes", n)
