@@ -178,7 +178,7 @@ func (a *appLeg) dial() {
 	}
 	if err != nil {
 		a.conn = nil
-		a.unreachable(502, fmt.Errorf("connect: %w", err))
+		a.unreachable(502, err)
 		return
 	}
 	a.connected, a.reused, a.hung = false, false, false

@@ -3,8 +3,10 @@ package proxy
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -366,6 +368,34 @@ func TestUpstreamErrors(t *testing.T) {
 			resp, body := c.Response("GET")
 			if resp.StatusCode != tt.status || strings.Contains(body, "127.0.0.1") {
 				t.Errorf("answer %d %q", resp.StatusCode, body)
+			}
+		})
+	}
+}
+
+// TestUnreachableInLog: the log says once that it was the connect that failed, at once or later.
+func TestUnreachableInLog(t *testing.T) {
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.Close()
+	for _, u := range []Upstream{
+		{Network: "unix", Address: filepath.Join(t.TempDir(), "none.sock"), Host: "x"},
+		{Network: "tcp", Address: dead.Addr().String(), Host: "x"},
+	} {
+		t.Run(u.Network, func(t *testing.T) {
+			var log wiretest.Log
+			addr, _ := start(t, "", func(o *Options) {
+				o.Upstreams, o.Log = []Upstream{u}, slog.New(slog.NewTextHandler(&log, nil))
+			})
+			c := wiretest.Dial(t, addr)
+			c.Send(lines("GET / HTTP/1.1", "Host: x"))
+			if resp, _ := c.Response("GET"); resp.StatusCode != 502 {
+				t.Errorf("answered %d", resp.StatusCode)
+			}
+			if text := log.String(); strings.Count(text, "connect: ") != 1 || !strings.Contains(text, "upstream failed") {
+				t.Errorf("logged:\n%s", text)
 			}
 		})
 	}
