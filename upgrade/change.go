@@ -83,9 +83,9 @@ func notifyChanged(x *held, before, after []string) {
 	if x.session == nil || o == nil {
 		return
 	}
-	if !x.session.told {
-		if o.Wants(x.session.user, after) {
-			x.session.told = true
+	if !x.session.Told {
+		if o.Wants(x.session.User(), after) {
+			x.session.Told = true
 			o.Begun(x.connection(after))
 		}
 		return

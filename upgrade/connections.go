@@ -34,7 +34,7 @@ func (k *Keeper) find(id string) (park.Ref, *park.Loop, bool) {
 }
 
 func (x *held) matches(s *connection.Selection) bool {
-	if x.answered || s.User != "" && (x.session == nil || x.session.user != s.User) {
+	if x.answered || s.User != "" && x.session.User() != s.User {
 		return false
 	}
 	return s.Channel == "" || x.membership.Group().Takes(s.Channel)
@@ -79,7 +79,7 @@ func (k *Keeper) onEach(s connection.Selection, f func(*held)) {
 				return
 			}
 			var list []park.Ref
-			for x := k.registers[i].users[s.User]; x != nil; x = x.session.sameUser.next {
+			for _, x := range k.indexes[i].OfUser(s.User) {
 				list = append(list, x.c.Ref())
 			}
 			l.Visit(list, visit, group.Done)
@@ -154,15 +154,6 @@ func applyServerChange(x *held, join, leave []string) (concerned bool, err error
 	return true, channelChange{join: join, leave: leave, takeBack: true}.apply(x)
 }
 
-// evictClient evicts what the app has said of who holds the connection.
-func (x *held) evictClient() {
-	q, credential, user := auth.Request{Channels: x.membership.Group().Channels()}, uint64(0), ""
-	if x.session != nil {
-		credential, user = x.session.credential, x.session.user
-	}
-	x.k.auth.Cache.EvictClient(&q, credential, user)
-}
-
 // Disconnect closes those that are meant and returns how many that were. When it returns nothing more is delivered to
 // them. code and reason are for WebSockets.
 func (k *Keeper) Disconnect(s connection.Selection, code int, reason string) (n int) {
@@ -175,7 +166,7 @@ func (k *Keeper) Disconnect(s connection.Selection, code int, reason string) (n 
 		n++
 		mu.Unlock()
 		if s.Connection != "" && k.auth.Cache != nil {
-			x.evictClient()
+			k.auth.Cache.EvictClient(&auth.Request{Channels: x.membership.Group().Channels()}, x.session.Credential(), x.session.User())
 		}
 		x.form.close(x, closing{status: 403, text: "disconnected", code: ws.StatusCode(code), codeText: reason, why: disconnected})
 	})

@@ -157,7 +157,7 @@ func (d longPoll) answer(x *held, batch []*hub.Message, gaps []hub.Gap) {
 	}
 	s, out := pollOf(x), x.c.Loop().Out()
 	r := render.PollResponse{
-		Messages: batch[:n], Next: next, Gaps: gaps, Date: x.register().date.Line(x.c.Loop().Now()),
+		Messages: batch[:n], Next: next, Gaps: gaps, Date: x.index().date.Line(x.c.Loop().Now()),
 		Fields: s.fields, Varies: d.k.o.Compress > 0, Gzip: s.gzip && size >= d.k.o.Compress, Close: s.close,
 	}
 	x.leave(answered)

@@ -17,10 +17,7 @@ func (in *inbound) post(m appcall.ClientMessage, ref string) bool {
 		return false
 	}
 	q := *in.login
-	m.Connection = x.id()
-	if x.session != nil {
-		m.User = x.session.user
-	}
+	m.Connection, m.User = x.id(), x.session.User()
 	type response struct {
 		r   appcall.Reply
 		err error

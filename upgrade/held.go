@@ -7,6 +7,7 @@ import (
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
 	"holdfast/internal/sendqueue"
+	"holdfast/internal/session"
 )
 
 const (
@@ -21,9 +22,9 @@ type held struct {
 	k          *Keeper
 	c          *park.Conn
 	form       *form
-	queue      *sendQueue // what the kernel would not take; nil in between
-	session    *session   // who it is; nil if it is nobody's and nobody wants to know
-	state      any        // of the dialect; nil while it has none
+	queue      *sendQueue              // what the kernel would not take; nil in between
+	session    *session.Session[*held] // who it is; nil if it is nobody's and nobody wants to know
+	state      any                     // of the dialect; nil while it has none
 
 	paid     int32 // what the client has sent is paid for at this time, see lead
 	pinged   bool  // no sign of life since the last heartbeat
@@ -49,7 +50,7 @@ func (x *held) begin(c *park.Conn, s *Spec) {
 	c.Hold(x)
 	x.form.open.Add(1)
 	if s.Client.IsValid() && s.Client != c.RemoteAddr() {
-		x.register().clients[x] = s.Client
+		x.index().clients[x] = s.Client
 	}
 	var replay hub.Replay
 	if s.Resume.Newest > 0 {
@@ -197,7 +198,7 @@ func (x *held) leave(why closeReason) {
 	if x.k.o.Log.Enabled(context.Background(), slog.LevelDebug) { // else its arguments are made for nothing
 		x.k.o.Log.Debug("connection closed", "transport", x.form.transport(), "reason", why.String(), "client", x.client())
 	}
-	delete(x.register().clients, x)
+	delete(x.index().clients, x)
 }
 
 // end leaves and closes.

@@ -266,7 +266,7 @@ func (in *inbound) onAuthorized(m channelChange, a *authorized) bool {
 	if k.auth.Renews(&a.result) {
 		again = &a.request
 	}
-	x.named(d.User, again, a.result.Expires)
+	x.setUser(d.User, again, a.result.Expires)
 	m.join = d.Channels
 	return in.moved(m)
 }

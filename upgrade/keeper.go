@@ -18,6 +18,7 @@ import (
 	"holdfast/internal/park"
 	"holdfast/internal/request"
 	"holdfast/internal/sendqueue"
+	"holdfast/internal/session"
 	"holdfast/internal/subscribe"
 	"holdfast/internal/throttle"
 	"holdfast/upgrade/client"
@@ -86,8 +87,8 @@ type Keeper struct {
 
 	born time.Time // where the clock of held.lead begins
 
-	registers []register // by the index of the loop
-	epoch     string     // of this process, in the ids of connections
+	indexes []connIndex // by that of the loop
+	epoch   string      // of this process, in the ids of connections
 }
 
 // New returns a keeper. It starts nothing; the hub's lanes are wired to the poller's loops.
@@ -113,8 +114,8 @@ func New(o Options) *Keeper {
 		Resume:   o.Resume, Poller: o.Poller, Log: o.Log, Access: o.Access,
 	})
 	for range o.Poller.Loops() {
-		k.registers = append(k.registers, register{
-			users: map[string]*held{}, credentials: map[uint64]*held{}, more: map[uint64]map[*held]struct{}{}, queues: sendqueue.NewMemory(&k.stats.outbox), clients: map[*held]netip.AddrPort{},
+		k.indexes = append(k.indexes, connIndex{
+			Index: session.NewIndex[*held](), queues: sendqueue.NewMemory(&k.stats.outbox), clients: map[*held]netip.AddrPort{},
 		})
 	}
 	for i, loop := range o.Poller.Loops() {

@@ -53,13 +53,17 @@ func (k *Keeper) LogOut(credential uint64) {
 		return
 	}
 	k.auth.Revoke(auth.Revocation{Credential: credential})
-	k.each(credential, func(x *held) { x.expel(401, "logged out", loggedOut) })
+	k.each(credential, func(x *held) { x.closeWithStatus(401, "logged out", loggedOut) })
 }
 
 // AskAgain asks the app whether what is held with a credential is still allowed.
 func (k *Keeper) AskAgain(credential uint64) {
 	k.auth.Cache.EvictCredential(credential)
-	k.each(credential, (*held).reconsider)
+	k.each(credential, func(x *held) {
+		if !x.session.AskOnceMore() { // what the app is just being asked may be answered as of before
+			x.reauthorize()
+		}
+	})
 }
 
 // each runs f with every connection of a credential, on its loop.
@@ -67,10 +71,7 @@ func (k *Keeper) each(credential uint64, f func(*held)) {
 	for i, l := range k.o.Poller.Loops() {
 		l.Post(func() {
 			var list []park.Ref
-			for x := k.registers[i].credentials[credential]; x != nil; x = x.session.sameCredential.next {
-				list = append(list, x.c.Ref())
-			}
-			for x := range k.registers[i].more[credential] {
+			for _, x := range k.indexes[i].OfCredential(credential) {
 				list = append(list, x.c.Ref())
 			}
 			l.Visit(list, func(c *park.Conn) {

@@ -23,44 +23,33 @@ func (x *held) begun() {
 	if o == nil {
 		return
 	}
-	user := ""
-	if x.session != nil {
-		user = x.session.user
-	}
 	channels := x.membership.Group().Channels()
-	if !o.Wants(user, channels) {
+	if !o.Wants(x.session.User(), channels) {
 		return
 	}
-	if x.session == nil {
-		x.session = new(session)
-	}
-	x.session.told = true
+	x.needSession().Told = true
 	o.Begun(x.connection(channels))
 }
 
 // connection describes it.
 func (x *held) connection(channels []string) connection.Info {
-	c := connection.Info{ID: x.id(), Transport: x.form.transport(), Channels: channels, RemoteAddr: x.c.RemoteAddr()}
-	if x.session != nil {
-		c.User = x.session.user
-	}
-	return c
+	return connection.Info{ID: x.id(), User: x.session.User(), Transport: x.form.transport(), Channels: channels, RemoteAddr: x.c.RemoteAddr()}
 }
 
 // ended tells the observer, if it knows of the connection. leave takes it out of its channels.
 func (x *held) ended(reason string, leave func()) {
-	if x.session == nil || !x.session.told {
+	if x.session == nil || !x.session.Told {
 		leave()
 		return
 	}
 	c := x.connection(x.membership.Group().Channels())
 	leave()
-	x.session.told = false
+	x.session.Told = false
 	x.k.o.Observer.Ended(c, reason)
 }
 
 // leaveChannels takes the connection out of its channels for good.
 func (x *held) leaveChannels(why closeReason) {
 	x.ended(why.String(), func() { x.lane().Leave(x) })
-	x.forget()
+	x.dropSession()
 }

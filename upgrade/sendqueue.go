@@ -68,7 +68,7 @@ func (x *held) write(b []byte) (n int, ok bool) {
 // enqueue queues an item of which n bytes were written. It reports whether the connection goes on.
 func (x *held) enqueue(i sendqueue.Item, n int) bool {
 	if x.queue == nil { // the rest of one item is always kept
-		x.queue, x.stalled = &sendQueue{Queue: sendqueue.New(x.register().queues, i, n)}, false
+		x.queue, x.stalled = &sendQueue{Queue: sendqueue.New(x.index().queues, i, n)}, false
 	} else {
 		if i.Message != nil && x.policy(i.Message) == channel.LatestOnly {
 			x.reportDropped(x.queue.DropSuperseded(i.Message.Channel), channel.LatestOnly)

@@ -1,0 +1,95 @@
+package session
+
+// Index finds sessions by their user and their credentials. It is for one goroutine, a loop's.
+type Index[C any] struct {
+	users       map[string]*Session[C]
+	credentials map[uint64]*Session[C]
+	more        map[uint64]map[*Session[C]]struct{}
+}
+
+// NewIndex returns an empty index.
+func NewIndex[C any]() *Index[C] {
+	return &Index[C]{
+		users: map[string]*Session[C]{}, credentials: map[uint64]*Session[C]{}, more: map[uint64]map[*Session[C]]struct{}{},
+	}
+}
+
+// SetUser names the user of a session that has none.
+func (x *Index[C]) SetUser(s *Session[C], user string) {
+	s.user = user
+	if head := x.users[user]; head != nil {
+		s.sameUser.next, head.sameUser.prev = head, s
+	}
+	x.users[user] = s
+}
+
+// SetCredentials says which sessions of the app a session has, unless it is known. The first counts as its own.
+func (x *Index[C]) SetCredentials(s *Session[C], list []uint64) {
+	if s.credential != 0 || len(list) == 0 {
+		return
+	}
+	c := list[0]
+	for _, more := range list[1:] {
+		if x.more[more] == nil {
+			x.more[more] = map[*Session[C]]struct{}{}
+		}
+		x.more[more][s] = struct{}{}
+		s.more = append(s.more, more)
+	}
+	s.credential = c
+	if head := x.credentials[c]; head != nil {
+		s.sameCredential.next, head.sameCredential.prev = head, s
+	}
+	x.credentials[c] = s
+}
+
+// Remove takes a session out.
+func (x *Index[C]) Remove(s *Session[C]) {
+	if s.user != "" {
+		unlink(x.users, s.user, s, func(s *Session[C]) *link[C] { return &s.sameUser })
+	}
+	for _, c := range s.more {
+		if delete(x.more[c], s); len(x.more[c]) == 0 {
+			delete(x.more, c)
+		}
+	}
+	if s.credential != 0 {
+		unlink(x.credentials, s.credential, s, func(s *Session[C]) *link[C] { return &s.sameCredential })
+	}
+}
+
+// unlink takes a session out of the list that begins at heads[key].
+func unlink[C any, K comparable](heads map[K]*Session[C], key K, s *Session[C], of func(*Session[C]) *link[C]) {
+	prev, next := of(s).prev, of(s).next
+	switch {
+	case prev != nil:
+		of(prev).next = next
+	case next != nil:
+		heads[key] = next
+	default:
+		delete(heads, key)
+	}
+	if next != nil {
+		of(next).prev = prev
+	}
+	*of(s) = link[C]{}
+}
+
+// OfUser returns the connections of a user, the newest first.
+func (x *Index[C]) OfUser(user string) (list []C) {
+	for s := x.users[user]; s != nil; s = s.sameUser.next {
+		list = append(list, s.Conn)
+	}
+	return list
+}
+
+// OfCredential returns the connections of a credential.
+func (x *Index[C]) OfCredential(credential uint64) (list []C) {
+	for s := x.credentials[credential]; s != nil; s = s.sameCredential.next {
+		list = append(list, s.Conn)
+	}
+	for s := range x.more[credential] {
+		list = append(list, s.Conn)
+	}
+	return list
+}
