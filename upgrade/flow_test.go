@@ -99,6 +99,7 @@ func TestBegunMessages(t *testing.T) {
 		"first byte of one": begun + begun[:1],
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := start(t, func(o *upgrade.Options) { o.ReceiveTime = 50 * time.Millisecond; o.MaxMessage = 64 << 10 })
 			c := w.hold(t, "websocket", "channel=public.a")
 			c.Send(p)

@@ -112,6 +112,15 @@ func startBehind(t testing.TB, trusted func(netip.Addr) bool, change ...func(*up
 	return w
 }
 
+// expire lets the time run out of every connection's deadline, as their loops will when they come to it.
+func (w *world) expire() {
+	for _, l := range w.poller.Loops() {
+		l.Post(func() {
+			l.Each(func(c *park.Conn) { c.Handler().Ready(c, park.Expired) })
+		})
+	}
+}
+
 // publish publishes data and returns its id.
 func (w *world) publish(t testing.TB, data string, channels ...string) string {
 	t.Helper()

@@ -239,6 +239,7 @@ func TestFlood(t *testing.T) {
 		"a message, but in pings": {`{"type":"ping","ref":1}`, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := start(t, func(o *upgrade.Options) { o.MessageRate = 20 })
 			other := w.hold(t, "websocket v1", "channel=public.a")
 			c := w.hold(t, "websocket v1", "channel=public.a")

@@ -339,25 +339,42 @@ func TestLongPollAnswerIsBounded(t *testing.T) {
 
 // TestLongPollWait: an empty list when the time runs out, by the query or by Prefer (RFC 7240).
 func TestLongPollWait(t *testing.T) {
-	w := start(t, func(o *upgrade.Options) { o.MaxWait = time.Second })
-	for _, sent := range []string{
-		request("longpoll", "/_push?channel=public.a&wait=0"),
-		request("longpoll", "http://app.test/_push?channel=public.a&wait=0"),
-		request("longpoll", "/_push?channel=public.a&wait=1"),
-		request("longpoll", "/_push?channel=public.a", "Prefer: respond-async, wait=1"),
-		request("longpoll", "/_push?channel=public.a", "Prefer: respond-async", "Prefer: Wait=\"1\"; x=y, wait=abc"),
-		request("longpoll", "/_push?channel=public.a", `Prefer: a="\", wait=abc", WAIT = 1 ;b="c;d"`),
-		request("longpoll", "/_push?channel=public.a", "Prefer: wait=soon"), // and such are ignored
-		request("longpoll", "/_push?channel=public.a&wait=99999"),           // no longer than push.poll_max_wait
+	long := func(o *upgrade.Options) { o.Wait, o.MaxWait = time.Hour, time.Second }
+	short := func(o *upgrade.Options) { o.Wait, o.MaxWait = 100*time.Millisecond, time.Hour }
+	var list []*wiretest.Client
+	var sent []string
+	for _, tt := range []struct {
+		options func(*upgrade.Options)
+		sent    []string
+	}{
+		{long, []string{
+			request("longpoll", "/_push?channel=public.a&wait=0"),
+			request("longpoll", "http://app.test/_push?channel=public.a&wait=0"),
+			request("longpoll", "/_push?channel=public.a&wait=1"),
+			request("longpoll", "/_push?channel=public.a", "Prefer: respond-async, wait=1"),
+			request("longpoll", "/_push?channel=public.a", "Prefer: respond-async", "Prefer: Wait=\"1\"; x=y, wait=abc"),
+			request("longpoll", "/_push?channel=public.a", `Prefer: a="\", wait=abc", WAIT = 1 ;b="c;d"`),
+			request("longpoll", "/_push?channel=public.a&wait=99999"), // no longer than push.poll_max_wait
+		}},
+		{short, []string{
+			request("longpoll", "/_push?channel=public.a"),
+			request("longpoll", "/_push?channel=public.a", "Prefer: wait=soon"), // which is ignored
+		}},
 	} {
-		c := wiretest.Dial(t, w.addr)
-		c.Send(sent)
-		resp, body := c.Response(http.MethodGet)
-		if resp.StatusCode != 200 || !strings.Contains(body, `"messages":[],"next":"`) || resp.Close {
-			t.Errorf("%.60q: answered %d %s", sent, resp.StatusCode, body)
+		w := start(t, tt.options)
+		for _, s := range tt.sent { // they wait at the same time
+			c := wiretest.Dial(t, w.addr)
+			c.Send(s)
+			list, sent = append(list, c), append(sent, s)
 		}
 	}
-	c := wiretest.Dial(t, w.addr)
+	for i, c := range list {
+		resp, body := c.Response(http.MethodGet)
+		if resp.StatusCode != 200 || !strings.Contains(body, `"messages":[],"next":"`) || resp.Close {
+			t.Errorf("%.60q: answered %d %s", sent[i], resp.StatusCode, body)
+		}
+	}
+	c := wiretest.Dial(t, start(t).addr)
 	c.Send("GET /_push?channel=public.a&wait=0 HTTP/1.0\r\n\r\n")
 	if all, reset := c.Rest(); reset || !strings.Contains(all, "Connection: close\r\n") || !strings.HasSuffix(all, "}\n") {
 		t.Errorf("HTTP/1.0: answered %q, reset %v", all, reset)

@@ -71,7 +71,7 @@ func (c *client) over(status int) {
 // TestAuthorizationExpires: the app is asked again when what it said has expired. A yes lets the hold go on, anything
 // else ends it; an app that cannot be asked has a while.
 func TestAuthorizationExpires(t *testing.T) {
-	const soon = 150 * time.Millisecond
+	const soon = 50 * time.Millisecond
 	for _, tt := range []struct {
 		name   string
 		then   func(d *door)
@@ -85,8 +85,9 @@ func TestAuthorizationExpires(t *testing.T) {
 		}, 403},
 		{"the app is down", func(d *door) { d.broken = true }, 503},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			for _, kind := range streams() {
+		for _, kind := range streams() {
+			t.Run(tt.name+"/"+kind, func(t *testing.T) {
+				t.Parallel()
 				w, d := guarded(t)
 				d.set("SID=a", auth.Result{Allowed: true, User: "anna", Expires: soon})
 				c := w.hold(t, kind, "channel=user.a", "Cookie: SID=a")
@@ -106,8 +107,8 @@ func TestAuthorizationExpires(t *testing.T) {
 				if i, ok := w.hub.Channel("user.a"); ok && i.Subscribers > 0 {
 					t.Errorf("%d subscribers are left", i.Subscribers)
 				}
-			}
-		})
+			})
+		}
 	}
 }
 
@@ -129,6 +130,7 @@ func TestPollEndsWithItsAuthorization(t *testing.T) {
 func TestAuthorizationIsRenewed(t *testing.T) {
 	for _, kind := range streams() {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			w, d := guarded(t, func(o *upgrade.Options) {
 				if !wires[kind].upgrades { // whose clients would want to send a pong
 					o.Heartbeat = 150 * time.Millisecond
@@ -158,6 +160,7 @@ func TestAuthorizationIsRenewed(t *testing.T) {
 func TestRenewalDropsChannels(t *testing.T) {
 	for _, kind := range streams() {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			w, d := guarded(t)
 			d.set("SID=a", auth.Result{Allowed: true, User: "anna", Expires: 120 * time.Millisecond})
 			c := w.hold(t, kind, "channel=user.a&channel=user.b&channel=public.c", "Cookie: SID=a")
@@ -269,6 +272,7 @@ func TestLogoutWhileAuthorizing(t *testing.T) {
 func TestCookieSetWhileAuthorizing(t *testing.T) {
 	for _, kind := range streams() {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			var keeper atomic.Pointer[upgrade.Keeper]
 			w, d := guarded(t, func(o *upgrade.Options) {
 				o.OwnPaths = []string{"/authorize"}

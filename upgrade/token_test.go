@@ -143,6 +143,7 @@ func TestTokenWithoutKey(t *testing.T) {
 // TestHoldEndsWithItsToken, and nothing that is published from then on is delivered.
 func TestHoldEndsWithItsToken(t *testing.T) {
 	run(t, func(t *testing.T, kind string) {
+		t.Parallel()
 		end := sync.OnceValue(func() time.Time { return time.Now().Add(300 * time.Millisecond) }) // after it is first read
 		w, _ := guarded(t, func(o *upgrade.Options) {
 			o.Tokens = verifyFunc(func(string) (auth.TokenGrant, error) {

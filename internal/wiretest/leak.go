@@ -1,6 +1,7 @@
 package wiretest
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"runtime"
@@ -9,8 +10,12 @@ import (
 	"time"
 )
 
+// waiting tests run at once that are parallel: they wait for deadlines, not for processors.
+const waiting = "16"
+
 // Main runs a package's tests and fails them if a goroutine or a descriptor is left.
 func Main(m *testing.M) {
+	flag.Set("test.parallel", waiting) // the command line, which is read later, may say another
 	before := descriptors()
 	code := m.Run()
 	if code == 0 {
@@ -24,7 +29,7 @@ func Main(m *testing.M) {
 
 func leftovers(before int) string {
 	var left string
-	for range 200 {
+	for by := time.Now().Add(Timeout); time.Now().Before(by); time.Sleep(20 * time.Millisecond) {
 		runtime.GC() // the library keeps pipes for splicing in a pool that only this empties
 		if left = strayGoroutines(); left == "" {
 			if now := descriptors(); now > before+1 { // the runtime's own epoll and wake-up come at first use
@@ -33,7 +38,6 @@ func leftovers(before int) string {
 				return ""
 			}
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	return left
 }
