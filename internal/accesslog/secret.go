@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 // hidden stands for a secret.
@@ -34,7 +35,8 @@ func (l *Log) public(text []byte) []byte {
 		if j := bytes.IndexAny(name, "?&;# "); !ok || j >= 0 {
 			continue
 		}
-		if plain, err := url.QueryUnescape(string(name)); err != nil || plain != l.secret {
+		// A name that is nearly right does not open anything, but its value is the secret all the same.
+		if plain, err := url.QueryUnescape(string(name)); err != nil || !strings.EqualFold(strings.Trim(plain, " \x00"), l.secret) {
 			continue
 		}
 		end := len(value)
