@@ -205,9 +205,12 @@ func TestRewrittenResponses(t *testing.T) {
 			{Match: "/root", Upstreams: to, Prefix: "/"},
 			{Match: "/host", Upstreams: to, Host: "in.test"},
 			{Match: "/same", Upstreams: to},
+			{Match: "/case", Upstreams: []Upstream{{Network: "tcp", Address: shop.Addr, Host: "LocalHost:8080"}}, Host: "Shop.Internal"},
 		}
 	})
 	for _, tt := range []struct{ path, field, want string }{
+		{"/case", "Location: http://localhost:8080/x", "/x"}, {"/case", "Location: HTTP://LOCALHOST:8080/x", "/x"}, {"/case", "Location: http://shop.internal/x", "/x"},
+		{"/case", "Content-Location: //SHOP.internal:80/x", "/x"}, {"/case", "Refresh: 0; URL=http://shop.INTERNAL/x", "0; url=/x"}, {"/case", "Set-Cookie: a=b; Domain=shop.internal", "a=b"},
 		{"/shop", "Location: /app/x?a=/app", "/shop/x?a=/app"}, {"/shop", "Location: /app", "/shop"}, {"/shop", "Location: /apple", "/apple"},
 		{"/shop", "Location: /app?q", "/shop?q"}, {"/shop", "Location: x/y", "x/y"}, {"/shop", "Location: http://up:8080/app/x", "/shop/x"},
 		{"/shop", "Location: http://h:1/app/x", "http://h:1/shop/x"}, {"/shop", "Location: https://H:1/app/x", "https://H:1/shop/x"},
@@ -225,7 +228,7 @@ func TestRewrittenResponses(t *testing.T) {
 		{"/same", "Location: http://up:8080/x", "http://up:8080/x"}, {"/same", "Set-Cookie: a=b;path=/x;Domain=up", "a=b;path=/x;Domain=up"},
 	} {
 		c := wiretest.Dial(t, addr)
-		c.Send(lines("GET "+tt.path+"/page HTTP/1.1", "Host: h:1", "X-Say: "+tt.field))
+		c.Send(lines("GET "+tt.path+"/page HTTP/1.1", "Host: H:1", "X-Say: "+tt.field))
 		resp, _ := c.Response(http.MethodGet)
 		name, _, _ := strings.Cut(tt.field, ":")
 		if got := resp.Header.Get(name); got != tt.want {

@@ -177,3 +177,38 @@ func BenchmarkFrame(b *testing.B) {
 		}
 	}
 }
+
+// TestUnfinishedFrameIsNotCopied: a frame that comes in pieces costs what its bytes cost: they are not copied again for
+// each piece, however small it is.
+func TestUnfinishedFrameIsNotCopied(t *testing.T) {
+	const size = 1 << 20
+	sent := append([]byte{0x82, 0x80 | 127, 0, 0, 0, 0, 0, size >> 16, 0, 0}, make([]byte, 4+size)...)
+	for name, tt := range map[string]struct{ first, piece int }{
+		"64 KB pieces": {64 << 10, 64 << 10}, "single bytes behind most of it": {size - 4000, 1}, "single bytes of a head": {1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, copied := new(Parser), 0
+			var last *byte
+			rest := bytes.Clone(sent)
+			for n := tt.first; len(rest) > 0; n = tt.piece {
+				if tt.first == 1 && len(sent)-len(rest) > 5000 {
+					n = len(rest)
+				}
+				n = min(n, len(rest))
+				p := f.Join(rest[:n])
+				rest = rest[n:]
+				fr, used, e := f.Next(p, size)
+				if e != nil || (used > 0) != (len(rest) == 0) || used > 0 && len(fr.Payload) != size {
+					t.Fatalf("%d bytes used, %v, with %d to come", used, e, len(rest))
+				}
+				f.Keep(p[used:])
+				if len(f.buf) > 0 && &f.buf[0] != last { // it has moved
+					copied, last = copied+len(f.buf), &f.buf[0]
+				}
+			}
+			if copied > 8*size || !f.Empty() {
+				t.Errorf("%d bytes were copied for %d, and empty is %v", copied, size, f.Empty())
+			}
+		})
+	}
+}
