@@ -25,7 +25,7 @@ const (
 	loggedOut                               // the app took its session cookie back
 	disconnected                            // the app said so
 	crowdedOut                              // its user has newer ones, and no more may be held
-	inboundFull                             // what clients have begun to send takes all the memory there is for it
+	inboundFull                             // what clients have sent takes all the memory there is for it
 	slowSender                              // a message that has begun does not come
 	messageFailed                           // the app did not take a message whose client cannot be told otherwise
 	closeReasons
@@ -44,7 +44,7 @@ type counters struct {
 	posted         atomic.Int64 // messages that the app was told of
 	postErrors     atomic.Int64 // and did not answer
 	outbox         atomic.Int64 // bytes waiting for slow readers
-	inbound        atomic.Int64 // bytes of what clients have begun to send
+	inbound        atomic.Int64 // bytes of client messages until the app has them
 	throttled      atomic.Int64 // how often a client was not read for a while
 	droppedOldest  atomic.Int64 // messages, by channel.DropOldest
 	superseded     atomic.Int64 // messages, by channel.LatestOnly

@@ -77,7 +77,7 @@ var families = map[string]family{
 	"holdfast_proxy_upstream_errors_total":          {counter, "Failed requests to the app."},
 	"holdfast_publish_backlog_bytes":                {gauge, "Bytes not yet handed to connections."},
 	"holdfast_publish_refused_total":                {counter, "Publishes refused with 503."},
-	"holdfast_receive_bytes":                        {gauge, "Bytes of what clients have begun to send."},
+	"holdfast_receive_bytes":                        {gauge, "Bytes of client messages until the app has them."},
 	"holdfast_receive_throttled_total":              {counter, "How often a client that sent faster than its rate was not read for a while."},
 	"holdfast_request_duration_seconds":             {histogram, "Seconds from a request's head to the end of its response."},
 	"holdfast_responses_total":                      {counter, "Responses to requests that are not to push.path, by status code; 499: the client left before."},
