@@ -41,8 +41,9 @@ type Hub struct {
 	// Static after construction.
 	lanes        []Lane
 	rule         func(string) (History, bool)
-	watch        func(string) bool // nil: none
-	onOccupancy  func()            // set before use, never changed
+	watch        func(string) bool           // nil: none
+	onOccupancy  func()                      // set before use, never changed
+	onLarge      func(*Message, func()) bool // set before use, never changed; nil: nobody renders
 	now          func() time.Time
 	historyTotal int64
 	backlogMax   int64
@@ -57,6 +58,7 @@ type Hub struct {
 	held        histories
 	wild        wildcards
 	occupancies occupancies
+	rendering   map[*Message][]*Group // that wait until it is rendered
 	groups      int
 	subscribers int
 	backlog     int64
@@ -76,6 +78,7 @@ func New(o Options) *Hub {
 		backlogMax:   o.Backlog,
 		seed:         maphash.MakeSeed(),
 		channels:     make(map[string]*channel),
+		rendering:    make(map[*Message][]*Group),
 	}
 	if h.rule == nil {
 		h.rule = func(string) (History, bool) { return History{}, true }

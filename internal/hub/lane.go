@@ -30,13 +30,18 @@ type Lane struct {
 // is no more. f is called from any goroutine and must not block. Set it before the lane is used.
 func (l *Lane) OnWork(f func()) { l.onWork = f }
 
-// Step delivers what is pending to at most about n members and reports whether there is more to do.
-// Groups take turns: one whose members are not through after n goes to the back of the queue.
+// Step delivers what is pending to at most about n members, fewer if it is large, and reports whether there is more to
+// do. Groups take turns: one whose members are not through after n goes to the back of the queue.
 func (l *Lane) Step(n int) (more bool) {
 	n = max(n, 1)
 	var g *Group
 	for n > 0 {
-		if g = l.turn(g); g == nil {
+		var render *Message
+		if g, render = l.turn(g); render != nil {
+			l.hub.render(render)
+			continue
+		}
+		if g == nil {
 			return false
 		}
 		n -= l.pass(g, n)
@@ -44,14 +49,20 @@ func (l *Lane) Step(n int) (more bool) {
 	return l.yield(g)
 }
 
-// pass continues g's batch with at most n members and returns how many it came to.
-func (l *Lane) pass(g *Group, n int) (visited int) {
-	delivered := 0
+// stepData is how many bytes of data to one member are as much work as another member.
+const stepData = 8 << 10
+
+// pass continues g's batch with at most n members, or fewer if it is large, and returns how much of n that was.
+func (l *Lane) pass(g *Group, n int) (spent int) {
+	delivered, bytes := 0, 0
+	for _, m := range g.batch {
+		bytes += len(m.Data)
+	}
 	last := g.batch[len(g.batch)-1].ID
-	for visited < n && int(g.cursor) < len(g.members) {
+	for spent < n && int(g.cursor) < len(g.members) {
 		s := g.members[g.cursor]
 		g.cursor++
-		visited++
+		spent += 1 + bytes/stepData
 		p := s.Membership()
 		part := newerThan(g.batch, p.pos)
 		if len(part) == 0 {
@@ -62,7 +73,7 @@ func (l *Lane) pass(g *Group, n int) (visited int) {
 		s.Deliver(part) // may change g's members and cursor, not its batch
 	}
 	l.delivered.Add(uint64(delivered))
-	return visited
+	return spent
 }
 
 // newerThan returns the messages of batch with an id above pos.
@@ -80,8 +91,8 @@ func newerThan(batch []*Message, pos ID) []*Message {
 }
 
 // turn puts g back, if it is not nil, and returns the group whose turn it is, with a batch; nil when no
-// work is left.
-func (l *Lane) turn(g *Group) *Group {
+// work is left, or when a message is to be rendered first.
+func (l *Lane) turn(g *Group) (next *Group, render *Message) {
 	l.hub.mu.Lock()
 	defer l.hub.mu.Unlock()
 	if g != nil {
@@ -91,7 +102,7 @@ func (l *Lane) turn(g *Group) *Group {
 		g := l.head
 		if g == nil {
 			l.busy = false
-			return nil
+			return nil, nil
 		}
 		if l.head = g.next; l.head == nil {
 			l.tail = nil
@@ -107,7 +118,12 @@ func (l *Lane) turn(g *Group) *Group {
 		if g.batch == nil {
 			g.batch, g.pending = g.pending, nil
 		}
-		return g
+		if waits, render := l.hub.awaitLocked(g); render != nil {
+			return nil, render
+		} else if waits {
+			continue
+		}
+		return g, nil
 	}
 }
 

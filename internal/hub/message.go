@@ -28,8 +28,9 @@ type Message struct {
 	JSON           bool // Data is one JSON value; else it is plain data
 	Binary         bool // Data is not valid UTF-8
 
-	held bool   // guarded by Hub.mu: counted in the history
-	refs uint32 // guarded by Hub.mu: pending lists and batches it is in
+	held       bool   // guarded by Hub.mu: counted in the history
+	unrendered bool   // guarded by Hub.mu: lanes wait for Hub.onLarge
+	refs       uint32 // guarded by Hub.mu: pending lists and batches it is in
 
 	rendered atomic.Pointer[rendering] // the newest; they are few
 

@@ -128,6 +128,7 @@ func (h *Hub) prepare(d *Draft, r *Receipt, list []preparedMessage, now int64) (
 			return nil, fmt.Errorf("channel %q: %w", name, ErrNoRule)
 		}
 		m := &Message{Channel: name, Event: d.Event, Data: d.Data, JSON: d.JSON, Binary: binary, at: now, track: r.Track}
+		m.unrendered = h.onLarge != nil && len(d.Data) >= largeData
 		if i > 0 {
 			list[len(list)-1].next = m
 		}
