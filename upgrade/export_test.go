@@ -10,3 +10,10 @@ func DialectNames() (names []string) {
 
 // RevocationSeq tells a test when something was revoked, although what is held has not yet been seen to.
 func (k *Keeper) RevocationSeq() uint64 { return k.auth.Revocations.Seq() }
+
+// BlockRenderers keeps all workers that render large messages busy until the channel is closed.
+func (k *Keeper) BlockRenderers(endc <-chan struct{}) {
+	for range len(k.o.Poller.Loops()) {
+		k.renderers.Go(func() { <-endc })
+	}
+}

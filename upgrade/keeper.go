@@ -16,6 +16,7 @@ import (
 	"holdfast/internal/channel"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
+	"holdfast/internal/render"
 	"holdfast/internal/request"
 	"holdfast/internal/sendqueue"
 	"holdfast/internal/session"
@@ -26,6 +27,9 @@ import (
 
 // stepMembers are delivered to before the loop looks at other events: about half a millisecond.
 const stepMembers = 64
+
+// maxRenderings large messages wait for a worker. Others are rendered when they are delivered.
+const maxRenderings = 1024
 
 // Options of a Keeper.
 type Options struct {
@@ -82,6 +86,7 @@ type Keeper struct {
 	inboundFull throttle.Throttle
 	messages    *auth.Semaphore // to Options.Message
 	inflations  *auth.Semaphore // of large messages, on workers
+	renderers   *park.Pool      // of large messages of the hub
 	stats       counters
 	users       *auth.UserLimiter[connRef]
 
@@ -96,6 +101,7 @@ func New(o Options) *Keeper {
 	k := &Keeper{
 		o: o, messages: auth.NewSemaphore(o.InFlight), inflations: auth.NewSemaphore(maxInflations), users: auth.NewUserLimiter[connRef](o.MaxPerUser), born: time.Now(), epoch: rand.Text()[:12],
 	}
+	k.renderers = o.Poller.NewPool(max(len(o.Poller.Loops())/2, 1), maxRenderings)
 	k.forms = newForms(k)
 	k.auth = auth.NewService(auth.ServiceOptions{
 		Authorizer: o.Authorizer, CacheAge: o.AuthorizeCache, LogoutCookies: o.LogoutCookies, InFlight: o.Asking, Log: o.Log,
@@ -128,6 +134,7 @@ func New(o Options) *Keeper {
 		}
 		lane.OnWork(func() { loop.Post(step) })
 	}
+	o.Hub.OnLarge(k.renderLarge)
 	return k
 }
 
@@ -136,6 +143,22 @@ func (k *Keeper) Owns(path []byte) bool { return subscribe.PathOf(k.o.Paths, pat
 
 // Serve takes c over, on its loop. The head of r has passed the strict check; r is copied.
 func (k *Keeper) Serve(c *park.Conn, r *request.Request) { k.requests.Serve(c, r) }
+
+// renderLarge renders a message in the forms of what is held, on a worker.
+func (k *Keeper) renderLarge(m *hub.Message, done func()) bool {
+	return k.renderers.Go(func() {
+		defer done()
+		for _, f := range k.forms {
+			if f.open.Load() == 0 {
+				continue
+			}
+			m.Rendered(f.encoding())
+			if f.asksAgain() && k.o.Compress > 0 && len(m.Data) >= k.o.Compress {
+				m.Rendered(render.ObjectDeflated)
+			}
+		}
+	})
+}
 
 // Drain ends every held connection politely. New ones are refused.
 func (k *Keeper) Drain() {

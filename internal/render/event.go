@@ -16,7 +16,8 @@ var (
 	Event       = &hub.Encoding{Render: renderEvent}       // a server-sent event
 	ObjectEvent = &hub.Encoding{Render: renderObjectEvent} // an event whose data is an object
 
-	objectDeflated = &hub.Encoding{Render: func(m *hub.Message) []byte { return deflate.Append(nil, object(m)) }}
+	// ObjectDeflated is the object alone, as blocks of a gzip member.
+	ObjectDeflated = &hub.Encoding{Render: func(m *hub.Message) []byte { return deflate.Append(nil, object(m)) }}
 )
 
 // What is around the object in ObjectEvent. Long poll leaves it out.
@@ -67,7 +68,7 @@ func object(m *hub.Message) []byte {
 }
 
 // deflatedObject is object compressed, as blocks of a gzip member.
-func deflatedObject(m *hub.Message) []byte { return m.Rendered(objectDeflated) }
+func deflatedObject(m *hub.Message) []byte { return m.Rendered(ObjectDeflated) }
 
 // AppendEvent appends an event with an object.
 func AppendEvent(b, object []byte) []byte {
