@@ -61,9 +61,10 @@ type Options struct {
 	Burst       int // requests of one address beyond Rate at once
 
 	RequestBuffer  int    // bytes of a request's body collected before the app is asked; 0: none
+	StreamUploads  bool   // a body larger than the buffers is streamed on to an app that speaks HTTP; otherwise it is refused
 	ResponseBuffer int    // bytes taken from the app ahead of one client; 0: one reading
-	Folder         string // for temporary files of what is larger than the buffers; empty: it is streamed on, or refused if for FastCGI
-	FileBytes      int64  // in the file of one body; what is beyond is streamed on
+	Folder         string // for temporary files of what is larger than the buffers; empty: none
+	FileBytes      int64  // in the file of one body
 	FilesTotal     int64  // in all files together; past it no body begins to use one
 	BufferTotal    int64  // bytes of both kinds, all clients together; past it, 8 kB each; default 16 MB
 

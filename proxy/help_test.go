@@ -37,7 +37,7 @@ func startPrepared(t testing.TB, upstream string, prepare func(*Proxy), change .
 		Pool:      8, PoolIdle: 5 * time.Second,
 		HeaderTime: wiretest.Timeout, IdleTime: wiretest.Timeout, BodyTime: wiretest.Timeout,
 		SendTime: wiretest.Timeout, ConnectTime: wiretest.Timeout, UpstreamTime: wiretest.Timeout,
-		TunnelTime: wiretest.Timeout, HeaderBytes: 16 << 10, HeaderFields: 100, Log: log,
+		TunnelTime: wiretest.Timeout, HeaderBytes: 16 << 10, HeaderFields: 100, StreamUploads: true, Log: log,
 	}
 	for _, f := range change {
 		f(&o)

@@ -32,7 +32,7 @@ type source interface {
 type appSource interface {
 	source
 
-	// needsWhole reports whether the app must never have a part of a body.
+	// needsWhole reports whether the app is never sent a part of a body: what cannot be collected is refused.
 	needsWhole() bool
 
 	// collected is called when as much of the request's body as may be was collected.

@@ -3,7 +3,6 @@ package proxy
 import (
 	"bytes"
 	"errors"
-	"time"
 
 	"holdfast/internal/fcgi"
 	"holdfast/internal/http1"
@@ -14,15 +13,6 @@ import (
 var (
 	errNoHead   = errors.New("the script ended without a head")
 	errTooShort = errors.New("the script sent less than its Content-Length")
-)
-
-// What keeps a request body for FastCGI from being collected whole.
-var (
-	errUploadMemory  = errors.New("request body larger than buffers.request, and buffers.temp_dir is none: FastCGI needs it whole")
-	errUploadBuffers = errors.New("request body past buffers.total, and buffers.temp_dir is none: FastCGI needs it whole")
-	errUploadFile    = errors.New("request body larger than buffers.temp_file_size: FastCGI needs it whole")
-	errUploadTotal   = errors.New("request body past buffers.temp_total_size, the total of temporary files: FastCGI needs it whole")
-	errUploadBroken  = errors.New("request body not written to buffers.temp_dir: FastCGI needs it whole")
 )
 
 // fcgiSource is an app that speaks FastCGI: php-fpm. Its requests and responses are records.
@@ -54,10 +44,6 @@ func (s *fcgiSource) needsWhole() bool { return true }
 // collected implements appSource.
 func (s *fcgiSource) collected() {
 	u := &s.x.upload
-	if !u.body.Done {
-		s.refuseUpload()
-		return
-	}
 	if u.file != nil { // what the file has comes first
 		u.tail, u.gathered = u.gathered, nil
 	}
@@ -72,26 +58,6 @@ func (s *fcgiSource) frame(b []byte) []byte {
 
 // endsAtClose implements appSource.
 func (s *fcgiSource) endsAtClose() bool { return false }
-
-// refuseUpload refuses a body that cannot be collected whole. A FastCGI responder is never sent one that may still be
-// cut: php-fpm runs the script with what there is, whether the connection is closed, reset or the request aborted.
-func (s *fcgiSource) refuseUpload() {
-	p := s.x.f.p
-	status, after, err := 413, time.Duration(0), errUploadFile
-	switch {
-	case p.o.Folder == "" && p.buffered.Load() > p.o.BufferTotal:
-		status, after, err = 503, time.Second, errUploadBuffers
-	case p.o.Folder == "":
-		err = errUploadMemory
-	case s.x.upload.file.Broken():
-		status, err = 503, errUploadBroken
-	case p.files.Full():
-		status, after, err = 503, time.Second, errUploadTotal
-	}
-	p.stats.refused.Add(1)
-	s.x.f.logRefused(s.x.from, status, err.Error())
-	s.x.finishAfter(status, after, err)
-}
 
 // request passes the request on as records. The body is complete, in gathered or in a file.
 func (s *fcgiSource) request() {

@@ -35,13 +35,14 @@ func (s *httpSource) start(h *http1.Head, q *request.Request, body []byte) {
 		}
 	}
 	b := q.AppendHead(x.f.loop.Out()[:0], h, &r.paths)
-	if !h.Chunked && (x.upload.body.Done || !p.gathers(h.Length)) {
+	streams := !x.upload.body.Done && !s.needsWhole() && !p.gathers(h.Length)
+	if !h.Chunked && (x.upload.body.Done || streams) {
 		s.begin(b, body)
 		return
 	}
 	s.head = append(s.head, b...)
 	x.upload.gathered = append(x.upload.gathered, body...)
-	if x.upload.body.Done || !p.gathers(h.Length) {
+	if x.upload.body.Done || streams {
 		s.frameUpload()
 		s.begin(s.head, x.upload.gathered)
 		return
@@ -49,8 +50,8 @@ func (s *httpSource) start(h *http1.Head, q *request.Request, body []byte) {
 	x.upload.collect()
 }
 
-// needsWhole implements appSource: what does not fit is streamed on.
-func (s *httpSource) needsWhole() bool { return false }
+// needsWhole implements appSource.
+func (s *httpSource) needsWhole() bool { return !s.x.f.p.o.StreamUploads }
 
 // collected implements appSource.
 func (s *httpSource) collected() {

@@ -42,7 +42,11 @@ func (u *upload) collect() {
 				return
 			}
 			u.x.client.conn.SetDeadline(0)
-			u.x.app.source.collected()
+			if !u.body.Done && u.x.app.source.needsWhole() {
+				u.refuse()
+			} else {
+				u.x.app.source.collected()
+			}
 			return
 		}
 		out, ok := u.read(in)
@@ -53,7 +57,37 @@ func (u *upload) collect() {
 	}
 }
 
-// wholeBuffer is buffers.request for FastCGI where that is 0: its bodies are never streamed.
+// What keeps a request body from being collected whole.
+var (
+	errUploadMemory  = errors.New("request body larger than buffers.request, and buffers.temp_dir is none")
+	errUploadBuffers = errors.New("request body past buffers.total, and buffers.temp_dir is none")
+	errUploadFile    = errors.New("request body larger than buffers.temp_file_size")
+	errUploadTotal   = errors.New("request body past buffers.temp_total_size, the total of temporary files")
+	errUploadBroken  = errors.New("request body not written to buffers.temp_dir")
+)
+
+// refuse refuses a body that cannot be collected whole. The app is never sent one that may still be cut: PHP runs the
+// script with what there is, in php-fpm and in Apache, whether the connection is closed or reset, and whatever the
+// framing.
+func (u *upload) refuse() {
+	p := u.x.f.p
+	status, after, err := 413, time.Duration(0), errUploadFile
+	switch {
+	case p.o.Folder == "" && p.buffered.Load() > p.o.BufferTotal:
+		status, after, err = 503, time.Second, errUploadBuffers
+	case p.o.Folder == "":
+		err = errUploadMemory
+	case u.file.Broken():
+		status, err = 503, errUploadBroken
+	case p.files.Full():
+		status, after, err = 503, time.Second, errUploadTotal
+	}
+	p.stats.refused.Add(1)
+	u.x.f.logRefused(u.x.from, status, err.Error()+": the app needs it whole (see buffers.stream_uploads)")
+	u.x.finishAfter(status, after, err)
+}
+
+// wholeBuffer is buffers.request where that is 0, for bodies that are never streamed.
 const wholeBuffer = 64 << 10
 
 // atLimit reports whether memory has taken as much of the body as it may.

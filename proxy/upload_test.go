@@ -161,3 +161,90 @@ func TestChunkedUploadIsSentWithItsLength(t *testing.T) {
 		settled(t, p)
 	})
 }
+
+// TestCutUploadDoesNotReachAnHTTPApp: what Apache does with a part of an upload it cannot do, as it has none. Only
+// StreamUploads sends one.
+func TestCutUploadDoesNotReachAnHTTPApp(t *testing.T) {
+	const length, chunked = "Content-Length: 200000", "Transfer-Encoding: chunked"
+	part := strings.Repeat("x", 100_000)
+	for _, tt := range []struct{ name, framing, sent string }{
+		{"a byte", length, "x"},
+		{"half", length, part},
+		{"all but a byte", length, part + part[1:]},
+		{"upgrade", length + "\r\nConnection: Upgrade\r\nUpgrade: x", part},
+		{"chunks, half a chunk", chunked, "30d40\r\n" + part},
+		{"chunks, at a boundary", chunked, "186a0\r\n" + part + "\r\n"},
+		{"chunks, half the last", chunked, "186a0\r\n" + part + "\r\n0\r\n"},
+	} {
+		for _, with := range []string{"file", "small file", "no file", "no buffer", "stream"} {
+			for _, reset := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, %s, reset %v", tt.name, with, reset), func(t *testing.T) {
+					u := wiretest.NewUpstream(t, wiretest.Answer(echo))
+					addr, p := start(t, u.Addr, files(t), func(o *Options) {
+						o.StreamUploads = with == "stream"
+						switch with {
+						case "small file":
+							o.FileBytes = 64 << 10
+						case "no file":
+							o.Folder = ""
+						case "no buffer", "stream":
+							o.RequestBuffer, o.Folder = 0, ""
+						}
+					})
+					c := wiretest.Dial(t, addr)
+					c.Send(lines("POST / HTTP/1.1", "Host: x", tt.framing) + tt.sent)
+					wiretest.Eventually(t, "the request is seen", func() bool { return p.Stats().Requests == 1 })
+					if with == "stream" {
+						wiretest.Eventually(t, "the app has a part", func() bool { return strings.Contains(u.Sent(), "\r\n\r\n") })
+					}
+					if reset {
+						c.Conn.(*net.TCPConn).SetLinger(0)
+					}
+					c.Close()
+					settled(t, p)
+					if n := len(u.Conns()); n > 0 != (with == "stream") {
+						t.Fatalf("the app had %d connections", n)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestUploadTooLargeToCollect: the client is told what keeps its upload from being collected whole.
+func TestUploadTooLargeToCollect(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*Options)
+		status int
+	}{
+		{"it fits", func(*Options) {}, 200},
+		{"no folder", func(o *Options) { o.Folder = "" }, 413},
+		{"no folder, no buffer", func(o *Options) { o.Folder, o.RequestBuffer = "", 0 }, 413},
+		{"no folder, memory is short", func(o *Options) { o.Folder, o.RequestBuffer, o.BufferTotal = "", 1<<20, 1 }, 503},
+		{"larger than a file", func(o *Options) { o.FileBytes = 64 << 10 }, 413},
+		{"more than all files", func(o *Options) { o.FilesTotal = 1 }, 503},
+		{"streamed", func(o *Options) { o.Folder, o.StreamUploads = "", true }, 200},
+	} {
+		for _, framing := range []string{"Content-Length: 200000", "Transfer-Encoding: chunked"} {
+			t.Run(tt.name+", "+framing, func(t *testing.T) {
+				u := wiretest.NewUpstream(t, wiretest.Answer(func(_ *http.Request, body []byte) []byte { return ok(fmt.Sprint(len(body))) }))
+				addr, p := start(t, u.Addr, files(t), func(o *Options) { o.StreamUploads = false }, tt.change)
+				c := wiretest.Dial(t, addr)
+				body := strings.Repeat("x", 200_000)
+				if framing[0] == 'T' {
+					body = "30d40\r\n" + body + "\r\n0\r\n\r\n"
+				}
+				c.Send(lines("POST / HTTP/1.1", "Host: x", framing) + body)
+				resp, got := c.Response(http.MethodPost)
+				if resp.StatusCode != tt.status || tt.status == 200 && got != "200000" {
+					t.Errorf("answered %d %q; want %d", resp.StatusCode, got, tt.status)
+				}
+				if n := len(u.Conns()); (n > 0) != (tt.status == 200) || p.Stats().Refused != int64(1-n) {
+					t.Errorf("the app had %d connections; %d refused", n, p.Stats().Refused)
+				}
+				settled(t, p)
+			})
+		}
+	}
+}

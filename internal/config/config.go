@@ -84,11 +84,12 @@ type Limits struct {
 
 // Buffers are what lies between a slow client and the app.
 type Buffers struct {
-	Request  Size `yaml:"request"`  // 0: none
+	Request  Size `yaml:"request"` // 0: none
+	Stream   bool `yaml:"stream_uploads"`
 	Response Size `yaml:"response"` // 0: one reading
 	Total    Size `yaml:"total"`
 
-	Folder string `yaml:"temp_dir" eg:"/var/tmp"` // empty: os.TempDir(); NoFolder: what is larger is streamed on
+	Folder string `yaml:"temp_dir" eg:"/var/tmp"` // empty: os.TempDir(); NoFolder: none
 	File   Size   `yaml:"temp_file_size"`
 	Files  Size   `yaml:"temp_total_size"`
 }

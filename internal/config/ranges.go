@@ -73,7 +73,7 @@ func (d *decoder) limitRanges(l *Limits) {
 }
 
 func (d *decoder) bufferRanges(b *Buffers) {
-	inRange(d, "buffers.request", b.Request, 1*KB, 64*MB, "bodies are streamed at once")
+	inRange(d, "buffers.request", b.Request, 1*KB, 64*MB, "as 64KB; with stream_uploads, bodies are streamed at once")
 	inRange(d, "buffers.response", b.Response, 1*KB, 64*MB, "nothing is taken ahead")
 	inRange(d, "buffers.total", b.Total, 64*KB, 1*TB, "")
 

@@ -110,7 +110,7 @@ func (f *File) Write(b []byte, next func(error)) {
 		if err != nil {
 			f.broken = true
 			f.store.failures.Add(1)
-			f.store.log.Error("temporary file not written; the body is streamed on, or refused if for FastCGI", "folder", f.store.dir, "error", err)
+			f.store.log.Error("temporary file not written; the body is streamed on, or refused", "folder", f.store.dir, "error", err)
 		} else {
 			f.size += int64(len(b))
 			f.store.used.Add(int64(len(b)))
