@@ -496,7 +496,7 @@ func TestAppFieldsReachClient(t *testing.T) {
 		{"allowed", auth.Result{Allowed: true, SetCookie: cookies}, nil, nil, ""},
 		{"401", auth.Result{Status: 401, SetCookie: cookies, Challenge: []string{`Basic realm="a"`, "Negotiate"}}, nil, []string{`Basic realm="a"`, "Negotiate"}, ""},
 		{"403", auth.Result{Status: 403, SetCookie: cookies}, nil, nil, ""},
-		{"503", auth.Result{RetryAfter: "120"}, errors.New("status 503"), nil, "120"},
+		{"503", auth.Result{SetCookie: cookies, RetryAfter: "120"}, errors.New("status 503"), nil, "120"},
 		{"503 without", auth.Result{}, errors.New("status 503"), nil, "5"},
 	} {
 		for _, kind := range kinds {

@@ -80,7 +80,7 @@ func (a *Authorizer) Authorize(q auth.Request) (auth.Result, error) {
 		err = &responseError{hint: a.likelyFailure(err), err: err}
 	}
 	if err != nil {
-		return auth.Result{RetryAfter: r.RetryAfter}, fmt.Errorf("%w: GET %s: %w", ErrNoResult, a.options.Target.Path, err)
+		return auth.Result{SetCookie: r.SetCookie, RetryAfter: r.RetryAfter}, fmt.Errorf("%w: GET %s: %w", ErrNoResult, a.options.Target.Path, err)
 	}
 	return r, nil
 }

@@ -23,18 +23,15 @@ const (
 // takeFields copies the fields of a response that are for the client.
 func takeFields(r *auth.Result, resp *fasthttp.Response, failed bool) {
 	status := resp.StatusCode()
-	if failed {
-		if status == fasthttp.StatusServiceUnavailable || status == fasthttp.StatusTooManyRequests {
-			r.RetryAfter = string(resp.Header.Peek(fasthttp.HeaderRetryAfter))
-		}
-		return
-	}
 	for name, cookie := range resp.Header.All() { // PeekAll joins them
 		if string(name) == fasthttp.HeaderSetCookie {
 			r.SetCookie = append(r.SetCookie, string(cookie))
 		}
 	}
-	if status == fasthttp.StatusUnauthorized {
+	switch {
+	case failed && (status == fasthttp.StatusServiceUnavailable || status == fasthttp.StatusTooManyRequests):
+		r.RetryAfter = string(resp.Header.Peek(fasthttp.HeaderRetryAfter))
+	case status == fasthttp.StatusUnauthorized:
 		for _, challenge := range resp.Header.PeekAll(fasthttp.HeaderWWWAuthenticate) {
 			r.Challenge = append(r.Challenge, string(challenge))
 		}

@@ -86,6 +86,9 @@ func (s *Service) Ask(r *Request, subject *Subject, seq *uint64, setCookie *[]st
 		if result, err = s.askOnce(r); err != nil {
 			s.errors.Add(1)
 			s.o.Log.Error("authorization request failed (push.authorize_path)", "error", err)
+			if setCookie != nil { // a token that is good for one use may have been replaced all the same
+				*setCookie = append(*setCookie, result.SetCookie...)
+			}
 			return result, err
 		}
 		if setCookie != nil {
