@@ -159,7 +159,7 @@ func TestInlineCommands(t *testing.T) {
 	named := map[string]bool{
 		"go version": true, "holdfast check": true, "holdfast check -config FILE": true, "holdfast COMMAND -h": true,
 		"go test -run NONE -bench Million ./upgrade": true, // a benchmark; it needs gigabytes
-		"holdfast is up": true, "holdfast is going down": true, // messages of the log
+		"holdfast is up": true, "holdfast is shutting down": true, // messages of the log
 	}
 	for name, text := range readPages(t) {
 		for _, m := range inline.FindAllStringSubmatch(codeBlock.ReplaceAllString(text, ""), -1) {

@@ -138,7 +138,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	defer func() {
 		// The engine does not recover, and clients are held in this process.
 		if v := recover(); v != nil {
-			s.log.Error("hooks handler panicked", "panic", v, "stack", string(debug.Stack()))
+			s.log.Error("panic in an API handler", "panic", v, "stack", string(debug.Stack()))
 			ctx.Response.Reset()
 			s.refuse(ctx, fmt.Errorf("panic: %v", v))
 		}

@@ -154,7 +154,7 @@ func (s *Server) Serve(ln net.Listener) error {
 			return err
 		default: // too many files, as a rule: it passes
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			s.log.Error("hooks listener cannot accept", "error", err, "retry_in", pause)
+			s.log.Error("API listener: accept failed; trying again", "error", err, "retry_in", pause)
 			select {
 			case <-time.After(pause):
 			case <-s.closingc:

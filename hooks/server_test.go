@@ -238,7 +238,7 @@ func TestAcceptErrorsPass(t *testing.T) {
 	if got := a.raw(request("GET /healthz", "", "")); got.status != 200 {
 		t.Errorf("after accept errors: %d", got.status)
 	}
-	if n := strings.Count(log.String(), "cannot accept"); n != 3 {
+	if n := strings.Count(log.String(), "API listener: accept failed"); n != 3 {
 		t.Errorf("%d accept errors logged, want 3", n)
 	}
 	_ = ln.Close()

@@ -146,7 +146,7 @@ func (c *Cache) makeRoom(now time.Time) {
 		return
 	}
 	if total, due := c.evicted.DueOf(evicted, now); due {
-		c.log.Warn("the authorization cache is full: entries are evicted before push.authorize_cache is over", "limit", c.bytes, "total", total)
+		c.log.Warn("authorization cache full: entries evicted before push.authorize_cache is over", "limit", c.bytes, "total", total)
 	}
 }
 

@@ -157,7 +157,7 @@ func (s *Set) Failed(server *Server, now time.Time) {
 	}
 	server.failures.Store(0)
 	server.downTo.Store(now.Add(s.o.FailTime).UnixNano())
-	s.o.Log.Warn("upstream is not asked for a while", "upstream", server.String(), "failures", s.o.MaxFails, "retry_in", s.o.FailTime)
+	s.o.Log.Warn("upstream marked down", "upstream", server.String(), "failures", s.o.MaxFails, "retry_in", s.o.FailTime)
 }
 
 // Failing reports whether the last requests to a server have failed that is the only one. It is asked all the same.

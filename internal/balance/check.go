@@ -31,10 +31,10 @@ func (s *Set) Check(ctx context.Context) error {
 				}
 				switch was := server.unhealthy.Swap(err != nil); {
 				case err != nil && !was:
-					s.o.Log.Warn("upstream is unhealthy", "upstream", server.String(), "error", err)
+					s.o.Log.Warn("upstream unhealthy", "upstream", server.String(), "error", err)
 				case err == nil && was:
 					server.downTo.Store(0)
-					s.o.Log.Info("upstream is healthy again", "upstream", server.String())
+					s.o.Log.Info("upstream healthy again", "upstream", server.String())
 				}
 				select {
 				case <-ctx.Done():

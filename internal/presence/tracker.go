@@ -260,7 +260,7 @@ func (t *Tracker) cancelGraceLocked(e *list.Element) { t.leaving.Remove(e) }
 func (t *Tracker) flushLocked() {
 	for t.leaving.Len() > maxLeaving {
 		if total, due := t.expiredEarly.Due(time.Now()); due {
-			t.log.Warn("a grace period was cut short: too many channels and users are in theirs (events.grace)", "limit", maxLeaving, "total", total)
+			t.log.Warn("grace period cut short: too many channels and users in theirs; see events.grace", "limit", maxLeaving, "total", total)
 		}
 		t.expireLocked(t.leaving.Front())
 	}
@@ -301,7 +301,7 @@ func (t *Tracker) tellLocked(kind string, s subject, at time.Time) {
 	if t.unpublished = append(t.unpublished, e); len(t.unpublished) > maxUnpublished {
 		t.unpublished = slices.Delete(t.unpublished, 0, 1)
 		if total, due := t.lost.Due(time.Now()); due {
-			t.log.Warn("a join or leave was not published: too much is waiting to be delivered", "total", total)
+			t.log.Warn("join or leave not published: too many bytes undelivered", "total", total)
 		}
 	}
 	t.wake()

@@ -219,7 +219,7 @@ func TestUnpublishedAreRetried(t *testing.T) {
 		if n := strings.Count(text, "join"); n != maxUnpublished || !strings.HasPrefix(text, "join room 3, ") || r.Stats().Unpublished != 3 {
 			t.Errorf("%d published, first %.20q, %+v", n, text, r.Stats())
 		}
-		if strings.Count(log.String(), "was not published") != 1 {
+		if strings.Count(log.String(), "leave not published") != 1 {
 			t.Errorf("log:\n%s", log.String())
 		}
 	})

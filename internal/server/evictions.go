@@ -21,6 +21,6 @@ func (e *evictions) look(evicted uint64, now time.Time, log *slog.Logger) {
 	total, due := e.throttle.DueOf(int64(evicted-e.seen), now)
 	e.seen = evicted
 	if due {
-		log.Warn("history is full: messages went before their time; see push.history_total", "total", total)
+		log.Warn("history full: oldest messages evicted; see push.history_total", "total", total)
 	}
 }

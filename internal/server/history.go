@@ -44,7 +44,7 @@ func (s *Server) newHub() (*hub.Hub, error) {
 	})
 	s.owned.run(func(ctx context.Context) { s.saveHistory(ctx, h) })
 	stats := h.Stats()
-	s.log.Info("history goes on", "file", c.Push.HistoryFile, "messages", stats.HistoryMessages, "bytes", stats.HistoryBytes)
+	s.log.Info("history loaded", "file", c.Push.HistoryFile, "messages", stats.HistoryMessages, "bytes", stats.HistoryBytes)
 	return h, nil
 }
 
@@ -52,7 +52,7 @@ func (s *Server) newHub() (*hub.Hub, error) {
 func (s *Server) saveHistory(ctx context.Context, h *hub.Hub) {
 	h.Save(ctx, func(err error) {
 		if err != nil {
-			s.log.Error("history file not written; publishes that have to be kept are refused until it is", "error", err)
+			s.log.Error("history file not written; publishes that must be stored are refused until it is", "error", err)
 			return
 		}
 		s.log.Info("history file is written again")

@@ -129,7 +129,7 @@ func (s *Server) open() (err error) {
 		return err
 	}
 	for _, warning := range Warnings(s.config) {
-		s.log.Warn("a folder is less protected than with Apache", "reason", warning)
+		s.log.Warn("directory less protected than with Apache", "reason", warning)
 	}
 	s.hooks = s.newHooks()
 	return s.poller.Listen(front, s.proxy.Accept)
@@ -300,7 +300,7 @@ func (s *Server) sweep(ctx context.Context) error {
 // drain waits until the clients are gone or timeouts.drain is over, and returns when that is.
 func (s *Server) drain() (by time.Time) {
 	s.draining.Store(true)
-	s.log.Info("holdfast is going down", "drain", time.Duration(s.config.Timeouts.Drain))
+	s.log.Info("holdfast is shutting down", "drain", time.Duration(s.config.Timeouts.Drain))
 	s.poller.StopListening()
 	s.keeper.Drain()
 	s.proxy.Drain()
