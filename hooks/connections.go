@@ -20,7 +20,7 @@ const (
 )
 
 var (
-	errConnection = errors.New("no such connection is held")
+	errConnection = errors.New("connection not found")
 	errSelection  = errors.New("no target: want user, connection or channel")
 	errClose      = errors.New("bad close")
 )

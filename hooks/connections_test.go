@@ -68,7 +68,7 @@ func TestConnections(t *testing.T) {
 		{"GET", "/connections?user=", "", 400, "want one user"},
 		{"GET", "/connections?who=x", "", 400, "parameter"},
 		{"GET", "/connections/a-2", "", 200, `"id":"a-2"`},
-		{"GET", "/connections/a-9", "", 404, "no such connection"},
+		{"GET", "/connections/a-9", "", 404, `connection not found`},
 		{"POST", "/connections", "{}", 405, "GET"},
 		{"GET", "/disconnect", "", 405, "POST"},
 		{"POST", "/disconnect", `{}`, 400, "no target"},

@@ -74,7 +74,7 @@
 // # What is refused
 //
 // Every refusal is {"error":"…"} with what is wrong and where to change it, and publishes nothing, except the
-// 503 whose text says that the message is on its way. The checks come in this order:
+// 503 whose text says that the message is published. The checks come in this order:
 //
 //	403  Host is not localhost, a loopback address or one of hooks.hosts (any Host will do on a unix socket):
 //	     a web page whose name points here (DNS rebinding) is not let in. GET /healthz, /readyz and /metrics
@@ -87,7 +87,7 @@
 //	400  bad channel, event, parameter or JSON, or no rule for the channel under "channels"
 //	422  the idempotency key was used for another publish
 //	503  subscribers are too far behind: too much is accepted and not yet delivered; or push.history_file cannot be
-//	     written. If the error says that the message is on its way, subscribers get it, and it may be gone after a restart
+//	     written. If the error says that the message is published, subscribers get it, and it may be gone after a restart
 //
 // A listener that other machines can reach does not start without a token; see [CheckBind].
 package hooks

@@ -15,15 +15,15 @@ import (
 
 // Why a request can be refused. The texts, with what is wrapped around them, are for the caller.
 var (
-	errHost            = errors.New("host is not listed")
+	errHost            = errors.New("host not allowed")
 	errBrowser         = errors.New("browser requests are refused: call the API from a server")
 	errToken           = errors.New("token is missing or wrong")
 	errPath            = errors.New("no such path")
 	errMethod          = errors.New("wrong method")
 	errTooBig          = errors.New("body is too large")
 	errEncoding        = errors.New("content-encoding is not supported")
-	errHead            = errors.New("request line and fields are too large")
-	errSlow            = errors.New("request did not come in time")
+	errHead            = errors.New("request line and headers are too large")
+	errSlow            = errors.New("request not received in time")
 	errHTTP            = errors.New("not a valid HTTP request")
 	errTLS             = errors.New("TLS on a port that speaks plain HTTP: use http://")
 	errQuery           = errors.New("bad query")

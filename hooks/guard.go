@@ -66,7 +66,7 @@ func (s *Server) checkHost(h *fasthttp.RequestHeader) error {
 	if isLoopback(bare) || s.hosts[bare] {
 		return nil
 	}
-	return fmt.Errorf("%w: %.100q; hooks.hosts lists the names", errHost, host)
+	return fmt.Errorf("%w: %.100q; see hooks.hosts", errHost, host)
 }
 
 // isProbe reports whether a request is a probe or a scrape whose Host can't be one of a page: an IP address, as
@@ -111,7 +111,7 @@ func (s *Server) checkToken(h *fasthttp.RequestHeader) error {
 	}
 	sum := sha256.Sum256(fields[0][len(scheme):])
 	if subtle.ConstantTimeCompare(sum[:], s.tokenSum[:]) != 1 {
-		return fmt.Errorf("%w: it is not that of hooks.token", errToken)
+		return fmt.Errorf("%w: it differs from hooks.token", errToken)
 	}
 	return nil
 }

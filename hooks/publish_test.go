@@ -71,7 +71,7 @@ func TestParsePublishRefuses(t *testing.T) {
 		{``, strictjson.Error, "the body is empty"},
 		{" \n", strictjson.Error, "the body is empty"},
 		{`x`, strictjson.Error, "line 1, offset 0: bad JSON: invalid character 'x'"},
-		{`{"channel":"a","data":1`, strictjson.Error, "line 1, offset 23: bad JSON: it ends in the middle"},
+		{`{"channel":"a","data":1`, strictjson.Error, "line 1, offset 23: bad JSON: unexpected end"},
 		{`{"channel":"a","data":}`, strictjson.Error, "line 1, offset 22: "},
 		{`{"channel":"a","data":1,}`, strictjson.Error, "line 1, offset 24: "},
 		{`[{"channel":"a","data":1},]`, strictjson.Error, "line 1, offset 26: "},

@@ -66,10 +66,10 @@ func TestPublishIsAnsweredWhenItIsOnDisk(t *testing.T) {
 	}
 	publish("k-0", "kept", 200, "id")
 	d.fill(true)
-	publish("k-1", "kept", 503, "the message is on its way and may not outlive a restart: /var/lib/holdfast/history: no space")
-	publish("k-2", "kept", 503, "nothing that has to be kept is accepted: /var/lib/holdfast/history: no space")
+	publish("k-1", "kept", 503, "the message is published but not stored: a restart may lose it: /var/lib/holdfast/history: no space")
+	publish("k-2", "kept", 503, "messages that must be stored are refused: /var/lib/holdfast/history: no space")
 	publish("k-3", "bare", 200, "id")
-	if r := publish("k-1", "kept", 503, "on its way"); r.header.Get(replayedHeader) != "" || r.header.Get("Retry-After") == "" {
+	if r := publish("k-1", "kept", 503, "published but not stored"); r.header.Get(replayedHeader) != "" || r.header.Get("Retry-After") == "" {
 		t.Errorf("fields %v", r.header)
 	}
 	if ready := a.raw(request("GET /healthz", "", "")); ready.status != 200 {

@@ -21,7 +21,7 @@ import (
 var (
 	ErrReplyTooLarge = errors.New("the app's response is larger than push.max_reply")
 	ErrReplyInvalid  = errors.New("the app's response is not the JSON that its Content-Type says")
-	ErrReplyCut      = errors.New("the app answered nothing and closed the connection, as a crash would")
+	ErrReplyCut      = errors.New("the app closed the connection without a response, as a crash would")
 )
 
 // streamedFrom is the size of a message from which on its body is not made whole in memory.

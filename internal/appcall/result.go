@@ -144,7 +144,7 @@ func (e *responseError) Unwrap() error { return e.err }
 // Hint returns the likely cause in words that any client may read.
 func (e *responseError) Hint() string { return e.hint }
 
-var errEmptyBody = &responseError{hint: "the app answered nothing and closed the connection, as a crash would: answer 204, or send Content-Length: 0"}
+var errEmptyBody = &responseError{hint: "the app closed the connection without a response, as a crash would: answer 204, or send Content-Length: 0"}
 
 // likelyCause returns what the body of a 2xx response seems to be instead of one JSON object.
 func likelyCause(body []byte) string {

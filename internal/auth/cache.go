@@ -19,7 +19,7 @@ const (
 	entryCost  = 512      // bytes of one, besides its strings
 )
 
-var errNoAnswer = errors.New("auth: whoever asked the app did not come back")
+var errNoAnswer = errors.New("auth: the shared authorization request was aborted")
 
 // Cache keeps for a while to whom the app has said yes, and asks it once where several ask the same at once. A no is not
 // kept, as whoever has just logged in must not be told what was so before, nor is a failure. A nil Cache keeps nothing

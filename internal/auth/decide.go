@@ -13,14 +13,14 @@ import (
 var (
 	ErrTokenMissing = errors.New("a token is missing: send Authorization: Bearer, or token= in the URL")
 	ErrTokenExpired = errors.New("the token has expired")
-	ErrTokenChannel = errors.New("the token does not open this channel")
+	ErrTokenChannel = errors.New("the token does not allow this channel")
 	ErrTokenUser    = errors.New("the token is another user's; connect again")
 	ErrNotLoggedIn  = errors.New("not logged in")
 	ErrNotAllowed   = errors.New("not allowed")
 	ErrLoginUser    = errors.New("the login is another user's now; connect again")
 	ErrTwoUsers     = errors.New("the token and the login are not the same user's")
 	ErrOwner        = errors.New("this channel is another user's")
-	ErrUserLimit    = errors.New("too many connections of this user are held")
+	ErrUserLimit    = errors.New("too many connections of this user")
 	ErrMaxChannels  = errors.New("too many channels")
 )
 

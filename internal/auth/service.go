@@ -17,7 +17,7 @@ const (
 // ErrUnavailable is what a client is told when the app could not be asked, or has revoked something meanwhile.
 var ErrUnavailable = errors.New("could not be authorized now")
 
-var errNobody = errors.New("nobody can be asked")
+var errNobody = errors.New("push.authorize_path is not set")
 
 // ServiceOptions of a Service.
 type ServiceOptions struct {

@@ -116,7 +116,7 @@ func parseUpstream(s string) (Upstream, error) {
 	}
 	switch {
 	case strings.HasPrefix(s, "https:"):
-		return Upstream{}, errors.New("https is not supported, as the app is expected next door")
+		return Upstream{}, errors.New("https is not supported: use http on this machine or a private network")
 	case !ok:
 		return Upstream{}, fmt.Errorf("%s is not an upstream", show(s))
 	case strings.Contains(authority, "@"):

@@ -57,7 +57,7 @@ func (e *Events) Target(app Upstream) (to Upstream, path string, err error) {
 		return to, "", err
 	}
 	if host, _, _ := net.SplitHostPort(to.Address); !isLoopback(host) {
-		return to, "", fmt.Errorf("%s is not on this machine; who there is on the network would read what is told", show(rest[:i]))
+		return to, "", fmt.Errorf("%s is not on this machine: events would cross the network unencrypted", show(rest[:i]))
 	}
 	if problem := authorizeProblem(rest[i:]); problem != "" {
 		return to, "", fmt.Errorf("%s %s", show(rest[i:]), problem)

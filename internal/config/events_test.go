@@ -56,7 +56,7 @@ func TestEventsErrors(t *testing.T) {
 	check(t, []errorCase{
 		{"no slash", with("url: events"), `1:15: events.url: "events" does not begin with one /` + wantURL},
 		{"two slashes", with("url: //a/b"), `1:15: events.url: "//a/b" does not begin with one /` + wantURL},
-		{"another machine", with("url: http://10.0.0.1/e"), `1:15: events.url: "10.0.0.1" is not on this machine; who there is on the network would read what is told` + wantURL},
+		{"another machine", with("url: http://10.0.0.1/e"), `1:15: events.url: "10.0.0.1" is not on this machine: events would cross the network unencrypted` + wantURL},
 		{"no path", with("url: http://127.0.0.1"), `1:15: events.url: "http://127.0.0.1" has no path` + wantURL},
 		{"not a host", with("url: http://:1/e"), `1:15: events.url: "" is neither an address nor a host name` + wantURL},
 		{"fragment", with(`url: "http://127.0.0.1/e#f"`), `1:15: events.url: "/e#f" has a fragment` + wantURL},

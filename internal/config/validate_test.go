@@ -24,7 +24,7 @@ func TestUpstreamErrors(t *testing.T) {
 	const want = "; want http://host:port such as http://127.0.0.1:8081, http+unix:/path, fastcgi://host:port or fastcgi+unix:/path"
 	check(t, []errorCase{
 		{"no scheme", "upstream: 127.0.0.1:8081", `1:11: upstream: "127.0.0.1:8081" is not an upstream` + want},
-		{"https", "upstream: https://app", `1:11: upstream: https is not supported, as the app is expected next door` + want},
+		{"https", "upstream: https://app", `1:11: upstream: https is not supported: use http on this machine or a private network` + want},
 		{"slash", "upstream: http://app:80/", `1:11: upstream: "/" after the host is not supported, as requests keep the path they came with` + want},
 		{"path", "upstream: http://app/shop", `1:11: upstream: "/shop" after the host is not supported, as requests keep the path they came with` + want},
 		{"query", "upstream: http://app?a", `1:11: upstream: "?a" after the host is not supported, as requests keep the path they came with` + want},

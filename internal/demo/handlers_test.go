@@ -305,7 +305,7 @@ func TestMoveReportsPublishError(t *testing.T) {
 		want string
 	}{
 		{"refused", start(t, &hooksListener{status: 400, body: `{"error":"no rule"}`}), `400 Bad Request: {"error":"no rule"}`},
-		{"not one", start(t, &hooksListener{body: "<h1>It works</h1>"}), "the answer of the hooks listener"},
+		{"not one", start(t, &hooksListener{body: "<h1>It works</h1>"}), "the response of the API"},
 		{"gone", New(Options{HooksURL: gone.URL}), "dial tcp"},
 		{"a redirect", start(t, http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect)), "307"},
 	} {

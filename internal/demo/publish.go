@@ -49,16 +49,16 @@ func (a *App) publish(s state) (subscribers int, err error) {
 	defer res.Body.Close() //nolint:errcheck // read as far as it matters
 	body, err := io.ReadAll(io.LimitReader(res.Body, 4<<10))
 	if err != nil {
-		return 0, fmt.Errorf("publish: the answer of the hooks listener: %w", err)
+		return 0, fmt.Errorf("publish: the response of the API: %w", err)
 	}
 	if res.StatusCode/100 != 2 {
-		return 0, fmt.Errorf("publish: the hooks listener answered %s: %s", res.Status, bytes.TrimSpace(body))
+		return 0, fmt.Errorf("publish: the API responded %s: %s", res.Status, bytes.TrimSpace(body))
 	}
 	var answer struct {
 		Subscribers int `json:"subscribers"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return 0, fmt.Errorf("publish: the answer of the hooks listener: %w", err)
+		return 0, fmt.Errorf("publish: the response of the API: %w", err)
 	}
 	return answer.Subscribers, nil
 }

@@ -133,7 +133,7 @@ func TestForeignPages(t *testing.T) {
 	}
 	// A name of somebody else that points here makes their page one of the same origin (DNS rebinding).
 	b.open(strings.Replace(h.hooks, "127.0.0.1", "rebound.test", 1) + "/channels")
-	b.waitFor("the refusal", "document.body.textContent.includes('host is not listed')")
+	b.waitFor("the refusal", "document.body.textContent.includes('host not allowed')")
 	run(publishes, strings.Replace(h.hooks, "127.0.0.1", "rebound.test", 1)+"/publish?channel=public.x", nil)
 
 	var channel struct {

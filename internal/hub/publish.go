@@ -10,7 +10,7 @@ import (
 var (
 	ErrNoChannel = errors.New("message without a channel")
 	ErrNoRule    = errors.New("no rule for this channel")
-	ErrBusy      = errors.New("too much is waiting to be delivered")
+	ErrBusy      = errors.New("too many bytes undelivered")
 )
 
 // Draft is a message to be. The hub keeps Data, which must not be changed any more.

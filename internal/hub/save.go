@@ -8,8 +8,8 @@ import (
 )
 
 var (
-	ErrStore   = errors.New("history is not written, so nothing that has to be kept is accepted")
-	ErrUnsaved = errors.New("the message is on its way and may not outlive a restart")
+	ErrStore   = errors.New("history file not written: messages that must be stored are refused")
+	ErrUnsaved = errors.New("the message is published but not stored: a restart may lose it")
 )
 
 // saveEvery is how long what no publisher waits for may take to get into the store, and how soon a Commit that

@@ -151,7 +151,7 @@ func next(dec *json.Decoder, body []byte, base int) (v Value, err error) {
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		end = len(body)
-		err = errors.New("it ends in the middle")
+		err = errors.New("unexpected end")
 	}
 	return v, failAt(body, min(max(end, 0), len(body)), fmt.Errorf("%w: %w", Error, err))
 }

@@ -43,7 +43,7 @@ func TestSplit(t *testing.T) {
 		{"{\"a\":\"\xff\"}", "offset 6: bad JSON: not UTF-8", "not UTF-8", "not UTF-8"},
 		{`{"a":"\"[[[{"}`, `a="\"[[[{"@5`, `a="\"[[[{"@5`, `a="\"[[[{"@5`},
 		{`"\\"`, `"\\" <nil>`, `"\\" <nil>`, "want one object"},
-		{`{"a":1`, "offset 6: bad JSON: it ends in the middle", "ends in the middle", "ends in the middle"},
+		{`{"a":1`, "offset 6: bad JSON: unexpected end", "unexpected end", "unexpected end"},
 		{`null`, "null", "null", "want one object"},
 		{``, "", "want one value, not 0", "want one object"},
 		{deep, deep[1 : len(deep)-1], deep, "want one object"},

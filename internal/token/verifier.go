@@ -23,14 +23,14 @@ const (
 // Why a token is refused.
 var (
 	ErrTooLong   = fmt.Errorf("token is longer than %d bytes", maxToken)
-	ErrMalformed = errors.New("not a JWT as it should be: three parts in base64url without padding, two of JSON, claims of the right type")
+	ErrMalformed = errors.New("malformed JWT: want three parts in base64url without padding, two of JSON, and claims of the right type")
 	ErrAlgorithm = errors.New("signed with another algorithm than push.jwt has the key for (alg)")
 	ErrNoKeyID   = errors.New("names no key of push.jwt.keys (kid)")
 	ErrKeyID     = errors.New("names a key that push.jwt.keys does not have (kid)")
-	ErrCritical  = errors.New("an extension that must be understood is not (crit)")
+	ErrCritical  = errors.New("has a critical extension that is not supported (crit)")
 	ErrSignature = errors.New("the signature is wrong: another key, or changed since")
-	ErrClaim     = errors.New("a claim is not as it should be")
-	ErrNoExpiry  = errors.New("the time is missing when it expires (exp)")
+	ErrClaim     = errors.New("invalid claim")
+	ErrNoExpiry  = errors.New("has no expiry time (exp)")
 	ErrExpired   = errors.New("expired (exp)")
 	ErrNotYet    = errors.New("not valid yet (nbf)")
 	ErrFuture    = errors.New("issued in the future; compare the clocks (iat)")
