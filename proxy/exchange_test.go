@@ -155,6 +155,7 @@ func TestResponseIsRelayed(t *testing.T) {
 		{"204 in chunks", get, "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n"},
 		{"304 in chunks", get, "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n"},
 		{"fields that Connection names", get, "HTTP/1.1 200 OK\r\nX-Inner: 1\r\nConnection: x-inner, Content-Length, close\r\nContent-Length: 2\r\nX-Inner: 2\r\n\r\nhi", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"},
+		{"HTTP/1.2, which means 1.1", get, "HTTP/1.2 200 OK\r\nContent-Length: 2\r\n\r\nhi", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"},
 		{"fields that Connection names in capitals", get, "HTTP/1.1 200 OK\r\nConnection: X-Hop, close\r\nX-Hop: 1\r\nx-hop: 2\r\nContent-Length: 2\r\n\r\nhi", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"},
 		{"stray bytes", get, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\n\r\nevil", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"},
 		{"bare LF", get, "HTTP/1.1 200 OK\nA: b\nContent-Length: 2\n\nhi", "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 2\r\n\r\nhi"},
@@ -207,6 +208,8 @@ func TestResponsesThatAreRefused(t *testing.T) {
 		"a CR before CRLF":        "HTTP/1.1 200 OK\r\nA: b\r\r\nContent-Length: 2\r\n\r\nhi",
 		"a space before a colon":  "HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nhi",
 		"an empty line first":     "\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+		"HTTP/2.0":                "HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+		"HTTP/1.10":               "HTTP/1.10 200 OK\r\nContent-Length: 2\r\n\r\nhi",
 		"no status line":          "Content-Length: 2\r\n\r\nhi",
 		"a head of 70 kB at once": "HTTP/1.1 200 OK\r\nA: " + strings.Repeat("b", 70<<10) + "\r\nContent-Length: 0\r\n\r\n",
 	} {

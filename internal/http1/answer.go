@@ -36,10 +36,10 @@ func Malformed(what string) error { return fmt.Errorf("%w: %s", ErrAnswer, what)
 func (a *Answer) Parse(p []byte) error {
 	*a = Answer{Raw: p, Fields: a.Fields[:0], Length: -1}
 	line, p := a.cutLine(p)
-	if len(line) < 12 || string(line[:7]) != "HTTP/1." || line[7] != '0' && line[7] != '1' || line[8] != ' ' {
+	if len(line) < 12 || string(line[:7]) != "HTTP/1." || !IsDigit(line[7]) || line[8] != ' ' {
 		return Malformed("status line")
 	}
-	a.Minor = line[7] - '0'
+	a.Minor = min(line[7]-'0', 1) // RFC 9110 §2.5: as the highest minor version that is known here
 	a.Line = line[9:]
 	for _, c := range a.Line[:3] {
 		if !IsDigit(c) {
