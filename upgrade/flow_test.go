@@ -70,7 +70,7 @@ func TestEndlessSender(t *testing.T) {
 func TestPongsWait(t *testing.T) {
 	w := start(t)
 	c := w.hold(t, "websocket", "channel=public.a")
-	data := strings.Repeat("x", 16<<20)
+	data := strings.Repeat("x", 2*wiretest.KernelTakes)
 	w.publish(t, data, "public.a")
 	wiretest.Eventually(t, "it waits", func() bool { return w.keeper.Stats().Outbox > 0 })
 	before := w.keeper.Stats().Outbox
@@ -145,7 +145,7 @@ func TestBegunMessages(t *testing.T) {
 // TestCloseWhileDataWaits: whoever ends a connection whose client has not read all yet, the client can read what had
 // begun to be sent, and the goodbye; never a reset.
 func TestCloseWhileDataWaits(t *testing.T) {
-	data := strings.Repeat("0123456789abcdef", 6<<20/16)
+	data := strings.Repeat("0123456789abcdef", wiretest.KernelTakes/16)
 	ends := map[string]struct {
 		code int
 		end  func(w *world, c *client)

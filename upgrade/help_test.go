@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -98,10 +97,7 @@ func startBehind(t testing.TB, trusted func(netip.Addr) bool, change ...func(*up
 		ConnectTime: wiretest.Timeout, UpstreamTime: wiretest.Timeout, TunnelTime: wiretest.Timeout,
 		HeaderBytes: 256 << 10, HeaderFields: 100, Trusted: trusted, Local: w.keeper, Log: log,
 	})
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := wiretest.Listen(t)
 	w.addr = ln.Addr().String()
 	if err := w.poller.Listen(ln, w.proxy.Accept); err != nil {
 		t.Fatal(err)

@@ -306,7 +306,7 @@ func TestSlowReader(t *testing.T) {
 			good := w.hold(t, kind, "channel=public.a")
 			w.waitHeld(t, 2)
 			payload := strings.Repeat("x", 32<<10)
-			const messages = 500 // 16 MB, more than the kernel takes
+			const messages = 2 * wiretest.KernelTakes / (32 << 10)
 			var has atomic.Int64
 			donec := make(chan struct{})
 			go func() {

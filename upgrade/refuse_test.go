@@ -276,7 +276,7 @@ func TestNextRequestInThePollsPacket(t *testing.T) {
 // come as one event.
 func TestNextRequestWhileTheAnswerIsTaken(t *testing.T) {
 	w := start(t)
-	size := 16 << 20 // found out in the first round: a little more than the kernel takes
+	size := wiretest.KernelTakes // found out in the first round: a little more than the kernel takes
 	for range 4 {
 		c := wiretest.Dial(t, w.addr)
 		c.Send(request("longpoll", "/_push?channel=public.a"))

@@ -48,7 +48,7 @@ func TestDropOldest(t *testing.T) {
 			query := "channel=public.a&channel=public.b"
 			c := w.hold(t, kind, query)
 			w.waitHeld(t, 1)
-			const messages = 1000 // 16 MB, more than the kernel takes
+			const messages = 2 * wiretest.KernelTakes / (16 << 10)
 			w.flood(t, messages, 16<<10, "public.a", "public.b")
 			s := w.keeper.Stats()
 			if s.Skipped["drop_oldest"] == 0 || w.held() != 1 || s.Dropped["slow"] != 0 {
@@ -105,7 +105,7 @@ func TestLatestOnly(t *testing.T) {
 			})
 			c := w.hold(t, kind, "channel=public.a&channel=public.b")
 			w.waitHeld(t, 1)
-			const messages = 1000
+			const messages = 2 * wiretest.KernelTakes / (16 << 10)
 			w.flood(t, messages, 16<<10, "public.a", "public.b")
 			s := w.keeper.Stats()
 			if s.Outbox > 3*(20<<10) {
@@ -141,7 +141,7 @@ func TestDropOldestOfRawWebSocket(t *testing.T) {
 	})
 	c := w.hold(t, "websocket", "channel=public.a")
 	w.waitHeld(t, 1)
-	w.flood(t, 1000, 16<<10, "public.a")
+	w.flood(t, 2*wiretest.KernelTakes/(16<<10), 16<<10, "public.a")
 	wiretest.Eventually(t, "it is dropped", func() bool { return w.keeper.Stats().Dropped["slow"] == 1 })
 	if _, reset := c.Rest(); !reset {
 		t.Error("the stream ends as if it were complete; want a reset")
@@ -152,8 +152,8 @@ func TestDropOldestOfRawWebSocket(t *testing.T) {
 // read.
 func TestSharedSendQueue(t *testing.T) {
 	run(t, func(t *testing.T, kind string) {
-		const clients, size = 6, 8 << 20 // together more than the total, each more than the kernel takes
-		w := start(t, func(o *upgrade.Options) { o.OutboxTotal = 20 << 20 })
+		const clients, size = 6, wiretest.KernelTakes // together more than the total
+		w := start(t, func(o *upgrade.Options) { o.OutboxTotal = 3 * size })
 		var list []*client
 		for range clients {
 			list = append(list, w.hold(t, kind, "channel=public.a"))
@@ -167,7 +167,7 @@ func TestSharedSendQueue(t *testing.T) {
 		if took, waits := r[0].Track.Counts(); took != 0 || waits != clients {
 			t.Errorf("%d have it and %d wait; want all to wait", took, waits)
 		}
-		if n := w.keeper.Stats().Outbox; n < size || n > 2*(size+1<<20) {
+		if n := w.keeper.Stats().Outbox; n < size || n > 2*(size+size/8) {
 			t.Errorf("%d bytes wait; want those of one message, once for each of 2 loops", n)
 		}
 		for _, c := range list {
@@ -184,7 +184,7 @@ func TestReplayIsNotSlow(t *testing.T) {
 	run(t, func(t *testing.T, kind string) {
 		w := start(t)
 		first := w.publish(t, "first", "public.a")
-		const messages = 700 // 11 MB: more than the kernel takes, and than an outbox of 64 kB
+		const messages = 2 * wiretest.KernelTakes / (16 << 10) // more than an outbox of 64 kB
 		for i := range messages {
 			w.publish(t, fmt.Sprint(i, " ", strings.Repeat("x", 16<<10)), "public.a")
 		}

@@ -116,7 +116,7 @@ func TestNothingAfterUnsubscribe(t *testing.T) {
 			w := start(t, func(o *upgrade.Options) { o.Outbox = 1 << 30 })
 			c := w.hold(t, kind, "channel=public.a&channel=public.b")
 			w.waitHeld(t, 1)
-			const messages = 600 // of 32 kB, more than the kernel takes
+			const messages = 2 * wiretest.KernelTakes / (32 << 10) / 3 * 3
 			for i := range messages {
 				channels := [][]string{{"public.a"}, {"public.b"}, {"public.a", "public.b"}}[i%3]
 				w.publish(t, fmt.Sprint(i, " ", strings.Repeat("x", 32<<10)), channels...)

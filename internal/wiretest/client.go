@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -36,8 +37,31 @@ func Dial(t testing.TB, addr string) *Client {
 // to tcp_rmem's 32 MB by itself, or does not, and a test of who does not read would depend on that.
 func Bound(c net.Conn) {
 	if c, ok := c.(*net.TCPConn); ok {
-		c.SetReadBuffer(256 << 10)
+		c.SetReadBuffer(bufferSize)
 	}
+}
+
+// bufferSize is that of the kernel's buffers for one direction of a connection, in bytes. Linux doubles it.
+const bufferSize = 256 << 10
+
+// KernelTakes is more than what the kernel takes for a client of Dial that does not read, of a server on Listen.
+const KernelTakes = 2 << 20
+
+// Listen listens on a free port of 127.0.0.1. The kernel takes little of what is sent on connections to it: they have the
+// listener's buffer, and it is not made larger, as Linux does up to tcp_wmem's 4 MB.
+func Listen(t testing.TB) net.Listener {
+	t.Helper()
+	c := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+		if e := raw.Control(func(fd uintptr) { err = boundSend(fd) }); e != nil {
+			return e
+		}
+		return err
+	}}
+	ln, err := c.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ln
 }
 
 // Send writes raw bytes.
