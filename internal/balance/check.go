@@ -63,10 +63,11 @@ func (s *Set) check(ctx context.Context, server *Server) error {
 	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: holdfast-check\r\nConnection: close\r\n\r\n", s.o.CheckPath, server.Host); err != nil {
 		return err
 	}
-	line, err := bufio.NewReaderSize(c, 512).ReadString('\n')
+	b, err := bufio.NewReaderSize(c, 512).ReadSlice('\n') // a line that does not end must not fill the memory
 	if err != nil {
 		return fmt.Errorf("response: %w", err)
 	}
+	line := string(b)
 	if len(line) < 12 || !strings.HasPrefix(line, "HTTP/1.") || line[9] != '2' && line[9] != '3' {
 		return fmt.Errorf("answered %.40q", strings.TrimSpace(line))
 	}
