@@ -1,5 +1,14 @@
 package upgrade
 
+import (
+	"testing"
+
+	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/hub"
+	"holdfast/internal/subscribe"
+)
+
 // DialectNames are the names of the dialects of a keeper that compresses nothing, in the order of registration.
 func DialectNames() (names []string) {
 	for _, f := range newForms(new(Keeper)) {
@@ -16,4 +25,19 @@ func (k *Keeper) BlockRenderers(endc <-chan struct{}) {
 	for range len(k.o.Poller.Loops()) {
 		k.renderers.Go(func() { <-endc })
 	}
+}
+
+// faulty is an event stream with an error: it panics when a message comes.
+type faulty struct{ dialect }
+
+func (faulty) Name() string                                    { return "faulty" }
+func (faulty) Matches(r *subscribe.Choice) bool                { return string(r.Protocol) == "faulty" }
+func (faulty) deliver(*held, []*hub.Message, bool)             { panic("faulty") }
+func (faulty) Check(*fasthttp.RequestCtx, *Spec) (int, string) { return 0, "" }
+
+// AddFaultyDialect lets a test's keeper have a dialect that panics when a message comes: protocol=faulty.
+func AddFaultyDialect(t testing.TB) {
+	registered := dialects
+	t.Cleanup(func() { dialects = registered })
+	dialects = append([]func(*Keeper) dialect{func(k *Keeper) dialect { return faulty{newSSE(k)} }}, registered...)
 }

@@ -86,6 +86,13 @@ func (x *held) beginStream(b []byte, replay hub.Replay) {
 
 // Ready is told what happens on the socket.
 func (x *held) Ready(c *park.Conn, ev park.Event) {
+	whole := false
+	defer func() { x.endUnless(whole) }()
+	x.ready(ev)
+	whole = true
+}
+
+func (x *held) ready(ev park.Event) {
 	if ev&park.Expired != 0 {
 		x.tick()
 		return
@@ -122,8 +129,19 @@ func (x *held) tick() {
 
 // Deliver hands over messages, by growing id.
 func (x *held) Deliver(batch []*hub.Message) {
+	whole := false
+	defer func() { x.endUnless(whole) }()
 	if !x.tokenEnded() { // the loop may come to it before the deadline does
 		x.form.deliver(x, batch, true)
+	}
+	whole = true
+}
+
+// endUnless ends a connection whose step was not made whole, as it has panicked: it may miss something, and the hub must
+// not keep a subscriber whose socket the loop is about to close, and give to somebody else.
+func (x *held) endUnless(whole bool) {
+	if !whole && !x.answered && x.c.Handler() == park.Handler(x) {
+		x.end(internalFailure)
 	}
 }
 

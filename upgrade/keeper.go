@@ -128,9 +128,13 @@ func New(o Options) *Keeper {
 		lane := o.Hub.Lane(i)
 		var step func()
 		step = func() {
-			if lane.Step(stepMembers) {
-				loop.Later(step)
-			}
+			more := true // also after a panic
+			defer func() {
+				if more {
+					loop.Later(step)
+				}
+			}()
+			more = lane.Step(stepMembers)
 		}
 		lane.OnWork(func() { loop.Post(step) })
 	}

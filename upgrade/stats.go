@@ -28,13 +28,14 @@ const (
 	inboundFull                             // what clients have sent takes all the memory there is for it
 	slowSender                              // a message that has begun does not come
 	messageFailed                           // the app did not take a message whose client cannot be told otherwise
+	internalFailure                         // a panic, of which the log has the stack
 	closeReasons
 )
 
 func (r closeReason) String() string {
 	return [closeReasons]string{"client_gone", "client_closed", "answered", "slow", "pong_timeout",
 		"bad_frame", "unexpected_data", "draining", "gap", "too_many_errors", "refused", "authorize_failed", "logged_out", "disconnected", "user_limit",
-		"inbound_full", "slow_sender", "message_failed"}[r]
+		"inbound_full", "slow_sender", "message_failed", "internal_error"}[r]
 }
 
 type counters struct {

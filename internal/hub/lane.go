@@ -35,6 +35,12 @@ func (l *Lane) OnWork(f func()) { l.onWork = f }
 func (l *Lane) Step(n int) (more bool) {
 	n = max(n, 1)
 	var g *Group
+	passing := false
+	defer func() {
+		if passing { // a Deliver has panicked: nobody but its subscriber is to miss anything
+			l.yield(g)
+		}
+	}()
 	for n > 0 {
 		var render *Message
 		if g, render = l.turn(g); render != nil {
@@ -44,7 +50,9 @@ func (l *Lane) Step(n int) (more bool) {
 		if g == nil {
 			return false
 		}
+		passing = true
 		n -= l.pass(g, n)
+		passing = false
 	}
 	return l.yield(g)
 }
