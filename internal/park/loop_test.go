@@ -455,14 +455,3 @@ func TestPostedInSlices(t *testing.T) {
 		t.Errorf("%d turns, with at most %d calls; in order: %v", len(turns), slices.Max(turns), slices.IsSorted(order))
 	}
 }
-
-// TestPostAllocations: the lists of what is posted are used again.
-func TestPostAllocations(t *testing.T) {
-	p := start(t, park.Options{Loops: 1})
-	l := p.Loops()[0]
-	donec := make(chan struct{}, 1)
-	f := func() { donec <- struct{}{} }
-	if n := testing.AllocsPerRun(1000, func() { l.Post(f); <-donec }); n > 0 {
-		t.Errorf("%v allocations for each Post", n)
-	}
-}
