@@ -164,10 +164,10 @@ func (s *Server) count(ctx *fasthttp.RequestCtx) {
 
 func (s *Server) countStatus(status int) {
 	s.mu.Lock()
-	n := s.answers[status]
+	n := s.responses[status]
 	if n == nil {
 		n = s.metrics.NewCounter(fmt.Sprintf(`holdfast_api_requests_total{code="%d"}`, status))
-		s.answers[status] = n
+		s.responses[status] = n
 	}
 	s.mu.Unlock()
 	n.Inc()

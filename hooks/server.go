@@ -65,7 +65,7 @@ type Server struct {
 	idempotency *idempotencyCache
 
 	mu        sync.Mutex               // guards what follows, and conn.idle
-	answers   map[int]*metrics.Counter // by status
+	responses map[int]*metrics.Counter // by status
 	listeners map[net.Listener]bool
 	conns     map[*conn]bool
 	closing   bool
@@ -90,7 +90,7 @@ func New(o Options) *Server {
 		refusals:  newRefusalLog(),
 		listeners: make(map[net.Listener]bool),
 		conns:     make(map[*conn]bool),
-		answers:   make(map[int]*metrics.Counter),
+		responses: make(map[int]*metrics.Counter),
 		closingc:  make(chan struct{}),
 		emptyc:    make(chan struct{}),
 	}

@@ -21,12 +21,12 @@ type Writer struct {
 	o     Options
 	wakec chan struct{} // holds one
 
-	mu      sync.Mutex // guards what follows
-	queue   []byte
-	pieces  int64  // in queue
-	spare   []byte // of the last write, to be the next queue
-	dropped int64
-	told    int64 // of dropped, through Options.Dropped
+	mu       sync.Mutex // guards what follows
+	queue    []byte
+	pieces   int64  // in queue
+	spare    []byte // of the last write, to be the next queue
+	dropped  int64
+	reported int64 // of dropped, through Options.Dropped
 
 	file sync.Mutex // held while writing; guards out
 	out  io.Writer
@@ -113,9 +113,9 @@ func (w *Writer) flushLocked() error {
 	w.mu.Lock()
 	b, pieces := w.queue, w.pieces
 	w.queue, w.spare, w.pieces = w.spare[:0], nil, 0
-	if n := w.dropped - w.told; n > 0 && w.o.Dropped != nil {
+	if n := w.dropped - w.reported; n > 0 && w.o.Dropped != nil {
 		b = append(b, w.o.Dropped(n)...)
-		w.told = w.dropped
+		w.reported = w.dropped
 	}
 	w.mu.Unlock()
 	var err error

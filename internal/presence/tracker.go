@@ -30,7 +30,7 @@ type Event struct {
 	Channel, User string
 }
 
-// Options are the properties of a Tracker. Neither Tell nor Publish may block or call the Tracker. Both are called in the
+// Options are the properties of a Tracker. Neither Notify nor Publish may block or call the Tracker. Both are called in the
 // order of the events, from any goroutine.
 type Options struct {
 	Grace time.Duration // zero: departures make an event at once
@@ -38,7 +38,7 @@ type Options struct {
 	Occupancy func() []hub.Occupancy         // returns what has changed; see Tracker.Occupancy
 	Users     bool                           // whether online and offline are events
 	Present   func(channel string) bool      // reports whether users are tracked in the channel; nil: in none
-	Tell      func(Event)                    // takes events of channels and of users; nil: drops them
+	Notify    func(Event)                    // takes events of channels and of users; nil: drops them
 	Publish   func(e Event) (published bool) // takes events of users in channels; false: not now. Nil: drops them
 
 	Log *slog.Logger // nil: no log
@@ -105,8 +105,8 @@ func New(o Options) *Tracker {
 	if o.Present == nil {
 		o.Present = func(string) bool { return false }
 	}
-	if o.Tell == nil {
-		o.Tell = func(Event) {}
+	if o.Notify == nil {
+		o.Notify = func(Event) {}
 	}
 	if o.Publish == nil {
 		o.Publish = func(Event) bool { return true }
@@ -135,7 +135,7 @@ func (t *Tracker) Occupancy() {
 			t.cancelGraceLocked(leaving)
 			delete(t.channels, o.Channel)
 		default:
-			t.o.Tell(Event{Type: Occupied, At: now, Channel: o.Channel})
+			t.o.Notify(Event{Type: Occupied, At: now, Channel: o.Channel})
 		}
 		if !o.Is {
 			t.channels[o.Channel] = t.startGraceLocked(&pendingLeave{subject{channel: o.Channel}, Vacated, now})
@@ -292,7 +292,7 @@ func (t *Tracker) expireLocked(e *list.Element) {
 func (t *Tracker) tellLocked(kind string, s subject, at time.Time) {
 	e := Event{kind, at, s.channel, s.user}
 	if kind != Join && kind != Leave {
-		t.o.Tell(e)
+		t.o.Notify(e)
 		return
 	}
 	if t.ended || len(t.unpublished) == 0 && t.o.Publish(e) {

@@ -57,7 +57,7 @@ const grace = 5 * time.Second
 
 func begin(t *testing.T, o Options) (*Tracker, *diary) {
 	d := new(diary)
-	o.Tell, o.Publish = d.tell, d.publish
+	o.Notify, o.Publish = d.tell, d.publish
 	r := New(o)
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup

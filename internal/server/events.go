@@ -62,7 +62,7 @@ func (s *Server) newEvents() {
 	}
 	o := presence.Options{
 		Grace: time.Duration(e.Grace), Occupancy: s.hub.TakeOccupancy, Users: users,
-		Tell: s.tellPresence, Publish: s.publishPresence, Log: s.log,
+		Notify: s.notifyPresence, Publish: s.publishPresence, Log: s.log,
 	}
 	if kept {
 		o.Present = s.present
@@ -71,8 +71,8 @@ func (s *Server) newEvents() {
 	s.hub.OnOccupancy(s.presence.Occupancy)
 }
 
-// tellPresence tells the app, if it wants to know.
-func (s *Server) tellPresence(e presence.Event) {
+// notifyPresence sends an event of presence to the app, if it wants to know.
+func (s *Server) notifyPresence(e presence.Event) {
 	if s.config.Events.Enabled(e.Type) {
 		s.events.Enqueue(appcall.Event{Type: e.Type, At: e.At, Channel: e.Channel, User: e.User})
 	}
