@@ -2,7 +2,7 @@
 # docker run -p 8080:8080 -v ./my-config.yaml:/config.yaml holdfast
 #
 # Docker can publish only what listens on other addresses than loopback: the image's own config.yaml has
-# listen: ":8080", and yours should. The hooks listener stays on loopback unless hooks.token is set.
+# listen: ":8080", and yours should. The API listener stays on loopback unless hooks.token is set.
 #
 # A test replays these instructions without Docker (internal/e2e/dockerfile_test.go), so RUN keeps
 # to plain commands and paths below WORKDIR.

@@ -21,7 +21,7 @@ import (
 func runDemo(args []string, out, errs io.Writer) error {
 	f := newFlags("demo", "", errs)
 	address := f.String("listen", "127.0.0.1:8080", "`address` of the page; port 0 takes a free one")
-	hooksAddress := f.String("hooks", "127.0.0.1:9090", "`address` of the hooks listener; port 0 takes a free one")
+	hooksAddress := f.String("hooks", "127.0.0.1:9090", "`address` of the API listener; port 0 takes a free one")
 	move := f.Duration("move", 20*time.Second, "how often the parcel moves by itself; 0: never")
 	if err := parseFlags(f, args); err != nil {
 		return err

@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// publish posts one message to the hooks listener.
+// publish posts one message to the API listener.
 func publish(args []string, in io.Reader, out, errs io.Writer) error {
 	f := newFlags("publish", "CHANNEL [DATA]", errs)
-	hooksURL := f.String("hooks", "http://127.0.0.1:9090", "`URL` of the hooks listener, or unix:/path")
+	hooksURL := f.String("hooks", "http://127.0.0.1:9090", "`URL` of the API listener, or unix:/path")
 	token := f.String("token", os.Getenv("HOLDFAST_TOKEN"), "hooks.token of the configuration; default $HOLDFAST_TOKEN")
 	event := f.String("event", "", "`name` of the event")
 	if err := parseFlags(f, args); err != nil {

@@ -16,7 +16,7 @@ var ErrClosed = errors.New("demo: closed")
 
 // Options of an App. The zero value means what the comments say.
 type Options struct {
-	HooksURL    string        // where Holdfast's hooks listener is; http://127.0.0.1:9090
+	HooksURL    string        // where Holdfast's API listener is; http://127.0.0.1:9090
 	PushPath    string        // push.path of the Holdfast in front; /_push
 	StatusDelay time.Duration // how long /status takes; 400ms
 	AutoMove    time.Duration // the parcel moves by itself when it has stood still for so long; 0 is never
@@ -34,7 +34,7 @@ type App struct {
 	sessions *sessions
 
 	// moving is held from a change until it is published, so that the messages of a parcel leave in the
-	// order of its changes. The parcel's own lock is not: /status does not wait for the hooks listener.
+	// order of its changes. The parcel's own lock is not: /status does not wait for the API listener.
 	moving sync.Mutex
 
 	conns sync.WaitGroup // connections of server

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// hooksListener is a recording stand-in for Holdfast's hooks listener.
+// hooksListener is a recording stand-in for Holdfast's API listener.
 type hooksListener struct {
 	status int    // of its answers; 0 is 200
 	body   string // of its answers; "" is that of a message with two subscribers
@@ -274,7 +274,7 @@ func TestServeEndsWithItsListener(t *testing.T) {
 	})
 }
 
-// hangs is a hooks listener that takes a call and never answers.
+// hangs is an API listener that takes a call and never answers.
 type hangs struct{}
 
 func (hangs) RoundTrip(r *http.Request) (*http.Response, error) {

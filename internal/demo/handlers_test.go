@@ -295,7 +295,7 @@ func TestMoveReportsPublishError(t *testing.T) {
 	gone := httptest.NewServer(nil)
 	gone.Close()
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		t.Error("a redirect of the hooks listener was followed")
+		t.Error("a redirect of the API listener was followed")
 	}))
 	defer elsewhere.Close()
 

@@ -14,11 +14,11 @@ import (
 const (
 	channel = "public.parcel." + parcelID
 
-	// The hooks listener is on this machine and answers at once, or it is not there.
+	// The API listener is on this machine and answers at once, or it is not there.
 	publishTimeout = 2 * time.Second
 )
 
-// newClient returns a client for the hooks listener that leaves nothing behind after a call, and that no
+// newClient returns a client for the API listener that leaves nothing behind after a call, and that no
 // proxy of the environment and no redirect leads elsewhere.
 func newClient() http.Client {
 	return http.Client{

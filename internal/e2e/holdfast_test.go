@@ -15,7 +15,7 @@ type holdfast struct {
 	*process
 	addr  string // where clients come in
 	url   string // http://addr
-	hooks string // http://host:port of the hooks listener
+	hooks string // http://host:port of the API listener
 	ended bool   // checkEnd has stopped it
 }
 

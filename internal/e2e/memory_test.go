@@ -63,7 +63,7 @@ func (p *process) settledMemory(t *testing.T, pass func(time.Duration)) int {
 	return least
 }
 
-// goroutines asks the hooks listener for the number of goroutines.
+// goroutines asks the API listener for the number of goroutines.
 func (h *holdfast) goroutines(t *testing.T) int {
 	t.Helper()
 	a := newVisitor(t, h.hooks).get("/metrics")

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// metric returns a metric's value from the hooks listener.
+// metric returns a metric's value from the API listener.
 func (h *holdfast) metric(t *testing.T, name string) int {
 	t.Helper()
 	resp, err := http.Get(h.hooks + "/metrics")

@@ -301,7 +301,7 @@ channels: [{match: "open.*", access: public}, {match: "**", access: authorize}]
 	}
 }
 
-// users asks the hooks listener who is in a channel.
+// users asks the API listener who is in a channel.
 func users(t *testing.T, s *Server, channel string) string {
 	t.Helper()
 	c := wiretest.Dial(t, s.hooksAddr.String())

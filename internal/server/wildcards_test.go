@@ -8,7 +8,7 @@ import (
 	"holdfast/internal/wiretest"
 )
 
-// TestWildcards: patterns of the rule that allows them, with the app's login, from the URL to what the hooks listener tells.
+// TestWildcards: patterns of the rule that allows them, with the app's login, from the URL to what the API listener tells.
 // They occupy nothing, and nobody is there by them.
 func TestWildcards(t *testing.T) {
 	a := newToldApp(t)
