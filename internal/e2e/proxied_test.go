@@ -40,7 +40,7 @@ func TestNginxRecipe(t *testing.T) {
 	mkdirForApache(t, root)
 	writeFile(t, filepath.Join(root, "index.php"), `<?php
 foreach (['HTTP_HOST', 'SERVER_NAME', 'SERVER_PORT', 'HTTPS', 'REMOTE_ADDR', 'REMOTE_PORT', 'HTTP_X_FORWARDED_HOST',
-	'HTTP_X_FORWARDED_PORT', 'HTTP_X_FORWARDED_PROTO', 'HTTP_X_FORWARDED_PREFIX', 'HTTP_X_FORWARDED_SSL', 'HTTP_X_FORWARDED_FOR'] as $name)
+	'HTTP_X_FORWARDED_PORT', 'HTTP_X_FORWARDED_PROTO', 'HTTP_X_FORWARDED_PREFIX', 'HTTP_X_FORWARDED_SSL', 'HTTP_X_FORWARDED_SCHEME', 'HTTP_X_FORWARDED_FOR'] as $name)
 	echo $name, '=', $_SERVER[$name] ?? '', "\n";`)
 	socket := startFPM(t, dir, nil)
 	h := startHoldfastAt(t, freeAddr(t), freeAddr(t), func(listen, hooks string) string {
@@ -50,7 +50,7 @@ foreach (['HTTP_HOST', 'SERVER_NAME', 'SERVER_PORT', 'HTTPS', 'REMOTE_ADDR', 'RE
 	addr := strings.TrimPrefix(startNginxWith(t, nginxRecipe(t, strings.TrimPrefix(h.url, "http://"))), "http://")
 	_, port, _ := strings.Cut(addr, ":")
 	evil := http.Header{}
-	for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "X-Forwarded-Proto", "X-Forwarded-For"} {
+	for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "X-Forwarded-Scheme", "X-Forwarded-Proto", "X-Forwarded-For"} {
 		evil.Set(name, "6.6.6.6")
 	}
 	v := newVisitor(t, "http://"+addr)
@@ -67,6 +67,7 @@ HTTP_X_FORWARDED_PORT=NUMBER
 HTTP_X_FORWARDED_PROTO=http
 HTTP_X_FORWARDED_PREFIX=
 HTTP_X_FORWARDED_SSL=
+HTTP_X_FORWARDED_SCHEME=
 HTTP_X_FORWARDED_FOR=127.0.0.1, 127.0.0.1
 `, "NUMBER", port)
 	if a.body != want {
@@ -174,7 +175,7 @@ func TestTerminators(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			app := startApp(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				for _, name := range []string{"X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Ssl"} {
+				for _, name := range []string{"X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "X-Forwarded-Scheme"} {
 					fmt.Fprintf(w, "%s=%s ", name, strings.Join(r.Header[name], "|"))
 				}
 			}))
@@ -189,11 +190,11 @@ func TestTerminators(t *testing.T) {
 			// The client is not at an address of trusted_proxies, which a PROXY header would tell.
 			transport.DialContext = (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext
 			evil := http.Header{}
-			for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "X-Forwarded-Proto", "X-Forwarded-For"} {
+			for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "X-Forwarded-Scheme", "X-Forwarded-Proto", "X-Forwarded-For"} {
 				evil.Set(name, "6.6.6.6")
 			}
 			a := v.do(http.MethodGet, "/", evil, nil)
-			want := fmt.Sprintf("X-Forwarded-Proto=https X-Forwarded-Host=%s X-Forwarded-Port=%s X-Forwarded-Prefix= X-Forwarded-Ssl= ", addr, portOf(t, addr))
+			want := fmt.Sprintf("X-Forwarded-Proto=https X-Forwarded-Host=%s X-Forwarded-Port=%s X-Forwarded-Prefix= X-Forwarded-Ssl= X-Forwarded-Scheme= ", addr, portOf(t, addr))
 			if a.body != want {
 				t.Errorf("the app was told %s\nwant %s", a.body, want)
 			}
