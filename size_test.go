@@ -28,7 +28,6 @@ const (
 var oversized = map[string]int{
 	"methods of upgrade.Keeper": 47,
 	"methods of upgrade.held":   59,
-	"package proxy":             3084,
 	"package upgrade":           4896,
 }
 

@@ -60,27 +60,33 @@ func (a *appLeg) clientReady() {
 
 // close implements source.
 func (a *appLeg) close() {
-	if a.conn != nil {
-		if a.connected && (!a.x.upload.passedOn() || a.out != nil) {
-			a.conn.Abort() // the app must not take a part of the body for the whole
-		} else {
-			a.conn.Close()
-		}
-		a.conn = nil
-	}
+	a.hangUp()
 	a.releaseServer()
 	a.dequeue()
 	sendbuf.Drop(&a.out)
 }
 
-// leave ends the app's part. With reuse the connection is kept for further requests, unless something was left on it.
-func (a *appLeg) leave(reuse bool) {
-	if reuse && a.keep && !a.hung && a.x.upload.passedOn() && a.out == nil {
-		a.giveBack()
-	} else {
+// hangUp ends the connection if there is one, with a reset where the app must not take a part of the request for the
+// whole.
+func (a *appLeg) hangUp() {
+	switch {
+	case a.conn == nil:
+	case a.connected && (!a.x.upload.passedOn() || a.out != nil):
+		a.conn.Abort()
+	default:
 		a.conn.Close()
 	}
 	a.conn = nil
+}
+
+// leave ends the app's part. With reuse the connection is kept for further requests, unless something was left on it: an
+// app that has answered before it had all of an upload would read the next request as the rest of that.
+func (a *appLeg) leave(reuse bool) {
+	if reuse && a.keep && !a.hung && a.x.upload.passedOn() && a.out == nil {
+		a.giveBack()
+		a.conn = nil
+	}
+	a.hangUp()
 	a.name = a.server.String()
 	a.releaseServer()
 }
@@ -193,10 +199,7 @@ func (a *appLeg) unreachable(status int, err error) {
 	if _, _, none := a.server.DialAddress(a.addresses); none == nil {
 		p.stats.retries.Add(1)
 		p.o.Log.Warn("an address of the upstream was not reached; the next is tried", "upstream", a.server.String(), "error", err)
-		if a.conn != nil {
-			a.conn.Close()
-			a.conn = nil
-		}
+		a.hangUp()
 		a.dial()
 		return
 	}
@@ -214,12 +217,8 @@ func (a *appLeg) next(status int, err error, event string) {
 	p.servers.Failed(a.server, a.x.f.loop.Now())
 	p.stats.retries.Add(1)
 	p.o.Log.Warn(event, "upstream", a.server.String(), "error", err)
-	if a.out != nil {
-		a.conn.Abort() // the app must not take a part of the request for the whole
-	} else if a.conn != nil {
-		a.conn.Close()
-	}
-	a.conn, a.partialHead, a.retried = nil, a.partialHead[:0], false
+	a.hangUp()
+	a.partialHead, a.retried = a.partialHead[:0], false
 	a.source.restart()
 	sendbuf.Drop(&a.out)
 	a.releaseServer()

@@ -1,6 +1,10 @@
 package proxy
 
-import "holdfast/internal/http1"
+import (
+	"slices"
+
+	"holdfast/internal/http1"
+)
 
 // session is the one that a request came with, where somebody wants to know of its end.
 type session struct {
@@ -15,12 +19,7 @@ func (x *exchange) recordSession(h *http1.Head) {
 		return
 	}
 	var buf [4][]byte
-	cookies := buf[:0]
-	for i := range h.Fields {
-		if f := &h.Fields[i]; !f.Drop && http1.EqualFold(f.Name, "cookie") {
-			cookies = append(cookies, f.Value)
-		}
-	}
+	cookies := http1.AppendValues(buf[:0], h.Fields, "cookie")
 	if x.session.credential = s.Credential(cookies, h.Target); x.session.credential != 0 {
 		x.session.path = string(h.Path)
 	}
@@ -32,20 +31,12 @@ func (x *exchange) notifySessions(a *http1.Answer) {
 		return
 	}
 	var buf [4][]byte
-	cookies := buf[:0]
-	for i := range a.Fields {
-		if f := &a.Fields[i]; http1.EqualFold(f.Name, "set-cookie") {
-			cookies = append(cookies, f.Value)
-		}
-	}
+	cookies := http1.AppendValues(buf[:0], a.Fields, "set-cookie")
 	x.f.p.o.Sessions.OnResponse(x.session.credential, []byte(x.session.path), cookies)
 }
 
 // recordConnectionLogin notes a request that logs in its upstream connection.
 func (x *exchange) recordConnectionLogin(h *http1.Head) {
-	for i := range h.Fields {
-		if f := &h.Fields[i]; !f.Drop && http1.EqualFold(f.Name, "authorization") && http1.LogsInConnection(f.Value) {
-			x.app.connLogin = true
-		}
-	}
+	var buf [4][]byte
+	x.app.connLogin = slices.ContainsFunc(http1.AppendValues(buf[:0], h.Fields, "authorization"), http1.LogsInConnection)
 }

@@ -38,7 +38,7 @@ func (x *exchange) redirect(h *http1.Head, q *request.Request) {
 	}
 	b := []byte("Location: ")
 	if x.route == toHTTPS {
-		host := withoutPort(q.Host)
+		host, _ := http1.SplitHost(q.Host)
 		if len(host) == 0 {
 			x.finishWith(400, errors.New("no Host to redirect to"))
 			return
@@ -52,9 +52,4 @@ func (x *exchange) redirect(h *http1.Head, q *request.Request) {
 		b = append(append(b, bytes.TrimRight([]byte(x.route.Redirect), "/")...), x.route.below(h.Target)...)
 	}
 	x.finishFields(status, 0, append(b, "\r\n"...), errRedirected)
-}
-
-func withoutPort(host []byte) []byte {
-	name, _ := http1.SplitHost(host)
-	return name
 }

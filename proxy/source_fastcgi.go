@@ -78,21 +78,10 @@ func (s *fcgiSource) request() {
 	req := fcgi.Request{
 		Method: h.Method, Target: h.Target, Minor: h.Minor, Host: q.Host, Port: q.Port, HTTPS: q.HTTPS,
 		Root: s.script.Root, Filename: s.script.Filename, ScriptName: s.script.Name, PathInfo: s.script.PathInfo,
-		Length: length, Client: q.Client, Server: s.x.f.p.o.ServerAddr,
+		Length: length, Client: q.Client, Server: s.x.f.p.o.ServerAddr, Fields: q.ScriptFields(h),
 	}
 	if _, query, ok := bytes.Cut(h.Target, []byte("?")); ok {
 		req.Query = query
-	}
-	for i := range h.Fields {
-		f := &h.Fields[i]
-		req.Fields = append(req.Fields, http1.Field{Name: f.Name, Value: f.Value, Drop: f.Drop || !q.Trusted && request.ClaimsForwarding(f.Name)})
-	}
-	if !h.HasHost && len(h.Host) > 0 { // of an absolute target
-		req.Fields = append(req.Fields, http1.Field{Name: []byte("Host"), Value: h.Host})
-	}
-	for line := range bytes.Lines(q.AppendForwarding(nil)) {
-		name, value, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\r\n")), []byte(": "))
-		req.Fields = append(req.Fields, http1.Field{Name: name, Value: value})
 	}
 	head := req.Append(nil, s.id, false) // a kept connection would hold one of php-fpm's few processes
 	body := s.stdin.AppendBody(nil, s.x.upload.gathered, s.x.upload.passedOn())
@@ -136,11 +125,7 @@ func (s *fcgiSource) receive(p []byte) bool {
 // answer sends the response's head, with what is there of the body.
 func (s *fcgiSource) answer(rest []byte, err error) bool {
 	a := &s.x.f.ans
-	*a = http1.Answer{Status: s.response.Status, Line: s.response.Line, Fields: a.Fields[:0], Length: s.response.Length, Minor: 1}
-	a.Fields = append(a.Fields, s.response.Fields...)
-	for i := range a.Fields {
-		a.Note(&a.Fields[i])
-	}
+	s.response.Fill(a)
 	s.noticeAll(s.response.Odd)
 	s.x.notifySessions(a)
 	if a.Redirect != nil && s.x.f.p.internal {

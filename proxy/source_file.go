@@ -3,7 +3,6 @@ package proxy
 import (
 	"bytes"
 	"errors"
-	"io"
 	"os"
 	"time"
 
@@ -12,13 +11,7 @@ import (
 	"holdfast/internal/site"
 )
 
-var (
-	errSite  = errors.New("the file system could not be asked")
-	errShort = errors.New("the file became shorter while it was sent")
-)
-
-// pieceBytes of a file are read at once.
-const pieceBytes = 128 << 10
+var errSite = errors.New("the file system could not be asked")
 
 // fileSource answers with a file. It begins by looking up what a path means: that may be a script, and then the app
 // that runs it is the source. Looking up and reading may block, so workers do both.
@@ -47,7 +40,7 @@ func (s *fileSource) start(h *http1.Head, _ *request.Request, body []byte) {
 		a, err := folder.Serve(req)
 		var first []byte
 		if err == nil && a.File != nil {
-			first, err = readPiece(a.File, a.Offset, a.Offset+a.Length)
+			first, err = site.ReadPiece(a.File, a.Offset, a.Offset+a.Length)
 		}
 		return func(live bool) {
 			if !live {
@@ -125,7 +118,7 @@ func (s *fileSource) clientReady() {
 		s.reading = true
 		f, off, end := s.f, s.off, s.end
 		read := func() func(bool) {
-			p, err := readPiece(f, off, end)
+			p, err := site.ReadPiece(f, off, end)
 			return func(live bool) {
 				if !live {
 					f.Close()
@@ -164,19 +157,6 @@ func (s *fileSource) piece(p []byte, err error) {
 	if s.x.client.pass(nil, p) {
 		s.clientReady()
 	}
-}
-
-// readPiece reads from off, at most to end. It runs on a worker.
-func readPiece(f *os.File, off, end int64) ([]byte, error) {
-	p := make([]byte, min(end-off, pieceBytes))
-	n, err := f.ReadAt(p, off)
-	if n == len(p) {
-		return p, nil
-	}
-	if errors.Is(err, io.EOF) {
-		err = errShort
-	}
-	return nil, err
 }
 
 // path returns the target's path, as it was sent, for the log.

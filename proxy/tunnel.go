@@ -25,14 +25,7 @@ func (s *httpSource) switchProtocols(a *http1.Answer, rest []byte) bool {
 		return false
 	}
 	x, f := s.x, s.x.f
-	b := a.Append(f.loop.Out()[:0])
-	b = append(b, "Connection: Upgrade\r\n"...)
-	for i := range a.Fields {
-		if http1.EqualFold(a.Fields[i].Name, "upgrade") {
-			b = http1.AppendField(b, a.Fields[i].Name, a.Fields[i].Value)
-		}
-	}
-	b = append(b, "\r\n"...)
+	b := append(a.AppendUpgrade(a.Append(f.loop.Out()[:0])), "\r\n"...)
 	t := &switched{f: f, started: x.log.started, server: s.server}
 	s.server = nil
 	if f.p.o.Access != nil {

@@ -3,13 +3,18 @@ package proxy
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
+	"holdfast/internal/site"
 	"holdfast/internal/wiretest"
 )
 
@@ -246,5 +251,56 @@ func TestUploadTooLargeToCollect(t *testing.T) {
 				settled(t, p)
 			})
 		}
+	}
+}
+
+// TestEarlyResponseLeavesNoUpload: an app that answers before it has all of an upload sees a reset, not an end, and the
+// next request goes to a new connection.
+func TestEarlyResponseLeavesNoUpload(t *testing.T) {
+	for _, early := range []string{
+		"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nX-Accel-Redirect: /files/a.txt\r\nContent-Length: 0\r\n\r\n",
+	} {
+		t.Run(early[9:12], func(t *testing.T) {
+			answered, ended := make(chan struct{}), make(chan error, 1)
+			u := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
+				if c.Index > 0 {
+					wiretest.Answer(echo)(c)
+					return
+				}
+				if _, err := http.ReadRequest(c.Reader); err == nil {
+					io.WriteString(c, early)
+				}
+				<-answered
+				_, err := io.Copy(io.Discard, c.Reader)
+				ended <- err
+			})
+			root := t.TempDir()
+			if err := os.WriteFile(filepath.Join(root, "a.txt"), []byte("hello"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			s, err := site.New(site.Options{Root: root})
+			if err != nil {
+				t.Fatal(err)
+			}
+			addr, p := start(t, u.Addr, files(t), func(o *Options) {
+				o.Routes = []Route{{Match: "/files", Files: s, Internal: true}}
+			})
+			c := wiretest.Dial(t, addr)
+			body := noise(5, 32<<20)
+			c.Send(lines("POST / HTTP/1.1", "Host: x", fmt.Sprint("Content-Length: ", len(body))) + string(body))
+			resp, got := c.Response(http.MethodPost)
+			close(answered)
+			if want := map[string]int{"413": 413, "200": 200}[early[9:12]]; resp.StatusCode != want || want == 200 && got != "hello" {
+				t.Errorf("answered %d %q", resp.StatusCode, got)
+			}
+			if err := <-ended; !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("the app's upload ended with %v; want a reset", err)
+			}
+			settled(t, p)
+			if resp, _ := ask(t, addr); resp.StatusCode != 200 || len(u.Conns()) != 2 {
+				t.Errorf("the next was answered %d on connection %d; want a new one", resp.StatusCode, len(u.Conns()))
+			}
+		})
 	}
 }

@@ -163,9 +163,9 @@ func TestSwitchingProtocols(t *testing.T) {
 
 // TestUpgradeRequired: 426 keeps what it is of no use without.
 func TestUpgradeRequired(t *testing.T) {
-	const want = "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\nUpgrade: TLS/1.2\r\nConnection: Upgrade\r\n\r\n"
+	const want = "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\nConnection: Upgrade\r\nUpgrade: TLS/1.2\r\n\r\n"
 	t.Run("HTTP", func(t *testing.T) {
-		u := says(t, "HTTP/1.1 426 Upgrade Required\r\nUpgrade: TLS/1.2\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n", false)
+		u := says(t, "HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\nUpgrade: TLS/1.2\r\nContent-Length: 0\r\n\r\n", false)
 		addr, _ := start(t, u.Addr)
 		c := wiretest.Dial(t, addr)
 		c.Send(lines("GET / HTTP/1.1", "Host: x"))

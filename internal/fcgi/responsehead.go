@@ -196,3 +196,11 @@ func (h *Head) status(v []byte) error {
 	}
 	return nil
 }
+
+// Fill makes a of the head: an answer of HTTP/1.1.
+func (h *Head) Fill(a *http1.Answer) {
+	*a = http1.Answer{Status: h.Status, Line: h.Line, Fields: append(a.Fields[:0], h.Fields...), Length: h.Length, Minor: 1}
+	for i := range a.Fields {
+		a.Note(&a.Fields[i])
+	}
+}

@@ -207,11 +207,11 @@ func (a *Answer) DropPrefix(prefix string) {
 	}
 }
 
-// AppendUpgrade adds the fields of a 426, which says what to upgrade to (RFC 9110 §15.5.22).
+// AppendUpgrade adds the fields of a 101 or 426, which say what is, or should be, upgraded to (RFC 9110 §7.8, §15.5.22).
 func (a *Answer) AppendUpgrade(b []byte) []byte {
 	for i := range a.Fields {
 		if f := &a.Fields[i]; EqualFold(f.Name, "upgrade") {
-			b = append(AppendField(b, f.Name, f.Value), "Connection: Upgrade\r\n"...)
+			b = AppendField(append(b, "Connection: Upgrade\r\n"...), f.Name, f.Value)
 		}
 	}
 	return b

@@ -152,3 +152,13 @@ func ParseLength(b []byte) (int64, bool) {
 	}
 	return n, true
 }
+
+// AppendValues appends the values of the fields of a name that are not dropped.
+func AppendValues(list [][]byte, fields []Field, name string) [][]byte {
+	for i := range fields {
+		if f := &fields[i]; !f.Drop && EqualFold(f.Name, name) {
+			list = append(list, f.Value)
+		}
+	}
+	return list
+}

@@ -1,6 +1,10 @@
 package request
 
-import "holdfast/internal/http1"
+import (
+	"bytes"
+
+	"holdfast/internal/http1"
+)
 
 // AppendHead writes the head h of the request for the app: the client's lines as they came, without those that end
 // here, and who is calling.
@@ -51,4 +55,22 @@ func (r *Request) AppendHead(b []byte, h *http1.Head, m *http1.Mapping) []byte {
 func ClaimsForwarding(name []byte) bool {
 	_, ok := http1.CutPrefixFold(name, "x-forwarded-")
 	return ok
+}
+
+// ScriptFields returns the fields of a request as a script is told them: those that go on, and what is said of the client
+// instead of what it says itself.
+func (r *Request) ScriptFields(h *http1.Head) []http1.Field {
+	fields := make([]http1.Field, 0, len(h.Fields)+6)
+	for _, f := range h.Fields {
+		f.Drop = f.Drop || !r.Trusted && ClaimsForwarding(f.Name)
+		fields = append(fields, f)
+	}
+	if !h.HasHost && len(h.Host) > 0 { // of an absolute target
+		fields = append(fields, http1.Field{Name: []byte("Host"), Value: h.Host})
+	}
+	for line := range bytes.Lines(r.AppendForwarding(nil)) {
+		name, value, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\r\n")), []byte(": "))
+		fields = append(fields, http1.Field{Name: name, Value: value})
+	}
+	return fields
 }
