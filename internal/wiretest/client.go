@@ -27,6 +27,11 @@ func Dial(t testing.TB, addr string) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return NewClient(t, c)
+}
+
+// NewClient returns a Client on a connection that there is; it is closed with the test.
+func NewClient(t testing.TB, c net.Conn) *Client {
 	Bound(c)
 	c.SetDeadline(time.Now().Add(3 * Timeout))
 	t.Cleanup(func() { c.Close() })
