@@ -74,7 +74,7 @@ func start(t *testing.T, network string, o Options, prepare ...func(*Server)) *a
 	served := make(chan error, 1)
 	go func() { served <- a.Serve(ln) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := a.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown: %v", err)
@@ -93,7 +93,7 @@ func (a *app) dial() net.Conn {
 		a.t.Fatal(err)
 	}
 	a.t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(3 * time.Minute))
 	return c
 }
 

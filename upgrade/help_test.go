@@ -3,6 +3,7 @@ package upgrade_test
 import (
 	"bytes"
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,7 +22,12 @@ import (
 	"holdfast/upgrade"
 )
 
-func TestMain(m *testing.M) { wiretest.Main(m) }
+// Tests that are parallel wait for deadlines, not for processors. The command line, which is read later, may say another
+// number.
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "16")
+	wiretest.Main(m)
+}
 
 // world is the rooms, wired as the command wires them, in front of an app that echoes the target.
 type world struct {

@@ -13,7 +13,7 @@ import (
 // cleaner of a client's connections takes its time.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for code == 0 {
 		left := goroutines()
 		if len(left) == 0 {

@@ -1,7 +1,6 @@
 package wiretest
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"runtime"
@@ -10,12 +9,8 @@ import (
 	"time"
 )
 
-// waiting tests run at once that are parallel: they wait for deadlines, not for processors.
-const waiting = "16"
-
 // Main runs a package's tests and fails them if a goroutine or a descriptor is left.
 func Main(m *testing.M) {
-	flag.Set("test.parallel", waiting) // the command line, which is read later, may say another
 	before := descriptors()
 	code := m.Run()
 	if code == 0 {
