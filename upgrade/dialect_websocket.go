@@ -265,6 +265,7 @@ func (d *webSocket) beat(x *held, ping []byte) bool {
 
 func (d *webSocket) drain(x *held) { d.closeWith(x, 1001, "going down", draining) }
 
+// close sends a close code of 4000 and the status, such as 4401 for an expired token, unless c has a code of its own.
 func (d *webSocket) close(x *held, c closing) {
 	code, text := ws.StatusCode(4000+c.status), c.text
 	switch {

@@ -13,14 +13,14 @@ const (
 	clientGone           closeReason = iota // the client closed or the network did
 	clientClosed                            // a WebSocket's close handshake
 	answered                                // a long poll has its answer
-	slow                                    // more waits than its outbox may hold
+	slow                                    // more waits than its send queue may hold
 	pongTimeout                             // no sign of life since the last heartbeat
 	badFrame                                // the client broke the protocol
 	unexpectedData                          // bytes where the client has nothing to say
 	draining                                // Holdfast goes down
 	gapUnsupported                          // a raw WebSocket cannot be told of a gap
 	tooManyErrors                           // too many messages that were refused
-	refused                                 // the app does not allow it any more
+	refused                                 // not allowed any more, by the app or as a token expired
 	authorizeUnavailable                    // the app could not be asked whether it still does
 	loggedOut                               // the app took its session cookie back
 	disconnected                            // the app said so
