@@ -39,10 +39,11 @@ internal/park
 internal/presence internal/hub internal/throttle
 internal/proxyheader internal/park
 internal/rate
+internal/receive  internal/throttle
 internal/render   internal/deflate internal/http1 internal/hub internal/jsontext
 internal/request  internal/http1
 internal/sendbuf  internal/park
-internal/sendqueue internal/hub
+internal/sendqueue internal/hub internal/park
 internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/channel internal/config internal/connection internal/histfile internal/hub internal/metric internal/park internal/presence internal/site internal/throttle internal/token proxy upgrade
 internal/session  internal/auth internal/channel
 internal/site     internal/http1
@@ -55,7 +56,7 @@ internal/tunnel   internal/park internal/sendbuf
 internal/wiretest
 internal/wsframe  internal/deflate
 proxy             internal/accesslog internal/balance internal/fcgi internal/http1 internal/metric internal/park internal/proxyheader internal/rate internal/request internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
-upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/http1 internal/hub internal/jsontext internal/park internal/render internal/request internal/sendqueue internal/session internal/subscribe internal/throttle internal/wsframe upgrade/client
+upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/http1 internal/hub internal/jsontext internal/park internal/receive internal/render internal/request internal/sendqueue internal/session internal/subscribe internal/wsframe upgrade/client
 upgrade/client    internal/http1
 `
 

@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"slices"
 
-	"holdfast/internal/auth"
+	"holdfast/internal/channel"
 	"holdfast/internal/hub"
 	"holdfast/internal/render"
 )
@@ -30,9 +30,9 @@ func (m channelChange) apply(x *held) error {
 		return errLongPoll
 	}
 	before := x.membership.Group().Channels()
-	set := slices.Grow(less(before, slices.Sorted(slices.Values(m.leave))), len(m.join))
+	set := slices.Grow(channel.Without(before, slices.Sorted(slices.Values(m.leave))), len(m.join))
 	for _, name := range m.join {
-		if err := x.k.checkSubscribable(name, x.client()); err != nil {
+		if err := x.k.requests.Check(name, x.client()); err != nil {
 			return err
 		}
 		set = append(set, name)
@@ -45,7 +45,7 @@ func (m channelChange) apply(x *held) error {
 	replay := x.lane().Join(x, set, m.after.ID, m.after.HasID)
 	notifyChanged(x, before, set)
 	if m.takeBack && len(m.leave) > 0 && x.queue != nil {
-		if x.queue.RemoveLeft(x.membership.Group(), x.render); x.queue.Empty() {
+		if x.queue.RemoveLeft(x.membership.Group(), x.form.render); x.queue.Empty() {
 			x.queue = nil
 		}
 	}
@@ -60,15 +60,6 @@ func (m channelChange) apply(x *held) error {
 		x.form.deliver(x, replay.Messages, false)
 	}
 	return nil
-}
-
-// checkSubscribable reports why nobody can subscribe to the channel.
-func (k *Keeper) checkSubscribable(name, client string) error {
-	_, err := auth.Check(k.o.Rules, name)
-	if err != nil {
-		k.requests.LogRefused(&auth.Decision{Err: err, Channel: name}, client)
-	}
-	return err
 }
 
 // objects are the subprotocol's objects that tell of a change and of its gaps.
@@ -90,18 +81,8 @@ func notifyChanged(x *held, before, after []string) {
 		}
 		return
 	}
-	join, leave := less(after, before), less(before, after)
+	join, leave := channel.Without(after, before), channel.Without(before, after)
 	if len(join)+len(leave) > 0 {
 		o.Changed(x.connection(after), join, leave)
 	}
-}
-
-// less returns what of a list is not in the other, which is sorted.
-func less(list, other []string) (rest []string) {
-	for _, name := range list {
-		if _, ok := slices.BinarySearch(other, name); !ok {
-			rest = append(rest, name)
-		}
-	}
-	return rest
 }

@@ -4,40 +4,25 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/gobwas/ws"
 
 	"holdfast/internal/auth"
+	"holdfast/internal/channel"
 	"holdfast/internal/connection"
 	"holdfast/internal/park"
 )
 
-// id names the connection for the app: no other has had it or will have it.
-func (x *held) id() string {
-	slot, gen := x.c.Ref().Number()
-	return fmt.Sprintf("%s-%x-%x", x.k.epoch, slot, gen)
+// id names a connection for the app: no other has had it or will have it.
+func (k *Keeper) id(c *park.Conn) string {
+	slot, gen := c.Ref().Number()
+	return connection.FormatID(k.epoch, slot, gen)
 }
 
-// find returns the connection of an id, and its loop.
-func (k *Keeper) find(id string) (park.Ref, *park.Loop, bool) {
-	epoch, rest, _ := strings.Cut(id, "-")
-	a, b, ok := strings.Cut(rest, "-")
-	slot, err := strconv.ParseInt(a, 16, 32)
-	gen, err2 := strconv.ParseUint(b, 16, 32)
-	if epoch != k.epoch || !ok || err != nil || err2 != nil {
-		return park.Ref{}, nil, false
-	}
-	return k.o.Poller.Find(int32(slot), uint32(gen))
-}
-
-func (x *held) matches(s *connection.Selection) bool {
-	if x.answered || s.User != "" && x.session.User() != s.User {
-		return false
-	}
-	return s.Channel == "" || x.membership.Group().Takes(s.Channel)
+// isMeant reports whether a connection is one of those that are held and meant.
+func isMeant(x *held, s *connection.Selection) bool {
+	return !x.answered && (s.User == "" || x.session.User() == s.User) && (s.Channel == "" || x.membership.Group().Takes(s.Channel))
 }
 
 func isHeld(c *park.Conn) bool {
@@ -48,7 +33,11 @@ func isHeld(c *park.Conn) bool {
 // onEach runs f with every connection that is meant, on its loop, and returns when it has. Not for a loop's goroutine.
 func (k *Keeper) onEach(s connection.Selection, f func(*held)) {
 	if s.Connection != "" {
-		ref, loop, ok := k.find(s.Connection)
+		slot, gen, ok := connection.ParseID(k.epoch, s.Connection)
+		if !ok {
+			return
+		}
+		ref, loop, ok := k.o.Poller.Find(slot, gen)
 		if !ok {
 			return
 		}
@@ -56,7 +45,7 @@ func (k *Keeper) onEach(s connection.Selection, f func(*held)) {
 		if loop.Post(func() {
 			defer close(donec)
 			if c, ok := ref.Conn(); ok {
-				if x, ok := c.Handler().(*held); ok && x.matches(&s) {
+				if x, ok := c.Handler().(*held); ok && isMeant(x, &s) {
 					f(x)
 				}
 			}
@@ -70,7 +59,7 @@ func (k *Keeper) onEach(s connection.Selection, f func(*held)) {
 		group.Add(1)
 		if !l.Post(func() {
 			visit := func(c *park.Conn) {
-				if x, ok := c.Handler().(*held); ok && x.matches(&s) {
+				if x, ok := c.Handler().(*held); ok && isMeant(x, &s) {
 					f(x)
 				}
 			}
@@ -132,7 +121,7 @@ func (k *Keeper) Change(s connection.Selection, join, leave []string) (n int, re
 func applyServerChange(x *held, join, leave []string) (concerned bool, err error) {
 	g := x.membership.Group()
 	for _, name := range leave {
-		if p := auth.PatternOf(less(g.Channels(), slices.Sorted(slices.Values(leave))), name); p != "" {
+		if p := auth.PatternOf(channel.Without(g.Channels(), slices.Sorted(slices.Values(leave))), name); p != "" {
 			return true, fmt.Errorf("%s is held, which has this channel; it can only be left as it is", p)
 		}
 	}
@@ -145,7 +134,7 @@ func applyServerChange(x *held, join, leave []string) (concerned bool, err error
 		x.form.conclude(x)
 		return true, nil
 	}
-	q := x.query(join)
+	q := queryOf(x, join)
 	q.Server, q.Grant = true, nil
 	if d := auth.Decide(x.k.o.Rules, &q); d.Outcome != auth.Granted {
 		x.k.requests.LogRefused(&d, x.client())

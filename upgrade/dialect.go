@@ -88,6 +88,31 @@ type form struct {
 	open atomic.Int64 // connections that are held
 }
 
+// render returns a message as the dialect has it.
+func (f *form) render(m *hub.Message) []byte { return m.Rendered(f.encoding()) }
+
+// together returns the first messages of a batch as they are sent, in buf if they are several, and how many they are: one
+// if they are to be queued.
+func (f *form) together(batch []*hub.Message, buf []byte, queued bool) (b []byte, n int) {
+	b = f.render(batch[0])
+	if len(batch) == 1 || queued {
+		return b, 1
+	}
+	buf = buf[:0]
+	for n < len(batch) {
+		r := f.render(batch[n])
+		if len(buf)+len(r) > cap(buf) {
+			break
+		}
+		buf = append(buf, r...)
+		n++
+	}
+	if n < 2 {
+		return b, 1
+	}
+	return buf, n
+}
+
 // forms are the dialects of a keeper, in the order of registration.
 type forms []*form
 

@@ -56,7 +56,7 @@ func (longPoll) Postponed(_, _, _ string) (contentType, body string) { return ""
 
 func (d longPoll) begin(x *held, s *Spec, replay hub.Replay) {
 	x.state = &poll{rest: s.Rest, fields: s.Fields, close: s.Close, gzip: s.Gzip} // it may be answered at once
-	d.k.stats.inbound.Add(int64(len(s.Rest)))
+	d.k.received.Give(-len(s.Rest))
 	s.Rest = nil
 	if len(replay.Messages) > 0 || len(replay.Gaps) > 0 || s.Wait <= 0 {
 		d.answer(x, replay.Messages, replay.Gaps)
@@ -82,7 +82,7 @@ func (longPoll) read(x *held, p []byte) bool {
 	case len(s.rest)+len(p) > maxEarly:
 		x.end(unexpectedData)
 		return false
-	case !x.receiving(len(p)):
+	case !x.k.receive(x, len(p)):
 		x.end(inboundFull)
 		return false
 	}
@@ -140,7 +140,7 @@ func (d longPoll) sent(x *held) {
 // release lets go of what was read of the next request.
 func (d longPoll) release(x *held) {
 	s := pollOf(x)
-	d.k.stats.inbound.Add(int64(-len(s.rest)))
+	d.k.received.Give(len(s.rest))
 	s.rest = nil
 }
 

@@ -39,7 +39,7 @@ func (sse) Check(ctx *fasthttp.RequestCtx, _ *Spec) (int, string) {
 // postponed ends an event stream that can't begin now. An EventSource never comes back after a 503; after the end of a
 // stream it does.
 func (sse) Postponed(why, hint, retryAfter string) (contentType, body string) {
-	return eventStream, comeBack(why, hint, retryAfter)
+	return eventStream, render.ComeBack(why, hint, retryAfterOf(retryAfter))
 }
 
 func (sse) begin(x *held, s *Spec, replay hub.Replay) {
@@ -60,16 +60,11 @@ func (sse) drain(x *held)          { x.finish(retryHint(), draining) }
 
 func retryHint() []byte { return []byte(render.Retry(jitter(retryTime))) }
 
-// comeBack is the whole of an event stream that tells a browser when to come back. Comments say why; retryAfter is the
-// app's, empty for none.
-func comeBack(why, hint, retryAfter string) string {
-	b := ": " + why + "\n"
-	if hint != "" {
-		b += ": " + hint + "\n"
+// retryAfterOf returns after how long a browser comes back to a stream that can't begin now. seconds is the app's
+// Retry-After, empty for none.
+func retryAfterOf(seconds string) time.Duration {
+	if n, err := strconv.Atoi(seconds); err == nil && n > 0 {
+		return jitter(2 * min(time.Duration(n)*time.Second, time.Hour)) // of which jitter leaves half at least
 	}
-	retry := retryTime
-	if seconds, err := strconv.Atoi(retryAfter); err == nil && seconds > 0 {
-		retry = 2 * min(time.Duration(seconds)*time.Second, time.Hour) // of which jitter leaves half at least
-	}
-	return b + render.Retry(jitter(retry))
+	return jitter(retryTime)
 }

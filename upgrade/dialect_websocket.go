@@ -2,7 +2,6 @@ package upgrade
 
 import (
 	"bytes"
-	"encoding/base64"
 	"time"
 
 	"github.com/fasthttp/websocket"
@@ -75,28 +74,8 @@ func (d *webSocket) Matches(r *subscribe.Choice) bool {
 	return true
 }
 
-// check makes the checks that the upgrader leaves out (RFC 6455 §4.2.1).
 func (*webSocket) Check(ctx *fasthttp.RequestCtx, _ *Spec) (int, string) {
-	h := &ctx.Request.Header
-	if !h.IsHTTP11() {
-		return 400, "a WebSocket needs HTTP/1.1"
-	}
-	for _, name := range []string{"Sec-WebSocket-Version", "Sec-WebSocket-Key"} {
-		if len(h.PeekAll(name)) > 1 {
-			return 400, name + " stands there more than once"
-		}
-	}
-	if v := string(h.Peek("Sec-WebSocket-Version")); v != "13" {
-		ctx.Response.Header.Set("Sec-WebSocket-Version", "13")
-		return 426, "WebSocket version 13 is spoken here"
-	}
-	if key, err := base64.StdEncoding.DecodeString(string(h.Peek("Sec-WebSocket-Key"))); err != nil || len(key) != 16 {
-		return 400, "Sec-WebSocket-Key is not 16 bytes in base64"
-	}
-	if !http1.HasToken(h.Peek("Connection"), "upgrade") {
-		return 400, "Connection does not say upgrade"
-	}
-	return 0, ""
+	return subscribe.CheckHandshake(ctx)
 }
 
 func (d *webSocket) Accept(ctx *fasthttp.RequestCtx, v *subscribe.Request) (int, string) {
@@ -226,12 +205,12 @@ func (d *webSocket) inflate(x *held, fr wsframe.Frame) bool {
 	d.k.inflations.Acquire(func() {
 		work := func() {
 			out, e := wsframe.Inflate(p, fr.Message, limit)
-			d.k.gave(len(p))
+			d.k.received.Give(len(p))
 			d.k.inflations.Release()
 			done(out, e)
 		}
 		if !d.k.o.Poller.Go(work) {
-			d.k.gave(len(p))
+			d.k.received.Give(len(p))
 			d.k.inflations.Release()
 			done(nil, errTooBusy)
 		}
@@ -287,7 +266,7 @@ func (d *webSocket) closeWith(x *held, code ws.StatusCode, reason string, why cl
 func (d *webSocket) release(x *held) {
 	if in, ok := x.state.(*inbound); ok {
 		d.dropFrames(x)
-		d.k.stats.inbound.Add(int64(-in.bytes))
+		d.k.received.Give(in.bytes)
 		x.state = nil
 	}
 }
@@ -317,7 +296,7 @@ func (d *webSocket) keepFrames(x *held, f *frames, p []byte) bool {
 		d.watch(x, f, d.k.o.ReceiveTime)
 	}
 	n := f.Size() - f.counted
-	if !x.receiving(n) {
+	if !d.k.receive(x, n) {
 		d.closeWith(x, 1013, tooMuch, inboundFull)
 		return false
 	}
@@ -329,7 +308,7 @@ func (d *webSocket) keepFrames(x *held, f *frames, p []byte) bool {
 func (d *webSocket) dropFrames(x *held) {
 	in := x.state.(*inbound)
 	if f := in.frames; f != nil {
-		d.k.stats.inbound.Add(int64(-f.counted))
+		d.k.received.Give(f.counted)
 		if f.timer != nil {
 			f.timer.Stop()
 		}
@@ -361,12 +340,4 @@ func (d *webSocket) watch(x *held, f *frames, t time.Duration) {
 			d.closeWith(x, ws.StatusPolicyViolation, "the message has begun and does not come", slowSender)
 		})
 	})
-}
-
-// binaryOp is the opcode of a message's data.
-func binaryOp(binary bool) ws.OpCode {
-	if binary {
-		return ws.OpBinary
-	}
-	return ws.OpText
 }

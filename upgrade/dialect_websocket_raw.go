@@ -32,7 +32,7 @@ func newDeflatedWebSocketRaw(k *Keeper) dialect {
 	d.deflated = true
 	d.rendered = &hub.Encoding{Render: func(m *hub.Message) []byte {
 		if len(m.Data) >= k.o.Compress {
-			if b := wsframe.Deflated(binaryOp(m.Binary), m.Data); b != nil {
+			if b := wsframe.Deflated(wsframe.DataOp(m.Binary), m.Data); b != nil {
 				return b
 			}
 		}
@@ -41,7 +41,7 @@ func newDeflatedWebSocketRaw(k *Keeper) dialect {
 	return d
 }
 
-func renderRaw(m *hub.Message) []byte { return wsframe.Append(nil, binaryOp(m.Binary), m.Data) }
+func renderRaw(m *hub.Message) []byte { return wsframe.Append(nil, wsframe.DataOp(m.Binary), m.Data) }
 
 func (d *webSocketRaw) Name() string {
 	if d.deflated {
@@ -99,7 +99,7 @@ func (d *webSocketRaw) reply(in *inbound, _ string, r appcall.Reply, err error) 
 		d.closeWith(in.x, code, err.Error(), messageFailed)
 		return false
 	}
-	return r.None || in.x.send(wsframe.Append(nil, binaryOp(r.Binary), r.Data), false)
+	return r.None || in.x.send(wsframe.Append(nil, wsframe.DataOp(r.Binary), r.Data), false)
 }
 
 var errBusy = errors.New("too busy")

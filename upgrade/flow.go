@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"holdfast/internal/park"
+	"holdfast/internal/receive"
 )
 
 // A held connection is read in turns, and at a rate. A client that sends faster is not refused: Holdfast stops reading
@@ -13,37 +14,21 @@ const (
 	readsPerTurn  = 2  // of 64 kB each
 	framesPerTurn = 64 // a frame may cost a system call to answer
 
-	minFrameRate = 100             // frames of all kinds a second; ten times push.message_rate if that is more
-	burst        = 2 * time.Second // worth of either rate may come at once
-	paceUnit     = 16 * time.Microsecond
+	minFrameRate = 100 // frames of all kinds a second; ten times push.message_rate if that is more
 )
 
-// lead returns how far the client is ahead of its rate. Of a connection that has been idle for hours the difference is
-// that of a clock that has gone round.
-func (x *held) lead() time.Duration {
-	d := time.Duration(int32(x.paid-x.k.paceNow(x.c.Loop()))) * paceUnit
-	if d < 0 || d > 10*burst {
-		return 0
-	}
-	return d
-}
-
-func (k *Keeper) paceNow(l *park.Loop) int32 {
-	return int32(uint32(l.Now().Sub(k.born) / paceUnit))
-}
+// age is how old the keeper is, by a loop's clock.
+func (k *Keeper) age(l *park.Loop) time.Duration { return l.Now().Sub(k.born) }
 
 // spend counts one of what may come rate times a second.
-func (x *held) spend(rate int) {
-	lead := x.lead() + time.Second/time.Duration(rate)
-	x.paid = x.k.paceNow(x.c.Loop()) + int32(lead/paceUnit)
-}
+func (x *held) spend(rate int) { x.pace.Spend(rate, x.k.age(x.c.Loop())) }
 
 // spendFrame counts a frame, or a reading of a client that has nothing to send.
 func (x *held) spendFrame() { x.spend(max(minFrameRate, 10*x.k.o.MessageRate)) }
 
 // tooFast stops reading for a while if the client is ahead of its rate. It reports whether it has.
 func (x *held) tooFast() bool {
-	over := x.lead() - burst
+	over := x.pace.Lead(x.k.age(x.c.Loop())) - receive.Burst
 	if over <= 0 {
 		return false
 	}
@@ -99,38 +84,32 @@ func (x *held) read() {
 	x.pause(0)
 }
 
-// receiving counts n more bytes that wait to be read. It reports whether they may: past Options.InboundTotal the
+// receive counts n more bytes that wait to be read. It reports whether they may: past Options.InboundTotal the
 // connection is to be closed.
-func (x *held) receiving(n int) bool {
-	s := &x.k.stats
-	if total := s.inbound.Add(int64(n)); n <= 0 || x.k.o.InboundTotal <= 0 || total <= x.k.o.InboundTotal {
+func (k *Keeper) receive(x *held, n int) bool {
+	if k.received.Take(n) {
 		return true
 	}
-	if total, due := x.k.inboundFull.Due(x.c.Loop().Now()); due {
-		x.k.o.Log.Warn("connection closed: receive memory is full; see push.receive_total",
-			"transport", x.form.transport(), "client", x.client(), "limit", x.k.o.InboundTotal, "total", total)
+	if total, due := k.received.Full(x.c.Loop().Now()); due {
+		k.o.Log.Warn("connection closed: receive memory is full; see push.receive_total",
+			"transport", x.form.transport(), "client", x.client(), "limit", k.received.Limit(), "total", total)
 	}
-	s.inbound.Add(int64(-n))
 	return false
 }
 
-// takes is receiving for a message that has come and now waits, or is with the app: it closes a connection whose message
+// takes is receive for a message that has come and now waits, or is with the app: it closes a connection whose message
 // has no room. What it was read from has served, and counts no more; keepFrames counts what of it is left.
 func (in *inbound) takes(n int) bool {
 	if f := in.frames; f != nil {
-		in.x.k.stats.inbound.Add(int64(-f.counted))
+		in.x.k.received.Give(f.counted)
 		f.counted = 0
 	}
-	if in.x.receiving(n) {
+	if in.x.k.receive(in.x, n) {
 		return true
 	}
 	in.d.closeWith(in.x, 1013, tooMuch, inboundFull)
 	return false
 }
-
-// gave counts n bytes less, on any goroutine: what takes has counted is done with, whether or not the client is still
-// there.
-func (k *Keeper) gave(n int) { k.stats.inbound.Add(int64(-n)) }
 
 const (
 	tooMuch       = "too much is being received; try again later"

@@ -2,7 +2,6 @@ package upgrade
 
 import (
 	"errors"
-	"fmt"
 
 	"holdfast/internal/appcall"
 	"holdfast/internal/park"
@@ -17,17 +16,17 @@ func (in *inbound) post(m appcall.ClientMessage, ref string) bool {
 		return false
 	}
 	q := *in.login
-	m.Connection, m.User = x.id(), x.session.User()
+	m.Connection, m.User = x.k.id(x.c), x.session.User()
 	type response struct {
 		r   appcall.Reply
 		err error
 	}
 	work := func() (a response) {
-		defer k.gave(size)
+		defer k.received.Give(size)
 		a.r, a.err = k.o.Message(q, m)
 		switch {
 		case a.err == nil:
-		case unusable(a.err) != nil:
+		case appcall.Unusable(a.err) != nil:
 			k.stats.postErrors.Add(1)
 			k.o.Log.Error("response to a client message dropped", "error", a.err)
 		default:
@@ -46,7 +45,7 @@ func (in *inbound) post(m appcall.ClientMessage, ref string) bool {
 	run := func(f func()) bool { // when it is this message's turn
 		k.messages.Acquire(func() {
 			if !k.o.Poller.Go(func() { f(); k.messages.Release() }) {
-				k.gave(size)
+				k.received.Give(size)
 				k.messages.Release()
 				loop.Post(busy)
 			}
@@ -59,28 +58,13 @@ func (in *inbound) post(m appcall.ClientMessage, ref string) bool {
 
 // replied tells the client what the app has answered. It reports whether the connection goes on.
 func (in *inbound) replied(ref string, r appcall.Reply, err error) bool {
-	switch {
-	case err == nil && r.Status >= 200 && r.Status < 300:
+	if !errors.Is(err, errBusy) {
+		r, err = r.ForClient(err)
+	} else {
+		r.Status = 503
+	}
+	if err == nil {
 		in.forgive()
-	case err == nil:
-		err = fmt.Errorf("the app answered %d", r.Status)
-	case unusable(err) != nil:
-		r.Status, err = 502, unusable(err)
-	default: // what went wrong is for the log
-		if r.Status = 503; !errors.Is(err, errBusy) {
-			err = errors.New("the app has not answered; it may have taken the message")
-		}
 	}
 	return in.d.reply(in, ref, r, err)
-}
-
-// unusable returns what a client is told of an error that says that the app has the message, and that its response is of
-// no use; nil for others.
-func unusable(err error) error {
-	for _, known := range []error{appcall.ErrReplyTooLarge, appcall.ErrReplyInvalid, appcall.ErrReplyCut} {
-		if errors.Is(err, known) {
-			return known
-		}
-	}
-	return nil
 }

@@ -6,6 +6,8 @@ import (
 
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
+	"holdfast/internal/receive"
+	"holdfast/internal/request"
 	"holdfast/internal/sendqueue"
 	"holdfast/internal/session"
 )
@@ -26,12 +28,12 @@ type held struct {
 	session    *session.Session[*held] // who it is; nil if it is nobody's and nobody wants to know
 	state      any                     // of the dialect; nil while it has none
 
-	paid     int32 // what the client has sent is paid for at this time, see lead
-	pinged   bool  // no sign of life since the last heartbeat
-	stalled  bool  // the queue did not move since the last heartbeat
-	answered bool  // it has left its channels; only the queue is left
-	readAll  bool  // all that was told of has been read
-	paused   bool  // not to be read until unpause
+	pace     receive.Pace // of what the client sends
+	pinged   bool         // no sign of life since the last heartbeat
+	stalled  bool         // the queue did not move since the last heartbeat
+	answered bool         // it has left its channels; only the queue is left
+	readAll  bool         // all that was told of has been read
+	paused   bool         // not to be read until unpause
 }
 
 var (
@@ -87,7 +89,7 @@ func (x *held) beginStream(b []byte, replay hub.Replay) {
 // Ready is told what happens on the socket.
 func (x *held) Ready(c *park.Conn, ev park.Event) {
 	whole := false
-	defer func() { x.endUnless(whole) }()
+	defer func() { endUnless(x, whole) }()
 	x.ready(ev)
 	whole = true
 }
@@ -130,7 +132,7 @@ func (x *held) tick() {
 // Deliver hands over messages, by growing id.
 func (x *held) Deliver(batch []*hub.Message) {
 	whole := false
-	defer func() { x.endUnless(whole) }()
+	defer func() { endUnless(x, whole) }()
 	if !x.tokenEnded() { // the loop may come to it before the deadline does
 		x.form.deliver(x, batch, true)
 	}
@@ -139,19 +141,16 @@ func (x *held) Deliver(batch []*hub.Message) {
 
 // endUnless ends a connection whose step was not made whole, as it has panicked: it may miss something, and the hub must
 // not keep a subscriber whose socket the loop is about to close, and give to somebody else.
-func (x *held) endUnless(whole bool) {
+func endUnless(x *held, whole bool) {
 	if !whole && !x.answered && x.c.Handler() == park.Handler(x) {
 		x.end(internalFailure)
 	}
 }
 
-// render returns the message as the dialect has it.
-func (x *held) render(m *hub.Message) []byte { return m.Rendered(x.form.encoding()) }
-
 // sendBatch sends messages, by growing ID. counted says that they count as what a slow reader has waiting.
 func (x *held) sendBatch(batch []*hub.Message, counted bool) {
 	for len(batch) > 0 {
-		b, n := x.together(batch)
+		b, n := x.form.together(batch, x.c.Loop().Out(), x.queue != nil)
 		taken, ok := x.write(b)
 		if !ok {
 			return
@@ -167,32 +166,10 @@ func (x *held) sendBatch(batch []*hub.Message, counted bool) {
 	}
 }
 
-// together returns the first messages of a batch as they are sent, in the loop's buffer if they are several, and how
-// many they are.
-func (x *held) together(batch []*hub.Message) (b []byte, n int) {
-	b = x.render(batch[0])
-	if len(batch) == 1 || x.queue != nil {
-		return b, 1
-	}
-	buf := x.c.Loop().Out()[:0]
-	for n < len(batch) {
-		r := x.render(batch[n])
-		if len(buf)+len(r) > cap(buf) {
-			break
-		}
-		buf = append(buf, r...)
-		n++
-	}
-	if n < 2 {
-		return b, 1
-	}
-	return buf, n
-}
-
 // keep lets wait what was not taken of messages that were sent together. It reports whether the connection goes on.
 func (x *held) keep(batch []*hub.Message, taken int, counted bool) bool {
 	for _, m := range batch {
-		b := x.render(m)
+		b := x.form.render(m)
 		if taken >= len(b) {
 			taken -= len(b)
 			m.Delivered()
@@ -209,10 +186,11 @@ func (x *held) keep(batch []*hub.Message, taken int, counted bool) bool {
 
 // leave takes the connection out of its channels and counts why. The socket is the caller's.
 func (x *held) leave(why closeReason) {
-	x.leaveChannels(why)
+	x.ended(why.String(), func() { x.lane().Leave(x) })
+	x.dropSession()
 	x.form.open.Add(-1)
 	x.k.stats.drop(why)
-	x.releaseQueue()
+	x.queue = x.queue.release()
 	if x.k.o.Log.Enabled(context.Background(), slog.LevelDebug) { // else its arguments are made for nothing
 		x.k.o.Log.Debug("connection closed", "transport", x.form.transport(), "reason", why.String(), "client", x.client())
 	}
@@ -222,7 +200,7 @@ func (x *held) leave(why closeReason) {
 // end leaves and closes.
 func (x *held) end(why closeReason) {
 	if x.answered {
-		x.releaseQueue()
+		x.queue = x.queue.release()
 	} else {
 		x.leave(why)
 	}
@@ -234,10 +212,24 @@ func (x *held) end(why closeReason) {
 	}
 }
 
-// releaseQueue lets go of what waits.
-func (x *held) releaseQueue() {
+// finish leaves the channels, completes the frame or event that has begun, sends last and ends the connection.
+func (x *held) finish(last []byte, why closeReason) {
+	var begun []byte
 	if x.queue != nil {
-		x.queue.Release()
-		x.queue = nil
+		begun = x.queue.Begun()
 	}
+	c, k := x.c, x.k
+	x.leave(why)
+	x.form.release(x)
+	sendqueue.Finish(c, begun, last, &k.stats.outbox)
+}
+
+// client returns the address of who has sent the connection's request, for the log: as in the access log, not the proxy's in
+// front. It has a port only if that is known.
+func (x *held) client() string {
+	a, proxied := x.index().clients[x]
+	if !proxied {
+		a = x.c.RemoteAddr()
+	}
+	return request.AddrText(a)
 }

@@ -130,13 +130,13 @@ func (in *inbound) parse(p []byte) bool {
 	}
 	work := func() (r parsed) {
 		r.f, r.err = clientframe.Parse(p)
-		k.gave(len(p))
+		k.received.Give(len(p))
 		return r
 	}
 	if later(in, k.o.Poller.Go, work, func(r parsed) { in.resumeQueued(in.execute(r.f, r.err)) }) {
 		return true
 	}
-	k.gave(len(p))
+	k.received.Give(len(p))
 	return in.fault("", errBusy)
 }
 
@@ -176,30 +176,17 @@ func (in *inbound) subscribe(m channelChange) bool {
 	if x.tokenEnded() {
 		return false
 	}
-	q := x.query(m.join)
+	q := queryOf(x, m.join)
 	switch d := auth.Decide(k.o.Rules, &q); {
 	case d.Outcome == auth.Granted:
 		return in.moved(m)
 	case d.Outcome == auth.Refused:
-		return in.fault(m.ref, k.subscribeError(&d, x.client()))
+		return in.fault(m.ref, k.requests.SubscribeError(&d, x.client()))
 	case in.login == nil || !k.o.Live:
 		return in.fault(m.ref, errors.New("these channels need push.live_subscribe, or to be asked for when the connection begins"))
 	default:
 		return in.ask(m, d.Channels)
 	}
-}
-
-// subscribeError is what a client is told that may not subscribe to something beside what it has.
-func (k *Keeper) subscribeError(d *auth.Decision, client string) error {
-	k.requests.LogRefused(d, client)
-	err := d.Err
-	if errors.Is(err, auth.ErrTokenMissing) { // it may send one in a message
-		err = auth.ErrTokenChannel
-	}
-	if d.Channel == "" || errors.Is(err, auth.ErrOwner) {
-		return err
-	}
-	return fmt.Errorf("%.300s: %w", d.Channel, err)
 }
 
 // moved makes a change that needs nobody's leave. It reports whether the connection goes on.
@@ -230,8 +217,8 @@ func (in *inbound) ask(m channelChange, channels []string) bool {
 	a := &authorized{request: *in.login}
 	a.request.Channels = channels
 	a.subject = auth.Subject{
-		Credentials: k.auth.Credentials.Of([][]byte{[]byte(in.login.Cookie)}, nil), User: x.query(nil).User,
-		Channels: channels, Connection: x.id(),
+		Credentials: k.auth.Credentials.Of([][]byte{[]byte(in.login.Cookie)}, nil), User: queryOf(x, nil).User,
+		Channels: channels, Connection: x.k.id(x.c),
 	}
 	work := func() *authorized {
 		a.result, a.err = k.auth.Ask(&a.request, &a.subject, &a.seq, nil)
@@ -256,11 +243,11 @@ func (in *inbound) onAuthorized(m channelChange, a *authorized) bool {
 	if a.err != nil {
 		return in.fault(m.ref, auth.ErrUnavailable)
 	}
-	q := x.query(m.join)
+	q := queryOf(x, m.join)
 	q.Result, q.Asked = &a.result, a.request.Channels
 	d := auth.Decide(k.o.Rules, &q)
 	if d.Outcome != auth.Granted {
-		return in.fault(m.ref, k.subscribeError(&d, x.client()))
+		return in.fault(m.ref, k.requests.SubscribeError(&d, x.client()))
 	}
 	var again *auth.Request
 	if k.auth.Renews(&a.result) {
@@ -276,7 +263,7 @@ func (in *inbound) resumeQueued(on bool) {
 	for on && !in.asking && len(in.queued) > 0 {
 		m := in.queued[0]
 		in.queued[0].data = nil
-		in.x.k.stats.inbound.Add(int64(-len(m.data)))
+		in.x.k.received.Give(len(m.data))
 		if in.queued, in.bytes = in.queued[1:], in.bytes-len(m.data); len(in.queued) == 0 {
 			in.queued = nil
 		}

@@ -14,14 +14,15 @@ import (
 	"holdfast/internal/appcall"
 	"holdfast/internal/auth"
 	"holdfast/internal/channel"
+	"holdfast/internal/connection"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
+	"holdfast/internal/receive"
 	"holdfast/internal/render"
 	"holdfast/internal/request"
 	"holdfast/internal/sendqueue"
 	"holdfast/internal/session"
 	"holdfast/internal/subscribe"
-	"holdfast/internal/throttle"
 	"holdfast/upgrade/client"
 )
 
@@ -64,7 +65,7 @@ type Options struct {
 	LogoutPaths    []string      // after a request to which the app is asked again
 	OwnPaths       []string      // which the keeper asks itself: an app that sets its cookie anew there says nothing new
 
-	Observer Observer // nil: nobody wants to know
+	Observer connection.Observer // nil: nobody wants to know
 
 	Hub    *hub.Hub
 	Poller *park.Poller
@@ -78,19 +79,19 @@ type Options struct {
 
 // Keeper holds connections.
 type Keeper struct {
-	o           Options
-	forms       forms // never changed
-	requests    *subscribe.Server
-	auth        *auth.Service
-	draining    atomic.Bool
-	inboundFull throttle.Throttle
-	messages    *auth.Semaphore // to Options.Message
-	inflations  *auth.Semaphore // of large messages, on workers
-	renderers   *park.Pool      // of large messages of the hub
-	stats       counters
-	users       *auth.UserLimiter[connRef]
+	o          Options
+	forms      forms // never changed
+	requests   *subscribe.Server
+	auth       *auth.Service
+	draining   atomic.Bool
+	received   *receive.Memory
+	messages   *auth.Semaphore // to Options.Message
+	inflations *auth.Semaphore // of large messages, on workers
+	renderers  *park.Pool      // of large messages of the hub
+	stats      counters
+	users      *auth.UserLimiter[connRef]
 
-	born time.Time // where the clock of held.lead begins
+	born time.Time // where the clock of held.pace begins
 
 	indexes []connIndex // by that of the loop
 	epoch   string      // of this process, in the ids of connections
@@ -102,7 +103,7 @@ func New(o Options) *Keeper {
 		o: o, messages: auth.NewSemaphore(o.InFlight), inflations: auth.NewSemaphore(maxInflations), users: auth.NewUserLimiter[connRef](o.MaxPerUser), born: time.Now(), epoch: rand.Text()[:12],
 	}
 	k.renderers = o.Poller.NewPool(max(len(o.Poller.Loops())/2, 1), maxRenderings)
-	k.forms = newForms(k)
+	k.forms, k.received = newForms(k), receive.NewMemory(o.InboundTotal)
 	k.auth = auth.NewService(auth.ServiceOptions{
 		Authorizer: o.Authorizer, CacheAge: o.AuthorizeCache, LogoutCookies: o.LogoutCookies, InFlight: o.Asking, Log: o.Log,
 		NewPool: func(workers, queue int) auth.Pool { return o.Poller.NewPool(workers, queue) },

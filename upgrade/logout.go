@@ -10,10 +10,7 @@ import (
 // Credential tells the session that a request came with from every other one's: the first of LogoutCookies that it
 // has, also as ;jsessionid= in the path. Zero: it has none. Any goroutine may call it.
 func (k *Keeper) Credential(cookies [][]byte, target []byte) uint64 {
-	if list := k.auth.Credentials.Of(cookies, target); len(list) > 0 {
-		return list[0]
-	}
-	return 0
+	return append(k.auth.Credentials.Of(cookies, target), 0)[0]
 }
 
 // OnResponse looks at what the app answered to a request that came with a credential: the fields of Set-Cookie, and the
@@ -23,25 +20,13 @@ func (k *Keeper) OnResponse(credential uint64, path []byte, cookies [][]byte) {
 	if ask {
 		k.auth.Revoke(auth.Revocation{Credential: credential})
 	}
-	gone := map[string]bool{} // by the name of a cookie: it was cleared, and not set anew
-	for _, line := range cookies {
-		name, effect := k.auth.Credentials.ParseSetCookie(line)
-		switch {
-		case effect == auth.CookieCleared && !gone[name]:
-			_, set := gone[name]
-			gone[name] = !set
-		case effect == auth.CookieChanged:
-			gone[name] = false
-		}
-		// A cookie that is set anew is no logout, whatever was cleared before; the app is asked.
-		ask = ask || effect != auth.CookieUntouched && !slices.Contains(k.o.OwnPaths, string(path))
+	cleared, changed := k.auth.Credentials.Effect(cookies)
+	if cleared {
+		k.LogOut(credential)
+		return
 	}
-	for _, over := range gone {
-		if over {
-			k.LogOut(credential)
-			return
-		}
-	}
+	// A cookie that is set anew is no logout, whatever was cleared before; the app is asked.
+	ask = ask || changed && !slices.Contains(k.o.OwnPaths, string(path))
 	if ask {
 		k.AskAgain(credential)
 	}

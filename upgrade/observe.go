@@ -2,21 +2,6 @@ package upgrade
 
 import "holdfast/internal/connection"
 
-// Observer is told of held connections. Its methods run on the connection's loop and must not block.
-type Observer interface {
-	// Wants reports whether it is to be told of a connection. One that it does not want costs nothing.
-	Wants(user string, channels []string) bool
-
-	// Begun tells of a connection that is in its channels, before its first bytes are sent.
-	Begun(c connection.Info)
-
-	// Changed tells that it has joined some channels, left others or both. c has those that it holds now.
-	Changed(c connection.Info, join, leave []string)
-
-	// Ended tells that it has left them. It comes once for each Begun.
-	Ended(c connection.Info, reason string)
-}
-
 // begun tells the observer, if it wants to know, that the connection has joined its channels.
 func (x *held) begun() {
 	o := x.k.o.Observer
@@ -33,7 +18,7 @@ func (x *held) begun() {
 
 // connection describes it.
 func (x *held) connection(channels []string) connection.Info {
-	return connection.Info{ID: x.id(), User: x.session.User(), Transport: x.form.transport(), Channels: channels, RemoteAddr: x.c.RemoteAddr()}
+	return connection.Info{ID: x.k.id(x.c), User: x.session.User(), Transport: x.form.transport(), Channels: channels, RemoteAddr: x.c.RemoteAddr()}
 }
 
 // ended tells the observer, if it knows of the connection. leave takes it out of its channels.
@@ -46,10 +31,4 @@ func (x *held) ended(reason string, leave func()) {
 	leave()
 	x.session.Told = false
 	x.k.o.Observer.Ended(c, reason)
-}
-
-// leaveChannels takes the connection out of its channels for good.
-func (x *held) leaveChannels(why closeReason) {
-	x.ended(why.String(), func() { x.lane().Leave(x) })
-	x.dropSession()
 }

@@ -24,6 +24,14 @@ const (
 	pongKinds
 )
 
+// release lets go of what waits. It returns nil, for the connection to have.
+func (q *sendQueue) release() *sendQueue {
+	if q != nil {
+		q.Release()
+	}
+	return nil
+}
+
 // pong answers a ping: of each kind only the newest, if the client does not read (RFC 6455 §5.5.3).
 func (x *held) pong(kind int, b []byte) bool {
 	if x.queue != nil {
@@ -70,12 +78,14 @@ func (x *held) enqueue(i sendqueue.Item, n int) bool {
 	if x.queue == nil { // the rest of one item is always kept
 		x.queue, x.stalled = &sendQueue{Queue: sendqueue.New(x.index().queues, i, n)}, false
 	} else {
-		if i.Message != nil && x.policy(i.Message) == channel.LatestOnly {
+		if i.Message != nil && x.k.o.Rules.SlowPolicy(i.Message.Channel, x.form.canGap()) == channel.LatestOnly {
 			x.reportDropped(x.queue.DropSuperseded(i.Message.Channel), channel.LatestOnly)
 		}
 		if i.Counted {
 			cost := len(i.Bytes) + sendqueue.EntryCost
-			dropped, ok := x.queue.MakeRoom(cost, x.k.o.Outbox, func(m *hub.Message) bool { return x.policy(m) == channel.DropOldest })
+			dropped, ok := x.queue.MakeRoom(cost, x.k.o.Outbox, func(m *hub.Message) bool {
+				return x.k.o.Rules.SlowPolicy(m.Channel, x.form.canGap()) == channel.DropOldest
+			})
 			if x.reportDropped(dropped, channel.DropOldest); !ok {
 				x.closeSlow("push.send_queue")
 				return false
@@ -88,16 +98,6 @@ func (x *held) enqueue(i sendqueue.Item, n int) bool {
 		return false
 	}
 	return true
-}
-
-// policy is what becomes of a message if its reader is too slow. A client that can't receive a gap is disconnected
-// instead.
-func (x *held) policy(m *hub.Message) channel.Slow {
-	r, ok := x.k.o.Rules.Rule(m.Channel)
-	if !ok || r.Slow == channel.DropOldest && !x.form.canGap() {
-		return channel.Disconnect
-	}
-	return r.Slow
 }
 
 // reportDropped counts messages that are dropped, and logs the first.

@@ -41,8 +41,8 @@ func (x *held) needSession() *session.Session[*held] {
 	return x.session
 }
 
-// query returns what is known of a connection that wants to subscribe to more.
-func (x *held) query(channels []string) auth.Query {
+// queryOf returns what is known of a connection that wants to subscribe to more.
+func queryOf(x *held, channels []string) auth.Query {
 	return x.session.Known(auth.Query{
 		Channels: channels, Held: x.membership.Group().Channels(), Max: x.k.o.MaxChannels, Now: x.c.Loop().Now(),
 	})

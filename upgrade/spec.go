@@ -35,7 +35,7 @@ func (k *Keeper) Hold(c *park.Conn, s Spec) error {
 		return fmt.Errorf("upgrade: %d channels; want 1 to %d", len(s.Channels), k.o.MaxChannels)
 	}
 	for _, name := range s.Channels {
-		if err := k.checkSubscribable(name, request.AddrText(c.RemoteAddr())); err != nil {
+		if err := k.requests.Check(name, request.AddrText(c.RemoteAddr())); err != nil {
 			return fmt.Errorf("upgrade: channel %.300q: %w", name, err)
 		}
 	}

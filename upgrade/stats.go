@@ -45,7 +45,6 @@ type counters struct {
 	posted         atomic.Int64 // messages that the app was told of
 	postErrors     atomic.Int64 // and did not answer
 	outbox         atomic.Int64 // bytes waiting for slow readers
-	inbound        atomic.Int64 // bytes of client messages until the app has them
 	throttled      atomic.Int64 // how often a client was not read for a while
 	droppedOldest  atomic.Int64 // messages, by channel.DropOldest
 	superseded     atomic.Int64 // messages, by channel.LatestOnly
@@ -83,7 +82,7 @@ func (k *Keeper) Stats() Stats {
 	}
 	a := k.auth.Stats()
 	s.AuthorizeErrors, s.AuthorizeQueued, s.AuthorizeQueueFull = a.Errors, a.Queued, a.QueueFull
-	s.Inbound, s.Throttled = k.stats.inbound.Load(), k.stats.throttled.Load()
+	s.Inbound, s.Throttled = k.received.Total(), k.stats.throttled.Load()
 	s.Rejected, s.TokensRefused = k.requests.Rejected(), k.requests.TokensRefused()
 	s.CacheHits, s.CacheMisses, s.CacheEvicted = k.auth.Cache.Counts()
 	for _, f := range k.forms {

@@ -96,3 +96,24 @@ func (c *Credentials) ParseSetCookie(line []byte) (name string, effect CookieEff
 	}
 	return string(n), CookieChanged
 }
+
+// Effect returns what the fields of Set-Cookie in one response do: whether one of the cookies is cleared and not set anew
+// after it, and whether any is touched.
+func (c *Credentials) Effect(fields [][]byte) (cleared, changed bool) {
+	gone := map[string]bool{} // by the name of a cookie: it was cleared, and not set anew
+	for _, line := range fields {
+		name, effect := c.ParseSetCookie(line)
+		switch {
+		case effect == CookieCleared && !gone[name]:
+			_, set := gone[name]
+			gone[name] = !set
+		case effect == CookieChanged:
+			gone[name] = false
+		}
+		changed = changed || effect != CookieUntouched
+	}
+	for _, over := range gone {
+		cleared = cleared || over
+	}
+	return cleared, changed
+}

@@ -101,3 +101,13 @@ func AppendGapEvents(b []byte, position hub.ID, replay hub.Replay) []byte {
 func Retry(after time.Duration) string {
 	return "retry: " + strconv.FormatInt(after.Milliseconds(), 10) + "\n\n"
 }
+
+// ComeBack is the whole of an event stream that tells a browser when to come back. Comments say why, and give a hint if
+// there is one.
+func ComeBack(why, hint string, after time.Duration) string {
+	b := ": " + why + "\n"
+	if hint != "" {
+		b += ": " + hint + "\n"
+	}
+	return b + Retry(after)
+}

@@ -8,7 +8,6 @@ import (
 	"holdfast/internal/channel"
 	"holdfast/internal/config"
 	"holdfast/internal/connection"
-	"holdfast/upgrade"
 )
 
 // observer passes on what the keeper says of connections, to those who want to know.
@@ -19,10 +18,10 @@ type observer struct {
 	members bool // a rule has presence
 }
 
-var _ upgrade.Observer = (*observer)(nil)
+var _ connection.Observer = (*observer)(nil)
 
 // newObserver returns nil if nobody wants to know of any connection.
-func (s *Server) newObserver() upgrade.Observer {
+func (s *Server) newObserver() connection.Observer {
 	e := &s.config.Events
 	o := &observer{
 		s: s, each: e.Enabled(config.Connect, config.Disconnect), users: e.Enabled(config.Online, config.Offline),

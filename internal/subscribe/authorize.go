@@ -121,6 +121,28 @@ func (s *Server) LogRefused(d *auth.Decision, client string) string {
 	return d.Err.Error()
 }
 
+// SubscribeError logs why a client may not subscribe to something beside what it has, and returns what it is told.
+func (s *Server) SubscribeError(d *auth.Decision, client string) error {
+	s.LogRefused(d, client)
+	err := d.Err
+	if errors.Is(err, auth.ErrTokenMissing) { // it may send one in a message
+		err = auth.ErrTokenChannel
+	}
+	if d.Channel == "" || errors.Is(err, auth.ErrOwner) {
+		return err
+	}
+	return fmt.Errorf("%.300s: %w", d.Channel, err)
+}
+
+// Check returns, and logs, why nobody can subscribe to a channel.
+func (s *Server) Check(name, client string) error {
+	_, err := auth.Check(s.o.Rules, name)
+	if err != nil {
+		s.LogRefused(&auth.Decision{Err: err, Channel: name}, client)
+	}
+	return err
+}
+
 // noCookie logs, once a minute, the likely cause where a client with a login is denied.
 func (s *Server) noCookie(path []byte) {
 	if _, due := s.noCookies.Due(time.Now()); due {

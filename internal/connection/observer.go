@@ -1,0 +1,16 @@
+package connection
+
+// Observer is told of held connections. Its methods run on the connection's loop and must not block.
+type Observer interface {
+	// Wants reports whether it is to be told of a connection. One that it does not want costs nothing.
+	Wants(user string, channels []string) bool
+
+	// Begun tells of a connection that is in its channels, before its first bytes are sent.
+	Begun(c Info)
+
+	// Changed tells that it has joined some channels, left others or both. c has those that it holds now.
+	Changed(c Info, join, leave []string)
+
+	// Ended tells that it has left them. It comes once for each Begun.
+	Ended(c Info, reason string)
+}

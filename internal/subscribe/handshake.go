@@ -1,0 +1,33 @@
+package subscribe
+
+import (
+	"encoding/base64"
+
+	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/http1"
+)
+
+// CheckHandshake makes the checks of a WebSocket that an upgrader leaves out (RFC 6455 §4.2.1).
+func CheckHandshake(ctx *fasthttp.RequestCtx) (status int, why string) {
+	h := &ctx.Request.Header
+	if !h.IsHTTP11() {
+		return 400, "a WebSocket needs HTTP/1.1"
+	}
+	for _, name := range []string{"Sec-WebSocket-Version", "Sec-WebSocket-Key"} {
+		if len(h.PeekAll(name)) > 1 {
+			return 400, name + " stands there more than once"
+		}
+	}
+	if v := string(h.Peek("Sec-WebSocket-Version")); v != "13" {
+		ctx.Response.Header.Set("Sec-WebSocket-Version", "13")
+		return 426, "WebSocket version 13 is spoken here"
+	}
+	if key, err := base64.StdEncoding.DecodeString(string(h.Peek("Sec-WebSocket-Key"))); err != nil || len(key) != 16 {
+		return 400, "Sec-WebSocket-Key is not 16 bytes in base64"
+	}
+	if !http1.HasToken(h.Peek("Connection"), "upgrade") {
+		return 400, "Connection does not say upgrade"
+	}
+	return 0, ""
+}
