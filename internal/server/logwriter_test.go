@@ -50,6 +50,7 @@ func TestBlockedLogOutput(t *testing.T) {
 	var group sync.WaitGroup
 	group.Go(func() { io.Copy(&all, r) })
 	l.Close()
+	<-l.donec // on a busy machine Close may give up before
 	w.Close()
 	group.Wait()
 	r.Close()
