@@ -88,26 +88,26 @@ func TestToken(t *testing.T) {
 			{"pattern", "channel=signed.a.*&token=" + good, nil, 0, ""},
 			{"pattern in place of what is listed", "channel=signed.a.*&token=" + anna(`["signed.**"]`), nil, 0, ""},
 
-			{"wider pattern", "channel=signed.a.**&token=" + good, nil, 403, "does not open"},
-			{"pattern of another", "channel=signed.c.*&token=" + good, nil, 403, "does not open"},
-			{"pattern of one more segment", "channel=signed.b.**&token=" + anna(`["*.*"]`), nil, 403, "does not open"},
+			{"wider pattern", "channel=signed.a.**&token=" + good, nil, 403, "does not allow"},
+			{"pattern of another", "channel=signed.c.*&token=" + good, nil, 403, "does not allow"},
+			{"pattern of one more segment", "channel=signed.b.**&token=" + anna(`["*.*"]`), nil, 403, "does not allow"},
 			{"none", "channel=signed.a.b", nil, 401, "missing"},
 			{"empty", "channel=signed.a.b&token=", nil, 401, "missing"},
 			{"Basic only", "channel=signed.a.b", []string{"Authorization: Basic YTpi"}, 401, "missing"},
 			{"two in the URL", "channel=signed.a.b&token=" + good + "&token=" + own, nil, 400, "several"},
 			{"two, URL and header", "channel=signed.a.b&token=" + good, []string{"Authorization: Bearer " + own}, 400, "several"},
-			{"bad in the URL, good cookie", "channel=signed.a.b&token=x", []string{"Cookie: T=" + good}, 401, "not a JWT"},
-			{"two bad cookies", "channel=signed.a.b", []string{"Cookie: T=y; T=x"}, 401, "not a JWT"},
-			{"good after eight bad ones", "channel=signed.a.b&token=1&token=2&token=3&token=4&token=5&token=6&token=7&token=8&token=" + good, nil, 401, "not a JWT"},
+			{"bad in the URL, good cookie", "channel=signed.a.b&token=x", []string{"Cookie: T=" + good}, 401, "malformed JWT"},
+			{"two bad cookies", "channel=signed.a.b", []string{"Cookie: T=y; T=x"}, 401, "malformed JWT"},
+			{"good after eight bad ones", "channel=signed.a.b&token=1&token=2&token=3&token=4&token=5&token=6&token=7&token=8&token=" + good, nil, 401, "malformed JWT"},
 			{"forged", "channel=signed.a.b&token=" + good[:len(good)-8] + "AAAAAAAA", nil, 401, "signature"},
 			{"forged and not needed", "channel=public.x&token=" + good + "x", nil, 401, "signature"},
 			{"expired", "channel=signed.a.b&token=" + sign(-time.Minute, `,"aud":"push"`), nil, 401, "expired"},
 			{"other audience", "channel=signed.a.b&token=" + sign(time.Hour, `,"aud":"shop"`), nil, 401, "audience"},
 			{"too long", "channel=signed.a.b&token=" + strings.Repeat("a", 9000), nil, 401, "longer"},
-			{"not listed", "channel=signed.a.b&channel=signed.c&token=" + good, nil, 403, "does not open"},
-			{"one segment too many", "channel=signed.a.b.c&token=" + good, nil, 403, "does not open"},
-			{"no list, no channel", "channel=signed.a.b&token=" + own, nil, 403, "does not open"},
-			{"another's", "channel=signed.user.bert&token=" + own, nil, 403, "does not open"},
+			{"not listed", "channel=signed.a.b&channel=signed.c&token=" + good, nil, 403, "does not allow"},
+			{"one segment too many", "channel=signed.a.b.c&token=" + good, nil, 403, "does not allow"},
+			{"no list, no channel", "channel=signed.a.b&token=" + own, nil, 403, "does not allow"},
+			{"another's", "channel=signed.user.bert&token=" + own, nil, 403, "does not allow"},
 			{"another's, listed", "channel=signed.user.bert&token=" + anna(`["signed.**"]`), nil, 403, "another user"},
 			{"what the app decides", "channel=user.x&token=" + anna(`["**"]`), nil, 401, "not logged in"},
 		} {
@@ -236,7 +236,7 @@ func TestSubscribeByToken(t *testing.T) {
 			t.Errorf("%s: told %+v; want %q", channel, m, want)
 		}
 	}
-	say("signed.b", "does not open")
+	say("signed.b", "does not allow")
 	say("signed.user.bert", "another user")
 	say("user.x", "push.live_subscribe")
 	say("signed.a.b", "")
@@ -244,7 +244,7 @@ func TestSubscribeByToken(t *testing.T) {
 	c.expect("yes")
 	none := w.hold(t, "websocket v1", "channel=public.x")
 	none.Send(frame(true, 1, []byte(`{"type":"subscribe","channels":["signed.a.b"]}`)))
-	if m := none.recv(); m.Type != "error" || !strings.Contains(m.Data, "does not open") {
+	if m := none.recv(); m.Type != "error" || !strings.Contains(m.Data, "does not allow") {
 		t.Errorf("told %+v", m)
 	}
 	if d.count() != 0 {
@@ -340,7 +340,7 @@ func TestFreshToken(t *testing.T) {
 		return c.recv()
 	}
 	for _, tt := range []struct{ token, why string }{
-		{"x", "not a JWT"}, {sign(-time.Hour, `,"aud":"push","sub":"anna"`), "expired"}, {anna(`["signed.fresh"]`), "does not open"},
+		{"x", "malformed JWT"}, {sign(-time.Hour, `,"aud":"push","sub":"anna"`), "expired"}, {anna(`["signed.fresh"]`), "does not allow"},
 		{sign(time.Hour, `,"aud":"push","sub":"bert","channels":["signed.**"]`), "another user"}, {"", "want text"},
 	} {
 		if m := say(c, tt.token); m.Type != "error" || !strings.Contains(m.Data, tt.why) {
