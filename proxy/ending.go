@@ -134,6 +134,30 @@ func (x *exchange) release() {
 	}
 }
 
+// abandonUnless ends an exchange whose step was not made whole, as it has panicked, so that no leg stays with an exchange
+// that nobody moves on. The struct is not used again. serial tells whether it is still the same request.
+func (x *exchange) abandonUnless(whole *bool, serial uint64) {
+	if *whole || x.serial != serial || x.client.conn == nil {
+		return
+	}
+	if x.app.conn != nil {
+		x.app.conn.Abort()
+		x.app.conn = nil
+	}
+	x.client.conn.Abort()
+	x.client.conn = nil
+	x.app.releaseServer()
+	x.app.dequeue()
+	x.f.p.inFlight.Add(-1)
+	x.f.p.buffered.Add(int64(-x.ahead))
+	x.f.p.stats.cut.Add(1)
+	x.upload.file.Close()
+	x.client.file.Close()
+	if x.source != nil {
+		x.source.close()
+	}
+}
+
 // count keeps Proxy.buffered true.
 func (x *exchange) count() {
 	if n := x.client.out.Len() + len(x.upload.gathered) + len(x.upload.tail) + len(x.client.fileTail); n != x.ahead {

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"net/netip"
 	"time"
 
@@ -57,8 +56,6 @@ func (f *Front) logRefusal(client netip.Addr, b []byte, why *http1.Refusal, sent
 	if l == nil {
 		return
 	}
-	line, _, _ := bytes.Cut(bytes.TrimLeft(b[:min(len(b), 1024)], "\r\n"), []byte("\n"))
-	r := accesslog.Request{Client: client.Unmap(), Line: bytes.TrimSuffix(line, []byte("\r"))}
 	now := f.loop.Now()
-	l.End(l.Begin(nil, &r), &accesslog.Outcome{Status: why.Status, Bytes: int64(sent), Now: now, Started: now, End: why.Reason})
+	l.End(l.Begin(nil, accesslog.RequestOfLine(b, client)), &accesslog.Outcome{Status: why.Status, Bytes: int64(sent), Now: now, Started: now, End: why.Reason})
 }

@@ -38,6 +38,7 @@ type exchange struct {
 	client clientLeg
 	upload upload
 	app    appLeg
+	serial uint64 // of its uses
 
 	source    source     // who answers; nil before it is chosen
 	http      httpSource // in place, for the most frequent kind
@@ -56,15 +57,6 @@ type exchange struct {
 	log     logEntry
 }
 
-// idempotentMethod reports whether a request may be repeated (RFC 9110 §9.2.2, RFC 4918 §9.1).
-func idempotentMethod(m []byte) bool {
-	switch string(m) {
-	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND":
-		return true
-	}
-	return false
-}
-
 // forward begins an exchange. rest are the bytes after the head: body, or the next request.
 func (f *Front) forward(c *park.Conn, r *route, h *http1.Head, q *request.Request, rest []byte, more bool) {
 	var x *exchange
@@ -74,20 +66,22 @@ func (f *Front) forward(c *park.Conn, r *route, h *http1.Head, q *request.Reques
 		x = new(exchange)
 	}
 	*x = exchange{
-		f: f, route: r,
+		f: f, route: r, serial: x.serial + 1,
 		client: clientLeg{x: x, conn: c, early: x.client.early[:0]},
 		upload: upload{x: x, gathered: x.upload.gathered[:0]},
 		app:    appLeg{x: x, head: x.app.head[:0], partialHead: x.app.partialHead[:0], sticky: -1},
 		accel:  accelState{head: x.accel.head[:0]},
 		log:    logEntry{line: x.log.line[:0]},
 	}
+	whole := false
+	defer x.abandonUnless(&whole, x.serial)
 	f.p.inFlight.Add(1)
 	x.log.started = f.loop.Now()
 	x.client.keep = !h.Close
 	x.client.http10 = h.Minor == 0
 	x.client.trailers = h.Trailers && !x.client.http10
 	x.isHead = string(h.Method) == "HEAD"
-	x.idempotent = idempotentMethod(h.Method)
+	x.idempotent = http1.Idempotent(h.Method)
 	x.client.touched = more
 	if h.Chunked {
 		x.upload.body = http1.Body{Framing: http1.ByChunks}
@@ -104,12 +98,14 @@ func (f *Front) forward(c *park.Conn, r *route, h *http1.Head, q *request.Reques
 		// Answered here: the app need not be waited for, and clients stall without.
 		if sendbuf.Send(c, &x.client.out, []byte("HTTP/1.1 100 Continue\r\n\r\n"), nil) != nil {
 			x.clientGone()
+			whole = true
 			return
 		}
 	}
 	n, used, err := x.upload.feed(rest)
 	if err != nil {
 		x.badRequest(err)
+		whole = true
 		return
 	}
 	x.client.early = append(x.client.early, rest[used:]...)
@@ -119,6 +115,7 @@ func (f *Front) forward(c *park.Conn, r *route, h *http1.Head, q *request.Reques
 		x.accel.head = append(x.accel.head, h.Raw...)
 	}
 	x.take(h, q, rest[:n])
+	whole = true
 }
 
 // take has the request answered by what its route says. body is what is there of the request's.
@@ -138,11 +135,14 @@ func (x *exchange) take(h *http1.Head, q *request.Request, body []byte) {
 
 // Ready moves the exchange on.
 func (x *exchange) Ready(c *park.Conn, ev park.Event) {
+	whole := false
+	defer x.abandonUnless(&whole, x.serial)
 	if c == x.client.conn {
 		x.clientReady(ev)
 	} else if c == x.app.conn {
 		x.app.ready(ev)
 	}
+	whole = true
 }
 
 func (x *exchange) clientReady(ev park.Event) {
@@ -204,10 +204,15 @@ func (x *exchange) clientExpired() {
 
 // later goes on with step after others had their turn.
 func (x *exchange) later(step func()) {
-	client := x.client.conn.Ref()
+	client, serial := x.client.conn.Ref(), x.serial
 	x.f.loop.Later(func() {
-		if c, ok := client.Conn(); ok && c.Handler() == park.Handler(x) && x.client.conn == c && x.app.conn != nil {
-			step()
+		// The client's next request may have the same exchange by then.
+		if c, ok := client.Conn(); !ok || c.Handler() != park.Handler(x) || x.serial != serial || x.app.conn == nil {
+			return
 		}
+		whole := false
+		defer x.abandonUnless(&whole, serial)
+		step()
+		whole = true
 	})
 }

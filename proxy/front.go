@@ -184,14 +184,7 @@ func (f *Front) resume(c *park.Conn, rest []byte, more bool) {
 	}
 	// Not at once: a client that pipelines must not take the loop, nor the stack, for itself. Until then
 	// nobody may read: what comes next stands behind rest.
-	w := &resuming{}
-	c.Hold(w)
-	ref := c.Ref()
-	f.loop.Later(func() {
-		c, ok := ref.Conn()
-		if !ok || c.Handler() != park.Handler(w) {
-			return
-		}
+	f.loop.PutOff(c, func(c *park.Conn) {
 		c.Hold(f)
 		if len(rest) > 0 {
 			f.take(c, rest, true)
@@ -199,15 +192,6 @@ func (f *Front) resume(c *park.Conn, rest []byte, more bool) {
 			f.read(c, true)
 		}
 	})
-}
-
-// resuming has a connection until its next request is looked at, which reads whatever came meanwhile.
-type resuming struct{ _ byte } // not of size zero: each is told from the others
-
-func (*resuming) Ready(c *park.Conn, ev park.Event) {
-	if ev&park.Expired != 0 {
-		c.Close()
-	}
 }
 
 var partialPool = sync.Pool{New: func() any { return new(partial) }}

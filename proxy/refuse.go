@@ -2,8 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"fmt"
-	"net/http"
 	"net/netip"
 
 	"holdfast/internal/http1"
@@ -23,8 +21,7 @@ func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, r *http1.Refus
 	f.logRefused(client, r.Status, r.Reason)
 	answer := http1.Page(r.Status, r.After, true, true)
 	if r.Told { // to who cannot read a page
-		answer = fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s\n",
-			r.Status, http.StatusText(r.Status), f.loop.Now().UTC().Format(http.TimeFormat), len(r.Reason)+1, r.Reason)
+		answer = http1.TextPage(r.Status, r.Reason)
 	}
 	f.logRefusal(client.Addr(), b, r, len(answer)-bytes.Index(answer, []byte("\r\n\r\n"))-4)
 	c.Write(answer) // a peer that does not even take this gets nothing
@@ -35,11 +32,6 @@ func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, r *http1.Refus
 const maxRefusedLines = 10
 
 func (f *Front) logRefused(client netip.AddrPort, status int, reason string, fields ...any) {
-	due, skipped := f.refused.Due(f.loop.Now())
-	if skipped > 0 {
-		f.p.o.Log.Info("more requests were refused", "skipped", skipped)
-	}
-	if due {
-		f.p.o.Log.Info("request refused", append([]any{"status", status, "reason", reason, "client", request.AddrText(client)}, fields...)...)
-	}
+	fields = append([]any{"status", status, "reason", reason, "client", request.AddrText(client)}, fields...)
+	f.refused.Log(f.loop.Now(), f.p.o.Log, "request refused", "more requests were refused", fields...)
 }

@@ -25,6 +25,12 @@ type Request struct {
 	Started       time.Time
 }
 
+// RequestOfLine returns what is known of a request whose head could not be read: b begins with what there is of it.
+func RequestOfLine(b []byte, client netip.Addr) *Request {
+	line, _, _ := bytes.Cut(bytes.TrimLeft(b[:min(len(b), 1024)], "\r\n"), []byte("\n"))
+	return &Request{Client: client.Unmap(), Line: bytes.TrimSuffix(line, []byte("\r"))}
+}
+
 // RequestOf is what a line says of a request.
 func RequestOf(h *http1.Head, client netip.Addr) *Request {
 	r := &Request{Client: client, Method: h.Method, Target: h.Target, Minor: h.Minor, Host: h.Host}

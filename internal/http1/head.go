@@ -384,3 +384,12 @@ func isEndToEnd(name []byte) bool {
 	}
 	return false
 }
+
+// Idempotent reports whether a request of this method may be repeated (RFC 9110 §9.2.2, RFC 4918 §9.1).
+func Idempotent(method []byte) bool {
+	switch string(method) {
+	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND":
+		return true
+	}
+	return false
+}

@@ -28,3 +28,9 @@ func Page(status int, after time.Duration, close bool, body bool, fields ...byte
 	}
 	return b
 }
+
+// TextPage is a short answer, after which the connection closes, to who may show only plain text.
+func TextPage(status int, text string) []byte {
+	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s\n",
+		status, http.StatusText(status), time.Now().UTC().Format(http.TimeFormat), len(text)+1, text)
+}

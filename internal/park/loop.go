@@ -82,6 +82,27 @@ func (l *Loop) postLocked(f func()) {
 // itself may call it: it is how long work is done in slices.
 func (l *Loop) Later(f func()) { l.later = append(l.later, f) }
 
+// PutOff runs f as Later does, unless c is closed by then. Until then nobody has c, and what it receives waits; f gives
+// it a handler again.
+func (l *Loop) PutOff(c *Conn, f func(c *Conn)) {
+	h, ref := &putOff{}, c.Ref()
+	c.Hold(h)
+	l.Later(func() {
+		if c, ok := ref.Conn(); ok && c.Handler() == Handler(h) {
+			f(c)
+		}
+	})
+}
+
+// putOff is the handler of a connection that was put off.
+type putOff struct{ _ byte } // not of size zero: each is told from the others
+
+func (*putOff) Ready(c *Conn, ev Event) {
+	if ev&Expired != 0 {
+		c.Close()
+	}
+}
+
 // Each calls f for every open connection of the loop, from the loop.
 func (l *Loop) Each(f func(*Conn)) { l.poller.slots.each(l, f) }
 

@@ -1,6 +1,9 @@
 package throttle
 
-import "time"
+import (
+	"log/slog"
+	"time"
+)
 
 // PerSecond lets some lines of a second through, so that a flood does not become a flood of lines. One goroutine uses it.
 type PerSecond struct {
@@ -22,4 +25,15 @@ func (p *PerSecond) Due(now time.Time) (due bool, skipped int) {
 	}
 	p.let++
 	return true, skipped
+}
+
+// Log writes the line if it is due, and before it, as more, how many lines of the seconds before were left out.
+func (p *PerSecond) Log(now time.Time, log *slog.Logger, event, more string, fields ...any) {
+	due, skipped := p.Due(now)
+	if skipped > 0 {
+		log.Info(more, "skipped", skipped)
+	}
+	if due {
+		log.Info(event, fields...)
+	}
 }

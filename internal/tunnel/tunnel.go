@@ -61,6 +61,17 @@ func (t *tunnel) touch() {
 
 // Ready implements park.Handler.
 func (t *tunnel) Ready(c *park.Conn, ev park.Event) {
+	whole := false
+	defer func() {
+		if !whole { // it has panicked: the other leg must not stay
+			t.close()
+		}
+	}()
+	t.ready(c, ev)
+	whole = true
+}
+
+func (t *tunnel) ready(c *park.Conn, ev park.Event) {
 	i := 0
 	if c == t.legs[1].Conn {
 		i = 1
