@@ -30,7 +30,8 @@ func (*sysPoller) wait() {}
 
 type sysLoop struct {
 	epfd   int
-	file   *os.File // the epoll descriptor, in Go's netpoller
+	gatefd int      // an epoll descriptor that has epfd: what Go's netpoller sees of it, see gate
+	file   *os.File // gatefd, in Go's netpoller
 	raw    syscall.RawConn
 	wakefd int
 	events []unix.EpollEvent
@@ -52,8 +53,15 @@ func (l *Loop) sysOpen() error {
 	if err != nil {
 		return fmt.Errorf("epoll_create1: %w", err)
 	}
+	gatefd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("epoll_create1: %w", err)
+	}
+	if err := unix.EpollCtl(gatefd, unix.EPOLL_CTL_ADD, epfd, &unix.EpollEvent{}); err != nil {
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
 	// Only a non-blocking descriptor is put into the netpoller by os.NewFile.
-	if err := unix.SetNonblock(epfd, true); err != nil {
+	if err := unix.SetNonblock(gatefd, true); err != nil {
 		return fmt.Errorf("epoll descriptor: %w", err)
 	}
 	wakefd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
@@ -64,17 +72,18 @@ func (l *Loop) sysOpen() error {
 	if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, wakefd, &ev); err != nil {
 		return fmt.Errorf("epoll_ctl: %w", err)
 	}
-	file := os.NewFile(uintptr(epfd), "epoll")
+	file := os.NewFile(uintptr(gatefd), "epoll")
 	raw, err := file.SyscallConn()
 	if err != nil {
 		return fmt.Errorf("epoll descriptor: %w", err)
 	}
-	l.sys = sysLoop{epfd: epfd, file: file, raw: raw, wakefd: wakefd, events: make([]unix.EpollEvent, eventBatch)}
+	l.sys = sysLoop{epfd: epfd, gatefd: gatefd, file: file, raw: raw, wakefd: wakefd, events: make([]unix.EpollEvent, eventBatch)}
 	return nil
 }
 
 func (l *Loop) sysClose() {
 	l.sys.file.Close()
+	unix.Close(l.sys.epfd)
 	unix.Close(l.sys.wakefd)
 }
 
@@ -99,20 +108,26 @@ func (l *Loop) sysRun() {
 	}
 }
 
-// yieldTime is the longest that a busy loop runs without a call of Go's scheduler. The descriptors of the loops that
-// sleep, and those of every other goroutine, wait in Go's netpoller. If all processors run loops that find an event at
-// each epoll_wait, only the runtime's monitor polls it, every 10 ms at best: connections of a sleeping loop waited for up
-// to 150 ms (docs/decisions/0007-loops-yield.md).
-const yieldTime = 500 * time.Microsecond
+// yieldTime is the longest that a busy loop runs without a call of Go's scheduler. The descriptors of every other
+// goroutine, and of the loops that sleep, wait in Go's netpoller. If all processors run loops that find an event at each
+// epoll_wait, only the runtime's monitor polls it, every 10 ms at best (docs/decisions/0007-loops-yield.md).
+const yieldTime = 2 * time.Millisecond
+
+// blockTime is how long a loop that has run out of events waits in the kernel, in milliseconds, before it leaves the
+// waiting to Go's netpoller. A loop that is busy with pauses is woken by the kernel alone, in less time and with less
+// work; one that is idle keeps no thread.
+const blockTime = 1
 
 // yield calls the scheduler. Tests count its calls.
 var yield = runtime.Gosched
 
 // turn handles events and what was posted until there are none. It returns true to end the loop.
 func (l *Loop) turn() bool {
+	l.gate(false)
 	yielded := time.Now()
+	blocks := false // nothing was ready when it last looked
 	for {
-		n, errno := epollWait(l.sys.epfd, l.sys.events)
+		n, errno := epollWait(l.sys.epfd, l.sys.events, blocks)
 		if errno != 0 && errno != unix.EINTR {
 			panic(fmt.Sprintf("park: epoll_wait: %v", errno))
 		}
@@ -129,11 +144,31 @@ func (l *Loop) turn() bool {
 			yield()
 			yielded = l.now
 		}
-		if n == 0 && !more {
-			if l.sleepUntilExpiry() {
-				return false
-			}
+		switch {
+		case n > 0 || more:
+			blocks = false
+		case !blocks:
+			blocks = true
+		case l.sleepUntilExpiry():
+			l.gate(true)
+			return false
 		}
+	}
+}
+
+// gate lets the netpoller see the events of the loop while it sleeps, and not while it is awake: a processor that waits in
+// the netpoller would wake at each of them, to find that nobody waits for it. Opening tells of events that are there. What
+// the closed gate still has in its list of ready descriptors must be taken out, or the next opening tells of nothing.
+func (l *Loop) gate(open bool) {
+	var ev unix.EpollEvent
+	if open {
+		ev.Events = unix.EPOLLIN
+	}
+	if err := unix.EpollCtl(l.sys.gatefd, unix.EPOLL_CTL_MOD, l.sys.epfd, &ev); err != nil {
+		panic(fmt.Sprintf("park: epoll_ctl: %v", err))
+	}
+	if !open {
+		epollWait(l.sys.gatefd, l.sys.events[:1], false)
 	}
 }
 
@@ -325,9 +360,16 @@ func (c *Conn) sysDialError() error {
 	return nil
 }
 
-func epollWait(epfd int, events []unix.EpollEvent) (int, syscall.Errno) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])),
-		uintptr(len(events)), 0, 0, 0)
+// epollWait takes events. Without blocks it does not wait, and Go's scheduler is not told of the call.
+func epollWait(epfd int, events []unix.EpollEvent, blocks bool) (int, syscall.Errno) {
+	var n uintptr
+	var errno syscall.Errno
+	p, most := unsafe.Pointer(&events[0]), uintptr(len(events))
+	if blocks {
+		n, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(p), most, blockTime, 0, 0)
+	} else {
+		n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(p), most, 0, 0, 0)
+	}
 	if errno != 0 {
 		return 0, errno
 	}
