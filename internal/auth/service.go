@@ -2,6 +2,7 @@ package auth
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -17,7 +18,10 @@ const (
 // ErrUnavailable is what a client is told when the app could not be asked, or has revoked something meanwhile.
 var ErrUnavailable = errors.New("could not be authorized now")
 
-var errNobody = errors.New("push.authorize_path is not set")
+var (
+	errNobody   = errors.New("push.authorize_path is not set")
+	errSessions = fmt.Errorf("the app has set more session cookies than the %d that one client may have (push.logout.cookies)", MaxCredentials)
+)
 
 // ServiceOptions of a Service.
 type ServiceOptions struct {
@@ -96,7 +100,13 @@ func (s *Service) Ask(r *Request, subject *Subject, seq *uint64, setCookie *[]st
 		}
 		if len(result.SetCookie) > 0 {
 			r.Cookie = ReplaceCookies(r.Cookie, result.SetCookie)
-			subject.Credentials = append(subject.Credentials, s.credentialsOf(r)...)
+			list := s.credentialsOf(r)
+			if len(list) > MaxCredentials { // the end of one that is not known would go unnoticed
+				s.errors.Add(1)
+				s.o.Log.Error("authorization request failed (push.authorize_path)", "error", errSessions)
+				return Result{}, errSessions
+			}
+			subject.Credentials = append(subject.Credentials, list...)
 		}
 		if result.User != "" {
 			subject.User = result.User

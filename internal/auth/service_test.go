@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -55,5 +56,38 @@ func TestServiceWithoutApp(t *testing.T) {
 	}
 	if s.Stats().Errors != 1 || !strings.Contains(text.String(), "authorization request failed") {
 		t.Errorf("counted %d, logged %q", s.Stats().Errors, text.String())
+	}
+}
+
+type answering func(Request) (Result, error)
+
+func (f answering) Authorize(r Request) (Result, error) { return f(r) }
+
+// TestServiceKnowsEverySession: the sessions that the app sets while it is asked count as the client's, and a client with
+// more of them than are known is not let in, as the end of one would go unnoticed.
+func TestServiceKnowsEverySession(t *testing.T) {
+	for _, tt := range []struct {
+		sets    int
+		allowed bool
+	}{{0, true}, {1, true}, {MaxCredentials - 2, true}, {MaxCredentials - 1, false}, {3 * MaxCredentials, false}} {
+		var set []string
+		for i := range tt.sets {
+			set = append(set, fmt.Sprintf("login_%d=%d; Path=/", i, i))
+		}
+		var text bytes.Buffer
+		s := NewService(ServiceOptions{
+			NewPool: func(int, int) Pool { return &fullPool{} }, Log: slog.New(slog.NewTextHandler(&text, nil)), LogoutCookies: []string{"login_*"},
+			Authorizer: answering(func(Request) (Result, error) { return Result{Allowed: true, SetCookie: set}, nil }),
+		})
+		r := &Request{Cookie: "login_a=1; login_b=2"}
+		subject := Subject{Credentials: s.credentialsOf(r)}
+		var seq uint64
+		result, err := s.Ask(r, &subject, &seq, nil)
+		if (err == nil && result.Allowed) != tt.allowed || tt.allowed == (s.Stats().Errors > 0) || tt.allowed != (text.Len() == 0) {
+			t.Errorf("%d set: %+v, %v, logged %q", tt.sets, result, err, text.String())
+		}
+		if tt.allowed && tt.sets > 0 && len(subject.Credentials) < 2+tt.sets {
+			t.Errorf("%d set: %d sessions are known", tt.sets, len(subject.Credentials))
+		}
 	}
 }
