@@ -19,7 +19,7 @@ type channelChange struct {
 	join, leave []string
 	after       ResumePoint // what the joined channels are resumed after
 	ref         string      // JSON, to be sent back; empty: none
-	takeBack    bool        // nothing more of what is left is to be sent, also of what waits already
+	dropQueued  bool        // nothing more of what is left is to be sent, also of what waits already
 }
 
 // apply changes the channels of a WebSocket or a stream, on its loop and not from within a Deliver. The client is sent what
@@ -44,7 +44,7 @@ func (m channelChange) apply(x *held) error {
 	}
 	replay := x.lane().Join(x, set, m.after.ID, m.after.HasID)
 	notifyChanged(x, before, set)
-	if m.takeBack && len(m.leave) > 0 && x.queue != nil {
+	if m.dropQueued && len(m.leave) > 0 && x.queue != nil {
 		if x.queue.RemoveLeft(x.membership.Group(), x.form.render); x.queue.Empty() {
 			x.queue = nil
 		}

@@ -140,7 +140,7 @@ func applyServerChange(x *held, join, leave []string) (concerned bool, err error
 		x.k.requests.LogRefused(&d, x.client())
 		return true, d.Err
 	}
-	return true, channelChange{join: join, leave: leave, takeBack: true}.apply(x)
+	return true, channelChange{join: join, leave: leave, dropQueued: true}.apply(x)
 }
 
 // Disconnect closes those that are meant and returns how many that were. When it returns nothing more is delivered to

@@ -126,8 +126,8 @@ func newForms(k *Keeper) (list forms) {
 	return list
 }
 
-// named returns the dialect of a name; nil if there is none.
-func (list forms) named(name string) *form {
+// byName returns the dialect of a name; nil if there is none.
+func (list forms) byName(name string) *form {
 	for _, f := range list {
 		if f.Name() == name {
 			return f

@@ -145,13 +145,13 @@ func (d longPoll) release(x *held) {
 }
 
 // answer ends a long poll. next is where the client stands, so that what is published before its next
-// poll is not lost. What would be more than an outbox comes with the next poll, from history.
+// poll is not lost. What would be more than a send queue takes comes with the next poll, from history.
 func (d longPoll) answer(x *held, batch []*hub.Message, gaps []hub.Gap) {
 	if x.answered {
 		return
 	}
 	next := x.membership.Position()
-	n, size := render.FirstMessages(batch, d.k.o.Outbox)
+	n, size := render.FirstMessages(batch, d.k.o.SendQueue)
 	if n < len(batch) {
 		next = batch[n-1].ID
 	}

@@ -8,7 +8,7 @@ import (
 	"holdfast/internal/subscribe"
 )
 
-var ssePing = render.AppendEvent(nil, []byte(render.Ping))
+var sseV1Heartbeat = render.AppendEvent(nil, []byte(render.Ping))
 
 // sseV1 is an event stream whose events are the JSON of the subprotocol. A page can't set the header, so the query asks
 // for it.
@@ -47,4 +47,4 @@ func (sseV1) changed(x *held, m channelChange, replay hub.Replay) (b []byte) {
 	return b
 }
 
-func (sseV1) heartbeat(x *held) bool { return x.send(ssePing, true) }
+func (sseV1) heartbeat(x *held) bool { return x.send(sseV1Heartbeat, true) }

@@ -189,7 +189,7 @@ func (d *webSocket) inflate(x *held, fr wsframe.Frame) bool {
 	if !in.takes(len(fr.Payload)) {
 		return false
 	}
-	in.forget()
+	in.dropIfIdle()
 	p, ref, loop := bytes.Clone(fr.Payload), x.c.Ref(), x.c.Loop()
 	done := func(out []byte, e *wsframe.Error) {
 		ref.Post(loop, func(c *park.Conn) {
@@ -232,8 +232,8 @@ func (d *webSocket) inflated(x *held, op ws.OpCode, p []byte, e *wsframe.Error) 
 	return d.onMessage(x, p, op)
 }
 
-// beat sends a ping, unless the client has not responded to the last one.
-func (d *webSocket) beat(x *held, ping []byte) bool {
+// ping sends a ping, unless the client has not responded to the last one.
+func (d *webSocket) ping(x *held, ping []byte) bool {
 	if x.pinged && !x.paused {
 		x.end(pongTimeout)
 		return false
@@ -314,7 +314,7 @@ func (d *webSocket) dropFrames(x *held) {
 		}
 		in.frames = nil
 	}
-	in.forget()
+	in.dropIfIdle()
 }
 
 // watch looks after t whether a message that has begun comes fast enough.

@@ -68,7 +68,7 @@ func (d *webSocketRaw) gap(hub.Gap) []byte { return nil }
 
 func (d *webSocketRaw) changed(*held, channelChange, hub.Replay) []byte { return nil }
 
-func (d *webSocketRaw) heartbeat(x *held) bool { return d.beat(x, pingFrame) }
+func (d *webSocketRaw) heartbeat(x *held) bool { return d.ping(x, pingFrame) }
 
 func (d *webSocketRaw) onMessage(x *held, p []byte, op ws.OpCode) bool {
 	if d.k.o.Message != nil {

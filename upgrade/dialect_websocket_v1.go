@@ -85,7 +85,7 @@ func (d *webSocketV1) changed(x *held, m channelChange, replay hub.Replay) (b []
 }
 
 // heartbeat sends a ping, and a frame that a page can see.
-func (d *webSocketV1) heartbeat(x *held) bool { return d.beat(x, pingFrameV1) }
+func (d *webSocketV1) heartbeat(x *held) bool { return d.ping(x, pingFrameV1) }
 
 func (d *webSocketV1) onMessage(x *held, p []byte, op ws.OpCode) bool {
 	if string(p) == render.Ping {
@@ -97,10 +97,10 @@ func (d *webSocketV1) onMessage(x *held, p []byte, op ws.OpCode) bool {
 	switch {
 	case op != ws.OpText:
 		d.k.stats.clientMessages.Add(1)
-		return in.fault("", errors.New("a message is text, not binary"))
+		return in.rejectFrame("", errors.New("a message is text, not binary"))
 	case d.k.o.Message == nil && len(p) > max(roomForType+roomForName*d.k.o.MaxChannels, d.k.roomForToken()):
 		d.k.stats.clientMessages.Add(1)
-		return in.fault("", errors.New("a message is too long for what it can say"))
+		return in.rejectFrame("", errors.New("a message is too long for what it can say"))
 	}
 	return in.onMessage(p, op)
 }
@@ -108,7 +108,7 @@ func (d *webSocketV1) onMessage(x *held, p []byte, op ws.OpCode) bool {
 func (d *webSocketV1) dispatch(in *inbound, p []byte, _ ws.OpCode) bool { return in.parse(p) }
 
 func (d *webSocketV1) reject(in *inbound, ref string, err error) bool {
-	if in.faults++; in.faults > maxFaults {
+	if in.frameErrors++; in.frameErrors > maxFrameErrors {
 		d.k.o.Log.Info("connection closed: too many rejected frames; see push.message_rate", "error", err, "client", in.x.client())
 		d.closeWith(in.x, ws.StatusPolicyViolation, "too many messages that are refused", tooManyErrors)
 		return false

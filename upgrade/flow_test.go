@@ -72,14 +72,14 @@ func TestPongsWait(t *testing.T) {
 	c := w.hold(t, "websocket", "channel=public.a")
 	data := strings.Repeat("x", 2*wiretest.KernelTakes)
 	w.publish(t, data, "public.a")
-	wiretest.Eventually(t, "it waits", func() bool { return w.keeper.Stats().Outbox > 0 })
-	before := w.keeper.Stats().Outbox
+	wiretest.Eventually(t, "it waits", func() bool { return w.keeper.Stats().SendQueue > 0 })
+	before := w.keeper.Stats().SendQueue
 	for i := range 1000 {
 		c.Send(frame(true, 9, fmt.Append(nil, i)))
 	}
 	c.Send(frame(true, 1, []byte("x")))
 	wiretest.Eventually(t, "all is read", func() bool { return w.keeper.Stats().ClientMessages == 1 })
-	if after := w.keeper.Stats().Outbox; after > before+1<<10 {
+	if after := w.keeper.Stats().SendQueue; after > before+1<<10 {
 		t.Errorf("%d bytes more wait", after-before)
 	}
 	c.expect(data)
@@ -162,14 +162,14 @@ func TestCloseWhileDataWaits(t *testing.T) {
 				continue
 			}
 			t.Run(name, func(t *testing.T) {
-				w := start(t, func(o *upgrade.Options) { o.Outbox = 32 << 20 })
+				w := start(t, func(o *upgrade.Options) { o.SendQueue = 32 << 20 })
 				c := w.hold(t, kind, "channel=public.a")
 				w.waitHeld(t, 1)
 				w.publish(t, data, "public.a")
 				if !wires[kind].asksAgain { // which has its answer with the first
 					w.publish(t, data, "public.a")
 				}
-				wiretest.Eventually(t, "it waits", func() bool { return w.keeper.Stats().Outbox > 0 })
+				wiretest.Eventually(t, "it waits", func() bool { return w.keeper.Stats().SendQueue > 0 })
 				tt.end(w, c)
 				if name == "client" {
 					w.waitHeld(t, 0)
@@ -196,7 +196,7 @@ func TestCloseWhileDataWaits(t *testing.T) {
 						t.Fatalf("told %.100v; want a close with %d", m, tt.code)
 					}
 				}
-				wiretest.Eventually(t, "nothing waits", func() bool { return w.keeper.Stats().Outbox == 0 })
+				wiretest.Eventually(t, "nothing waits", func() bool { return w.keeper.Stats().SendQueue == 0 })
 			})
 		}
 	})

@@ -221,7 +221,7 @@ func (x *held) finish(last []byte, why closeReason) {
 	c, k := x.c, x.k
 	x.leave(why)
 	x.form.release(x)
-	sendqueue.Finish(c, begun, last, &k.stats.outbox)
+	sendqueue.Finish(c, begun, last, &k.stats.sendQueue)
 }
 
 // client returns the address of who has sent the connection's request, for the log: as in the access log, not the proxy's in

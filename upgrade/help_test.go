@@ -88,7 +88,7 @@ func startBehind(t testing.TB, trusted func(netip.Addr) bool, change ...func(*up
 	}})
 	o := upgrade.Options{
 		Paths: []string{"/_push"}, Heartbeat: wiretest.Timeout, Wait: wiretest.Timeout, MaxWait: 2 * wiretest.Timeout,
-		MaxChannels: 32, MaxMessage: 4 << 10, MessageRate: 1000, Outbox: 64 << 10, OutboxTotal: 1 << 30,
+		MaxChannels: 32, MaxMessage: 4 << 10, MessageRate: 1000, SendQueue: 64 << 10, SendQueueTotal: 1 << 30,
 		Rules: rules(),
 		Hub:   w.hub, Poller: w.poller, Log: log,
 		Resume: func(c *park.Conn, rest []byte, more bool) { w.proxy.Resume(c, rest, more) },

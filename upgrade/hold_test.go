@@ -301,7 +301,7 @@ func TestClientGone(t *testing.T) {
 func TestSlowReader(t *testing.T) {
 	for _, kind := range streams() {
 		t.Run(kind, func(t *testing.T) {
-			w := start(t, func(o *upgrade.Options) { o.Outbox = 256 << 10 })
+			w := start(t, func(o *upgrade.Options) { o.SendQueue = 256 << 10 })
 			stuck := w.hold(t, kind, "channel=public.a")
 			good := w.hold(t, kind, "channel=public.a")
 			w.waitHeld(t, 2)
@@ -321,7 +321,7 @@ func TestSlowReader(t *testing.T) {
 			for i := range int64(messages) {
 				w.publish(t, payload, "public.a")
 				wiretest.Eventually(t, "the good one reads", func() bool { return i-has.Load() < 2 })
-				if n := w.keeper.Stats().Outbox; n > 2*(256<<10+64<<10) {
+				if n := w.keeper.Stats().SendQueue; n > 2*(256<<10+64<<10) {
 					t.Fatalf("%d bytes wait", n)
 				}
 			}
@@ -333,7 +333,7 @@ func TestSlowReader(t *testing.T) {
 			if _, reset := stuck.Rest(); !reset {
 				t.Error("the slow one's stream ends as if it were complete; want a reset")
 			}
-			wiretest.Eventually(t, "nothing waits", func() bool { return w.keeper.Stats().Outbox == 0 })
+			wiretest.Eventually(t, "nothing waits", func() bool { return w.keeper.Stats().SendQueue == 0 })
 		})
 	}
 }

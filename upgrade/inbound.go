@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	maxFaults = 10 // beyond what is forgiven: one for each message that is as it should be
-	maxQueued = 8  // messages that wait while the app is asked about an earlier one, or has it; then no more is read
+	maxFrameErrors = 10 // beyond what is forgiven: one for each message that is as it should be
+	maxQueued      = 8  // messages that wait while the app is asked about an earlier one, or has it; then no more is read
 
 	parsedOnLoop = 16 << 10 // bytes of a message; a longer one is read on a worker
 
@@ -34,11 +34,11 @@ type inbound struct {
 
 	login *auth.Request // without channels; nil unless push.live_subscribe or push.message_path
 
-	faults int
-	asking bool            // the app is asked or told, on a worker
-	full   bool            // queued is, and the client is not read until it is not
-	queued []queuedMessage // that came meanwhile; nil if none did
-	bytes  int             // in queued
+	frameErrors int
+	asking      bool            // the app is asked or told, on a worker
+	full        bool            // queued is, and the client is not read until it is not
+	queued      []queuedMessage // that came meanwhile; nil if none did
+	bytes       int             // in queued
 }
 
 // queuedMessage is a message that waits for an earlier one.
@@ -59,9 +59,9 @@ func inboundOf(x *held) *inbound {
 
 func (d *webSocket) base() *webSocket { return d }
 
-// forget lets go of a state in which nothing is to be known.
-func (in *inbound) forget() {
-	if in.frames == nil && in.login == nil && in.faults == 0 && !in.asking && !in.full && in.queued == nil {
+// dropIfIdle lets go of a state in which nothing is to be known.
+func (in *inbound) dropIfIdle() {
+	if in.frames == nil && in.login == nil && in.frameErrors == 0 && !in.asking && !in.full && in.queued == nil {
 		in.x.state = nil
 	}
 }
@@ -88,8 +88,8 @@ func (in *inbound) onMessage(p []byte, op ws.OpCode) bool {
 	return true
 }
 
-// fault responds to what is not as it should be, and ends the connection when it is too much.
-func (in *inbound) fault(ref string, err error) bool {
+// rejectFrame responds to what is not as it should be, and ends the connection when it is too much.
+func (in *inbound) rejectFrame(ref string, err error) bool {
 	in.x.k.stats.clientFaults.Add(1)
 	return in.d.reject(in, ref, err)
 }
@@ -137,17 +137,17 @@ func (in *inbound) parse(p []byte) bool {
 		return true
 	}
 	k.received.Give(len(p))
-	return in.fault("", errBusy)
+	return in.rejectFrame("", errBusy)
 }
 
 // execute does what a message says. It reports whether the connection goes on.
 func (in *inbound) execute(f clientframe.Frame, err error) bool {
 	k := in.x.k
 	if err != nil {
-		return in.fault(f.Ref, err)
+		return in.rejectFrame(f.Ref, err)
 	}
 	if len(f.Channels) > k.o.MaxChannels {
-		return in.fault(f.Ref, fmt.Errorf("more than %d channels", k.o.MaxChannels))
+		return in.rejectFrame(f.Ref, fmt.Errorf("more than %d channels", k.o.MaxChannels))
 	}
 	switch f.Type {
 	case "ping":
@@ -155,7 +155,7 @@ func (in *inbound) execute(f clientframe.Frame, err error) bool {
 		return in.x.send(pongFrameV1, true)
 	case "message":
 		if k.o.Message == nil {
-			return in.fault(f.Ref, errors.New("messages are not taken here; see push.message_path"))
+			return in.rejectFrame(f.Ref, errors.New("messages are not taken here; see push.message_path"))
 		}
 		return in.post(appcall.ClientMessage{Data: f.Data, JSON: true}, f.Ref)
 	case "token":
@@ -167,7 +167,7 @@ func (in *inbound) execute(f clientframe.Frame, err error) bool {
 }
 
 // forgive makes up for a fault: a message is as it should be.
-func (in *inbound) forgive() { in.faults = max(in.faults-1, 0) }
+func (in *inbound) forgive() { in.frameErrors = max(in.frameErrors-1, 0) }
 
 // subscribe makes a change if the client may, and asks the app if that decides. It reports whether the connection goes
 // on.
@@ -181,9 +181,9 @@ func (in *inbound) subscribe(m channelChange) bool {
 	case d.Outcome == auth.Granted:
 		return in.moved(m)
 	case d.Outcome == auth.Refused:
-		return in.fault(m.ref, k.requests.SubscribeError(&d, x.client()))
+		return in.rejectFrame(m.ref, k.requests.SubscribeError(&d, x.client()))
 	case in.login == nil || !k.o.Live:
-		return in.fault(m.ref, errors.New("these channels need push.live_subscribe, or to be asked for when the connection begins"))
+		return in.rejectFrame(m.ref, errors.New("these channels need push.live_subscribe, or to be asked for when the connection begins"))
 	default:
 		return in.ask(m, d.Channels)
 	}
@@ -192,7 +192,7 @@ func (in *inbound) subscribe(m channelChange) bool {
 // moved makes a change that needs nobody's leave. It reports whether the connection goes on.
 func (in *inbound) moved(m channelChange) bool {
 	if err := m.apply(in.x); err != nil {
-		return in.fault(m.ref, err)
+		return in.rejectFrame(m.ref, err)
 	}
 	if !in.alive() {
 		return false
@@ -226,7 +226,7 @@ func (in *inbound) ask(m channelChange, channels []string) bool {
 	}
 	return later(in, k.auth.Go, work, func(a *authorized) {
 		in.resumeQueued(in.onAuthorized(m, a))
-	}) || in.fault(m.ref, errBusy)
+	}) || in.rejectFrame(m.ref, errBusy)
 }
 
 // onAuthorized does what the app has answered, unless something was revoked since it was asked. It reports whether the
@@ -241,13 +241,13 @@ func (in *inbound) onAuthorized(m channelChange, a *authorized) bool {
 		a.err = auth.ErrUnavailable
 	}
 	if a.err != nil {
-		return in.fault(m.ref, auth.ErrUnavailable)
+		return in.rejectFrame(m.ref, auth.ErrUnavailable)
 	}
 	q := queryOf(x, m.join)
 	q.Result, q.Asked = &a.result, a.request.Channels
 	d := auth.Decide(k.o.Rules, &q)
 	if d.Outcome != auth.Granted {
-		return in.fault(m.ref, k.requests.SubscribeError(&d, x.client()))
+		return in.rejectFrame(m.ref, k.requests.SubscribeError(&d, x.client()))
 	}
 	var again *auth.Request
 	if k.auth.Renews(&a.result) {

@@ -12,7 +12,7 @@ import (
 func (in *inbound) verifyToken(text, ref string) bool {
 	k := in.x.k
 	if k.o.Tokens == nil {
-		return in.fault(ref, errors.New("tokens are not taken here; see push.jwt"))
+		return in.rejectFrame(ref, errors.New("tokens are not taken here; see push.jwt"))
 	}
 	type verified struct {
 		grant auth.TokenGrant
@@ -24,7 +24,7 @@ func (in *inbound) verifyToken(text, ref string) bool {
 	}
 	return later(in, k.o.Poller.Go, work, func(v verified) {
 		in.resumeQueued(in.applyToken(&v.grant, v.err, ref))
-	}) || in.fault(ref, errBusy)
+	}) || in.rejectFrame(ref, errBusy)
 }
 
 // applyToken continues under a token that has come, if it is good for all that is held by the one before. It reports
@@ -40,7 +40,7 @@ func (in *inbound) applyToken(grant *auth.TokenGrant, err error, ref string) boo
 	}
 	if err != nil {
 		x.k.requests.TokenRefused()
-		return in.fault(ref, err)
+		return in.rejectFrame(ref, err)
 	}
 	x.setUser(grant.User, nil, 0)
 	x.needSession().Grant = grant

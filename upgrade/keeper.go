@@ -42,8 +42,8 @@ type Options struct {
 	Compress       int           // bytes of data from which on a message is compressed for who accepts it; 0: none is
 	MessageRate    int           // messages of one client that are heard, a second
 	Live           bool          // logins are kept, so that guarded channels can be joined later
-	Outbox         int           // bytes that may wait for one slow reader
-	OutboxTotal    int64         // bytes that may wait for all slow readers
+	SendQueue      int           // bytes that may wait for one slow reader
+	SendQueueTotal int64         // bytes that may wait for all slow readers
 	InboundTotal   int64         // bytes of what all clients have begun to send; 0: no limit
 	ReceiveTime    time.Duration // for a message that has begun to come, beside a second for each kB; 0: no limit
 	MaxConnections int           // held at once; 0: no limit of its own
@@ -116,13 +116,13 @@ func New(o Options) *Keeper {
 		Open:     k.forms.open,
 		Draining: k.draining.Load,
 		Prepare:  k.findNewest,
-		Hold:     func(c *park.Conn, s *Spec) { k.hold(c, k.forms.named(s.Dialect), s) },
+		Hold:     func(c *park.Conn, s *Spec) { k.hold(c, k.forms.byName(s.Dialect), s) },
 		Gone:     func() { k.stats.drop(clientGone) },
 		Resume:   o.Resume, Poller: o.Poller, Log: o.Log, Access: o.Access,
 	})
 	for range o.Poller.Loops() {
 		k.indexes = append(k.indexes, connIndex{
-			Index: session.NewIndex[*held](), queues: sendqueue.NewMemory(&k.stats.outbox), clients: map[*held]netip.AddrPort{},
+			Index: session.NewIndex[*held](), queues: sendqueue.NewMemory(&k.stats.sendQueue), clients: map[*held]netip.AddrPort{},
 		})
 	}
 	for i, loop := range o.Poller.Loops() {

@@ -290,7 +290,7 @@ func TestNextRequestWhileTheAnswerIsTaken(t *testing.T) {
 			l.Post(func() { stopped.Done(); <-gate })
 		}
 		stopped.Wait()
-		waits := int(w.keeper.Stats().Outbox)
+		waits := int(w.keeper.Stats().SendQueue)
 		c.Send("GET /next HTTP/1.1\r\nHost: x\r\n\r\n")
 		c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 		taken, err := io.ReadAll(c.Reader)

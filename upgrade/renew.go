@@ -60,7 +60,7 @@ func (x *held) dropDisallowed(asked, allowed []string) bool {
 	}
 	s := x.session
 	s.Allow(asked, allowed)
-	if (channelChange{join: join, leave: leave, takeBack: true}).apply(x) != nil { // more parts than a connection may hold
+	if (channelChange{join: join, leave: leave, dropQueued: true}).apply(x) != nil { // more parts than a connection may hold
 		x.closeWithStatus(403, "not allowed any more", refused)
 		return false
 	}

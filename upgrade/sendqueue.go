@@ -83,7 +83,7 @@ func (x *held) enqueue(i sendqueue.Item, n int) bool {
 		}
 		if i.Counted {
 			cost := len(i.Bytes) + sendqueue.EntryCost
-			dropped, ok := x.queue.MakeRoom(cost, x.k.o.Outbox, func(m *hub.Message) bool {
+			dropped, ok := x.queue.MakeRoom(cost, x.k.o.SendQueue, func(m *hub.Message) bool {
 				return x.k.o.Rules.SlowPolicy(m.Channel, x.form.canGap()) == channel.DropOldest
 			})
 			if x.reportDropped(dropped, channel.DropOldest); !ok {
@@ -93,7 +93,7 @@ func (x *held) enqueue(i sendqueue.Item, n int) bool {
 		}
 		x.queue.Push(i)
 	}
-	if x.k.stats.outbox.Load() > x.k.o.OutboxTotal {
+	if x.k.stats.sendQueue.Load() > x.k.o.SendQueueTotal {
 		x.closeSlow("push.send_queue_total")
 		return false
 	}

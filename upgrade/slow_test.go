@@ -54,8 +54,8 @@ func TestDropOldest(t *testing.T) {
 			if s.Skipped["drop_oldest"] == 0 || w.held() != 1 || s.Dropped["slow"] != 0 {
 				t.Fatalf("%+v; want messages left out, and nobody dropped", s)
 			}
-			if s.Outbox > 64<<10+20<<10 {
-				t.Errorf("%d bytes wait; push.send_queue is 64 kB", s.Outbox)
+			if s.SendQueue > 64<<10+20<<10 {
+				t.Errorf("%d bytes wait; push.send_queue is 64 kB", s.SendQueue)
 			}
 			ids := map[string]int{} // of the last message of each channel
 			gaps, has, next := map[string]bool{}, 0, [2]int{0, 1}
@@ -87,7 +87,7 @@ func TestDropOldest(t *testing.T) {
 			if got := int64(has) + s.Skipped["drop_oldest"]; got != messages {
 				t.Errorf("%d messages and %d left out; want %d together", has, s.Skipped["drop_oldest"], messages)
 			}
-			wiretest.Eventually(t, "nothing waits", func() bool { return w.keeper.Stats().Outbox == 0 })
+			wiretest.Eventually(t, "nothing waits", func() bool { return w.keeper.Stats().SendQueue == 0 })
 			w.publish(t, "7 more", "public.a")
 			if m := c.recv(); m.Type != "message" || !strings.HasPrefix(m.Data, "7 ") {
 				t.Errorf("told %+v; want the next message", m)
@@ -108,8 +108,8 @@ func TestLatestOnly(t *testing.T) {
 			const messages = 2 * wiretest.KernelTakes / (16 << 10)
 			w.flood(t, messages, 16<<10, "public.a", "public.b")
 			s := w.keeper.Stats()
-			if s.Outbox > 3*(20<<10) {
-				t.Errorf("%d bytes wait; want one message of each channel, and the rest of one", s.Outbox)
+			if s.SendQueue > 3*(20<<10) {
+				t.Errorf("%d bytes wait; want one message of each channel, and the rest of one", s.SendQueue)
 			}
 			last, has := -1, 0
 			for last < messages-1 {
@@ -129,7 +129,7 @@ func TestLatestOnly(t *testing.T) {
 			if got := int64(has) + s.Skipped["latest_only"]; got != messages || s.Skipped["latest_only"] == 0 {
 				t.Errorf("%d messages and %d left out; want %d together", has, s.Skipped["latest_only"], messages)
 			}
-			wiretest.Eventually(t, "nothing waits", func() bool { return w.keeper.Stats().Outbox == 0 })
+			wiretest.Eventually(t, "nothing waits", func() bool { return w.keeper.Stats().SendQueue == 0 })
 		})
 	}
 }
@@ -153,7 +153,7 @@ func TestDropOldestOfRawWebSocket(t *testing.T) {
 func TestSharedSendQueue(t *testing.T) {
 	run(t, func(t *testing.T, kind string) {
 		const clients, size = 6, wiretest.KernelTakes // together more than the total
-		w := start(t, func(o *upgrade.Options) { o.OutboxTotal = 3 * size })
+		w := start(t, func(o *upgrade.Options) { o.SendQueueTotal = 3 * size })
 		var list []*client
 		for range clients {
 			list = append(list, w.hold(t, kind, "channel=public.a"))
@@ -167,7 +167,7 @@ func TestSharedSendQueue(t *testing.T) {
 		if took, waits := r[0].Track.Counts(); took != 0 || waits != clients {
 			t.Errorf("%d have it and %d wait; want all to wait", took, waits)
 		}
-		if n := w.keeper.Stats().Outbox; n < size || n > 2*(size+size/8) {
+		if n := w.keeper.Stats().SendQueue; n < size || n > 2*(size+size/8) {
 			t.Errorf("%d bytes wait; want those of one message, once for each of 2 loops", n)
 		}
 		for _, c := range list {
@@ -175,7 +175,7 @@ func TestSharedSendQueue(t *testing.T) {
 				t.Fatalf("told %s of %d bytes", m.Type, len(m.Data))
 			}
 		}
-		wiretest.Eventually(t, "nothing waits", func() bool { return w.keeper.Stats().Outbox == 0 })
+		wiretest.Eventually(t, "nothing waits", func() bool { return w.keeper.Stats().SendQueue == 0 })
 	})
 }
 
@@ -194,7 +194,7 @@ func TestReplayIsNotSlow(t *testing.T) {
 				t.Fatalf("%d; want %d", n, i)
 			}
 		}
-		wiretest.Eventually(t, "nothing waits", func() bool { return w.keeper.Stats().Outbox == 0 })
+		wiretest.Eventually(t, "nothing waits", func() bool { return w.keeper.Stats().SendQueue == 0 })
 	})
 }
 

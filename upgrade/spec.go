@@ -24,7 +24,7 @@ var (
 // Hold holds c, and sends the beginning of the response and what the client has missed. It runs on c's loop. Who may
 // subscribe is for the caller to decide. After an error c is still the caller's, and nothing was sent.
 func (k *Keeper) Hold(c *park.Conn, s Spec) error {
-	f := k.forms.named(s.Dialect)
+	f := k.forms.byName(s.Dialect)
 	if f == nil {
 		return fmt.Errorf("%w: %q", ErrDialect, s.Dialect)
 	}

@@ -44,7 +44,7 @@ type counters struct {
 	clientFaults   atomic.Int64 // messages that were refused
 	posted         atomic.Int64 // messages that the app was told of
 	postErrors     atomic.Int64 // and did not answer
-	outbox         atomic.Int64 // bytes waiting for slow readers
+	sendQueue      atomic.Int64 // bytes waiting for slow readers
 	throttled      atomic.Int64 // how often a client was not read for a while
 	droppedOldest  atomic.Int64 // messages, by channel.DropOldest
 	superseded     atomic.Int64 // messages, by channel.LatestOnly
@@ -54,13 +54,13 @@ func (c *counters) drop(r closeReason) { c.dropped[r].Add(1) }
 
 // Stats are counts for metrics, by label.
 type Stats struct {
-	Held, Dropped                           map[string]int64
-	Rejected                                map[string]int64 // subscribe requests, by reason
-	Answered                                int64            // long polls that have their response; not in Dropped
-	Skipped                                 map[string]int64 // messages left out for slow readers, by policy
-	AuthorizeErrors, ClientMessages, Outbox int64
-	ClientFaults                            int64
-	Posted, PostErrors, PostsWaiting        int64
+	Held, Dropped                              map[string]int64
+	Rejected                                   map[string]int64 // subscribe requests, by reason
+	Answered                                   int64            // long polls that have their response; not in Dropped
+	Skipped                                    map[string]int64 // messages left out for slow readers, by policy
+	AuthorizeErrors, ClientMessages, SendQueue int64
+	ClientFaults                               int64
+	Posted, PostErrors, PostsWaiting           int64
 
 	// Of what is remembered of the app's answers: how often that was enough, was not, and had to make room.
 	CacheHits, CacheMisses, CacheEvicted int64
@@ -77,7 +77,7 @@ func (k *Keeper) Stats() Stats {
 		Held: map[string]int64{}, Dropped: map[string]int64{}, Skipped: map[string]int64{},
 		Answered:       k.stats.dropped[answered].Load(),
 		ClientMessages: k.stats.clientMessages.Load(),
-		Outbox:         k.stats.outbox.Load(), ClientFaults: k.stats.clientFaults.Load(),
+		SendQueue:      k.stats.sendQueue.Load(), ClientFaults: k.stats.clientFaults.Load(),
 		Posted: k.stats.posted.Load(), PostErrors: k.stats.postErrors.Load(), PostsWaiting: int64(k.messages.Waiting()),
 	}
 	a := k.auth.Stats()

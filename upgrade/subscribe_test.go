@@ -113,7 +113,7 @@ func TestAppSubscribesToOwnChannel(t *testing.T) {
 func TestNothingAfterUnsubscribe(t *testing.T) {
 	for _, kind := range streams() {
 		t.Run(kind, func(t *testing.T) {
-			w := start(t, func(o *upgrade.Options) { o.Outbox = 1 << 30 })
+			w := start(t, func(o *upgrade.Options) { o.SendQueue = 1 << 30 })
 			c := w.hold(t, kind, "channel=public.a&channel=public.b")
 			w.waitHeld(t, 1)
 			const messages = 2 * wiretest.KernelTakes / (32 << 10) / 3 * 3
@@ -122,7 +122,7 @@ func TestNothingAfterUnsubscribe(t *testing.T) {
 				w.publish(t, fmt.Sprint(i, " ", strings.Repeat("x", 32<<10)), channels...)
 			}
 			w.flood(t, 1, 1, "public.b")
-			if w.keeper.Stats().Outbox == 0 {
+			if w.keeper.Stats().SendQueue == 0 {
 				t.Fatal("nothing waits")
 			}
 			if n, refused := w.keeper.Change(connection.Selection{}, nil, []string{"public.a"}); n != 1 {
@@ -156,7 +156,7 @@ func TestNothingAfterUnsubscribe(t *testing.T) {
 			if len(kept) != messages/3*2 {
 				t.Errorf("%d messages of the channel that stays came", len(kept))
 			}
-			wiretest.Eventually(t, "nothing waits", func() bool { return w.keeper.Stats().Outbox == 0 })
+			wiretest.Eventually(t, "nothing waits", func() bool { return w.keeper.Stats().SendQueue == 0 })
 		})
 	}
 }

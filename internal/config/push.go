@@ -30,8 +30,8 @@ type Push struct {
 	MessageInFlight   int      `yaml:"message_in_flight"`
 	MessageRate       int      `yaml:"message_rate"` // of one client, a second
 	Live              bool     `yaml:"live_subscribe"`
-	Outbox            Size     `yaml:"send_queue"`
-	OutboxTotal       Size     `yaml:"send_queue_total"`
+	SendQueue         Size     `yaml:"send_queue"`
+	SendQueueTotal    Size     `yaml:"send_queue_total"`
 	ReceiveTotal      Size     `yaml:"receive_total"`
 	ReceiveTimeout    Duration `yaml:"receive_timeout"`
 	MaxConnections    int      `yaml:"max_connections"`          // 0: bounded by the file limit only
@@ -132,8 +132,8 @@ func (d *decoder) push(p *Push) {
 	if p.Wait > p.MaxWait {
 		d.add(d.given("push.poll_wait", "push.poll_max_wait"), fmt.Sprintf("push.poll_wait %s is more than push.poll_max_wait %s", p.Wait, p.MaxWait))
 	}
-	if p.Outbox > p.OutboxTotal {
-		d.add(d.given("push.send_queue", "push.send_queue_total"), fmt.Sprintf("push.send_queue %s is more than push.send_queue_total %s", p.Outbox, p.OutboxTotal))
+	if p.SendQueue > p.SendQueueTotal {
+		d.add(d.given("push.send_queue", "push.send_queue_total"), fmt.Sprintf("push.send_queue %s is more than push.send_queue_total %s", p.SendQueue, p.SendQueueTotal))
 	}
 }
 

@@ -63,15 +63,15 @@ func AppendData(b, data []byte, isJSON, binary bool) []byte {
 	return jsontext.AppendString(b, data)
 }
 
-// owed is how much comes before the id of the hello counts. Gaps are part of it: a client whose connection
+// undelivered is how much comes before the id of the hello counts. Gaps are part of it: a client whose connection
 // breaks before it is told of one would otherwise come back from after it, and never be told.
-func owed(r hub.Replay) int { return len(r.Gaps) + len(r.Messages) }
+func undelivered(r hub.Replay) int { return len(r.Gaps) + len(r.Messages) }
 
 // Hello begins a connection that speaks the subprotocol: where it stands after the gaps and messages of replay, which
 // come next, and how often it gets a sign of life.
 func Hello(id hub.ID, heartbeat time.Duration, replay hub.Replay) []byte {
 	return fmt.Appendf(nil, `{"type":"hello","id":"%s","heartbeat":%s,"replay":%d}`, id,
-		strconv.FormatFloat(heartbeat.Seconds(), 'f', -1, 64), owed(replay))
+		strconv.FormatFloat(heartbeat.Seconds(), 'f', -1, 64), undelivered(replay))
 }
 
 // Gap returns the object of a gap.
@@ -95,7 +95,7 @@ func (c *Change) Objects() (list [][]byte) {
 		list = append(list, changed("unsubscribed", c.Leave, "", c.Ref))
 	}
 	if len(c.Join) > 0 || len(c.Leave) == 0 {
-		at := fmt.Sprintf(`,"id":"%s","replay":%d`, c.Position, owed(c.Replay))
+		at := fmt.Sprintf(`,"id":"%s","replay":%d`, c.Position, undelivered(c.Replay))
 		list = append(list, changed("subscribed", c.Join, at, c.Ref))
 	}
 	for _, g := range c.Replay.Gaps {

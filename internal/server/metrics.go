@@ -106,7 +106,7 @@ func (s *Server) writeHeld(w *metric.Writer) {
 	w.Int("holdfast_client_messages_posted_total", k.Posted)
 	w.Int("holdfast_client_messages_failed_total", k.PostErrors)
 	w.Int("holdfast_client_messages_waiting", k.PostsWaiting)
-	w.Int("holdfast_send_queue_bytes", k.Outbox)
+	w.Int("holdfast_send_queue_bytes", k.SendQueue)
 	w.Int("holdfast_receive_bytes", k.Inbound)
 	w.Int("holdfast_receive_throttled_total", k.Throttled)
 }

@@ -113,7 +113,7 @@ func (s *Server) newKeeper() *upgrade.Keeper {
 		Wait: time.Duration(c.Push.Wait), MaxWait: time.Duration(c.Push.MaxWait),
 		MaxChannels: c.Push.MaxChannels, MaxMessage: int(c.Push.MaxMessage),
 		Compress: int(c.Push.Compress), MessageRate: c.Push.MessageRate, Live: c.Push.Live,
-		Outbox: int(c.Push.Outbox), OutboxTotal: int64(c.Push.OutboxTotal),
+		SendQueue: int(c.Push.SendQueue), SendQueueTotal: int64(c.Push.SendQueueTotal),
 		InboundTotal: int64(c.Push.ReceiveTotal), ReceiveTime: time.Duration(c.Push.ReceiveTimeout),
 		MaxConnections: c.Push.MaxConnections,
 		MaxPerUser:     c.Push.MaxPerUser,
