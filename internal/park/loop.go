@@ -112,16 +112,17 @@ const visitSlice = 64
 // Visit calls f for every connection of a list that is still open then, in slices: the loop's other connections have
 // their turns in between. Then it calls done. Only the loop itself may call it.
 func (l *Loop) Visit(list []Ref, f func(*Conn), done func()) {
-	n := min(len(list), visitSlice)
-	defer func() { // also after a panic of f
+	n := 0
+	defer func() { // also after a panic of f: it costs the others of the list nothing
 		if rest := list[n:]; len(rest) > 0 {
 			l.Later(func() { l.Visit(rest, f, done) })
 		} else {
 			done()
 		}
 	}()
-	for _, r := range list[:n] {
-		if c, ok := r.Conn(); ok {
+	for n < min(len(list), visitSlice) {
+		n++
+		if c, ok := list[n-1].Conn(); ok {
 			f(c)
 		}
 	}
