@@ -39,11 +39,17 @@ func (l *Lane) Join(s Subscriber, channels []string, after ID, resume bool) Repl
 	return l.join(s, channels, func(r *Replay, ch *channel) { r.resumeLocked(l.hub, ch, after) })
 }
 
-// JoinNewest is Join without resume for who has nothing yet: Replay has what Newest returned for the channels, and what
-// they have kept since. No gap is told, as nothing is missed.
+// JoinNewest is Join without resume for who has nothing yet: Replay has what Newest returned for the channels, as far as it
+// is still kept, and what they have kept since. No gap is told, as nothing is missed.
 func (l *Lane) JoinNewest(s Subscriber, channels []string, newest Newest) Replay {
-	r := l.join(s, channels, func(r *Replay, ch *channel) { r.resumeLocked(l.hub, ch, newest.position) })
-	return Replay{Messages: append(newest.messages, r.Messages...)}
+	first := true
+	r := l.join(s, channels, func(r *Replay, ch *channel) {
+		if first {
+			r.Messages, first = newest.stillKeptLocked(r.Messages), false
+		}
+		r.resumeLocked(l.hub, ch, newest.position)
+	})
+	return Replay{Messages: r.Messages}
 }
 
 // join subscribes s; replay, if not nil, adds what is owed of a channel that is new to it, under the lock.

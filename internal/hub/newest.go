@@ -4,7 +4,7 @@ import "slices"
 
 // Newest is what JoinNewest begins with.
 type Newest struct {
-	messages []*Message // by growing id, one per id
+	messages []*Message // by growing id
 	position ID         // up to which
 }
 
@@ -27,8 +27,18 @@ func (h *Hub) Newest(channels []string, n int) Newest {
 		}
 	}
 	slices.SortFunc(r.messages, byID)
-	r.messages = slices.CompactFunc(r.messages, sameID)
 	return r
+}
+
+// stillKeptLocked appends to list the messages that have not gone meanwhile. If one has, newer ones of its channel may have
+// gone with it, and who has it would not notice.
+func (r *Newest) stillKeptLocked(list []*Message) []*Message {
+	for _, m := range r.messages {
+		if m.held {
+			list = append(list, m)
+		}
+	}
+	return list
 }
 
 // addLocked adds the newest n of a history, as it was at the position.

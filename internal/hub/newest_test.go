@@ -26,6 +26,25 @@ func TestNewestThenJoin(t *testing.T) {
 	check(t, h)
 }
 
+// TestNewestGoesBeforeJoin: what comes has no hole, although more was published between the two than is kept. What is still
+// kept on another channel comes.
+func TestNewestGoesBeforeJoin(t *testing.T) {
+	for _, set := range [][]string{{"kept.a", "kept.b"}, {"kept.*"}} {
+		h := New(Options{Wildcards: true, Rule: keep(2)})
+		for _, data := range []string{"1", "2"} {
+			say(t, h, data, "kept.a")
+		}
+		say(t, h, "3", "kept.a", "kept.b")
+		newest := h.Newest(set, 2)
+		for _, data := range []string{"4", "5", "6"} {
+			say(t, h, data, "kept.a")
+		}
+		replay := h.Lane(0).JoinNewest(new(recorder), set, newest)
+		want(t, set[0], texts(replay.Messages), "kept.b:3 kept.a:5 kept.a:6")
+		check(t, h)
+	}
+}
+
 // TestLongWorkGivesWay counts how often others can have the lock.
 func TestLongWorkGivesWay(t *testing.T) {
 	const channels = 3000
