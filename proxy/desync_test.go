@@ -1,8 +1,12 @@
 package proxy
 
 import (
+	"bufio"
+	"errors"
+	"io"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 
 	"holdfast/internal/wiretest"
@@ -37,5 +41,35 @@ func TestBodyTooLargeEndsTheConnection(t *testing.T) {
 				t.Errorf("a body was taken for a request: answered %q, sent on %q", rest, up.Sent())
 			}
 		})
+	}
+}
+
+// An app that has a part of a body that turned out too large sees a reset, also if the body's end came in the same reading:
+// after a plain end it may take the part for the whole.
+func TestBodyTooLargeResetsTheApp(t *testing.T) {
+	began, ended := make(chan struct{}), make(chan error, 1)
+	up := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
+		r := bufio.NewReader(c)
+		for line := ""; line != "01234\r\n"; {
+			var err error
+			if line, err = r.ReadString('\n'); err != nil {
+				ended <- err
+				return
+			}
+		}
+		close(began)
+		_, err := io.Copy(io.Discard, r)
+		ended <- err
+	})
+	addr, _ := start(t, up.Addr, func(o *Options) { o.BodyBytes = 10 })
+	c := wiretest.Dial(t, addr)
+	c.Send("POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n")
+	<-began
+	c.Send("6\r\n567890\r\n0\r\n\r\n")
+	if resp, _ := c.Response("POST"); resp.StatusCode != 413 {
+		t.Errorf("status %d; want 413", resp.StatusCode)
+	}
+	if err := <-ended; !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the app's connection ended with %v; want a reset", err)
 	}
 }

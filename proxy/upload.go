@@ -193,7 +193,7 @@ func (x *exchange) badRequest(err error) {
 		status = 413
 	}
 	x.f.logRefused(x.from, status, err.Error())
-	x.client.keep = false // what was read behind the body is lost, and its rest must not be taken for a request
+	x.upload.body.Done = false // nor is it for the app; and as what was read behind it is lost, the connection ends
 	if x.client.begun {
 		x.cut(err)
 		return
