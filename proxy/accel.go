@@ -37,7 +37,7 @@ func (x *exchange) accelRedirect(a *http1.Answer, bodyless bool) bool {
 	raw := http1.RedirectedHead(x.accel.head, a.Redirect, x.isHead)
 	x.app.server.Answered()
 	if !x.upload.body.Done { // nobody reads what is missing
-		x.client.keep, bodyless = false, false
+		x.client.keep, x.client.touched, bodyless = false, true, false
 	}
 	x.app.leave(bodyless)
 	sendbuf.Drop(&x.app.out)

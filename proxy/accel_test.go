@@ -3,6 +3,7 @@ package proxy
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -198,4 +199,36 @@ func TestRoutesOfScripts(t *testing.T) {
 		}
 	}
 	wiretest.Eventually(t, "nothing is left", func() bool { return p.Stats().InFlight == 0 && p.Stats().Buffered == 0 })
+}
+
+// A client whose body nobody reads on, as the app has sent its request elsewhere, may send it all the same: a reset could
+// take the response from it.
+func TestAccelRedirectBeforeTheBody(t *testing.T) {
+	root := t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "a.txt"), []byte("0123456789"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	folder, err := site.New(site.Options{Root: root, Plain: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
+		if _, err := http.ReadRequest(c.Reader); err == nil {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nX-Accel-Redirect: /files/a.txt\r\nContent-Length: 0\r\n\r\n")
+			io.Copy(io.Discard, c)
+		}
+	})
+	addr, _ := start(t, app.Addr, func(o *Options) { o.Routes = []Route{{Match: "/files", Internal: true, Files: folder}} })
+	c := wiretest.Dial(t, addr)
+	c.Send("POST /get HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n01234")
+	resp, body := c.Response("POST")
+	if resp.StatusCode != 200 || body != "0123456789" || !resp.Close {
+		t.Fatalf("status %d, %q, close %v", resp.StatusCode, body, resp.Close)
+	}
+	if rest, reset := c.Rest(); rest != "" || reset {
+		t.Fatalf("then %q, reset %v", rest, reset)
+	}
+	for range 2 { // a first one would be answered with a reset, and the second fail
+		c.Send("5")
+	}
 }
