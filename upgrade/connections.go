@@ -46,7 +46,7 @@ func (k *Keeper) onEach(s connection.Selection, f func(*held)) {
 			defer close(donec)
 			if c, ok := ref.Conn(); ok {
 				if x, ok := c.Handler().(*held); ok && isMeant(x, &s) {
-					f(x)
+					step(x, func() { f(x) })
 				}
 			}
 		}) {
@@ -60,7 +60,7 @@ func (k *Keeper) onEach(s connection.Selection, f func(*held)) {
 		if !l.Post(func() {
 			visit := func(c *park.Conn) {
 				if x, ok := c.Handler().(*held); ok && isMeant(x, &s) {
-					f(x)
+					step(x, func() { f(x) })
 				}
 			}
 			if s.User == "" {

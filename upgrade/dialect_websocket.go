@@ -12,7 +12,6 @@ import (
 	"holdfast/internal/auth"
 	"holdfast/internal/http1"
 	"holdfast/internal/hub"
-	"holdfast/internal/park"
 	"holdfast/internal/subscribe"
 	"holdfast/internal/wsframe"
 )
@@ -190,29 +189,25 @@ func (d *webSocket) inflate(x *held, fr wsframe.Frame) bool {
 		return false
 	}
 	in.dropIfIdle()
-	p, ref, loop := bytes.Clone(fr.Payload), x.c.Ref(), x.c.Loop()
-	done := func(out []byte, e *wsframe.Error) {
-		ref.Post(loop, func(c *park.Conn) {
-			if c.Handler() != park.Handler(x) || !d.inflated(x, fr.Message, out, e) {
-				return
-			}
-			if in, ok := x.state.(*inbound); !ok || !in.full {
-				x.unpause()
-			}
-		})
-	}
+	p, loop := bytes.Clone(fr.Payload), x.c.Loop()
+	out, e := []byte(nil), errTooBusy // also if inflating panics
+	done := ifHeld(x, func() {
+		if !d.inflated(x, fr.Message, out, e) {
+			return
+		}
+		if in, ok := x.state.(*inbound); !ok || !in.full {
+			x.unpause()
+		}
+	})
 	x.paused = true
 	d.k.inflations.Acquire(func() {
-		work := func() {
-			out, e := wsframe.Inflate(p, fr.Message, limit)
+		after := func() {
 			d.k.received.Give(len(p))
 			d.k.inflations.Release()
-			done(out, e)
+			loop.Post(done)
 		}
-		if !d.k.o.Poller.Go(work) {
-			d.k.received.Give(len(p))
-			d.k.inflations.Release()
-			done(nil, errTooBusy)
+		if !d.k.o.Poller.Go(func() { defer after(); out, e = wsframe.Inflate(p, fr.Message, limit) }) {
+			after()
 		}
 	})
 	return true
@@ -322,22 +317,21 @@ func (d *webSocket) watch(x *held, f *frames, t time.Duration) {
 	if t <= 0 {
 		return
 	}
-	ref, loop := x.c.Ref(), x.c.Loop()
-	f.timer = time.AfterFunc(t, func() {
-		ref.Post(loop, func(c *park.Conn) {
-			if in, ok := x.state.(*inbound); c.Handler() != park.Handler(x) || !ok || in.frames != f {
-				return
-			}
-			now := loop.Now()
-			if x.paused { // it is Holdfast that does not read
-				f.since = now
-			}
-			left := d.k.o.ReceiveTime + time.Duration(f.Received())*time.Second/leastSpeed - now.Sub(f.since)
-			if left > 0 {
-				d.watch(x, f, left)
-				return
-			}
-			d.closeWith(x, ws.StatusPolicyViolation, "the message has begun and does not come", slowSender)
-		})
+	loop := x.c.Loop()
+	check := ifHeld(x, func() {
+		if in, ok := x.state.(*inbound); !ok || in.frames != f {
+			return
+		}
+		now := loop.Now()
+		if x.paused { // it is Holdfast that does not read
+			f.since = now
+		}
+		left := d.k.o.ReceiveTime + time.Duration(f.Received())*time.Second/leastSpeed - now.Sub(f.since)
+		if left > 0 {
+			d.watch(x, f, left)
+			return
+		}
+		d.closeWith(x, ws.StatusPolicyViolation, "the message has begun and does not come", slowSender)
 	})
+	f.timer = time.AfterFunc(t, func() { loop.Post(check) })
 }

@@ -40,12 +40,7 @@ func (x *held) tooFast() bool {
 // pause stops reading for d, or, if d is zero, until the loop's other connections have had their turn.
 func (x *held) pause(d time.Duration) {
 	x.paused = true
-	ref, loop := x.c.Ref(), x.c.Loop()
-	resume := func() {
-		if c, ok := ref.Conn(); ok && c.Handler() == park.Handler(x) {
-			x.unpause()
-		}
-	}
+	loop, resume := x.c.Loop(), ifHeld(x, x.unpause)
 	if d <= 0 {
 		loop.Later(resume)
 		return

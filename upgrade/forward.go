@@ -4,13 +4,12 @@ import (
 	"errors"
 
 	"holdfast/internal/appcall"
-	"holdfast/internal/park"
 )
 
 // post hands a message to the app, one of a connection at a time, and what is said meanwhile waits. The connection
 // may end before the answer, which then concerns nobody.
 func (in *inbound) post(m appcall.ClientMessage, ref string) bool {
-	x, k, conn, loop := in.x, in.x.k, in.x.c.Ref(), in.x.c.Loop()
+	x, k, loop := in.x, in.x.k, in.x.c.Loop()
 	size := len(m.Data)
 	if !in.takes(size) {
 		return false
@@ -36,15 +35,13 @@ func (in *inbound) post(m appcall.ClientMessage, ref string) bool {
 		k.stats.posted.Add(1)
 		return a
 	}
-	busy := func() {
-		if c, ok := conn.Conn(); ok && c.Handler() == park.Handler(x) {
-			in.asking = false
-			in.resumeQueued(in.replied(ref, appcall.Reply{}, errBusy))
-		}
-	}
+	busy := ifHeld(x, func() {
+		in.asking = false
+		in.resumeQueued(in.replied(ref, appcall.Reply{}, errBusy))
+	})
 	run := func(f func()) bool { // when it is this message's turn
 		k.messages.Acquire(func() {
-			if !k.o.Poller.Go(func() { f(); k.messages.Release() }) {
+			if !k.o.Poller.Go(func() { defer k.messages.Release(); f() }) {
 				k.received.Give(size)
 				k.messages.Release()
 				loop.Post(busy)

@@ -88,10 +88,7 @@ func (x *held) beginStream(b []byte, replay hub.Replay) {
 
 // Ready is told what happens on the socket.
 func (x *held) Ready(c *park.Conn, ev park.Event) {
-	whole := false
-	defer func() { endUnless(x, whole) }()
-	x.ready(ev)
-	whole = true
+	step(x, func() { x.ready(ev) })
 }
 
 func (x *held) ready(ev park.Event) {
@@ -131,19 +128,33 @@ func (x *held) tick() {
 
 // Deliver hands over messages, by growing id.
 func (x *held) Deliver(batch []*hub.Message) {
+	step(x, func() {
+		if !x.tokenEnded() { // the loop may come to it before the deadline does
+			x.form.deliver(x, batch, true)
+		}
+	})
+}
+
+// step runs f, and ends the connection if f panics: it may miss something, and the hub must not keep a subscriber whose
+// socket the loop is about to close, and give to somebody else.
+func step(x *held, f func()) {
 	whole := false
-	defer func() { endUnless(x, whole) }()
-	if !x.tokenEnded() { // the loop may come to it before the deadline does
-		x.form.deliver(x, batch, true)
-	}
+	defer func() {
+		if !whole && !x.answered && x.c.Handler() == park.Handler(x) {
+			x.end(internalFailure)
+		}
+	}()
+	f()
 	whole = true
 }
 
-// endUnless ends a connection whose step was not made whole, as it has panicked: it may miss something, and the hub must
-// not keep a subscriber whose socket the loop is about to close, and give to somebody else.
-func endUnless(x *held, whole bool) {
-	if !whole && !x.answered && x.c.Handler() == park.Handler(x) {
-		x.end(internalFailure)
+// ifHeld returns what runs f as a step, on the connection's loop, if it is still held then.
+func ifHeld(x *held, f func()) func() {
+	ref := x.c.Ref()
+	return func() {
+		if c, ok := ref.Conn(); ok && c.Handler() == park.Handler(x) {
+			step(x, f)
+		}
 	}
 }
 

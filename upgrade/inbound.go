@@ -94,19 +94,17 @@ func (in *inbound) rejectFrame(ref string, err error) bool {
 	return in.d.reject(in, ref, err)
 }
 
-// later runs work on a worker, and then done on the loop with what work returned, if the connection is still held. What
-// comes meanwhile is queued. It reports whether a worker could be had.
+// later runs work on a worker, and then done on the loop with what work returned, if the connection is still held; if work
+// panics, the connection ends. What comes meanwhile is queued. It reports whether a worker could be had.
 func later[T any](in *inbound, run func(func()) bool, work func() T, done func(T)) bool {
-	conn, loop, x := in.x.c.Ref(), in.x.c.Loop(), in.x
+	x, loop := in.x, in.x.c.Loop()
+	then := func() { x.end(internalFailure) }
+	after := ifHeld(x, func() { in.asking = false; then() })
 	in.asking = true
 	started := run(func() {
+		defer loop.Post(after)
 		result := work()
-		loop.Post(func() {
-			if c, ok := conn.Conn(); ok && c.Handler() == park.Handler(x) {
-				in.asking = false
-				done(result)
-			}
-		})
+		then = func() { done(result) }
 	})
 	if !started {
 		in.asking = false
@@ -129,8 +127,8 @@ func (in *inbound) parse(p []byte) bool {
 		err error
 	}
 	work := func() (r parsed) {
+		defer k.received.Give(len(p))
 		r.f, r.err = clientframe.Parse(p)
-		k.received.Give(len(p))
 		return r
 	}
 	if later(in, k.o.Poller.Go, work, func(r parsed) { in.resumeQueued(in.execute(r.f, r.err)) }) {

@@ -172,7 +172,7 @@ func (k *Keeper) Drain() {
 		l.Post(func() {
 			l.VisitAll(isHeld, func(c *park.Conn) {
 				if x, ok := c.Handler().(*held); ok {
-					x.form.drain(x)
+					step(x, func() { x.form.drain(x) })
 				}
 			}, func() {})
 		})

@@ -61,7 +61,7 @@ func (k *Keeper) each(credential uint64, f func(*held)) {
 			}
 			l.Visit(list, func(c *park.Conn) {
 				if x, ok := c.Handler().(*held); ok && x.session != nil {
-					f(x)
+					step(x, func() { f(x) })
 				}
 			}, func() {})
 		})

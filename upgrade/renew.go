@@ -1,9 +1,6 @@
 package upgrade
 
-import (
-	"holdfast/internal/auth"
-	"holdfast/internal/park"
-)
+import "holdfast/internal/auth"
 
 // reauthorize asks the app whether the client may still hold what it holds.
 func (x *held) reauthorize() {
@@ -11,18 +8,21 @@ func (x *held) reauthorize() {
 	if !s.CanAsk() {
 		return
 	}
-	q, k, ref, loop, user, credential := *s.Request(), x.k, x.c.Ref(), x.c.Loop(), s.User(), s.Credential()
+	q, k, loop, user, credential := *s.Request(), x.k, x.c.Loop(), s.User(), s.Credential()
+	v, err := auth.Result{}, auth.ErrUnavailable // also if asking panics
+	done := ifHeld(x, func() {
+		if x.session != s {
+			return
+		}
+		again := s.FinishAsking()
+		x.reauthorized(q.Channels, v, err)
+		if again && x.session == s {
+			x.reauthorize()
+		}
+	})
 	s.SetAsking(k.auth.Go(func() {
-		v, err := k.auth.AskAgain(&q, credential, user)
-		ref.Post(loop, func(c *park.Conn) {
-			if c.Handler() == park.Handler(x) && x.session == s {
-				again := s.FinishAsking()
-				x.reauthorized(q.Channels, v, err)
-				if again && x.session == s {
-					x.reauthorize()
-				}
-			}
-		})
+		defer loop.Post(done)
+		v, err = k.auth.AskAgain(&q, credential, user)
 	}))
 }
 
