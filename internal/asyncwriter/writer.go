@@ -113,7 +113,8 @@ func (w *Writer) flushLocked() error {
 	w.mu.Lock()
 	b, pieces := w.queue, w.pieces
 	w.queue, w.spare, w.pieces = w.spare[:0], nil, 0
-	if n := w.dropped - w.reported; n > 0 && w.o.Dropped != nil {
+	reported := w.reported
+	if n := w.dropped - reported; n > 0 && w.o.Dropped != nil {
 		b = append(b, w.o.Dropped(n)...)
 		w.reported = w.dropped
 	}
@@ -126,6 +127,7 @@ func (w *Writer) flushLocked() error {
 	defer w.mu.Unlock()
 	if err != nil {
 		w.dropped += pieces
+		w.reported = reported // that was not written either
 	}
 	if cap(b) <= max(4*w.o.FlushAt, 4<<10) { // a larger one was for a storm
 		w.spare = b[:0]

@@ -123,6 +123,24 @@ func TestFailingOutput(t *testing.T) {
 	})
 }
 
+// TestDroppedIsWrittenAgain: the note of what was dropped is lost with a write that fails, and comes with the next one.
+func TestDroppedIsWrittenAgain(t *testing.T) {
+	out := output{failed: errors.New("disk full")}
+	w := New(&out, Options{Limit: 1, Dropped: func(n int64) []byte { return fmt.Appendf(nil, "%d lost\n", n) }})
+	for range 3 {
+		io.WriteString(w, "line\n")
+	}
+	for range 2 {
+		if err := w.Flush(); err == nil {
+			t.Fatal("the output does not fail")
+		}
+	}
+	out.failed = nil
+	if err := w.Flush(); err != nil || out.b.String() != "3 lost\n" {
+		t.Errorf("written %q, %v", out.b.String(), err)
+	}
+}
+
 // TestSwap: what is queued goes to the old output, what comes later to the new one.
 func TestSwap(t *testing.T) {
 	var a, b bytes.Buffer
