@@ -41,6 +41,16 @@ type Message struct {
 	track *Track // never changed; nil: nobody wants to know
 }
 
+// SameChannels reports whether m and o were published to the same channels, from their own on.
+func (m *Message) SameChannels(o *Message) bool {
+	for ; m != nil && o != nil; m, o = m.next, o.next {
+		if m.Channel != o.Channel {
+			return false
+		}
+	}
+	return m == o
+}
+
 // Rendered returns the message as e renders it. It is rendered once and shared from then on; nobody may change the
 // result. Any goroutine may call it. If several render at the same time, the first one's result stays.
 func (m *Message) Rendered(e *Encoding) []byte {

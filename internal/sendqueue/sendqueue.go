@@ -132,7 +132,7 @@ func (q *Queue) MakeRoom(size, limit int, may func(*hub.Message) bool) (dropped 
 			continue
 		}
 		dropped++
-		if g := q.gap(e.m.Channel, i); g != nil {
+		if g := q.gap(e.m, i); g != nil {
 			g.m = e.m
 			q.removeAt(i)
 			i--
@@ -145,10 +145,11 @@ func (q *Queue) MakeRoom(size, limit int, may func(*hub.Message) bool) (dropped 
 	return dropped, q.size+size <= limit
 }
 
-// gap returns the channel's gap before index i, nil if there is none.
-func (q *Queue) gap(channel string, i int) *entry {
+// gap returns the gap before index i that can stand for m too, nil if there is none. One of messages that were published
+// to other channels as well cannot: of these the client may keep some, see RemoveLeft.
+func (q *Queue) gap(m *hub.Message, i int) *entry {
 	for j := q.first(); j < i; j++ {
-		if e := &q.list[j]; e.isGap() && e.m.Channel == channel {
+		if e := &q.list[j]; e.isGap() && e.m.SameChannels(m) {
 			return e
 		}
 	}
@@ -164,7 +165,7 @@ func (q *Queue) removeAt(i int) {
 }
 
 // RemoveLeft removes what waits of channels that the client has left; it is in g now. A message that it also has on a
-// channel that it keeps is rendered as one of that.
+// channel that it keeps is rendered as one of that, and a gap becomes one of that.
 func (q *Queue) RemoveLeft(g *hub.Group, render func(*hub.Message) []byte) {
 	for i := q.first(); i < len(q.list); i++ {
 		e := &q.list[i]
@@ -174,9 +175,11 @@ func (q *Queue) RemoveLeft(g *hub.Group, render func(*hub.Message) []byte) {
 		m := g.As(e.m)
 		switch {
 		case m == e.m:
-		case m == nil || e.isGap():
+		case m == nil:
 			q.removeAt(i)
 			i--
+		case e.isGap():
+			e.m = m
 		default:
 			q.uncount(e)
 			was := len(e.b)

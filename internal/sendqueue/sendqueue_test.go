@@ -59,6 +59,40 @@ func TestQueue(t *testing.T) {
 	}
 }
 
+// subscriber has what a hub hands over.
+type subscriber struct {
+	membership hub.Membership
+	got        []*hub.Message
+}
+
+func (s *subscriber) Membership() *hub.Membership  { return &s.membership }
+func (s *subscriber) Deliver(batch []*hub.Message) { s.got = append(s.got, batch...) }
+
+// TestGapOfLeftChannel: a message that was dropped is missed on every channel that the client keeps.
+func TestGapOfLeftChannel(t *testing.T) {
+	h := hub.New(hub.Options{})
+	lane, s := h.Lane(0), new(subscriber)
+	lane.Join(s, []string{"a", "b", "c"}, 0, false)
+	for _, channels := range [][]string{{"a", "b"}, {"a", "b"}, {"a", "c"}, {"a"}} {
+		if _, err := h.PublishOne(hub.Draft{Channels: channels, Data: []byte("x")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for lane.Step(100) {
+	}
+	var total atomic.Int64
+	q := New(NewMemory(&total), message("x", "begun"), 1)
+	for _, m := range s.got {
+		q.Push(Item{Bytes: []byte("m"), Message: m, Counted: true})
+	}
+	q.MakeRoom(1<<20, 0, func(*hub.Message) bool { return true })
+	lane.Join(s, []string{"b", "c"}, 0, false)
+	q.RemoveLeft(s.membership.Group(), func(*hub.Message) []byte { return []byte("m") })
+	if got := text(&q, 100); got != "egun<b><c>" || total.Load() != 0 || q.Size() != 0 {
+		t.Errorf("%q, and %d bytes of %d items left; want the gaps of what is kept, and none", got, total.Load(), q.Size())
+	}
+}
+
 // TestSharedBytesCountOnce checks that a rendering that several queues of a loop have counts once, until the last one
 // lets go of it.
 func TestSharedBytesCountOnce(t *testing.T) {
