@@ -80,3 +80,13 @@ func TestPanicInRenewal(t *testing.T) {
 	w.hold(t, "websocket v1", "channel=user.a").over(503)
 	w.waitHeld(t, 0)
 }
+
+// An error while a connection is sent what it has missed ends it: it must not go on as if it had that.
+func TestPanicInReplay(t *testing.T) {
+	upgrade.AddFaultyDialect(t)
+	w := start(t)
+	w.publish(t, "one", "public.a")
+	wiretest.Dial(t, w.addr).Send(request("sse", "/_push?channel=public.a&last=1&protocol=faulty"))
+	wiretest.Eventually(t, "it is counted", func() bool { return w.keeper.Stats().Dropped["internal_error"] == 1 })
+	w.waitHeld(t, 0)
+}

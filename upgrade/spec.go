@@ -53,5 +53,5 @@ func (k *Keeper) findNewest(s *Spec) {
 
 func (k *Keeper) hold(c *park.Conn, f *form, s *Spec) {
 	x := &held{k: k, form: f}
-	x.begin(c, s)
+	step(x, func() { x.begin(c, s) })
 }
