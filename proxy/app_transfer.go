@@ -132,7 +132,7 @@ func (a *appLeg) ended(err error) {
 
 // failed tries again if that is safe, and fails otherwise.
 func (a *appLeg) failed(err error) {
-	if a.out != nil || !a.x.upload.passedOn() {
+	if a.out != nil || !a.x.upload.passedOn() || !a.reused || !a.repeatable() {
 		// The app may have answered before it closed on a body that it does not want: read that first.
 		if !a.x.answered && a.salvage() {
 			return
@@ -172,7 +172,7 @@ func (a *appLeg) salvage() bool {
 	if err != nil || n == 0 {
 		return false
 	}
-	a.keep = false
+	a.hung = true // nothing more can be sent there
 	if a.source.receive(a.x.f.loop.In()[:n]) && a.conn != nil {
 		a.pumpDown()
 	}
