@@ -158,17 +158,17 @@ func (l *Loop) turn() bool {
 
 // gate lets the netpoller see the events of the loop while it sleeps, and not while it is awake: a processor that waits in
 // the netpoller would wake at each of them, to find that nobody waits for it. Opening tells of events that are there. What
-// the closed gate still has in its list of ready descriptors must be taken out, or the next opening tells of nothing.
+// the closed gate has in its list of ready descriptors must be taken out before, or opening tells of nothing. It is taken
+// out as late as that, and not when the gate is closed: an event of that moment, on another processor, may come into the
+// list a little later.
 func (l *Loop) gate(open bool) {
 	var ev unix.EpollEvent
 	if open {
+		epollWait(l.sys.gatefd, l.sys.events[:1], false)
 		ev.Events = unix.EPOLLIN
 	}
 	if err := unix.EpollCtl(l.sys.gatefd, unix.EPOLL_CTL_MOD, l.sys.epfd, &ev); err != nil {
 		panic(fmt.Sprintf("park: epoll_ctl: %v", err))
-	}
-	if !open {
-		epollWait(l.sys.gatefd, l.sys.events[:1], false)
 	}
 }
 
