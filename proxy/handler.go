@@ -96,12 +96,12 @@ type PushHandler interface {
 
 // Sessions wants to know when an app ends a client's session.
 type Sessions interface {
-	// Credential tells the session that a request came with; zero: none that matters.
-	Credential(cookies [][]byte, target []byte) uint64
+	// Credentials tells the sessions that a request may belong to; none: none that matters.
+	Credentials(cookies [][]byte, target []byte) []uint64
 
 	// OnResponse is told of the app's answer to such a request, before the client has it. The slices are valid
 	// during the call only.
-	OnResponse(credential uint64, path []byte, cookies [][]byte)
+	OnResponse(credentials []uint64, path []byte, cookies [][]byte)
 }
 
 // Proxy forwards requests to the upstreams of their routes. It has a Front per loop and starts no goroutine; its owner

@@ -6,10 +6,10 @@ import (
 	"holdfast/internal/http1"
 )
 
-// session is the one that a request came with, where somebody wants to know of its end.
+// session is what a request came with, where somebody wants to know of its end.
 type session struct {
-	credential uint64 // zero: none
-	path       string // that was asked for
+	credentials []uint64
+	path        string // that was asked for
 }
 
 // recordSession remembers which session the request came with, where somebody wants to know of its end.
@@ -20,19 +20,19 @@ func (x *exchange) recordSession(h *http1.Head) {
 	}
 	var buf [4][]byte
 	cookies := http1.AppendValues(buf[:0], h.Fields, "cookie")
-	if x.session.credential = s.Credential(cookies, h.Target); x.session.credential != 0 {
+	if x.session.credentials = s.Credentials(cookies, h.Target); len(x.session.credentials) > 0 {
 		x.session.path = string(h.Path)
 	}
 }
 
 // notifySessions passes on what the app's answer does to that session.
 func (x *exchange) notifySessions(a *http1.Answer) {
-	if x.session.credential == 0 {
+	if len(x.session.credentials) == 0 {
 		return
 	}
 	var buf [4][]byte
 	cookies := http1.AppendValues(buf[:0], a.Fields, "set-cookie")
-	x.f.p.o.Sessions.OnResponse(x.session.credential, []byte(x.session.path), cookies)
+	x.f.p.o.Sessions.OnResponse(x.session.credentials, []byte(x.session.path), cookies)
 }
 
 // recordConnectionLogin notes a request that logs in its upstream connection.

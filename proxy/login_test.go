@@ -16,17 +16,17 @@ type registrar struct {
 	told []string
 }
 
-func (r *registrar) Credential(cookies [][]byte, target []byte) uint64 {
+func (r *registrar) Credentials(cookies [][]byte, target []byte) []uint64 {
 	if _, v, ok := bytes.Cut(bytes.Join(cookies, []byte("; ")), []byte("SID=")); ok && len(v) > 0 {
-		return uint64(v[0])
+		return []uint64{uint64(v[0])}
 	}
-	return 0
+	return nil
 }
 
-func (r *registrar) OnResponse(credential uint64, path []byte, cookies [][]byte) {
+func (r *registrar) OnResponse(credentials []uint64, path []byte, cookies [][]byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.told = append(r.told, fmt.Sprintf("%c %s %s", rune(credential), path, bytes.Join(cookies, []byte("|"))))
+	r.told = append(r.told, fmt.Sprintf("%c %s %s", rune(credentials[0]), path, bytes.Join(cookies, []byte("|"))))
 }
 
 // TestSessionNotifications: of answers to requests with a session, with what they set, before the client has them.

@@ -17,13 +17,13 @@ func cached(o *upgrade.Options) { o.AuthorizeCache = time.Hour }
 func TestAuthorizeCache(t *testing.T) {
 	for name, end := range map[string]func(w *world){
 		"the cookie is taken back": func(w *world) {
-			w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/"), [][]byte{[]byte("SID=; Max-Age=0")})
+			w.keeper.OnResponse(w.keeper.Credentials([][]byte{[]byte("SID=a")}, nil), []byte("/"), [][]byte{[]byte("SID=; Max-Age=0")})
 		},
 		"another takes its place": func(w *world) {
-			w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/"), [][]byte{[]byte("SID=new")})
+			w.keeper.OnResponse(w.keeper.Credentials([][]byte{[]byte("SID=a")}, nil), []byte("/"), [][]byte{[]byte("SID=new")})
 		},
 		"after a path": func(w *world) {
-			w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/logout"), nil)
+			w.keeper.OnResponse(w.keeper.Credentials([][]byte{[]byte("SID=a")}, nil), []byte("/logout"), nil)
 		},
 		"the app disconnects the user":    func(w *world) { w.keeper.Disconnect(connection.Selection{User: "anna"}, 4401, "") },
 		"the app disconnects the channel": func(w *world) { w.keeper.Disconnect(connection.Selection{Channel: "user.x"}, 4401, "") },
@@ -121,7 +121,7 @@ func TestLogoutWhileDeciding(t *testing.T) {
 				c := wiretest.Dial(t, w.addr)
 				c.Send(request(kind, "/_push?channel=user.x", "Cookie: SID=a"))
 				<-asked
-				w.keeper.LogOut(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil))
+				w.keeper.LogOut(w.keeper.Credentials([][]byte{[]byte("SID=a")}, nil))
 				answer <- auth.Result{Allowed: true, User: "anna"}
 				if again := <-asked; again != 2 {
 					t.Errorf("asked %d times", again)

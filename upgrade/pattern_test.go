@@ -133,7 +133,7 @@ func TestPatternAsksTheApp(t *testing.T) {
 			return
 		}
 		d.set("SID=a", auth.Result{Allowed: true, User: "anna", Channels: []string{"user.x.1", "user.y"}})
-		w.keeper.AskAgain(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil))
+		w.keeper.AskAgain(w.keeper.Credentials([][]byte{[]byte("SID=a")}, nil))
 		wiretest.Eventually(t, "it holds what is left", func() bool {
 			return slices.Equal(w.subscribers("user.x.1", "user.x.**", "user.y"), []int{1, 0, 1})
 		})

@@ -560,12 +560,12 @@ func TestReplacedSessionIsAuthorizedAgain(t *testing.T) {
 	})
 	w.hold(t, "sse", "channel=user.a", "Cookie: a=b; gone=x; SID=old")
 	w.waitHeld(t, 1)
-	w.keeper.AskAgain(w.keeper.Credential([][]byte{[]byte("SID=new")}, nil))
+	w.keeper.AskAgain(w.keeper.Credentials([][]byte{[]byte("SID=new")}, nil))
 	wiretest.Eventually(t, "the app is asked again", func() bool { mu.Lock(); defer mu.Unlock(); return len(asked) == 2 })
 	if want := "a=b; SID=new; more=1"; asked[1] != want {
 		t.Errorf("asked with %q; want %q", asked[1], want)
 	}
-	w.keeper.LogOut(w.keeper.Credential([][]byte{[]byte("SID=new")}, nil))
+	w.keeper.LogOut(w.keeper.Credentials([][]byte{[]byte("SID=new")}, nil))
 	w.waitHeld(t, 0)
 }
 

@@ -72,10 +72,10 @@ func (w *world) revoked(t testing.TB, f func()) (wait func()) {
 // revocations are ways to take user.x away from anna, whose session is SID=a.
 var revocations = map[string]func(w *world){
 	"logout": func(w *world) {
-		w.keeper.LogOut(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil))
+		w.keeper.LogOut(w.keeper.Credentials([][]byte{[]byte("SID=a")}, nil))
 	},
 	"logout path": func(w *world) {
-		w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/logout"), nil)
+		w.keeper.OnResponse(w.keeper.Credentials([][]byte{[]byte("SID=a")}, nil), []byte("/logout"), nil)
 	},
 	"disconnect user":     func(w *world) { w.keeper.Disconnect(connection.Selection{User: "anna"}, 4401, "") },
 	"disconnect channel":  func(w *world) { w.keeper.Disconnect(connection.Selection{Channel: "user.x"}, 4401, "") },
@@ -161,7 +161,7 @@ func TestRevokedOfAnother(t *testing.T) {
 	c := wiretest.Dial(t, w.addr)
 	c.Send(request("sse", "/_push?channel=user.x", "Cookie: SID=a"))
 	app.wait()
-	w.keeper.LogOut(w.keeper.Credential([][]byte{[]byte("SID=b")}, nil))
+	w.keeper.LogOut(w.keeper.Credentials([][]byte{[]byte("SID=b")}, nil))
 	w.keeper.Disconnect(connection.Selection{User: "bert"}, 4401, "")
 	w.keeper.Change(connection.Selection{User: "anna"}, nil, []string{"user.y"})
 	w.keeper.Change(connection.Selection{User: "bert"}, nil, []string{"user.x"})

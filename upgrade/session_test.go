@@ -184,15 +184,15 @@ func TestRenewalDropsChannels(t *testing.T) {
 func TestLogout(t *testing.T) {
 	for name, end := range map[string]func(w *world, d *door){
 		"the cookie is taken back": func(w *world, d *door) {
-			w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte("x=y; SID=a")}, nil), []byte("/any"), [][]byte{[]byte("other=1"), []byte("SID=deleted; expires=Thu, 01-Jan-1970 00:00:01 GMT; Max-Age=0; path=/")})
+			w.keeper.OnResponse(w.keeper.Credentials([][]byte{[]byte("x=y; SID=a")}, nil), []byte("/any"), [][]byte{[]byte("other=1"), []byte("SID=deleted; expires=Thu, 01-Jan-1970 00:00:01 GMT; Max-Age=0; path=/")})
 		},
 		"another takes its place": func(w *world, d *door) {
 			d.set("SID=a", auth.Result{Status: 401})
-			w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/any"), [][]byte{[]byte("SID=new; Path=/; HttpOnly")})
+			w.keeper.OnResponse(w.keeper.Credentials([][]byte{[]byte("SID=a")}, nil), []byte("/any"), [][]byte{[]byte("SID=new; Path=/; HttpOnly")})
 		},
 		"after a path": func(w *world, d *door) {
 			d.set("SID=a", auth.Result{Status: 401})
-			w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/logout"), nil)
+			w.keeper.OnResponse(w.keeper.Credentials([][]byte{[]byte("SID=a")}, nil), []byte("/logout"), nil)
 		},
 		"the app says so": func(w *world, d *door) {
 			if n := w.keeper.Disconnect(connection.Selection{User: "anna"}, 4401, "logged out"); n != 2 {
@@ -252,7 +252,7 @@ func TestLogoutWhileAuthorizing(t *testing.T) {
 			c := w.hold(t, kind, "channel=user.a", "Cookie: SID=a")
 			isAsked()
 			isAsked() // again, as the yes has expired: the app decides, and is slow to say so
-			w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil), []byte("/logout"), nil)
+			w.keeper.OnResponse(w.keeper.Credentials([][]byte{[]byte("SID=a")}, nil), []byte("/logout"), nil)
 			var posted sync.WaitGroup
 			for _, l := range w.poller.Loops() { // the loops have seen to the logout
 				posted.Add(1)
@@ -279,7 +279,7 @@ func TestCookieSetWhileAuthorizing(t *testing.T) {
 				ask := o.Authorizer
 				o.Authorizer = askFunc(func(q auth.Request) (auth.Result, error) {
 					k := keeper.Load()
-					k.OnResponse(k.Credential([][]byte{[]byte(q.Cookie)}, nil), []byte("/authorize"), [][]byte{[]byte("SID=a; Path=/")})
+					k.OnResponse(k.Credentials([][]byte{[]byte(q.Cookie)}, nil), []byte("/authorize"), [][]byte{[]byte("SID=a; Path=/")})
 					return ask.Authorize(q)
 				})
 			})
@@ -309,10 +309,12 @@ func TestUntouchedSessions(t *testing.T) {
 	d.set("SID=a", auth.Result{Allowed: true, User: "anna"})
 	c := w.hold(t, "websocket", "channel=user.x", "Cookie: SID=a")
 	w.waitHeld(t, 1)
-	credential := w.keeper.Credential([][]byte{[]byte("SID=a")}, nil)
+	credential := w.keeper.Credentials([][]byte{[]byte("SID=a")}, nil)
 	w.keeper.OnResponse(credential, []byte("/logout2"), [][]byte{[]byte("OTHER=deleted; Max-Age=0"), []byte("nonsense"), nil})
-	w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte("SID=b")}, nil), []byte("/logout"), [][]byte{[]byte("SID=; Max-Age=0")})
-	if w.keeper.Credential([][]byte{[]byte("XSID=a")}, nil) != 0 || w.keeper.Credential(nil, []byte("/a;sid=1")) != 0 || w.keeper.Credential(nil, []byte("/a;jsessionid=1?x")) == 0 {
+	w.keeper.OnResponse(w.keeper.Credentials([][]byte{[]byte("SID=b")}, nil), []byte("/logout"), [][]byte{[]byte("SID=; Max-Age=0")})
+	if n := func(cookie, target string) int {
+		return len(w.keeper.Credentials([][]byte{[]byte(cookie)}, []byte(target)))
+	}; n("XSID=a", "") != 0 || n("", "/a;sid=1") != 0 || n("", "/a;jsessionid=1?x") != 1 {
 		t.Error("a credential where there is none, or none where there is one")
 	}
 	d.mu.Lock()
@@ -421,6 +423,8 @@ func TestLogoutBySetCookie(t *testing.T) {
 		{"stale one first", "SID=old; SID=a", "SID=a", []string{"SID=; Max-Age=0"}, false, 1},
 		{"stale one last", "SID=a; SID=old", "SID=a", []string{"SID=; Max-Age=0"}, false, 1},
 		{"stale one on the other request", "SID=a", "SID=old; SID=a", []string{"lang=; Max-Age=0"}, true, 1},
+		{"the second of two on the other request", "SID=a", "SID=old; SID=a", []string{"SID=; Max-Age=0"}, false, 1},
+		{"behind a name that was set anew", "SID=old; wp_in_1=x", "SID=new; wp_in_1=x", []string{"wp_in_1=; Max-Age=0"}, false, 1},
 		{"two names", "wp_in_1=x; SID=a", "wp_in_1=x", []string{"wp_in_1=; Max-Age=0"}, false, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -430,7 +434,7 @@ func TestLogoutBySetCookie(t *testing.T) {
 				c := wiretest.Dial(t, w.addr)
 				c.Send(request(kind, "/_push?channel=user.x", "Cookie: "+tt.cookie))
 				w.waitHeld(t, 1)
-				w.keeper.OnResponse(w.keeper.Credential([][]byte{[]byte(tt.request)}, nil), []byte("/x"), func() (list [][]byte) {
+				w.keeper.OnResponse(w.keeper.Credentials([][]byte{[]byte(tt.request)}, nil), []byte("/x"), func() (list [][]byte) {
 					for _, line := range tt.set {
 						list = append(list, []byte(line))
 					}

@@ -195,7 +195,7 @@ func TestTokenAndLogin(t *testing.T) {
 		if resp, body := x.Response(http.MethodGet); resp.StatusCode != 403 {
 			t.Errorf("answered %d %s; want 403", resp.StatusCode, body)
 		}
-		w.keeper.LogOut(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil))
+		w.keeper.LogOut(w.keeper.Credentials([][]byte{[]byte("SID=a")}, nil))
 		if !wires[kind].asksAgain {
 			c.over(401)
 		}
@@ -212,7 +212,7 @@ func TestTokenLogout(t *testing.T) {
 			w.waitHeld(t, 1)
 		}
 		hold()
-		w.keeper.LogOut(w.keeper.Credential([][]byte{[]byte("SID=a")}, nil))
+		w.keeper.LogOut(w.keeper.Credentials([][]byte{[]byte("SID=a")}, nil))
 		w.waitHeld(t, 0)
 		hold()
 		w.keeper.Disconnect(connection.Selection{User: "anna"}, 4403, "") // how many is not asked: it may have just begun

@@ -1,5 +1,7 @@
 package session
 
+import "slices"
+
 // Index finds sessions by their user and their credentials. It is for one goroutine, a loop's.
 type Index[C any] struct {
 	users       map[string]*Session[C]
@@ -83,13 +85,26 @@ func (x *Index[C]) OfUser(user string) (list []C) {
 	return list
 }
 
-// OfCredential returns the connections of a credential.
-func (x *Index[C]) OfCredential(credential uint64) (list []C) {
+// withCredential returns the sessions that have a credential.
+func (x *Index[C]) withCredential(credential uint64) (list []*Session[C]) {
 	for s := x.credentials[credential]; s != nil; s = s.sameCredential.next {
-		list = append(list, s.Conn)
+		list = append(list, s)
 	}
 	for s := range x.more[credential] {
-		list = append(list, s.Conn)
+		list = append(list, s)
+	}
+	return list
+}
+
+// OfCredentials returns the connections that have one of the credentials, each once.
+func (x *Index[C]) OfCredentials(credentials []uint64) (list []C) {
+	for i, credential := range credentials {
+		for _, s := range x.withCredential(credential) {
+			before := func(c uint64) bool { return s.credential == c || slices.Contains(s.more, c) }
+			if !slices.ContainsFunc(credentials[:i], before) {
+				list = append(list, s.Conn)
+			}
+		}
 	}
 	return list
 }

@@ -59,8 +59,11 @@ func TestIndex(t *testing.T) {
 		for _, user := range users {
 			check(user, x.OfUser(user), func(c conn) bool { return c.user == user })
 		}
+		check("credentials", x.OfCredentials([]uint64{2, 7, 1}), func(c conn) bool {
+			return slices.Contains(c.credentials, 1) || slices.Contains(c.credentials, 2)
+		})
 		for _, n := range []uint64{1, 2, 3, 4, 99} {
-			check("credential", x.OfCredential(n), func(c conn) bool { return slices.Contains(c.credentials, n) })
+			check("credential", x.OfCredentials([]uint64{n}), func(c conn) bool { return slices.Contains(c.credentials, n) })
 		}
 	}
 	for id := range open {
