@@ -17,7 +17,7 @@ type Body struct {
 	Done    bool
 	Lenient bool // chunked: put up with what old apps send and nothing is torn by; see NewOdd
 
-	left     int64 // of the body, or of the current chunk
+	left     int64 // of the body, or of the current chunk; of the trailers, how much was read
 	state    chunkState
 	odd      Oddity
 	told     Oddity // of odd

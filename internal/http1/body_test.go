@@ -81,3 +81,24 @@ func readChunks(in []byte, step int, lenient bool) (r chunksRead) {
 	r.out, r.trailers, r.odd, r.done = string(out), string(b.Trailers()), b.NewOdd(), b.Done
 	return r
 }
+
+// Trailers end: those that are dropped count as the others do, or a body could go on in them for ever.
+func TestTrailersHaveALimit(t *testing.T) {
+	for _, tt := range []struct {
+		line string
+		n    int
+		bad  bool
+	}{
+		{"X-A: 3456", maxTrailer / len("X-A: 3456\r\n"), false},
+		{"X-A: 3456", maxTrailer, true},
+		{"Cookie: 9", maxTrailer / len("X-A: 3456\r\n"), false},
+		{"Cookie: 9", maxTrailer, true},
+	} {
+		in := []byte("3\r\nabc\r\n0\r\n" + strings.Repeat(tt.line+"\r\n", tt.n) + "\r\n")
+		for _, lenient := range []bool{false, true} {
+			if r := readChunks(in, 1<<10, lenient); r.bad != tt.bad || r.done == tt.bad {
+				t.Errorf("%d of %q, lenient %v: refused %v, whole %v", tt.n, tt.line, lenient, r.bad, r.done)
+			}
+		}
+	}
+}

@@ -36,7 +36,7 @@ func (b *Body) trailerLine(line []byte) error {
 		return ErrTrailer // a folded line
 	}
 	f, fault := ParseField(line)
-	if fault != "" || len(b.trailers)+len(line) > maxTrailer {
+	if b.left += int64(len(line) + len("\r\n")); fault != "" || b.left > maxTrailer { // also of those that are dropped: they must end
 		return ErrTrailer
 	}
 	if !mayBeTrailer(f.Name) {
