@@ -232,5 +232,9 @@ func (s *Session[C]) Renew(r *channel.Rules, channels []string, v *auth.Result, 
 	if v.Expires > 0 {
 		s.expires = now.Add(v.Expires)
 	}
+	joined := s.ask != nil && slices.ContainsFunc(s.ask.Channels, func(name string) bool { return !slices.Contains(channels, name) })
+	if at := now.Add(RetryAfter); joined && (s.expires.IsZero() || at.Before(s.expires)) {
+		s.expires = at // what was joined meanwhile has a time of its own, which nobody knows any more: ask about all
+	}
 	return Renewal{Allowed: d.Channels}
 }

@@ -120,6 +120,27 @@ func TestRenew(t *testing.T) {
 	}
 }
 
+// TestRenewAfterJoin: what is joined while the app is asked about the rest does not get the rest's time.
+func TestRenewAfterJoin(t *testing.T) {
+	for _, expires := range []time.Duration{0, time.Second, time.Hour} {
+		s := &Session[int]{user: "anna"}
+		s.SetRequest(&auth.Request{Channels: []string{"user.a"}}, nil, time.Minute, now)
+		later := now.Add(time.Minute)
+		if !s.RenewalDue(later) {
+			t.Fatal("it is not time to ask")
+		}
+		s.SetRequest(&auth.Request{Channels: []string{"user.b"}}, []string{"user.a", "user.b"}, 10*time.Second, later)
+		s.Renew(rules, []string{"user.a"}, &auth.Result{Allowed: true, User: "anna", Expires: expires}, nil, time.Minute, later)
+		want := later.Add(RetryAfter)
+		if expires == time.Second {
+			want = later.Add(expires)
+		}
+		if !s.Due().Equal(want) {
+			t.Errorf("%v: due at %v, want %v", expires, s.Due(), want)
+		}
+	}
+}
+
 // TestDeadline: the heartbeat, or what comes before it.
 func TestDeadline(t *testing.T) {
 	token := func(d time.Duration) *Session[int] {
