@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -20,7 +21,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	v := ctx.Conn().(*Request)
 	defer func() {
 		if r := recover(); r != nil {
-			s.o.Log.Error("panic while a subscribe request was decided", "panic", r)
+			s.o.Log.Error("panic while a subscribe request was decided", "panic", r, "stack", string(debug.Stack()))
 			v.dialect = nil // whatever was decided
 			ctx.ResetBody()
 			s.counts.reject(internalError, 500)
