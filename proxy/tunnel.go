@@ -20,7 +20,7 @@ type switched struct {
 
 // switchProtocols ends the exchange in a tunnel (RFC 9110 §15.2.2).
 func (s *httpSource) switchProtocols(a *http1.Answer, rest []byte) bool {
-	if !s.x.upload.body.Done || !a.SwitchesTo(s.upgrade) {
+	if !s.x.upload.passedOn() || !a.SwitchesTo(s.upgrade) {
 		s.x.fail(502, errExtra)
 		return false
 	}

@@ -117,3 +117,23 @@ func TestTunnelOutlivesTheResponseTime(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 	}
 }
+
+// An app that switches before it had all of a body would take what the client says then for the rest of that.
+func TestNoTunnelBeforeTheBodyIsPassedOn(t *testing.T) {
+	answered := make(chan struct{})
+	u := tunnelApp(t, func(c *wiretest.Recorded) {
+		<-answered
+		io.Copy(io.Discard, c)
+	})
+	addr, p := start(t, u.Addr, files(t))
+	body := string(noise(5, 16<<20))
+	c := wiretest.Dial(t, addr)
+	c.Send(strings.Replace(upgradeRequest, "\r\n\r\n", "\r\nContent-Length: 16777216\r\n\r\n", 1) + body)
+	resp, _ := c.Response("GET")
+	close(answered)
+	if resp.StatusCode != 502 {
+		t.Errorf("status %d; want 502", resp.StatusCode)
+	}
+	c.Close()
+	settled(t, p)
+}
