@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -50,6 +51,56 @@ func TestLargeMessageIsRenderedFirst(t *testing.T) {
 	if len(tasks) != 1 || len(h.rendering) > 0 || h.Stats().Backlog != 0 {
 		t.Errorf("rendered %d times; %d wait; backlog %d", len(tasks), len(h.rendering), h.Stats().Backlog)
 	}
+	check(t, h)
+}
+
+// TestJoinWhileRendering: who joins, moves or comes back while a large message is being rendered has it once.
+func TestJoinWhileRendering(t *testing.T) {
+	h := New(Options{Wildcards: true, Rule: keep(9)})
+	lane := h.Lane(0)
+	var done func()
+	h.OnLarge(func(_ *Message, f func()) bool { done = f; return true })
+	set := []string{"kept.a"}
+	var stays, moves, returns, resumes, newest, pattern, late recorder
+	early := h.Newest(set, 5)
+	position := h.Position()
+	for _, r := range []*recorder{&stays, &moves, &returns} {
+		lane.Join(r, set, 0, false)
+	}
+	say(t, h, "1", set...)
+	say(t, h, strings.Repeat("l", largeData), set...)
+	say(t, h, "2", set...)
+	run(h)
+	if done == nil || len(stays.got) > 0 {
+		t.Fatalf("%d messages came before all are rendered", len(stays.got))
+	}
+	replayed := func(r *recorder, replay Replay) {
+		if len(replay.Gaps) > 0 {
+			t.Errorf("gaps: %v", replay.Gaps)
+		}
+		r.got = append(r.got, replay.Messages...)
+	}
+	replayed(&moves, lane.Join(&moves, []string{"kept.a", "other"}, 0, false))
+	lane.Leave(&returns)
+	replayed(&returns, lane.Join(&returns, set, returns.membership.Position(), true))
+	replayed(&resumes, lane.Join(&resumes, set, position, true))
+	replayed(&newest, lane.JoinNewest(&newest, set, early))
+	replayed(&pattern, lane.JoinNewest(&pattern, []string{"kept.*"}, h.Newest([]string{"kept.*"}, 5)))
+	lane.Join(&late, set, 0, false)
+	say(t, h, "3", set...)
+	run(h)
+	done()
+	run(h)
+	for i, r := range []*recorder{&stays, &moves, &returns, &resumes, &newest, &pattern} {
+		sizes := make([]int, len(r.got))
+		for j, m := range r.got {
+			sizes[j] = len(m.Data)
+		}
+		if !slices.Equal(sizes, []int{1, largeData, 1, 1}) {
+			t.Errorf("subscriber %d has messages of %v bytes", i, sizes)
+		}
+	}
+	want(t, "who came late", late.text(), "kept.a:3")
 	check(t, h)
 }
 
