@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -38,6 +39,26 @@ func TestWalks(t *testing.T) {
 		if !declares(file, s[2]) {
 			t.Errorf("%s has no %s", s[1], s[2])
 		}
+	}
+}
+
+// TestPackages: the architecture page names every package below internal once, in order, and no others.
+func TestPackages(t *testing.T) {
+	_, table, _ := strings.Cut(readFile(t, "docs/contributing/architecture.md"), "| Package | What it has |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var named, want []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z0-9]+)` \\| \\S").FindAllStringSubmatch(table, -1) {
+		named = append(named, row[1])
+	}
+	folders, err := os.ReadDir(filepath.Join(repository, "internal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range folders {
+		want = append(want, folder.Name())
+	}
+	if !slices.Equal(named, want) {
+		t.Errorf("named are %q; want %q", named, want)
 	}
 }
 
