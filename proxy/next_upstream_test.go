@@ -87,8 +87,9 @@ func TestNextUpstreamUnanswered(t *testing.T) {
 			c.Send(tt.request)
 			switch {
 			case tt.status == 0:
-				if got, reset := c.Rest(); !strings.HasSuffix(got, "first") || !reset {
-					t.Errorf("received %q, reset %v; want what there was, and a reset", got, reset)
+				// The reset may overtake what there was before the client has read it.
+				if got, reset := c.Rest(); got != "" && !strings.HasSuffix(got, "first") || !reset {
+					t.Errorf("received %q, reset %v; want what there was, if anything, and a reset", got, reset)
 				}
 			case tt.fault == "closed after a hint":
 				if got, _ := c.Rest(); !strings.HasPrefix(got, "HTTP/1.1 103 ") || !strings.Contains(got, "HTTP/1.1 502 ") {

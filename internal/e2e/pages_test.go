@@ -25,18 +25,6 @@ func portsOf(h *holdfast, app string) *strings.Replacer {
 		"127.0.0.1:8081", strings.TrimPrefix(app, "http://"))
 }
 
-// shippedConfig is the shipped config.yaml with other addresses.
-func shippedConfig(t *testing.T, app string) func(listen, hooks string) string {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join(repository, "config.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func(listen, hooks string) string {
-		return strings.NewReplacer("http://127.0.0.1:8081", app, "listen: 127.0.0.1:8080", "listen: "+listen, "listen: 127.0.0.1:9090", "listen: "+hooks).Replace(string(data))
-	}
-}
-
 // oddUsers are names that have to be escaped in a channel.
 var oddUsers = []string{"anna", "anna@example.com", "Zoë Müller", "a+b*c~d/e%f"}
 
