@@ -65,12 +65,7 @@ func (x *exchange) accelRedirect(a *http1.Answer, bodyless bool) bool {
 		return false
 	}
 	x.route = route
-	// Not within the reading of the first upstream's answer.
-	ref := x.client.conn.Ref()
-	x.f.loop.Later(func() {
-		if c, ok := ref.Conn(); !ok || x.client.conn != c {
-			return
-		}
+	x.later(func() { // not within the reading of the first upstream's answer
 		h := &x.f.head
 		if h.Parse(x.accel.head, http1.Limits{Bytes: len(x.accel.head), Fields: x.f.p.o.HeaderFields}) == nil {
 			x.take(h, x.f.readRequest(x.client.conn, h), nil)

@@ -24,6 +24,9 @@ func (a *appLeg) sendHead(head, body []byte) {
 
 // pumpUp moves the request's body from the client to the upstream.
 func (a *appLeg) pumpUp() {
+	if a.conn == nil { // it was put off, and there is none any more
+		return
+	}
 	in := a.x.f.loop.In()
 	for turn := 0; ; turn++ {
 		if a.out != nil {
@@ -74,6 +77,9 @@ func (a *appLeg) pumpUp() {
 
 // pumpDown moves the response from the upstream to the client.
 func (a *appLeg) pumpDown() {
+	if a.conn == nil { // it was put off, and there is none any more
+		return
+	}
 	in := a.x.f.loop.In()
 	in = in[:len(in)-len("\r\n")] // which follows where the client gets chunks
 	if a.x.f.p.buffered.Load() > a.x.f.p.o.BufferTotal {

@@ -100,8 +100,7 @@ func (x *exchange) finishFields(status int, after time.Duration, fields []byte, 
 // finish gives the client's connection back after a complete response.
 func (x *exchange) finish() {
 	x.endLog("")
-	c, f, keep, reqDone := x.client.conn, x.f, x.client.keep, x.upload.body.Done
-	early, touched := x.client.early, x.client.touched
+	c, f, keep, reqDone, early, touched := x.client.conn, x.f, x.client.keep, x.upload.body.Done, x.client.early, x.client.touched
 	x.release()
 	switch {
 	case keep:
@@ -127,9 +126,8 @@ func (x *exchange) release() {
 	x.upload.gathered = x.upload.gathered[:0]
 	x.count()
 	x.f.p.inFlight.Add(-1)
-	f := x.f
 	x.client.conn, x.accel.preserved = nil, nil
-	if len(f.free) < 64 && cap(x.client.early)+cap(x.upload.gathered)+cap(x.app.head)+cap(x.app.partialHead)+cap(x.accel.head) <= keepExchange {
+	if f := x.f; len(f.free) < 64 && cap(x.client.early)+cap(x.upload.gathered)+cap(x.app.head)+cap(x.app.partialHead)+cap(x.accel.head) <= keepExchange {
 		f.free = append(f.free, x)
 	}
 }

@@ -207,7 +207,7 @@ func (x *exchange) later(step func()) {
 	client, serial := x.client.conn.Ref(), x.serial
 	x.f.loop.Later(func() {
 		// The client's next request may have the same exchange by then.
-		if c, ok := client.Conn(); !ok || c.Handler() != park.Handler(x) || x.serial != serial || x.app.conn == nil {
+		if c, ok := client.Conn(); !ok || c.Handler() != park.Handler(x) || x.serial != serial {
 			return
 		}
 		whole := false

@@ -64,3 +64,24 @@ func TestPanicEndsBothLegs(t *testing.T) {
 		})
 	}
 }
+
+// TestPanicBehindAccelRedirect: so it is where an app has sent the request elsewhere.
+func TestPanicBehindAccelRedirect(t *testing.T) {
+	up := wiretest.NewUpstream(t, wiretest.Answer(func(*http.Request, []byte) []byte {
+		return []byte("HTTP/1.1 200 OK\r\nX-Accel-Redirect: /within/a\r\nContent-Length: 0\r\n\r\n")
+	}))
+	addr, p := startPrepared(t, up.Addr, func(p *Proxy) {
+		p.routes[0].source = func(x *exchange) source { return brokenSource{newHTTPSource(x), true} }
+	}, func(o *Options) { o.Routes = []Route{{Match: "/within", Internal: true}} })
+	c := wiretest.Dial(t, addr)
+	c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	if all, _ := c.Rest(); all != "" {
+		t.Errorf("the client got %q", all)
+	}
+	settled(t, p)
+	for _, s := range p.Stats().Upstreams {
+		if s.Active != 0 {
+			t.Errorf("%s has %d requests", s.Name, s.Active)
+		}
+	}
+}
