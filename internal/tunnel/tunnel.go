@@ -123,6 +123,7 @@ func (t *tunnel) pump(i int) {
 		case errors.Is(err, io.EOF):
 			from.ended = true
 		case err != nil:
+			from.gone = true
 			t.close()
 			return
 		default:
@@ -149,7 +150,8 @@ func (t *tunnel) close() {
 		return
 	}
 	for i := range t.legs {
-		if t.legs[i].Out != nil { // what is missing must not look like the end
+		// What is missing must not look like the end; nor must a client's reset, whatever the app has taken.
+		if t.legs[i].Out != nil || i == 1 && t.legs[0].gone {
 			t.legs[i].Conn.Abort()
 		} else {
 			t.legs[i].Conn.Close()
