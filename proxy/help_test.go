@@ -52,15 +52,7 @@ func startPrepared(t testing.TB, upstream string, prepare func(*Proxy), change .
 	if err := p.Listen(ln, x.Accept); err != nil {
 		t.Fatal(err)
 	}
-	donec := make(chan struct{})
-	go func() {
-		defer close(donec)
-		p.Serve()
-	}()
-	t.Cleanup(func() {
-		p.Shutdown()
-		<-donec
-	})
+	wiretest.Serve(t, p)
 	return addr, x
 }
 

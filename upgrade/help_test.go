@@ -2,6 +2,7 @@ package upgrade_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"flag"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/accesslog"
 	"holdfast/internal/auth"
 	"holdfast/internal/channel"
 	"holdfast/internal/hub"
@@ -279,3 +281,18 @@ func frame(fin bool, op byte, payload []byte) string {
 }
 
 func redial(t testing.TB, addr string) *wiretest.Client { return wiretest.Dial(t, addr) }
+
+// openAccessLog opens an access log. What is left of it is written, and the file closed, when the test ends.
+func openAccessLog(t *testing.T, path string) *accesslog.Log {
+	t.Helper()
+	log, err := accesslog.Open(path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		log.Serve(ctx, func(err error) { t.Error(err) })
+	})
+	return log
+}

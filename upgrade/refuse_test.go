@@ -3,7 +3,6 @@ package upgrade_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/internal/accesslog"
 	"holdfast/internal/auth"
 	"holdfast/internal/wiretest"
 	"holdfast/upgrade"
@@ -404,15 +402,7 @@ func TestNothingIsLostBetweenPolls(t *testing.T) {
 func TestBehindAProxy(t *testing.T) {
 	asked := make(chan auth.Request, 1)
 	path := filepath.Join(t.TempDir(), "access.log")
-	log, err := accesslog.Open(path, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { // writes what is left and closes the file
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		log.Serve(ctx, func(err error) { t.Error(err) })
-	})
+	log := openAccessLog(t, path)
 	w := startBehind(t, netip.Addr.IsLoopback, func(o *upgrade.Options) {
 		o.Authorizer = askFunc(func(q auth.Request) (auth.Result, error) {
 			asked <- q

@@ -1,7 +1,6 @@
 package upgrade_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/internal/accesslog"
 	"holdfast/internal/auth"
 	"holdfast/internal/connection"
 	"holdfast/internal/wiretest"
@@ -90,15 +88,7 @@ func TestRevokedBeforeHold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(t *testing.T, kind string) {
 				path := filepath.Join(t.TempDir(), "access")
-				log, err := accesslog.Open(path, false)
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { // writes what is left and closes the file
-					ctx, cancel := context.WithCancel(context.Background())
-					cancel()
-					log.Serve(ctx, func(err error) { t.Error(err) })
-				})
+				log := openAccessLog(t, path)
 				app := newSlowApp(t)
 				w, _ := guarded(t, func(o *upgrade.Options) { o.Authorizer, o.Access = app, log })
 				w.publish(t, "secret", "user.x")

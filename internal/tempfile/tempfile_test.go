@@ -20,15 +20,7 @@ func loop(t *testing.T) *park.Loop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	donec := make(chan struct{})
-	go func() {
-		defer close(donec)
-		p.Serve()
-	}()
-	t.Cleanup(func() {
-		p.Shutdown()
-		<-donec
-	})
+	wiretest.Serve(t, p)
 	return p.Loops()[0]
 }
 

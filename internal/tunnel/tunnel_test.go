@@ -57,15 +57,7 @@ func start(t *testing.T, idle time.Duration) (client, app *wiretest.Client, ende
 	if err := p.Listen(ln, func(*park.Loop) park.Handler { return b }); err != nil {
 		t.Fatal(err)
 	}
-	donec := make(chan struct{})
-	go func() {
-		defer close(donec)
-		p.Serve()
-	}()
-	t.Cleanup(func() {
-		p.Shutdown()
-		<-donec
-	})
+	wiretest.Serve(t, p)
 	client = wiretest.Dial(t, addr)
 	app = wiretest.NewClient(t, <-appc)
 	client.Expect("head\nrest\n")
