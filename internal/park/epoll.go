@@ -125,7 +125,7 @@ var yield = runtime.Gosched
 func (l *Loop) turn() bool {
 	l.gate(false)
 	yielded := time.Now()
-	blocks := false // nothing was ready when it last looked
+	blocks := false // nothing is left to do but what the kernel has
 	for {
 		n, errno := epollWait(l.sys.epfd, l.sys.events, blocks)
 		if errno != 0 && errno != unix.EINTR {
@@ -144,15 +144,11 @@ func (l *Loop) turn() bool {
 			yield()
 			yielded = l.now
 		}
-		switch {
-		case n > 0 || more:
-			blocks = false
-		case !blocks:
-			blocks = true
-		case l.sleepUntilExpiry():
+		if n == 0 && !more && blocks && l.sleepUntilExpiry() {
 			l.gate(true)
 			return false
 		}
+		blocks = !more
 	}
 }
 
@@ -360,16 +356,15 @@ func (c *Conn) sysDialError() error {
 	return nil
 }
 
-// epollWait takes events. Without blocks it does not wait, and Go's scheduler is not told of the call.
+// epollWait takes events. With blocks it waits for one for up to blockTime. Go's scheduler is not told of the call, so the
+// processor stays the loop's: a signal, as the runtime sends to stop it, ends the waiting.
 func epollWait(epfd int, events []unix.EpollEvent, blocks bool) (int, syscall.Errno) {
-	var n uintptr
-	var errno syscall.Errno
-	p, most := unsafe.Pointer(&events[0]), uintptr(len(events))
+	timeout := uintptr(0)
 	if blocks {
-		n, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(p), most, blockTime, 0, 0)
-	} else {
-		n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(p), most, 0, 0, 0)
+		timeout = blockTime
 	}
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])),
+		uintptr(len(events)), timeout, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}
