@@ -30,6 +30,7 @@ internal/connection
 internal/deflate
 internal/demo
 internal/fcgi     internal/http1
+internal/headread internal/http1 internal/park
 internal/histfile internal/hub
 internal/http1
 internal/hub
@@ -55,7 +56,7 @@ internal/token    internal/auth internal/strictjson
 internal/tunnel   internal/park internal/sendbuf
 internal/wiretest
 internal/wsframe  internal/deflate
-proxy             internal/accesslog internal/balance internal/fcgi internal/http1 internal/metric internal/park internal/proxyheader internal/rate internal/request internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
+proxy             internal/accesslog internal/balance internal/fcgi internal/headread internal/http1 internal/metric internal/park internal/proxyheader internal/rate internal/request internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
 upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/http1 internal/hub internal/jsontext internal/park internal/receive internal/render internal/request internal/sendqueue internal/session internal/subscribe internal/wsframe upgrade/client
 upgrade/client    internal/http1
 `

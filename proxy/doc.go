@@ -1,6 +1,6 @@
 // Package proxy stands between a client and the app, one request at a time.
 //
-// The path of a request. A client connection that waits for one is parked under the loop's [Front]:
+// The path of a request. A client connection that waits for one is parked under the loop's reader (internal/headread):
 // a slot, no buffer. Its bytes are checked strictly as one head (RFC 9112) before anything else reads
 // them. What the PushHandler owns is handed over; the rest becomes an exchange: a struct with both legs' sockets
 // that is moved on by readiness and never blocks. Heads are relayed line by line, order, case and

@@ -1,10 +1,10 @@
 package proxy
 
 import (
-	"sync"
 	"time"
 
 	"holdfast/internal/balance"
+	"holdfast/internal/headread"
 	"holdfast/internal/http1"
 	"holdfast/internal/metric"
 	"holdfast/internal/park"
@@ -12,18 +12,18 @@ import (
 	"holdfast/internal/throttle"
 )
 
-// Front is the handler of client connections that wait for a request, one per loop: a connection under
-// it has no buffer and no struct of its own.
+// Front is what the client connections of one loop share.
 type Front struct {
-	p     *Proxy
-	loop  *park.Loop
-	pools []*balance.Pool // by the index of the upstream
-	bound balance.Bound
-	head  http1.Head      // of the request that is being looked at
-	req   request.Request // the same
-	date  http1.Date
-	ans   http1.Answer // of the response that is being looked at
-	free  []*exchange
+	p      *Proxy
+	loop   *park.Loop
+	reader headread.Reader // has the connections that wait for a request
+	pools  []*balance.Pool // by the index of the upstream
+	bound  balance.Bound
+	head   http1.Head      // of the request that is being looked at
+	req    request.Request // the same
+	date   http1.Date
+	ans    http1.Answer // of the response that is being looked at
+	free   []*exchange
 
 	lastID    uint16 // of a FastCGI request
 	refused   throttle.PerSecond
@@ -31,69 +31,11 @@ type Front struct {
 	durations metric.Durations // of exchanges
 }
 
-// Ready reads what came. A hang-up or a spurious wake-up is settled here and costs nothing else.
-func (f *Front) Ready(c *park.Conn, ev park.Event) {
-	if ev&park.Expired != 0 {
-		c.Close()
-		return
-	}
-	if ev&park.Readable == 0 {
-		if c.Handler() == park.Handler(f) && ev&park.Writable != 0 {
-			f.firstDeadline(c)
-		}
-		return
-	}
-	f.read(c, ev&park.HangUp != 0)
-}
-
-// firstDeadline starts the clock of a connection that has not sent anything: its first event is that
-// it can be written to.
-func (f *Front) firstDeadline(c *park.Conn) { c.SetDeadline(f.p.o.HeaderTime) }
-
-// read takes what is there. hung says that the peer has ended its side: that is not told again, so
-// whoever comes to read next must look.
-func (f *Front) read(c *park.Conn, hung bool) {
-	in := f.loop.In()
-	n, err := c.Read(in)
-	switch {
-	case err == park.ErrAgain:
-		return
-	case err != nil:
-		c.Close()
-		return
-	}
-	f.take(c, in[:n], hung || n == len(in))
-}
-
-// take looks at bytes that begin a request. more says that further bytes may wait in the kernel.
-func (f *Front) take(c *park.Conn, b []byte, more bool) {
-	n, r := http1.HeadEnd(b, 0)
-	switch {
-	case r != nil:
-		f.refuse(c, r, b)
-	case n == 0:
-		x := partialPool.Get().(*partial)
-		x.f = f
-		x.b = append(x.b[:0], b...)
-		c.Hold(x)
-		c.SetDeadline(f.p.o.HeaderTime)
-		if !x.grow(c, 0) && more {
-			x.Ready(c, park.Readable)
-		}
-	default:
-		f.request(c, b[:n], b[n:], more)
-	}
-}
-
-// request has a complete head and what follows it.
-func (f *Front) request(c *park.Conn, b, rest []byte, more bool) {
-	if len(b) > f.p.o.HeaderBytes {
-		f.refuse(c, http1.TooLarge(b, f.p.o.HeaderBytes), b)
-		return
-	}
+// HeadRead implements headread.Owner: the request is refused, handed over, or becomes an exchange.
+func (f *Front) HeadRead(c *park.Conn, b, rest []byte, more bool) {
 	h := &f.head
 	if r := h.Parse(b, http1.Limits{Bytes: f.p.o.HeaderBytes, Fields: f.p.o.HeaderFields, Ascii: f.p.o.ASCIITargets}); r != nil {
-		f.refuse(c, r, b)
+		f.HeadRefused(c, r, b)
 		return
 	}
 	q := f.readRequest(c, h)
@@ -134,15 +76,7 @@ func (f *Front) readRequest(c *park.Conn, h *http1.Head) *request.Request {
 }
 
 // HeaderRead implements proxyheader.Owner.
-func (f *Front) HeaderRead(c *park.Conn, rest []byte) {
-	c.SetDeadline(f.p.o.HeaderTime)
-	c.Hold(f)
-	if len(rest) > 0 {
-		f.take(c, rest, true)
-	} else {
-		f.read(c, true)
-	}
-}
+func (f *Front) HeaderRead(c *park.Conn, rest []byte) { f.reader.Begin(c, rest) }
 
 // HeaderRefused implements proxyheader.Owner. It says nothing to the peer, who did not begin to speak HTTP.
 func (f *Front) HeaderRefused(c *park.Conn, err error) {
@@ -174,88 +108,5 @@ func (f *Front) resume(c *park.Conn, rest []byte, more bool) {
 		c.Close()
 		return
 	}
-	c.Hold(f)
-	c.SetDeadline(f.p.o.IdleTime)
-	if len(rest) > 0 {
-		rest = append([]byte(nil), rest...)
-	}
-	if len(rest) == 0 && !more {
-		return
-	}
-	// Not at once: a client that pipelines must not take the loop, nor the stack, for itself. Until then
-	// nobody may read: what comes next stands behind rest.
-	f.loop.PutOff(c, func(c *park.Conn) {
-		c.Hold(f)
-		if len(rest) > 0 {
-			f.take(c, rest, true)
-		} else {
-			f.read(c, true)
-		}
-	})
-}
-
-var partialPool = sync.Pool{New: func() any { return new(partial) }}
-
-// partial is a connection in the middle of a request's head.
-type partial struct {
-	f *Front
-	b []byte
-}
-
-func (x *partial) Ready(c *park.Conn, ev park.Event) {
-	if ev&park.Expired != 0 {
-		x.f.refuse(c, http1.Refuse(408, "request head not complete in time"), x.b)
-		x.release()
-		return
-	}
-	if ev&park.Readable == 0 {
-		return
-	}
-	in := x.f.loop.In()
-	for {
-		n, err := c.Read(in)
-		if err == park.ErrAgain {
-			return
-		}
-		if err != nil {
-			x.release()
-			c.Close()
-			return
-		}
-		seen := len(x.b)
-		x.b = append(x.b, in[:n]...)
-		if x.grow(c, seen) {
-			return
-		}
-	}
-}
-
-// grow looks at the bytes from offset seen on. It reports whether the connection has gone on.
-func (x *partial) grow(c *park.Conn, seen int) bool {
-	f := x.f
-	n, r := http1.HeadEnd(x.b, seen)
-	if r == nil && n == 0 && len(x.b) > f.p.o.HeaderBytes {
-		r = http1.TooLarge(x.b, f.p.o.HeaderBytes)
-	}
-	switch {
-	case r != nil:
-		f.refuse(c, r, x.b)
-		x.release()
-	case n > 0:
-		b := x.b
-		x.b = nil // the head is read from it while others may take x
-		x.release()
-		f.request(c, b[:n], b[n:], true)
-	default:
-		return false
-	}
-	return true
-}
-
-func (x *partial) release() {
-	x.f = nil
-	if cap(x.b) > 64<<10 {
-		x.b = nil
-	}
-	partialPool.Put(x)
+	f.reader.Resume(c, rest, more)
 }

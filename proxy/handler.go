@@ -9,6 +9,7 @@ import (
 
 	"holdfast/internal/accesslog"
 	"holdfast/internal/balance"
+	"holdfast/internal/headread"
 	"holdfast/internal/http1"
 	"holdfast/internal/metric"
 	"holdfast/internal/park"
@@ -157,6 +158,7 @@ func New(p *park.Poller, o Options) *Proxy {
 	x.lines = balance.NewLines(p.Loops(), o.Queue)
 	for _, l := range p.Loops() {
 		f := &Front{p: x, loop: l, refused: throttle.PerSecond{Lines: maxRefusedLines}}
+		f.reader = headread.Reader{Owner: f, Loop: l, FirstTime: o.HeaderTime, IdleTime: o.IdleTime, MaxBytes: o.HeaderBytes}
 		for range x.servers.Servers() {
 			f.pools = append(f.pools, &balance.Pool{Limit: (o.Pool + len(p.Loops()) - 1) / len(p.Loops()), Keep: o.PoolIdle})
 		}
@@ -171,7 +173,7 @@ func (x *Proxy) Accept(l *park.Loop) park.Handler {
 	if x.o.ProxyProtocol {
 		return &proxyheader.Conn{Owner: f, Time: x.o.HeaderTime, Trusted: x.o.Trusted}
 	}
-	return f
+	return &f.reader
 }
 
 // Upstreams returns what there is to run for them: Set.Resolve and Set.Check.
@@ -190,12 +192,10 @@ func (x *Proxy) Drain() {
 	for _, f := range x.fronts {
 		f.loop.Post(func() {
 			f.loop.VisitAll(func(*park.Conn) bool { return true }, func(c *park.Conn) {
-				switch h := c.Handler().(type) {
-				case *Front, *proxyheader.Conn:
+				if _, waits := c.Handler().(*proxyheader.Conn); waits {
 					c.Close()
-				case *partial: // a request that is not there yet
-					h.release()
-					c.Close()
+				} else {
+					headread.Close(c)
 				}
 			}, func() {})
 		})

@@ -9,13 +9,12 @@ import (
 	"holdfast/internal/request"
 )
 
-// refuse answers a request that is not let in, and closes. b begins with what there is of its head, which nobody
-// could read: it is the peer's.
-func (f *Front) refuse(c *park.Conn, r *http1.Refusal, b []byte) {
+// HeadRefused implements headread.Owner. As nobody could read the head, the request is the peer's.
+func (f *Front) HeadRefused(c *park.Conn, r *http1.Refusal, b []byte) {
 	f.refuseClient(c, c.RemoteAddr(), r, b)
 }
 
-// refuseClient is refuse where the head tells the client.
+// refuseClient answers a request that is not let in, and closes. b begins with what there is of its head.
 func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, r *http1.Refusal, b []byte) {
 	f.p.stats.refused.Add(1)
 	f.logRefused(client, r.Status, r.Reason)
