@@ -23,6 +23,9 @@ internal/appcall  internal/auth internal/http1 internal/hub internal/strictjson
 internal/asyncwriter
 internal/auth     internal/channel internal/http1 internal/throttle
 internal/balance  internal/fcgi internal/http1 internal/park internal/site internal/throttle
+internal/cache    internal/cache/structured internal/http1
+internal/cache/rules internal/cache internal/http1
+internal/cache/structured internal/http1
 internal/channel
 internal/clientframe internal/hub internal/strictjson
 internal/config   internal/channel

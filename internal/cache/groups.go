@@ -1,0 +1,45 @@
+package cache
+
+import (
+	"holdfast/internal/cache/structured"
+	"holdfast/internal/http1"
+)
+
+// The bounds of what a response that is kept may say in Cache-Groups. RFC 9875 §2 asks for 32 groups of 32 characters. With
+// more, the response is not kept: of a list that is cut, an invalidation would miss some.
+const (
+	maxGroups = 128
+	maxGroup  = 256 // bytes
+)
+
+// Groups returns the groups that a response is in (RFC 9875 §2). A field that is malformed counts as absent. ok is false if
+// they are more, or longer, than can be kept.
+func Groups(fields []http1.Field) (list []string, ok bool) {
+	list = groups(fields, "cache-groups")
+	if len(list) > maxGroups {
+		return nil, false
+	}
+	for _, g := range list {
+		if len(g) > maxGroup {
+			return nil, false
+		}
+	}
+	return list, true
+}
+
+// InvalidatedGroups returns the groups that the response to a request of an unsafe method invalidates (RFC 9875 §3). The
+// caller has checked the method.
+func InvalidatedGroups(fields []http1.Field) []string {
+	return groups(fields, "cache-group-invalidation")
+}
+
+func groups(fields []http1.Field, name string) []string {
+	if !has(fields, name) {
+		return nil
+	}
+	list, ok := structured.Strings(appendList(nil, fields, name))
+	if !ok {
+		return nil
+	}
+	return list
+}

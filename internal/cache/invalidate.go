@@ -1,0 +1,187 @@
+package cache
+
+import (
+	"slices"
+	"strings"
+)
+
+// changeLog is the invalidations that fetches under way have to know of, by their numbers. floor is the number of the last
+// that is not in it any more: fetches from before that count as changed.
+type changeLog struct {
+	list  []change
+	floor uint64
+}
+
+type change struct {
+	seq    uint64
+	tag    Tag
+	prefix string // of an invalidation by prefix; then there is no tag
+	origin string // of that; empty: any
+}
+
+func (c *change) isAbout(p *Place, tags []Tag) bool {
+	if c.prefix != "" {
+		return p.isBelow(c.origin, c.prefix)
+	}
+	return slices.Contains(tags, c.tag)
+}
+
+func (p *Place) isBelow(origin, prefix string) bool {
+	return (origin == "" || origin == p.Origin) && strings.HasPrefix(p.URL, prefix)
+}
+
+// firstChange returns the number of the first invalidation that is about a flight, or about the entry that it brings, and
+// came after it began. 0: none.
+func (s *Store) firstChange(f *Flight, e *Entry) uint64 {
+	if first := max(s.log.floor, s.cleared); first > f.seq {
+		return f.seq + 1
+	}
+	tags := f.place.tags
+	if e != nil {
+		tags = e.tags
+	}
+	from, _ := slices.BinarySearchFunc(s.log.list, f.seq+1, func(c change, seq uint64) int { return compare(c.seq, seq) })
+	for i := range s.log.list[from:] {
+		if c := &s.log.list[from+i]; c.isAbout(f.place, tags) {
+			return c.seq
+		}
+	}
+	return 0
+}
+
+func compare(a, b uint64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// isChanged reports whether something that a flight is about was invalidated since it was asked last. Its groups are not
+// known yet.
+func (s *Store) isChanged(f *Flight) bool {
+	if max(s.log.floor, s.cleared) > f.seq {
+		return true
+	}
+	from, _ := slices.BinarySearchFunc(s.log.list, f.checked+1, func(c change, seq uint64) int { return compare(c.seq, seq) })
+	for i := range s.log.list[from:] {
+		if c := &s.log.list[from+i]; c.isAbout(f.place, f.place.tags) {
+			return true
+		}
+	}
+	f.checked = s.seq
+	return false
+}
+
+// note gives an invalidation its number, and tells it to the fetches under way.
+func (s *Store) note(c change) uint64 {
+	s.seq++
+	if c.seq = s.seq; s.flights.n == 0 {
+		return s.seq
+	}
+	if len(s.log.list) == maxLog {
+		const half = maxLog / 2
+		s.log.floor = s.log.list[half-1].seq
+		s.log.list = append(s.log.list[:0], s.log.list[half:]...)
+	}
+	s.log.list = append(s.log.list, c)
+	return s.seq
+}
+
+// trimLog forgets what no fetch has to know any more.
+func (s *Store) trimLog() {
+	switch f := s.flights.first; {
+	case f == nil:
+		s.log.list = s.log.list[:0]
+	case len(s.log.list) > 0 && s.log.list[0].seq <= f.seq:
+		n, _ := slices.BinarySearchFunc(s.log.list, f.seq+1, func(c change, seq uint64) int { return compare(c.seq, seq) })
+		if n > len(s.log.list)/2 || n > maxLog/4 {
+			s.log.list = append(s.log.list[:0], s.log.list[n:]...)
+		}
+	}
+}
+
+// invalidate drops what has a tag. Those that are many are dropped one after the other when they are met; nothing of them
+// is found any more from now on. It returns how many there were.
+func (s *Store) invalidate(t Tag, why Reason) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seq := s.note(change{tag: t})
+	s.stats.Invalidations++
+	list := s.tags[t]
+	if list == nil {
+		return 0
+	}
+	list.changed = seq
+	n := list.n
+	for range min(n, maxDrops) {
+		s.drop(list.head.item, why)
+	}
+	return n
+}
+
+// InvalidateURL drops all responses of a URL, those of all keys and variants: origin as in Place, empty for any, and target
+// a path with its query. A path stands for itself in all its spellings. It returns how many were dropped.
+func (s *Store) InvalidateURL(origin, target string) int {
+	return s.invalidate(s.hasher.tag(tagURL, origin, canonicalURL([]byte(target))), Purged)
+}
+
+// InvalidateGroup drops the responses in a group (RFC 9875) of an origin, empty for any.
+func (s *Store) InvalidateGroup(origin, group string) int {
+	return s.invalidate(s.hasher.tag(tagGroup, origin, group), GroupChanged)
+}
+
+// InvalidateChannel drops the responses whose channel this is.
+func (s *Store) InvalidateChannel(channel string) int {
+	return s.invalidate(s.hasher.tag(tagChannel, channel, ""), ChannelChanged)
+}
+
+// InvalidateSession drops the responses of a session, one of rules.Set.Sessions.
+func (s *Store) InvalidateSession(session Tag) int { return s.invalidate(session, SessionChanged) }
+
+// InvalidateRule drops the responses of a rule.
+func (s *Store) InvalidateRule(name string) int {
+	return s.invalidate(s.hasher.tag(tagRule, name, ""), Purged)
+}
+
+// InvalidatePrefix drops the responses of all URLs whose path and query begin with a prefix. It looks at everything that is
+// stored, in slices, so it is not for an event loop; the others take a time that does not grow.
+func (s *Store) InvalidatePrefix(origin, prefix string) (dropped int) {
+	if prefix == "" {
+		return s.Clear()
+	}
+	s.mu.Lock()
+	seq := s.note(change{prefix: prefix, origin: origin})
+	s.stats.Invalidations++
+	slots := len(s.clock.slots)
+	s.mu.Unlock()
+	for from := 0; from < slots; from += maxDrops {
+		s.mu.Lock()
+		for _, it := range s.clock.slots[from:min(from+maxDrops, slots)] {
+			if it != nil && it.seq < seq && it.place.isBelow(origin, prefix) {
+				s.drop(it, Purged)
+				dropped++
+			}
+		}
+		s.mu.Unlock()
+	}
+	return dropped
+}
+
+// Clear drops everything. It returns how many there were.
+func (s *Store) Clear() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seq++
+	s.cleared = s.seq
+	s.stats.Invalidations++
+	n := s.stats.Entries
+	for range min(len(s.clock.slots), maxDrops) {
+		if it := s.clock.next(&s.clock.broom); it != nil {
+			s.drop(it, Purged)
+		}
+	}
+	return n
+}

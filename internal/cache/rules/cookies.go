@@ -1,0 +1,69 @@
+package rules
+
+import (
+	"bytes"
+	"strings"
+
+	"holdfast/internal/http1"
+)
+
+// cookies walks over the cookies of a request. Besides the semicolon, a comma separates them, as some containers had it.
+type cookies struct {
+	fields []http1.Field
+	line   []byte
+}
+
+// next returns another cookie; ok is false at the end.
+func (c *cookies) next() (name, value []byte, ok bool) {
+	for {
+		for len(c.line) == 0 {
+			if len(c.fields) == 0 {
+				return nil, nil, false
+			}
+			f := &c.fields[0]
+			if !f.Drop && len(f.Name) == 6 && http1.EqualFold(f.Name, "cookie") {
+				c.line = f.Value
+			}
+			c.fields = c.fields[1:]
+		}
+		pair := c.line
+		if i := bytes.IndexAny(c.line, ";,"); i >= 0 {
+			pair, c.line = c.line[:i], c.line[i+1:]
+		} else {
+			c.line = nil
+		}
+		name, value, _ := bytes.Cut(pair, []byte("="))
+		if name, value = http1.TrimOWS(name), http1.TrimOWS(value); len(name) > 0 {
+			return name, value, true
+		}
+	}
+}
+
+// isCookie reports whether an app may read a cookie's name as the wanted one, of which a trailing asterisk stands for any
+// ending. Letters may be of either case, as in ASP.NET; PHP makes an underscore of a dot, a space and a bracket; and old
+// versions of it decode names, so that a percent sign may stand for anything.
+func isCookie(wanted string, name []byte) bool {
+	if bytes.IndexByte(name, '%') >= 0 {
+		return true
+	}
+	prefix, any := strings.CutSuffix(wanted, "*")
+	if len(name) < len(prefix) || len(name) > len(prefix) && !any {
+		return false
+	}
+	for i := range len(prefix) {
+		if foldCookie(name[i]) != foldCookie(prefix[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func foldCookie(c byte) byte {
+	switch {
+	case c >= 'A' && c <= 'Z':
+		return c | 0x20
+	case c == '.' || c == ' ' || c == '[':
+		return '_'
+	}
+	return c
+}

@@ -1,0 +1,290 @@
+// Package rules has the rules for what is cached and which polls are absorbed. They are compiled once, and say which requests
+// are the same question: by the key of each, which the package cache looks up.
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"holdfast/internal/cache"
+	"holdfast/internal/http1"
+)
+
+// Options is a rule as it is configured.
+type Options struct {
+	Name    string   // for metrics, purges and messages; of each rule another
+	Match   string   // a path and all below it, as in routes
+	Methods []string // none: GET. GET is HEAD too
+	Parts   []string // of the key: what the answer depends on; none: query, and session if there are session cookies. See parseParts
+	Shared  bool     // the answer is everybody's, also where a session or a login comes with the request
+	Channel string   // template of the channel on which a publish ends the answer, as parcel.{query.id}
+
+	MaxBytes    int           // of the body of a response that is kept
+	MaxBody     int           // of a request's body in the key
+	Pass        time.Duration // one request of each session goes to the app that often all the same; 0: none has to
+	Policy      cache.Policy  // without OwnSession and Shared, which follow
+	HonorClient bool          // a client's Cache-Control counts, see cache.WishOf. As with nginx and Varnish, by default it does not
+}
+
+// ErrRule is what all errors of New are.
+var ErrRule = errors.New("bad rule")
+
+// Set is all rules, in order: the first that a request's path and method match counts.
+type Set struct {
+	hasher   *cache.Hasher
+	sessions []string // names of cookies
+	table    http1.PathTable
+	rules    []*Rule
+}
+
+// Rule is a rule in use. It is never changed.
+type Rule struct {
+	Options
+	rules *Set
+
+	parts    []part
+	query    queryMode
+	session  bool // the key has the session
+	body     bool // and the body
+	template []piece
+}
+
+// maxSessions of one request are told apart.
+const maxSessions = 16
+
+// New compiles rules. sessions are the names of the cookies that the app knows sessions by; a trailing asterisk stands
+// for any ending. Keys and tags are made by the hasher, which the store has to have too.
+func New(list []Options, sessions []string, h *cache.Hasher) (*Set, error) {
+	rs := &Set{hasher: h, sessions: sessions}
+	for i := range list {
+		r := &Rule{Options: list[i], rules: rs}
+		if err := r.compile(); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrRule, list[i].Match, err)
+		}
+		if slices.ContainsFunc(rs.rules, func(o *Rule) bool { return o.Name == r.Name }) {
+			return nil, fmt.Errorf("%w: %s: another rule has the name %q", ErrRule, r.Match, r.Name)
+		}
+		rs.table = append(rs.table, http1.PathEntry{Path: strings.TrimRight(r.Match, "/")})
+		rs.rules = append(rs.rules, r)
+	}
+	return rs, nil
+}
+
+func (r *Rule) compile() error {
+	if !strings.HasPrefix(r.Match, "/") {
+		return errors.New("match is not a path: want one such as /status.php")
+	}
+	if len(r.Methods) == 0 {
+		r.Methods = []string{"GET"}
+	}
+	if len(r.Parts) == 0 {
+		r.Parts = []string{"query"}
+		if len(r.rules.sessions) > 0 && !r.Shared {
+			r.Parts = append(r.Parts, "session")
+		}
+	}
+	if err := r.parseParts(); err != nil {
+		return err
+	}
+	for _, m := range r.Methods {
+		switch {
+		case m != "GET" && m != "POST" && m != "QUERY":
+			return fmt.Errorf("method %q can't be absorbed: want GET, POST or QUERY", m)
+		case m != "GET" && !r.body:
+			return fmt.Errorf("method %s needs body among the parts of key", m)
+		}
+	}
+	if r.session && len(r.rules.sessions) == 0 {
+		return errors.New("key has session, and no session cookies are named: set push.logout.cookies")
+	}
+	if r.session && r.Shared {
+		return errors.New("key has session, and the rule is shared: it is one or the other")
+	}
+	if r.session && r.Pass > 0 && (r.Policy.Most == 0 || r.Policy.Most > r.Pass) {
+		r.Policy.Most = r.Pass // any fetch of the key is one of the session
+	}
+	r.Policy.OwnSession, r.Policy.Shared = r.session, r.Shared
+	return r.parseTemplate()
+}
+
+// Match returns the rule of a request; nil: none. A path that could be read as one below another rule's has none.
+func (rs *Set) Match(q *cache.Request) *Rule {
+	for from := 0; from < len(rs.rules); {
+		i, refusal := rs.table[from:].Find(q.Path)
+		if from += i; refusal != nil || from == len(rs.rules) {
+			return nil
+		}
+		if r := rs.rules[from]; r.takes(q.Method) {
+			return r
+		}
+		from++
+	}
+	return nil
+}
+
+func (r *Rule) takes(method []byte) bool {
+	for _, m := range r.Methods {
+		if string(method) == m || m == "GET" && string(method) == "HEAD" {
+			return true
+		}
+	}
+	return false
+}
+
+// All returns the rules in order.
+func (rs *Set) All() []*Rule { return rs.rules }
+
+// Key returns the key of a request that the rule matches, or why it is passed. It does not allocate but for long requests. A
+// HEAD has the key of the GET: it may be answered from an entry, but what the app answers to it is not one.
+func (r *Rule) Key(q *cache.Request) (cache.Key, cache.Reason) {
+	if why := r.refuses(q); why != cache.None {
+		return cache.Key{}, why
+	}
+	var room [cache.KeyRoom]byte
+	b := r.rules.hasher.Start(room[:0])
+	b = cache.AppendPart(b, 'r', nil)
+	b = append(b, r.Name...)
+	b = append(b, 0)
+	if q.IsHead() {
+		b = append(b, "GET"...)
+	} else {
+		b = append(b, q.Method...)
+	}
+	b = append(b, ' ', boolByte(q.HTTPS), byte(q.Port>>8), byte(q.Port))
+	b = appendLower(b, q.Host)
+	b = cache.AppendPart(b, 'p', q.Path)
+	for i := range q.Fields {
+		if f := &q.Fields[i]; !f.Drop && (isPiece(f.Name) || q.Trusted && isForwarded(f.Name)) {
+			b = cache.AppendPart(append(b, 'f'), byte(len(f.Name)), nil)
+			b = appendLower(b, f.Name)
+			b = cache.AppendPart(b, 'v', f.Value)
+		}
+	}
+	return cache.Sum(r.appendParts(b, q)), cache.None
+}
+
+func boolByte(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// appendLower adds text in lower case, and its end.
+func appendLower(b, text []byte) []byte {
+	for _, c := range text {
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		b = append(b, c)
+	}
+	return append(b, 0)
+}
+
+// isPiece reports whether a field of a request asks for a piece of a page: apps answer it otherwise than the same URL
+// without it, and forget to say so in Vary.
+func isPiece(name []byte) bool {
+	switch len(name) {
+	case 6:
+		return http1.EqualFold(name, "x-pjax")
+	case 9:
+		return http1.EqualFold(name, "x-inertia")
+	case 10:
+		return http1.EqualFold(name, "hx-request")
+	case 11:
+		return http1.EqualFold(name, "turbo-frame")
+	case 16:
+		return http1.EqualFold(name, "x-requested-with")
+	}
+	return false
+}
+
+func isForwarded(name []byte) bool {
+	_, ok := http1.CutPrefixFold(name, "x-forwarded-")
+	return ok
+}
+
+// refuses returns why a request is passed, but for what the parts of the key find.
+func (r *Rule) refuses(q *cache.Request) cache.Reason {
+	switch {
+	case !r.takes(q.Method):
+		return cache.OtherMethod
+	case q.Upgrade:
+		return cache.Upgrade
+	case q.HasBody && (!r.body || !q.Whole || len(q.Body) > r.MaxBody):
+		return cache.HasBody
+	}
+	for i := range q.Fields {
+		if f := &q.Fields[i]; !f.Drop {
+			if why := refusedFor(f.Name); why != cache.None {
+				return why
+			}
+		}
+	}
+	if !r.session && !r.Shared && r.rules.hasSession(q) {
+		return cache.HasSession
+	}
+	if r.session && r.rules.hasMany(q) {
+		return cache.ManySessions
+	}
+	if r.ambiguous(q) {
+		return cache.Ambiguous
+	}
+	return cache.None
+}
+
+// refusedFor returns why a request with a field of this name is passed. Fields that frameworks take for the request's own
+// method, path or host would store one answer for another request.
+func refusedFor(name []byte) cache.Reason {
+	switch len(name) {
+	case 5:
+		if http1.EqualFold(name, "range") {
+			return cache.Conditional
+		}
+	case 6:
+		if http1.EqualFold(name, "x-host") {
+			return cache.Disguised
+		}
+	case 8:
+		if http1.EqualFold(name, "if-range") || http1.EqualFold(name, "if-match") {
+			return cache.Conditional
+		}
+	case 13:
+		if http1.EqualFold(name, "x-rewrite-url") || http1.EqualFold(name, "x-http-method") {
+			return cache.Disguised
+		}
+	case 14:
+		if http1.EqualFold(name, "x-original-url") || http1.EqualFold(name, "x-original-uri") {
+			return cache.Disguised
+		}
+	case 15:
+		if http1.EqualFold(name, "x-original-host") {
+			return cache.Disguised
+		}
+	case 17:
+		if http1.EqualFold(name, "x-method-override") {
+			return cache.Disguised
+		}
+	case 19:
+		if http1.EqualFold(name, "if-unmodified-since") {
+			return cache.Conditional
+		}
+	case 22:
+		if http1.EqualFold(name, "x-http-method-override") {
+			return cache.Disguised
+		}
+	}
+	return cache.None
+}
+
+// Place returns what the answer to a request of this rule is about.
+func (r *Rule) Place(q *cache.Request) *cache.Place {
+	var sessions []cache.Tag
+	if r.session {
+		sessions = r.rules.Sessions(q)
+	}
+	return r.rules.hasher.NewPlace(r.Name, r.channel(q), q, sessions)
+}

@@ -1,0 +1,104 @@
+package rules
+
+import (
+	"bytes"
+	"slices"
+
+	"holdfast/internal/cache"
+	"holdfast/internal/http1"
+)
+
+var jsessionid = []byte(";jsessionid=")
+
+// hasSession reports whether a request may be somebody's: it has a session cookie, a login, or a session in its path. If no
+// session cookies are named, every cookie may be one.
+func (rs *Set) hasSession(q *cache.Request) bool {
+	if _, n := q.Field("authorization"); n > 0 || bytes.Contains(q.Path, jsessionid) {
+		return true
+	}
+	c := cookies{fields: q.Fields}
+	for name, _, ok := c.next(); ok; name, _, ok = c.next() {
+		if len(rs.sessions) == 0 || rs.isSession(name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (rs *Set) isSession(name []byte) bool {
+	for _, wanted := range rs.sessions {
+		if isCookie(wanted, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasMany reports whether a request has more session cookies than are told apart.
+func (rs *Set) hasMany(q *cache.Request) bool {
+	n := 0
+	c := cookies{fields: q.Fields}
+	for name, _, ok := c.next(); ok; name, _, ok = c.next() {
+		if rs.isSession(name) {
+			n++
+		}
+	}
+	return n > maxSessions
+}
+
+// Sessions returns the tags of the sessions that a request may belong to: one for each of its session cookies, and for its
+// login. What one session cookie tells apart is invalidated by a request that has only another one of the same browser, as
+// cookies differ by path; so a change is one of each of them.
+func (rs *Set) Sessions(q *cache.Request) (list []cache.Tag) {
+	add := func(name string, value []byte) {
+		t := rs.hasher.SessionTag(name, string(bytes.Trim(value, `"`)))
+		if len(value) > 0 && len(list) <= maxSessions && !slices.Contains(list, t) {
+			list = append(list, t)
+		}
+	}
+	c := cookies{fields: q.Fields}
+	for name, v, ok := c.next(); ok; name, v, ok = c.next() {
+		if rs.isSession(name) {
+			add(string(name), v)
+		}
+	}
+	for i := range q.Fields {
+		if f := &q.Fields[i]; !f.Drop && http1.EqualFold(f.Name, "authorization") {
+			add("authorization", f.Value)
+		}
+	}
+	if _, v, ok := bytes.Cut(q.Path, jsessionid); ok {
+		if i := bytes.IndexAny(v, ";/"); i >= 0 {
+			v = v[:i]
+		}
+		add("JSESSIONID", v)
+	}
+	return list
+}
+
+// PassKey returns the key for Store.Due of a session's request, which has to go to the app once in Rule.Pass although the
+// answer is everybody's. ok is false if it has not: the rule does not say so, the key has the session anyway, or there is
+// none.
+func (r *Rule) PassKey(q *cache.Request) (k cache.Key, ok bool) {
+	if r.Pass <= 0 || r.session || !r.rules.hasSession(q) {
+		return k, false
+	}
+	var room [cache.KeyRoom]byte
+	b := append(r.rules.hasher.Start(room[:0]), 'd', 0)
+	b = append(append(b, r.Name...), 0)
+	c := cookies{fields: q.Fields}
+	for name, v, more := c.next(); more; name, v, more = c.next() {
+		if len(r.rules.sessions) == 0 || r.rules.isSession(name) {
+			b = cache.AppendPart(cache.AppendPart(b, 'n', name), 'v', v)
+		}
+	}
+	for i := range q.Fields {
+		if f := &q.Fields[i]; !f.Drop && http1.EqualFold(f.Name, "authorization") {
+			b = cache.AppendPart(b, 'a', f.Value)
+		}
+	}
+	if _, v, found := bytes.Cut(q.Path, jsessionid); found {
+		b = cache.AppendPart(b, 'j', v)
+	}
+	return cache.Sum(b), true
+}
