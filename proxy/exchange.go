@@ -48,7 +48,7 @@ type exchange struct {
 
 	trusted    bool           // the client is a trusted proxy
 	from       netip.AddrPort // who sent the request
-	host       string         // that the app was asked for, where what it says of that is rewritten
+	asked      http1.Asked    // where what the app says of that is rewritten
 	idempotent bool
 	isHead     bool // HEAD: the response has no body whatever it says
 
@@ -71,6 +71,7 @@ func (f *Front) forward(c *park.Conn, r *route, h *http1.Head, q *request.Reques
 		upload: upload{x: x, gathered: x.upload.gathered[:0]},
 		app:    appLeg{x: x, head: x.app.head[:0], partialHead: x.app.partialHead[:0], sticky: -1},
 		accel:  accelState{head: x.accel.head[:0]},
+		asked:  http1.Asked{Host: x.asked.Host[:0], Client: x.asked.Client[:0]},
 		log:    logEntry{line: x.log.line[:0]},
 	}
 	whole := false

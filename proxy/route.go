@@ -37,9 +37,7 @@ func (p *Proxy) addRoutes(o *Options) {
 	main := &route{Route: Route{Match: "/", Site: o.Site}}
 	main.servers = p.servers.Add(o.Upstreams, o.Site)
 	main.source = main.newSource()
-	if main.servers.First != nil {
-		main.paths.Own = main.servers.First.Host
-	}
+	main.setOwn()
 	for _, r := range o.Routes {
 		x := &route{Route: r, paths: http1.Mapping{Match: strings.TrimRight(r.Match, "/"), Prefix: strings.TrimRight(r.Prefix, "/"), Host: r.Host}}
 		x.paths.Mapped = r.Prefix != "" && x.paths.Prefix != x.paths.Match
@@ -48,15 +46,20 @@ func (p *Proxy) addRoutes(o *Options) {
 		} else {
 			x.servers, x.Site = main.servers, main.Site
 		}
-		if x.servers.First != nil {
-			x.paths.Own = x.servers.First.Host
-		}
+		x.setOwn()
 		x.source = x.newSource()
 		p.internal = p.internal || r.Internal
 		p.routes = append(p.routes, x)
 		p.table = append(p.table, http1.PathEntry{Path: x.paths.Match, Cuts: x.paths.Mapped || r.Files != nil || r.Redirect != ""})
 	}
 	p.routes = append(p.routes, main)
+}
+
+// setOwn notes the address of the app.
+func (r *route) setOwn() {
+	if first := r.servers.First; first != nil {
+		r.paths.Own, r.paths.HasURL = first.Host, first.Network == "tcp" && r.Site == nil
+	}
 }
 
 // newSource returns what makes the route's sources, one for each request.

@@ -210,22 +210,25 @@ func TestRewrittenResponses(t *testing.T) {
 	})
 	for _, tt := range []struct{ path, field, want string }{
 		{"/case", "Location: http://localhost:8080/x", "/x"}, {"/case", "Location: HTTP://LOCALHOST:8080/x", "/x"}, {"/case", "Location: http://shop.internal/x", "/x"},
-		{"/case", "Content-Location: //SHOP.internal:80/x", "/x"}, {"/case", "Refresh: 0; URL=http://shop.INTERNAL/x", "0; url=/x"}, {"/case", "Set-Cookie: a=b; Domain=shop.internal", "a=b"},
+		{"/case", "Content-Location: //SHOP.internal:80/x", "/x"}, {"/case", "Refresh: 0; URL=http://shop.INTERNAL/x", "0; URL=/x"}, {"/case", "Set-Cookie: a=b; Domain=shop.internal", "a=b"},
 		{"/shop", "Location: /app/x?a=/app", "/shop/x?a=/app"}, {"/shop", "Location: /app", "/shop"}, {"/shop", "Location: /apple", "/apple"},
 		{"/shop", "Location: /app?q", "/shop?q"}, {"/shop", "Location: x/y", "x/y"}, {"/shop", "Location: http://up:8080/app/x", "/shop/x"},
 		{"/shop", "Location: http://h:1/app/x", "http://h:1/shop/x"}, {"/shop", "Location: https://H:1/app/x", "https://H:1/shop/x"},
 		{"/shop", "Location: http://elsewhere/app/x", "http://elsewhere/app/x"}, {"/shop", "Location: //h:1/app/x", "//h:1/shop/x"},
-		{"/shop", "Content-Location: /app/x", "/shop/x"}, {"/shop", "Refresh: 5; url=/app/x", "5; url=/shop/x"}, {"/shop", "Refresh: 0;URL='/app/x'", "0; url='/shop/x'"}, {"/shop", "Refresh: 5", "5"},
+		{"/shop", "Content-Location: /app/x", "/shop/x"}, {"/shop", "Refresh: 5; url=/app/x", "5; url=/shop/x"}, {"/shop", "Refresh: 0;URL='/app/x'", "0;URL='/shop/x'"}, {"/shop", "Refresh: 5", "5"},
+		{"/shop", "Refresh: 5,/app/x", "5,/shop/x"}, {"/shop", "Refresh: 5 /app/x", "5 /shop/x"}, {"/shop", "Refresh: 5; '/app/x' ", "5; '/shop/x'"}, {"/shop", "Refresh: 5; URL = \"/app/x\"; more", "5; URL = \"/shop/x\"; more"},
+		{"/shop", "Refresh: 0.5;URL='/app/x", "0.5;URL='/shop/x"}, {"/shop", "Refresh: 5; url /app/x", "5; url /app/x"}, {"/shop", "Refresh: 5/app/x", "5/app/x"}, {"/shop", "Refresh: /app/x", "/app/x"}, {"/shop", "Refresh: 5;", "5;"},
+		{"/shop", "Refresh: 5; x/y", "5; x/y"}, {"/shop", "Refresh: 5; urls/app/x", "5; urls/app/x"}, {"/shop", "Refresh: 5, URL=http://up:8080/app/x", "5, URL=/shop/x"}, {"/shop", "Refresh: 5;url=/app", "5;url=/shop"},
 		{"/shop", "Set-Cookie: a=b; Path=/app; HttpOnly", "a=b; Path=/shop; HttpOnly"}, {"/shop", "Set-Cookie: a=/app; path=/app/x", "a=/app; Path=/shop/x"}, {"/shop", "Set-Cookie: a=b; Path=/; Domain=up", "a=b; Path=/; Domain=up"},
 		{"/root", "Location: /x", "/root/x"}, {"/root", "Location: /", "/root/"}, {"/root", "Set-Cookie: a=b; Path=/", "a=b; Path=/root"}, {"/root", "Location: http://up:8080", "/root/"},
 		{"/root", "Location: /root/login", "/root/login"}, {"/root", "Location: /root", "/root"}, {"/root", "Location: /rooted", "/root/rooted"}, {"/root", "Location: http://h:1/root/x", "http://h:1/root/x"},
 		{"/root", "Content-Location: /root/x", "/root/x"}, {"/root", "Refresh: 1; url=/root/x", "1; url=/root/x"}, {"/root", "Set-Cookie: a=b; Path=/root", "a=b; Path=/root"}, {"/root", "Set-Cookie: a=b; Path=/root/x", "a=b; Path=/root/x"},
 		{"/shop", "Location: /shop/app/x", "/shop/app/x"}, {"/shop", "Location: http://UP:8080/app?x", "/shop?x"}, {"/shop", "Location: http://up/app/x", "http://up/app/x"},
-		{"/host", "Location: http://in.test:80/x", "/x"}, {"/host", "Location: https://in.test:443/x", "/x"}, {"/host", "Location: http://in.test:443/x", "http://in.test:443/x"}, {"/host", "Location: //in.test:80/x", "/x"}, {"/host", "Location: http://in.test:8080/x", "http://in.test:8080/x"},
+		{"/host", "Location: http://in.test:80/x", "/x"}, {"/host", "Location: https://in.test:443/x", "https://H/x"}, {"/host", "Location: http://in.test:443/x", "http://in.test:443/x"}, {"/host", "Location: //in.test:80/x", "/x"}, {"/host", "Location: http://in.test:8080/x", "http://in.test:8080/x"},
 		{"/host", "Location: http://IN.test:/x", "/x"}, {"/host", "Location: http://in.test?x", "/?x"},
 		{"/host", "Location: http://in.test/x", "/x"}, {"/host", "Location: http://up:8080/x?y", "/x?y"}, {"/host", "Location: /x", "/x"}, {"/host", "Location: http://in.test.evil/x", "http://in.test.evil/x"},
 		{"/host", "Set-Cookie: a=b; Domain=.in.test; Secure", "a=b; Secure"}, {"/host", "Set-Cookie: a=b; Domain=test", "a=b; Domain=test"},
-		{"/same", "Location: http://up:8080/x", "http://up:8080/x"}, {"/same", "Set-Cookie: a=b;path=/x;Domain=up", "a=b;path=/x;Domain=up"},
+		{"/same", "Location: http://up:8080/x", "/x"}, {"/same", "Set-Cookie: a=b;path=/x;Domain=up", "a=b;path=/x;Domain=up"},
 	} {
 		c := wiretest.Dial(t, addr)
 		c.Send(lines("GET "+tt.path+"/page HTTP/1.1", "Host: H:1", "X-Say: "+tt.field))
@@ -233,6 +236,80 @@ func TestRewrittenResponses(t *testing.T) {
 		name, _, _ := strings.Cut(tt.field, ":")
 		if got := resp.Header.Get(name); got != tt.want {
 			t.Errorf("%s, %s: %q; want %q", tt.path, tt.field, got, tt.want)
+		}
+	}
+}
+
+// TestOwnAddress: an app that names itself by the address that only Holdfast uses means the site that its client knows, as
+// with nginx's "proxy_redirect default". What it builds of Host, which it is passed, stays.
+func TestOwnAddress(t *testing.T) {
+	app := wiretest.NewUpstream(t, wiretest.Answer(tell))
+	for _, tt := range []struct{ own, head, field, want string }{
+		{"127.0.0.1:8081", "Host: app.test", "Location: http://127.0.0.1:8081/x?y", "/x?y"},
+		{"127.0.0.1:8081", "Host: app.test", "Location: HTTP://LocalHost:8081/x", "/x"},
+		{"127.0.0.1:8081", "Host: app.test", "Location: http://[::1]:8081", "/"},
+		{"127.0.0.1:8081", "Host: app.test", "Location: //127.0.0.1:8081/x", "/x"},
+		{"127.0.0.1:8081", "Host: app.test", "Location: http://127.0.0.1:8081//evil.test/x", "/.//evil.test/x"},
+		{"127.0.0.1:8081", "Host: app.test", "Location: http://127.0.0.1:8081/\\evil.test/x", "/./\\evil.test/x"},
+		{"127.0.0.1:8081", "Host: app.test", "Location: http://127.0.0.1:8081/\t/evil.test/x", "/./\t/evil.test/x"},
+		{"127.0.0.1:8081", "Host: app.test", "Content-Location: http://127.0.0.1:8081/x", "/x"},
+		{"127.0.0.1:8081", "Host: app.test", "Refresh: 0;url=http://127.0.0.1:8081/x", "0;url=/x"},
+		{"127.0.0.1:8081", "Host: app.test", "Set-Cookie: a=b;path=/x;Domain=127.0.0.1", "a=b;path=/x;Domain=127.0.0.1"},
+		{"127.0.0.1:8081", "Host: app.test", "Location: http://127.0.0.1:8082/x", "http://127.0.0.1:8082/x"},
+		{"127.0.0.1:8081", "Host: app.test", "Location: http://127.0.0.1/x", "http://127.0.0.1/x"},
+		{"127.0.0.1:8081", "Host: app.test", "Location: http://127.0.0.1:80819/x", "http://127.0.0.1:80819/x"},
+		{"127.0.0.1:8081", "Host: app.test", "Location: http://app.test/x", "http://app.test/x"},
+		{"127.0.0.1:8081", "Host: app.test", "Location: https://app.test/x", "https://app.test/x"},
+		{"127.0.0.1:8081", "Host: app.test", "Location: http://127.0.0.1:8081.evil/x", "http://127.0.0.1:8081.evil/x"},
+		{"127.0.0.1:8081", "Host: app.test", "Location: http://127.0.0.1:8081@evil/x", "http://127.0.0.1:8081@evil/x"},
+		{"127.0.0.1:8081", "Host: 127.0.0.1:8081", "Location: http://127.0.0.1:8081/x", "http://127.0.0.1:8081/x"}, // through a tunnel of the same port
+		{"127.0.0.1:8081", "Host: localhost:8081", "Location: http://localhost:8081/x", "http://localhost:8081/x"},
+		{"127.0.0.1:8081", "", "Location: http://127.0.0.1:8081/x", "/x"}, // HTTP/1.0: the app was sent its own address
+		{"127.0.0.1", "Host: app.test", "Location: http://localhost:80/x", "/x"},
+		{"127.0.0.1:80", "Host: app.test", "Location: http://127.0.0.1/x", "/x"},
+		{"app:80", "Host: app.test", "Location: http://APP/x", "/x"},
+		{"app", "Host: app.test", "Location: http://app:80/x", "/x"},
+		{"app:8081", "Host: app.test", "Location: http://localhost:8081/x", "http://localhost:8081/x"},
+		// An app that wants https says so by the scheme. A path would lead the client back to where it is.
+		{"127.0.0.1:8081", "Host: app.test:8080", "Location: https://127.0.0.1:8081/x", "https://app.test/x"},
+		{"127.0.0.1:8081", "Host: [2001:db8::1]:8080", "Location: https://localhost:8081/x", "https://[2001:db8::1]/x"},
+		{"127.0.0.1:8081", "", "Location: https://127.0.0.1:8081/x", "https://127.0.0.1:8081/x"},
+		{"127.0.0.1:8081", "Host: in\r\nX-Forwarded-Host: app.test\r\nX-Forwarded-Proto: https", "Location: https://127.0.0.1:8081/x", "/x"},
+		{"127.0.0.1:8081", "Host: in\r\nX-Forwarded-Host: app.test\r\nX-Forwarded-Proto: https", "Location: http://127.0.0.1:8081/x", "/x"},
+		{"127.0.0.1:8081", "Host: in\r\nX-Forwarded-Host: app.test:8080\r\nX-Forwarded-Proto: http", "Location: https://127.0.0.1:8081/x", "https://app.test/x"},
+	} {
+		addr, _ := start(t, "", trusting, func(o *Options) {
+			o.Upstreams = []Upstream{{Network: "tcp", Address: app.Addr, Host: tt.own}}
+		})
+		c := wiretest.Dial(t, addr)
+		if tt.head == "" {
+			c.Send(lines("GET / HTTP/1.0", "X-Say: "+tt.field))
+		} else {
+			c.Send(lines("GET / HTTP/1.1", tt.head, "X-Say: "+tt.field))
+		}
+		resp, _ := c.Response(http.MethodGet)
+		name, _, _ := strings.Cut(tt.field, ":")
+		if got := resp.Header.Get(name); got != tt.want {
+			t.Errorf("%s of %s, asked with %q: %q; want %q", tt.field, tt.own, tt.head, got, tt.want)
+		}
+	}
+}
+
+// TestOwnAddressOfSeveral: each of a route's upstreams means the site when it names itself.
+func TestOwnAddressOfSeveral(t *testing.T) {
+	say := func(own string) string {
+		return wiretest.NewUpstream(t, wiretest.Answer(func(*http.Request, []byte) []byte {
+			return []byte("HTTP/1.1 302 Found\r\nLocation: http://" + own + "/x\r\nContent-Length: 0\r\n\r\n")
+		})).Addr
+	}
+	addr, _ := start(t, "", func(o *Options) {
+		o.Upstreams = []Upstream{{Network: "tcp", Address: say("a:1"), Host: "a:1"}, {Network: "tcp", Address: say("b:2"), Host: "b:2"}}
+	})
+	for range 6 {
+		c := wiretest.Dial(t, addr)
+		c.Send(lines("GET / HTTP/1.1", "Host: app.test"))
+		if resp, _ := c.Response(http.MethodGet); resp.Header.Get("Location") != "/x" {
+			t.Errorf("Location: %s", resp.Header.Get("Location"))
 		}
 	}
 }

@@ -62,7 +62,7 @@ func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
 		a.DropPrefix("x-accel-")
 	}
 	if x.route.paths.Rewrites() {
-		x.route.paths.Rewrite(a, x.host)
+		x.route.paths.Rewrite(a, &x.asked, x.app.server.Host)
 	}
 	x.accel.preserved.Override(a)
 	if !framed || !x.upload.body.Done || x.f.p.draining.Load() {

@@ -29,10 +29,7 @@ func (s *httpSource) start(h *http1.Head, q *request.Request, body []byte) {
 	s.upgrade = string(h.Upgrade)
 	s.sticky = r.servers.StickyOf(h)
 	if r.paths.Rewrites() {
-		x.host = r.Host
-		if x.host == "" {
-			x.host = string(h.Host)
-		}
+		x.asked.Set(&r.paths, h.Host, q.Host, q.HTTPS)
 	}
 	b := q.AppendHead(x.f.loop.Out()[:0], h, &r.paths)
 	streams := !x.upload.body.Done && !s.needsWhole() && !p.gathers(h.Length)

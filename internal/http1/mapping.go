@@ -9,10 +9,29 @@ type Mapping struct {
 	Mapped bool   // they differ
 	Host   string // what the app is asked for instead of the client's Host; empty: that
 	Own    string // the app's own host[:port]
+	HasURL bool   // http://Own is the app's URL on this side, which is of no use to clients
 }
 
-// Rewrites reports whether what the app says of its paths and names is not what clients see.
-func (m *Mapping) Rewrites() bool { return m.Mapped || m.Host != "" }
+// Asked is how a request reached the app, and how its client asked for it.
+type Asked struct {
+	Host   []byte // that the client sent, or Mapping.Host; empty: none
+	Client []byte // that the client asked for, as a trusted proxy says or Host; empty: none
+	HTTPS  bool   // the client came by https
+}
+
+// Set copies what h and q say into a, whose bytes are reused.
+func (a *Asked) Set(m *Mapping, host, client []byte, https bool) {
+	a.Host, a.Client, a.HTTPS = append(a.Host[:0], host...), append(a.Client[:0], client...), https
+	if m.Host != "" {
+		a.Host = append(a.Host[:0], m.Host...)
+	}
+}
+
+// Maps reports whether the app is asked for other paths, or by another name, than clients see.
+func (m *Mapping) Maps() bool { return m.Mapped || m.Host != "" }
+
+// Rewrites reports whether what the app says of its paths and names may not be what clients see.
+func (m *Mapping) Rewrites() bool { return m.Maps() || m.HasURL }
 
 // AppHost is the Host for a request that brings none, of HTTP/1.0.
 func (m *Mapping) AppHost() string {
@@ -36,24 +55,24 @@ func (m *Mapping) AppendTarget(b, target []byte) []byte {
 }
 
 // Rewrite changes what the app says of itself into what clients see: paths below Prefix into ones below Match, and
-// URLs and cookies of the host that it was asked for by another name into ones of the client's. asked is the Host that
-// the app was sent.
-func (m *Mapping) Rewrite(a *Answer, asked string) {
+// URLs and cookies of the host that it was asked for by another name, or of its own address, into ones of the client's.
+// own is the host[:port] of the upstream that has responded.
+func (m *Mapping) Rewrite(a *Answer, asked *Asked, own string) {
 	for i := range a.Fields {
 		f := &a.Fields[i]
 		switch {
 		case EqualFold(f.Name, "location"), EqualFold(f.Name, "content-location"):
-			f.Value = m.seenURL(f.Value, asked)
+			f.Value = m.seenURL(f.Value, asked, own)
 		case EqualFold(f.Name, "refresh"):
-			f.Value = m.seenRefresh(f.Value, asked)
-		case EqualFold(f.Name, "set-cookie"):
-			f.Value = m.seenCookie(f.Value, asked)
+			f.Value = m.seenRefresh(f.Value, asked, own)
+		case m.Maps() && EqualFold(f.Name, "set-cookie"):
+			f.Value = m.seenCookie(f.Value, asked.Host, own)
 		}
 	}
 }
 
 // seenURL is what a client is told instead of a URL of the app.
-func (m *Mapping) seenURL(v []byte, asked string) []byte {
+func (m *Mapping) seenURL(v []byte, asked *Asked, own string) []byte {
 	scheme, authority, path := splitURL(v)
 	if authority == nil { // a path, or relative to one
 		if len(v) > 0 && v[0] == '/' {
@@ -65,13 +84,31 @@ func (m *Mapping) seenURL(v []byte, asked string) []byte {
 	if len(path) == 0 || path[0] != '/' {
 		path = append([]byte("/"), path...)
 	}
+	named := sameAuthority(scheme, authority, asked.Host)
 	switch {
-	case m.Host == "" && sameAuthority(scheme, authority, []byte(asked)): // the client's own
+	case m.Host == "" && named: // the client's own
+		if !m.Mapped {
+			return v
+		}
 		return append(bytes.Clone(front), m.seenPath(path)...)
-	case sameAuthority(scheme, authority, []byte(asked)), sameAuthority(scheme, authority, []byte(m.Own)):
-		return m.seenPath(path) // of the same origin, whatever that is to the client
+	case !named && !sameServer(scheme, authority, []byte(own)):
+		return v
+	case scheme == "https" && !asked.HTTPS: // an app that wants https; a path alone would lead back to it for ever
+		host, _ := SplitHost(asked.Client)
+		if len(host) == 0 {
+			return v
+		}
+		return append(append([]byte("https://"), host...), m.seenPath(path)...)
 	}
-	return v
+	return onlyPath(m.seenPath(path)) // of the same origin, whatever that is to the client
+}
+
+// onlyPath makes a path stand without an authority: one that begins with two slashes would name a host.
+func onlyPath(path []byte) []byte {
+	if rest := bytes.TrimLeft(path[1:], "\t"); len(rest) > 0 && (rest[0] == '/' || rest[0] == '\\') {
+		return append([]byte("/."), path...)
+	}
+	return path
 }
 
 // seenPath puts a path that is below Prefix below Match, unless it is there already: an app that heeds
@@ -84,7 +121,7 @@ func (m *Mapping) seenPath(path []byte) []byte {
 	if len(path) == 0 || path[0] != '/' {
 		path = append([]byte("/"), path...)
 	}
-	return path
+	return onlyPath(path)
 }
 
 // Destination is what the app is told instead of the Destination of a WebDAV request, which is a URL as the client
@@ -106,29 +143,36 @@ func (m *Mapping) Destination(v, host []byte) []byte {
 	return m.AppendTarget(bytes.Clone(front), path)
 }
 
-// seenRefresh rewrites the URL of "5; url=/there".
-func (m *Mapping) seenRefresh(v []byte, asked string) []byte {
-	semicolon := bytes.IndexAny(v, ";,")
-	if semicolon < 0 {
+// seenRefresh rewrites the URL of "5; url=/there", found as browsers do (WHATWG HTML, "shared declarative refresh
+// steps"): "5,/there", "5 '/there'" and "5;URL = /there" have one too. What is around it stays as it is.
+func (m *Mapping) seenRefresh(v []byte, asked *Asked, own string) []byte {
+	rest := bytes.TrimLeft(v, "0123456789. \t")
+	if len(rest) == len(v) || len(rest) == 0 {
+		return v // no time, or nothing behind it
+	}
+	if rest[0] == ';' || rest[0] == ',' {
+		rest = trimLeftOWS(rest[1:])
+	} else if c := v[len(v)-len(rest)-1]; c != ' ' && c != '\t' {
 		return v
 	}
-	rest := bytes.TrimLeft(v[semicolon+1:], " \t")
-	url, ok := CutPrefixFold(rest, "url")
-	if url = bytes.TrimLeft(url, " \t"); !ok || len(url) == 0 || url[0] != '=' {
-		return v
+	if after, ok := CutPrefixFold(rest, "url"); ok {
+		if after = trimLeftOWS(after); len(after) > 0 && after[0] == '=' {
+			rest = trimLeftOWS(after[1:])
+		}
 	}
-	url = bytes.TrimLeft(url[1:], " \t")
-	var quote []byte
-	if len(url) > 1 && (url[0] == '"' || url[0] == '\'') && url[len(url)-1] == url[0] {
-		quote, url = url[:1], url[1:len(url)-1]
+	url := rest
+	if len(rest) > 0 && (rest[0] == '"' || rest[0] == '\'') {
+		url, _, _ = bytes.Cut(rest[1:], rest[:1])
+		rest = rest[1:]
 	}
-	b := append(bytes.Clone(v[:semicolon]), "; url="...)
-	return append(append(append(b, quote...), m.seenURL(url, asked)...), quote...)
+	begin := len(v) - len(rest)
+	b := append(bytes.Clone(v[:begin]), m.seenURL(url, asked, own)...)
+	return append(b, v[begin+len(url):]...)
 }
 
 // seenCookie rewrites the Path of a cookie, and leaves out a Domain that is the app's own name: the cookie is then
 // one of the client's.
-func (m *Mapping) seenCookie(v []byte, asked string) []byte {
+func (m *Mapping) seenCookie(v, asked []byte, own string) []byte {
 	var b []byte
 	for i, part := range bytes.Split(v, []byte(";")) {
 		name, value, ok := bytes.Cut(part, []byte("="))
@@ -143,7 +187,7 @@ func (m *Mapping) seenCookie(v []byte, asked string) []byte {
 			part = append([]byte(" Path="), seen...)
 		case i > 0 && ok && EqualFold(name, "domain") && m.Host != "":
 			domain := bytes.TrimPrefix(value, []byte("."))
-			if bytes.EqualFold(domain, hostname(asked)) || bytes.EqualFold(domain, hostname(m.Own)) {
+			if bytes.EqualFold(domain, hostname(asked)) || bytes.EqualFold(domain, hostname([]byte(own))) {
 				continue
 			}
 		}
@@ -155,7 +199,7 @@ func (m *Mapping) seenCookie(v []byte, asked string) []byte {
 	return b
 }
 
-func hostname(authority string) []byte {
-	name, _ := SplitHost([]byte(authority))
+func hostname(authority []byte) []byte {
+	name, _ := SplitHost(authority)
 	return name
 }

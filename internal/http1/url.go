@@ -28,6 +28,20 @@ func sameAuthority(scheme string, a, b []byte) bool {
 	return EqualFold(withoutDefaultPort(scheme, a), string(withoutDefaultPort(scheme, b)))
 }
 
+// sameServer is sameAuthority for the address of an upstream, which may be written in several ways on its own machine.
+func sameServer(scheme string, a, b []byte) bool {
+	if len(a) == 0 || sameAuthority(scheme, a, b) {
+		return len(a) > 0
+	}
+	nameA, portA := SplitHost(withoutDefaultPort(scheme, a))
+	nameB, portB := SplitHost(withoutDefaultPort(scheme, b))
+	return bytes.Equal(portA, portB) && isLoopback(nameA) && isLoopback(nameB)
+}
+
+func isLoopback(name []byte) bool {
+	return EqualFold(name, "localhost") || string(name) == "127.0.0.1" || string(name) == "[::1]"
+}
+
 func withoutDefaultPort(scheme string, authority []byte) []byte {
 	if scheme != "https" {
 		if host, ok := bytes.CutSuffix(authority, []byte(":80")); ok {

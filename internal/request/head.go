@@ -25,7 +25,7 @@ func (r *Request) AppendHead(b []byte, h *http1.Head, m *http1.Mapping) []byte {
 		if m.Host != "" && http1.EqualFold(f.Name, "host") {
 			value = []byte(m.Host)
 		}
-		if m.Rewrites() && http1.EqualFold(f.Name, "destination") {
+		if m.Maps() && http1.EqualFold(f.Name, "destination") {
 			value = m.Destination(value, h.Host)
 		}
 		b = http1.AppendField(b, f.Name, value)
