@@ -32,7 +32,9 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	status, why := s.decide(ctx, v)
 	if status != 0 {
 		v.dialect = nil
-		s.counts.reject(v.reject, status)
+		if s.counts.reject(v.reject, status); v.closes {
+			ctx.SetConnectionClose()
+		}
 		for _, cookie := range v.SetCookie {
 			ctx.Response.Header.Add(fasthttp.HeaderSetCookie, cookie)
 		}

@@ -1,6 +1,7 @@
 package subscribe
 
 import (
+	"bytes"
 	"encoding/base64"
 
 	"github.com/valyala/fasthttp"
@@ -30,4 +31,31 @@ func CheckHandshake(ctx *fasthttp.RequestCtx) (status int, why string) {
 		return 400, "Connection does not say upgrade"
 	}
 	return 0, ""
+}
+
+// dropClose blanks the option close of a WebSocket handshake's Connection, and reports whether there was one: fasthttp
+// would repeat it in the 101. What it asks for, no further request, a tunnel is anyway.
+func dropClose(head []byte) bool {
+	dropped := false
+	if !http1.HasToken(joinedValues(head, "Upgrade"), "websocket") || !http1.HasToken(joinedValues(head, "Connection"), "upgrade") {
+		return false
+	}
+	for _, v := range valuesOf(head, "Connection") {
+		for i, end := 0, 0; i < len(v); i = end {
+			if end = len(v); bytes.IndexByte(v[i:], ',') >= 0 {
+				end = i + bytes.IndexByte(v[i:], ',') + 1
+			}
+			if !http1.EqualFold(http1.TrimOWS(bytes.TrimSuffix(v[i:end], []byte(","))), "close") {
+				continue
+			}
+			dropped = true
+			for j := i; j < end; j++ {
+				v[j] = ' '
+			}
+			if end == len(v) && i > 0 { // the comma in front of the last element
+				v[i-1] = ' '
+			}
+		}
+	}
+	return dropped
 }

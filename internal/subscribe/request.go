@@ -23,6 +23,7 @@ type Request struct {
 	subject *auth.Subject // whom a revocation may concern; nil: anybody may hold this
 
 	revocationSeq uint64 // before that was decided
+	closes        bool   // the client wants no further request if this one is refused
 
 	reject     rejectReason // of a refusal; zero: its status says it
 	hint       string       // of a refusal, for the app's developer

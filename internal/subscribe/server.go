@@ -118,6 +118,7 @@ func (s *Server) Serve(c *park.Conn, r *request.Request) {
 	}
 	v := &Request{s: s, req: r.Clone(), came: time.Now()}
 	v.Spec.Client = v.req.Client
+	v.closes = dropClose(v.req.Head)
 	v.Stream = park.NewStream(c, v.req.Head)
 	run, needsApp := s.o.Poller.Go, s.needsApp(r.Head)
 	if needsApp {
