@@ -79,7 +79,7 @@ func TestFindUnprotected(t *testing.T) {
 		"/c/d/.htaccess|AuthType Basic|routes: [{match: /c/d, internal: true}], before all others",
 		"/e/.htaccess|deny from all|site.no_scripts: [/e]",
 		"/f/.htaccess|Require all denied|site.hide_files, with the endings or names that <filesmatch \"\\.(txt|md)$\"> names",
-		"/h/.htaccess|RewriteRule ^secret - [F,L]|routes: [{match: /h, internal: true}], before all others",
+		"/h/.htaccess|RewriteRule ^secret - [F,L]|routes: [{match: /h/secret, internal: true}], before all others",
 		"/i/.htaccess|RemoveHandler .php|site.no_scripts: [/i]",
 	}
 	if !slices.Equal(got, want) {
@@ -87,5 +87,58 @@ func TestFindUnprotected(t *testing.T) {
 	}
 	if list := FindUnprotected(root+"/none", nil); list != nil {
 		t.Errorf("without a root: %v", list)
+	}
+}
+
+// TestProtection: what an .htaccess in /a does that Holdfast does not, and what would. An empty rule is for what is
+// refused here as well, or refuses nothing.
+func TestProtection(t *testing.T) {
+	const before = ", before all others"
+	whole := "routes: [{match: /a, internal: true}]" + before
+	for text, want := range map[string]string{
+		"RedirectMatch 403 ^/a/uploads/.*\\.php$": `site.no_scripts, with the folders of ^/a/uploads/.*\.php$`,
+		"RedirectMatch 404 /a/private/.*":         "routes: [{match: /a/private, internal: true}]" + before,
+		"Redirect 403 /a/photos/":                 "routes: [{match: /a/photos, internal: true}]" + before,
+		"Redirect Gone \"/a/old\"":                "routes: [{match: /a/old, internal: true}]" + before,
+		"<IfModule mod_authz_core.c>\n\t<RequireAll>\n\t\tRequire  all\tdenied\n\t</RequireAll>\n</IfModule>": whole,
+		"<If \"%{REQUEST_METHOD} == 'GET'\">\nRequire all denied\n</If>":                                      whole,
+		"<Limit GET POST>\nRequire all denied\n</Limit>":                                                      whole,
+		"RewriteEngine on\nRewriteRule ^ - [NC,R=403,L]":                                                      whole,
+		"RewriteRule .* - [ F ]":                                 whole,
+		"RewriteRule ^(.*)$ - [redirect=404]":                    whole,
+		"RewriteRule ^private/ \\\n  - \\\n  [forbidden]":        "routes: [{match: /a/private, internal: true}]" + before,
+		"RewriteRule ^xmlrpc\\.php$ - [F]":                       "routes: [{match: /a/xmlrpc.php, internal: true}]" + before,
+		"RewriteRule \"\\.(txt|log)$\" - [gone]":                 `site.hide_files, with the endings or names that \.(txt|log)$ names`,
+		"RewriteRule ^(tmp|cache)/ - [F,L]":                      "routes with internal: true" + before + ", for the paths of ^(tmp|cache)/",
+		"Order allow, deny\nAllow from 10.0.0.0/8":               whole,
+		"order Deny,Allow\nDeny from all\nAllow from 10.0.0.0/8": whole,
+		"Require not ip 10.0.0.1":                                whole,
+		"php_value engine \"Off\"":                               "site.no_scripts: [/a]",
+		"AddType application/octet-stream .php .phtml":           "site.no_scripts: [/a]",
+		"ForceType application/octet-stream":                     "site.no_scripts: [/a]",
+		"<Files *.php>\nRewriteRule ^ - [F]\n</Files>":           "site.no_scripts: [/a]",
+
+		"order ALLOW,DENY\nallow from all":                                       "",
+		"RedirectMatch 404 \"(?:^|/)\\.\"\nRewriteRule (^|/)\\.git - [F]":        "",
+		"Redirect 404 /.git\nRewriteRule ^\\.env - [F]":                          "",
+		"Redirect 301 /a/x /a/404\nRedirectMatch ^/x$ /gone":                     "",
+		"RewriteRule ^(.*)$ /index.php [L,R=301]\nRewriteRule . index.php [QSA]": "",
+		"AddType application/x-httpd-php .html\nAddHandler php-script .phtml":    "",
+		"AddHandler fcgid-script .php\nphp_flag engine on":                       "",
+		"# Require all denied":                                                   "",
+		"<FilesMatch \"^\\.ht\">\nRequire all denied\n</FilesMatch>":             "",
+	} {
+		root := newTree(t, map[string]string{"a/.htaccess": text + "\n"})
+		got := ""
+		for _, u := range FindUnprotected(root, nil) {
+			got += u.Rule
+		}
+		if got != want {
+			t.Errorf("%s\nneeds %q, want %q", text, got, want)
+		}
+	}
+	root := newTree(t, map[string]string{"a/.htaccess": "RedirectMatch 403 \\.php$\nphp_flag engine off\n"})
+	if list := FindUnprotected(root, []string{"/a"}); list != nil {
+		t.Errorf("below site.no_scripts: %v", list)
 	}
 }
