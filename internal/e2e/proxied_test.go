@@ -18,6 +18,10 @@ import (
 	"github.com/fasthttp/websocket"
 )
 
+// forged are the fields that a client sends in a lie.
+var forged = []string{"X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "X-Forwarded-Scheme", "X-Forwarded-Protocol",
+	"X-Forwarded-Server", "X-Forwarded-Proto", "X-Forwarded-For"}
+
 // nginxRecipe is the block of the documentation, which has to work as it stands there.
 func nginxRecipe(t *testing.T, holdfast string) string {
 	t.Helper()
@@ -40,7 +44,8 @@ func TestNginxRecipe(t *testing.T) {
 	mkdirForApache(t, root)
 	writeFile(t, filepath.Join(root, "index.php"), `<?php
 foreach (['HTTP_HOST', 'SERVER_NAME', 'SERVER_PORT', 'HTTPS', 'REMOTE_ADDR', 'REMOTE_PORT', 'HTTP_X_FORWARDED_HOST',
-	'HTTP_X_FORWARDED_PORT', 'HTTP_X_FORWARDED_PROTO', 'HTTP_X_FORWARDED_PREFIX', 'HTTP_X_FORWARDED_SSL', 'HTTP_X_FORWARDED_SCHEME', 'HTTP_X_FORWARDED_FOR'] as $name)
+	'HTTP_X_FORWARDED_PORT', 'HTTP_X_FORWARDED_PROTO', 'HTTP_X_FORWARDED_PREFIX', 'HTTP_X_FORWARDED_SSL', 'HTTP_X_FORWARDED_SCHEME',
+	'HTTP_X_FORWARDED_PROTOCOL', 'HTTP_X_FORWARDED_SERVER', 'HTTP_X_FORWARDED_FOR'] as $name)
 	echo $name, '=', $_SERVER[$name] ?? '', "\n";`)
 	socket := startFPM(t, dir, nil)
 	h := startHoldfastAt(t, freeAddr(t), freeAddr(t), func(listen, hooks string) string {
@@ -50,7 +55,7 @@ foreach (['HTTP_HOST', 'SERVER_NAME', 'SERVER_PORT', 'HTTPS', 'REMOTE_ADDR', 'RE
 	addr := strings.TrimPrefix(startNginxWith(t, nginxRecipe(t, strings.TrimPrefix(h.url, "http://"))), "http://")
 	_, port, _ := strings.Cut(addr, ":")
 	evil := http.Header{}
-	for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "X-Forwarded-Scheme", "X-Forwarded-Proto", "X-Forwarded-For"} {
+	for _, name := range forged {
 		evil.Set(name, "6.6.6.6")
 	}
 	v := newVisitor(t, "http://"+addr)
@@ -68,6 +73,8 @@ HTTP_X_FORWARDED_PROTO=http
 HTTP_X_FORWARDED_PREFIX=
 HTTP_X_FORWARDED_SSL=
 HTTP_X_FORWARDED_SCHEME=
+HTTP_X_FORWARDED_PROTOCOL=
+HTTP_X_FORWARDED_SERVER=
 HTTP_X_FORWARDED_FOR=127.0.0.1, 127.0.0.1
 `, "NUMBER", port)
 	if a.body != want {
@@ -95,7 +102,7 @@ echo $_SERVER['SERVER_NAME'], ':', $_SERVER['SERVER_PORT'], ' ', $_SERVER['HTTPS
 		fields     map[string]string
 		want       string
 	}{
-		{"a stranger", "", map[string]string{"X-Forwarded-Port": "1", "X-Forwarded-Ssl": "on", "X-Forwarded-Prefix": "/evil", "X-Forwarded-Server": "evil", "X-Forwarded-Scheme": "https", "X-Forwarded-Proto": "https"},
+		{"a stranger", "", map[string]string{"X-Forwarded-Port": "1", "X-Forwarded-Ssl": "on", "X-Forwarded-Prefix": "/evil", "X-Forwarded-Server": "evil", "X-Forwarded-Scheme": "https", "X-Forwarded-Protocol": "ssl", "X-Forwarded-Proto": "https"},
 			"FOR=127.0.0.1 HOST=app.test:8080 PORT=8080 PROTO=http app.test:8080 off"},
 		{"a trusted proxy", "trusted_proxies: [127.0.0.1]", map[string]string{"X-Forwarded-Port": "8443", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "www.test", "X-Forwarded-Prefix": "/shop"},
 			"FOR=127.0.0.1 HOST=www.test PORT=8443 PREFIX=/shop PROTO=https www.test:8443 on"},
@@ -175,8 +182,11 @@ func TestTerminators(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			app := startApp(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				for _, name := range []string{"X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "X-Forwarded-Scheme"} {
+				for _, name := range []string{"X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "X-Forwarded-Scheme", "X-Forwarded-Protocol"} {
 					fmt.Fprintf(w, "%s=%s ", name, strings.Join(r.Header[name], "|"))
+				}
+				if server := r.Header.Get("X-Forwarded-Server"); strings.Contains(server, "6.6.6.6") { // Apache names itself
+					fmt.Fprintf(w, "X-Forwarded-Server=%s", server)
 				}
 			}))
 			h := startHoldfastAt(t, freeAddr(t), freeAddr(t), func(listen, hooks string) string {
@@ -190,11 +200,11 @@ func TestTerminators(t *testing.T) {
 			// The client is not at an address of trusted_proxies, which a PROXY header would tell.
 			transport.DialContext = (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext
 			evil := http.Header{}
-			for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "X-Forwarded-Scheme", "X-Forwarded-Proto", "X-Forwarded-For"} {
+			for _, name := range forged {
 				evil.Set(name, "6.6.6.6")
 			}
 			a := v.do(http.MethodGet, "/", evil, nil)
-			want := fmt.Sprintf("X-Forwarded-Proto=https X-Forwarded-Host=%s X-Forwarded-Port=%s X-Forwarded-Prefix= X-Forwarded-Ssl= X-Forwarded-Scheme= ", addr, portOf(t, addr))
+			want := fmt.Sprintf("X-Forwarded-Proto=https X-Forwarded-Host=%s X-Forwarded-Port=%s X-Forwarded-Prefix= X-Forwarded-Ssl= X-Forwarded-Scheme= X-Forwarded-Protocol= ", addr, portOf(t, addr))
 			if a.body != want {
 				t.Errorf("the app was told %s\nwant %s", a.body, want)
 			}

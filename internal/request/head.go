@@ -18,7 +18,7 @@ func (r *Request) AppendHead(b []byte, h *http1.Head, m *http1.Mapping) []byte {
 		if f.Drop || h.Chunked && http1.EqualFold(f.Name, "transfer-encoding") { // the body says how it is sent on
 			continue
 		}
-		if ClaimsForwarding(f.Name) && (!r.Trusted || m.Mapped && http1.EqualFold(f.Name, "x-forwarded-prefix")) {
+		if r.withholds(f) || m.Mapped && http1.EqualFold(f.Name, "x-forwarded-prefix") {
 			continue
 		}
 		value := f.Value
@@ -50,11 +50,31 @@ func (r *Request) AppendHead(b []byte, h *http1.Head, m *http1.Mapping) []byte {
 	return append(b, "\r\n"...)
 }
 
-// ClaimsForwarding reports whether a field is one of X-Forwarded-Prefix, -Ssl, -Server, -Scheme and whatever else an
-// app believes. Those in http1.ForwardingNames are dropped from every head.
-func ClaimsForwarding(name []byte) bool {
-	_, ok := http1.CutPrefixFold(name, "x-forwarded-")
-	return ok
+// withholds reports whether the app is not sent a field that an app may believe: X-Forwarded-Prefix, -Server and whatever
+// else begins so of an untrusted peer, and another word for the scheme if it contradicts what was read. Those in
+// http1.ForwardingNames are dropped from every head.
+func (r *Request) withholds(f *http1.Field) bool {
+	claim, ok := http1.CutPrefixFold(f.Name, "x-forwarded-")
+	switch {
+	case !ok:
+		return false
+	case !r.Trusted:
+		return true
+	case http1.EqualFold(claim, "ssl"), http1.EqualFold(claim, "scheme"), http1.EqualFold(claim, "protocol"):
+		return saysHTTPS(last(f.Value)) != r.HTTPS
+	}
+	return false
+}
+
+// saysHTTPS reports whether a value means TLS in X-Forwarded-Ssl, -Scheme or -Protocol.
+func saysHTTPS(value []byte) bool {
+	for _, yes := range [...]string{"on", "1", "true", "ssl"} {
+		if http1.EqualFold(value, yes) {
+			return true
+		}
+	}
+	https, _ := parseProto(value)
+	return https
 }
 
 // ScriptFields returns the fields of a request as a script is told them: those that go on, and what is said of the client
@@ -62,7 +82,7 @@ func ClaimsForwarding(name []byte) bool {
 func (r *Request) ScriptFields(h *http1.Head) []http1.Field {
 	fields := make([]http1.Field, 0, len(h.Fields)+6)
 	for _, f := range h.Fields {
-		f.Drop = f.Drop || !r.Trusted && ClaimsForwarding(f.Name)
+		f.Drop = f.Drop || r.withholds(&f)
 		fields = append(fields, f)
 	}
 	if !h.HasHost && len(h.Host) > 0 { // of an absolute target

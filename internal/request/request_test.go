@@ -98,3 +98,36 @@ func TestRead(t *testing.T) {
 		})
 	}
 }
+
+// TestWithholds: an app is not told two schemes, whoever says so, and a stranger's word on how it came is nobody's.
+func TestWithholds(t *testing.T) {
+	for _, tt := range []struct {
+		field          string
+		trusted, https bool
+		want           bool
+	}{
+		{"X-Forwarded-Ssl: on", true, true, false},
+		{"X-Forwarded-Ssl: On", true, false, true},
+		{"X-Forwarded-Ssl: off", true, true, true},
+		{"x-forwarded-ssl: off", true, false, false},
+		{"X-Forwarded-Scheme: https", true, true, false},
+		{"X-Forwarded-Scheme: https, http", true, true, true},
+		{"X-FORWARDED-PROTOCOL: ssl", true, false, true},
+		{"X-Forwarded-Protocol: http, wss", true, true, false},
+		{"X-Forwarded-Protocol:", true, true, true},
+		{"X-Forwarded-Prefix: /a", true, false, false},
+		{"X-Forwarded-Server: proxy", true, false, false},
+		{"X-Forwarded-User: anna", true, false, false},
+		{"X-Forwarded-Ssl: off", false, false, true},
+		{"X-Forwarded-Server: evil", false, false, true},
+		{"X-Forwarded-User: evil", false, true, true},
+		{"X-Forward: 1", false, false, false},
+		{"Cookie: a", false, false, false},
+	} {
+		name, value, _ := strings.Cut(tt.field, ":")
+		r := Request{Trusted: tt.trusted, HTTPS: tt.https}
+		if got := r.withholds(&http1.Field{Name: []byte(name), Value: []byte(strings.TrimSpace(value))}); got != tt.want {
+			t.Errorf("%s, trusted %v, https %v: withheld %v, want %v", tt.field, tt.trusted, tt.https, got, tt.want)
+		}
+	}
+}
