@@ -46,6 +46,8 @@ func (r *Request) AppendHead(b []byte, h *http1.Head, m *http1.Mapping) []byte {
 	if h.Upgrade != nil {
 		b = append(b, "Connection: Upgrade\r\n"...)
 		b = http1.AppendField(b, []byte("Upgrade"), h.Upgrade)
+	} else if h.Trailers && h.Minor == 1 { // those of the response are sent on to this client (RFC 9110 §6.5.1)
+		b = append(b, "Connection: TE\r\nTE: trailers\r\n"...)
 	}
 	return append(b, "\r\n"...)
 }
