@@ -168,7 +168,7 @@ func TestResponseIsRelayed(t *testing.T) {
 		{"mixed line ends", get, "HTTP/1.1 200 OK\r\nA: b\nContent-Length: 2\r\n\nhi", "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 2\r\n\r\nhi"},
 		{"the same length twice", get, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\ncontent-length: 2\r\n\r\nhi", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"},
 		{"a line without a colon", get, "HTTP/1.1 200 OK\r\nWarning\r\nContent-Length: 2\r\n\r\nhi", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"},
-		{"two Locations", get, "HTTP/1.1 302 Found\r\nLocation: /a\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 302 Found\r\nLocation: /a\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n"},
+		{"two Locations", get, "HTTP/1.1 302 Found\r\nLocation: /a\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 302 Found\r\nLocation: /a\r\nContent-Length: 0\r\n\r\n"},
 		{"empty reason", get, "HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n"},
 	}
 	for _, tt := range tests {
@@ -239,7 +239,7 @@ func TestResponsesThatAreRefused(t *testing.T) {
 // TestNoticesAreCounted checks that what is mended in an app's responses is counted for its upstream, by kind.
 func TestNoticesAreCounted(t *testing.T) {
 	u := wiretest.NewUpstream(t, wiretest.Answer(func(*http.Request, []byte) []byte {
-		return []byte("HTTP/1.1 200 OK\nContent-Length: 2\nContent-Length: 2\nWarning\n\nhi")
+		return []byte("HTTP/1.1 200 OK\nContent-Length: 2\nContent-Length: 2\nWarning\nDate: 1\ndate: 2\nLocation: /a\nLOCATION: /b\n\nhi")
 	}))
 	addr, p := start(t, u.Addr)
 	c := wiretest.Dial(t, addr)
@@ -250,7 +250,7 @@ func TestNoticesAreCounted(t *testing.T) {
 		}
 	}
 	got := p.Stats().Upstreams[0].Notices
-	for _, kind := range []string{"bare_lf", "equal_lengths", "no_colon"} {
+	for _, kind := range []string{"bare_lf", "equal_lengths", "no_colon", "equal_dates", "equal_locations"} {
 		if got[kind] != 2 {
 			t.Errorf("%s is counted %d times; want 2", kind, got[kind])
 		}

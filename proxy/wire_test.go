@@ -245,3 +245,4 @@ func TestDate(t *testing.T) {
 		check(t, addr, lines("GET /none HTTP/1.1", "Host: x"), 404, "")
 	})
 }
+		{"the app's, and its server's", "HTTP/1.1 200 OK\r\nDate: " + own + "\r\nContent-Length: 0\r\nDATE: Sun, 06 Nov 1994 08:49:38 GMT\r\n\r\n", own, 200},

@@ -68,6 +68,7 @@ func bad(what string) error { return fmt.Errorf("%w: %s", ErrHead, what) }
 func (h *Head) Parse(p []byte) error {
 	*h = Head{Fields: h.Fields[:0], Length: -1}
 	var location []byte
+	dated := false
 	for {
 		end := bytes.IndexByte(p, '\n')
 		if end < 0 {
@@ -94,6 +95,13 @@ func (h *Head) Parse(p []byte) error {
 				continue
 			}
 			location = f.Value
+		}
+		if http1.EqualFold(f.Name, "date") {
+			if dated {
+				h.Odd |= http1.EqualDates
+				continue
+			}
+			dated = true
 		}
 		if len(h.Fields) == maxFields {
 			return bad("too many fields")

@@ -25,7 +25,7 @@ func show(h *Head) string {
 	if h.Local != nil {
 		fmt.Fprintf(&b, " local %s", h.Local)
 	}
-	for i, name := range []string{"bare LF", "no colon", "equal lengths", "empty length", "equal Locations", "framing", "no head", "", "", "", "", "odd name", "status line"} {
+	for i, name := range []string{"bare LF", "no colon", "equal lengths", "empty length", "equal Locations", "framing", "no head", "", "", "", "", "odd name", "status line", "equal Dates"} {
 		if h.Odd&(1<<i) != 0 {
 			fmt.Fprintf(&b, " (%s)", name)
 		}
@@ -77,6 +77,7 @@ func TestHead(t *testing.T) {
 		{"no field", "\r\nbody", "200 [200 OK] (no head)", "body"},
 		{"no field, bare LF", "\nbody", "200 [200 OK] (no head)", "body"},
 		{"no field but a Status", "Status: 404 Gone\r\n\r\n", "404 [404 Gone]", ""},
+		{"two Dates", "Date: a\r\nA: 1\r\ndate: b\r\n\r\n", "200 [200 OK] Date=a A=1 (equal Dates)", ""},
 		{"two Locations", "Location: /a\r\nLocation: /b\r\n\r\n", "302 [302 Found] Location=/a local /a (equal Locations)", ""},
 		{"the same length twice", "Content-Length: 1\r\nContent-Length: 1\r\n\r\n", "200 [200 OK] Content-Length=1 length 1 (equal lengths)", ""},
 		{"empty length", "A: b\r\nContent-Length:\r\n\r\n", "200 [200 OK] A=b (empty length)", ""},

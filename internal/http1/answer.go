@@ -181,8 +181,20 @@ func (a *Answer) field(line []byte) error {
 			}
 		}
 	}
-	a.Fields = append(a.Fields, f)
+	a.add(f)
 	return nil
+}
+
+// add keeps a field, unless it is another of a kind of which clients want one: some take the last, or none.
+func (a *Answer) add(f Field) {
+	switch {
+	case EqualFold(f.Name, "date") && a.Has("date"):
+		a.Odd |= EqualDates
+	case EqualFold(f.Name, "location") && a.Has("location"):
+		a.Odd |= EqualLocations
+	default:
+		a.Fields = append(a.Fields, f)
+	}
 }
 
 // Append writes the head for a client, but for the empty line. The version is always ours (RFC 9112 §2.3).

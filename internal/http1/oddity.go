@@ -8,7 +8,7 @@ const (
 	NoColon                             // a line without a colon; dropped
 	EqualLengths                        // the same Content-Length again; dropped
 	EmptyLength                         // a Content-Length without a value; dropped
-	EqualLocations                      // another Location of a script; dropped
+	EqualLocations                      // another Location; dropped
 	ScriptFraming                       // Transfer-Encoding of a script, which is the server's to set (RFC 3875 §6.3.4); dropped
 	NoHead                              // no field at all from a script; a 200
 	PaddedChunk                         // white space behind the size of a chunk
@@ -17,6 +17,7 @@ const (
 	EqualCodings                        // Transfer-Encoding: chunked again; one is sent on
 	OddName                             // a field whose name is no token; dropped
 	StatusLine                          // a status line of a script, where CGI has Status
+	EqualDates                          // another Date; dropped
 )
 
 // Oddities are the label of each in metrics, and what the log says of it, in the order of their bits.
@@ -25,7 +26,7 @@ var Oddities = [...]struct{ Label, Line string }{
 	{"no_colon", "the app sends a header line without a colon; the line is dropped"},
 	{"equal_lengths", "the app sends the same Content-Length more than once; one is sent on"},
 	{"empty_length", "the app sends an empty Content-Length; it is dropped"},
-	{"equal_locations", "the script sends more than one Location; the first is sent on"},
+	{"equal_locations", "the app sends more than one Location; the first is sent on"},
 	{"script_framing", "the script sets Transfer-Encoding, which is the server's to set; it is dropped"},
 	{"no_head", "the script sends no header field; the response is a 200 without a Content-Type"},
 	{"padded_chunk", "the app fills up the sizes of chunks with spaces; they are sent on without"},
@@ -34,4 +35,5 @@ var Oddities = [...]struct{ Label, Line string }{
 	{"equal_codings", "the app sends Transfer-Encoding: chunked more than once; one is sent on"},
 	{"odd_name", "the app sends a header whose name has bytes that no name may have; it is dropped"},
 	{"status_line", "the script sends a status line instead of Status; its status counts"},
+	{"equal_dates", "the app sends more than one Date; the first is sent on"},
 }
