@@ -78,12 +78,12 @@ func (x *exchange) finishFields(status int, after time.Duration, fields []byte, 
 		x.cut(why)
 		return
 	}
-	c, keep := x.client.conn, x.client.keep && x.upload.body.Done
-	answer := http1.Page(status, after, !keep, !x.isHead, fields...)
-	n, _ := c.Write(answer)
+	x.client.keep = x.client.keep && x.upload.body.Done
+	answer := http1.Page(status, after, string(x.client.appendConnection(nil)), !x.isHead, fields...)
+	n, _ := x.client.conn.Write(answer)
 	x.client.passed, x.client.heads = int64(len(answer)), int64(bytes.Index(answer, []byte("\r\n\r\n"))+4)
 	x.endLog(why.Error())
-	early, touched, f := x.client.early, x.client.touched, x.f
+	c, keep, early, touched, f := x.client.conn, x.client.keep, x.client.early, x.client.touched, x.f
 	x.release()
 	if n < len(answer) { // the client does not read: it must not take what comes next for this
 		f.p.stats.cut.Add(1)

@@ -105,7 +105,7 @@ func TestAccessLog(t *testing.T) {
 func pageSize(line string) int {
 	for _, status := range []int{400, 502} {
 		if strings.Contains(line, fmt.Sprintf(`" %d `, status)) {
-			_, body, _ := strings.Cut(string(http1.Page(status, 0, true, true)), "\r\n\r\n")
+			_, body, _ := strings.Cut(string(http1.Page(status, 0, "", true)), "\r\n\r\n")
 			return len(body)
 		}
 	}

@@ -18,7 +18,7 @@ func (f *Front) HeadRefused(c *park.Conn, r *http1.Refusal, b []byte) {
 func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, r *http1.Refusal, b []byte) {
 	f.p.stats.refused.Add(1)
 	f.logRefused(client, r.Status, r.Reason)
-	answer := http1.Page(r.Status, r.After, true, true)
+	answer := http1.Page(r.Status, r.After, "Connection: close\r\n", true)
 	if r.Told { // to who cannot read a page
 		answer = http1.TextPage(r.Status, r.Reason)
 	}

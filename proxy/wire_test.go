@@ -183,6 +183,40 @@ func TestUpgradeRequired(t *testing.T) {
 	})
 }
 
+// TestOwnPageKeepsAnOldClient: a client of HTTP/1.0 that asked to go on is told that it may, also by a page that no app
+// has written, and then does.
+func TestOwnPageKeepsAnOldClient(t *testing.T) {
+	addr, _ := start(t, nobody(t), func(o *Options) {
+		o.Routes = []Route{{Match: "/old", Redirect: "https://www.example.com"}}
+	})
+	for _, tt := range []struct {
+		head, connection string
+		kept             bool
+	}{
+		{"GET / HTTP/1.0\r\nConnection: keep-alive", "keep-alive", true},
+		{"HEAD / HTTP/1.0\r\nConnection: Keep-Alive", "keep-alive", true},
+		{"GET /old/x HTTP/1.0\r\nConnection: keep-alive", "keep-alive", true},
+		{"GET / HTTP/1.0", "close", false},
+		{"GET /old HTTP/1.0", "close", false},
+		{"GET / HTTP/1.1\r\nHost: x", "", true},
+		{"GET / HTTP/1.1\r\nHost: x\r\nConnection: close", "close", false},
+	} {
+		c := wiretest.Dial(t, addr)
+		c.Send(lines(tt.head))
+		method, _, _ := strings.Cut(tt.head, " ")
+		resp, _ := c.Response(method)
+		if got := strings.Join(resp.Header.Values("Connection"), "|"); got != tt.connection && !resp.Close || resp.Close == tt.kept {
+			t.Errorf("%q: %d, Connection %q, want %q", tt.head, resp.StatusCode, got, tt.connection)
+		}
+		if tt.kept {
+			c.Send(lines(tt.head))
+			c.Response(method)
+		} else if rest, _ := c.Rest(); rest != "" {
+			t.Errorf("%q: then came %q", tt.head, rest)
+		}
+	}
+}
+
 // TestDate: every answer has one Date, the app's own if it sends one (RFC 9110 §6.6.1).
 func TestDate(t *testing.T) {
 	const own = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -215,6 +249,7 @@ func TestDate(t *testing.T) {
 	}{
 		{"none", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "", 200},
 		{"the app's", "HTTP/1.1 200 OK\r\ndate: " + own + "\r\nContent-Length: 0\r\n\r\n", own, 200},
+		{"the app's, and its server's", "HTTP/1.1 200 OK\r\nDate: " + own + "\r\nContent-Length: 0\r\nDATE: Sun, 06 Nov 1994 08:49:38 GMT\r\n\r\n", own, 200},
 		{"one that ends with the connection", "HTTP/1.1 200 OK\r\nConnection: date\r\nDate: " + own + "\r\nContent-Length: 0\r\n\r\n", "", 200},
 		{"no content", "HTTP/1.1 204 No Content\r\n\r\n", "", 204},
 		{"a stream", "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n", "", 200},
@@ -245,4 +280,3 @@ func TestDate(t *testing.T) {
 		check(t, addr, lines("GET /none HTTP/1.1", "Host: x"), 404, "")
 	})
 }
-		{"the app's, and its server's", "HTTP/1.1 200 OK\r\nDate: " + own + "\r\nContent-Length: 0\r\nDATE: Sun, 06 Nov 1994 08:49:38 GMT\r\n\r\n", own, 200},

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// Page is a short answer made here. It says nothing of what is inside.
-func Page(status int, after time.Duration, close bool, body bool, fields ...byte) []byte {
+// Page is a short answer made here. It says nothing of what is inside. connection is the line of Connection, if one is
+// needed.
+func Page(status int, after time.Duration, connection string, body bool, fields ...byte) []byte {
 	text := fmt.Sprintf("<!doctype html>\n<html><head><title>%d %[2]s</title></head>\n<body><h1>%[1]d %[2]s</h1></body></html>\n",
 		status, http.StatusText(status))
 	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\nContent-Length: %d\r\n",
@@ -19,10 +20,7 @@ func Page(status int, after time.Duration, close bool, body bool, fields ...byte
 	if status == 405 && len(fields) == 0 {
 		b = append(b, "Allow: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\n"...)
 	}
-	if close {
-		b = append(b, "Connection: close\r\n"...)
-	}
-	b = append(b, "\r\n"...)
+	b = append(append(b, connection...), "\r\n"...)
 	if body {
 		b = append(b, text...)
 	}
