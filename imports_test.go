@@ -37,6 +37,7 @@ internal/headread internal/http1 internal/park
 internal/histfile internal/hub
 internal/http1
 internal/hub
+internal/inject   internal/deflate internal/http1
 internal/jsontext
 internal/metric
 internal/park
