@@ -31,6 +31,7 @@
 //     and then a gap may be told where none was: the safe direction.
 //   - Publish never waits for a subscriber. What is accepted and not yet delivered is bounded by
 //     Options.Backlog; beyond it Publish refuses with [ErrBusy] and accepts nothing.
+//   - What a publisher says is still true (Renew) does not get too old.
 //   - History is bounded per channel by its rule and over all channels by Options.HistoryTotal: the
 //     least recently used channel gives up its oldest message first.
 //

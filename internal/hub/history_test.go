@@ -139,3 +139,47 @@ func TestSweepMany(t *testing.T) {
 	h.Sweep(c.now().Add(time.Hour))
 	checkEmpty(t, h)
 }
+
+// TestLastAndRenew: the newest kept message is found and can be made young, and nothing else.
+func TestLastAndRenew(t *testing.T) {
+	c := newClock()
+	h := New(Options{Now: c.now, Rule: func(name string) (History, bool) {
+		return map[string]History{"state": {Messages: 2, Age: time.Minute}}[name], true
+	}})
+	last := func(channel string) string {
+		m, id := h.Last(channel)
+		if m == nil {
+			return fmt.Sprint("none ", id != 0)
+		}
+		return fmt.Sprint(string(m.Data), " ", id == m.ID)
+	}
+	want(t, "nothing yet", last("state"), "none false")
+	first := say(t, h, "1", "state")
+	second := say(t, h, "2", "state")
+	want(t, "two kept", last("state"), "2 true")
+	c.add(50 * time.Second)
+	h.Renew("state", first) // not the newest
+	h.Renew("state", second)
+	h.Renew("state", second+1)
+	h.Renew("none", second)
+	c.add(50 * time.Second)
+	h.Sweep(c.now())
+	want(t, "one is young", kept(h, "state"), "state:2")
+	check(t, h)
+	c.add(11 * time.Second)
+	h.Sweep(c.now())
+	want(t, "it is old again", last("state"), "none false")
+	h.Renew("state", second) // gone
+	checkEmpty(t, h)
+
+	var s recorder
+	h.Lane(0).Join(&s, []string{"bare", "state"}, 0, false)
+	id := say(t, h, "3", "bare")
+	want(t, "held, without history", last("bare"), "none true")
+	h.Renew("bare", id)
+	say(t, h, "4", "state")
+	c.add(time.Hour)
+	h.Sweep(c.now())
+	want(t, "held, and too old", last("state"), "none true")
+	check(t, h)
+}

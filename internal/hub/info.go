@@ -33,6 +33,36 @@ func (h *Hub) Channel(name string) (Info, bool) {
 	return ch.infoLocked(), true
 }
 
+// Last returns the newest message that a channel keeps, nil if it keeps none, and the newest id that was published to it
+// while somebody subscribed to it or something was kept; zero if there was none.
+func (h *Hub) Last(channel string) (kept *Message, id ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ch := h.channels[channel]
+	if ch == nil {
+		return nil, 0
+	}
+	if k := ch.hist; k != nil {
+		kept = k.at(k.n - 1)
+	}
+	return kept, ch.last
+}
+
+// Renew makes a message as young as one that is published now, if it is the newest that its channel keeps: it is still
+// true. A store keeps the age that it had.
+func (h *Hub) Renew(channel string, id ID) {
+	now := h.now().UnixNano()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ch := h.channels[channel]
+	if ch == nil || ch.hist == nil {
+		return
+	}
+	if m := ch.hist.at(ch.hist.n - 1); m.ID == id {
+		m.at = now
+	}
+}
+
 // Position returns the newest id that was given out: a client that resumes after it gets what is published from now on, of
 // every channel, and nothing that was published before. It is not zero, also before the first message.
 func (h *Hub) Position() ID {

@@ -36,7 +36,7 @@ type Message struct {
 
 	hist *history // set by Publish, never changed: where it is or was kept, nil if it never was
 	next *Message // set by Publish, never changed: the same message on the draft's next channel
-	at   int64    // set by Publish, never changed: Unix nanoseconds
+	at   int64    // guarded by Hub.mu once it is published: from when its age counts, Unix nanoseconds
 
 	track *Track // never changed; nil: nobody wants to know
 }
