@@ -20,6 +20,11 @@
 // [MessageForwarder] posts what a client sends over its WebSocket, with the client's own cookies and signed. The
 // response can be sent back to the client.
 //
+// # Watched URLs
+//
+// [Getter] gets paths of the app as Holdfast itself, with the fields that the configuration names. It sends the validators
+// of the response before (ETag, or else Last-Modified), follows no redirect and keeps no cookie.
+//
 // # Events
 //
 // [EventSender] sends events in batches, and [Poster] posts and signs them:
