@@ -27,6 +27,7 @@ internal/cache    internal/cache/structured internal/http1
 internal/cache/rules internal/cache internal/http1
 internal/cache/structured internal/http1
 internal/channel
+internal/channelurl internal/channel
 internal/clientframe internal/hub internal/strictjson
 internal/config   internal/channel
 internal/connection
@@ -58,6 +59,7 @@ internal/tempfile internal/park
 internal/throttle
 internal/token    internal/auth internal/strictjson
 internal/tunnel   internal/park internal/sendbuf
+internal/watch    internal/appcall internal/channelurl internal/hub internal/strictjson internal/throttle
 internal/wiretest
 internal/wsframe  internal/deflate
 proxy             internal/accesslog internal/balance internal/fcgi internal/headread internal/http1 internal/metric internal/park internal/proxyheader internal/rate internal/request internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel

@@ -87,8 +87,8 @@ func Reserves(earlier, pattern string) bool {
 	return Covers(users, pattern)
 }
 
-// overlaps reports whether there is a name that both patterns match.
-func overlaps(a, b string) bool {
+// Overlaps reports whether there is a name that both patterns match.
+func Overlaps(a, b string) bool {
 	for {
 		one, aRest, aMore := strings.Cut(a, ".")
 		two, bRest, bMore := strings.Cut(b, ".")

@@ -128,7 +128,7 @@ func (r *Rules) Subscription(name string) (*Rule, bool) {
 		return r.Rule(name)
 	}
 	for i := range r.all() {
-		if c := &r.list[i]; overlaps(c.Match, name) {
+		if c := &r.list[i]; Overlaps(c.Match, name) {
 			return &c.Rule, c.Wildcards && Covers(c.Match, name) && !manyUsers(c.Match, name) && !c.isReserved(name)
 		}
 	}
