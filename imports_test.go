@@ -29,7 +29,7 @@ internal/cache/structured internal/http1
 internal/channel
 internal/channelurl internal/channel
 internal/clientframe internal/hub internal/strictjson
-internal/config   internal/channel
+internal/config   internal/channel internal/channelurl internal/strictjson
 internal/connection
 internal/deflate
 internal/demo
@@ -50,7 +50,7 @@ internal/render   internal/deflate internal/http1 internal/hub internal/jsontext
 internal/request  internal/http1
 internal/sendbuf  internal/park
 internal/sendqueue internal/hub internal/park
-internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/channel internal/config internal/connection internal/histfile internal/hub internal/metric internal/park internal/presence internal/site internal/throttle internal/token proxy upgrade
+internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/channel internal/channelurl internal/config internal/connection internal/histfile internal/hub internal/metric internal/park internal/presence internal/site internal/throttle internal/token internal/watch proxy upgrade
 internal/session  internal/auth internal/channel
 internal/site     internal/http1
 internal/strictjson

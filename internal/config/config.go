@@ -30,6 +30,7 @@ type Config struct {
 	Push           Push           `yaml:"push"`
 	Events         Events         `yaml:"events"`
 	Channels       []Channel      `yaml:"channels" eg:"[{match: \"public.**\", access: public}]"`
+	Watch          []Watch        `yaml:"watch" eg:"[{channel: \"parcel.{id}\", url: \"/status.php?id={id}\"}]"`
 	Timeouts       Timeouts       `yaml:"timeouts"`
 	Limits         Limits         `yaml:"limits"`
 	Buffers        Buffers        `yaml:"buffers"`
@@ -183,6 +184,10 @@ func Default() *Config {
 			SendQueueTotal:    64 * MB,
 			ReceiveTotal:      64 * MB,
 			ReceiveTimeout:    seconds(30),
+			WatchInFlight:     16,
+			WatchTimeout:      seconds(5),
+			WatchMaxReply:     64 * KB,
+			WatchChannels:     10_000,
 			HistoryTotal:      64 * MB,
 		},
 		Events: Events{

@@ -124,6 +124,8 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, key, example string) {
 		// A section whose every line is commented out.
 	case v.Kind() == reflect.Struct:
 		d.section(n, v, key)
+	case v.Type() == reflect.TypeFor[Header]():
+		d.header(n, v, key, example)
 	default:
 		d.list(n, v, key, example)
 	}
@@ -182,8 +184,11 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, key, example string) {
 			return
 		}
 		item := reflect.New(v.Type().Elem()).Elem()
-		if c, ok := item.Addr().Interface().(*Channel); ok {
-			c.History, c.Presence, c.Slow = DefaultHistory(), channel.PresenceOff, channel.Disconnect
+		switch item := item.Addr().Interface().(type) {
+		case *Channel:
+			item.History, item.Presence, item.Slow = DefaultHistory(), channel.PresenceOff, channel.Disconnect
+		case *Watch:
+			*item = DefaultWatch()
 		}
 		d.value(child, item, fmt.Sprintf("%s[%d]", key, i), strings.Trim(example, "[]"))
 		v.Set(reflect.Append(v, item))
@@ -257,6 +262,8 @@ func wantOf(t reflect.Type, example string) string {
 		return "true or false"
 	case reflect.Slice:
 		return "a list such as " + example
+	case reflect.Map:
+		return "headers such as " + example
 	case reflect.Struct:
 		return "keys and values, one of " + strings.Join(keysOf(t), ", ")
 	}

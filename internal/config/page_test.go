@@ -88,6 +88,7 @@ func headingAnchor(key string) string {
 func describeKey(key string, isSection bool) string {
 	c := Default()
 	c.Upstreams, c.Routes, c.Channels = []Server{{}}, []Route{{}}, []Channel{defaultChannel()}
+	c.Watch = []Watch{DefaultWatch()}
 	v := reflect.ValueOf(c).Elem()
 	for name := range strings.SplitSeq(key, ".") {
 		name, isItem := strings.CutSuffix(name, "[0]")
@@ -127,6 +128,8 @@ func typeWord(t reflect.Type) string {
 		return "number"
 	case reflect.Slice:
 		return "list of strings"
+	case reflect.Map:
+		return "names and values of headers"
 	}
 	return "string"
 }

@@ -34,6 +34,10 @@ type Push struct {
 	SendQueueTotal    Size     `yaml:"send_queue_total"`
 	ReceiveTotal      Size     `yaml:"receive_total"`
 	ReceiveTimeout    Duration `yaml:"receive_timeout"`
+	WatchInFlight     int      `yaml:"watch_in_flight"`
+	WatchTimeout      Duration `yaml:"watch_timeout"`
+	WatchMaxReply     Size     `yaml:"watch_max_reply"`
+	WatchChannels     int      `yaml:"watch_channels"`
 	MaxConnections    int      `yaml:"max_connections"`          // 0: bounded by the file limit only
 	MaxPerUser        int      `yaml:"max_connections_per_user"` // 0: any number
 	HistoryTotal      Size     `yaml:"history_total"`

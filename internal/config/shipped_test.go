@@ -57,6 +57,7 @@ func TestShippedFileStatesEveryRange(t *testing.T) {
 		c.Routes = []Route{{Match: "/a"}}
 		c.Channels = []Channel{{Match: "a", Access: channel.Public, History: DefaultHistory()}}
 		c.Upstreams = []Server{{URL: c.Upstream}}
+		c.Watch = []Watch{{Channel: "a", URL: "/a", Every: seconds(1), Data: "body"}}
 		v := reflect.ValueOf(c).Elem()
 		for name := range strings.SplitSeq(key, ".") {
 			name, isItem := strings.CutSuffix(name, "[0]")
@@ -72,6 +73,7 @@ func TestShippedFileStatesEveryRange(t *testing.T) {
 		d := newDecoder("")
 		d.ranges(c)
 		d.channels(c)
+		d.watch(c)
 		d.events(c)
 		d.upstreams(c)
 		if len(d.errs) == 0 {
@@ -94,6 +96,7 @@ func TestRoundTrip(t *testing.T) {
 	want := Default()
 	want.Listen = Listen{Network: "unix", Address: "/run/holdfast.sock"}
 	want.Channels = []Channel{{Match: "a.*.**", Access: channel.Public, History: History{Messages: 7, Age: seconds(3605), Bytes: 1500}}}
+	want.Watch = []Watch{{Channel: "a.{b}.{c}", URL: "/{b}.json?c={c}", Every: seconds(7), Data: "/d/0", As: Header{"Cookie": "a=b; c=\"d\"", "Host": "x"}}}
 	data, err := yaml.Marshal(want)
 	if err != nil {
 		t.Fatal(err)
@@ -128,36 +131,46 @@ func allKeys(t reflect.Type, section string, seen map[reflect.Type]bool) []strin
 	return keys
 }
 
-// withExample is the shipped file with the example of routes, which is a comment there, in force.
+// withExample is the shipped file with the examples of routes and of watch, which are comments there, in force.
 func withExample(t *testing.T) []byte {
 	t.Helper()
 	data, err := os.ReadFile(shipped)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, rest, ok := strings.Cut(string(data), "\nroutes: []\n")
-	if !ok {
-		t.Fatal("no routes: [] in config.yaml")
-	}
-	example, after, _ := strings.Cut(rest, "\n\n")
-	var b strings.Builder
-	for line := range strings.Lines(example + "\n") {
-		bare, ok := strings.CutPrefix(line, "#")
+	text := string(data)
+	for _, key := range []string{"routes", "watch"} {
+		before, rest, ok := strings.Cut(text, "\n"+key+": []\n")
 		if !ok {
-			t.Fatalf("the example of routes has %q", line)
+			t.Fatalf("no %s: [] in config.yaml", key)
 		}
-		b.WriteString(bare)
+		example, after, _ := strings.Cut(rest, "\n\n")
+		var b strings.Builder
+		for line := range strings.Lines(example + "\n") {
+			bare, ok := strings.CutPrefix(line, "#")
+			if !ok {
+				t.Fatalf("the example of %s has %q", key, line)
+			}
+			b.WriteString(bare)
+		}
+		text = before + "\n" + key + ":\n" + b.String() + "\n" + after
 	}
-	return []byte(before + "\nroutes:\n" + b.String() + "\n" + after)
+	return []byte(text)
 }
 
-func TestExampleOfRoutes(t *testing.T) {
-	c, err := Parse("config.yaml", withExample(t))
+func TestExamples(t *testing.T) {
+	text := strings.Replace(string(withExample(t)), `match: "public.**"`, `match: "**"`, 1) // the channels of watch need a rule
+	c, err := Parse("config.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(c.Routes) != 5 || c.Routes[0].Prefix != "/" || !c.Routes[4].Internal {
 		t.Errorf("routes = %+v", c.Routes)
+	}
+	want := DefaultWatch()
+	want.Channel, want.URL = "parcel.{id}", "/status.php?id={id}"
+	if !reflect.DeepEqual(c.Watch, []Watch{want}) {
+		t.Errorf("watch = %+v", c.Watch)
 	}
 }
 

@@ -26,6 +26,7 @@ func (d *decoder) validate(c *Config) {
 	d.hooks(&c.Hooks)
 	d.push(&c.Push)
 	d.channels(c)
+	d.watch(c)
 	d.events(c)
 	if c.ProxyProtocol && len(c.TrustedProxies) == 0 && c.Listen.Network != "unix" {
 		d.add("proxy_protocol", "needs trusted_proxies, the addresses of the load balancers; nobody else may connect then")

@@ -16,8 +16,9 @@ import (
 // minFlushTime is what telling the last events gets when the drain has used up its time.
 const minFlushTime = time.Second
 
-// watch returns which channels' first and last subscribers are told of, nil if none are.
-func (s *Server) watch() func(channel string) bool {
+// occupancyEvents returns of which channels the app is told that they have their first subscriber or have lost their last
+// one, nil if of none.
+func (s *Server) occupancyEvents() func(channel string) bool {
 	if !s.channels.Any(func(r *channel.Rule) bool { return r.Events }) {
 		return nil
 	}
@@ -25,6 +26,18 @@ func (s *Server) watch() func(channel string) bool {
 		r, ok := s.channels.Rule(name)
 		return ok && r.Events
 	}
+}
+
+// watched returns which channels' first and last subscribers the hub is to tell of, nil if none are.
+func (s *Server) watched() func(channel string) bool {
+	events := s.occupancyEvents()
+	switch {
+	case s.watcher == nil:
+		return events
+	case events == nil:
+		return s.watcher.Wants
+	}
+	return func(name string) bool { return events(name) || s.watcher.Wants(name) }
 }
 
 // present reports whether it is kept which users hold a channel.
@@ -57,18 +70,25 @@ func (s *Server) newEvents() {
 	}
 	users := e.Enabled(config.Online, config.Offline)
 	kept := s.channels.Any((*channel.Rule).Present)
-	if s.watch() == nil && !users && !kept {
+	told := s.occupancyEvents()
+	take, tell := s.hub.TakeOccupancy, func() {}
+	if s.watcher != nil {
+		all := &occupancies{hub: s.hub, watcher: s.watcher, events: told}
+		take, tell = all.take, all.pass
+		s.hub.OnOccupancy(tell)
+	}
+	if told == nil && !users && !kept {
 		return
 	}
 	o := presence.Options{
-		Grace: time.Duration(e.Grace), Occupancy: s.hub.TakeOccupancy, Users: users,
+		Grace: time.Duration(e.Grace), Occupancy: take, Users: users,
 		Notify: s.notifyPresence, Publish: s.publishPresence, Log: s.log,
 	}
 	if kept {
 		o.Present = s.present
 	}
 	s.presence = presence.New(o)
-	s.hub.OnOccupancy(s.presence.Occupancy)
+	s.hub.OnOccupancy(func() { tell(); s.presence.Occupancy() })
 }
 
 // notifyPresence sends an event of presence to the app, if it wants to know.

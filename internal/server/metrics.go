@@ -25,6 +25,7 @@ func (s *Server) writeMetrics(w *metric.Writer) {
 	s.writeHub(w)
 	s.writeHeld(w)
 	s.writeEvents(w)
+	s.writeWatch(w)
 	metrics.WriteProcessMetrics(w)
 }
 
@@ -129,4 +130,21 @@ func (s *Server) writeEvents(w *metric.Writer) {
 		w.Int("holdfast_presence_grace_cut_short_total", int64(r.ExpiredEarly))
 		w.Int("holdfast_presence_messages_dropped_total", int64(r.Unpublished))
 	}
+}
+
+// writeWatch writes the counts of watched URLs, if there are any.
+func (s *Server) writeWatch(w *metric.Writer) {
+	if s.watcher == nil {
+		return
+	}
+	x := s.watcher.Stats()
+	w.Int("holdfast_watch_channels", int64(x.Channels))
+	w.Int("holdfast_watch_channels_waiting", int64(x.Waiting))
+	w.Int("holdfast_watch_channels_failing", int64(x.Failing))
+	w.Int("holdfast_watch_requests_in_flight", int64(x.InFlight))
+	w.Int("holdfast_watch_late_seconds", int64(x.Late.Seconds()))
+	w.Int("holdfast_watch_requests_total", int64(x.Requests))
+	w.Int("holdfast_watch_changes_total", int64(x.Changes))
+	w.Int("holdfast_watch_unchanged_total", int64(x.Unchanged))
+	w.Ints("holdfast_watch_failures_total", "reason", x.Failures)
 }

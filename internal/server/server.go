@@ -65,6 +65,7 @@ type Server struct {
 	poster    *appcall.Poster           // nil: events.url is not set
 	events    *appcall.EventSender      // the same
 	presence  *presence.Tracker         // nil: nobody wants to know who is there
+	watcher   *watching                 // nil: the configuration has no watch
 	accessLog *accesslog.Log            // nil: none
 	served    bool                      // Serve has begun
 	draining  atomic.Bool
@@ -120,6 +121,9 @@ func (s *Server) open() (err error) {
 	if err := s.newPoller(); err != nil {
 		return err
 	}
+	if err := s.newWatcher(); err != nil {
+		return err
+	}
 	if s.hub, err = s.newHub(); err != nil {
 		return err
 	}
@@ -127,6 +131,9 @@ func (s *Server) open() (err error) {
 	s.keeper = s.newKeeper()
 	if s.proxy, err = s.newProxy(); err != nil {
 		return err
+	}
+	for _, warning := range WatchWarnings(s.config) {
+		s.log.Warn("watch may not do what is meant", "reason", warning)
 	}
 	for _, warning := range Warnings(s.config) {
 		s.log.Warn("directory less protected than with Apache", "reason", warning)
@@ -252,7 +259,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	start("history", func() error { return s.sweep(ctx) }, cancel)
 	start("hooks.listen", func() error { return s.hooks.Serve(s.hooksListener) }, s.shutdownHooks)
 	s.startEvents()
+	stopWatcher := s.startWatcher()
 	<-ctx.Done()
+	stopWatcher() // nobody is left to be told
 	s.owned.stop(s.drain())
 	return failed
 }
