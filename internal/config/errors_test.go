@@ -87,6 +87,8 @@ func TestRanges(t *testing.T) {
 				"c.yaml:4:46: channels[0].history.bytes: 3GB is out of range; want 1KB to 1GB"},
 		{"wait above max_wait", "push: {poll_max_wait: 10s}", `1:23: push.poll_max_wait: push.poll_wait 25s is more than push.poll_max_wait 10s`},
 		{"outbox above the total", "push: {send_queue: 65MB}", `1:20: push.send_queue: push.send_queue 65MB is more than push.send_queue_total 64MB`},
+		{"message above the total", "push: {receive_total: 1MB, max_message: 2MB}", `1:41: push.max_message: push.max_message 2MB is more than push.receive_total 1MB`},
+		{"total below the default message", "push: {max_message: 1MB, receive_total: 512KB}", `1:21: push.max_message: push.max_message 1MB is more than push.receive_total 512KB`},
 		{"unknown level", "log: {level: warning}", `1:14: log.level: unknown "warning"; want debug, info, warn, error`},
 		{"misspelt format", "log: {format: jsno}", `1:15: log.format: unknown "jsno"; want text, json; did you mean "json"?`},
 	})

@@ -139,6 +139,9 @@ func (d *decoder) push(p *Push) {
 	if p.SendQueue > p.SendQueueTotal {
 		d.add(d.given("push.send_queue", "push.send_queue_total"), fmt.Sprintf("push.send_queue %s is more than push.send_queue_total %s", p.SendQueue, p.SendQueueTotal))
 	}
+	if p.MaxMessage > p.ReceiveTotal {
+		d.add(d.given("push.max_message", "push.receive_total"), fmt.Sprintf("push.max_message %s is more than push.receive_total %s", p.MaxMessage, p.ReceiveTotal))
+	}
 }
 
 // minSecret is the shortest push.jwt.key: HMAC-SHA256 is no stronger than its key (RFC 7518 §3.2).

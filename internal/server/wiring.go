@@ -106,6 +106,10 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// readAhead is what may be kept of a client beside a message: headers of frames, and the rest of a reading. It comes on
+// top of push.receive_total, in which a message of push.max_message fits then.
+const readAhead = 64 << 10
+
 func (s *Server) newKeeper() *upgrade.Keeper {
 	c := s.config
 	o := upgrade.Options{
@@ -114,7 +118,7 @@ func (s *Server) newKeeper() *upgrade.Keeper {
 		MaxChannels: c.Push.MaxChannels, MaxMessage: int(c.Push.MaxMessage),
 		Compress: int(c.Push.Compress), MessageRate: c.Push.MessageRate, Live: c.Push.Live,
 		SendQueue: int(c.Push.SendQueue), SendQueueTotal: int64(c.Push.SendQueueTotal),
-		InboundTotal: int64(c.Push.ReceiveTotal), ReceiveTime: time.Duration(c.Push.ReceiveTimeout),
+		InboundTotal: int64(c.Push.ReceiveTotal) + readAhead, ReceiveTime: time.Duration(c.Push.ReceiveTimeout),
 		MaxConnections: c.Push.MaxConnections,
 		MaxPerUser:     c.Push.MaxPerUser,
 		Origins:        c.Push.Origins, AuthorizeGrace: time.Duration(c.Push.AuthorizeGrace),
