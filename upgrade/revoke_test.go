@@ -90,14 +90,16 @@ func TestRevokedBeforeHold(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "access")
 				log := openAccessLog(t, path)
 				app := newSlowApp(t)
-				w, _ := guarded(t, func(o *upgrade.Options) { o.Authorizer, o.Access = app, log })
+				w, _ := guarded(t, func(o *upgrade.Options) {
+					o.Authorizer, o.Access, o.Origins = app, log, []string{"https://page.test"}
+				})
 				w.publish(t, "secret", "user.x")
 				c := wiretest.Dial(t, w.addr)
-				c.Send(request(kind, "/_push?channel=user.x&last=5", "Cookie: SID=a"))
+				c.Send(request(kind, "/_push?channel=user.x&last=5", "Cookie: SID=a", "Origin: https://page.test"))
 				app.wait()
 				resume := w.halt()
 				defer resume()
-				app.answer <- auth.Result{Allowed: true, User: "anna"}
+				app.answer <- auth.Result{Allowed: true, User: "anna", SetCookie: []string{"remember=2; Path=/"}}
 				wiretest.Eventually(t, "it is decided", func() bool {
 					log.Flush()
 					text, _ := os.ReadFile(path)
@@ -110,6 +112,9 @@ func TestRevokedBeforeHold(t *testing.T) {
 				if want := map[bool]int{false: 503, true: 200}[strings.HasPrefix(kind, "sse")]; resp.StatusCode != want || strings.Contains(body, "secret") ||
 					strings.Contains(body, "hello") || strings.Contains(body, "data") || strings.Contains(body, "user.x") {
 					t.Errorf("answered %d %s; want %d and nothing of the channel", resp.StatusCode, body, want)
+				}
+				if got := fmt.Sprint(resp.Header["Set-Cookie"], resp.Header["Access-Control-Allow-Origin"]); got != "[remember=2; Path=/] [https://page.test]" {
+					t.Errorf("the response has %s; want the app's cookie and the page's origin", got)
 				}
 				if n := len(app.asked); w.held() != 0 || n != 0 {
 					t.Errorf("%d are held, the app was asked %d times more", w.held(), n)
@@ -254,14 +259,18 @@ func TestTokenExpiresBeforeHold(t *testing.T) {
 			})
 			o.Authorizer = askFunc(func(auth.Request) (auth.Result, error) {
 				<-time.After(time.Until(end()) + 1)
-				return auth.Result{Allowed: true, User: "anna"}, nil
+				return auth.Result{Allowed: true, User: "anna", SetCookie: []string{"remember=2; Path=/"}}, nil
 			})
 		})
 		w.publish(t, "secret", "signed.a")
 		c := wiretest.Dial(t, w.addr)
 		c.Send(request(kind, "/_push?channel=signed.a&channel=user.x&last=5&token=x"))
-		if resp, body := c.Response(http.MethodGet); resp.StatusCode != 401 || strings.Contains(body, "secret") {
-			t.Errorf("answered %d %s", resp.StatusCode, body)
+		resp, body := c.Response(http.MethodGet)
+		if resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") != "Bearer" || strings.Contains(body, "secret") {
+			t.Errorf("answered %d %v %s", resp.StatusCode, resp.Header, body)
+		}
+		if cookie := resp.Header.Get("Set-Cookie"); cookie != "remember=2; Path=/" {
+			t.Errorf("Set-Cookie %q; want the app's", cookie)
 		}
 	})
 }

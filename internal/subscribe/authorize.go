@@ -92,9 +92,10 @@ func (s *Server) askFor(ctx *fasthttp.RequestCtx, v *Request, q *auth.Query, sub
 	return 0, ""
 }
 
-// challenge tells a client that is not logged in how it may log in: by the app's word.
+// challenge tells a client that is not logged in how it may log in: by the app's word, unless it is the token that is
+// not as it should be.
 func (s *Server) challenge(ctx *fasthttp.RequestCtx, q *auth.Query) {
-	if q.Result == nil {
+	if q.Result == nil || q.Result.Allowed {
 		ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, "Bearer")
 		return
 	}

@@ -30,6 +30,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		}
 	}()
 	status, why := s.decide(ctx, v)
+	v.fields = extraFields(string(ctx.Response.Header.Peek("Access-Control-Allow-Origin")), v.SetCookie)
 	if status != 0 {
 		v.dialect = nil
 		if s.counts.reject(v.reject, status); v.closes {

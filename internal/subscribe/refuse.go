@@ -53,8 +53,8 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, status int, why, hint string) 
 	ctx.SetBody(render.Error(why, hint))
 }
 
-// turnAway refuses without a worker, and closes.
-func (s *Server) turnAway(c *park.Conn, r *request.Request, status int, why string) {
+// turnAway refuses without a worker, and closes. fields are further lines of the response's head.
+func (s *Server) turnAway(c *park.Conn, r *request.Request, status int, why, fields string) {
 	s.counts.reject(byStatus, status)
 	line, _, _ := bytes.Cut(r.Head, []byte("\r\n"))
 	s.logged(&accesslog.Request{Client: r.Client.Addr(), Line: line}, time.Now(), status, 0, why)
@@ -62,14 +62,17 @@ func (s *Server) turnAway(c *park.Conn, r *request.Request, status int, why stri
 	if status == 503 && !head {
 		d := s.choose(&Choice{Upgrade: joinedValues(r.Head, "Upgrade"), Accept: joinedValues(r.Head, "Accept")})
 		if mediaType, body := d.Postponed(why, "", ""); mediaType != "" {
-			c.Write(append(render.StreamHead(mediaType, ""), body...))
+			c.Write(append(render.StreamHead(mediaType, fields), body...))
 			park.Linger(c)
 			return
 		}
 	}
-	fields := "Connection: close\r\n"
-	if status == 503 {
-		fields += "Retry-After: 5\r\n"
+	fields += "Connection: close\r\n"
+	switch status {
+	case 401:
+		fields += "WWW-Authenticate: Bearer\r\n"
+	case 503:
+		fields += "Retry-After: 5\r\nAccess-Control-Expose-Headers: Retry-After\r\n"
 	}
 	b, body := render.Refusal(status, why, fields)
 	if !head {

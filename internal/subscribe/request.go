@@ -20,6 +20,7 @@ type Request struct {
 	req request.Request // what follows its head: early frames, or the next request
 
 	dialect Dialect       // set by the handler: the connection is to be held
+	fields  string        // of any response to it: the origin that may read it, and SetCookie
 	subject *auth.Subject // whom a revocation may concern; nil: anybody may hold this
 
 	revocationSeq uint64 // before that was decided
@@ -81,16 +82,16 @@ func (v *Request) turnAway(c *park.Conn) bool {
 	case v.subject == nil:
 		return false
 	case v.Spec.Token != nil && v.Spec.Token.Expired(time.Now()):
-		s.turnAway(c, &v.req, 401, auth.ErrTokenExpired.Error())
+		s.turnAway(c, &v.req, 401, auth.ErrTokenExpired.Error(), v.fields)
 		return true
 	case !s.o.Auth.Revocations.ChangedSince(v.revocationSeq, v.subject):
 		return false
 	}
 	s.LogRejected(slog.LevelInfo, "revoked while it was authorized", request.AddrText(v.req.Client), "user", v.Spec.User)
 	if mediaType, _ := v.dialect.Postponed("", "", ""); v.Spec.Ask == nil && mediaType == "" {
-		s.turnAway(c, &v.req, 403, "disconnected")
+		s.turnAway(c, &v.req, 403, "disconnected", v.fields)
 	} else { // the client comes back, and is decided about again
-		s.turnAway(c, &v.req, 503, auth.ErrUnavailable.Error())
+		s.turnAway(c, &v.req, 503, auth.ErrUnavailable.Error(), v.fields)
 	}
 	return true
 }

@@ -113,7 +113,7 @@ func PathOf(list []string, path []byte) string {
 // Serve takes c over, on its loop. The head of r has passed the strict check; r is copied.
 func (s *Server) Serve(c *park.Conn, r *request.Request) {
 	if r.Body { // nobody would read it, and it must not be taken for the next request
-		s.turnAway(c, r, 400, "a body has no meaning here")
+		s.turnAway(c, r, 400, "a body has no meaning here", "")
 		return
 	}
 	v := &Request{s: s, req: r.Clone(), came: time.Now()}
@@ -128,7 +128,7 @@ func (s *Server) Serve(c *park.Conn, r *request.Request) {
 		if !needsApp { // or it has logged that
 			s.LogRejected(slog.LevelWarn, "all workers are busy and their queue is full", request.AddrText(r.Client))
 		}
-		s.turnAway(c, r, 503, "too busy")
+		s.turnAway(c, r, 503, "too busy", "")
 	}
 }
 
