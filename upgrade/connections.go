@@ -30,53 +30,39 @@ func isHeld(c *park.Conn) bool {
 	return ok
 }
 
-// onEach runs f with every connection that is meant, on its loop, and returns when it has. Not for a loop's goroutine.
+// onEach runs f with every connection that is meant, on its loop, and returns when it has, or when the loops end. Not for
+// a loop's goroutine.
 func (k *Keeper) onEach(s connection.Selection, f func(*held)) {
+	visit := func(c *park.Conn) {
+		if x, ok := c.Handler().(*held); ok && isMeant(x, &s) {
+			step(x, func() { f(x) })
+		}
+	}
 	if s.Connection != "" {
-		slot, gen, ok := connection.ParseID(k.epoch, s.Connection)
-		if !ok {
-			return
-		}
-		ref, loop, ok := k.o.Poller.Find(slot, gen)
-		if !ok {
-			return
-		}
-		donec := make(chan struct{})
-		if loop.Post(func() {
-			defer close(donec)
-			if c, ok := ref.Conn(); ok {
-				if x, ok := c.Handler().(*held); ok && isMeant(x, &s) {
-					step(x, func() { f(x) })
-				}
+		if slot, gen, ok := connection.ParseID(k.epoch, s.Connection); ok {
+			if ref, loop, ok := k.o.Poller.Find(slot, gen); ok {
+				loop.Do(func(done func()) { loop.Visit([]park.Ref{ref}, visit, done) })()
 			}
-		}) {
-			<-donec
 		}
 		return
 	}
-	var group sync.WaitGroup
+	var waits []func()
 	for i, l := range k.o.Poller.Loops() {
-		group.Add(1)
-		if !l.Post(func() {
-			visit := func(c *park.Conn) {
-				if x, ok := c.Handler().(*held); ok && isMeant(x, &s) {
-					step(x, func() { f(x) })
-				}
-			}
+		waits = append(waits, l.Do(func(done func()) {
 			if s.User == "" {
-				l.VisitAll(isHeld, visit, group.Done)
+				l.VisitAll(isHeld, visit, done)
 				return
 			}
 			var list []park.Ref
 			for _, x := range k.indexes[i].OfUser(s.User) {
 				list = append(list, x.c.Ref())
 			}
-			l.Visit(list, visit, group.Done)
-		}) {
-			group.Done()
-		}
+			l.Visit(list, visit, done)
+		}))
 	}
-	group.Wait()
+	for _, wait := range waits {
+		wait()
+	}
 }
 
 // List describes those that are meant, by id, the first limit of them, and says how many there are.

@@ -149,6 +149,21 @@ func TestRevokedWhileHoldIsAuthorized(t *testing.T) {
 	}
 }
 
+// TestDisconnectAtShutdown: a call that changes connections returns if the loops end before they have come to all.
+func TestDisconnectAtShutdown(t *testing.T) {
+	w, _ := guarded(t)
+	for range 200 { // more than a loop comes to in one turn
+		w.hold(t, "sse", "channel=public.a")
+	}
+	w.waitHeld(t, 200)
+	resume := w.halt()
+	defer resume()
+	w.poller.Shutdown()
+	wait := w.revoked(t, func() { w.keeper.Disconnect(connection.Selection{Channel: "public.a"}, 4403, "") })
+	resume()
+	wait()
+}
+
 // TestRevokedOfAnother: what is taken from somebody else, or is another channel, asks nobody once more.
 func TestRevokedOfAnother(t *testing.T) {
 	app := newSlowApp(t)

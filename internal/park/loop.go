@@ -30,6 +30,7 @@ type Loop struct {
 	posted []func()
 	awake  bool // a wake-up is on its way or the loop is looking
 	ended  bool
+	endedc chan struct{} // closed when nothing runs on the loop any more
 
 	start time.Time
 
@@ -39,7 +40,7 @@ type Loop struct {
 func newLoop(p *Poller, index int) (*Loop, error) {
 	l := &Loop{
 		Index: index, poller: p, wheel: newWheel(p.slots), tick: 1,
-		in: make([]byte, scratchSize), out: make([]byte, scratchSize),
+		in: make([]byte, scratchSize), out: make([]byte, scratchSize), endedc: make(chan struct{}),
 	}
 	l.now = time.Now()
 	l.start = l.now
@@ -68,6 +69,21 @@ func (l *Loop) Post(f func()) bool {
 	}
 	l.postLocked(f)
 	return true
+}
+
+// Do posts f, which calls done when what it has begun is done. The function that it returns waits for that, or for the
+// loop's end, after which nothing of f runs any more. It is not for a loop's goroutine.
+func (l *Loop) Do(f func(done func())) (wait func()) {
+	donec := make(chan struct{})
+	if !l.Post(func() { f(func() { close(donec) }) }) {
+		return func() {}
+	}
+	return func() {
+		select {
+		case <-donec:
+		case <-l.endedc:
+		}
+	}
 }
 
 func (l *Loop) postLocked(f func()) {
@@ -160,6 +176,7 @@ func (l *Loop) run() {
 		c.Close()
 	})
 	l.mu.Unlock()
+	close(l.endedc)
 	l.sysClose()
 }
 

@@ -455,3 +455,30 @@ func TestPostedInSlices(t *testing.T) {
 		t.Errorf("%d turns, with at most %d calls; in order: %v", len(turns), slices.Max(turns), slices.IsSorted(order))
 	}
 }
+
+// TestDoEndsWithTheLoop: who waits for work on a loop is let go when the work is done, and when the loop ends before.
+func TestDoEndsWithTheLoop(t *testing.T) {
+	p, err := park.New(park.Options{Loops: 1, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := p.Loops()[0]
+	ran, begun := false, false
+	whole := l.Do(func(done func()) { ran = true; done() })
+	cut := l.Do(func(done func()) {
+		begun = true
+		p.Shutdown()
+		var goOn func()
+		goOn = func() { l.Later(goOn) } // it has always more to do
+		l.Later(goOn)
+	})
+	donec := make(chan struct{})
+	go func() { defer close(donec); p.Serve() }()
+	whole()
+	cut()
+	<-donec
+	l.Do(func(func()) { t.Error("something runs on a loop that has ended") })()
+	if !ran || !begun {
+		t.Errorf("ran %v, begun %v", ran, begun)
+	}
+}
