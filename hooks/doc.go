@@ -67,6 +67,8 @@
 //	ready
 //	$ curl http://127.0.0.1:9090/metrics
 //
+// For people: http://127.0.0.1:9090/ in a browser.
+//
 // With hooks.token set, everything but /healthz needs it:
 //
 //	$ curl -H "Authorization: Bearer $TOKEN" -d hello 'http://127.0.0.1:9090/publish?channel=news'
@@ -79,7 +81,8 @@
 //	403  Host is not localhost, a loopback address or one of hooks.hosts (any Host will do on a unix socket):
 //	     a web page whose name points here (DNS rebinding) is not let in. GET /healthz, /readyz and /metrics
 //	     may also have any IP address as Host, or in HTTP/1.0 none, as probes and scrapers send them
-//	403  Origin or Sec-Fetch-Site: only browsers send them, and browsers do not publish (CSRF)
+//	403  Origin or Sec-Fetch-Site: only browsers send them, and browsers do not publish (CSRF). Somebody who types
+//	     an address, or follows a link of the page for people, may GET
 //	401  hooks.token is set, and the token is missing or wrong
 //	404  no such path            405  wrong method; Allow names the right ones
 //	413  body over hooks.max_body

@@ -89,14 +89,27 @@ func isProbe(h *fasthttp.RequestHeader, path string) bool {
 }
 
 // checkBrowser refuses whatever a browser sends for a page: a form or a fetch from any origin can reach
-// a loopback address (CSRF), and no browser has business here. Not even an empty value passes.
+// a loopback address (CSRF), and no page has business here. Not even an empty value passes.
 func checkBrowser(h *fasthttp.RequestHeader) error {
-	for _, field := range [...]string{fasthttp.HeaderOrigin, "Sec-Fetch-Site"} {
-		if len(h.PeekAll(field)) > 0 {
+	for _, field := range [...]string{fasthttp.HeaderOrigin, secFetchSite} {
+		if len(h.PeekAll(field)) > 0 && !(field == secFetchSite && isVisit(h)) {
 			return fmt.Errorf("%w: the request has %s", errBrowser, field)
 		}
 	}
 	return nil
+}
+
+const secFetchSite = "Sec-Fetch-Site"
+
+// isVisit reports whether a browser asks for somebody who has typed the address, or has followed a link of the page for
+// people: to show the response, which no other page learns of. Whatever a GET asks for, it changes nothing.
+func isVisit(h *fasthttp.RequestHeader) bool {
+	only := func(name, value string) bool {
+		list := h.PeekAll(name)
+		return len(list) == 1 && string(list[0]) == value
+	}
+	return h.IsGet() && (only(secFetchSite, "none") || only(secFetchSite, "same-origin")) &&
+		only("Sec-Fetch-Mode", "navigate") && only("Sec-Fetch-Dest", "document")
 }
 
 // checkToken compares in constant time, whatever the lengths.

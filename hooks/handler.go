@@ -30,6 +30,8 @@ const (
 // route returns the handler of a path, nil if there is none, and the value of Allow.
 func (s *Server) route(path []byte) (methods string, do func(*Server, *call) error) {
 	switch string(path) {
+	case "/":
+		return getMethods, page
 	case "/publish":
 		return fasthttp.MethodPost, (*Server).publish
 	case channelsPath:

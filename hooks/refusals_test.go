@@ -64,7 +64,8 @@ func TestRefusals(t *testing.T) {
 		{"no token, expecting", "POST /publish?channel=a HTTP/1.0\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n", 401, ""},
 
 		{"unknown path", request("GET /nothing", "+", ""), 404, `no such path: \"/nothing\"`},
-		{"root", request("GET /", "+", ""), 404, ""},
+		{"no token for the page", request("GET /", "", ""), 401, ""},
+		{"POST to the page", request("POST /", "+", "x"), 405, "want GET, HEAD"},
 		{"other spelling", request("POST /Publish?channel=a", "+", "x"), 404, ""},
 		{"slash after", request("POST /publish/?channel=a", "+", "x"), 404, ""},
 		{"two slashes", request("POST //publish?channel=a", "+", "x"), 404, ""},

@@ -48,7 +48,8 @@ type Options struct {
 	Hub     *hub.Hub
 	Log     *slog.Logger           // nil: no log
 	Metrics func(w *metric.Writer) // writes everybody's metrics; the Server adds its own
-	Version string                 // for /metrics
+	Version string                 // for /metrics, and the page for people
+	Counts  func() []Count         // what the page for people shows; nil: nothing
 	Ready   func() error           // why clients cannot be served now; nil: they can
 }
 
@@ -56,6 +57,7 @@ type Options struct {
 type Server struct {
 	// Static after construction.
 	options     Options
+	started     time.Time
 	hosts       map[string]bool
 	tokenSum    [sha256.Size]byte
 	engine      fasthttp.Server
@@ -83,6 +85,7 @@ func New(o Options) *Server {
 	}
 	s := &Server{
 		options:   o,
+		started:   time.Now(),
 		hosts:     make(map[string]bool),
 		tokenSum:  sha256.Sum256([]byte(o.Token)),
 		log:       o.Log,

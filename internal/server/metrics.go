@@ -6,6 +6,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"holdfast/hooks"
 	"holdfast/internal/metric"
 )
 
@@ -27,6 +28,25 @@ func (s *Server) writeMetrics(w *metric.Writer) {
 	s.writeEvents(w)
 	s.writeWatch(w)
 	metrics.WriteProcessMetrics(w)
+}
+
+// counts are what the page for people shows.
+func (s *Server) counts() []hooks.Count {
+	held := int64(0)
+	for _, n := range s.keeper.Stats().Held {
+		held += n
+	}
+	h, x := s.hub.Stats(), s.proxy.Stats()
+	return []hooks.Count{
+		{Name: "client connections", Value: s.poller.Stats().Clients},
+		{Name: "held connections", Value: held},
+		{Name: "channels with subscribers or history", Value: int64(h.Channels)},
+		{Name: "messages published", Value: int64(h.Published)},
+		{Name: "messages delivered", Value: int64(h.Delivered)},
+		{Name: "messages in history", Value: int64(h.HistoryMessages)},
+		{Name: "requests to the app", Value: x.Requests},
+		{Name: "requests in progress", Value: x.InFlight},
+	}
 }
 
 // writeProxy writes what has become of requests that are passed on.
