@@ -204,16 +204,23 @@ func (x *exchange) clientExpired() {
 }
 
 // later goes on with step after others had their turn.
-func (x *exchange) later(step func()) {
+func (x *exchange) later(step func()) { x.f.loop.Later(x.ifCurrent(step)) }
+
+// ifCurrent returns what runs step on the loop, if the request is still in progress then: the client's next one may have
+// the same exchange.
+func (x *exchange) ifCurrent(step func()) func() {
 	client, serial := x.client.conn.Ref(), x.serial
-	x.f.loop.Later(func() {
-		// The client's next request may have the same exchange by then.
-		if c, ok := client.Conn(); !ok || c.Handler() != park.Handler(x) || x.serial != serial {
-			return
+	return func() {
+		if c, ok := client.Conn(); ok && c.Handler() == park.Handler(x) && x.serial == serial {
+			x.run(step)
 		}
-		whole := false
-		defer x.abandonUnless(&whole, serial)
-		step()
-		whole = true
-	})
+	}
+}
+
+// run makes a step of the request. If it panics, the exchange ends.
+func (x *exchange) run(step func()) {
+	whole := false
+	defer x.abandonUnless(&whole, x.serial)
+	step()
+	whole = true
 }

@@ -3,8 +3,6 @@ package proxy
 import (
 	"errors"
 	"time"
-
-	"holdfast/internal/park"
 )
 
 var (
@@ -14,11 +12,12 @@ var (
 
 // enqueue lets the exchange wait for a server that has its most.
 func (a *appLeg) enqueue() {
-	x, client := a.x, a.x.client.conn.Ref()
+	x, waits := a.x, false
+	again := x.ifCurrent(func() { waits = a.queued && !a.again() })
 	joined := x.f.p.lines.Join(x.f.loop, func() bool {
-		// The exchange may be gone when its turn comes, and its struct another's.
-		c, ok := client.Conn()
-		return !ok || c.Handler() != park.Handler(x) || !a.queued || a.again()
+		waits = false
+		again()
+		return !waits
 	})
 	if !joined {
 		x.f.p.stats.overloaded.Add(1)

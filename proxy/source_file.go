@@ -56,19 +56,31 @@ func (s *fileSource) start(h *http1.Head, _ *request.Request, body []byte) {
 	}
 }
 
-// work runs op on a worker, and what it returns on the loop: live says that the exchange goes on with this source. It
-// reports false, and has done nothing, when there is no worker.
+// work runs op on a worker, and what it returns on the loop: live says that the exchange goes on with this source. If op
+// panics, the exchange ends. It reports false, and has done nothing, when there is no worker.
 func (s *fileSource) work(op func() (next func(live bool))) bool {
-	x, ref, loop := s.x, s.x.client.conn.Ref(), s.x.f.loop
-	return loop.Poller().Go(func() {
-		next := op()
-		posted := loop.Post(func() {
-			client, ok := ref.Conn()
-			next(ok && x.client.conn == client && x.source == source(s))
-		})
-		if !posted { // the loop has ended
-			next(false)
+	x, loop, live := s.x, s.x.f.loop, false
+	next := func(live bool) {
+		if live {
+			x.abandonUnless(new(bool), x.serial)
 		}
+	}
+	step := x.ifCurrent(func() {
+		if live = x.source == source(s); live {
+			next(true)
+		}
+	})
+	return loop.Poller().Go(func() {
+		defer func() {
+			if !loop.Post(func() {
+				if step(); !live {
+					next(false)
+				}
+			}) { // the loop has ended
+				next(false)
+			}
+		}()
+		next = op()
 	})
 }
 

@@ -159,7 +159,7 @@ func (u *upload) useFile() bool {
 		if u.body.Done || len(u.gathered) == 0 || !u.x.f.p.files.Fits(length) {
 			return false
 		}
-		u.file = u.x.f.p.files.New(u.x.f.loop)
+		u.file = u.x.f.p.files.New(u.x.f.loop, u.x.run)
 		u.x.idempotent = false // not sent twice
 	}
 	s := u.file

@@ -66,13 +66,27 @@ func (l *Lines) Wake(loop *park.Loop) {
 
 // advance goes through a line as long as there are servers.
 func (l *Lines) advance(x *line) {
+	whole := false
+	defer func() {
+		if !whole { // the first has panicked, which is not to cost the others their turn
+			x.pop()
+			x.loop.Post(func() { l.advance(x) })
+		}
+	}()
 	for len(x.list) > 0 {
 		if !x.list[0]() {
+			whole = true
 			return
 		}
-		x.list[0] = nil
-		x.list = x.list[1:]
-		x.n.Add(-1)
+		x.pop()
 	}
+	whole = true
 	l.Wake(x.loop) // whoever waits on another loop was not told
+}
+
+// pop takes the first out of a line.
+func (x *line) pop() {
+	x.list[0] = nil
+	x.list = x.list[1:]
+	x.n.Add(-1)
 }

@@ -15,6 +15,7 @@ import (
 var (
 	errShort = errors.New("the temporary file became shorter while it was read")
 	errBusy  = errors.New("all workers are busy")
+	errFault = errors.New("the worker has panicked")
 )
 
 // pieceBytes of a file are read at once.
@@ -54,6 +55,7 @@ func (s *Store) Failures() int64 { return s.failures.Load() }
 type File struct {
 	store      *Store
 	loop       *park.Loop
+	run        func(func())
 	f          *os.File // made by the first write
 	name       string   // to be removed with it, where that cannot be done at once
 	read, size int64    // bytes that were taken out, and put in
@@ -63,10 +65,11 @@ type File struct {
 	closed     bool // the last worker closes
 }
 
-// New begins the use of a file. Nothing is on disk before the first write.
-func (s *Store) New(loop *park.Loop) *File {
+// New begins the use of a file. Nothing is on disk before the first write. What follows a write or a read is called on
+// the loop, by run.
+func (s *Store) New(loop *park.Loop, run func(step func())) *File {
 	s.files.Add(1)
-	return &File{store: s, loop: loop}
+	return &File{store: s, loop: loop, run: run}
 }
 
 // Len returns how many bytes wait in the file. Nil has none.
@@ -147,17 +150,20 @@ func (f *File) Read(next func([]byte, error)) {
 // work runs op on a worker and then next on the loop, unless the file is closed by then.
 func (f *File) work(op func() error, next func(error)) {
 	ok := f.loop.Poller().Go(func() {
-		err := op()
-		if !f.loop.Post(func() {
-			if f.closed {
-				f.writing, f.reading = false, false
+		err := errFault
+		defer func() {
+			if !f.loop.Post(func() {
+				if f.closed {
+					f.writing, f.reading = false, false
+					f.release()
+					return
+				}
+				f.run(func() { next(err) })
+			}) {
 				f.release()
-				return
 			}
-			next(err)
-		}) {
-			f.release()
-		}
+		}()
+		err = op()
 	})
 	if !ok {
 		f.loop.Later(func() {
@@ -165,7 +171,7 @@ func (f *File) work(op func() error, next func(error)) {
 				f.release()
 				return
 			}
-			next(errBusy)
+			f.run(func() { next(errBusy) })
 		})
 	}
 }

@@ -24,6 +24,9 @@ func loop(t *testing.T) *park.Loop {
 	return p.Loops()[0]
 }
 
+// run makes a step of what uses a file.
+func run(step func()) { step() }
+
 // on runs f on the loop and returns what it says.
 func on[T any](l *park.Loop, f func(chan<- T)) T {
 	c := make(chan T, 1)
@@ -34,7 +37,7 @@ func on[T any](l *park.Loop, f func(chan<- T)) T {
 func TestFileReturnsWhatWasWritten(t *testing.T) {
 	dir, l := t.TempDir(), loop(t)
 	s := NewStore(dir, 1<<20, 1<<20, slog.Default())
-	f := s.New(l)
+	f := s.New(l, run)
 	data := strings.Repeat("0123456789", 30000) // of several pieces
 	for _, b := range []string{data[:7], data[7:]} {
 		if err := on(l, func(c chan<- error) { f.Write([]byte(b), func(err error) { c <- err }) }); err != nil {
@@ -74,7 +77,7 @@ func TestStoreLimits(t *testing.T) {
 	if !s.Fits(-1) || !s.Fits(100) || s.Fits(101) || NewStore("", 100, 150, nil).Fits(1) {
 		t.Error("a body is let in by other limits than those of the store")
 	}
-	a, b := s.New(l), s.New(l)
+	a, b := s.New(l, run), s.New(l, run)
 	write := func(f *File, n int) {
 		t.Helper()
 		if err := on(l, func(c chan<- error) { f.Write(make([]byte, n), func(err error) { c <- err }) }); err != nil {
@@ -103,7 +106,7 @@ func TestStoreLimits(t *testing.T) {
 func TestFileThatCannotBeWritten(t *testing.T) {
 	l := loop(t)
 	s := NewStore(t.TempDir()+"/absent", 100, 100, slog.New(slog.NewTextHandler(io.Discard, nil)))
-	f := s.New(l)
+	f := s.New(l, run)
 	err := on(l, func(c chan<- error) { f.Write([]byte("a"), func(err error) { c <- err }) })
 	if err == nil || !f.Broken() || f.TakesMore() || s.Failures() != 1 || s.Used() != 0 {
 		t.Errorf("error %v, broken %v, %d failures, %d bytes", err, f.Broken(), s.Failures(), s.Used())
