@@ -184,9 +184,7 @@ func TestWatch(t *testing.T) {
 	a.start()
 	ann.until(`"data":"delivered"`)
 	for _, want := range []string{`msg="watched URL failed; retrying" key=watch[0] channel=parcel.1`, `msg="watched URL is back" key=watch[0]`} {
-		if !strings.Contains(log.String(), want) {
-			t.Errorf("no %s in\n%s", want, log)
-		}
+		wiretest.Eventually(t, want+" is logged", func() bool { return strings.Contains(log.String(), want) })
 	}
 
 	ann.Close()

@@ -38,17 +38,20 @@ var Reasons = []string{
 // failure is a request without a value.
 type failure struct {
 	reason string
-	hint   string        // the likely cause
+	hint   string        // the likely cause, or the key to look at
 	err    error         // nil: the hint says it all
 	after  time.Duration // that the app wants to be asked after; zero: it does not say
 }
 
-// Error returns the hint, and the details if there are any.
+// Error returns the error, if there is one, and the hint.
 func (f *failure) Error() string {
-	if f.err == nil {
+	switch {
+	case f.err == nil:
 		return f.hint
+	case f.hint == "":
+		return f.err.Error()
 	}
-	return f.hint + ": " + f.err.Error()
+	return f.err.Error() + "; " + f.hint
 }
 
 // result is what has become of a channel's turn.
@@ -169,7 +172,7 @@ func (w *Watcher) publish(e *entry, v value, kept *hub.Message) (changed bool, f
 	}
 	receipt, err := w.o.Publish(hub.Draft{Channels: []string{e.channel}, Data: v.data, JSON: v.json})
 	if err != nil {
-		return false, &failure{reason: Unpublished, hint: "the change was not published, and is tried again", err: err}
+		return false, &failure{reason: Unpublished, hint: "the change is published later", err: err}
 	}
 	e.message = receipt.ID
 	kept, e.last = w.o.Last(e.channel)
@@ -235,13 +238,13 @@ func failureOf(err error) *failure {
 		reason, hint string
 	}{
 		{appcall.ErrGetterStopped, stopped, ""},
-		{appcall.ErrUnreachable, Unreachable, "the app could not be reached; see upstream"},
-		{appcall.ErrTimeout, TimedOut, "the app did not answer in time; see push.watch_timeout"},
-		{appcall.ErrTooLarge, TooLarge, "the app's answer is larger than push.watch_max_reply"},
+		{appcall.ErrUnreachable, Unreachable, "see upstream"},
+		{appcall.ErrTimeout, TimedOut, "see push.watch_timeout"},
+		{appcall.ErrTooLarge, TooLarge, "see push.watch_max_reply"},
 	} {
 		if errors.Is(err, known.err) {
 			return &failure{reason: known.reason, hint: known.hint, err: err}
 		}
 	}
-	return &failure{reason: Cut, hint: "the app's answer was cut off or not understood", err: err}
+	return &failure{reason: Cut, err: err}
 }

@@ -173,7 +173,7 @@ func TestFailures(t *testing.T) {
 		reason, logged string
 		answer         func() (appcall.Page, error)
 	}{
-		{Unreachable, "could not be reached; see upstream: ", fails(appcall.ErrUnreachable)},
+		{Unreachable, "could not be reached: details; see upstream", fails(appcall.ErrUnreachable)},
 		{TimedOut, "push.watch_timeout", fails(appcall.ErrTimeout)},
 		{Cut, "cut off or not understood", fails(appcall.ErrCut)},
 		{TooLarge, "push.watch_max_reply", fails(appcall.ErrTooLarge)},
