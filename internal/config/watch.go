@@ -171,6 +171,9 @@ func (d *decoder) watchURL(c *Config, w *Watch, key string, p channelurl.Pattern
 		}
 	}
 	for _, path := range c.Push.AllPaths() {
+		if p, _, _ := strings.Cut(w.URL, "?"); p == path || strings.HasPrefix(p, path+"/") {
+			d.add(key, show(w.URL)+" is a push path, which Holdfast itself answers; want a path on the app")
+		}
 		closed(path, "which is a push path")
 	}
 	for i := range c.Routes {

@@ -55,6 +55,7 @@ func TestWatchErrors(t *testing.T) {
 		{"another host", open + "watch: [{channel: p, url: \"http://app/a\"}]", at(`27: watch[0].url: "http://app/a" does not begin with one /` + wantURL)},
 		{"host of the channel", open + "watch: [{channel: \"p.{id}\", url: \"//{id}/a\"}]", at(`34: watch[0].url: "//{id}/a" does not begin with one /` + wantURL)},
 		{"the push path", open + "watch: [{channel: \"p.{id}\", url: \"/{id}/a\"}]", at(`34: watch[0].url: "/{id}/a" may become "/_push", which is a push path, by the name of a channel; want what stands in braces in the query, or below a path of its own`)},
+		{"the push path itself", open + "watch: [{channel: \"p.{id}\", url: \"/_push?channel={id}\"}]", at(`34: watch[0].url: "/_push?channel={id}" is a push path, which Holdfast itself answers; want a path on the app`)},
 		{"a route", open + "watch: [{channel: \"p.{id}\", url: \"/p/{id}/x\"}]\nroutes: [{match: /p/admin, internal: true}]", at(`34: watch[0].url: "/p/{id}/x" may become "/p/admin", of routes[0], by the name of a channel; want what stands in braces in the query, or below a path of its own`)},
 		{"too often", open + "watch: [{channel: p, url: /p, every: 10ms}]", at(`38: watch[0].every: 10ms is out of range; want 100ms to 24h`)},
 		{"no unit", open + "watch: [{channel: p, url: /p, every: 2}]", at(`38: watch[0].every: "2" has no unit; want a duration such as 25s`)},
