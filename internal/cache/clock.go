@@ -42,14 +42,17 @@ func (c *clock) next(hand *int) *item {
 func (s *Store) makeRoom(size int64, now time.Time) bool {
 	steps, drops := 0, 0
 	for s.stats.Bytes+size > s.o.Bytes {
-		if s.stats.Entries == 0 || drops == maxDrops || steps >= 2*maxSteps {
+		if s.stats.Entries == 0 || drops >= maxDrops || steps >= 2*maxSteps {
 			return false
 		}
-		steps++
 		it := s.clock.next(&s.clock.hand)
-		switch {
-		case it == nil:
+		steps++
+		if it == nil {
 			continue
+		}
+		cost := it.cost()
+		steps += cost
+		switch {
 		case s.isDead(it, now):
 			s.drop(it, s.causeOf(it))
 		case it.used && steps < maxSteps: // then whatever comes
@@ -58,7 +61,7 @@ func (s *Store) makeRoom(size int64, now time.Time) bool {
 		default:
 			s.drop(it, Full)
 		}
-		drops++
+		drops += cost
 	}
 	return true
 }
@@ -70,6 +73,7 @@ func (s *Store) Sweep(n int, now time.Time) (dropped int) {
 	defer s.mu.Unlock()
 	for n = min(n, len(s.clock.slots), maxSteps); n > 0 && dropped < maxDrops; n-- {
 		if it := s.clock.next(&s.clock.broom); it != nil && s.isDead(it, now) {
+			n -= it.cost() - 1
 			s.drop(it, s.causeOf(it))
 			dropped++
 		}

@@ -103,7 +103,7 @@ func TestHeads(t *testing.T) {
 	}
 	out := []string{
 		"Age: 1", "Connection: close", "Keep-Alive: timeout=5", "Transfer-Encoding: chunked", "Trailer: x", "Upgrade: h2c",
-		"Content-Length: 99", "Proxy-Authenticate: Basic", "X-Accel-Expires: 5", "X-Accel-Buffering: no", "X-Secret: 1",
+		"Content-Length: 99", "Proxy-Authenticate: Basic", "X-Accel-Expires: 5", "X-Accel-Limit-Rate: 5", "X-Secret: 1",
 		"Set-Cookie: a=b", "Set-Cookie2: a=b",
 	}
 	p := strict

@@ -19,7 +19,8 @@ type Policy struct {
 	IgnoreApp bool
 
 	// OwnSession is whether the key has the session and the login of the request. Then private, and requests with a login,
-	// are no reason not to keep the response: it gets to nobody else.
+	// are no reason not to keep the response, if the request has a session: it gets to nobody else. Those without one share
+	// an answer.
 	OwnSession bool
 
 	// Shared is whether IgnoreApp holds for the response to a request with a login too: the rule says that it is everybody's.
@@ -127,6 +128,8 @@ func (v *Verdict) judge(q *Request, r Response, now time.Time) Reason {
 	switch {
 	case q.IsHead():
 		return OtherMethod
+	case isStream(r.Fields):
+		return Streams
 	case !mayBeKept(p, r.Status) && r.Status >= 500:
 		v.shared = v.isForAll(q, r)
 		return Failed
@@ -147,7 +150,7 @@ func (v *Verdict) judge(q *Request, r Response, now time.Time) Reason {
 	if v.groups, ok = Groups(r.Fields); !ok {
 		return Malformed
 	}
-	authorized := !p.OwnSession && has(q.Fields, "authorization")
+	authorized := !v.isOwn() && has(q.Fields, "authorization")
 	v.Updating, v.Fail = p.Updating, p.Fail
 	if p.IgnoreApp {
 		if authorized && !p.Shared {
@@ -187,7 +190,7 @@ func (v *Verdict) obey(d *Directives, targeted bool, r Response, now time.Time) 
 		return Malformed
 	case d.NoStore && !d.MustUnderstand: // all statuses that get here are understood (RFC 9111 §5.2.2.3)
 		return NoStore
-	case d.Private && !p.OwnSession:
+	case d.Private && !v.isOwn():
 		return Private
 	}
 	if d.StaleUpdating != absent {
@@ -220,6 +223,18 @@ func (v *Verdict) obey(d *Directives, targeted bool, r Response, now time.Time) 
 	return None
 }
 
+// isOwn reports whether the response gets to nobody but the session that the request is of.
+func (v *Verdict) isOwn() bool { return v.policy.OwnSession && len(v.place.sessions) > 0 }
+
+// isStream reports whether a response may have no end: who waited for that would wait for ever.
+func isStream(fields []http1.Field) bool {
+	kind, _ := value(fields, "content-type")
+	_, events := http1.CutPrefixFold(kind, "text/event-stream")
+	_, parts := http1.CutPrefixFold(kind, "multipart/x-mixed-replace")
+	buffering, _ := value(fields, "x-accel-buffering")
+	return events || parts || http1.EqualFold(buffering, "no")
+}
+
 // isForAll reports whether an error is nobody's in particular.
 func (v *Verdict) isForAll(q *Request, r Response) bool {
 	p := v.policy
@@ -227,7 +242,7 @@ func (v *Verdict) isForAll(q *Request, r Response) bool {
 	if always || len(names) > 0 || has(r.Fields, "set-cookie") {
 		return false
 	}
-	if p.OwnSession || p.IgnoreApp && p.Shared {
+	if v.isOwn() || p.IgnoreApp && p.Shared {
 		return true
 	}
 	d := ParseDirectives(r.Fields)

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -96,6 +97,10 @@ func TestJudge(t *testing.T) {
 		{"Pragma says nothing in a response", "Pragma: no-cache\nCache-Control: max-age=60", "60"},
 		{"Set-Cookie", "Set-Cookie: a=b\nCache-Control: max-age=60, public", "set_cookie"},
 		{"X-Accel-Redirect", "X-Accel-Redirect: /secret\nCache-Control: max-age=60", "private"},
+		{"events", "Content-Type: text/event-stream; charset=utf-8\nCache-Control: max-age=60", "stream"},
+		{"parts without end", "Content-Type: Multipart/X-Mixed-Replace; boundary=x\nCache-Control: max-age=60", "stream"},
+		{"not to be buffered", "X-Accel-Buffering: no\nCache-Control: max-age=60", "stream"},
+		{"to be buffered", "X-Accel-Buffering: yes\nCache-Control: max-age=60", "60"},
 		{"Clear-Site-Data", "Clear-Site-Data: \"cookies\"\nCache-Control: max-age=60, public", "set_cookie"},
 		{"Vary: *", "Vary: *\nCache-Control: max-age=60", "vary"},
 		{"* in a list", "Vary: Accept, *\nCache-Control: max-age=60", "vary"},
@@ -143,7 +148,13 @@ func TestJudge(t *testing.T) {
 		{"cdn: upper case", "CDN-Cache-Control: Max-Age=100\nCache-Control: max-age=60", "60"},
 		{"cdn: space before =", "CDN-Cache-Control: max-age =100\nCache-Control: max-age=60", "60"},
 
+		{"cdn: the others", "CDN-Cache-Control: s-maxage=5, must-understand, no-store, stale-while-revalidate=1", "5"},
+		{"cdn: windows", "CDN-Cache-Control: max-age=5, stale-while-revalidate=1, stale-if-error=2", "5 updating 1 fail 2"},
+		{"cdn: proxy-revalidate", "CDN-Cache-Control: max-age=5, stale-while-revalidate=1, proxy-revalidate", "5"},
+		{"cdn: private with fields", `CDN-Cache-Control: private="x", max-age=5`, "private"},
+		{"cdn: no-cache of a field", `CDN-Cache-Control: no-cache="x", max-age=5`, "5"},
 		{"groups", `Cache-Groups: "a"` + "\nCache-Control: max-age=60", "60"},
+		{"too many groups", "Cache-Groups: \"g\"" + strings.Repeat(`, "g"`, maxGroups) + "\nCache-Control: max-age=60", "malformed"},
 		{"malformed groups", "Cache-Groups: a\nCache-Control: max-age=60", "60"},
 	} {
 		q := requestOf(t, "/", "")
@@ -213,6 +224,26 @@ func TestJudgeStatus(t *testing.T) {
 	}
 }
 
+// placeFor returns a request's place, which is a session's if the policy is for that.
+func placeFor(p *Policy, q *Request) *Place {
+	if p.OwnSession {
+		return NewHasher().NewPlace("rule", "", q, []Tag{1})
+	}
+	return placeOf(q)
+}
+
+// TestNoSession: of a rule for sessions, the answer to a request without one is nobody's own.
+func TestNoSession(t *testing.T) {
+	q := requestOf(t, "/", "")
+	own := Policy{OwnSession: true, Fresh: time.Minute}
+	for fields, want := range map[string]string{"Cache-Control: private, max-age=5": "private", "Cache-Control: max-age=5": "5", "": "60"} {
+		v := Judge(&own, placeOf(q), q, responseOf(t, 200, fields), start)
+		if got := verdict(&v); got != want {
+			t.Errorf("%s: %s; want %s", fields, got, want)
+		}
+	}
+}
+
 // TestJudgePolicy: what a rule may say, and what it may not.
 func TestJudgePolicy(t *testing.T) {
 	php := "Expires: Thu, 19 Nov 1981 08:52:00 GMT\nCache-Control: no-store, no-cache, must-revalidate"
@@ -261,7 +292,7 @@ func TestJudgePolicy(t *testing.T) {
 		{"not unless a rule says so", "", "Last-Modified: " + dated(-time.Hour), Policy{}, "stale"},
 	} {
 		q := requestOf(t, "/", c.request)
-		v := Judge(&c.policy, placeOf(q), q, responseOf(t, 200, c.response), start)
+		v := Judge(&c.policy, placeFor(&c.policy, q), q, responseOf(t, 200, c.response), start)
 		if got := verdict(&v); got != c.want {
 			t.Errorf("%s: %s; want %s", c.name, got, c.want)
 		}
@@ -319,7 +350,7 @@ func TestMayShare(t *testing.T) {
 		{200, "", "", &strict, false},
 	} {
 		q := requestOf(t, "/", c.request)
-		v := Judge(c.policy, placeOf(q), q, responseOf(t, c.status, c.response), start)
+		v := Judge(c.policy, placeFor(c.policy, q), q, responseOf(t, c.status, c.response), start)
 		if v.MayShare() != c.want {
 			t.Errorf("%d, %s, %s: %v", c.status, c.request, c.response, v.MayShare())
 		}

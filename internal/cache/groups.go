@@ -8,7 +8,7 @@ import (
 // The bounds of what a response that is kept may say in Cache-Groups. RFC 9875 §2 asks for 32 groups of 32 characters. With
 // more, the response is not kept: of a list that is cut, an invalidation would miss some.
 const (
-	maxGroups = 128
+	maxGroups = 64
 	maxGroup  = 256 // bytes
 )
 

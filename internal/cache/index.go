@@ -38,6 +38,9 @@ func (s *Store) link(it *item, tags []Tag) {
 	}
 }
 
+// cost returns how much work it is to drop an item: one for most, more for those in many groups.
+func (it *item) cost() int { return 1 + len(it.nodes)/16 }
+
 // unlink takes an item out of them.
 func (s *Store) unlink(it *item) {
 	for i := range it.nodes {
@@ -70,11 +73,11 @@ func (s *Store) makeSessionRoom(p *Place, size int64) Reason {
 	drops := 0
 	for _, t := range p.sessions {
 		for list := s.tags[t]; list != nil && list.n > 0 && list.bytes+size > s.o.SessionBytes; {
-			if drops == maxDrops {
+			if drops >= maxDrops {
 				return NoRoom
 			}
+			drops += list.head.item.cost()
 			s.drop(list.head.item, SessionFull)
-			drops++
 		}
 	}
 	return None

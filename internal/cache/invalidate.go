@@ -116,7 +116,8 @@ func (s *Store) invalidate(t Tag, why Reason) int {
 	}
 	list.changed = seq
 	n := list.n
-	for range min(n, maxDrops) {
+	for drops := 0; list.n > 0 && drops < maxDrops; {
+		drops += list.head.item.cost()
 		s.drop(list.head.item, why)
 	}
 	return n

@@ -33,7 +33,6 @@ type modelFlight struct {
 	at      time.Time
 	body    string
 	group   int
-	ended   bool
 	alone   bool
 	fresh   time.Duration
 	answers time.Time // when the response came

@@ -20,6 +20,7 @@ const (
 
 	// Responses that are not kept.
 	OtherStatus
+	Streams // it may have no end
 	NoStore
 	Private
 	Authorized   // to a request with a login, and not marked as good for others
@@ -51,7 +52,7 @@ const (
 
 var reasonTexts = [reasons]string{
 	"none", "method", "conditional", "upgrade", "disguised", "body", "session", "many_sessions", "ambiguous",
-	"status", "no_store", "private", "authorization", "set_cookie", "vary", "stale", "malformed", "too_large",
+	"status", "stream", "no_store", "private", "authorization", "set_cookie", "vary", "stale", "malformed", "too_large",
 	"incomplete", "error", "mismatch", "changed", "superseded", "no_room",
 	"full", "session_full", "variants_full", "expired", "replaced", "purged", "group", "channel", "session_changed",
 }

@@ -145,7 +145,7 @@ func (r *Rule) channel(q *cache.Request) string {
 
 // decoded returns a value of a query without its encoding; what is no escape is as it is.
 func decoded(v []byte) []byte {
-	if bytes.IndexAny(v, "%+") < 0 {
+	if !bytes.ContainsAny(v, "%+") {
 		return v
 	}
 	b := make([]byte, 0, len(v))

@@ -7,7 +7,9 @@ import (
 	"holdfast/internal/http1"
 )
 
-// cookies walks over the cookies of a request. Besides the semicolon, a comma separates them, as some containers had it.
+// cookies walks over the cookies of a request, as whoever may see a cookie in it: besides the semicolon a comma separates
+// them, as some containers had it, and quotes hold nothing together. So a value may be longer for the app than here; see
+// isPlainCookie.
 type cookies struct {
 	fields []http1.Field
 	line   []byte
@@ -20,9 +22,8 @@ func (c *cookies) next() (name, value []byte, ok bool) {
 			if len(c.fields) == 0 {
 				return nil, nil, false
 			}
-			f := &c.fields[0]
-			if !f.Drop && len(f.Name) == 6 && http1.EqualFold(f.Name, "cookie") {
-				c.line = f.Value
+			if isCookieField(&c.fields[0]) {
+				c.line = c.fields[0].Value
 			}
 			c.fields = c.fields[1:]
 		}
@@ -38,6 +39,14 @@ func (c *cookies) next() (name, value []byte, ok bool) {
 		}
 	}
 }
+
+func isCookieField(f *http1.Field) bool {
+	return !f.Drop && len(f.Name) == 6 && http1.EqualFold(f.Name, "cookie")
+}
+
+// isPlainCookie reports whether a line of Cookie is read in the same way by every app: nothing in it is quoted, and no comma
+// is a separator for one and part of a value for another.
+func isPlainCookie(line []byte) bool { return !bytes.ContainsAny(line, "\",") }
 
 // isCookie reports whether an app may read a cookie's name as the wanted one, of which a trailing asterisk stands for any
 // ending. Letters may be of either case, as in ASP.NET; PHP makes an underscore of a dot, a space and a bracket; and old

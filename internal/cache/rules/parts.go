@@ -116,8 +116,14 @@ func (r *Rule) appendParts(b []byte, q *cache.Request) []byte {
 	return b
 }
 
-// appendCookies adds the cookies that an app may read as the wanted one, in the order in which they came.
+// appendCookies adds the cookies that an app may read as the wanted one, in the order in which they came. Lines that apps
+// read in their own ways count whole.
 func appendCookies(b []byte, q *cache.Request, wanted string) []byte {
+	for i := range q.Fields {
+		if f := &q.Fields[i]; isCookieField(f) && !isPlainCookie(f.Value) {
+			b = cache.AppendPart(b, 'l', f.Value)
+		}
+	}
 	c := cookies{fields: q.Fields}
 	for name, v, ok := c.next(); ok; name, v, ok = c.next() {
 		if isCookie(wanted, name) {

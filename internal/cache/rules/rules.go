@@ -157,10 +157,14 @@ func (r *Rule) Key(q *cache.Request) (cache.Key, cache.Reason) {
 	b = appendLower(b, q.Host)
 	b = cache.AppendPart(b, 'p', q.Path)
 	for i := range q.Fields {
-		if f := &q.Fields[i]; !f.Drop && (isPiece(f.Name) || q.Trusted && isForwarded(f.Name)) {
-			b = cache.AppendPart(append(b, 'f'), byte(len(f.Name)), nil)
-			b = appendLower(b, f.Name)
+		f := &q.Fields[i]
+		switch {
+		case f.Drop:
+		case isKeyed(f.Name) || q.Trusted && isForwarded(f.Name):
+			b = appendLower(append(b, 'f'), f.Name)
 			b = cache.AppendPart(b, 'v', f.Value)
+		case len(f.Name) == 6 && http1.EqualFold(f.Name, "accept"):
+			b = append(b, 'A', wanted(f.Value))
 		}
 	}
 	return cache.Sum(r.appendParts(b, q)), cache.None
@@ -184,22 +188,46 @@ func appendLower(b, text []byte) []byte {
 	return append(b, 0)
 }
 
-// isPiece reports whether a field of a request asks for a piece of a page: apps answer it otherwise than the same URL
-// without it, and forget to say so in Vary.
-func isPiece(name []byte) bool {
+// isKeyed reports whether a field of a request is in every key. Apps answer otherwise with it than without, and forget to say
+// so in Vary: it asks for a piece of a page, or frameworks take it for the path, the host or the scheme of the request. A
+// client that sends one has an entry of its own.
+func isKeyed(name []byte) bool {
 	switch len(name) {
 	case 6:
-		return http1.EqualFold(name, "x-pjax")
+		return http1.EqualFold(name, "x-host") || http1.EqualFold(name, "x-pjax")
+	case 8:
+		return http1.EqualFold(name, "x-scheme")
 	case 9:
 		return http1.EqualFold(name, "x-inertia")
 	case 10:
 		return http1.EqualFold(name, "hx-request")
 	case 11:
-		return http1.EqualFold(name, "turbo-frame")
+		return http1.EqualFold(name, "turbo-frame") || http1.EqualFold(name, "x-forwarded")
+	case 12:
+		return http1.EqualFold(name, "x-url-scheme")
+	case 13:
+		return http1.EqualFold(name, "x-rewrite-url")
+	case 14:
+		return http1.EqualFold(name, "x-original-url") || http1.EqualFold(name, "x-original-uri")
+	case 15:
+		return http1.EqualFold(name, "x-original-host") || http1.EqualFold(name, "front-end-https")
 	case 16:
 		return http1.EqualFold(name, "x-requested-with")
+	case 20:
+		return http1.EqualFold(name, "x-http-host-override")
 	}
 	return false
+}
+
+// wanted returns which kinds of answers a value of Accept names, of those between which apps choose without saying so in
+// Vary. A browser that goes to a page names HTML, and its scripts do not.
+func wanted(accept []byte) (set byte) {
+	for i, kind := range [...]string{"text/html", "application/json", "application/xml", "text/event-stream"} {
+		if http1.HasToken(accept, kind) {
+			set |= 1 << i
+		}
+	}
+	return set
 }
 
 func isForwarded(name []byte) bool {
@@ -236,32 +264,20 @@ func (r *Rule) refuses(q *cache.Request) cache.Reason {
 	return cache.None
 }
 
-// refusedFor returns why a request with a field of this name is passed. Fields that frameworks take for the request's own
-// method, path or host would store one answer for another request.
+// refusedFor returns why a request with a field of this name is passed: it wants a part, or has a condition that needs the
+// app, or frameworks take its method for another.
 func refusedFor(name []byte) cache.Reason {
 	switch len(name) {
 	case 5:
 		if http1.EqualFold(name, "range") {
 			return cache.Conditional
 		}
-	case 6:
-		if http1.EqualFold(name, "x-host") {
-			return cache.Disguised
-		}
 	case 8:
 		if http1.EqualFold(name, "if-range") || http1.EqualFold(name, "if-match") {
 			return cache.Conditional
 		}
 	case 13:
-		if http1.EqualFold(name, "x-rewrite-url") || http1.EqualFold(name, "x-http-method") {
-			return cache.Disguised
-		}
-	case 14:
-		if http1.EqualFold(name, "x-original-url") || http1.EqualFold(name, "x-original-uri") {
-			return cache.Disguised
-		}
-	case 15:
-		if http1.EqualFold(name, "x-original-host") {
+		if http1.EqualFold(name, "x-http-method") {
 			return cache.Disguised
 		}
 	case 17:

@@ -86,11 +86,11 @@ func (r *Rule) PassKey(q *cache.Request) (k cache.Key, ok bool) {
 	var room [cache.KeyRoom]byte
 	b := append(r.rules.hasher.Start(room[:0]), 'd', 0)
 	b = append(append(b, r.Name...), 0)
-	c := cookies{fields: q.Fields}
-	for name, v, more := c.next(); more; name, v, more = c.next() {
-		if len(r.rules.sessions) == 0 || r.rules.isSession(name) {
-			b = cache.AppendPart(cache.AppendPart(b, 'n', name), 'v', v)
-		}
+	for _, wanted := range r.rules.sessions {
+		b = appendCookies(b, q, wanted)
+	}
+	if len(r.rules.sessions) == 0 {
+		b = appendCookies(b, q, "*")
 	}
 	for i := range q.Fields {
 		if f := &q.Fields[i]; !f.Drop && http1.EqualFold(f.Name, "authorization") {
