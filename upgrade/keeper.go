@@ -109,7 +109,7 @@ func New(o Options) *Keeper {
 		NewPool: func(workers, queue int) auth.Pool { return o.Poller.NewPool(workers, queue) },
 	})
 	k.requests = subscribe.New(subscribe.Options{
-		Paths: o.Paths, Below: map[string]func(*fasthttp.RequestCtx) (int, string){client.Path: client.Serve},
+		Paths: o.Paths, Below: map[string]func(*fasthttp.RequestCtx) (int, string){client.Path: client.Serve, client.ShimPath: client.ServeShim},
 		Origins: o.Origins, MaxChannels: o.MaxChannels, MaxConnections: o.MaxConnections, MaxPerUser: o.MaxPerUser,
 		Dialects: k.forms.requests(), Rules: o.Rules, Auth: k.auth, Tokens: o.Tokens, TokenCookie: o.TokenCookie,
 		AtLimit:  func(user string) bool { return k.users.AtLimit(user, time.Now()) },

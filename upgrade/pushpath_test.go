@@ -33,6 +33,7 @@ func TestExtraPaths(t *testing.T) {
 	}{
 		{"/_push/client.js", 200, "Holdfast"},
 		{"/legacy/_push/client.js", 200, "Holdfast"},
+		{"/legacy/_push/shim.js", 200, "Holdfast"},
 		{"/legacy/_push/client.js?v=2", 200, "Holdfast"},
 		{"http://app.test/shop/push/client.js", 200, "Holdfast"},
 		{"/legacy/_push/x", 404, "nothing under this path"},

@@ -32,7 +32,10 @@ type script struct {
 	plainTag, gzipTag string
 }
 
-var sent = sync.OnceValue(func() *script {
+var sent = sync.OnceValue(func() *script { return compress(source) })
+
+// compress returns a source as it is sent.
+func compress(source []byte) *script {
 	s := &script{plain: strip(source)}
 	var b bytes.Buffer
 	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
@@ -46,12 +49,12 @@ var sent = sync.OnceValue(func() *script {
 	s.plainTag = fmt.Sprintf(`"%x"`, sum[:8])
 	s.gzipTag = fmt.Sprintf(`"%x-gzip"`, sum[:8])
 	return s
-})
+}
 
 // strip leaves out the lines that are comments and the indentation: a third of the bytes on the wire. The
 // source has no string or comment over several lines.
 func strip(code []byte) []byte {
-	out := []byte("// Holdfast, MIT licence. The source with comments: upgrade/client/holdfast.js\n")
+	out := []byte("// Holdfast, MIT licence. The source with comments: upgrade/client\n")
 	for line := range bytes.Lines(code) {
 		line = bytes.TrimSpace(line)
 		if len(line) > 0 && !bytes.HasPrefix(line, []byte("//")) {
@@ -63,13 +66,14 @@ func strip(code []byte) []byte {
 
 // Serve responds with the browser client, or returns a status and a reason to refuse the request. The client is no secret:
 // pages of any origin may load it.
-func Serve(ctx *fasthttp.RequestCtx) (status int, why string) {
+func Serve(ctx *fasthttp.RequestCtx) (status int, why string) { return serve(ctx, sent()) }
+
+func serve(ctx *fasthttp.RequestCtx, s *script) (status int, why string) {
 	req, resp := &ctx.Request.Header, &ctx.Response.Header
 	if !ctx.IsGet() && !ctx.IsHead() {
 		resp.Set("Allow", "GET, HEAD")
 		return 405, "use GET or HEAD"
 	}
-	s := sent()
 	body, tag := s.plain, s.plainTag
 	if http1.AcceptsGzip(req.PeekAll("Accept-Encoding")) {
 		body, tag = s.gzip, s.gzipTag

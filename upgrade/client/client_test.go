@@ -8,38 +8,44 @@ import (
 	"testing"
 )
 
-func TestClientIsSmall(t *testing.T) {
-	s := sent()
-	const most = 6000
-	t.Logf("client.js: %d bytes of source, %d sent, %d compressed", len(source), len(s.plain), len(s.gzip))
-	if len(s.gzip) >= most {
-		t.Errorf("client.js takes %d bytes compressed, want less than %d", len(s.gzip), most)
-	}
-	r, err := gzip.NewReader(bytes.NewReader(s.gzip))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b, err := io.ReadAll(r); err != nil || !bytes.Equal(b, s.plain) {
-		t.Errorf("the compressed client unpacks to %d bytes, %v; want the %d plain ones", len(b), err, len(s.plain))
+// scripts are the files that browsers load.
+func scripts() map[string]*script { return map[string]*script{"client.js": sent(), "shim.js": shim()} }
+
+func TestScriptsAreSmall(t *testing.T) {
+	for name, s := range scripts() {
+		const most = 6000
+		t.Logf("%s: %d bytes sent, %d compressed", name, len(s.plain), len(s.gzip))
+		if len(s.gzip) >= most {
+			t.Errorf("%s takes %d bytes compressed, want less than %d", name, len(s.gzip), most)
+		}
+		r, err := gzip.NewReader(bytes.NewReader(s.gzip))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := io.ReadAll(r); err != nil || !bytes.Equal(b, s.plain) {
+			t.Errorf("%s unpacks to %d bytes, %v; want the %d plain ones", name, len(b), err, len(s.plain))
+		}
 	}
 }
 
 // A page from 2012 has a browser that stops at the first word it does not know.
-func TestClientIsES5(t *testing.T) {
-	code := regexp.MustCompile(`'[^'\n]*'|"[^"\n]*"`).ReplaceAll(sent().plain, []byte(`""`))
-	code = regexp.MustCompile(`//.*`).ReplaceAll(code, nil)
-	for what, newer := range map[string]string{
-		"arrow function":  `=>`,
-		"template string": "`",
-		"declaration":     `\b(let|const|class|async|await|import|export)\b[^:]`,
-		"spread":          `\.\.\.`,
-		"exponent":        `\*\*`,
-		"optional chain":  `\?\.[a-zA-Z(\[]|\?\?`,
-		"for of":          `\bfor \(\w+ \w+ of\b`,
-		"trailing comma":  `,\s*\)`,
-	} {
-		if at := regexp.MustCompile(newer).FindIndex(code); at != nil {
-			t.Errorf("%s in client.js: %.60q", what, code[at[0]:])
+func TestScriptsAreES5(t *testing.T) {
+	for name, s := range scripts() {
+		code := regexp.MustCompile(`'[^'\n]*'|"[^"\n]*"`).ReplaceAll(s.plain, []byte(`""`))
+		code = regexp.MustCompile(`//.*`).ReplaceAll(code, nil)
+		for what, newer := range map[string]string{
+			"arrow function":  `=>`,
+			"template string": "`",
+			"declaration":     `\b(let|const|class|async|await|import|export)\b[^:]`,
+			"spread":          `\.\.\.`,
+			"exponent":        `\*\*`,
+			"optional chain":  `\?\.[a-zA-Z(\[]|\?\?`,
+			"for of":          `\bfor \(\w+ \w+ of\b`,
+			"trailing comma":  `,\s*\)`,
+		} {
+			if at := regexp.MustCompile(newer).FindIndex(code); at != nil {
+				t.Errorf("%s in %s: %.60q", what, name, code[at[0]:])
+			}
 		}
 	}
 }
