@@ -157,8 +157,8 @@ func splitHostPort(s string) (host, port string, err error) {
 
 const lettersDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-// checkHost accepts addresses and DNS names, with the underscore that container names have. A
-// name whose last label is a number is an address that somebody mistyped.
+// checkHost accepts addresses and DNS names, with the underscore that container names have. A name whose last label is
+// a number is a mistyped address.
 func checkHost(host string) error {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return nil
@@ -203,7 +203,7 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	case err != nil:
 		return p, fmt.Errorf("%s is not an address or a block; want %s", show(s), wantPrefix)
 	case p.Addr().Is4In6():
-		// Peers are compared as IPv4, so this block would match nobody.
+		// Peers are compared as IPv4, so this block would match no peer.
 		return p, fmt.Errorf("%s is IPv4 inside IPv6; write it as IPv4", show(s))
 	case p != p.Masked():
 		return p, fmt.Errorf("%s has bits set behind its /%d; did you mean %s?", show(s), p.Bits(), p.Masked())

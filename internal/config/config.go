@@ -38,13 +38,13 @@ type Config struct {
 	Log            Log            `yaml:"log"`
 }
 
-// External is how clients come to whatever stands in front, where nobody trusted says so.
+// External is the scheme and port that clients use, unless a trusted proxy reports them.
 type External struct {
 	Scheme string `yaml:"scheme" eg:"https"`
 	Port   int    `yaml:"port" eg:"8443"` // 0: the one in Host, or the scheme's
 }
 
-// Hooks is the listener that the app calls.
+// Hooks configures the API listener.
 type Hooks struct {
 	Listen  Listen   `yaml:"listen"`
 	Token   string   `yaml:"token" eg:"the output of \"openssl rand -hex 16\""`
@@ -55,7 +55,7 @@ type Hooks struct {
 	IdempotencySize Size     `yaml:"idempotency_size"`
 }
 
-// Timeouts bound every wait for somebody else.
+// Timeouts limit every wait for a peer.
 type Timeouts struct {
 	Header    Duration `yaml:"header"`
 	Idle      Duration `yaml:"idle"`
@@ -63,12 +63,12 @@ type Timeouts struct {
 	Send      Duration `yaml:"send"`
 	Connect   Duration `yaml:"connect"`
 	Upstream  Duration `yaml:"upstream"`
-	HalfClose Duration `yaml:"half_close"` // 0: the end of a client's side is a hang-up
+	HalfClose Duration `yaml:"half_close"` // 0: a client that ends its side counts as disconnected
 	Tunnel    Duration `yaml:"tunnel"`
 	Drain     Duration `yaml:"drain"` // 0: requests in progress are cut
 }
 
-// Limits bound what a client may send.
+// Limits limit what a client may send.
 type Limits struct {
 	Header      Size `yaml:"header"`
 	Fields      int  `yaml:"fields"`
@@ -83,11 +83,11 @@ type Limits struct {
 	PerAddress  int  `yaml:"connections_per_address"` // 0: any number
 }
 
-// Buffers are what lies between a slow client and the app.
+// Buffers keep slow clients from blocking the app.
 type Buffers struct {
 	Request  Size `yaml:"request"` // 0: none
 	Stream   bool `yaml:"stream_uploads"`
-	Response Size `yaml:"response"` // 0: one reading
+	Response Size `yaml:"response"` // 0: no buffer
 	Total    Size `yaml:"total"`
 
 	Folder string `yaml:"temp_dir" eg:"/var/tmp"` // empty: os.TempDir(); NoFolder: none
@@ -95,7 +95,7 @@ type Buffers struct {
 	Files  Size   `yaml:"temp_total_size"`
 }
 
-// Server is one upstream of several.
+// Server is one of several upstreams.
 type Server struct {
 	URL      Upstream `yaml:"url"`
 	MaxConns int      `yaml:"max_conns"` // 0: upstream_pool.max_conns
@@ -103,7 +103,7 @@ type Server struct {
 	Route    string   `yaml:"sticky_route" eg:"node1"`
 }
 
-// Site is the folder that a FastCGI upstream runs scripts of.
+// Site is the directory whose scripts a FastCGI upstream runs.
 type Site struct {
 	Root        string   `yaml:"root" eg:"/var/www/html"` // empty unless the upstream speaks FastCGI
 	ScriptRoot  string   `yaml:"script_root" eg:"/var/www/html"`
@@ -122,10 +122,10 @@ type UpstreamPool struct {
 	IdleTimeout Duration `yaml:"idle_timeout"`
 
 	MaxConns     int      `yaml:"max_conns"` // of one upstream; 0: any number
-	Queue        int      `yaml:"max_queue"` // 0: nobody waits
+	Queue        int      `yaml:"max_queue"` // 0: no queue
 	QueueTimeout Duration `yaml:"queue_timeout"`
 
-	MaxFails     int      `yaml:"max_fails"` // 0: an upstream is always asked
+	MaxFails     int      `yaml:"max_fails"` // 0: an upstream is never marked down
 	FailTimeout  Duration `yaml:"fail_timeout"`
 	NextUpstream string   `yaml:"next_upstream"` // one of nextUpstream
 	Sticky       string   `yaml:"sticky" eg:"JSESSIONID"`

@@ -20,7 +20,7 @@ import (
 const (
 	// maxList keeps the search for a channel's rule short.
 	maxList = 1000
-	// maxProblems is more than anybody reads in one go.
+	// maxProblems limits the errors of one file.
 	maxProblems = 100
 )
 

@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// Events is what the app is told of without asking.
+// Events configures the event webhooks.
 type Events struct {
-	URL       string   `yaml:"url" eg:"/push/events"` // a path on the app, or http://127.0.0.1:port/path; empty: nothing is told
+	URL       string   `yaml:"url" eg:"/push/events"` // a path on the app, or http://127.0.0.1:port/path; empty: no events are sent
 	Key       string   `yaml:"key" eg:"the output of \"openssl rand -hex 16\""`
 	Types     []string `yaml:"types" eg:"[online, offline]"`
 	Grace     Duration `yaml:"grace"` // 0: none
 	Batch     int      `yaml:"batch"`
-	Delay     Duration `yaml:"delay"` // 0: a batch is what is there
+	Delay     Duration `yaml:"delay"` // 0: a batch is sent at once
 	Timeout   Duration `yaml:"timeout"`
 	Queue     int      `yaml:"queue"`
 	QueueSize Size     `yaml:"queue_size"`
 }
 
-// The types of events that can be asked for.
+// The types of events.
 const (
 	Connect    = "connect"
 	Disconnect = "disconnect"
@@ -40,7 +40,7 @@ func (e *Events) Enabled(types ...string) bool {
 	return slices.ContainsFunc(types, func(t string) bool { return slices.Contains(e.Types, t) })
 }
 
-// Target returns where events go: to a path of the app, or to an address of their own on this machine.
+// Target returns where events are sent: a path of the app, or another address on this machine.
 func (e *Events) Target(app Upstream) (to Upstream, path string, err error) {
 	rest, absolute := strings.CutPrefix(e.URL, "http://")
 	if !absolute {
@@ -80,7 +80,7 @@ func (d *decoder) events(c *Config) {
 		key := fmt.Sprintf("events.types[%d]", i)
 		d.oneOf(key, t, eventTypes)
 		if slices.Contains(e.Types[:i], t) {
-			d.add(key, show(t)+" is there twice")
+			d.add(key, show(t)+" is listed twice")
 		}
 	}
 	if problem := tokenProblem(e.Key); problem != "" {
@@ -89,22 +89,22 @@ func (d *decoder) events(c *Config) {
 	ruled := slices.ContainsFunc(c.Channels, func(r Channel) bool { return r.Events })
 	switch _, _, err := e.Target(Upstream{}); {
 	case e.URL == "" && len(e.Types) > 0:
-		d.add("events.url", "missing; events.types are told to "+wantEventsURL)
+		d.add("events.url", "missing, but events.types is set; want "+wantEventsURL)
 	case e.URL == "":
 	case err != nil:
 		d.add("events.url", err.Error()+"; want "+wantEventsURL)
 	case len(e.Types) == 0:
-		d.add("events.types", "missing; events.url is told of nothing without one of "+strings.Join(eventTypes, ", "))
+		d.add("events.types", "missing, but events.url is set; want any of "+strings.Join(eventTypes, ", "))
 	case e.Key == "" && c.Hooks.Token == "" && !d.failed["events.key"] && !d.failed["hooks.token"]:
-		d.add("events.key", "missing, and there is no hooks.token to take instead; without one the app could not tell Holdfast from anybody else")
+		d.add("events.key", "missing, and hooks.token is empty too; set one of them, so that the app can check who sent the events")
 	case c.ProxyProtocol && c.Servers()[0].URL.FastCGI && strings.HasPrefix(e.URL, "/"):
 		d.add("events.url", "cannot be a path of a fastcgi upstream while proxy_protocol is on")
 	case e.Enabled(Occupied, Vacated) && !ruled:
-		d.add("events.types", "occupied and vacated need a rule of channels with \"events: true\"")
+		d.add("events.types", "occupied and vacated need a rule of channels with \"occupancy_events: true\"")
 	}
 	if ruled && !e.Enabled(Occupied, Vacated) {
 		i := slices.IndexFunc(c.Channels, func(r Channel) bool { return r.Events })
-		d.add(fmt.Sprintf("channels[%d].occupancy_events", i), "means nothing unless events.types has occupied or vacated")
+		d.add(fmt.Sprintf("channels[%d].occupancy_events", i), "has no effect unless events.types has occupied or vacated")
 	}
 }
 

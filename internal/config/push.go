@@ -74,7 +74,7 @@ func KeyID(file string) string {
 	return strings.TrimSuffix(name, filepath.Ext(name))
 }
 
-// Logout is how it is seen that an app has ended a client's session.
+// Logout configures how Holdfast detects a logout.
 type Logout struct {
 	Cookies []string `yaml:"cookies" eg:"[PHPSESSID]"`
 	Paths   []string `yaml:"paths" eg:"[/logout.php]"`
@@ -117,7 +117,7 @@ func (d *decoder) push(p *Push) {
 		}
 	}
 	if len(p.Logout.Paths) > 0 && len(p.Logout.Cookies) == 0 {
-		d.add("push.logout.paths", "means nothing without push.logout.cookies, which tell whose session it was")
+		d.add("push.logout.paths", "has no effect without push.logout.cookies, which identify the session")
 	}
 	for i, origin := range p.Origins {
 		key := fmt.Sprintf("push.origins[%d]", i)
@@ -151,7 +151,7 @@ const minSecret = 32
 func (d *decoder) jwt(j *JWT) {
 	switch {
 	case j.Key != "" && j.KeyFile != "":
-		d.add("push.jwt.key_file", "stands beside push.jwt.key; want one, as the key decides the algorithm")
+		d.add("push.jwt.key_file", "is set besides push.jwt.key; want one, as the key decides the algorithm")
 	case j.Key != "" && len(j.Key) < minSecret: // not shown
 		d.add("push.jwt.key", fmt.Sprintf("%d bytes; want at least %d, such as the output of \"openssl rand -hex 32\"", len(j.Key), minSecret))
 	case j.KeyFile != "" && !filepath.IsAbs(j.KeyFile):
@@ -165,7 +165,7 @@ func (d *decoder) jwt(j *JWT) {
 		{"push.jwt.issuer", j.Issuer}, {"push.jwt.audience", j.Audience}, {"push.jwt.cookie", j.Cookie},
 	} {
 		if key.value != "" && !j.Given() && !d.failed["push.jwt.key"] && !d.failed["push.jwt.key_file"] && !d.failed["push.jwt.keys"] {
-			d.add(key.name, "means nothing without push.jwt.key, push.jwt.key_file or push.jwt.keys")
+			d.add(key.name, "has no effect without push.jwt.key, push.jwt.key_file or push.jwt.keys")
 		}
 	}
 }
@@ -188,16 +188,16 @@ func (d *decoder) jwtKeys(files []string) {
 		case ending != KeyPublic && ending != KeySecret:
 			d.add(key, show(file)+" ends in neither .pem, for a public key, nor .secret, for a secret of HS256")
 		case id == "" || strings.Trim(id, lettersDigits+"-_.") != "":
-			d.add(key, show(file)+" has a name that is no kid; want letters, digits and any of -_. before the ending")
+			d.add(key, show(file)+" has a name that can't be a kid; want letters, digits and any of -_. before the ending")
 		case seen[id]:
-			d.add(key, show(id)+" names two keys, and a token could not say which")
+			d.add(key, show(id)+" is the kid of two keys; want a name of its own for each file")
 		}
 		seen[id] = true
 	}
 }
 
-// pathProblem is strict about push.path because the router compares it byte by byte: a spelling
-// that browsers or proxies would rewrite is a path that nobody ever reaches.
+// pathProblem is strict about push.path because the router compares it byte by byte: no request would match a spelling
+// that browsers or proxies rewrite.
 func pathProblem(p string) string {
 	switch {
 	case !strings.HasPrefix(p, "/"):

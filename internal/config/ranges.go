@@ -70,7 +70,7 @@ func (d *decoder) limitRanges(l *Limits) {
 	inRange(d, "limits.requests_per_second", l.Rate, 1, 1_000_000, "any")
 	inRange(d, "limits.burst", l.Burst, 1, 1_000_000, "none")
 	if l.Burst > 0 && l.Rate == 0 {
-		d.add("limits.burst", "means nothing without limits.requests_per_second")
+		d.add("limits.burst", "has no effect without limits.requests_per_second")
 	}
 	inRange(d, "limits.connections_per_address", l.PerAddress, 1, maxConnections, "any number")
 	inRange(d, "limits.connections", l.Connections, 1, maxConnections, "bounded by the file limit")
@@ -78,7 +78,7 @@ func (d *decoder) limitRanges(l *Limits) {
 
 func (d *decoder) bufferRanges(b *Buffers) {
 	inRange(d, "buffers.request", b.Request, 1*KB, 64*MB, "as 64KB; with stream_uploads, bodies are streamed at once")
-	inRange(d, "buffers.response", b.Response, 1*KB, 64*MB, "nothing is taken ahead")
+	inRange(d, "buffers.response", b.Response, 1*KB, 64*MB, "no buffer")
 	inRange(d, "buffers.total", b.Total, 64*KB, 1*TB, "")
 
 	inRange(d, "buffers.temp_file_size", b.File, 64*KB, 1*TB, "")
@@ -91,9 +91,9 @@ func (d *decoder) bufferRanges(b *Buffers) {
 func (d *decoder) poolRanges(u *UpstreamPool) {
 	inRange(d, "upstream_pool.max_idle", u.Idle, 1, 100_000, "none are kept")
 	inRange(d, "upstream_pool.max_conns", u.MaxConns, 1, maxConnections, "any number")
-	inRange(d, "upstream_pool.max_queue", u.Queue, 1, maxConnections, "nobody waits")
+	inRange(d, "upstream_pool.max_queue", u.Queue, 1, maxConnections, "no queue")
 	inRange(d, "upstream_pool.queue_timeout", u.QueueTimeout, shortest, Duration(time.Hour), "")
-	inRange(d, "upstream_pool.max_fails", u.MaxFails, 1, 1000, "an upstream is always asked")
+	inRange(d, "upstream_pool.max_fails", u.MaxFails, 1, 1000, "never")
 	inRange(d, "upstream_pool.fail_timeout", u.FailTimeout, shortest, Duration(time.Hour), "")
 	inRange(d, "upstream_pool.health_check_interval", u.CheckEvery, shortest, Duration(time.Hour), "")
 	if problem := authorizeProblem(u.Check); problem != "" {

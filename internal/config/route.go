@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Route is where requests at and below a path go. The first that matches counts.
+// Route says who answers requests at and below a path. The first route that matches decides.
 type Route struct {
 	Match     string   `yaml:"match" eg:"/shop"`
 	Upstream  Upstream `yaml:"upstream"`                                      // none: Upstreams
@@ -60,7 +60,7 @@ func (d *decoder) routes(c *Config) {
 		own := r.Servers(c.UpstreamPool)
 		all += len(own)
 		if r.Upstream.Address != "" && len(r.Upstreams) > 0 {
-			d.add(key+".upstream", "means nothing beside upstreams; want one of the two")
+			d.add(key+".upstream", "is set besides upstreams; want one of the two")
 		}
 		for j, s := range own {
 			if s.URL.Address == "" {
@@ -72,16 +72,16 @@ func (d *decoder) routes(c *Config) {
 				d.add(d.given(key+".upstream", key+".upstreams"), fmt.Sprintf("%s and listen %s are the same address; Holdfast would call itself", s.URL, l))
 			}
 			if h := c.Hooks.Listen; sameAddress(h.Network, h.Address, s.URL.Network, s.URL.Address) {
-				d.add(d.given(key+".upstream", key+".upstreams"), fmt.Sprintf("%s and hooks.listen %s are the same address; clients would reach the hooks", s.URL, h))
+				d.add(d.given(key+".upstream", key+".upstreams"), fmt.Sprintf("%s and hooks.listen %s are the same address; clients would reach the API", s.URL, h))
 			}
 		}
 		if len(own) > 0 && !slices.ContainsFunc(own, func(s Server) bool { return !s.Backup }) {
-			d.add(key+".upstreams", "all are backups; want one at least that is not")
+			d.add(key+".upstreams", "all are backups; want at least one that is not")
 		}
 		d.routeKind(c, r, own, key)
 	}
 	if all > maxUpstreams {
-		d.add("routes", fmt.Sprintf("%d upstreams with those of everything else; want at most %d", all, maxUpstreams))
+		d.add("routes", fmt.Sprintf("%d upstreams, those outside of routes included; want at most %d", all, maxUpstreams))
 	}
 }
 
@@ -127,7 +127,7 @@ func (d *decoder) routeKind(c *Config, r *Route, own []Server, key string) {
 	case scripts && r.Site.Root == "":
 		d.add(key+".site.root", "missing; a fastcgi upstream needs the folder of its scripts, such as /var/www/html")
 	case !scripts && r.Site.Root != "":
-		d.add(key+".site.root", "means nothing without a fastcgi upstream of the route")
+		d.add(key+".site.root", "has no effect without a fastcgi upstream of the route")
 	case scripts && !filepath.IsAbs(r.Site.Root):
 		d.add(key+".site.root", show(r.Site.Root)+" is not an absolute path; want one such as /var/www/html")
 	}
@@ -136,12 +136,12 @@ func (d *decoder) routeKind(c *Config, r *Route, own []Server, key string) {
 	}
 	app := r.Root == "" && r.Redirect == "" && !fast
 	if r.Prefix != "" && !app {
-		d.add(key+".upstream_prefix", "means nothing here; it is for upstreams that speak HTTP")
+		d.add(key+".upstream_prefix", "has no effect here; it is for upstreams that speak HTTP")
 	} else if problem := pathProblem(strings.TrimRight(r.Prefix, "/")); r.Prefix != "" && r.Prefix != "/" && problem != "" {
 		d.add(key+".upstream_prefix", show(r.Prefix)+" "+problem+"; want a path such as / or /app")
 	}
 	if r.Host != "" && !app {
-		d.add(key+".upstream_host", "means nothing here; it is for upstreams that speak HTTP")
+		d.add(key+".upstream_host", "has no effect here; it is for upstreams that speak HTTP")
 	} else if r.Host != "" {
 		host := r.Host
 		if h, _, err := splitHostPort(host); err == nil {
@@ -158,6 +158,6 @@ func (d *decoder) routeKind(c *Config, r *Route, own []Server, key string) {
 		d.add(key+".redirect", show(r.Redirect)+" is not a plain http or https URL; want one such as https://www.example.com/shop")
 	}
 	if r.Internal {
-		d.add(key+".internal", "means nothing with redirect")
+		d.add(key+".internal", "has no effect with redirect")
 	}
 }

@@ -29,10 +29,10 @@ func (d *decoder) validate(c *Config) {
 	d.watch(c)
 	d.events(c)
 	if c.ProxyProtocol && len(c.TrustedProxies) == 0 && c.Listen.Network != "unix" {
-		d.add("proxy_protocol", "needs trusted_proxies, the addresses of the load balancers; nobody else may connect then")
+		d.add("proxy_protocol", "needs trusted_proxies, the addresses of the load balancers: no others may connect then")
 	}
 	if c.RedirectHTTPS && len(c.TrustedProxies) == 0 && c.Listen.Network != "unix" {
-		d.add("redirect_https", "needs trusted_proxies, the addresses of who ends TLS; nobody else can say how a client came")
+		d.add("redirect_https", "needs trusted_proxies, the addresses of the TLS terminators: only they can say that a client used plain http")
 	}
 	d.ranges(c)
 	d.oneOf("external.scheme", c.External.Scheme, schemes)
@@ -63,8 +63,8 @@ func (d *decoder) position(key string) mark {
 	return d.at[""]
 }
 
-// given returns the first of keys that the file has. Two keys that do not fit together are
-// reported at one that somebody wrote, not at one that has its default.
+// given returns the first of keys that the file has. A conflict of two keys is reported at one that the file has, not
+// at one with its default.
 func (d *decoder) given(keys ...string) string {
 	for _, key := range keys {
 		if _, ok := d.at[key]; ok {
@@ -77,13 +77,13 @@ func (d *decoder) given(keys ...string) string {
 func (d *decoder) listeners(c *Config) {
 	l, h, u := c.Listen, c.Hooks.Listen, c.Servers()[0].URL
 	if d.failed["listen"] || d.failed["hooks.listen"] || d.failed["upstream"] {
-		return // a default in their place would be compared with what somebody wrote
+		return // a default would be compared with a value of the file
 	}
 	if sameAddress(l.Network, l.Address, u.Network, u.Address) {
 		d.add(d.given("upstream", "listen"), fmt.Sprintf("upstream %s and listen %s are the same address; Holdfast would call itself", u, l))
 	}
 	if sameAddress(h.Network, h.Address, u.Network, u.Address) {
-		d.add(d.given("upstream", "hooks.listen"), fmt.Sprintf("upstream %s and hooks.listen %s are the same address; clients would reach the hooks", u, h))
+		d.add(d.given("upstream", "hooks.listen"), fmt.Sprintf("upstream %s and hooks.listen %s are the same address; clients would reach the API", u, h))
 	}
 	if sameAddress(l.Network, l.Address, h.Network, h.Address) {
 		d.add(d.given("hooks.listen", "listen"), fmt.Sprintf("hooks.listen %s and listen %s are the same address; want two", h, l))
@@ -111,7 +111,7 @@ func (d *decoder) upstreams(c *Config) {
 		if s.URL.Address == "" {
 			d.add(key+".url", "missing; want "+wantUpstream)
 		} else if slices.ContainsFunc(c.Upstreams[:i], func(e Server) bool { return e.URL == s.URL }) {
-			d.add(key+".url", s.URL.String()+" is there twice")
+			d.add(key+".url", s.URL.String()+" is listed twice")
 		}
 		inRange(d, key+".max_conns", s.MaxConns, 1, maxConnections, "as upstream_pool.max_conns")
 		primary = primary || !s.Backup
@@ -123,13 +123,13 @@ func (d *decoder) upstreams(c *Config) {
 		}
 	}
 	if !primary {
-		d.add("upstreams", "all are backups; want one at least that is not")
+		d.add("upstreams", "all are backups; want at least one that is not")
 	}
 	if routes > 0 && routes < len(c.Upstreams) {
-		d.add("upstreams", "some have a route and some have none; want all or none")
+		d.add("upstreams", "some have a sticky_route and some have none; want all or none")
 	}
 	if routes > 0 && c.UpstreamPool.Sticky == "" {
-		d.add(d.given("upstream_pool.sticky", "upstreams"), "a route means nothing without upstream_pool.sticky, the cookie that ends in it")
+		d.add(d.given("upstream_pool.sticky", "upstreams"), "sticky_route has no effect without upstream_pool.sticky, the cookie that ends in it")
 	}
 }
 
@@ -147,13 +147,13 @@ func (d *decoder) site(c *Config) {
 	case fast && c.Site.Root == "":
 		d.add("site.root", "missing; a fastcgi upstream needs the folder of its scripts, such as /var/www/html")
 	case !fast && c.Site.Root != "":
-		d.add("site.root", "means nothing without a fastcgi upstream")
+		d.add("site.root", "has no effect without a fastcgi upstream")
 	case c.Site.Root != "" && !filepath.IsAbs(c.Site.Root):
 		d.add("site.root", show(c.Site.Root)+" is not an absolute path; want one such as /var/www/html")
 	case c.ProxyProtocol && fast && c.Push.Authorize != "":
-		d.add("push.authorize_path", "cannot ask a fastcgi upstream while proxy_protocol is on")
+		d.add("push.authorize_path", "cannot be a path of a fastcgi upstream while proxy_protocol is on")
 	case c.ProxyProtocol && fast && c.Push.Message != "":
-		d.add("push.message_path", "cannot be posted to a fastcgi upstream while proxy_protocol is on")
+		d.add("push.message_path", "cannot be a path of a fastcgi upstream while proxy_protocol is on")
 	}
 }
 
@@ -192,7 +192,7 @@ func (d *decoder) channels(c *Config) {
 		case rule.Access == "":
 			d.add(key+".access", "missing; want public, authorize or token")
 		case rule.Access == channel.Public && channel.HasUser(rule.Match):
-			d.add(key+".access", show(rule.Match)+" is for the user that push.authorize_path or a token names, and public asks nobody; want authorize or token")
+			d.add(key+".access", show(rule.Match)+" has {user}, whom push.authorize_path or a token names, and with public neither is used; want authorize or token")
 		case rule.Access == channel.Token && !c.Push.JWT.Given() && !d.failed["push.jwt.key"] && !d.failed["push.jwt.key_file"] && !d.failed["push.jwt.keys"]:
 			d.add(key+".access", "token needs push.jwt.key, push.jwt.key_file or push.jwt.keys, and all are empty")
 		case rule.Access == channel.Authorize && c.Push.Authorize == "" && !d.failed["push.authorize_path"]:
@@ -239,7 +239,7 @@ func (d *decoder) pattern(before []Channel, pattern, key string) {
 			d.add(key, fmt.Sprintf("%s is never reached, as %s at line %d matches all of it and the first match wins", show(pattern), show(earlier), line))
 			return
 		case earlier != "" && channel.ValidRule(earlier) == nil && channel.Reserves(earlier, pattern):
-			d.add(key, fmt.Sprintf("%s is never reached, as all that lies below the user's segment of %s at line %d is that user's; place it before, or use {user} in it too",
+			d.add(key, fmt.Sprintf("%s is never reached, as everything below the user's segment of %s at line %d belongs to that user; place it before, or use {user} in it too",
 				show(pattern), show(earlier), line))
 			return
 		}
