@@ -1,29 +1,28 @@
 package proxy
 
 import (
-	"errors"
 	"fmt"
 
 	"holdfast/internal/http1"
 	"holdfast/internal/sendbuf"
 )
 
-// accelState is what an exchange needs where apps send requests elsewhere.
+// accelState is what an exchange keeps for X-Accel-Redirect.
 type accelState struct {
-	head      []byte                  // the request's, as it came
+	head      []byte                  // of the request, as the client sent it
 	preserved *http1.PreservedHeaders // of the app's answer; nil without
 	hops      int
 }
 
-// maxHops is how often a request is sent elsewhere.
+// maxHops is how many X-Accel-Redirects one request may follow.
 const maxHops = 10
 
-// accelRedirect answers with what another route has for the path that the app named: an app decides who may have a file,
-// and need not send it. bodyless says that the app's answer is complete. It reports false: nothing more is wanted
-// of this upstream.
+// accelRedirect follows an X-Accel-Redirect: the route of the path that the app named answers the request. So an app
+// decides who may receive a file without sending it. bodyless says that the app's own response is complete. It always
+// returns false: nothing more is read from this upstream.
 func (x *exchange) accelRedirect(a *http1.Answer, bodyless bool) bool {
 	if x.accel.hops++; x.accel.hops > maxHops {
-		x.fail(502, errors.New("X-Accel-Redirect goes round in circles"))
+		x.fail(502, fmt.Errorf("X-Accel-Redirect: more than %d redirects of one request", maxHops))
 		return false
 	}
 	if x.accel.preserved == nil {
@@ -36,7 +35,7 @@ func (x *exchange) accelRedirect(a *http1.Answer, bodyless bool) bool {
 	}
 	raw := http1.RedirectedHead(x.accel.head, a.Redirect, x.isHead)
 	x.app.server.Answered()
-	if !x.upload.body.Done { // nobody reads what is missing
+	if !x.upload.body.Done { // the rest of the body is not read
 		x.client.keep, x.client.touched, bodyless = false, true, false
 	}
 	x.app.leave(bodyless)
@@ -60,12 +59,12 @@ func (x *exchange) accelRedirect(a *http1.Answer, bodyless bool) bool {
 	case r != nil:
 		x.fail(502, fmt.Errorf("X-Accel-Redirect to %.200q: %w", h.Target, r))
 		return false
-	case route.Redirect != "" || http1.HasDots(h.Path): // below Match and out again is no route's, as for nginx
-		x.fail(502, fmt.Errorf("X-Accel-Redirect to %.200q: a path below the match of one of routes is needed", h.Target))
+	case route.Redirect != "" || http1.HasDots(h.Path): // dot segments may lead out of Match; nginx refuses them, too
+		x.fail(502, fmt.Errorf("X-Accel-Redirect to %.200q: no route matches this path; see routes", h.Target))
 		return false
 	}
 	x.route = route
-	x.later(func() { // not within the reading of the first upstream's answer
+	x.later(func() { // not now: the response of the first upstream is still being read
 		h := &x.f.head
 		if h.Parse(x.accel.head, http1.Limits{Bytes: len(x.accel.head), Fields: x.f.p.o.HeaderFields}) == nil {
 			x.take(h, x.f.readRequest(x.client.conn, h), nil)

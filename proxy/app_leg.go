@@ -15,31 +15,31 @@ type appLeg struct {
 	x           *exchange
 	source      appSource
 	conn        *park.Conn      // nil before the request is passed on, and after the response is complete
-	out         *sendbuf.Buffer // what the upstream's kernel would not take
-	head        []byte          // the request's head, until the upstream has it for good
+	out         *sendbuf.Buffer // queued until the kernel accepts it for the upstream
+	head        []byte          // of the request, until it can't be sent to another server any more
 	partialHead []byte          // of a response
 
-	server    *balance.Server // chosen, and counted there; nil before
-	name      string          // of the last server, when it was let go
-	tried     uint64          // a bit for each server that was
+	server    *balance.Server // the chosen one, which counts the exchange; nil before
+	name      string          // of the last server, after its release
+	tried     uint64          // a bit for each server that was chosen
 	addresses uint64          // a bit for each of the server's that was tried
 	address   int             // the number of the one that is dialled
-	sticky    int             // index of the server that the client stays with; -1: any
+	sticky    int             // index of the server of the client's session; -1: any
 
-	queued    bool // in the line of its loop
+	queued    bool // in the queue for a server
 	connected bool
 	reused    bool // the connection came from the pool
 	retried   bool
 	connLogin bool // the connection is logged in by its client; see balance.Bound
-	keep      bool // the connection goes on
-	hung      bool // the upstream's end is on its way
+	keep      bool // the connection stays open after the response
+	hung      bool // the upstream has closed its side; bytes may still be unread
 	interim   int  // responses so far
 
 	asked time.Time     // when the request was passed on; zero before
 	took  time.Duration // from then to the end of its response
 }
 
-// bodyReady implements source: before the app is asked the body is collected, then it is passed on.
+// bodyReady implements source: it collects the body before the request is sent to the app, and passes it on afterwards.
 func (a *appLeg) bodyReady() {
 	switch {
 	case a.conn == nil && !a.x.answered && !a.queued:
@@ -66,8 +66,8 @@ func (a *appLeg) close() {
 	sendbuf.Drop(&a.out)
 }
 
-// hangUp ends the connection if there is one, with a reset where the app must not take a part of the request for the
-// whole.
+// hangUp closes the connection, if there is one: with a reset if the app has only a part of the request, and must not
+// process it as a complete one.
 func (a *appLeg) hangUp() {
 	switch {
 	case a.conn == nil:
@@ -79,8 +79,8 @@ func (a *appLeg) hangUp() {
 	a.conn = nil
 }
 
-// leave ends the app's part. With reuse the connection is kept for further requests, unless something was left on it: an
-// app that has answered before it had all of an upload would read the next request as the rest of that.
+// leave ends the app's part. With reuse, the connection is kept for further requests, unless an upload was not sent
+// completely: the app would read the next request as the rest of it.
 func (a *appLeg) leave(reuse bool) {
 	if reuse && a.keep && !a.hung && a.x.upload.passedOn() && a.out == nil {
 		a.giveBack()
@@ -91,8 +91,7 @@ func (a *appLeg) leave(reuse bool) {
 	a.releaseServer()
 }
 
-// begin passes the request on, once there is an upstream to take it: its head and what is there of the
-// body.
+// begin chooses an upstream, or waits for one, and sends the request: the head, and the body received so far.
 func (a *appLeg) begin(head, body []byte) {
 	a.asked = a.x.f.loop.Now()
 	if index, ok := a.x.f.bound.Server(a.x.client.conn.Ref()); ok && a.x.route.servers.Has(index) {
@@ -108,7 +107,7 @@ func (a *appLeg) begin(head, body []byte) {
 	a.ask(head, body)
 }
 
-// ask sends the request to the chosen server, on a pooled connection if there is one.
+// ask sends the request to the chosen server, on a pooled connection if possible.
 func (a *appLeg) ask(head, body []byte) {
 	if a.server == nil {
 		a.x.fail(502, errNobody)
@@ -120,7 +119,7 @@ func (a *appLeg) ask(head, body []byte) {
 		a.reused, a.connected, a.hung = true, true, false
 		a.conn.Hold(a.x)
 		if a.x.idempotent && a.x.upload.body.Done {
-			a.remember(head, body) // to try again
+			a.remember(head, body) // to retry on a new connection
 		}
 		a.sendHead(head, body)
 		return
@@ -129,7 +128,7 @@ func (a *appLeg) ask(head, body []byte) {
 	a.dial()
 }
 
-// pooledConn returns an idle connection to the chosen server, or nil: the client's own, or one of the pool.
+// pooledConn returns an idle connection to the chosen server, or nil: the client's own, or one of the loop's pool.
 func (a *appLeg) pooledConn() *park.Conn {
 	c, bound := a.x.f.bound.Get(a.x.client.conn.Ref(), a.server.Index)
 	a.connLogin = a.connLogin || bound
@@ -139,13 +138,13 @@ func (a *appLeg) pooledConn() *park.Conn {
 	return c
 }
 
-// giveBack keeps the upstream connection for further requests, of anybody or of this client.
+// giveBack keeps the upstream connection for further requests: of any client, or, after a login, of this one.
 func (a *appLeg) giveBack() {
 	f := a.x.f
 	switch {
 	case !a.connLogin:
 		f.pools[a.server.Index].Put(a.conn)
-	case a.x.trusted || !a.x.client.keep: // one connection of a proxy has the requests of many clients
+	case a.x.trusted || !a.x.client.keep: // a trusted proxy sends requests of several clients on one connection
 		a.notice(balance.ClosedLogin)
 		a.conn.Close()
 	default:
@@ -154,7 +153,7 @@ func (a *appLeg) giveBack() {
 	}
 }
 
-// notice counts what the server does.
+// notice counts an oddity of the server.
 func (a *appLeg) notice(n balance.Notice) {
 	a.x.f.p.servers.Notice(a.server, n, a.x.route.paths.Match, a.x.f.loop.Now())
 }
@@ -166,7 +165,7 @@ func (a *appLeg) noticeAll(odd http1.Oddity) {
 	}
 }
 
-// remember keeps what the upstream has to be sent first. Both may be remembered already.
+// remember stores the head and the body for a new connection. Both may be stored already.
 func (a *appLeg) remember(head, body []byte) {
 	if len(a.head) == 0 {
 		a.head = append(a.head, head...)
@@ -191,22 +190,21 @@ func (a *appLeg) dial() {
 	a.conn.SetDeadline(a.x.f.p.o.ConnectTime)
 }
 
-// unreachable tries the next address of the server's name, and then the next server: nothing was sent, so nothing is
-// repeated.
+// unreachable tries the next address of the server's name, and then the next server: nothing was sent yet.
 func (a *appLeg) unreachable(status int, err error) {
 	p := a.x.f.p
 	a.addresses |= 1 << a.address
 	if _, _, none := a.server.DialAddress(a.addresses); none == nil {
 		p.stats.retries.Add(1)
-		p.o.Log.Warn("an address of the upstream was not reached; the next is tried", "upstream", a.server.String(), "error", err)
+		p.o.Log.Warn("upstream address not reached; trying the next", "upstream", a.server.String(), "error", err)
 		a.hangUp()
 		a.dial()
 		return
 	}
-	a.next(status, err, "upstream not reached; the next is asked")
+	a.next(status, err, "upstream not reached; trying the next")
 }
 
-// next asks the next server what this one has not answered, or fails where there is none. event is for the log.
+// next sends the request to the next server, or fails if all were tried. event is the text for the log.
 func (a *appLeg) next(status int, err error, event string) {
 	p := a.x.f.p
 	s, full := a.x.route.servers.Choose(a.tried, -1, a.x.f.loop.Now())
@@ -237,9 +235,9 @@ func (a *appLeg) ready(ev park.Event) {
 	}
 	if ev&park.Expired != 0 {
 		switch {
-		case a.x.client.full(): // it is the client that we wait for
+		case a.x.client.full(): // the client is slow, not the upstream
 			a.conn.SetDeadline(a.x.f.p.o.UpstreamTime)
-		case !a.x.upload.body.Done && a.out == nil: // the client's body is what is missing
+		case !a.x.upload.body.Done && a.out == nil: // the client has not sent the whole body yet
 			a.conn.SetDeadline(a.x.f.p.o.UpstreamTime)
 		default:
 			a.unanswered(504, fmt.Errorf("response: %w", errTimeout), a.x.f.p.o.NextTimeout)
@@ -272,7 +270,7 @@ func (a *appLeg) dialled(ev park.Event) {
 		a.hung = ev&park.HangUp != 0
 		a.sendHead(a.head, a.x.upload.gathered)
 		if a.conn != nil && a.connected && ev&(park.Readable|park.HangUp) != 0 {
-			a.pumpDown() // it spoke before it was asked, and that is told once
+			a.pumpDown() // bytes, or the end, that arrived before the request cause no other event
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"holdfast/internal/sendbuf"
 )
 
-// sendHead sends the request's head and what is there of its body.
+// sendHead sends the request's head and the part of its body received so far.
 func (a *appLeg) sendHead(head, body []byte) {
 	a.conn.SetDeadline(a.x.f.p.o.UpstreamTime)
 	if err := sendbuf.Send(a.conn, &a.out, head, body); err != nil {
@@ -16,7 +16,7 @@ func (a *appLeg) sendHead(head, body []byte) {
 		return
 	}
 	if !a.x.idempotent || !a.x.upload.body.Done {
-		a.head, a.x.upload.gathered = a.head[:0], a.x.upload.gathered[:0] // never sent twice
+		a.head, a.x.upload.gathered = a.head[:0], a.x.upload.gathered[:0] // they are not needed for a retry
 		a.x.count()
 	}
 	a.pumpUp()
@@ -24,7 +24,7 @@ func (a *appLeg) sendHead(head, body []byte) {
 
 // pumpUp moves the request's body from the client to the upstream.
 func (a *appLeg) pumpUp() {
-	if a.conn == nil { // it was put off, and there is none any more
+	if a.conn == nil { // this call was postponed, and the connection has closed since
 		return
 	}
 	in := a.x.f.loop.In()
@@ -77,13 +77,13 @@ func (a *appLeg) pumpUp() {
 
 // pumpDown moves the response from the upstream to the client.
 func (a *appLeg) pumpDown() {
-	if a.conn == nil { // it was put off, and there is none any more
+	if a.conn == nil { // this call was postponed, and the connection has closed since
 		return
 	}
 	in := a.x.f.loop.In()
-	in = in[:len(in)-len("\r\n")] // which follows where the client gets chunks
+	in = in[:len(in)-len("\r\n")] // room for the CRLF that ends a chunk
 	if a.x.f.p.buffered.Load() > a.x.f.p.o.BufferTotal {
-		in = in[:smallReading] // many clients are slow, and each may keep one reading
+		in = in[:smallReading] // buffers.total is used up: each slow client may still buffer this much
 	}
 	for turn := 0; ; turn++ {
 		if a.x.client.full() && (a.x.client.out != nil && !a.x.client.flush() || a.x.client.full() && (a.x.client.file != nil || !a.x.client.useFile())) {
@@ -94,7 +94,7 @@ func (a *appLeg) pumpDown() {
 			return
 		}
 		in := in
-		if a.x.client.out != nil && a.x.client.file == nil { // what is read is kept, so read no more than there is room for
+		if a.x.client.out != nil && a.x.client.file == nil { // what is read is buffered, so read no more than fits
 			in = in[:min(len(in), max(a.x.f.p.o.ResponseBuffer-a.x.client.out.Len(), smallReading))]
 		}
 		n, err := a.conn.Read(in)
@@ -110,19 +110,19 @@ func (a *appLeg) pumpDown() {
 			return
 		}
 		if n < len(in) && !a.hung {
-			return // what was there has been read; the next bytes, and the end, bring an event
+			return // everything was read; more bytes, or the end, cause an event
 		}
 	}
 }
 
-// responded lets the upstream go; the client's part goes on until it has everything.
+// responded releases the upstream. The exchange continues until the client has the whole response.
 func (a *appLeg) responded() {
 	a.took = a.x.f.loop.Now().Sub(a.asked)
 	a.leave(true)
 	a.x.complete()
 }
 
-// ended settles the end of the upstream's side.
+// ended handles the end of the upstream's side: it completes the response, or fails.
 func (a *appLeg) ended(err error) {
 	if a.x.answered && a.source.endsAtClose() && errors.Is(err, io.EOF) {
 		if a.x.client.passBody(nil, nil, true, nil) {
@@ -136,10 +136,10 @@ func (a *appLeg) ended(err error) {
 	a.failed(err)
 }
 
-// failed tries again if that is safe, and fails otherwise.
+// failed retries if that is safe, and otherwise ends the exchange.
 func (a *appLeg) failed(err error) {
 	if a.out != nil || !a.x.upload.passedOn() || !a.reused || !a.repeatable() {
-		// The app may have answered before it closed on a body that it does not want: read that first.
+		// The app may have responded and closed before it read the whole body: read that response first.
 		if !a.x.answered && a.salvage() {
 			return
 		}
@@ -155,37 +155,36 @@ func (a *appLeg) failed(err error) {
 	a.unanswered(502, err, a.x.f.p.o.NextError)
 }
 
-// repeatable reports whether the request may be sent once more: nothing of a response has gone to the client, and
-// all of the request is here.
+// repeatable reports whether the request may be sent once more: the client has no byte of a response, and the request
+// is stored completely.
 func (a *appLeg) repeatable() bool {
 	return !a.x.answered && !a.x.client.begun && !a.x.client.gone && a.interim == 0 && a.x.idempotent && a.x.upload.body.Done && len(a.head) > 0
 }
 
-// unanswered asks the next server, or fails.
+// unanswered sends the request to the next server if next is true, and otherwise fails.
 func (a *appLeg) unanswered(status int, err error, next bool) {
 	if !next || !a.repeatable() {
 		a.x.fail(status, err)
 		return
 	}
-	a.next(status, err, "upstream did not respond; the next is asked")
+	a.next(status, err, "upstream did not respond; trying the next")
 }
 
-// salvage reads a response that came although the request could not be sent. It reports whether one
-// has begun.
+// salvage reads a response that arrived although the request was not sent completely. It reports whether one has begun.
 func (a *appLeg) salvage() bool {
 	sendbuf.Drop(&a.out)
 	n, err := a.conn.Read(a.x.f.loop.In())
 	if err != nil || n == 0 {
 		return false
 	}
-	a.hung = true // nothing more can be sent there
+	a.hung = true // the upstream accepts no more bytes
 	if a.source.receive(a.x.f.loop.In()[:n]) && a.conn != nil {
 		a.pumpDown()
 	}
 	return true
 }
 
-// pumpFile moves the body on from its file. It reports whether there was something to move.
+// pumpFile sends the body from its temporary file. It reports whether there was something to send.
 func (a *appLeg) pumpFile() bool {
 	s := a.x.upload.file
 	if s.Len() == 0 && !s.Reading() {
@@ -195,7 +194,7 @@ func (a *appLeg) pumpFile() bool {
 		return true
 	}
 	s.Read(func(b []byte, err error) {
-		if a.conn == nil { // the app has answered already
+		if a.conn == nil { // the app has responded already
 			return
 		}
 		if err != nil {
@@ -216,7 +215,7 @@ func (a *appLeg) pumpFile() bool {
 	return true
 }
 
-// sendPiece sends bytes of the body to the upstream. It reports whether the exchange goes on.
+// sendPiece sends bytes of the body to the upstream. It reports whether the exchange continues.
 func (a *appLeg) sendPiece(b []byte) bool {
 	if err := sendbuf.Send(a.conn, &a.out, a.source.frame(b), nil); err != nil {
 		a.failed(err)

@@ -9,7 +9,7 @@ import (
 // errTempFile is the reason in the log of a response that ended because of its temporary file.
 var errTempFile = errors.New("a temporary file could not be read (buffers.temp_dir)")
 
-// useFile begins to take the response ahead into a file. It reports whether it does.
+// useFile begins to buffer the response in a temporary file. It reports whether it does.
 func (c *clientLeg) useFile() bool {
 	if c.file == nil && c.x.answered && !c.unbuffered && c.x.f.p.files.Fits(-1) {
 		c.file = c.x.f.p.files.New(c.x.f.loop, c.x.run)
@@ -17,12 +17,12 @@ func (c *clientLeg) useFile() bool {
 	return c.file != nil
 }
 
-// fileFull reports whether nothing more may be taken ahead into the file for now.
+// fileFull reports whether the file may not take more for now.
 func (c *clientLeg) fileFull() bool {
 	return len(c.fileTail) > 0 || !c.file.TakesMore()
 }
 
-// writeFile takes bytes for the client that come behind what the file has.
+// writeFile appends bytes for the client to the file.
 func (c *clientLeg) writeFile(a, b []byte) {
 	c.fileTail = append(append(c.fileTail, a...), b...)
 	if c.file.Writing() || c.file.Broken() || len(c.fileTail) == 0 {
@@ -47,8 +47,7 @@ func (c *clientLeg) writeFile(a, b []byte) {
 	})
 }
 
-// drainFile sends what the file has when the client has taken what there was. It reports whether the exchange goes
-// on.
+// drainFile sends from the file after the bytes in memory. It reports whether the exchange continues.
 func (c *clientLeg) drainFile() bool {
 	s := c.file
 	switch {

@@ -10,31 +10,31 @@ import (
 	"holdfast/internal/tempfile"
 )
 
-// clientLeg is the client's connection, and what it has not taken of the response.
+// clientLeg is the client's connection, and the part of the response that the client has not taken.
 type clientLeg struct {
 	x        *exchange
 	conn     *park.Conn
-	out      *sendbuf.Buffer // what was taken from the upstream ahead of the client
-	file     *tempfile.File  // of the response, past buffers.response; nil without a file
-	fileTail []byte          // what comes behind that
+	out      *sendbuf.Buffer // read from the upstream ahead of the client
+	file     *tempfile.File  // of a response beyond buffers.response; nil without a file
+	fileTail []byte          // what follows the file's bytes
 	early    []byte          // what the client sent after this request
 
-	passed int64        // bytes for the client, with those that it has not taken yet
-	taken  int64        // of those, when that was last looked at
+	passed int64        // bytes for the client, queued ones included
+	taken  int64        // of those, at the last check
 	heads  int64        // bytes of passed that are not body
-	pace   rate.Minimum // of what the client takes
+	pace   rate.Minimum // of the client's reading
 
 	http10     bool
-	trailers   bool // it takes them
-	chunked    bool // it gets the body in chunks of ours
-	keep       bool // the connection goes on
+	trailers   bool // the client accepts trailers
+	chunked    bool // the client gets the body in chunks
+	keep       bool // the connection stays open after the response
 	begun      bool // the client has bytes of the response
-	unbuffered bool // the app asked that nothing is taken ahead
-	touched    bool // the client sent something, or hung up, and that was not read
-	gone       bool // the client is gone; the upload that it had finished goes on
+	unbuffered bool // the app forbade buffering the response (X-Accel-Buffering: no)
+	touched    bool // the client sent something or hung up, and it was not read yet
+	gone       bool // the client has disconnected; its complete upload is still sent to the app
 }
 
-// appendConnection says whether the connection goes on.
+// appendConnection appends the Connection header, which says whether the connection stays open.
 func (c *clientLeg) appendConnection(b []byte) []byte {
 	switch {
 	case !c.keep:
@@ -45,8 +45,8 @@ func (c *clientLeg) appendConnection(b []byte) []byte {
 	return b
 }
 
-// passBody sends head, if any, and data to the client, in chunks where it gets those. last says that the body is
-// complete, and that trailers follow. What stands behind data in its buffer is overwritten.
+// passBody sends head, if any, and data to the client, in chunks if chunked is set. With last, the body is complete,
+// and the trailers follow. It may overwrite the bytes behind data in its buffer.
 func (c *clientLeg) passBody(head, data []byte, last bool, trailers []byte) bool {
 	n := len(data)
 	if c.chunked {
@@ -68,7 +68,7 @@ func (c *clientLeg) passBody(head, data []byte, last bool, trailers []byte) bool
 	return len(head)+len(data) == 0 || c.pass(head, data)
 }
 
-// pass sends a and b to the client, or keeps them for it. It reports whether the exchange goes on.
+// pass sends a and b to the client, or queues them. It reports whether the exchange continues.
 func (c *clientLeg) pass(a, b []byte) bool {
 	c.begun = true
 	c.passed += int64(len(a) + len(b))
@@ -95,7 +95,7 @@ func (c *clientLeg) full() bool {
 	return c.unbuffered || c.out.Len() >= o.ResponseBuffer || c.x.f.p.buffered.Load() > o.BufferTotal
 }
 
-// flush writes what is pending. It reports whether the exchange goes on.
+// flush writes what is queued. It reports whether the exchange continues.
 func (c *clientLeg) flush() bool {
 	err := sendbuf.Flush(c.conn, &c.out)
 	c.x.count()
@@ -107,7 +107,7 @@ func (c *clientLeg) flush() bool {
 		return false
 	}
 	c.conn.SetDeadline(0)
-	if !c.x.upload.body.Done && c.x.app.out == nil { // from here on it is the body that is waited for
+	if !c.x.upload.body.Done && c.x.app.out == nil { // from now on the exchange waits for the body
 		d, _ := c.x.upload.pace.Wait(c.x.f.loop.Now(), c.x.upload.received, c.x.f.p.o.BodyTime, c.x.f.p.o.BodyRate)
 		c.conn.SetDeadline(max(d, time.Millisecond))
 	}
@@ -121,8 +121,7 @@ func (c *clientLeg) flush() bool {
 	return true
 }
 
-// await sets the clock for a client that has something to take. It reports false when the client
-// has been too slow already.
+// await sets the deadline of a client that has bytes to read. It reports false if the client has been too slow already.
 func (c *clientLeg) await() bool {
 	c.x.count()
 	o := &c.x.f.p.o
@@ -138,16 +137,16 @@ func (c *clientLeg) await() bool {
 	return true
 }
 
-// progressed looks at how much the client has really taken, and reports whether that is more than before.
-// The kernel says that it has room again only when a third of its buffer is free, and that can be
-// megabytes: many minutes for a client that does read, but slowly.
+// progressed measures how much the client has acknowledged, and reports whether that is more than before. The kernel
+// says that it has room again only when a third of its buffer is free, and that can be megabytes: many minutes for a
+// client that does read, but slowly.
 func (c *clientLeg) progressed() bool {
 	before := c.taken
 	c.taken = c.passed - c.waiting() - int64(c.conn.Unsent())
 	return c.taken > before
 }
 
-// waiting returns how many bytes for the client it has not been sent yet.
+// waiting returns how many bytes for the client are not sent yet.
 func (c *clientLeg) waiting() int64 {
 	return int64(c.out.Len()+len(c.fileTail)) + c.file.Len()
 }

@@ -12,10 +12,11 @@ import (
 // keepExchange is how much buffer an exchange may keep for its next use.
 const keepExchange = 128 << 10
 
-// clientGone ends the exchange because the client did.
+// clientGone ends the exchange because the client has disconnected.
 func (x *exchange) clientGone() {
 	if x.app.conn != nil && x.app.connected && x.upload.body.Done && (!x.upload.passedOn() || x.app.out != nil) {
-		// The request is whole, and a part of it is with the app, that may take a part for the whole: PHP does.
+		// The request is complete here, and the app has a part of it. An app may process a part as if it were complete
+		// (PHP does), so send the rest.
 		if !x.client.gone {
 			x.client.gone = true
 			x.client.conn.SetDeadline(0)
@@ -35,8 +36,7 @@ func (x *exchange) clientGone() {
 	c.Close()
 }
 
-// fail ends the exchange because of the upstream. A response that has begun is cut, never finished and
-// never followed by a page.
+// fail ends the exchange because of the upstream. A response that has begun is cut off, never completed.
 func (x *exchange) fail(status int, err error) {
 	x.f.p.stats.upstreamErrors.Add(1)
 	if x.app.server != nil && !x.answered {
@@ -51,7 +51,7 @@ func (x *exchange) fail(status int, err error) {
 	x.finishWith(status, err)
 }
 
-// cut resets the client's connection: a plain end could be taken for the whole.
+// cut resets the client's connection: after an ordinary close, the response could look complete.
 func (x *exchange) cut(why error) {
 	x.f.p.stats.cut.Add(1)
 	c := x.client.conn
@@ -63,18 +63,18 @@ func (x *exchange) cut(why error) {
 	c.Abort()
 }
 
-// finishWith answers with a page of our own, because of why.
+// finishWith responds with a short page of Holdfast's own. why is the reason for the log.
 func (x *exchange) finishWith(status int, why error) { x.finishAfter(status, 0, why) }
 
-// finishAfter is finishWith and says when to come again.
+// finishAfter is finishWith with a Retry-After.
 func (x *exchange) finishAfter(status int, after time.Duration, why error) {
 	x.finishFields(status, after, nil, why)
 }
 
-// finishFields is finishAfter with further field lines.
+// finishFields is finishAfter with more header lines.
 func (x *exchange) finishFields(status int, after time.Duration, fields []byte, why error) {
 	x.log.status = status
-	if x.client.out != nil { // an interim response that the client does not even take
+	if x.client.out != nil { // the client has not even read an interim response
 		x.cut(why)
 		return
 	}
@@ -85,7 +85,7 @@ func (x *exchange) finishFields(status int, after time.Duration, fields []byte, 
 	x.endLog(why.Error())
 	c, keep, early, touched, f := x.client.conn, x.client.keep, x.client.early, x.client.touched, x.f
 	x.release()
-	if n < len(answer) { // the client does not read: it must not take what comes next for this
+	if n < len(answer) { // the client does not read: cut the connection, so that nothing else follows a part of this response
 		f.p.stats.cut.Add(1)
 		c.Abort()
 		return
@@ -112,7 +112,7 @@ func (x *exchange) finish() {
 	}
 }
 
-// release lets go of everything but the client's connection.
+// release releases everything but the client's connection.
 func (x *exchange) release() {
 	x.client.conn.SetDeadline(0)
 	if x.source != nil {
@@ -132,8 +132,8 @@ func (x *exchange) release() {
 	}
 }
 
-// abandonUnless ends an exchange whose step was not made whole, as it has panicked, so that no leg stays with an exchange
-// that nobody moves on. The struct is not used again. serial tells whether it is still the same request.
+// abandonUnless ends an exchange whose step has panicked: whole is false then. So no connection stays with an exchange
+// that is never continued. The struct is not reused. serial tells whether it still serves the same request.
 func (x *exchange) abandonUnless(whole *bool, serial uint64) {
 	if *whole || x.serial != serial || x.client.conn == nil {
 		return
@@ -156,7 +156,7 @@ func (x *exchange) abandonUnless(whole *bool, serial uint64) {
 	}
 }
 
-// count keeps Proxy.buffered true.
+// count updates Proxy.buffered.
 func (x *exchange) count() {
 	if n := x.client.out.Len() + len(x.upload.gathered) + len(x.upload.tail) + len(x.client.fileTail); n != x.ahead {
 		x.f.p.buffered.Add(int64(n - x.ahead))

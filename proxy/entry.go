@@ -15,10 +15,10 @@ type logEntry struct {
 	status  int // of the response
 }
 
-// statusGone is what nginx logs for a client that left before it was answered.
+// statusGone is what nginx logs for a client that disconnected before the response.
 const statusGone = 499
 
-// endLog counts the response and writes the access log's line. end is empty after a complete response.
+// endLog counts the response and writes the line of the access log. end is empty after a complete response.
 func (x *exchange) endLog(end string) {
 	x.f.responses.Add(x.log.status)
 	x.f.durations.Add(x.f.loop.Now().Sub(x.log.started))
@@ -40,7 +40,7 @@ func (x *exchange) endLog(end string) {
 	l.End(x.log.line, &o)
 }
 
-// upstreamName is the server that was asked last.
+// upstreamName returns the server to which the request was last sent.
 func (x *exchange) upstreamName() string {
 	if x.app.server != nil {
 		return x.app.server.String()
@@ -48,8 +48,8 @@ func (x *exchange) upstreamName() string {
 	return x.app.name
 }
 
-// logRefusal counts and writes the line of a request that was not let in. b begins with what there is of its head;
-// sent is the size of the page.
+// logRefusal counts a refused request and writes its line of the access log. b begins with the received part of its
+// head; sent is the size of the page.
 func (f *Front) logRefusal(client netip.Addr, b []byte, why *http1.Refusal, sent int) {
 	f.responses.Add(why.Status)
 	l := f.p.o.Access

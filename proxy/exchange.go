@@ -14,12 +14,12 @@ import (
 
 var (
 	errTimeout  = errors.New("timed out")
-	errTooSlow  = errors.New("slower than the least rate")
+	errTooSlow  = errors.New("slower than the minimum rate")
 	errEarlyEnd = errors.New("closed before the response was complete")
 	errHeadSize = errors.New("response head too large")
 	errExtra    = errors.New("switched protocols without being asked")
 	errTooLarge = errors.New("request body too large")
-	errNobody   = errors.New("there is no upstream to ask")
+	errNobody   = errors.New("no upstream is left to try")
 )
 
 const (
@@ -29,26 +29,26 @@ const (
 	maxInterim   = 100      // 1xx responses before the final one
 )
 
-// exchange is one request and its response: both legs' connections and where each body stands. It is
-// moved on by readiness and never blocks. Each leg and each source has its methods in a file of its own; those of the
-// whole are here and in ending.go.
+// exchange is one request and its response: the connections of both legs, and how far each body is. Readiness events
+// advance it, and it never blocks. Each leg and each source has its methods in a file of its own; those of the exchange
+// are here and in ending.go.
 type exchange struct {
 	f      *Front
 	route  *route
 	client clientLeg
 	upload upload
 	app    appLeg
-	serial uint64 // of its uses
+	serial uint64 // counts the uses of the struct
 
-	source    source     // who answers; nil before it is chosen
-	http      httpSource // in place, for the most frequent kind
+	source    source     // provides the response; nil before it is chosen
+	http      httpSource // embedded, as it is the most frequent source
 	answered  bool       // the final response's head was read
 	completed bool       // the source has given all of its response
 	ahead     int        // bytes of both bodies in memory, counted in Proxy.buffered
 
 	trusted    bool           // the client is a trusted proxy
 	from       netip.AddrPort // who sent the request
-	asked      http1.Asked    // where what the app says of that is rewritten
+	asked      http1.Asked    // what the app was asked for, if its URLs are rewritten in the response
 	idempotent bool
 	isHead     bool // HEAD: the response has no body whatever it says
 
@@ -96,7 +96,7 @@ func (f *Front) forward(c *park.Conn, r *route, h *http1.Head, q *request.Reques
 		x.log.line = f.p.o.Access.Begin(x.log.line, accesslog.RequestOf(h, q.Client.Addr()))
 	}
 	if h.Expects && !x.upload.body.Done && len(rest) == 0 {
-		// Answered here: the app need not be waited for, and clients stall without.
+		// Holdfast responds itself: clients wait for this line, and it must not depend on the app.
 		if sendbuf.Send(c, &x.client.out, []byte("HTTP/1.1 100 Continue\r\n\r\n"), nil) != nil {
 			x.clientGone()
 			whole = true
@@ -119,7 +119,7 @@ func (f *Front) forward(c *park.Conn, r *route, h *http1.Head, q *request.Reques
 	whole = true
 }
 
-// take has the request answered by what its route says. body is what is there of the request's.
+// take gives the request to the source of its route. body is the part of the request's body received so far.
 func (x *exchange) take(h *http1.Head, q *request.Request, body []byte) {
 	r := x.route
 	if r.Redirect != "" {
@@ -134,7 +134,7 @@ func (x *exchange) take(h *http1.Head, q *request.Request, body []byte) {
 	x.source.start(h, q, body)
 }
 
-// Ready moves the exchange on.
+// Ready advances the exchange.
 func (x *exchange) Ready(c *park.Conn, ev park.Event) {
 	whole := false
 	defer x.abandonUnless(&whole, x.serial)
@@ -173,8 +173,9 @@ func (x *exchange) clientReady(ev park.Event) {
 	}
 }
 
-// isHalfClose reports whether a client that has ended its side may still wait for the response: soon after its request,
-// or before the app was asked. A client that has left looks the same until it is sent something.
+// isHalfClose reports whether a client that has ended its side may still wait for the response: it ended it soon after
+// its request, or before the request was sent to the app. A client that has disconnected looks the same until it is
+// sent something.
 func (x *exchange) isHalfClose(ev park.Event) bool {
 	grace := x.f.p.o.HalfClose
 	if grace <= 0 || ev&park.Broken != 0 {
@@ -184,7 +185,7 @@ func (x *exchange) isHalfClose(ev park.Event) bool {
 	return asked.IsZero() || now.Sub(asked) < grace || now.Sub(x.upload.ended) < grace
 }
 
-// clientExpired ends the exchange if it is the client that was waited for.
+// clientExpired ends the exchange if the client has missed its deadline.
 func (x *exchange) clientExpired() {
 	switch {
 	case x.app.queued:
@@ -203,11 +204,11 @@ func (x *exchange) clientExpired() {
 	}
 }
 
-// later goes on with step after others had their turn.
+// later runs step after the loop's other connections have had their turn.
 func (x *exchange) later(step func()) { x.f.loop.Later(x.ifCurrent(step)) }
 
-// ifCurrent returns what runs step on the loop, if the request is still in progress then: the client's next one may have
-// the same exchange.
+// ifCurrent returns a function that runs step on the loop, if the request is still in progress then: the same struct
+// may serve the client's next one.
 func (x *exchange) ifCurrent(step func()) func() {
 	client, serial := x.client.conn.Ref(), x.serial
 	return func() {

@@ -19,10 +19,10 @@ type Front struct {
 	reader headread.Reader // has the connections that wait for a request
 	pools  []*balance.Pool // by the index of the upstream
 	bound  balance.Bound
-	head   http1.Head      // of the request that is being looked at
+	head   http1.Head      // of the request in hand
 	req    request.Request // the same
 	date   http1.Date
-	ans    http1.Answer // of the response that is being looked at
+	ans    http1.Answer // of the response in hand
 	free   []*exchange
 
 	lastID    uint16 // of a FastCGI request
@@ -31,7 +31,7 @@ type Front struct {
 	durations metric.Durations // of exchanges
 }
 
-// HeadRead implements headread.Owner: the request is refused, handed over, or becomes an exchange.
+// HeadRead implements headread.Owner: the request is refused, passed to the PushHandler, or becomes an exchange.
 func (f *Front) HeadRead(c *park.Conn, b, rest []byte, more bool) {
 	h := &f.head
 	if r := h.Parse(b, http1.Limits{Bytes: f.p.o.HeaderBytes, Fields: f.p.o.HeaderFields, Ascii: f.p.o.ASCIITargets}); r != nil {
@@ -67,8 +67,8 @@ func (f *Front) HeadRead(c *park.Conn, b, rest []byte, more bool) {
 	f.forward(c, route, h, q, rest, more)
 }
 
-// readRequest reads who sent a request that was checked, and how. The result is valid as long as the head, and until
-// the next is read.
+// readRequest returns the client, scheme, host and port of a checked request. The result is valid as long as the head,
+// and until the next call.
 func (f *Front) readRequest(c *park.Conn, h *http1.Head) *request.Request {
 	f.p.reader.Read(&f.req, c.RemoteAddr(), c.TLS(), h.Host, &h.Forwarding)
 	f.req.Head, f.req.Body = h.Raw, h.Chunked || h.Length > 0
@@ -78,14 +78,14 @@ func (f *Front) readRequest(c *park.Conn, h *http1.Head) *request.Request {
 // HeaderRead implements proxyheader.Owner.
 func (f *Front) HeaderRead(c *park.Conn, rest []byte) { f.reader.Begin(c, rest) }
 
-// HeaderRefused implements proxyheader.Owner. It says nothing to the peer, who did not begin to speak HTTP.
+// HeaderRefused implements proxyheader.Owner. The peer gets no response, as it has not begun to speak HTTP.
 func (f *Front) HeaderRefused(c *park.Conn, err error) {
 	f.p.stats.refused.Add(1)
 	f.p.o.Log.Warn("connection refused", "reason", err, "client", c.RemoteAddr())
 	c.Abort()
 }
 
-// limit refuses a request that comes too soon or is one too many.
+// limit refuses a request beyond the rate of its address, or beyond the requests in flight.
 func (f *Front) limit(q *request.Request) *http1.Refusal {
 	p := f.p
 	if p.rate != nil {
@@ -101,8 +101,8 @@ func (f *Front) limit(q *request.Request) *http1.Refusal {
 	return nil
 }
 
-// resume parks c until its next request, or begins on the bytes that came already. more says that
-// further bytes may wait in the kernel whose event was not acted on.
+// resume parks c until its next request, or begins with the bytes that are here already. more means that further bytes
+// may wait in the kernel for which no event follows.
 func (f *Front) resume(c *park.Conn, rest []byte, more bool) {
 	if f.p.draining.Load() && len(rest) == 0 {
 		c.Close()

@@ -24,22 +24,22 @@ import (
 // Upstream is the app, or one of several that can answer the same requests.
 type Upstream = balance.Upstream
 
-// Options of a Proxy. Times of zero mean no limit.
+// Options of a Proxy. A time of zero is no limit.
 type Options struct {
 	Upstreams   []Upstream    // at least one, at most 64 with those of the routes
-	Routes      []Route       // what does not go to Upstreams
+	Routes      []Route       // the first that matches gets a request; others go to Upstreams
 	Pool        int           // idle connections kept of each upstream, over all loops
 	PoolIdle    time.Duration // how long one is kept; below the app's own keep-alive time
-	Queue       int           // requests that may wait for an upstream that has its most
-	QueueTime   time.Duration // how long one may
-	MaxFails    int           // failures in a row after which an upstream is not asked for FailTime; 0: never
+	Queue       int           // requests that may wait for an upstream at its limit
+	QueueTime   time.Duration // how long a request may wait
+	MaxFails    int           // consecutive failures after which an upstream is marked down for FailTime; 0: never
 	FailTime    time.Duration
 	NextError   bool   // an idempotent request whose upstream ends the connection without a response goes to the next
 	NextTimeout bool   // so does one whose upstream sends none in time
-	Sticky      string // cookie by which a client stays with an upstream; empty: none
+	Sticky      string // cookie that ties a client to one upstream; empty: none
 
-	Lookup     func(ctx context.Context, host string) ([]netip.Addr, error) // of host names; nil: as the system does
-	CheckPath  string                                                       // asked of every upstream by Check; empty: never
+	Lookup     func(ctx context.Context, host string) ([]netip.Addr, error) // resolves host names; nil: the system's resolver
+	CheckPath  string                                                       // path that Check requests from each upstream; empty: no checks
 	CheckEvery time.Duration
 
 	HeaderTime   time.Duration // a request's head must be complete
@@ -48,79 +48,79 @@ type Options struct {
 	SendTime     time.Duration // between two writes to a client
 	ConnectTime  time.Duration
 	UpstreamTime time.Duration // between two reads or writes on the upstream
-	HalfClose    time.Duration // how long after its request a client may end its side; 0: not at all
+	HalfClose    time.Duration // how long after its request a client may end its side and still get the response; 0: never
 	TunnelTime   time.Duration // a tunnel with no byte either way
 
 	HeaderBytes  int   // of a request's head
 	HeaderFields int   // header fields of a request
 	BodyBytes    int64 // of a request's body; 0: the app decides
-	BodyRate     int   // bytes a second, the least while a request's body is waited for; 0: any
-	SendRate     int   // bytes a second, the least that a client that is waited for takes; 0: any
+	BodyRate     int   // bytes per second, the minimum rate of a request's body; 0: any
+	SendRate     int   // bytes per second, the minimum rate at which a client accepts a response; 0: any
 
-	MaxRequests int // in flight at once; one more is answered 503; 0: any number
-	Rate        int // requests a second of one address; more is answered 429; 0: any
+	MaxRequests int // in progress at once; one more gets 503; 0: any number
+	Rate        int // requests per second of one address; more get 429; 0: any
 	Burst       int // requests of one address beyond Rate at once
 
-	RequestBuffer  int    // bytes of a request's body collected before the app is asked; 0: none
-	StreamUploads  bool   // a body larger than the buffers is streamed on to an app that speaks HTTP; otherwise it is refused
-	ResponseBuffer int    // bytes taken from the app ahead of one client; 0: one reading
-	Folder         string // for temporary files of what is larger than the buffers; empty: none
+	RequestBuffer  int    // bytes of a request's body that are read before the request is sent to the app; 0: none
+	StreamUploads  bool   // a body larger than the buffers is streamed to an HTTP app; otherwise it is refused
+	ResponseBuffer int    // bytes read from the app ahead of one client; 0: one reading
+	Folder         string // directory for temporary files of bodies larger than the buffers; empty: none
 	FileBytes      int64  // in the file of one body
-	FilesTotal     int64  // in all files together; past it no body begins to use one
-	BufferTotal    int64  // bytes of both kinds, all clients together; past it, 8 kB each; default 16 MB
+	FilesTotal     int64  // in all files together; beyond it, no other body gets a file
+	BufferTotal    int64  // bytes of both kinds of bodies in memory, all clients together; beyond it, 8 kB each; default 16 MB
 
-	ExternalHTTPS bool   // clients come by https where nobody trusted says how
-	ExternalPort  uint16 // that clients connect to where neither Host nor a trusted proxy names one; 0: the scheme's
+	ExternalHTTPS bool   // clients use https, unless a trusted proxy says otherwise
+	ExternalPort  uint16 // port that clients connect to if neither Host nor a trusted proxy names one; 0: the scheme's default
 	ASCIITargets  bool   // a target with a byte above 127 is refused
-	RedirectHTTPS bool   // a client of a trusted proxy that came by plain http is sent to https
+	RedirectHTTPS bool   // redirects a client that used plain http, as a trusted proxy says, to https
 
 	ProxyProtocol bool // every connection begins with a PROXY header, and comes from a trusted peer
 
-	Trusted    func(netip.Addr) bool // peers whose X-Forwarded-* are believed, also one without an address (a unix socket); nil: none
-	Site       *site.Site            // with FastCGI upstreams: what a path means; nil: the upstreams speak HTTP
-	ServerAddr netip.AddrPort        // where clients connect, for SERVER_ADDR and SERVER_PORT; may be invalid
+	Trusted    func(netip.Addr) bool // reports whether a peer's X-Forwarded-* are trusted; a peer on a unix socket has no address; nil: none is
+	Site       *site.Site            // with FastCGI upstreams, finds scripts and files; nil: the upstreams speak HTTP
+	ServerAddr netip.AddrPort        // of the listener, for SERVER_ADDR and SERVER_PORT; may be invalid
 	Access     *accesslog.Log        // nil: none
-	Sessions   Sessions              // told what the app does to a client's session; nil: nobody
-	Local      PushHandler           // requests that are Holdfast's own; nil: none
+	Sessions   Sessions              // is notified of responses that may end a session; nil: no notifications
+	Local      PushHandler           // serves the requests that are not for the app; nil: there are none
 	Log        *slog.Logger
 }
 
-// PushHandler serves requests that are not for the app.
+// PushHandler serves the requests that are Holdfast's own.
 type PushHandler interface {
-	// Owns reports whether a path, as it was sent and without query, is not the app's.
+	// Owns reports whether a path, as sent and without the query, is Holdfast's own.
 	Owns(path []byte) bool
 
-	// Serve takes c over, for good, on its loop, with a request whose head passed the strict check and that is
-	// valid during the call only. Proxy.Resume gives the connection back for its next request.
+	// Serve takes over c, on its loop, with a request whose head has passed the strict check. The request is valid
+	// during the call only. Proxy.Resume gives the connection back for its next request.
 	Serve(c *park.Conn, r *request.Request)
 }
 
-// Sessions wants to know when an app ends a client's session.
+// Sessions is notified when a response of the app may end a client's session.
 type Sessions interface {
-	// Credentials tells the sessions that a request may belong to; none: none that matters.
+	// Credentials returns the sessions of the app that a request may belong to; none if no connection depends on them.
 	Credentials(cookies [][]byte, target []byte) []uint64
 
-	// OnResponse is told of the app's answer to such a request, before the client has it. The slices are valid
-	// during the call only.
+	// OnResponse is called with the app's response to such a request, before the client receives it. The slices are
+	// valid during the call only.
 	OnResponse(credentials []uint64, path []byte, cookies [][]byte)
 }
 
 // Proxy forwards requests to the upstreams of their routes. It has a Front per loop and starts no goroutine; its owner
-// runs what its Upstreams need.
+// runs the checks and lookups of Upstreams.
 type Proxy struct {
 	o        Options
 	fronts   []*Front
 	servers  *balance.Set
-	routes   []*route        // the last is of what no other is for
-	table    http1.PathTable // of all but that
-	internal bool            // there are routes for X-Accel-Redirect
+	routes   []*route        // the last is for requests that no other matches
+	table    http1.PathTable // of all but the last
+	internal bool            // a route is for X-Accel-Redirect only
 	lines    *balance.Lines  // exchanges that wait for a server
 	rate     *rate.Limiter
 	reader   request.Reader
 	stats    counters
 	draining atomic.Bool
 	inFlight atomic.Int64
-	buffered atomic.Int64 // bytes gathered, or taken ahead of clients
+	buffered atomic.Int64 // bytes of bodies in memory
 	files    *tempfile.Store
 }
 
@@ -176,17 +176,17 @@ func (x *Proxy) Accept(l *park.Loop) park.Handler {
 	return &f.reader
 }
 
-// Upstreams returns what there is to run for them: Set.Resolve and Set.Check.
+// Upstreams returns the upstreams. The caller runs Set.Resolve and Set.Check.
 func (x *Proxy) Upstreams() *balance.Set { return x.servers }
 
-// Resume takes a connection back for its next request; rest are bytes that were read already, and more
-// says that further ones may wait of which no event tells. It runs on the connection's loop.
+// Resume takes a connection back for its next request, on the connection's loop. rest was read already; more means that
+// further bytes may wait for which no event follows.
 func (x *Proxy) Resume(c *park.Conn, rest []byte, more bool) {
 	x.fronts[c.Loop().Index].resume(c, rest, more)
 }
 
-// Drain closes connections that wait for a request and lets each that is in one close after it. Any
-// goroutine may call it, once the listeners are closed.
+// Drain closes the connections that wait for a request; the others close after their request. Any goroutine may call
+// it, after the listeners are closed.
 func (x *Proxy) Drain() {
 	x.draining.Store(true)
 	for _, f := range x.fronts {

@@ -6,13 +6,13 @@ import (
 	"holdfast/internal/http1"
 )
 
-// session is what a request came with, where somebody wants to know of its end.
+// session is the session of the app that a request belongs to; it is empty without Options.Sessions.
 type session struct {
 	credentials []uint64
-	path        string // that was asked for
+	path        string // of the request
 }
 
-// recordSession remembers which session the request came with, where somebody wants to know of its end.
+// recordSession notes the session that the request belongs to, if Options.Sessions is set.
 func (x *exchange) recordSession(h *http1.Head) {
 	s := x.f.p.o.Sessions
 	if s == nil {
@@ -25,7 +25,7 @@ func (x *exchange) recordSession(h *http1.Head) {
 	}
 }
 
-// notifySessions passes on what the app's answer does to that session.
+// notifySessions passes the app's response on to Options.Sessions.
 func (x *exchange) notifySessions(a *http1.Answer) {
 	if len(x.session.credentials) == 0 {
 		return

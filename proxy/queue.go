@@ -6,11 +6,11 @@ import (
 )
 
 var (
-	errQueue     = errors.New("waited too long for an upstream that has its most (upstream_pool.max_conns)")
-	errQueueFull = errors.New("the line for an upstream is full (upstream_pool.max_queue)")
+	errQueue     = errors.New("queue timeout: all upstreams at upstream_pool.max_conns for upstream_pool.queue_timeout")
+	errQueueFull = errors.New("queue full: all upstreams at upstream_pool.max_conns, and upstream_pool.max_queue requests wait")
 )
 
-// enqueue lets the exchange wait for a server that has its most.
+// enqueue puts the exchange into the queue for a server: all are at their limit.
 func (a *appLeg) enqueue() {
 	x, waits := a.x, false
 	again := x.ifCurrent(func() { waits = a.queued && !a.again() })
@@ -28,7 +28,7 @@ func (a *appLeg) enqueue() {
 	x.client.conn.SetDeadline(x.f.p.o.QueueTime)
 }
 
-// again asks a server if one is free now, and reports whether the exchange waits no longer.
+// again sends the request to a server if one is free now, and reports whether the exchange has left the queue.
 func (a *appLeg) again() bool {
 	s, full := a.x.route.servers.Choose(a.tried, a.sticky, a.x.f.loop.Now())
 	if s == nil && full {
@@ -41,7 +41,7 @@ func (a *appLeg) again() bool {
 	return true
 }
 
-// dequeue ends the waiting.
+// dequeue takes the exchange out of the queue, if it is in it.
 func (a *appLeg) dequeue() {
 	if a.queued {
 		a.queued = false
@@ -49,7 +49,7 @@ func (a *appLeg) dequeue() {
 	}
 }
 
-// releaseServer gives the server back, and its place to the next in line.
+// releaseServer gives the server back, and wakes the next exchange in the queue.
 func (a *appLeg) releaseServer() {
 	if a.server != nil {
 		a.server.Release()

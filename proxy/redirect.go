@@ -11,11 +11,11 @@ import (
 
 var errRedirected = errors.New("redirected")
 
-// toHTTPS is the route of a request that has to come again by https.
+// toHTTPS is the route of a request that is redirected to https.
 var toHTTPS = &route{Route: Route{Match: "/", Redirect: "https:"}}
 
-// insecure returns the route of a request that a trusted proxy says came by plain http, where that is to be
-// redirected, or nil. Who comes without a proxy that says so is served: a redirect could lead back here for ever.
+// insecure returns toHTTPS for a request whose client used plain http, if RedirectHTTPS is set, and otherwise nil. Only
+// a trusted proxy can say so: without one, a redirect could lead back here for ever.
 func (p *Proxy) insecure(h *http1.Head, q *request.Request) *route {
 	if p.o.RedirectHTTPS && q.Declared && !q.HTTPS && h.Path[0] == '/' {
 		return toHTTPS
@@ -30,7 +30,7 @@ func (x *exchange) redirectToSlash(h *http1.Head) {
 	x.finishFields(301, 0, b, errRedirected)
 }
 
-// redirect sends the client elsewhere. The method is kept if it is one that a browser would change.
+// redirect responds with a redirect: 301, or 308 if a browser would otherwise change the method.
 func (x *exchange) redirect(h *http1.Head, q *request.Request) {
 	status := 301
 	if m := string(h.Method); m != "GET" && m != "HEAD" {

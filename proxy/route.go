@@ -9,19 +9,19 @@ import (
 	"holdfast/internal/site"
 )
 
-// Route says where requests at and below a path go. The first that matches counts; what none matches goes to
+// Route says who answers requests at and below a path. The first route that matches decides; without one, it is
 // Options.Upstreams.
 type Route struct {
-	Match string // an absolute path without a slash at its end, as the app reads it; "/" is everything
+	Match string // an absolute path without a trailing slash, as the app reads it; "/" matches everything
 
 	Upstreams []Upstream // none: Options.Upstreams and Options.Site
-	Site      *site.Site // with FastCGI upstreams, what a path means
-	Files     *site.Site // files to be served instead; a path below Match is one below its root
-	Redirect  string     // where clients are sent instead: what comes after Match is appended
+	Site      *site.Site // with FastCGI upstreams, finds scripts and files
+	Files     *site.Site // files to serve instead; a path below Match is a path below their root
+	Redirect  string     // URL to redirect clients to instead, followed by the path after Match
 
-	Prefix   string // what the app is asked for instead of Match; empty: Match itself
-	Host     string // what the app is asked for instead of the client's Host; empty: that
-	Internal bool   // no client gets here but by an app's X-Accel-Redirect
+	Prefix   string // replaces Match in requests to the app; empty: Match itself
+	Host     string // replaces the client's Host in requests to the app; empty: the client's
+	Internal bool   // reached only by an app's X-Accel-Redirect
 }
 
 // route is a Route in use.
@@ -29,10 +29,10 @@ type route struct {
 	Route
 	servers *balance.Group
 	paths   http1.Mapping
-	source  func(*exchange) source // makes who answers
+	source  func(*exchange) source // creates the source of a request
 }
 
-// addRoutes makes the routes and their servers. The last one is where everything else goes.
+// addRoutes creates the routes and their servers. The last route is for everything else.
 func (p *Proxy) addRoutes(o *Options) {
 	main := &route{Route: Route{Match: "/", Site: o.Site}}
 	main.servers = p.servers.Add(o.Upstreams, o.Site)
@@ -62,7 +62,7 @@ func (r *route) setOwn() {
 	}
 }
 
-// newSource returns what makes the route's sources, one for each request.
+// newSource returns the function that creates a source for each request of the route.
 func (r *route) newSource() func(*exchange) source {
 	if r.folder() != nil {
 		return newFileSource
@@ -76,14 +76,14 @@ func (p *Proxy) find(path []byte) (*route, *http1.Refusal) {
 	return p.routes[i], r
 }
 
-// lacksSlash reports whether a browser asks for Match itself and what is there is a folder's: relative links of its
-// page would lead out of the route. What a program sends there, WebSockets and POST, is passed on as before.
+// lacksSlash reports whether a GET is for Match itself, and that path is a directory's: relative links of its page
+// would lead out of the route. POST and WebSockets are passed on unchanged.
 func (r *route) lacksSlash(h *http1.Head) bool {
 	return r.paths.Match != "" && string(h.Path) == r.paths.Match && (r.Files != nil || r.paths.Mapped && r.paths.Prefix == "") &&
 		(string(h.Method) == "GET" || string(h.Method) == "HEAD") && h.Upgrade == nil
 }
 
-// below returns what of a target comes after Match.
+// below returns the part of a target after Match.
 func (r *route) below(target []byte) []byte {
 	rest := target[min(len(r.paths.Match), len(target)):]
 	if len(rest) == 0 || rest[0] != '/' {
@@ -92,7 +92,7 @@ func (r *route) below(target []byte) []byte {
 	return bytes.Clone(rest)
 }
 
-// folder is where the route's paths are looked up, nil if an app does that.
+// folder returns the site in which the route's paths are looked up; nil if an app does that.
 func (r *route) folder() *site.Site {
 	if r.Files != nil {
 		return r.Files

@@ -8,51 +8,52 @@ import (
 	"holdfast/internal/request"
 )
 
-// source is who answers an exchange: an app, a file, or what is in memory. It is told what happens on the client's leg
-// and gives its response there: bytes by clientLeg.pass or passBody, the end by exchange.complete, and instead of a response
-// exchange.finishWith or fail. Each of these may end the exchange, and pass says so; nothing is done after that.
+// source provides the response of an exchange: an app, a file, or bytes in memory. The exchange calls it for events of
+// the client's leg. It sends bytes with clientLeg.pass or passBody, and the end with exchange.complete; instead of a
+// response, it calls exchange.finishWith or fail. Each of these may end the exchange (pass reports it), and then the
+// source must do nothing more.
 //
 // A kind of source is a file and a line in addRoutes. Its methods run on the exchange's loop and never block.
 type source interface {
-	// start takes the request. The head and what was read of it are valid during the call only; body is what there is
-	// of the request's body, and upload.body says whether that is all.
+	// start takes the request. h and q are valid during the call only. body is the part of the request's body received
+	// so far, and upload.body says whether that is all.
 	start(h *http1.Head, q *request.Request, body []byte)
 
-	// bodyReady is called when the client has sent more of a body that is not complete.
+	// bodyReady is called when the client has sent more of an incomplete body.
 	bodyReady()
 
-	// clientReady is called when the client has taken everything that was passed, or may take it from a file.
+	// clientReady is called when everything passed was sent to the client, or is in its file.
 	clientReady()
 
-	// close ends the source's part, whatever it was doing. It may be called more than once.
+	// close ends the source, whatever its state. It may be called more than once.
 	close()
 }
 
-// appSource is a source on a connection to an upstream. appLeg moves the bytes; what they mean is the source's.
+// appSource is a source with a connection to an upstream. appLeg moves the bytes; the source interprets them.
 type appSource interface {
 	source
 
-	// needsWhole reports whether the app is never sent a part of a body: what cannot be collected is refused.
+	// needsWhole reports whether the app must get whole bodies only: one that can't be collected is refused.
 	needsWhole() bool
 
-	// collected is called when as much of the request's body as may be was collected.
+	// collected is called when the request's body is complete, or the buffers take no more of it.
 	collected()
 
-	// restart forgets what was received: the request is sent to another server.
+	// restart discards what was received: the request is sent to another server.
 	restart()
 
-	// frame returns a piece of the request's body as the app is sent it.
+	// frame returns a piece of the request's body in the form that the app gets.
 	frame(piece []byte) []byte
 
 	// receive takes bytes of the app. It reports whether more are wanted.
 	receive(p []byte) bool
 
-	// endsAtClose reports whether the end of the connection is that of the response.
+	// endsAtClose reports whether the response ends with its connection.
 	endsAtClose() bool
 }
 
-// responseHead renders the response's head but for the empty line. framed says that its end can be told
-// without closing the connection.
+// responseHead renders the response's head without the empty line. framed means that the response has an end without
+// closing the connection.
 func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
 	x.answered = true
 	x.log.status = a.Status
@@ -68,7 +69,7 @@ func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
 	if !framed || !x.upload.body.Done || x.f.p.draining.Load() {
 		x.client.keep = false
 	}
-	x.app.head, x.upload.gathered = x.app.head[:0], x.upload.gathered[:0] // too late to try again
+	x.app.head, x.upload.gathered = x.app.head[:0], x.upload.gathered[:0] // not needed any more: the request can't be retried
 	b := x.accel.preserved.Append(x.route.servers.AppendSticky(a.Append(x.f.loop.Out()[:0]), x.app.server, x.app.sticky))
 	if a.Status == 426 {
 		b = a.AppendUpgrade(b)
@@ -79,8 +80,8 @@ func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
 	return x.client.appendConnection(b)
 }
 
-// ownHead renders the head of a response that no app gives, with field lines that tell its length, and with what stays
-// of the response of an app that sent the request here.
+// ownHead renders the head of a response that is Holdfast's own. fields are lines with its length. After an
+// X-Accel-Redirect, the preserved fields of the app's response are added.
 func (x *exchange) ownHead(status int, fields []byte) []byte {
 	x.answered, x.log.status = true, status
 	if !x.upload.body.Done || x.f.p.draining.Load() {
@@ -94,7 +95,7 @@ func (x *exchange) ownHead(status int, fields []byte) []byte {
 	return b
 }
 
-// complete notes that the source has given all of its response; the client's part goes on until it has everything.
+// complete notes that the source has passed its whole response. The exchange continues until the client has it.
 func (x *exchange) complete() {
 	x.completed = true
 	if x.client.out == nil && x.client.file == nil {

@@ -25,11 +25,11 @@ type fcgiSource struct {
 	reader   fcgi.Reader
 	response fcgi.Head
 	left     int64 // of the response's body, if its length is known; -1 if not
-	noBody   bool  // HEAD, 204, 304: what the script writes is read and dropped
+	noBody   bool  // HEAD, 204, 304: the script's output is read and dropped
 	scratch  []byte
 }
 
-// start implements source. The request's head is in raw, and what there is of its body was gathered.
+// start implements source. raw has the request's head, and upload.gathered the body received so far.
 func (s *fcgiSource) start(*http1.Head, *request.Request, []byte) {
 	if !s.x.upload.body.Done {
 		s.x.upload.collect()
@@ -38,13 +38,13 @@ func (s *fcgiSource) start(*http1.Head, *request.Request, []byte) {
 	s.request()
 }
 
-// needsWhole implements appSource: php-fpm runs a script with whatever part of a body it has.
+// needsWhole implements appSource: php-fpm runs a script even with a part of the body.
 func (s *fcgiSource) needsWhole() bool { return true }
 
 // collected implements appSource.
 func (s *fcgiSource) collected() {
 	u := &s.x.upload
-	if u.file != nil { // what the file has comes first
+	if u.file != nil { // the file's bytes come first
 		u.tail, u.gathered = u.gathered, nil
 	}
 	s.request()
@@ -59,11 +59,11 @@ func (s *fcgiSource) frame(b []byte) []byte {
 // endsAtClose implements appSource.
 func (s *fcgiSource) endsAtClose() bool { return false }
 
-// request passes the request on as records. The body is complete, in gathered or in a file.
+// request sends the request as records. The body is complete, in gathered or in a file.
 func (s *fcgiSource) request() {
 	h := &s.x.f.head
 	if r := h.Parse(s.raw, http1.Limits{Bytes: s.x.f.p.o.HeaderBytes, Fields: s.x.f.p.o.HeaderFields}); r != nil {
-		s.x.finishWith(r.Status, r) // it was let in before
+		s.x.finishWith(r.Status, r) // it passed the check before
 		return
 	}
 	length := h.Length
@@ -95,7 +95,7 @@ func (s *fcgiSource) restart() { s.reader.Reset(s.id) }
 // receive implements appSource. It reports whether more are wanted.
 func (s *fcgiSource) receive(p []byte) bool {
 	n, _, err := s.reader.Feed(p)
-	if errors.Is(err, fcgi.ErrExtra) { // the response stands
+	if errors.Is(err, fcgi.ErrExtra) { // the response is valid; the connection is not reused
 		err = nil
 	}
 	if s.x.answered {
@@ -122,7 +122,7 @@ func (s *fcgiSource) receive(p []byte) bool {
 	return true
 }
 
-// answer sends the response's head, with what is there of the body.
+// answer sends the response's head, and the part of the body in rest.
 func (s *fcgiSource) answer(rest []byte, err error) bool {
 	a := &s.x.f.ans
 	s.response.Fill(a)
@@ -142,12 +142,12 @@ func (s *fcgiSource) answer(rest []byte, err error) bool {
 	return s.receiveBody(append(b, "\r\n"...), rest, err)
 }
 
-// receiveBody sends head, if any, and what the script wrote, and ends the response when the script has.
+// receiveBody sends head, if any, and the script's output, and ends the response when the script has ended.
 func (s *fcgiSource) receiveBody(head, p []byte, err error) bool {
 	switch {
 	case s.noBody:
 		p = nil
-	case s.left >= 0 && int64(len(p)) > s.left: // more than it promised
+	case s.left >= 0 && int64(len(p)) > s.left: // more than its Content-Length
 		p = p[:s.left]
 	}
 	if s.left >= 0 {
@@ -161,7 +161,7 @@ func (s *fcgiSource) receiveBody(head, p []byte, err error) bool {
 		return false
 	}
 	if len(s.reader.Stderr) > 0 && (s.reader.Done || err != nil) {
-		s.x.f.p.o.Log.Warn("the script says", "stderr", string(bytes.TrimSpace(s.reader.Stderr)), "more", s.reader.Lost, "script", s.script.Filename)
+		s.x.f.p.o.Log.Warn("script wrote to standard error", "stderr", string(bytes.TrimSpace(s.reader.Stderr)), "more", s.reader.Lost, "script", s.script.Filename)
 	}
 	if err != nil {
 		s.x.fail(502, err)

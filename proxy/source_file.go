@@ -11,10 +11,10 @@ import (
 	"holdfast/internal/site"
 )
 
-var errSite = errors.New("the file system could not be asked")
+var errSite = errors.New("the file system is too busy, or failed")
 
-// fileSource answers with a file. It begins by looking up what a path means: that may be a script, and then the app
-// that runs it is the source. Looking up and reading may block, so workers do both.
+// fileSource responds with a file. It first looks up the path: if that is a script's, the app that runs it becomes the
+// source. Looking up and reading may block, so workers do both.
 type fileSource struct {
 	x        *exchange
 	raw      []byte // the request's head
@@ -22,12 +22,12 @@ type fileSource struct {
 	off, end int64
 	reading  bool // a worker has the file
 
-	script fcgiSource // in place, in case it is one
+	script fcgiSource // embedded, for a path that is a script's
 }
 
 func newFileSource(x *exchange) source { return &fileSource{x: x} }
 
-// start asks a worker what the path means.
+// start has a worker look up the path.
 func (s *fileSource) start(h *http1.Head, _ *request.Request, body []byte) {
 	s.x.upload.gathered = append(s.x.upload.gathered, body...)
 	req := site.RequestOf(h)
@@ -56,8 +56,9 @@ func (s *fileSource) start(h *http1.Head, _ *request.Request, body []byte) {
 	}
 }
 
-// work runs op on a worker, and what it returns on the loop: live says that the exchange goes on with this source. If op
-// panics, the exchange ends. It reports false, and has done nothing, when there is no worker.
+// work runs op on a worker, and then the function that op returns on the loop; live is true there if the exchange still
+// has this source. If op panics, the exchange ends. work returns false, and has done nothing, if no worker is
+// available.
 func (s *fileSource) work(op func() (next func(live bool))) bool {
 	x, loop, live := s.x, s.x.f.loop, false
 	next := func(live bool) {
@@ -84,11 +85,11 @@ func (s *fileSource) work(op func() (next func(live bool))) bool {
 	})
 }
 
-// resolved goes on with what the path means.
+// resolved continues with the result of the lookup.
 func (s *fileSource) resolved(a site.Answer, first []byte, err error) {
 	switch {
 	case err != nil:
-		s.x.f.p.o.Log.Error("site: a path could not be looked at", "error", err)
+		s.x.f.p.o.Log.Error("site: path not looked up", "error", err)
 		a.File.Close()
 		s.x.finishWith(500, errSite)
 	case a.Script != nil:
@@ -101,7 +102,7 @@ func (s *fileSource) resolved(a site.Answer, first []byte, err error) {
 		s.x.f.logRefused(s.x.from, a.Status, a.Reason, "path", s.path())
 		s.x.finishWith(a.Status, errors.New(a.Reason))
 	case a.File == nil && a.Status >= 300 && a.Status != 304:
-		s.x.finishFields(a.Status, 0, a.Head, errors.New("answered here"))
+		s.x.finishFields(a.Status, 0, a.Head, errors.New("answered by Holdfast"))
 	default:
 		s.answer(a, first)
 	}
@@ -118,10 +119,10 @@ func (s *fileSource) answer(a site.Answer, first []byte) {
 	}
 }
 
-// bodyReady implements source: nobody reads the body of a request for a file.
+// bodyReady implements source: the body of a request for a file is not read.
 func (s *fileSource) bodyReady() {}
 
-// clientReady implements source: it reads on when the client has taken what there was.
+// clientReady implements source: it reads on after the client has taken everything passed so far.
 func (s *fileSource) clientReady() {
 	switch {
 	case !s.x.answered || s.reading || s.x.client.out != nil:
@@ -158,10 +159,10 @@ func (s *fileSource) close() {
 	}
 }
 
-// piece sends what was read.
+// piece sends a piece of the file.
 func (s *fileSource) piece(p []byte, err error) {
 	if err != nil {
-		s.x.f.p.o.Log.Error("site: a file could not be read", "error", err)
+		s.x.f.p.o.Log.Error("site: file not read", "error", err)
 		s.x.cut(err)
 		return
 	}

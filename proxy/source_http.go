@@ -13,7 +13,7 @@ import (
 type httpSource struct {
 	*appLeg
 	body    http1.Body // of the response
-	upgrade string     // asked for; empty: none
+	upgrade string     // that the client requests; empty: none
 }
 
 func newHTTPSource(x *exchange) source {
@@ -22,7 +22,7 @@ func newHTTPSource(x *exchange) source {
 	return &x.http
 }
 
-// start implements source. A body of a size that buffers take is collected before the app is asked.
+// start implements source. A body that fits into the buffers is collected before the request is sent to the app.
 func (s *httpSource) start(h *http1.Head, q *request.Request, body []byte) {
 	x := s.x
 	p, r := x.f.p, x.route
@@ -53,7 +53,7 @@ func (s *httpSource) needsWhole() bool { return !s.x.f.p.o.StreamUploads }
 // collected implements appSource.
 func (s *httpSource) collected() {
 	u := &s.x.upload
-	if u.file != nil { // what the file has comes first
+	if u.file != nil { // the file's bytes come first
 		u.tail, u.gathered = u.gathered, nil
 	}
 	if u.body.Framing == http1.ByChunks {
@@ -76,8 +76,8 @@ func (s *httpSource) endsAtClose() bool { return s.body.Framing == http1.ByClose
 // restart implements appSource.
 func (s *httpSource) restart() {}
 
-// frameUpload completes the head of a request that came in chunks. A body that is here whole is sent with its length,
-// which is all that many apps read (WSGI has no other way); one that is still coming, in chunks of ours.
+// frameUpload completes the head of a request whose body came in chunks. A complete body is sent with its length, as
+// many apps read no other (WSGI knows no chunks). An incomplete one is sent in new chunks.
 func (s *httpSource) frameUpload() {
 	b := s.head[:len(s.head)-2]
 	if s.x.upload.body.Done {
@@ -90,7 +90,7 @@ func (s *httpSource) frameUpload() {
 	s.head = append(b, "\r\n"...)
 }
 
-// appendChunk appends a piece of the request's body as a chunk, and the last chunk when it is the end.
+// appendChunk appends a piece of the request's body as a chunk, and the last chunk at the end of the body.
 func (s *httpSource) appendChunk(b, p []byte) []byte {
 	if len(p) > 0 {
 		b = append(append(http1.AppendChunkSize(b, len(p)), p...), "\r\n"...)
@@ -145,7 +145,7 @@ func (s *httpSource) receiveHead(p []byte, seen int) bool {
 			s.x.fail(502, http1.Malformed("too many interim responses"))
 			return false
 		}
-		if a.Status != 100 && !s.x.client.http10 && s.x.client.out == nil { // 100 was answered here; hints are nothing to wait for
+		if a.Status != 100 && !s.x.client.http10 && s.x.client.out == nil { // Holdfast has sent its own 100; hints are dropped for a slow client
 			b := append(a.Append(s.x.f.loop.Out()[:0]), "\r\n"...)
 			s.x.client.passed += int64(len(b))
 			s.x.client.heads += int64(len(b))
@@ -162,7 +162,7 @@ func (s *httpSource) receiveHead(p []byte, seen int) bool {
 	}
 }
 
-// answer sends the final response's head, with what is there of the body.
+// answer sends the final response's head, and the part of the body in rest.
 func (s *httpSource) answer(a *http1.Answer, rest []byte) bool {
 	s.keep = !a.Close
 	s.x.notifySessions(a)
@@ -200,7 +200,7 @@ func (s *httpSource) answer(a *http1.Answer, rest []byte) bool {
 // receiveBody sends head, if any, and body bytes to the client.
 func (s *httpSource) receiveBody(head, p []byte) bool {
 	n, used, err := s.body.Feed(p)
-	if err == nil && used < len(p) { // stray bytes: the response stands, the connection does not
+	if err == nil && used < len(p) { // extra bytes: the response is valid, but the connection is not reused
 		s.keep = false
 	}
 	s.noticeAll(s.body.NewOdd())

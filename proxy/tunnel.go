@@ -10,11 +10,11 @@ import (
 	"holdfast/internal/tunnel"
 )
 
-// switched is what remains of an exchange that ended in a tunnel.
+// switched is the state that a tunnel keeps of its exchange.
 type switched struct {
 	f       *Front
 	server  *balance.Server // counted there
-	entry   []byte          // of the access log, begun; nil without one
+	entry   []byte          // begun line of the access log; nil without a log
 	started time.Time
 }
 

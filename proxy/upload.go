@@ -15,16 +15,16 @@ type upload struct {
 	x        *exchange
 	body     http1.Body
 	received int64          // bytes from the client
-	ended    time.Time      // when all of it had come; zero before
-	pace     rate.Minimum   // of them
-	gathered []byte         // bytes that go with the head
-	file     *tempfile.File // past buffers.request; nil without a file
-	tail     []byte         // behind the file
-	chunked  bool           // the upstream gets chunks of ours: the length was not known in time
+	ended    time.Time      // when the last byte arrived; zero before
+	pace     rate.Minimum   // of the client's sending
+	gathered []byte         // bytes to send with the head
+	file     *tempfile.File // of a body beyond buffers.request; nil without a file
+	tail     []byte         // bytes after the file's
+	chunked  bool           // the upstream gets chunks: the length was not known when the head was sent
 }
 
-// gathers reports whether a request body of that length (-1: not known) is collected before the app
-// is asked, so that a slow uploader does not hold one of its threads.
+// gathers reports whether a request body of that length (-1: unknown) is collected before the request is sent to the
+// app, so that a slow upload does not occupy one of its threads.
 func (p *Proxy) gathers(length int64) bool {
 	if p.o.RequestBuffer <= 0 {
 		return false
@@ -57,7 +57,7 @@ func (u *upload) collect() {
 	}
 }
 
-// What keeps a request body from being collected whole.
+// Errors of a request body that can't be collected.
 var (
 	errUploadMemory  = errors.New("request body larger than buffers.request, and buffers.temp_dir is none")
 	errUploadBuffers = errors.New("request body past buffers.total, and buffers.temp_dir is none")
@@ -66,9 +66,8 @@ var (
 	errUploadBroken  = errors.New("request body not written to buffers.temp_dir")
 )
 
-// refuse refuses a body that cannot be collected whole. The app is never sent one that may still be cut: PHP runs the
-// script with what there is, in php-fpm and in Apache, whether the connection is closed or reset, and whatever the
-// framing.
+// refuse refuses a request whose body can't be collected. The app never gets a body that may still be cut off: PHP runs
+// the script with the part it has, in php-fpm and in Apache, after a close or a reset, and with any framing.
 func (u *upload) refuse() {
 	p := u.x.f.p
 	status, after, err := 413, time.Duration(0), errUploadFile
@@ -87,10 +86,10 @@ func (u *upload) refuse() {
 	u.x.finishAfter(status, after, err)
 }
 
-// wholeBuffer is buffers.request where that is 0, for bodies that are never streamed.
+// wholeBuffer replaces a buffers.request of 0 for bodies that are never streamed.
 const wholeBuffer = 64 << 10
 
-// atLimit reports whether memory has taken as much of the body as it may.
+// atLimit reports whether the body may take no more memory.
 func (u *upload) atLimit() bool {
 	o := &u.x.f.p.o
 	if !u.x.app.source.needsWhole() {
@@ -148,8 +147,8 @@ func (u *upload) feed(p []byte) (n, used int, err error) {
 	return n, used, err
 }
 
-// useFile puts what was gathered of the request's body into a file, so that the app is asked when all is there. It
-// reports false if the body is to be streamed on instead.
+// useFile moves the part of the request's body received so far into a temporary file, so that the body can be
+// collected. It reports false if the body is to be streamed instead.
 func (u *upload) useFile() bool {
 	if u.file == nil {
 		length := int64(-1)
@@ -160,7 +159,7 @@ func (u *upload) useFile() bool {
 			return false
 		}
 		u.file = u.x.f.p.files.New(u.x.f.loop, u.x.run)
-		u.x.idempotent = false // not sent twice
+		u.x.idempotent = false // a body in a file is sent once only
 	}
 	s := u.file
 	if s.Broken() || !u.body.Done && !s.TakesMore() || len(u.gathered) == 0 {
@@ -171,7 +170,7 @@ func (u *upload) useFile() bool {
 	u.x.client.conn.SetDeadline(0)
 	u.x.count()
 	s.Write(b, func(err error) {
-		if err != nil { // it stays where it is, behind what the file has
+		if err != nil { // it stays in memory, to follow the file's bytes
 			u.gathered = append(b, u.gathered...)
 		}
 		u.collect()
@@ -179,13 +178,13 @@ func (u *upload) useFile() bool {
 	return true
 }
 
-// passedOn reports whether everything that there is of the request's body was passed on, and all of it is there.
+// passedOn reports whether the request's body is complete and was sent to the app.
 func (u *upload) passedOn() bool {
 	return u.body.Done && len(u.tail) == 0 && u.file.Len() == 0
 }
 
-// badRequest answers a body that is not what its head says, or too large. The upstream must not take
-// what it has for a whole request.
+// badRequest responds to a body that is malformed or too large. The upstream must not process the part that it has as a
+// complete request.
 func (x *exchange) badRequest(err error) {
 	x.f.p.stats.refused.Add(1)
 	status := 400
@@ -193,7 +192,7 @@ func (x *exchange) badRequest(err error) {
 		status = 413
 	}
 	x.f.logRefused(x.from, status, err.Error())
-	x.upload.body.Done = false // nor is it for the app; and as what was read behind it is lost, the connection ends
+	x.upload.body.Done = false // the app's request is incomplete, too; and as bytes behind the body are lost, the connection ends
 	if x.client.begun {
 		x.cut(err)
 		return

@@ -355,7 +355,7 @@ func TestNameWithSeveralAddresses(t *testing.T) {
 					t.Fatalf("answered %d, want %d", resp.StatusCode, tt.status)
 				}
 			}
-			if n := strings.Count(log.String(), "an address of the upstream was not reached"); n != tt.misses {
+			if n := strings.Count(log.String(), "upstream address not reached"); n != tt.misses {
 				t.Errorf("%d addresses were passed over, want %d:\n%s", n, tt.misses, log.String())
 			}
 			group.Go(func() { p.Upstreams().Check(ctx) })

@@ -1,8 +1,8 @@
-// Package balance keeps the upstreams: which of a route's is asked next, which are down, where host names lead, and the
-// idle connections to each.
+// Package balance has the upstreams: it chooses the next one of a route, marks failed ones down, resolves host names,
+// and has the idle connections to each.
 //
-// Choosing looks at the session first (sticky), then at who is up and has the fewest requests. An upstream is down after
-// failures in a row, for a while, and as long as its health check fails.
+// The choice depends on the session first (sticky), then on the number of requests in progress. An upstream is down for
+// a while after consecutive failures, and as long as its health check fails.
 package balance
 
 import (
@@ -24,10 +24,10 @@ var errAllTried = errors.New("no address of the host name was reached")
 type Upstream struct {
 	Network  string // "tcp" or "unix"
 	Address  string // host:port, or the socket's path
-	Host     string // for requests that bring no Host of their own
-	Route    string // how the app ends the values of Options.Sticky for itself: Tomcat's jvmRoute
-	MaxConns int    // requests, and tunnels, that it is given at once; more wait; 0: any number
-	Backup   bool   // asked only when none of the others can be
+	Host     string // for requests without a Host
+	Route    string // ending of the values of Options.Sticky that this upstream sets: Tomcat's jvmRoute
+	MaxConns int    // requests and tunnels at once; more wait in a queue; 0: any number
+	Backup   bool   // used only while all others are down
 }
 
 // String names the upstream in the log.
@@ -47,20 +47,20 @@ func (u *Upstream) named() bool {
 	return err != nil
 }
 
-// Server is an upstream and how it is doing. All loops share it.
+// Server is an upstream and its state. All loops share it.
 type Server struct {
 	Upstream
 	Index int // in its Set
 
-	only     bool                     // there is nobody else to ask
+	only     bool                     // it is the only one of its group
 	site     *site.Site               // of the scripts, if it speaks FastCGI; nil: HTTP
 	resolved atomic.Pointer[[]string] // each IP:port of a host name; set by Resolve
 	reached  atomic.Int32             // index in resolved of the one that was reached last
 	active   atomic.Int64             // exchanges and tunnels that have it
 
 	failures  atomic.Int32 // in a row
-	downTo    atomic.Int64 // not asked before, in Unix nanoseconds
-	unhealthy atomic.Bool  // the health check says so
+	downTo    atomic.Int64 // marked down until then, in Unix nanoseconds
+	unhealthy atomic.Bool  // set by the health check
 
 	notices notices
 }
@@ -93,7 +93,7 @@ func (s *Server) Reached(number int) {
 	}
 }
 
-// take counts one more exchange, unless the server has its most.
+// take counts one more exchange, unless the server is at MaxConns.
 func (s *Server) take() bool {
 	if n := s.active.Add(1); s.MaxConns > 0 && n > int64(s.MaxConns) {
 		s.active.Add(-1)
@@ -102,18 +102,18 @@ func (s *Server) take() bool {
 	return true
 }
 
-// Release takes back what Choose has counted.
+// Release ends the count that Choose has made.
 func (s *Server) Release() { s.active.Add(-1) }
 
-// Active returns how many exchanges and tunnels have the server.
+// Active returns how many exchanges and tunnels use the server.
 func (s *Server) Active() int64 { return s.active.Load() }
 
-// Down reports whether the server is not to be asked for now.
+// Down reports whether the server is marked down or unhealthy.
 func (s *Server) Down(now time.Time) bool {
 	return s.unhealthy.Load() || s.downTo.Load() > now.UnixNano()
 }
 
-// Answered takes failures back.
+// Answered clears the count of failures.
 func (s *Server) Answered() {
 	if s.failures.Load() != 0 {
 		s.failures.Store(0)
@@ -122,25 +122,25 @@ func (s *Server) Answered() {
 
 // Options of a Set.
 type Options struct {
-	MaxFails int // failures in a row after which an upstream is not asked for FailTime; 0: never
+	MaxFails int // consecutive failures after which an upstream is marked down for FailTime; 0: never
 	FailTime time.Duration
-	Sticky   string // cookie by which a client stays with an upstream; empty: none
+	Sticky   string // cookie that ties a client to one upstream; empty: none
 
-	CheckPath   string // asked of every upstream by Check; empty: never
+	CheckPath   string // path that Check requests from each upstream; empty: no checks
 	CheckEvery  time.Duration
 	ConnectTime time.Duration // of a check
 
-	// Lookup resolves host names; nil: as the system does.
+	// Lookup resolves host names; nil: the system's resolver.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 
 	Log *slog.Logger
 }
 
-// Set is all upstreams, at most 64.
+// Set has all upstreams, at most 64.
 type Set struct {
 	o       Options
 	servers []*Server
-	turn    atomic.Uint32 // of the servers that have equally few active
+	turn    atomic.Uint32 // for servers with equally few active requests
 }
 
 // NewSet returns a set without upstreams.
@@ -149,8 +149,7 @@ func NewSet(o Options) *Set { return &Set{o: o} }
 // Servers returns all of the set, by their Index.
 func (s *Set) Servers() []*Server { return s.servers }
 
-// Failed counts a failure before an answer. A server that is the only one is never marked down: there
-// is nobody else to ask.
+// Failed counts a failure before a response. The only server of a group is never marked down.
 func (s *Set) Failed(server *Server, now time.Time) {
 	if n := server.failures.Add(1); server.only || s.o.MaxFails <= 0 || int(n) < s.o.MaxFails {
 		return
@@ -160,7 +159,7 @@ func (s *Set) Failed(server *Server, now time.Time) {
 	s.o.Log.Warn("upstream marked down", "upstream", server.String(), "failures", s.o.MaxFails, "retry_in", s.o.FailTime)
 }
 
-// Failing reports whether the last requests to a server have failed that is the only one. It is asked all the same.
+// Failing reports whether the last requests to the only server of a group have failed. It gets requests nevertheless.
 func (s *Set) Failing(server *Server) bool {
 	return server.only && int(server.failures.Load()) >= max(s.o.MaxFails, 1)
 }
@@ -168,12 +167,12 @@ func (s *Set) Failing(server *Server) bool {
 // Stats are counts of one upstream, for metrics.
 type Stats struct {
 	Name    string
-	Active  int64            // requests and tunnels that it has
-	Down    bool             // it is not asked for now, or is the only one and fails
-	Notices map[string]int64 // what it does that is put up with, by kind
+	Active  int64            // requests and tunnels in progress
+	Down    bool             // it is marked down or unhealthy, or is the only one and fails
+	Notices map[string]int64 // faults of its responses that are accepted, by kind
 }
 
-// Stats returns those of all upstreams.
+// Stats returns the counts of all upstreams.
 func (s *Set) Stats(now time.Time) []Stats {
 	list := make([]Stats, 0, len(s.servers))
 	for _, u := range s.servers {
@@ -189,8 +188,7 @@ type Group struct {
 	First *Server // nil without any
 }
 
-// Add makes a group. Its upstreams are other servers than those of all other groups. With a folder of scripts they speak
-// FastCGI.
+// Add creates a group. It shares no server with other groups. With a site, its upstreams speak FastCGI.
 func (s *Set) Add(list []Upstream, folder *site.Site) *Group {
 	g := &Group{set: s}
 	for _, u := range list {
@@ -209,9 +207,10 @@ func (g *Group) Has(index int) bool { return g.bits&(1<<index) != 0 }
 
 func (g *Group) hasMultiple() bool { return bits.OnesCount64(g.bits) > 1 }
 
-// Choose returns the server to ask, counted until its Release, that is not in tried (a bit for each Index): the one that
-// the client sticks to if that is up, or else of those that are up the one with the fewest active, a backup only if
-// there is no other. full reports that there is one, but all have their most.
+// Choose returns the server for a request, and counts the request until Release. It takes no server in tried (a bit for
+// each Index). It prefers sticky, the client's own, if that is up; otherwise it takes the server with the fewest active
+// requests of those that are up, and a backup only if there is no other. full means that servers are up, but all are at
+// MaxConns.
 func (g *Group) Choose(tried uint64, sticky int, now time.Time) (s *Server, full bool) {
 	all := g.set.servers
 	if sticky >= 0 {
@@ -219,7 +218,7 @@ func (g *Group) Choose(tried uint64, sticky int, now time.Time) (s *Server, full
 			if s.take() {
 				return s, false
 			}
-			return nil, true // it alone has the session
+			return nil, true // only this server has the session
 		}
 	}
 	start := int(g.set.turn.Add(1))
@@ -245,8 +244,7 @@ func (g *Group) Choose(tried uint64, sticky int, now time.Time) (s *Server, full
 		if found {
 			return nil, true
 		}
-		// Nobody that is up: those that are down are tried all the same, once, as an error is certain
-		// otherwise.
+		// None is up: those that are down are tried once nevertheless, as the request would fail otherwise.
 	}
 	return nil, false
 }

@@ -6,9 +6,9 @@ import (
 	"holdfast/internal/park"
 )
 
-// Bound keeps a loop's idle connections on which a client has logged in, or is about to: with NTLM and Negotiate the app
-// takes every request on it for that user's. So each is one client connection's alone, and never pooled. The zero Bound
-// is ready.
+// Bound has a loop's idle connections on which a client has logged in, or is about to. With NTLM and Negotiate, the app
+// attributes every request on such a connection to that user. So each belongs to one client connection, and is never
+// pooled. The zero Bound is ready for use.
 type Bound struct{ conns map[park.Ref]*boundConn }
 
 // boundConn is one of them, and its handler.
@@ -28,7 +28,8 @@ func (b *Bound) Server(client park.Ref) (index int, ok bool) {
 	return x.server, true
 }
 
-// Get takes out the client's connection to a server. bound says that there was one; it is nil if it is good no longer.
+// Get removes and returns the client's connection to a server. bound means that there was one; c is nil if it is no
+// longer usable.
 func (b *Bound) Get(client park.Ref, server int) (c *park.Conn, bound bool) {
 	x := b.conns[client]
 	if x == nil || x.server != server {
@@ -58,7 +59,7 @@ func (b *Bound) Put(client park.Ref, server int, c *park.Conn, keep time.Duratio
 
 func (x *boundConn) forget() { delete(x.of.conns, x.client) }
 
-// Ready closes the connection when the app does, when it speaks without being asked, and after a while.
+// Ready closes the connection when the app closes it or sends bytes without a request, and after a while.
 func (x *boundConn) Ready(c *park.Conn, ev park.Event) {
 	if ev&(park.Expired|park.HangUp) == 0 && !c.Stale() {
 		return

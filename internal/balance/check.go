@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Check asks every upstream for Options.CheckPath again and again until ctx ends. One that does not
-// answer with a status below 400 in time is unhealthy, and not asked anything else until it does.
+// Check requests Options.CheckPath regularly from each upstream until ctx ends. One that does not respond in time with
+// a status below 400 is unhealthy, and gets no requests until it does.
 func (s *Set) Check(ctx context.Context) error {
 	if s.o.CheckPath == "" {
 		<-ctx.Done()
@@ -74,7 +74,7 @@ func (s *Set) check(ctx context.Context, server *Server) error {
 	return nil
 }
 
-// dial connects to the first address that takes a connection.
+// dial connects to the first address that accepts a connection.
 func (s *Server) dial(ctx context.Context) (net.Conn, error) {
 	var failed error
 	for tried := uint64(0); ; {

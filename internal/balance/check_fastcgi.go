@@ -14,7 +14,7 @@ import (
 // checkID is the id of a check's request: it is the only one on its connection.
 const checkID = 1
 
-// loopback is who asks. A script may want an address that it can read.
+// loopback is the client's address in a check: a script may expect a valid one.
 var loopback = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
 
 // checkFastCGI has a script run for the path of the check and looks at the status of its response.
@@ -50,8 +50,8 @@ func (s *Set) checkFastCGI(c net.Conn, server *Server) error {
 	}
 }
 
-// checkRequest is the whole request for a path. Where the site has no script for it, the path itself is the script's name:
-// that is how php-fpm is asked for its own ping.path.
+// checkRequest is the whole request for a path. If the site has no script for it, the path itself is the script's name,
+// as for php-fpm's own ping.path.
 func checkRequest(folder *site.Site, target string) ([]byte, error) {
 	path, query, _ := strings.Cut(target, "?")
 	a, err := folder.Serve(&site.Request{Method: "GET", Path: path, Query: query})

@@ -6,22 +6,22 @@ import (
 	"holdfast/internal/park"
 )
 
-// Lines are what waits for servers that have their most: each loop has one, and the first of it is served when any loop
-// lets go of a server. All loops share them.
+// Lines are the queues for servers at their limit. Each loop has one; when a loop releases a server, the first of one
+// queue tries again. All loops share them.
 type Lines struct {
 	limit   int64
 	waiting atomic.Int64
 	each    []*line
 }
 
-// line is that of a loop.
+// line is the queue of a loop.
 type line struct {
 	loop *park.Loop
 	list []func() bool
 	n    atomic.Int64 // in list
 }
 
-// NewLines returns empty lines of loops, in which limit may wait.
+// NewLines returns empty queues for the loops, of at most limit entries together.
 func NewLines(loops []*park.Loop, limit int) *Lines {
 	l := &Lines{limit: int64(limit)}
 	for _, loop := range loops {
@@ -30,11 +30,12 @@ func NewLines(loops []*park.Loop, limit int) *Lines {
 	return l
 }
 
-// Waiting returns how many do.
+// Waiting returns how many entries wait.
 func (l *Lines) Waiting() int64 { return l.waiting.Load() }
 
-// Join lets somebody wait on a loop, unless the lines are full. again is called on the loop when a server may be free; it
-// reports false if there is none yet. Who is served, or waits no longer, calls Leave at once, and its again reports true.
+// Join adds an entry to a loop's queue, unless the queues are full. again is called on the loop when a server may be
+// free; it returns false if none is. An entry that gets a server, or waits no longer, calls Leave at once, and its
+// again then returns true.
 func (l *Lines) Join(loop *park.Loop, again func() bool) bool {
 	if l.waiting.Add(1) > l.limit {
 		l.waiting.Add(-1)
@@ -43,14 +44,14 @@ func (l *Lines) Join(loop *park.Loop, again func() bool) bool {
 	own := l.each[loop.Index]
 	own.list = append(own.list, again)
 	own.n.Add(1)
-	l.Wake(loop) // a server may have been let go since it was found to have its most
+	l.Wake(loop) // a server may have been released since it was found to be at its limit
 	return true
 }
 
-// Leave takes one out of the count; its place in the line is skipped later.
+// Leave takes an entry out of the count; its place in the queue is skipped later.
 func (l *Lines) Leave() { l.waiting.Add(-1) }
 
-// Wake lets the next in line try again, of another loop than this one if that has one: both have their turn.
+// Wake lets the next entry try again, preferably one of another loop, so that all loops have their turn.
 func (l *Lines) Wake(loop *park.Loop) {
 	if l.waiting.Load() == 0 {
 		return
@@ -64,7 +65,7 @@ func (l *Lines) Wake(loop *park.Loop) {
 	}
 }
 
-// advance goes through a line as long as there are servers.
+// advance goes through a queue as long as servers are free.
 func (l *Lines) advance(x *line) {
 	whole := false
 	defer func() {
@@ -81,7 +82,7 @@ func (l *Lines) advance(x *line) {
 		x.pop()
 	}
 	whole = true
-	l.Wake(x.loop) // whoever waits on another loop was not told
+	l.Wake(x.loop) // entries of other loops were not woken
 }
 
 // pop takes the first out of a line.

@@ -7,7 +7,7 @@ import (
 	"holdfast/internal/throttle"
 )
 
-// Notice is something that an app does and that is put up with or worked around.
+// Notice is a fault of an app that Holdfast accepts or works around.
 type Notice uint8
 
 const (
@@ -42,7 +42,7 @@ func (s *notices) counts() map[string]int64 {
 	return m
 }
 
-// Notice counts what a server does, and logs it now and then. path is that of its route.
+// Notice counts a fault of a server, and logs it at times. path is that of its route.
 func (s *Set) Notice(server *Server, n Notice, path string, now time.Time) {
 	if total, due := server.notices[n].Due(now); due {
 		label, line := n.text()

@@ -6,15 +6,15 @@ import (
 	"holdfast/internal/park"
 )
 
-// Pool keeps a loop's idle connections to one upstream, the latest used first out. It is their handler:
-// the end of one, or bytes that nobody asked for, take it out.
+// Pool has a loop's idle connections to one upstream; the last used is the first reused. It is their handler: a
+// connection that ends, or receives bytes without a request, is closed.
 type Pool struct {
 	Limit int
 	Keep  time.Duration // how long an idle one is kept
 	idle  []*park.Conn
 }
 
-// Get returns an idle connection that is still good.
+// Get returns an idle connection that is still usable, or nil.
 func (p *Pool) Get() *park.Conn {
 	for len(p.idle) > 0 {
 		last := len(p.idle) - 1
@@ -28,7 +28,7 @@ func (p *Pool) Get() *park.Conn {
 	return nil
 }
 
-// Put keeps c, or closes it where there are as many as may be.
+// Put keeps c, or closes it if the pool is full.
 func (p *Pool) Put(c *park.Conn) {
 	if len(p.idle) >= p.Limit {
 		c.Close()

@@ -22,8 +22,8 @@ func (s *Set) Named() bool {
 // refreshNames is how often a host name is looked up again.
 const refreshNames = 30 * time.Second
 
-// Resolve keeps the addresses of upstreams with a host name fresh until ctx ends. Looking up may block,
-// so it is not for a loop.
+// Resolve looks up the upstreams with a host name regularly until ctx ends. Lookups may block, so don't call it on a
+// loop.
 func (s *Set) Resolve(ctx context.Context) error {
 	for {
 		wait := refreshNames

@@ -8,9 +8,8 @@ import (
 	"holdfast/internal/http1"
 )
 
-// StickyOf returns the Index of the upstream that the request's session is on, or -1. An upstream with a
-// Route has sessions that end in it, as Tomcat's do with jvmRoute; others are told apart by a cookie of
-// ours.
+// StickyOf returns the Index of the upstream that the request's session is on, or -1. The sessions of an upstream with
+// a Route end in it, as Tomcat's with jvmRoute; for others, Holdfast sets a cookie.
 func (g *Group) StickyOf(h *http1.Head) int {
 	cookie := g.set.o.Sticky
 	if cookie == "" || !g.hasMultiple() {
@@ -54,14 +53,14 @@ func (g *Group) withSession(value []byte) int {
 	return -1
 }
 
-// stickyValue is the value of our cookie. It does not tell the address.
+// stickyValue returns the value of Holdfast's cookie. It does not reveal the address.
 func (s *Server) stickyValue() string {
 	h := fnv.New64a()
 	h.Write([]byte(s.String()))
 	return fmt.Sprintf("%016x", h.Sum64())
 }
 
-// AppendSticky adds the cookie that lets a client stay with the server that answered, unless sticky says that it does.
+// AppendSticky appends the cookie that ties a client to s, unless it is tied to s already (sticky).
 func (g *Group) AppendSticky(b []byte, s *Server, sticky int) []byte {
 	name := g.set.o.Sticky
 	if name == "" || !g.hasMultiple() || s.Route != "" || sticky == s.Index {

@@ -1,5 +1,5 @@
-// Package headread has client connections until the head of their next request is complete. One that waits costs its slot
-// with the poller: no buffer, and no struct of its own. One whose head came in part has a buffer.
+// Package headread has client connections until the head of their next request is complete. A waiting connection costs
+// its slot in the poller: no buffer, and no struct of its own. One with an incomplete head has a buffer.
 package headread
 
 import (
@@ -12,11 +12,12 @@ import (
 
 // Owner serves the requests of connections whose heads are read. Its methods run on the connection's loop.
 type Owner interface {
-	// HeadRead takes c, with a complete head that nobody has looked at, and the bytes behind it. Both are valid during the
-	// call only. More may wait, of which no event tells.
+	// HeadRead takes over c, with a complete head that was not parsed yet, and the bytes after it. Both are valid
+	// during the call only. more means that further bytes may wait for which no event follows.
 	HeadRead(c *park.Conn, head, rest []byte, more bool)
 
-	// HeadRefused answers a request whose head cannot be read, and closes c. b begins with what there is of the head.
+	// HeadRefused responds to a request whose head is refused, and closes c. b begins with the received part of the
+	// head.
 	HeadRefused(c *park.Conn, r *http1.Refusal, b []byte)
 }
 
@@ -24,12 +25,12 @@ type Owner interface {
 type Reader struct {
 	Owner     Owner
 	Loop      *park.Loop
-	FirstTime time.Duration // in which the first request's head must be complete, and any whose head has begun
+	FirstTime time.Duration // limit for the first head, and for each head after its first byte
 	IdleTime  time.Duration // between two requests
 	MaxBytes  int           // of a head
 }
 
-// Ready reads what came. A hang-up or a spurious wake-up is settled here and costs nothing else.
+// Ready reads what the client has sent. A hang-up or a spurious wake-up is handled here and costs nothing else.
 func (r *Reader) Ready(c *park.Conn, ev park.Event) {
 	if ev&park.Expired != 0 {
 		c.Close()
@@ -37,7 +38,7 @@ func (r *Reader) Ready(c *park.Conn, ev park.Event) {
 	}
 	if ev&park.Readable == 0 {
 		if c.Handler() == park.Handler(r) && ev&park.Writable != 0 {
-			c.SetDeadline(r.FirstTime) // a connection's first event is that it can be written to
+			c.SetDeadline(r.FirstTime) // a connection's first event is Writable
 		}
 		return
 	}
@@ -51,8 +52,8 @@ func (r *Reader) Begin(c *park.Conn, rest []byte) {
 	r.goOn(c, rest)
 }
 
-// Resume takes a connection for its next request, or begins on the bytes that came already. more says that further bytes
-// may wait in the kernel whose event was not acted on.
+// Resume takes a connection for its next request, or begins with the bytes that are here already. more means that
+// further bytes may wait in the kernel for which no event follows.
 func (r *Reader) Resume(c *park.Conn, rest []byte, more bool) {
 	c.Hold(r)
 	c.SetDeadline(r.IdleTime)
@@ -62,15 +63,15 @@ func (r *Reader) Resume(c *park.Conn, rest []byte, more bool) {
 	if len(rest) == 0 && !more {
 		return
 	}
-	// Not at once: a client that pipelines must not take the loop, nor the stack, for itself. Until then
-	// nobody may read: what comes next stands behind rest.
+	// Not at once: a client that pipelines must not keep the loop to itself, nor deepen the stack. Until then nothing
+	// may read from c, as those bytes follow rest.
 	r.Loop.PutOff(c, func(c *park.Conn) {
 		c.Hold(r)
 		r.goOn(c, rest)
 	})
 }
 
-// goOn reads on behind rest.
+// goOn handles rest, and then reads on.
 func (r *Reader) goOn(c *park.Conn, rest []byte) {
 	if len(rest) > 0 {
 		r.take(c, rest, true)
@@ -79,8 +80,8 @@ func (r *Reader) goOn(c *park.Conn, rest []byte) {
 	}
 }
 
-// read takes what is there. hung says that the peer has ended its side: that is not told again, so
-// whoever comes to read next must look.
+// read reads what is available. hung means that the peer has ended its side. That event is not repeated, so the next
+// handler that reads must check for the end.
 func (r *Reader) read(c *park.Conn, hung bool) {
 	in := r.Loop.In()
 	n, err := c.Read(in)
@@ -94,7 +95,7 @@ func (r *Reader) read(c *park.Conn, hung bool) {
 	r.take(c, in[:n], hung || n == len(in))
 }
 
-// take looks at bytes that begin a request. more says that further bytes may wait in the kernel.
+// take handles bytes that begin a request. more means that further bytes may wait in the kernel.
 func (r *Reader) take(c *park.Conn, b []byte, more bool) {
 	n, refusal := http1.HeadEnd(b, 0)
 	switch {
@@ -173,7 +174,7 @@ func (x *partial) Ready(c *park.Conn, ev park.Event) {
 	}
 }
 
-// grow looks at the bytes from offset seen on. It reports whether the connection has gone on.
+// grow handles the bytes from offset seen on. It reports whether the connection was passed on.
 func (x *partial) grow(c *park.Conn, seen int) bool {
 	r := x.r
 	n, refusal := http1.HeadEnd(x.b, seen)
@@ -186,7 +187,7 @@ func (x *partial) grow(c *park.Conn, seen int) bool {
 		x.release()
 	case n > 0:
 		b := x.b
-		x.b = nil // the head is read from it while others may take x
+		x.b = nil // the head is still parsed from it, and x may be reused meanwhile
 		x.release()
 		r.complete(c, b[:n], b[n:], true)
 	default:

@@ -25,7 +25,7 @@ holdfast_channels 3
 # TYPE holdfast_connections_held gauge
 holdfast_connections_held{transport="sse"} 1
 holdfast_connections_held{transport="websocket"} 2
-# HELP holdfast_upstream_notices_total What the upstream does that Holdfast works around, by kind.
+# HELP holdfast_upstream_notices_total Faults in an upstream's responses that Holdfast corrects, by kind.
 # TYPE holdfast_upstream_notices_total counter
 holdfast_upstream_notices_total{upstream="a\\b\"c\nd é",kind="x"} -1
 # HELP holdfast_api_requests_total Requests to the API listener, by status code.

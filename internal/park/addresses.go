@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// addresses counts the accepted connections of each address. It is only there when there is a limit.
+// addresses counts the accepted connections of each address. It exists only with a limit.
 type addresses struct {
 	limit  int
 	exempt func(netip.Addr) bool
@@ -14,8 +14,8 @@ type addresses struct {
 	conns map[netip.Addr]int
 }
 
-// take counts a connection of addr. It returns connCounted if there is room, 0 if addr is not bound by
-// the limit, and false when there are too many.
+// take counts a connection of addr. It returns connCounted if it has counted it, 0 if addr is exempt from the limit,
+// and false at the limit.
 func (a *addresses) take(addr netip.Addr) (state uint8, ok bool) {
 	addr = addr.Unmap().WithZone("") // as RemoteAddr has it
 	if a == nil || !addr.IsValid() || a.exempt != nil && a.exempt(addr) {

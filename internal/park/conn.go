@@ -11,26 +11,26 @@ import (
 type Event uint8
 
 const (
-	Readable Event = 1 << iota // bytes, or the end of them, can be read
-	Writable                   // room to write came back, or a Dial has its result
+	Readable Event = 1 << iota // bytes, or the end of the stream, can be read
+	Writable                   // the socket accepts bytes again, or a Dial has its result
 	HangUp                     // the peer closed its side or the connection broke; bytes may still wait
 	Expired                    // the deadline has passed; it is cleared
-	Broken                     // beside HangUp: nothing that is written reaches the peer any more
+	Broken                     // besides HangUp: nothing that is written reaches the peer any more
 )
 
-// ErrAgain means that the call would block: wait for Ready.
+// ErrAgain means that the call would block: try again after Handler.Ready.
 var ErrAgain = errors.New("park: would block")
 
-// ErrClosed is returned by operations on a connection that was closed here.
+// ErrClosed is returned by operations on a connection that this process has closed.
 var ErrClosed = errors.New("park: connection closed")
 
-// Handler has a connection. Ready runs on the connection's loop and must not block.
+// Handler owns a connection. Ready is called for its events, on the connection's loop, and must not block.
 type Handler interface {
 	Ready(c *Conn, ev Event)
 }
 
-// Conn is one socket: a slot in the poller's table. The pointer is reused after Close; keep a Ref
-// where the connection may close meanwhile.
+// Conn is one socket: a slot in the poller's table. The pointer is reused after Close, so keep a Ref if the connection
+// may close meanwhile.
 type Conn struct {
 	fd  int32         // slot number; the descriptor on Linux
 	gen atomic.Uint32 // odd while open; see doc.go
@@ -38,7 +38,7 @@ type Conn struct {
 	owner   atomic.Pointer[Loop] // set by open
 	handler Handler              // owned by the loop
 
-	// Timing wheel: due is what was asked for, at where the slot is linked, never later than due.
+	// Timing wheel: due is the deadline, and at the tick at which the slot is linked, never later than due.
 	due, at    uint32
 	prev, next int32
 
@@ -62,15 +62,14 @@ const (
 // Loop returns the loop that owns c. It may be called from any goroutine while c is open.
 func (c *Conn) Loop() *Loop { return c.owner.Load() }
 
-// Hold makes h the handler of c, for good: until h hands it on or closes it. It does not look whether
-// bytes already wait; a handler that may have missed an edge reads once.
+// Hold makes h the handler of c, until h passes it on or closes it. Hold does not check for bytes that already wait: a
+// handler that may have missed an event must read once.
 func (c *Conn) Hold(h Handler) { c.handler = h }
 
-// Handler returns who has c.
+// Handler returns the handler of c.
 func (c *Conn) Handler() Handler { return c.handler }
 
-// SetDeadline asks for an Expired event after d; zero or less asks for none. An earlier deadline is
-// replaced.
+// SetDeadline requests an Expired event after d; with zero or less, none. It replaces an earlier deadline.
 func (c *Conn) SetDeadline(d time.Duration) {
 	if d <= 0 {
 		c.due = 0
@@ -91,14 +90,14 @@ func (c *Conn) RemoteAddr() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// SetRemoteAddr replaces the peer's address by whom it speaks for, as the PROXY protocol tells.
-// It no longer counts for the address that it came from.
+// SetRemoteAddr replaces the peer's address by that of its client, from a PROXY header. The connection no longer counts
+// for the peer's address.
 func (c *Conn) SetRemoteAddr(a netip.AddrPort) {
 	c.uncount()
 	c.setRemote(a)
 }
 
-// SetTLS notes whether the client came by TLS that ended before this connection, as a PROXY header says.
+// SetTLS notes whether the client used TLS up to the peer, as a PROXY header says.
 func (c *Conn) SetTLS(on bool) {
 	c.state &^= connTLS
 	if on {
@@ -121,41 +120,40 @@ func (c *Conn) setRemote(a netip.AddrPort) {
 	}
 }
 
-// Read reads what waits into p. It returns ErrAgain when nothing does, io.EOF at the peer's end.
+// Read reads available bytes into p. It returns ErrAgain if there are none, and io.EOF at the end of the stream.
 func (c *Conn) Read(p []byte) (int, error) { return c.sysRead(p) }
 
-// Write writes as much of p as the kernel takes. n < len(p) always comes with an error; with ErrAgain
-// the rest may be tried again after Writable.
+// Write writes as much of p as the kernel accepts. If n < len(p), it returns an error; after ErrAgain, write the rest
+// after Writable.
 func (c *Conn) Write(p []byte) (int, error) { return c.sysWrite(p) }
 
-// Writev writes a and then b in one call, like Write.
+// Writev is Write of a and then b, in one system call.
 func (c *Conn) Writev(a, b []byte) (int, error) { return c.sysWritev(a, b) }
 
 // Stale reports whether an idle connection has something to read: the end, an error or stray bytes.
 // The bytes stay unread.
 func (c *Conn) Stale() bool { return c.sysStale() }
 
-// Unsent returns how many bytes that Write took the peer has not acknowledged: what it has been slow to
-// take, which the kernel may keep silent about for megabytes.
+// Unsent returns how many written bytes the peer has not acknowledged. With a slow peer this can be megabytes, for
+// which the kernel sends no event.
 func (c *Conn) Unsent() int { return c.sysUnsent() }
 
-// DialError returns nil once a connection made by Dial is established, ErrAgain before that, and
-// what went wrong otherwise.
+// DialError returns nil after a connection made by Dial is established, ErrAgain before, and the error if it failed.
 func (c *Conn) DialError() error { return c.sysDialError() }
 
-// CloseWrite ends our side of the stream; reading goes on.
+// CloseWrite ends the sending side of the stream; reading continues.
 func (c *Conn) CloseWrite() error { return c.sysCloseWrite() }
 
 // Close closes c; bytes that were written are still sent.
 func (c *Conn) Close() { c.close(false) }
 
-// Abort closes c with a reset, so that the peer cannot take what it has for the whole.
+// Abort closes c with a reset, so that the peer does not take what it has received for a complete message.
 func (c *Conn) Abort() { c.close(true) }
 
-// publish makes a closed slot an open connection of l and returns its generation. The slot is its
-// loop's from then on; a client's has been counted, and its close uncounts it.
+// publish makes a closed slot an open connection of l and returns its generation. From then on the loop owns the slot.
+// A client's connection was counted before, and its close reduces the count.
 func (c *Conn) publish(l *Loop, h Handler, sys sysConn, remote netip.AddrPort, state uint8) uint32 {
-	gen := c.gen.Load() + 1 // the load orders what follows after the last owner's close
+	gen := c.gen.Load() + 1 // the load orders the following after the last owner's close
 	c.handler, c.sys = h, sys
 	c.due, c.state = 0, state
 	c.setRemote(remote)
@@ -175,8 +173,8 @@ func (c *Conn) close(reset bool) {
 	}
 	c.uncount()
 	c.due, c.handler, c.state = 0, nil, 0
-	// From here on the slot may be reopened by another goroutine as soon as the descriptor is free,
-	// so the generation moves first and sysClose is the last to touch the slot.
+	// Another goroutine may reopen the slot as soon as the descriptor is free, so the generation changes first, and
+	// sysClose is the last to use the slot.
 	n := c.fd
 	c.sysClose(reset)
 	l.poller.slots.release(n)
@@ -189,8 +187,8 @@ func (c *Conn) uncount() {
 	}
 }
 
-// Ref names a connection across goroutines and time: it stays harmless after the connection closed
-// and the slot was reused.
+// Ref refers to a connection from any goroutine. It stays valid, and harmless, after the connection has closed and the
+// slot is reused.
 type Ref struct {
 	c   *Conn
 	gen uint32
@@ -199,7 +197,7 @@ type Ref struct {
 // Ref returns a reference to c as it is now.
 func (c *Conn) Ref() Ref { return Ref{c, c.gen.Load()} }
 
-// Conn returns the connection if it is still the same one. Only its loop may ask.
+// Conn returns the connection if it is still open. Only its loop may call it.
 func (r Ref) Conn() (*Conn, bool) {
 	if r.c == nil || r.c.gen.Load() != r.gen {
 		return nil, false
@@ -216,5 +214,5 @@ func (r Ref) Post(l *Loop, f func(c *Conn)) {
 	})
 }
 
-// Number returns what tells the connection from every other of this process, also later ones.
+// Number returns a pair that no other connection of this process has, before or later.
 func (r Ref) Number() (slot int32, gen uint32) { return r.c.fd, r.gen }

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// eventBatch events are taken from the kernel at once. What is posted waits for them: with 64 requests, half a
-// millisecond.
+// eventBatch is how many events are taken from the kernel at once. Posted functions wait for them: with 64 requests,
+// half a millisecond.
 const eventBatch = 64
 
 // sysConn is empty: on Linux a connection is its slot and the kernel's socket.
@@ -39,7 +39,7 @@ type sysLoop struct {
 	iov    [2]unix.Iovec
 }
 
-// slotLimit is the number of descriptors that the table must be able to name.
+// slotLimit returns how many descriptors the table must have slots for.
 func slotLimit() int {
 	var r unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) != nil || r.Cur > 4<<20 {
@@ -212,7 +212,7 @@ func (l *Loop) deliver(fd int32, gen uint32, bits uint32) {
 	l.dispatch(c, ev)
 }
 
-// open makes the slot of fd, in the given state, and adds it to l's set. It owns fd, also when it fails.
+// open makes the slot of fd, in the given state, and adds it to l's set. It owns fd, even if it fails.
 func (l *Loop) open(fd int, h Handler, remote netip.AddrPort, state uint8, events uint32) (*Conn, error) {
 	c, err := l.poller.slots.take(fd)
 	if err != nil {
@@ -323,7 +323,7 @@ func (c *Conn) sysStale() bool {
 	return errno != unix.EAGAIN
 }
 
-// sysBreak ends both directions and leaves the descriptor to whoever still uses it.
+// sysBreak ends both directions; a worker that still uses the descriptor closes it.
 func (c *Conn) sysBreak() { unix.Shutdown(int(c.fd), unix.SHUT_RDWR) }
 
 func (c *Conn) sysCloseWrite() error {

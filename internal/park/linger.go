@@ -7,9 +7,8 @@ const (
 	lingerBytes = 1 << 20
 )
 
-// Linger closes our side of c and reads on for a while, up to 5 s or 1 MB, until the peer has ended its
-// own: bytes left unread would make the kernel send a reset, and the peer could lose what it was just
-// sent (RFC 9112 §9.6).
+// Linger ends the sending side of c and reads on, up to 5 s or 1 MB, until the peer has ended its side. With unread
+// bytes, the kernel would send a reset, and the peer could lose the last response (RFC 9112 §9.6).
 func Linger(c *Conn) {
 	c.CloseWrite()
 	x := &lingering{left: lingerBytes}

@@ -46,7 +46,7 @@ func (p *Poller) newListener(ln net.Listener, accept func(*Loop) Handler) (*list
 	if err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	// The duplicate is ours alone from here: left in Go's netpoller, each new connection would wake it.
+	// From here on only the duplicate is used: each new connection would wake Go's netpoller for the original.
 	ln.Close()
 	if err := unix.SetNonblock(fd, true); err != nil {
 		unix.Close(fd)
@@ -132,7 +132,7 @@ func (x *listener) take(fd int, sa unix.Sockaddr) {
 	}
 }
 
-// full reports whether another client may not be accepted.
+// full reports whether MaxConns clients are open.
 func (p *Poller) full() bool {
 	return p.opts.MaxConns > 0 && p.clients.Load() >= int64(p.opts.MaxConns)
 }

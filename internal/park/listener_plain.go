@@ -29,7 +29,7 @@ func (x *listener) close() {
 	x.ln.Close()
 }
 
-// acceptLoop: an error waits and tries again; only close ends it.
+// acceptLoop accepts connections until close. After an error it waits and tries again.
 func (x *listener) acceptLoop() {
 	for {
 		nc, err := x.ln.Accept()
@@ -50,7 +50,7 @@ func (x *listener) acceptLoop() {
 }
 
 func (x *listener) take(nc net.Conn) {
-	for !x.p.reserve() { // it waits in the listener's queue otherwise; here it is accepted already
+	for !x.p.reserve() { // on Linux it waits in the listener's queue; here it is already accepted
 		x.p.refused.Add(1)
 		select {
 		case <-x.donec:
@@ -94,8 +94,8 @@ func (x *listener) take(nc net.Conn) {
 	nc.Close()
 }
 
-// adopt opens a connection for the loop from another goroutine, unless the loop has ended: what was posted
-// to it then would be dropped, and the connection with it.
+// adopt opens a connection for the loop from another goroutine, unless the loop has ended: a function posted to it then
+// would be dropped, and the connection with it.
 func (l *Loop) adopt(nc net.Conn, h Handler, remote netip.AddrPort, state uint8) (*plainIO, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -108,8 +108,8 @@ func (l *Loop) adopt(nc net.Conn, h Handler, remote netip.AddrPort, state uint8)
 	return io, err
 }
 
-// reserve counts a client, unless there are as many as there may be. It is done before the loop opens
-// the connection, which is later: others are accepted meanwhile.
+// reserve counts a client, unless MaxConns are open. It counts before the loop opens the connection, as others are
+// accepted meanwhile.
 func (p *Poller) reserve() bool {
 	for {
 		n := p.clients.Load()

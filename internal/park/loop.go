@@ -22,13 +22,13 @@ type Loop struct {
 	now     time.Time
 	later   []func()
 	spare   []func()
-	running []func() // what is left of what was posted before
-	room    []func() // that running is a part of; for posted, when running is empty
+	running []func() // posted functions that have to run next
+	room    []func() // the array that running is a part of; reused for posted when running is empty
 	stopped bool
 
 	mu     sync.Mutex // guards what follows
 	posted []func()
-	awake  bool // a wake-up is on its way or the loop is looking
+	awake  bool // a wake-up is pending, or the loop is awake
 	ended  bool
 	endedc chan struct{} // closed when nothing runs on the loop any more
 
@@ -53,7 +53,7 @@ func (l *Loop) Poller() *Poller { return l.poller }
 // In returns the loop's scratch buffer for reading: 64 kB, valid until the handler returns.
 func (l *Loop) In() []byte { return l.in }
 
-// Out returns a second scratch buffer, for what is about to be written, under the same rule.
+// Out returns a second scratch buffer, for bytes to write, under the same rule.
 func (l *Loop) Out() []byte { return l.out }
 
 // Now returns the time at which the current round of events began.
@@ -94,12 +94,12 @@ func (l *Loop) postLocked(f func()) {
 	}
 }
 
-// Later runs f on the loop after the events that are ready now have been handled once. Only the loop
-// itself may call it: it is how long work is done in slices.
+// Later runs f on the loop after the events that are ready now. Only the loop itself may call it. Long work uses it to
+// run in slices.
 func (l *Loop) Later(f func()) { l.later = append(l.later, f) }
 
-// PutOff runs f as Later does, unless c is closed by then. Until then nobody has c, and what it receives waits; f gives
-// it a handler again.
+// PutOff runs f as Later does, unless c is closed by then. Until then c has no handler, and received bytes wait; f must
+// set a handler.
 func (l *Loop) PutOff(c *Conn, f func(c *Conn)) {
 	h, ref := &putOff{}, c.Ref()
 	c.Hold(h)
@@ -111,7 +111,7 @@ func (l *Loop) PutOff(c *Conn, f func(c *Conn)) {
 }
 
 // putOff is the handler of a connection that was put off.
-type putOff struct{ _ byte } // not of size zero: each is told from the others
+type putOff struct{ _ byte } // not of size zero, so that each has an address of its own
 
 func (*putOff) Ready(c *Conn, ev Event) {
 	if ev&Expired != 0 {
@@ -122,14 +122,15 @@ func (*putOff) Ready(c *Conn, ev Event) {
 // Each calls f for every open connection of the loop, from the loop.
 func (l *Loop) Each(f func(*Conn)) { l.poller.slots.each(l, f) }
 
-// visitSlice is how many connections Visit comes to in one turn of the loop: with a write to each, half a millisecond.
+// visitSlice is how many connections Visit calls f for in one turn of the loop: with a write to each, half a
+// millisecond.
 const visitSlice = 64
 
 // Visit calls f for every connection of a list that is still open then, in slices: the loop's other connections have
 // their turns in between. Then it calls done. Only the loop itself may call it.
 func (l *Loop) Visit(list []Ref, f func(*Conn), done func()) {
 	n := 0
-	defer func() { // also after a panic of f: it costs the others of the list nothing
+	defer func() { // also after a panic of f, so that the rest of the list is visited
 		if rest := list[n:]; len(rest) > 0 {
 			l.Later(func() { l.Visit(rest, f, done) })
 		} else {
@@ -144,7 +145,7 @@ func (l *Loop) Visit(list []Ref, f func(*Conn), done func()) {
 	}
 }
 
-// VisitAll is Visit of every connection that the loop has now and that choose takes.
+// VisitAll is Visit of every open connection of the loop for which choose returns true.
 func (l *Loop) VisitAll(choose func(*Conn) bool, f func(*Conn), done func()) {
 	var list []Ref
 	l.Each(func(c *Conn) {
@@ -155,8 +156,8 @@ func (l *Loop) VisitAll(choose func(*Conn) bool, f func(*Conn), done func()) {
 	l.Visit(list, f, done)
 }
 
-// Dial begins a connection to address ("tcp" with an IP address, or "unix"). h hears Writable or
-// HangUp when there is a result; DialError tells which.
+// Dial begins a connection to address ("tcp" with an IP address, or "unix"). h gets Writable or HangUp when there is a
+// result, which DialError returns.
 func (l *Loop) Dial(network, address string, h Handler) (*Conn, error) {
 	return l.sysDial(network, address, h)
 }
@@ -164,7 +165,7 @@ func (l *Loop) Dial(network, address string, h Handler) (*Conn, error) {
 // run is the goroutine of the loop.
 func (l *Loop) run() {
 	l.sysRun()
-	l.mu.Lock() // against workers that release a connection meanwhile
+	l.mu.Lock() // excludes workers that release a connection meanwhile
 	l.ended = true
 	l.posted = nil
 	l.Each(func(c *Conn) {
@@ -188,7 +189,7 @@ func (l *Loop) clock() {
 	l.tick = uint32(l.now.Sub(l.start)/tickLength) + 1
 }
 
-// dispatch gives an event to the connection's handler. A panic costs that connection, not the process.
+// dispatch gives an event to the connection's handler. A panic closes that connection; the process continues.
 func (l *Loop) dispatch(c *Conn, ev Event) {
 	ref := c.Ref()
 	defer func() {
@@ -205,12 +206,12 @@ func (l *Loop) dispatch(c *Conn, ev Event) {
 	}
 }
 
-// call runs what was posted or put off. A panic in it costs neither the loop nor what comes after.
+// call runs a function that was posted or put off. After a panic in it, the loop continues with the next one.
 func (l *Loop) call(f func()) {
 	defer func() {
 		if r := recover(); r != nil {
 			l.poller.panics.Add(1)
-			l.poller.opts.Log.Error("panic in what was posted to a loop", "panic", r, "stack", string(debug.Stack()))
+			l.poller.opts.Log.Error("panic in a function posted to a loop", "panic", r, "stack", string(debug.Stack()))
 		}
 	}()
 	f()
@@ -218,14 +219,14 @@ func (l *Loop) call(f func()) {
 
 func (l *Loop) expired(c *Conn) { l.dispatch(c, Expired) }
 
-// postedPerTurn is how much of what is posted runs in one turn: a thousand clients may come back at once. maxRoom is the
-// capacity that is kept for more.
+// postedPerTurn is how many posted functions run in one turn: a thousand clients may reconnect at once. maxRoom is the
+// capacity that is kept for later ones.
 const (
 	postedPerTurn = 64
 	maxRoom       = 4096
 )
 
-// runPosted runs what was posted or put off, then expires deadlines. It reports whether more waits.
+// runPosted runs functions that were posted or put off, then expires deadlines. It reports whether more are waiting.
 func (l *Loop) runPosted() (more bool) {
 	if len(l.later) > 0 {
 		run := l.later
@@ -255,7 +256,7 @@ func (l *Loop) runPosted() (more bool) {
 	return due || n > 0 || len(l.later) > 0
 }
 
-// untilExpiry returns how long the loop may sleep, or less than zero for as long as it likes.
+// untilExpiry returns how long the loop may sleep; less than zero is without limit.
 func (l *Loop) untilExpiry() time.Duration {
 	if l.wheel.nearest == 0 {
 		return -1

@@ -15,7 +15,7 @@ import (
 const (
 	plainRead  = 16 << 10         // read ahead of the handler
 	plainWrite = 64 << 10         // written ahead of the network
-	plainFlush = 10 * time.Second // for what was written when a connection closes
+	plainFlush = 10 * time.Second // to send the rest when a connection closes
 	plainDial  = 30 * time.Second
 	plainSlots = 1 << 20
 )
@@ -48,9 +48,9 @@ type plainIO struct {
 	inErr   error
 	out     []byte
 	outErr  error
-	blocked bool // a write was cut short: Writable is owed
-	half    bool // our side is to end after out
-	writing bool // the writer has taken what was in out
+	blocked bool // a write was cut short: Writable must follow
+	half    bool // the sending side is to end after out
+	writing bool // the writer is sending bytes that it took from out
 	closed  bool
 }
 
@@ -114,7 +114,7 @@ func (l *Loop) openPlain(nc net.Conn, h Handler, remote netip.AddrPort, state ui
 	}
 	x := &plainIO{loop: l, nc: nc}
 	x.cond = sync.NewCond(&x.mu)
-	// The load in publish orders this after the last owner's close; the store there publishes it.
+	// The load in publish orders this after the last owner's close; the store in publish makes it visible.
 	gen := c.gen.Load() + 1
 	x.ref = Ref{c, gen}
 	c.publish(l, h, sysConn{x}, remote, state)
@@ -130,7 +130,7 @@ func (x *plainIO) start() {
 	wg.Go(x.writeLoop)
 }
 
-// tell gives an event to whoever has the connection.
+// tell gives an event to the connection's handler.
 func (x *plainIO) tell(ev Event) {
 	x.ref.Post(x.loop, func(c *Conn) { x.loop.dispatch(c, ev) })
 }
@@ -142,7 +142,7 @@ func (x *plainIO) readLoop() {
 		n, err := x.nc.Read(buf)
 		x.mu.Lock()
 		x.in = append(x.in, buf[:n]...)
-		if x.inErr == nil { // what sysBreak left stays
+		if x.inErr == nil { // an error set by sysBreak stays
 			x.inErr = err
 		}
 		for len(x.in) >= plainRead && !x.closed && err == nil {
@@ -280,7 +280,7 @@ func (c *Conn) sysStale() bool {
 	return len(x.in) > 0 || x.inErr != nil || x.outErr != nil
 }
 
-// sysBreak ends both directions and leaves the slot to whoever still uses it.
+// sysBreak ends both directions; a worker that still uses the slot releases it.
 func (c *Conn) sysBreak() {
 	x := c.sys.io
 	x.mu.Lock()

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// acceptPause is how long a listener rests after accept failed for want of descriptors or memory.
+// acceptPause is how long a listener waits after accept failed for lack of descriptors or memory.
 const acceptPause = 500 * time.Millisecond
 
 // Options of a Poller; zero means the default.
@@ -21,7 +21,7 @@ type Options struct {
 	Queue    int                   // calls to Go that may wait for a worker; default 16,384
 	MaxConns int                   // most accepted connections; default what the file limit allows
 	PerAddr  int                   // most accepted connections of one address; 0: any number
-	Exempt   func(netip.Addr) bool // addresses that PerAddr does not bind, such as a balancer's
+	Exempt   func(netip.Addr) bool // addresses without that limit, such as a load balancer's
 	Log      *slog.Logger          // default slog.Default()
 }
 
@@ -32,7 +32,7 @@ type Poller struct {
 	slots   *slots
 	loops   []*Loop
 	workers workers
-	pools   []*Pool // beside workers; not changed after Serve has begun
+	pools   []*Pool // besides workers; not changed after Serve has begun
 
 	nextLoop       atomic.Uint32
 	clients        atomic.Int64 // accepted and open
@@ -40,7 +40,7 @@ type Poller struct {
 	refused        atomic.Int64 // over MaxConns
 	addressLimited atomic.Int64 // over PerAddr
 	addresses      *addresses   // nil without PerAddr
-	acceptErr      atomic.Int64 // accept failed, mostly for want of descriptors
+	acceptErr      atomic.Int64 // failed accepts, mostly for lack of descriptors
 	panics         atomic.Int64
 
 	mu        sync.Mutex // guards what follows
@@ -50,8 +50,8 @@ type Poller struct {
 	sys sysPoller
 }
 
-// New returns a poller that nothing runs yet. Loops accept Post, Listen and Dial at once; they act
-// when Serve runs.
+// New returns a poller. It starts nothing: Post, Listen and Dial may be called at once, and take effect when Serve
+// runs.
 func New(o Options) (*Poller, error) {
 	if o.Loops <= 0 {
 		o.Loops = runtime.GOMAXPROCS(0)
@@ -98,8 +98,8 @@ func (p *Poller) Serve() error {
 	return nil
 }
 
-// Shutdown closes the listeners and every connection and ends the loops. It does not wait; Serve
-// returns when all is gone. Handlers are not called again.
+// Shutdown closes the listeners and every connection and ends the loops. It does not wait: Serve returns when
+// everything has ended. Handlers are not called again.
 func (p *Poller) Shutdown() {
 	p.StopListening()
 	p.mu.Lock()
@@ -109,8 +109,8 @@ func (p *Poller) Shutdown() {
 	for _, pool := range p.pools {
 		pool.workers.close()
 	}
-	// The first loop has the listeners and gives what they accept to all: the others end after it has
-	// closed them, or it would give connections to loops that are gone.
+	// The first loop has the listeners and spreads the accepted connections over all. So the others end after it has
+	// closed the listeners.
 	first := p.loops[0]
 	first.Post(func() {
 		for _, l := range p.loops[1:] {
@@ -120,9 +120,9 @@ func (p *Poller) Shutdown() {
 	})
 }
 
-// Listen accepts connections on ln and gives each to the handler that accept returns for its loop; nil
-// refuses it. accept runs on any loop and must not touch the connection. After Listen the poller owns ln.
-// The new connection's handler hears Readable when the first bytes are there.
+// Listen accepts connections on ln and gives each to the handler that accept returns for its loop; nil refuses it.
+// accept runs on any loop and must not touch the connection. After Listen the poller owns ln. The new connection's
+// handler gets Readable when the first bytes arrive.
 func (p *Poller) Listen(ln net.Listener, accept func(l *Loop) Handler) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -159,8 +159,7 @@ func (p *Poller) Find(slot int32, gen uint32) (Ref, *Loop, bool) {
 	return Ref{c, gen}, c.Loop(), true
 }
 
-// Trim lets go of the table's pages that have no open connection, as after a storm. Any goroutine may
-// call it.
+// Trim frees the pages of the table that have no open connection. Any goroutine may call it.
 func (p *Poller) Trim() { p.slots.trim() }
 
 // Stats are counts for metrics.
@@ -182,14 +181,14 @@ func (p *Poller) nextLoopFor() *Loop {
 	return p.loops[int(p.nextLoop.Add(1))%len(p.loops)]
 }
 
-// refuseAddress counts and logs a connection of an address that has too many: the 1st, 2nd, 4th …
+// refuseAddress counts a connection beyond PerAddr, and logs the 1st, 2nd, 4th, 8th …
 func (p *Poller) refuseAddress(addr netip.AddrPort) {
 	if n := p.addressLimited.Add(1); n&(n-1) == 0 {
 		p.opts.Log.Warn("connection refused: too many of one address", "limit", p.opts.PerAddr, "client", addr, "total", n)
 	}
 }
 
-// acceptFailed counts and logs a failed accept: the 1st, 2nd, 4th, 8th …, not a line each.
+// acceptFailed counts a failed accept, and logs the 1st, 2nd, 4th, 8th …
 func (p *Poller) acceptFailed(err error) {
 	if n := p.acceptErr.Add(1); n&(n-1) == 0 {
 		p.opts.Log.Warn("accept failed; trying again", "error", err, "total", n)

@@ -7,17 +7,17 @@ import (
 	"sync/atomic"
 )
 
-// pageSize slots are allocated at once. A page with an open slot is never freed or moved.
+// pageSize is how many slots are allocated at once. A page with an open slot is never freed or moved.
 const pageSize = 256
 
 type page [pageSize]Conn
 
 // slots is the table of connections by number. Reading needs no lock.
 type slots struct {
-	mu    sync.Mutex // guards the making and the dropping of pages
+	mu    sync.Mutex // guards creating and dropping pages
 	pages []atomic.Pointer[page]
-	used  []atomic.Int32 // slots of each page that are open or about to be; dropping while it goes
-	floor []uint32       // generation that a page's slots begin with; guarded by mu
+	used  []atomic.Int32 // slots of each page that are open or about to be opened; dropping: the page is being dropped
+	floor []uint32       // first generation of a page's slots; guarded by mu
 }
 
 const dropping = -1
@@ -27,7 +27,7 @@ func newSlots(limit int) *slots {
 	return &slots{pages: make([]atomic.Pointer[page], n), used: make([]atomic.Int32, n), floor: make([]uint32, n)}
 }
 
-// get returns slot n, nil if it is on no page: then it is not open.
+// get returns slot n, or nil if its page does not exist: then it is not open.
 func (s *slots) get(n int32) *Conn {
 	p := s.pages[n/pageSize].Load()
 	if p == nil {
@@ -36,7 +36,7 @@ func (s *slots) get(n int32) *Conn {
 	return &p[n%pageSize]
 }
 
-// take returns slot n to be opened, making its page if need be. It stays until release.
+// take returns slot n to be opened, and creates its page if needed. The page stays until release.
 func (s *slots) take(n int) (*Conn, error) {
 	i := n / pageSize
 	if n < 0 || i >= len(s.pages) {
@@ -68,11 +68,11 @@ func (s *slots) take(n int) (*Conn, error) {
 	return &p[n%pageSize], nil
 }
 
-// release is called when slot n is closed and nobody touches it any more.
+// release is called when slot n is closed and not used any more.
 func (s *slots) release(n int32) { s.used[n/pageSize].Add(-1) }
 
-// trim drops the pages without an open slot. Their generations go on in what is made in their place: an event
-// that is still on its way must not fit a later connection.
+// trim drops the pages without an open slot. New pages in their place continue their generations, so that a late event
+// does not match a new connection.
 func (s *slots) trim() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,8 +98,8 @@ func (s *slots) each(l *Loop, f func(*Conn)) {
 		}
 		for j := range p {
 			if c := &p[j]; c.openOn(l) {
-				// Its opener may not have put it into the loop's set yet; closed now, the opener would
-				// put in a descriptor that is free, or another's.
+				// Its opener may not have added it to the loop's set yet. If it were closed now, the opener would add a
+				// descriptor that is free or belongs to another.
 				l.opening.Lock()
 				open := c.openOn(l)
 				l.opening.Unlock()

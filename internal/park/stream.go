@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// Stream is a connection in the hands of one worker: a net.Conn that blocks, with deadlines, on the
-// loop's readiness events rather than in poll(2), so a blocked worker pins no OS thread.
+// Stream is a connection that one worker uses: a net.Conn that blocks, with deadlines, on the loop's readiness events
+// rather than in poll(2), so that a blocked worker pins no OS thread.
 //
-// It serves one request: Read gives the bytes handed to NewStream and then, when the request has ended
-// (Idle was called), io.EOF instead of waiting, which makes an engine's serve function return.
-// Close only makes a note; the worker calls Release when the engine has returned.
+// It serves one request. Read returns the bytes given to NewStream first. After the request (Idle was called), it
+// returns io.EOF instead of waiting, so that fasthttp's ServeConn returns. Close is only noted; the worker calls
+// Release after ServeConn has returned.
 type Stream struct {
 	c    *Conn
 	loop *Loop
@@ -25,7 +25,7 @@ type Stream struct {
 	closed  bool
 	readBy  time.Time
 	writeBy time.Time
-	gone    atomic.Bool // the peer hung up
+	gone    atomic.Bool // the peer has hung up
 	local   net.Addr
 	remote  net.Addr
 
@@ -34,7 +34,7 @@ type Stream struct {
 
 var _ net.Conn = (*Stream)(nil)
 
-// NewStream hands c to a worker, with bytes that were read already. It runs on the loop; all else runs
+// NewStream gives c to a worker, with bytes that were read already. It runs on the loop; the Stream's other methods run
 // on the worker until Release. The connection's deadline is cleared.
 func NewStream(c *Conn, head []byte) *Stream {
 	s := &Stream{c: c, loop: c.Loop(), wake: make(chan struct{}, 1), head: head}
@@ -60,17 +60,17 @@ func (s *Stream) Ready(_ *Conn, ev Event) {
 	}
 }
 
-// Gone reports whether the peer has hung up. Any goroutine may ask.
+// Gone reports whether the peer has hung up. Any goroutine may call it.
 func (s *Stream) Gone() bool { return s.gone.Load() }
 
-// Idle tells the stream that the request has ended: Read returns io.EOF when nothing is left.
+// Idle notes that the request has ended: Read then returns io.EOF when no bytes are left.
 func (s *Stream) Idle() { s.idle = true }
 
 // Closed reports whether Close was called.
 func (s *Stream) Closed() bool { return s.closed }
 
-// Release gives the connection back: f runs on the loop with the bytes that nobody read. The stream
-// must not be used after. If the loop has ended f does not run, and the connection is closed.
+// Release gives the connection back: f runs on the loop with the bytes that were not read. The stream must not be used
+// afterwards. If the loop has ended, f does not run, and the connection is closed.
 func (s *Stream) Release(f func(c *Conn, rest []byte)) {
 	c, rest, l := s.c, s.head, s.loop
 	l.mu.Lock()
@@ -123,7 +123,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 	}
 }
 
-// wait blocks until the loop has an event for us or the deadline passes.
+// wait blocks until the loop has an event for the stream, or the deadline passes.
 func (s *Stream) wait(op string, by time.Time) error {
 	if by.IsZero() {
 		<-s.wake
@@ -139,7 +139,7 @@ func (s *Stream) wait(op string, by time.Time) error {
 	}
 }
 
-// Close only makes a note; see Release.
+// Close only notes the call; see Release.
 func (s *Stream) Close() error {
 	s.closed = true
 	return nil

@@ -5,8 +5,7 @@ import "time"
 // tickLength is how coarse deadlines are.
 const tickLength = 100 * time.Millisecond
 
-// wheelSize buckets reach 102 s ahead; a later deadline is linked at the far end and moves on from
-// there.
+// wheelSize is the number of buckets: 102 s. A later deadline is linked in the last one, and moved when its turn comes.
 const wheelSize = 1024
 
 // none ends a bucket's list. Slot 0 is a valid number.
@@ -18,7 +17,7 @@ const none = -1
 type wheel struct {
 	slots   *slots
 	heads   [wheelSize]int32
-	done    uint32 // every bucket up to this tick has been looked at
+	done    uint32 // every bucket up to this tick is done
 	nearest uint32 // no slot is linked at an earlier tick; 0 when none is linked
 	linked  int
 	perTurn int // expirations in one advance
@@ -80,11 +79,11 @@ func (w *wheel) unlink(c *Conn) {
 	w.linked--
 }
 
-// expiredPerTurn is how many deadlines pass in one turn of the loop: a thousand long polls may end in one tick.
+// expiredPerTurn is how many deadlines expire in one turn of the loop: a thousand long polls may end in one tick.
 const expiredPerTurn = 64
 
 // advance calls expired for connections whose deadline has passed by tick now, and reports whether there are more.
-// expired may set, clear and close at will.
+// expired may set or clear deadlines and close connections.
 func (w *wheel) advance(now uint32, expired func(*Conn)) (more bool) {
 	left := w.perTurn
 	if w.nearest == 0 || now < w.nearest { // every bucket up to now is empty

@@ -9,7 +9,7 @@ import (
 // workerIdle is how long a worker waits for more work before it ends.
 const workerIdle = 2 * time.Second
 
-// workers is a bounded pool of goroutines for what may block.
+// workers is a bounded pool of goroutines for work that may block.
 type workers struct {
 	p     *Poller
 	limit int
@@ -23,21 +23,22 @@ type workers struct {
 	wg      sync.WaitGroup
 }
 
-// Go runs f on a worker, or later when all are busy. It reports false, and drops f, when the queue is
-// full or the poller is shut down.
+// Go runs f on a worker, or queues it if all are busy. It returns false, and drops f, if the queue is full or the
+// poller is shut down.
 func (p *Poller) Go(f func()) bool { return p.workers.start(f) }
 
-// Pool is workers beside those of Poller.Go, for work that may keep all of them busy for long. It ends with its Poller.
+// Pool has workers besides those of Poller.Go, for work that may keep all of them busy for long. It ends with its
+// Poller.
 type Pool struct{ workers workers }
 
-// NewPool returns a pool of at most limit workers, for whom at most queue calls wait. It is for use before Serve.
+// NewPool returns a pool of at most limit workers and a queue of at most queue calls. Call it before Serve.
 func (p *Poller) NewPool(limit, queue int) *Pool {
 	pool := &Pool{workers{limit: limit, queue: queue, p: p}}
 	p.pools = append(p.pools, pool)
 	return pool
 }
 
-// Go is as Poller.Go. Calls that wait begin in the order in which they came.
+// Go is like Poller.Go. Queued calls run in order.
 func (p *Pool) Go(f func()) bool { return p.workers.start(f) }
 
 // Waiting returns how many calls wait for a worker.
@@ -112,10 +113,10 @@ func (w *workers) next(workc chan func(), timer *time.Timer) func() {
 			return nil
 		}
 	}
-	return <-workc // work was handed over while the timer fired
+	return <-workc // work arrived when the timer fired
 }
 
-// run keeps a panic from ending the process.
+// run calls f; a panic in it does not end the process.
 func (w *workers) run(f func()) {
 	defer func() {
 		if r := recover(); r != nil {

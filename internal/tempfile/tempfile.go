@@ -1,5 +1,5 @@
-// Package tempfile keeps bodies that are too large for memory in temporary files. Writing and reading may block, so
-// workers do both, and the loop hears of the result.
+// Package tempfile stores bodies that are too large for memory in temporary files. Writing and reading may block, so
+// workers do both, and the result is posted to the loop.
 package tempfile
 
 import (
@@ -18,10 +18,10 @@ var (
 	errFault = errors.New("the worker has panicked")
 )
 
-// pieceBytes of a file are read at once.
+// pieceBytes is how many bytes of a file are read at once.
 const pieceBytes = 128 << 10
 
-// Store is what all files share: their directory and their limits.
+// Store has the directory and the limits of all files.
 type Store struct {
 	dir             string
 	fileMax, allMax int64
@@ -31,16 +31,16 @@ type Store struct {
 	files, failures atomic.Int64
 }
 
-// NewStore returns a store of files below dir. No file takes more than about fileMax bytes, and past allMax bytes in
-// all files together no further body begins to use one. With an empty dir there are none.
+// NewStore returns a store of files below dir. No file takes more than about fileMax bytes. If all files together have
+// allMax bytes, no other body gets a file. With an empty dir there are no files.
 func NewStore(dir string, fileMax, allMax int64, log *slog.Logger) *Store {
 	return &Store{dir: dir, fileMax: fileMax, allMax: allMax, log: log}
 }
 
-// Full reports whether all files together have as much as they may.
+// Full reports whether all files together are at their limit.
 func (s *Store) Full() bool { return s.used.Load() >= s.allMax }
 
-// Fits reports whether a body of that length (-1: not known) may begin to use a file.
+// Fits reports whether a body of that length (-1: unknown) may use a file.
 func (s *Store) Fits(length int64) bool { return length <= s.fileMax && s.dir != "" && !s.Full() }
 
 // Used returns how many bytes are in files.
@@ -58,15 +58,15 @@ type File struct {
 	run        func(func())
 	f          *os.File // made by the first write
 	name       string   // to be removed with it, where that cannot be done at once
-	read, size int64    // bytes that were taken out, and put in
+	read, size int64    // bytes read, and bytes written
 	writing    bool
 	reading    bool
-	broken     bool // nothing more is put in
+	broken     bool // a write has failed; nothing more is written
 	closed     bool // the last worker closes
 }
 
-// New begins the use of a file. Nothing is on disk before the first write. What follows a write or a read is called on
-// the loop, by run.
+// New returns a file. Nothing is on disk before the first write. run calls, on the loop, the functions that follow a
+// write or a read.
 func (s *Store) New(loop *park.Loop, run func(step func())) *File {
 	s.files.Add(1)
 	return &File{store: s, loop: loop, run: run}
@@ -80,18 +80,19 @@ func (f *File) Len() int64 {
 	return f.size - f.read
 }
 
-// Writing and Reading report whether a worker has the file; Broken, whether a write has failed. Nil is fine.
+// Writing and Reading report whether a worker uses the file; Broken, whether a write has failed. f may be nil.
 func (f *File) Writing() bool { return f != nil && f.writing }
 func (f *File) Reading() bool { return f != nil && f.reading }
 func (f *File) Broken() bool  { return f != nil && f.broken }
 
-// TakesMore reports whether a write may follow: none is in progress, none has failed, and the file that waits for its
-// reader and all files together are below their limits.
+// TakesMore reports whether a write may follow: none is in progress, none has failed, and the file and all files
+// together are below their limits.
 func (f *File) TakesMore() bool {
 	return !f.writing && !f.broken && f.Len() < f.store.fileMax && !f.store.Full()
 }
 
-// Write puts b at the end; next is called on the loop, unless the file is closed by then. b is the file's until then.
+// Write appends b. Then next is called on the loop, unless the file is closed by then. b must not be changed until
+// then.
 func (f *File) Write(b []byte, next func(error)) {
 	f.writing = true
 	off := f.size // Close may change it while the worker writes
@@ -113,7 +114,7 @@ func (f *File) Write(b []byte, next func(error)) {
 		if err != nil {
 			f.broken = true
 			f.store.failures.Add(1)
-			f.store.log.Error("temporary file not written; the body is streamed on, or refused", "folder", f.store.dir, "error", err)
+			f.store.log.Error("temporary file not written; the body is streamed or refused", "directory", f.store.dir, "error", err)
 		} else {
 			f.size += int64(len(b))
 			f.store.used.Add(int64(len(b)))
@@ -122,7 +123,7 @@ func (f *File) Write(b []byte, next func(error)) {
 	})
 }
 
-// Read takes the next piece out; next is called on the loop, unless the file is closed by then.
+// Read removes the next piece. next is called with it on the loop, unless the file is closed by then.
 func (f *File) Read(next func([]byte, error)) {
 	f.reading = true
 	b := make([]byte, min(f.Len(), pieceBytes))
@@ -176,7 +177,7 @@ func (f *File) work(op func() error, next func(error)) {
 	}
 }
 
-// Close ends the use of the file. Nil is fine.
+// Close ends the use of the file. f may be nil.
 func (f *File) Close() {
 	if f == nil {
 		return
