@@ -11,20 +11,20 @@ import (
 	"holdfast/internal/render"
 )
 
-// errLongPoll is why a long poll stays as it is: the next poll would ask for the old channels again.
+// errLongPoll is why a long poll is not changed: the client's next poll would request the old channels again.
 var errLongPoll = errors.New("a long poll's channels are those of its request")
 
-// channelChange is what a held connection joins and leaves; a channel in both lists is joined.
+// channelChange is the channels that a held connection joins and leaves; one in both lists is joined.
 type channelChange struct {
 	join, leave []string
-	after       ResumePoint // what the joined channels are resumed after
+	after       ResumePoint // where the joined channels begin
 	ref         string      // JSON, to be sent back; empty: none
-	dropQueued  bool        // nothing more of what is left is to be sent, also of what waits already
+	dropQueued  bool        // also drop queued messages of the channels that are left
 }
 
-// apply changes the channels of a WebSocket or a stream, on its loop and not from within a Deliver. The client is sent what
-// was published to it until then, and, if it speaks the subprotocol, notified of the change. An error says why nothing was
-// changed, in words for whoever asked.
+// apply changes the channels of a WebSocket or a stream, on its loop and not from within a Deliver. The client first
+// gets the messages published until then, and a notice of the change if its dialect has one. An error says why nothing
+// was changed; its text is for the client or the app that requested the change.
 func (m channelChange) apply(x *held) error {
 	if x.form.asksAgain() {
 		return errLongPoll
@@ -62,13 +62,13 @@ func (m channelChange) apply(x *held) error {
 	return nil
 }
 
-// objects are the subprotocol's objects that tell of a change and of its gaps.
+// objects returns the subprotocol's objects for a change and its gaps.
 func (m channelChange) objects(x *held, replay hub.Replay) [][]byte {
 	c := render.Change{Join: m.join, Leave: m.leave, Ref: m.ref, Position: x.membership.Position(), Replay: replay}
 	return c.Objects()
 }
 
-// notifyChanged tells the observer what was joined and left.
+// notifyChanged notifies the observer of the channels that were joined and left.
 func notifyChanged(x *held, before, after []string) {
 	o := x.k.o.Observer
 	if x.session == nil || o == nil {

@@ -14,13 +14,13 @@ import (
 	"holdfast/internal/park"
 )
 
-// id names a connection for the app: no other has had it or will have it.
+// id returns the ID of a connection for the app. IDs are never reused.
 func (k *Keeper) id(c *park.Conn) string {
 	slot, gen := c.Ref().Number()
 	return connection.FormatID(k.epoch, slot, gen)
 }
 
-// isMeant reports whether a connection is one of those that are held and meant.
+// isMeant reports whether a connection is held and selected.
 func isMeant(x *held, s *connection.Selection) bool {
 	return !x.answered && (s.User == "" || x.session.User() == s.User) && (s.Channel == "" || x.membership.Group().Takes(s.Channel))
 }
@@ -30,8 +30,8 @@ func isHeld(c *park.Conn) bool {
 	return ok
 }
 
-// onEach runs f with every connection that is meant, on its loop, and returns when it has, or when the loops end. Not for
-// a loop's goroutine.
+// onEach runs f with every selected connection, on its loop, and returns after the last, or when the loops end. Don't
+// call it on a loop.
 func (k *Keeper) onEach(s connection.Selection, f func(*held)) {
 	visit := func(c *park.Conn) {
 		if x, ok := c.Handler().(*held); ok && isMeant(x, &s) {
@@ -65,7 +65,7 @@ func (k *Keeper) onEach(s connection.Selection, f func(*held)) {
 	}
 }
 
-// List describes those that are meant, by id, the first limit of them, and says how many there are.
+// List describes the first limit of the selected connections, by ID, and returns how many there are.
 func (k *Keeper) List(s connection.Selection, limit int) (list []connection.Info, total int) {
 	var mu sync.Mutex // loops write at the same time
 	k.onEach(s, func(x *held) {
@@ -79,12 +79,12 @@ func (k *Keeper) List(s connection.Selection, limit int) (list []connection.Info
 	return list, total
 }
 
-// Change takes those that are meant into channels and out of others, as the app says, so nobody is asked. It returns how
-// many hold now what was to be joined, or held what was to be left; and how many were refused, by why. When it returns
-// whatever is published to the one reaches them, and nothing more of the other does.
+// Change subscribes the selected connections to join and unsubscribes them from leave. The app requests that, so it is
+// not asked for authorization. n is how many now have all of join, or had some of leave; refused counts the unchanged
+// ones by error text. When Change returns, messages published later to join reach them, and no more of leave do.
 func (k *Keeper) Change(s connection.Selection, join, leave []string) (n int, refused map[string]int) {
 	var mu sync.Mutex
-	for _, name := range leave { // else who comes again, or is just being authorized, is let in as before
+	for _, name := range leave { // or a cached or pending authorization would still allow the channel
 		k.auth.Revoke(auth.Revocation{User: s.User, Connection: s.Connection, Channel: name})
 	}
 	refused = make(map[string]int)
@@ -102,13 +102,14 @@ func (k *Keeper) Change(s connection.Selection, join, leave []string) (n int, re
 	return n, refused
 }
 
-// applyServerChange makes a change that the app wants. It reports whether the connection is concerned. A long poll that is to leave
-// is answered: its channels are those of its request, and so is the decision about its next one.
+// applyServerChange makes a change that the app requests, and reports whether it concerns the connection. A long poll
+// that is to leave a channel gets its response: its channels are those of its request, and its next request is
+// authorized again.
 func applyServerChange(x *held, join, leave []string) (concerned bool, err error) {
 	g := x.membership.Group()
 	for _, name := range leave {
 		if p := auth.PatternOf(channel.Without(g.Channels(), slices.Sorted(slices.Values(leave))), name); p != "" {
-			return true, fmt.Errorf("%s is held, which has this channel; it can only be left as it is", p)
+			return true, fmt.Errorf("the subscription to the pattern %s has this channel; unsubscribe from the whole pattern", p)
 		}
 	}
 	leaves := slices.ContainsFunc(leave, g.Holds)
@@ -129,8 +130,8 @@ func applyServerChange(x *held, join, leave []string) (concerned bool, err error
 	return true, channelChange{join: join, leave: leave, dropQueued: true}.apply(x)
 }
 
-// Disconnect closes those that are meant and returns how many that were. When it returns nothing more is delivered to
-// them. code and reason are for WebSockets.
+// Disconnect closes the selected connections and returns how many they are. When it returns, nothing more is delivered
+// to them. code and reason are for WebSockets.
 func (k *Keeper) Disconnect(s connection.Selection, code int, reason string) (n int) {
 	if s.Connection == "" {
 		k.auth.Revoke(auth.Revocation{User: s.User, Channel: s.Channel})

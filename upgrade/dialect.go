@@ -10,8 +10,7 @@ import (
 	"holdfast/internal/subscribe"
 )
 
-// dialects are the wire forms, in the order in which a request is compared with them. A new one is a file of its own and
-// a line here.
+// dialects are the wire forms; a request gets the first that matches. A new one is a file of its own and a line here.
 var dialects = []func(*Keeper) dialect{
 	newDeflatedWebSocketV1,
 	newWebSocketV1,
@@ -31,32 +30,33 @@ type dialect interface {
 	// transport is its name in metrics, events, logs and lists of connections; dialects may share one.
 	transport() string
 
-	// begin sends the first bytes and what the client has missed. The connection has joined its channels.
+	// begin sends the first bytes and the messages that the client has missed. The connection has joined its channels.
 	begin(x *held, s *Spec, replay hub.Replay)
 
 	// encoding is the form of the dialect's messages.
 	encoding() *hub.Encoding
 
-	// deliver sends messages, by growing ID. counted says that they count as what a slow client has waiting.
+	// deliver sends messages, by growing ID. counted means that they count towards the client's send queue.
 	deliver(x *held, batch []*hub.Message, counted bool)
 
-	// gap renders a gap in the middle of a connection. canGap reports whether the dialect can; one that can't ends a
-	// connection that has missed something.
+	// gap renders a gap in the middle of a connection. canGap reports whether the dialect can do so; if not, a
+	// connection that has missed messages is closed.
 	gap(g hub.Gap) []byte
 	canGap() bool
 
-	// changed renders a change of channels and the gaps that it brings.
+	// changed renders a change of channels and its gaps.
 	changed(x *held, m channelChange, replay hub.Replay) []byte
 
-	// read takes bytes of the client. It reports whether the connection goes on. resume goes on with bytes that it left.
+	// read takes bytes of the client. It reports whether the connection stays open. resume continues with bytes that
+	// read has left.
 	read(x *held, p []byte) bool
 	resume(x *held) bool
 
-	// heartbeat is called when it is time for one. It reports whether the connection goes on.
+	// heartbeat is called when it is time for one. It reports whether the connection stays open.
 	heartbeat(x *held) bool
 
-	// asksAgain reports whether each request of a client is answered once, so that what changes for it is for its next
-	// request. conclude then answers what is held, with what there is.
+	// asksAgain reports whether each request of a client gets one response, as with long polls: changes then apply to
+	// its next request. conclude sends the response of a held one, with the messages so far.
 	asksAgain() bool
 	conclude(x *held)
 
@@ -64,35 +64,35 @@ type dialect interface {
 	drain(x *held)
 	close(x *held, c closing)
 
-	// sent is called when an answered connection has sent all.
+	// sent is called when a connection with a response has sent all of it.
 	sent(x *held)
 
-	// release lets go of the state of a connection that ends.
+	// release releases the state of a connection that ends.
 	release(x *held)
 }
 
 // closing is why a connection is closed, in the forms that dialects have for it.
 type closing struct {
-	status int    // of HTTP; a WebSocket's code follows from it
+	status int    // of HTTP; a WebSocket's close code is 4000 more, or 1013 for 503
 	text   string // for people
 
-	code     ws.StatusCode // of a WebSocket, with codeText, instead of what follows from status; 0: none
+	code     ws.StatusCode // of a WebSocket, with codeText, instead of one from status; 0: none
 	codeText string
 
 	why closeReason
 }
 
-// form is a dialect of a keeper.
+// form is a dialect in use by a keeper.
 type form struct {
 	dialect
-	open atomic.Int64 // connections that are held
+	open atomic.Int64 // held connections
 }
 
 // render returns a message as the dialect has it.
 func (f *form) render(m *hub.Message) []byte { return m.Rendered(f.encoding()) }
 
-// together returns the first messages of a batch as they are sent, in buf if they are several, and how many they are: one
-// if they are to be queued.
+// together returns the first messages of a batch as rendered, in buf if they are several, and their number; queued:
+// one.
 func (f *form) together(batch []*hub.Message, buf []byte, queued bool) (b []byte, n int) {
 	b = f.render(batch[0])
 	if len(batch) == 1 || queued {
@@ -113,10 +113,10 @@ func (f *form) together(batch []*hub.Message, buf []byte, queued bool) (b []byte
 	return buf, n
 }
 
-// forms are the dialects of a keeper, in the order of registration.
+// forms are the dialects of a keeper, in the order of dialects.
 type forms []*form
 
-// newForms returns the forms of a keeper, which has its options.
+// newForms returns the forms of a keeper whose options are set.
 func newForms(k *Keeper) (list forms) {
 	for _, f := range dialects {
 		if d := f(k); d != nil {
@@ -136,7 +136,7 @@ func (list forms) byName(name string) *form {
 	return nil
 }
 
-// open returns how many connections are held.
+// open returns the number of held connections.
 func (list forms) open() (n int64) {
 	for _, f := range list {
 		n += f.open.Load()
@@ -144,7 +144,7 @@ func (list forms) open() (n int64) {
 	return n
 }
 
-// requests returns the part of the dialects that requests need.
+// requests returns the dialects as internal/subscribe needs them.
 func (list forms) requests() (d []subscribe.Dialect) {
 	for _, f := range list {
 		d = append(d, f)
@@ -152,7 +152,7 @@ func (list forms) requests() (d []subscribe.Dialect) {
 	return d
 }
 
-// stream has what dialects share that send message after message.
+// stream has the methods that all dialects but the long poll share.
 type stream struct{}
 
 func (stream) Postponed(_, _, _ string) (contentType, body string) { return "", "" }
@@ -164,7 +164,7 @@ func (stream) conclude(*held)                                      {}
 func (stream) sent(*held)                                          {}
 func (stream) release(*held)                                       {}
 
-// readOnly has what dialects share whose client has nothing to send after its request.
+// readOnly has the methods of dialects whose client sends nothing after its request.
 type readOnly struct{ stream }
 
 func (readOnly) Status() int { return 200 }
@@ -183,5 +183,5 @@ func (readOnly) Accept(ctx *fasthttp.RequestCtx, v *subscribe.Request) (int, str
 	return 0, ""
 }
 
-// close ends the stream. Its client comes back, and is told then.
+// close ends the stream. The client reconnects, and gets the status then.
 func (readOnly) close(x *held, c closing) { x.finish(nil, c.why) }

@@ -11,7 +11,7 @@ import (
 	"holdfast/internal/subscribe"
 )
 
-// longPoll answers a request with the first messages, or with an empty list when the wait is over.
+// longPoll responds with the first messages, or with an empty list when the wait is over.
 type longPoll struct{ k *Keeper }
 
 func newLongPoll(k *Keeper) dialect { return longPoll{k} }
@@ -19,7 +19,7 @@ func newLongPoll(k *Keeper) dialect { return longPoll{k} }
 // poll is the state of a long poll.
 type poll struct {
 	rest        []byte // bytes of the next request
-	fields      string // for the head of the response, as lines
+	fields      string // lines for the head of the response
 	close, gzip bool   // as in Spec
 }
 
@@ -55,7 +55,7 @@ func (d longPoll) Accept(ctx *fasthttp.RequestCtx, v *subscribe.Request) (int, s
 func (longPoll) Postponed(_, _, _ string) (contentType, body string) { return "", "" }
 
 func (d longPoll) begin(x *held, s *Spec, replay hub.Replay) {
-	x.state = &poll{rest: s.Rest, fields: s.Fields, close: s.Close, gzip: s.Gzip} // it may be answered at once
+	x.state = &poll{rest: s.Rest, fields: s.Fields, close: s.Close, gzip: s.Gzip} // the response may be sent at once
 	d.k.received.Give(-len(s.Rest))
 	s.Rest = nil
 	if len(replay.Messages) > 0 || len(replay.Gaps) > 0 || s.Wait <= 0 {
@@ -69,13 +69,13 @@ func (longPoll) encoding() *hub.Encoding { return render.ObjectEvent }
 
 func (d longPoll) deliver(x *held, batch []*hub.Message, _ bool) { d.answer(x, batch, nil) }
 
-// A response tells of gaps itself, and none is in the middle of one.
+// A response has its gaps in its body, and none occurs later.
 func (longPoll) gap(hub.Gap) []byte { return nil }
 func (longPoll) canGap() bool       { return true }
 
 func (longPoll) changed(*held, channelChange, hub.Replay) []byte { return nil }
 
-// read keeps what comes of the next request.
+// read stores bytes of the next request.
 func (longPoll) read(x *held, p []byte) bool {
 	s := pollOf(x)
 	switch {
@@ -107,7 +107,7 @@ func (d longPoll) drain(x *held) {
 	d.conclude(x)
 }
 
-// close answers a poll that is not allowed any more.
+// close responds to a poll that is no longer allowed.
 func (d longPoll) close(x *held, c closing) {
 	s := pollOf(x)
 	fields := s.fields
@@ -137,15 +137,15 @@ func (d longPoll) sent(x *held) {
 	d.k.o.Resume(x.c, rest, !x.readAll)
 }
 
-// release lets go of what was read of the next request.
+// release releases the bytes of the next request.
 func (d longPoll) release(x *held) {
 	s := pollOf(x)
 	d.k.received.Give(len(s.rest))
 	s.rest = nil
 }
 
-// answer ends a long poll. next is where the client stands, so that what is published before its next
-// poll is not lost. What would be more than a send queue takes comes with the next poll, from history.
+// answer ends a long poll. next is the client's position, so that messages published before its next poll are not lost.
+// Messages beyond the size of a send queue come with the next poll, from history.
 func (d longPoll) answer(x *held, batch []*hub.Message, gaps []hub.Gap) {
 	if x.answered {
 		return
@@ -181,7 +181,7 @@ func (d longPoll) answer(x *held, batch []*hub.Message, gaps []hub.Gap) {
 	d.answerSent(x)
 }
 
-// answerSent gives the connection back, now or when the client has read the answer.
+// answerSent gives the connection back, now or when the response is sent.
 func (d longPoll) answerSent(x *held) {
 	if x.queue != nil {
 		x.c.SetDeadline(d.k.o.Heartbeat)

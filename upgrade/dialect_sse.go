@@ -13,10 +13,10 @@ import (
 
 const eventStream = "text/event-stream"
 
-// retryTime is after how long a browser comes back, spread so that they do not come all at once.
+// retryTime is after how long a browser reconnects; it is spread, so that not all reconnect at once.
 const retryTime = 4 * time.Second
 
-// sseHeartbeat is a comment: browsers ignore it, proxies see life.
+// sseHeartbeat is a comment: browsers ignore it, and proxies see that the connection is in use.
 var sseHeartbeat = []byte(":\n\n")
 
 // sse is server-sent events (WHATWG HTML §9.2).
@@ -36,7 +36,7 @@ func (sse) Check(ctx *fasthttp.RequestCtx, _ *Spec) (int, string) {
 	return 0, ""
 }
 
-// postponed ends an event stream that can't begin now. An EventSource never comes back after a 503; after the end of a
+// postponed ends an event stream that can't begin now. An EventSource never reconnects after a 503; after the end of a
 // stream it does.
 func (sse) Postponed(why, hint, retryAfter string) (contentType, body string) {
 	return eventStream, render.ComeBack(why, hint, retryAfterOf(retryAfter))
@@ -60,11 +60,10 @@ func (sse) drain(x *held)          { x.finish(retryHint(), draining) }
 
 func retryHint() []byte { return []byte(render.Retry(jitter(retryTime))) }
 
-// retryAfterOf returns after how long a browser comes back to a stream that can't begin now. seconds is the app's
-// Retry-After, empty for none.
+// retryAfterOf returns when a browser retries a stream that can't begin now. seconds is the app's Retry-After, if any.
 func retryAfterOf(seconds string) time.Duration {
 	if n, err := strconv.Atoi(seconds); err == nil && n > 0 {
-		return jitter(2 * min(time.Duration(n)*time.Second, time.Hour)) // of which jitter leaves half at least
+		return jitter(2 * min(time.Duration(n)*time.Second, time.Hour)) // jitter leaves at least half of it
 	}
 	return jitter(retryTime)
 }

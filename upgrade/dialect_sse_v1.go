@@ -10,8 +10,7 @@ import (
 
 var sseV1Heartbeat = render.AppendEvent(nil, []byte(render.Ping))
 
-// sseV1 is an event stream whose events are the JSON of the subprotocol. A page can't set the header, so the query asks
-// for it.
+// sseV1 is an event stream of the subprotocol's JSON. A page can't set a header, so the query requests it.
 type sseV1 struct {
 	sse
 	k *Keeper

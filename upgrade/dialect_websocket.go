@@ -16,13 +16,13 @@ import (
 	"holdfast/internal/wsframe"
 )
 
-// codeGap closes a WebSocket without subprotocol whose history does not reach back: its frames are the
-// messages' data and nothing else, so there is no other way to tell.
+// codeGap closes a WebSocket without subprotocol that has missed messages: its frames are the messages' data and
+// nothing else, so a gap can't be sent.
 const codeGap = 4000
 
 var pingFrame = wsframe.Append(nil, ws.OpPing)
 
-// webSocket is what the dialects of a WebSocket share.
+// webSocket has what the WebSocket dialects share.
 type webSocket struct {
 	stream
 	words
@@ -30,29 +30,29 @@ type webSocket struct {
 	upgrader websocket.FastHTTPUpgrader
 	rendered *hub.Encoding
 	deflated bool // permessage-deflate is agreed on
-	whole    bool // what a client sends is for somebody
-	login    bool // the client's login is kept for what it may want later
+	whole    bool // messages of clients are assembled and handled; false: they are ignored
+	login    bool // the client's cookies and Authorization are kept for later requests
 }
 
-// words are what the dialects differ in.
+// words are the methods in which the WebSocket dialects differ.
 type words interface {
-	// onMessage takes a whole message of the client. It reports whether the connection goes on.
+	// onMessage takes a whole message of the client. It reports whether the connection stays open.
 	onMessage(x *held, p []byte, op ws.OpCode) bool
 
-	// reject responds to a message that is not as it should be. It reports whether the connection goes on.
+	// reject responds to an invalid message. It reports whether the connection stays open.
 	reject(in *inbound, ref string, err error) bool
 
-	// reply sends what the app has responded. It reports whether the connection goes on.
+	// reply sends the app's response. It reports whether the connection stays open.
 	reply(in *inbound, ref string, r appcall.Reply, err error) bool
 
-	// dispatch does what a message says that is due. It reports whether the connection goes on.
+	// dispatch executes a message whose turn it is. It reports whether the connection stays open.
 	dispatch(in *inbound, p []byte, op ws.OpCode) bool
 }
 
 func newWebSocket(k *Keeper, subprotocols []string) webSocket {
 	return webSocket{k: k, whole: len(subprotocols) > 0 || k.o.Message != nil, upgrader: websocket.FastHTTPUpgrader{
 		Subprotocols: subprotocols,
-		CheckOrigin:  func(*fasthttp.RequestCtx) bool { return true }, // was checked for all dialects
+		CheckOrigin:  func(*fasthttp.RequestCtx) bool { return true }, // the origin was checked for all dialects
 	}}
 }
 
@@ -61,7 +61,7 @@ func (*webSocket) Status() int       { return 101 }
 
 func (d *webSocket) encoding() *hub.Encoding { return d.rendered }
 
-// matches is for a request that has its subprotocol, or need not.
+// Matches reports whether a request is for a WebSocket, and offers permessage-deflate if the dialect needs that.
 func (d *webSocket) Matches(r *subscribe.Choice) bool {
 	if !http1.HasToken(r.Upgrade, "websocket") {
 		return false
@@ -98,7 +98,7 @@ func (d *webSocket) Accept(ctx *fasthttp.RequestCtx, v *subscribe.Request) (int,
 	return 0, ""
 }
 
-// keepLogin makes the state of a connection whose client may want something later.
+// keepLogin stores the client's cookies and Authorization, if it may send requests later.
 func (d *webSocket) keepLogin(x *held, s *Spec) {
 	if s.Login != nil {
 		in := inboundOf(x)
@@ -106,8 +106,7 @@ func (d *webSocket) keepLogin(x *held, s *Spec) {
 	}
 }
 
-// read takes bytes of the client, one turn of them; the rest waits for the next. It reports whether the connection
-// goes on.
+// read takes one turn of the client's bytes; the rest waits. It reports whether the connection stays open.
 func (d *webSocket) read(x *held, p []byte) bool {
 	var f *frames
 	if in, ok := x.state.(*inbound); ok {
@@ -144,13 +143,13 @@ func (d *webSocket) read(x *held, p []byte) bool {
 	return d.keepFrames(x, f, p)
 }
 
-// resume goes on with the frames that were read already.
+// resume continues with the frames that were read already.
 func (d *webSocket) resume(x *held) bool {
 	in, ok := x.state.(*inbound)
 	return !ok || in.frames == nil || !in.frames.Unread() || d.read(x, nil)
 }
 
-// onFrame does what a frame says. It reports whether the connection goes on.
+// onFrame executes a frame. It reports whether the connection stays open.
 func (d *webSocket) onFrame(x *held, fr wsframe.Frame) bool {
 	switch {
 	case fr.Message != 0 && fr.Deflated:
@@ -170,14 +169,14 @@ func (d *webSocket) onFrame(x *held, fr wsframe.Frame) bool {
 	return true
 }
 
-// What is inflated on the loop; a message that could take longer goes to a worker.
+// Messages up to these sizes are inflated on the loop; others on a worker.
 const (
-	inflatedOnLoop = 8 << 10   // bytes of it
-	inflatedInto   = 256 << 10 // bytes that it may become
-	maxInflation   = 1032      // bytes that one becomes at most
+	inflatedOnLoop = 8 << 10   // compressed bytes
+	inflatedInto   = 256 << 10 // inflated bytes at most
+	maxInflation   = 1032      // inflated bytes at most per compressed byte
 )
 
-// inflate hands on a compressed message. It reports whether the connection goes on.
+// inflate inflates a message and passes it on. It reports whether the connection stays open.
 func (d *webSocket) inflate(x *held, fr wsframe.Frame) bool {
 	limit := d.k.o.MaxMessage
 	if n := len(fr.Payload); n <= inflatedOnLoop && min(n*maxInflation, limit) <= inflatedInto {
@@ -237,7 +236,7 @@ func (d *webSocket) ping(x *held, ping []byte) bool {
 	return x.send(ping, true)
 }
 
-func (d *webSocket) drain(x *held) { d.closeWith(x, 1001, "going down", draining) }
+func (d *webSocket) drain(x *held) { d.closeWith(x, 1001, "shutting down", draining) }
 
 // close sends a close code of 4000 and the status, such as 4401 for an expired token, unless c has a code of its own.
 func (d *webSocket) close(x *held, c closing) {
@@ -251,13 +250,13 @@ func (d *webSocket) close(x *held, c closing) {
 	d.closeWith(x, code, text, c.why)
 }
 
-// closeWith says goodbye, after what of a frame is still to be written, and waits a while for the client's own close
-// (RFC 6455 §7.1.1).
+// closeWith sends a close frame, after the rest of a frame that is partly written, and waits a while for the client's
+// own (RFC 6455 §7.1.1).
 func (d *webSocket) closeWith(x *held, code ws.StatusCode, reason string, why closeReason) {
 	x.finish(wsframe.AppendClose(nil, code, reason), why)
 }
 
-// release lets go of what is known of what the client sends.
+// release releases the state of what the client sends.
 func (d *webSocket) release(x *held) {
 	if in, ok := x.state.(*inbound); ok {
 		d.dropFrames(x)
@@ -266,18 +265,17 @@ func (d *webSocket) release(x *held) {
 	}
 }
 
-// frames is what has come of a frame or a message that is not complete; it exists only while there is any.
+// frames is the received part of an incomplete frame or message; it exists only while there is one.
 type frames struct {
 	wsframe.Parser
-	counted int         // of the keeper's inbound bytes
+	counted int         // bytes counted in Keeper.received
 	since   time.Time   // when the message began
-	timer   *time.Timer // checks whether the rest arrives; nil: not yet
+	timer   *time.Timer // checks whether the rest arrives in time; nil: not started
 }
 
-const leastSpeed = 1 << 10 // bytes a second of a message that has begun, beyond Options.ReceiveTime
+const leastSpeed = 1 << 10 // bytes per second of a message that has begun, beyond Options.ReceiveTime
 
-// keepFrames stores what is unfinished after a turn: the bytes p, and the fragments of a message. It reports whether the
-// connection goes on.
+// keepFrames stores the bytes p and the fragments after a turn. It reports whether the connection stays open.
 func (d *webSocket) keepFrames(x *held, f *frames, p []byte) bool {
 	f.Keep(p)
 	if f.Empty() {
@@ -299,7 +297,7 @@ func (d *webSocket) keepFrames(x *held, f *frames, p []byte) bool {
 	return true
 }
 
-// dropFrames lets go of what is unfinished.
+// dropFrames drops what is incomplete.
 func (d *webSocket) dropFrames(x *held) {
 	in := x.state.(*inbound)
 	if f := in.frames; f != nil {
@@ -312,7 +310,7 @@ func (d *webSocket) dropFrames(x *held) {
 	in.dropIfIdle()
 }
 
-// watch looks after t whether a message that has begun comes fast enough.
+// watch checks after t whether a message that has begun arrives fast enough.
 func (d *webSocket) watch(x *held, f *frames, t time.Duration) {
 	if t <= 0 {
 		return
@@ -323,7 +321,7 @@ func (d *webSocket) watch(x *held, f *frames, t time.Duration) {
 			return
 		}
 		now := loop.Now()
-		if x.paused { // it is Holdfast that does not read
+		if x.paused { // Holdfast has paused the client, so the delay is not the client's
 			f.since = now
 		}
 		left := d.k.o.ReceiveTime + time.Duration(f.Received())*time.Second/leastSpeed - now.Sub(f.since)

@@ -13,8 +13,7 @@ import (
 
 var encodingRaw = &hub.Encoding{Render: renderRaw}
 
-// webSocketRaw is a WebSocket without subprotocol: its frames are the messages' data, and what its client sends is for
-// the app.
+// webSocketRaw is a WebSocket without subprotocol: frames are the data of messages; those of clients go to the app.
 type webSocketRaw struct{ webSocket }
 
 func newWebSocketRaw(k *Keeper) dialect {
@@ -23,7 +22,7 @@ func newWebSocketRaw(k *Keeper) dialect {
 	return d
 }
 
-// newDeflatedWebSocketRaw has permessage-deflate.
+// newDeflatedWebSocketRaw returns it with permessage-deflate.
 func newDeflatedWebSocketRaw(k *Keeper) dialect {
 	if k.o.Compress <= 0 {
 		return nil
@@ -84,7 +83,7 @@ func (d *webSocketRaw) dispatch(in *inbound, p []byte, op ws.OpCode) bool {
 	return in.post(appcall.ClientMessage{Data: slices.Clone(p), Binary: op == ws.OpBinary}, "")
 }
 
-// reject closes the connection: its client can't be told otherwise.
+// reject closes the connection: there is no other way to report an error.
 func (d *webSocketRaw) reject(in *inbound, _ string, err error) bool {
 	d.closeWith(in.x, ws.StatusPolicyViolation, err.Error(), tooManyErrors)
 	return false

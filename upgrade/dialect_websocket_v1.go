@@ -33,7 +33,7 @@ func newWebSocketV1(k *Keeper) dialect {
 	return d
 }
 
-// newDeflatedWebSocketV1 has permessage-deflate.
+// newDeflatedWebSocketV1 returns it with permessage-deflate.
 func newDeflatedWebSocketV1(k *Keeper) dialect {
 	if k.o.Compress <= 0 {
 		return nil
@@ -84,7 +84,7 @@ func (d *webSocketV1) changed(x *held, m channelChange, replay hub.Replay) (b []
 	return b
 }
 
-// heartbeat sends a ping, and a frame that a page can see.
+// heartbeat sends a ping, and a frame that reaches the page.
 func (d *webSocketV1) heartbeat(x *held) bool { return d.ping(x, pingFrameV1) }
 
 func (d *webSocketV1) onMessage(x *held, p []byte, op ws.OpCode) bool {
@@ -97,10 +97,10 @@ func (d *webSocketV1) onMessage(x *held, p []byte, op ws.OpCode) bool {
 	switch {
 	case op != ws.OpText:
 		d.k.stats.clientMessages.Add(1)
-		return in.rejectFrame("", errors.New("a message is text, not binary"))
-	case d.k.o.Message == nil && len(p) > max(roomForType+roomForName*d.k.o.MaxChannels, d.k.roomForToken()):
+		return in.rejectFrame("", errors.New("binary frame: holdfast.v1 has text frames only"))
+	case d.k.o.Message == nil && len(p) > d.k.maxFrame():
 		d.k.stats.clientMessages.Add(1)
-		return in.rejectFrame("", errors.New("a message is too long for what it can say"))
+		return in.rejectFrame("", fmt.Errorf("frame too large: at most %d bytes", d.k.maxFrame()))
 	}
 	return in.onMessage(p, op)
 }
@@ -110,7 +110,7 @@ func (d *webSocketV1) dispatch(in *inbound, p []byte, _ ws.OpCode) bool { return
 func (d *webSocketV1) reject(in *inbound, ref string, err error) bool {
 	if in.frameErrors++; in.frameErrors > maxFrameErrors {
 		d.k.o.Log.Info("connection closed: too many rejected frames; see push.message_rate", "error", err, "client", in.x.client())
-		d.closeWith(in.x, ws.StatusPolicyViolation, "too many messages that are refused", tooManyErrors)
+		d.closeWith(in.x, ws.StatusPolicyViolation, "too many rejected frames", tooManyErrors)
 		return false
 	}
 	return in.sendObject(jsontext.AppendString([]byte(`{"type":"error","error":`), err.Error()), ref)
@@ -130,7 +130,7 @@ func (d *webSocketV1) reply(in *inbound, ref string, r appcall.Reply, err error)
 	return in.sendObject(b, "")
 }
 
-// sendObject sends an object that lacks its end, with a ref in it.
+// sendObject adds the ref and the end to an object, and sends it.
 func (in *inbound) sendObject(b []byte, ref string) bool {
 	return in.x.send(wsframe.Append(nil, ws.OpText, append(render.AppendRef(b, ref), '}')), false)
 }

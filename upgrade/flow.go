@@ -7,8 +7,8 @@ import (
 	"holdfast/internal/receive"
 )
 
-// A held connection is read in turns, and at a rate. A client that sends faster is not refused: Holdfast stops reading
-// it for a while, so that its kernel stops it.
+// A held connection is read in turns, and at a rate. A client that sends faster gets no error: Holdfast stops reading
+// for a while, so that the client's kernel stops it.
 
 const (
 	readsPerTurn  = 2  // of 64 kB each
@@ -20,13 +20,13 @@ const (
 // age is how old the keeper is, by a loop's clock.
 func (k *Keeper) age(l *park.Loop) time.Duration { return l.Now().Sub(k.born) }
 
-// spend counts one of what may come rate times a second.
+// spend counts one event that may occur rate times per second.
 func (x *held) spend(rate int) { x.pace.Spend(rate, x.k.age(x.c.Loop())) }
 
-// spendFrame counts a frame, or a reading of a client that has nothing to send.
+// spendFrame counts a frame, or a read from a client that has nothing to send.
 func (x *held) spendFrame() { x.spend(max(minFrameRate, 10*x.k.o.MessageRate)) }
 
-// tooFast stops reading for a while if the client is ahead of its rate. It reports whether it has.
+// tooFast stops reading for a while if the client exceeds its rate. It reports whether it has.
 func (x *held) tooFast() bool {
 	over := x.pace.Lead(x.k.age(x.c.Loop())) - receive.Burst
 	if over <= 0 {
@@ -48,7 +48,7 @@ func (x *held) pause(d time.Duration) {
 	time.AfterFunc(d, func() { loop.Post(resume) })
 }
 
-// unpause goes on with what was read already, and then with reading.
+// unpause continues with bytes that were read already, and then with reading.
 func (x *held) unpause() {
 	if x.paused = false; x.form.resume(x) && !x.paused {
 		x.read()
@@ -79,8 +79,8 @@ func (x *held) read() {
 	x.pause(0)
 }
 
-// receive counts n more bytes that wait to be read. It reports whether they may: past Options.InboundTotal the
-// connection is to be closed.
+// receive counts n more bytes that are stored for the client. It returns false beyond Options.InboundTotal: the
+// connection must then be closed.
 func (k *Keeper) receive(x *held, n int) bool {
 	if k.received.Take(n) {
 		return true
@@ -92,8 +92,8 @@ func (k *Keeper) receive(x *held, n int) bool {
 	return false
 }
 
-// takes is receive for a message that has come and now waits, or is with the app: it closes a connection whose message
-// has no room. What it was read from has served, and counts no more; keepFrames counts what of it is left.
+// takes is receive for a complete message that now waits, or is sent to the app. It closes the connection if there is
+// no room. The bytes that the message was read from are not counted any more; keepFrames counts what is left of them.
 func (in *inbound) takes(n int) bool {
 	if f := in.frames; f != nil {
 		in.x.k.received.Give(f.counted)
@@ -108,5 +108,5 @@ func (in *inbound) takes(n int) bool {
 
 const (
 	tooMuch       = "too much is being received; try again later"
-	maxInflations = 4 // messages that are inflated on workers at the same time; each may take three times max_message
+	maxInflations = 4 // messages inflated on workers at the same time; each may take three times max_message
 )

@@ -6,8 +6,8 @@ import (
 	"holdfast/internal/appcall"
 )
 
-// post hands a message to the app, one of a connection at a time, and what is said meanwhile waits. The connection
-// may end before the answer, which then concerns nobody.
+// post sends a message to the app, one of a connection at a time; the client's next messages wait. If the connection
+// ends before the app responds, the response is dropped.
 func (in *inbound) post(m appcall.ClientMessage, ref string) bool {
 	x, k, loop := in.x, in.x.k, in.x.c.Loop()
 	size := len(m.Data)
@@ -39,7 +39,7 @@ func (in *inbound) post(m appcall.ClientMessage, ref string) bool {
 		in.asking = false
 		in.resumeQueued(in.replied(ref, appcall.Reply{}, errBusy))
 	})
-	run := func(f func()) bool { // when it is this message's turn
+	run := func(f func()) bool { // f runs when it is this message's turn
 		k.messages.Acquire(func() {
 			if !k.o.Poller.Go(func() { defer k.messages.Release(); f() }) {
 				k.received.Give(size)
@@ -53,7 +53,7 @@ func (in *inbound) post(m appcall.ClientMessage, ref string) bool {
 	return true
 }
 
-// replied tells the client what the app has answered. It reports whether the connection goes on.
+// replied sends the app's response to the client. It reports whether the connection stays open.
 func (in *inbound) replied(ref string, r appcall.Reply, err error) bool {
 	if !errors.Is(err, errBusy) {
 		r, err = r.ForClient(err)

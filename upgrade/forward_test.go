@@ -234,7 +234,7 @@ func TestMessageOff(t *testing.T) {
 	w := start(t)
 	c := w.hold(t, "websocket v1", "channel=public.a")
 	c.say(`{"type":"message","data":1,"ref":1}`)
-	c.told(`{"type":"error","error":"messages are not taken here; see push.message_path","ref":1}`)
+	c.told(`{"type":"error","error":"client messages are off; see push.message_path","ref":1}`)
 	raw := w.hold(t, "websocket", "channel=public.a")
 	raw.say("ignored")
 	w.publish(t, "on", "public.a")

@@ -13,26 +13,26 @@ import (
 )
 
 const (
-	maxEarly   = 16 << 10 // bytes of a next request that are kept during a long poll
-	maxChatter = 16 << 10 // bytes at once where the client has nothing to say
+	maxEarly   = 16 << 10 // bytes of the next request that are stored during a long poll
+	maxChatter = 16 << 10 // bytes at once from a client that has nothing to send
 )
 
-// held is one held connection: its membership, what waits for it, and its lifecycle; and nil pointers while it is idle.
-// What it sends and reads is its dialect's. It stays a small plain struct; everything runs on its connection's loop.
+// held is one held connection: its membership, its send queue and its lifecycle. While it is idle, most pointers are
+// nil. Its dialect decides what it sends and reads. It stays a small struct; everything runs on its connection's loop.
 type held struct {
 	membership hub.Membership
 	k          *Keeper
 	c          *park.Conn
 	form       *form
-	queue      *sendQueue              // what the kernel would not take; nil in between
-	session    *session.Session[*held] // who it is; nil if it is nobody's and nobody wants to know
-	state      any                     // of the dialect; nil while it has none
+	queue      *sendQueue              // queued until the kernel accepts it; nil while it is empty
+	session    *session.Session[*held] // user, token and authorization; nil without these and without an observer
+	state      any                     // of the dialect; nil while not needed
 
-	pace     receive.Pace // of what the client sends
-	pinged   bool         // no sign of life since the last heartbeat
+	pace     receive.Pace // of the client's sending
+	pinged   bool         // no data from the client since the last heartbeat
 	stalled  bool         // the queue did not move since the last heartbeat
-	answered bool         // it has left its channels; only the queue is left
-	readAll  bool         // all that was told of has been read
+	answered bool         // the response is complete, and the channels are left; the queue is still being sent
+	readAll  bool         // everything announced by events has been read
 	paused   bool         // not to be read until unpause
 }
 
@@ -41,7 +41,7 @@ var (
 	_ park.Handler   = (*held)(nil)
 )
 
-// Membership is where the connection stands in its channels.
+// Membership returns the connection's place in the hub: its group and its position.
 func (x *held) Membership() *hub.Membership { return &x.membership }
 
 func (x *held) lane() *hub.Lane { return x.k.o.Hub.Lane(x.c.Loop().Index) }
@@ -67,18 +67,18 @@ func (x *held) begin(c *park.Conn, s *Spec) {
 	if c, ok := gone.Conn(); !ok || c.Handler() != park.Handler(x) {
 		return
 	}
-	if x.k.draining.Load() { // since it was decided
+	if x.k.draining.Load() { // the shutdown began after the decision
 		x.form.drain(x)
 		return
 	}
-	// Bytes may have come before the hold, and their event is past.
+	// Bytes may have arrived before the hold; no other event announces them.
 	if len(s.Rest) == 0 || x.form.read(x, s.Rest) {
 		x.read()
 	}
 }
 
-// beginStream sends the first bytes of a stream, and what the client has missed. History has that anyway, so it does not
-// count as what a slow reader has waiting.
+// beginStream sends the first bytes of a stream, and the messages that the client has missed. These are in history
+// anyway, so they do not count towards the send queue.
 func (x *held) beginStream(b []byte, replay hub.Replay) {
 	x.await(jitter(x.k.o.Heartbeat))
 	if x.send(b, false) && len(replay.Messages) > 0 {
@@ -86,7 +86,7 @@ func (x *held) beginStream(b []byte, replay hub.Replay) {
 	}
 }
 
-// Ready is told what happens on the socket.
+// Ready handles the events of the socket.
 func (x *held) Ready(c *park.Conn, ev park.Event) {
 	step(x, func() { x.ready(ev) })
 }
@@ -107,7 +107,7 @@ func (x *held) ready(ev park.Event) {
 	}
 }
 
-// tick is called when the deadline has passed: that of the heartbeat, most often.
+// tick handles the deadline, which is mostly that of the heartbeat.
 func (x *held) tick() {
 	if x.tokenEnded() {
 		return
@@ -126,17 +126,17 @@ func (x *held) tick() {
 	}
 }
 
-// Deliver hands over messages, by growing id.
+// Deliver implements hub.Subscriber: it sends messages, by growing ID.
 func (x *held) Deliver(batch []*hub.Message) {
 	step(x, func() {
-		if !x.tokenEnded() { // the loop may come to it before the deadline does
+		if !x.tokenEnded() { // the token may have expired before the deadline's event
 			x.form.deliver(x, batch, true)
 		}
 	})
 }
 
-// step runs f, and ends the connection if f panics: it may miss something, and the hub must not keep a subscriber whose
-// socket the loop is about to close, and give to somebody else.
+// step runs f, and ends the connection if f panics: it may have missed a message, and the hub must not keep a
+// subscriber whose descriptor the loop is about to close, and may reuse.
 func step(x *held, f func()) {
 	whole := false
 	defer func() {
@@ -148,7 +148,7 @@ func step(x *held, f func()) {
 	whole = true
 }
 
-// ifHeld returns what runs f as a step, on the connection's loop, if it is still held then.
+// ifHeld returns a function that runs f as a step, on the connection's loop, if the connection is still held then.
 func ifHeld(x *held, f func()) func() {
 	ref := x.c.Ref()
 	return func() {
@@ -158,7 +158,7 @@ func ifHeld(x *held, f func()) func() {
 	}
 }
 
-// sendBatch sends messages, by growing ID. counted says that they count as what a slow reader has waiting.
+// sendBatch sends messages, by growing ID. counted means that they count towards the send queue.
 func (x *held) sendBatch(batch []*hub.Message, counted bool) {
 	for len(batch) > 0 {
 		b, n := x.form.together(batch, x.c.Loop().Out(), x.queue != nil)
@@ -177,7 +177,7 @@ func (x *held) sendBatch(batch []*hub.Message, counted bool) {
 	}
 }
 
-// keep lets wait what was not taken of messages that were sent together. It reports whether the connection goes on.
+// keep queues the part of a batch that the kernel did not accept. It reports whether the connection stays open.
 func (x *held) keep(batch []*hub.Message, taken int, counted bool) bool {
 	for _, m := range batch {
 		b := x.form.render(m)
@@ -195,14 +195,14 @@ func (x *held) keep(batch []*hub.Message, taken int, counted bool) bool {
 	return true
 }
 
-// leave takes the connection out of its channels and counts why. The socket is the caller's.
+// leave takes the connection out of its channels and counts the reason. The caller closes the socket.
 func (x *held) leave(why closeReason) {
 	x.ended(why.String(), func() { x.lane().Leave(x) })
 	x.dropSession()
 	x.form.open.Add(-1)
 	x.k.stats.drop(why)
 	x.queue = x.queue.release()
-	if x.k.o.Log.Enabled(context.Background(), slog.LevelDebug) { // else its arguments are made for nothing
+	if x.k.o.Log.Enabled(context.Background(), slog.LevelDebug) { // otherwise its arguments are computed for nothing
 		x.k.o.Log.Debug("connection closed", "transport", x.form.transport(), "reason", why.String(), "client", x.client())
 	}
 	delete(x.index().clients, x)
@@ -235,8 +235,8 @@ func (x *held) finish(last []byte, why closeReason) {
 	sendqueue.Finish(c, begun, last, &k.stats.sendQueue)
 }
 
-// client returns the address of who has sent the connection's request, for the log: as in the access log, not the proxy's in
-// front. It has a port only if that is known.
+// client returns the client's address for the log: as in the access log, not that of a trusted proxy. It has a port
+// only if that is known.
 func (x *held) client() string {
 	a, proxied := x.index().clients[x]
 	if !proxied {

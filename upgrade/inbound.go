@@ -15,17 +15,16 @@ import (
 )
 
 const (
-	maxFrameErrors = 10 // beyond what is forgiven: one for each message that is as it should be
-	maxQueued      = 8  // messages that wait while the app is asked about an earlier one, or has it; then no more is read
+	maxFrameErrors = 10 // beyond one for each valid message
+	maxQueued      = 8  // messages that wait while the app handles an earlier one; then no more are read
 
-	parsedOnLoop = 16 << 10 // bytes of a message; a longer one is read on a worker
+	parsedOnLoop = 16 << 10 // bytes of a message; a longer one is parsed on a worker
 
-	// What a message takes beside channels' names, and the longest name with its quotes.
+	// Bytes for a message without its channels' names, for the longest name with its quotes, and for a token.
 	roomForType, roomForName, roomForToken = 1 << 10, 300, 8 << 10
 )
 
-// inbound is the state of a WebSocket whose client has begun to send, speaks the subprotocol, or speaks to the app. It
-// exists while there is something to know.
+// inbound is the state of a WebSocket whose client sends messages. It exists only while a field below is set.
 type inbound struct {
 	x *held
 	d *webSocket
@@ -35,9 +34,9 @@ type inbound struct {
 	login *auth.Request // without channels; nil unless push.live_subscribe or push.message_path
 
 	frameErrors int
-	asking      bool            // the app is asked or told, on a worker
-	full        bool            // queued is, and the client is not read until it is not
-	queued      []queuedMessage // that came meanwhile; nil if none did
+	asking      bool            // a worker parses a message, or waits for the app
+	full        bool            // queued is at its limit, and the client is not read until it is not
+	queued      []queuedMessage // that arrived meanwhile; nil if none did
 	bytes       int             // in queued
 }
 
@@ -47,7 +46,7 @@ type queuedMessage struct {
 	op   ws.OpCode
 }
 
-// inboundOf returns the state of a WebSocket, which it makes if there is none.
+// inboundOf returns the state of a WebSocket, and creates it if there is none.
 func inboundOf(x *held) *inbound {
 	in, ok := x.state.(*inbound)
 	if !ok {
@@ -59,7 +58,7 @@ func inboundOf(x *held) *inbound {
 
 func (d *webSocket) base() *webSocket { return d }
 
-// dropIfIdle lets go of a state in which nothing is to be known.
+// dropIfIdle drops a state in which no field is set.
 func (in *inbound) dropIfIdle() {
 	if in.frames == nil && in.login == nil && in.frameErrors == 0 && !in.asking && !in.full && in.queued == nil {
 		in.x.state = nil
@@ -71,7 +70,7 @@ func (in *inbound) alive() bool {
 	return in.x.state == any(in) && in.x.c.Handler() == park.Handler(in.x)
 }
 
-// onMessage takes a message of the client. It reports whether the connection goes on.
+// onMessage takes a message of the client. It reports whether the connection stays open.
 func (in *inbound) onMessage(p []byte, op ws.OpCode) bool {
 	x := in.x
 	x.k.stats.clientMessages.Add(1)
@@ -88,14 +87,14 @@ func (in *inbound) onMessage(p []byte, op ws.OpCode) bool {
 	return true
 }
 
-// rejectFrame responds to what is not as it should be, and ends the connection when it is too much.
+// rejectFrame responds to an invalid message with an error, and closes the connection after too many.
 func (in *inbound) rejectFrame(ref string, err error) bool {
 	in.x.k.stats.clientFaults.Add(1)
 	return in.d.reject(in, ref, err)
 }
 
-// later runs work on a worker, and then done on the loop with what work returned, if the connection is still held; if work
-// panics, the connection ends. What comes meanwhile is queued. It reports whether a worker could be had.
+// later runs work on a worker, and then done on the loop with what work returned, if the connection is still held; if
+// work panics, the connection ends. Messages that arrive meanwhile are queued. It reports whether work was accepted.
 func later[T any](in *inbound, run func(func()) bool, work func() T, done func(T)) bool {
 	x, loop := in.x, in.x.c.Loop()
 	then := func() { x.end(internalFailure) }
@@ -112,7 +111,7 @@ func later[T any](in *inbound, run func(func()) bool, work func() T, done func(T
 	return started
 }
 
-// parse does what a message says, or has it parsed on a worker. It reports whether the connection goes on.
+// parse executes a message, or has a long one parsed on a worker first. It reports whether the connection stays open.
 func (in *inbound) parse(p []byte) bool {
 	if len(p) <= parsedOnLoop {
 		return in.execute(clientframe.Parse(p))
@@ -138,7 +137,7 @@ func (in *inbound) parse(p []byte) bool {
 	return in.rejectFrame("", errBusy)
 }
 
-// execute does what a message says. It reports whether the connection goes on.
+// execute executes a parsed message. It reports whether the connection stays open.
 func (in *inbound) execute(f clientframe.Frame, err error) bool {
 	k := in.x.k
 	if err != nil {
@@ -153,7 +152,7 @@ func (in *inbound) execute(f clientframe.Frame, err error) bool {
 		return in.x.send(pongFrameV1, true)
 	case "message":
 		if k.o.Message == nil {
-			return in.rejectFrame(f.Ref, errors.New("messages are not taken here; see push.message_path"))
+			return in.rejectFrame(f.Ref, errors.New("client messages are off; see push.message_path"))
 		}
 		return in.post(appcall.ClientMessage{Data: f.Data, JSON: true}, f.Ref)
 	case "token":
@@ -164,11 +163,10 @@ func (in *inbound) execute(f clientframe.Frame, err error) bool {
 	return in.subscribe(channelChange{join: f.Channels, after: ResumePoint{ID: f.LastID, HasID: f.HasLastID}, ref: f.Ref})
 }
 
-// forgive makes up for a fault: a message is as it should be.
+// forgive takes one error off the count, after a valid message.
 func (in *inbound) forgive() { in.frameErrors = max(in.frameErrors-1, 0) }
 
-// subscribe makes a change if the client may, and asks the app if that decides. It reports whether the connection goes
-// on.
+// subscribe makes a change, after the app's authorization if needed. It reports whether the connection stays open.
 func (in *inbound) subscribe(m channelChange) bool {
 	x, k := in.x, in.x.k
 	if x.tokenEnded() {
@@ -181,13 +179,13 @@ func (in *inbound) subscribe(m channelChange) bool {
 	case d.Outcome == auth.Refused:
 		return in.rejectFrame(m.ref, k.requests.SubscribeError(&d, x.client()))
 	case in.login == nil || !k.o.Live:
-		return in.rejectFrame(m.ref, errors.New("these channels need push.live_subscribe, or to be asked for when the connection begins"))
+		return in.rejectFrame(m.ref, errors.New("channel needs authorization: put it in the URL, or enable push.live_subscribe"))
 	default:
 		return in.ask(m, d.Channels)
 	}
 }
 
-// moved makes a change that needs nobody's leave. It reports whether the connection goes on.
+// moved makes a change that is allowed. It reports whether the connection stays open.
 func (in *inbound) moved(m channelChange) bool {
 	if err := m.apply(in.x); err != nil {
 		return in.rejectFrame(m.ref, err)
@@ -205,11 +203,11 @@ type authorized struct {
 	subject auth.Subject
 	result  auth.Result
 	err     error
-	seq     uint64 // of auth.Revocations, before the app was asked
+	seq     uint64 // of auth.Revocations, before the request to the app
 }
 
-// ask lets a worker ask the app, as at the start, and what the client sends meanwhile wait. The connection may end
-// before the response, which then concerns nobody.
+// ask requests authorization from the app on a worker, as for a new connection; the client's next messages wait. If the
+// connection ends before the app responds, the response is dropped.
 func (in *inbound) ask(m channelChange, channels []string) bool {
 	x, k := in.x, in.x.k
 	a := &authorized{request: *in.login}
@@ -227,8 +225,8 @@ func (in *inbound) ask(m channelChange, channels []string) bool {
 	}) || in.rejectFrame(m.ref, errBusy)
 }
 
-// onAuthorized does what the app has answered, unless something was revoked since it was asked. It reports whether the
-// connection goes on.
+// onAuthorized applies the app's response, unless something was revoked since the request. It reports whether the
+// connection stays open.
 func (in *inbound) onAuthorized(m channelChange, a *authorized) bool {
 	x, k := in.x, in.x.k
 	if x.tokenEnded() {
@@ -256,7 +254,7 @@ func (in *inbound) onAuthorized(m channelChange, a *authorized) bool {
 	return in.moved(m)
 }
 
-// resumeQueued does what came while the app was asked or told, if the connection goes on.
+// resumeQueued executes the messages that arrived meanwhile, if the connection stays open.
 func (in *inbound) resumeQueued(on bool) {
 	for on && !in.asking && len(in.queued) > 0 {
 		m := in.queued[0]

@@ -90,8 +90,8 @@ func TestSubscribeRefused(t *testing.T) {
 		{`{"type":"subscribe","channels":["none.x"],"ref":7}`, `no rule for this channel","ref":7}`},
 		{`{"type":"subscribe","channels":["public..x"],"ref":"a"}`, `"ref":"a"}`},
 		{`{"type":"subscribe","channels":["public.*.x"]}`, `bad channel name`},
-		{`{"type":"subscribe","channels":["user.x"],"ref":7}`, `need push.live_subscribe`},
-		{`{"type":"subscribe","channels":["public.b","user.x"]}`, `need push.live_subscribe`},
+		{`{"type":"subscribe","channels":["user.x"],"ref":7}`, `enable push.live_subscribe`},
+		{`{"type":"subscribe","channels":["public.b","user.x"]}`, `enable push.live_subscribe`},
 		{`{"type":"subscribe","channels":["public.b","public.c","public.d"]}`, `more than 3 channels`},
 		{`{"type":"subscribe","channels":["public.b","public.b","public.b","public.b"]}`, `more than 3 channels`},
 		{`{"type":"subscribe","channels":[]}`, `at least one`},
@@ -112,7 +112,7 @@ func TestSubscribeRefused(t *testing.T) {
 		{`{"type":"subscribe","channels":["public.b"]`, `one JSON object`},
 		{`[]`, `one JSON object`}, {`null`, `one JSON object`}, {``, `one JSON object`}, {`hello`, `one JSON object`},
 		{strings.Repeat("[", 1800), `one JSON object`},
-		{`{"type":"ping"}` + strings.Repeat(" ", 3000), `too long`},
+		{`{"type":"ping"}` + strings.Repeat(" ", 3000), `frame too large: at most`},
 	} {
 		t.Run(tt.say[:min(len(tt.say), 60)], func(t *testing.T) {
 			c := w.hold(t, "websocket v1", "channel=public.a")
@@ -126,7 +126,7 @@ func TestSubscribeRefused(t *testing.T) {
 			w.publish(t, "as ever", "public.a")
 			c.expect("as ever")
 			c.Send(frame(true, 2, []byte(`{"type":"ping"} `)))
-			c.told("not binary")
+			c.told("binary frame")
 			c.Conn.Close()
 			w.waitHeld(t, 0)
 		})

@@ -7,12 +7,11 @@ import (
 	"holdfast/internal/auth"
 )
 
-// verifyToken lets a worker read a token that is to take the place of the one that the connection has. It reports whether
-// the connection goes on.
+// verifyToken verifies a new token on a worker. It reports whether the connection stays open.
 func (in *inbound) verifyToken(text, ref string) bool {
 	k := in.x.k
 	if k.o.Tokens == nil {
-		return in.rejectFrame(ref, errors.New("tokens are not taken here; see push.jwt"))
+		return in.rejectFrame(ref, errors.New("tokens are off; see push.jwt"))
 	}
 	type verified struct {
 		grant auth.TokenGrant
@@ -27,8 +26,8 @@ func (in *inbound) verifyToken(text, ref string) bool {
 	}) || in.rejectFrame(ref, errBusy)
 }
 
-// applyToken continues under a token that has come, if it is good for all that is held by the one before. It reports
-// whether the connection goes on.
+// applyToken replaces the connection's token, if the new one allows all channels that the old one does. It reports
+// whether the connection stays open.
 func (in *inbound) applyToken(grant *auth.TokenGrant, err error, ref string) bool {
 	x := in.x
 	if x.tokenEnded() {
@@ -49,10 +48,11 @@ func (in *inbound) applyToken(grant *auth.TokenGrant, err error, ref string) boo
 	return in.sendObject(fmt.Appendf(nil, `{"type":"token","expires":%d`, int64(grant.ExpiresAt.Sub(now).Seconds())), ref)
 }
 
-// roomForToken is how long a message may be that brings a token.
-func (k *Keeper) roomForToken() int {
-	if k.o.Tokens == nil {
-		return 0
+// maxFrame returns how many bytes a frame may have that names channels or has a token.
+func (k *Keeper) maxFrame() int {
+	n := roomForType + roomForName*k.o.MaxChannels
+	if k.o.Tokens != nil {
+		n = max(n, roomForType+roomForToken)
 	}
-	return roomForType + roomForToken
+	return n
 }

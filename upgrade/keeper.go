@@ -26,75 +26,75 @@ import (
 	"holdfast/upgrade/client"
 )
 
-// stepMembers are delivered to before the loop looks at other events: about half a millisecond.
+// stepMembers is how many members get a delivery before the loop handles other events: about half a millisecond.
 const stepMembers = 64
 
-// maxRenderings large messages wait for a worker. Others are rendered when they are delivered.
+// maxRenderings is how many large messages may wait for a worker. More are rendered on the loop, at delivery.
 const maxRenderings = 1024
 
 // Options of a Keeper.
 type Options struct {
-	Paths          []string      // of the push URLs, none below another
-	Heartbeat      time.Duration // between two signs of life on a silent connection; 0: none
-	Wait, MaxWait  time.Duration // of a long poll: without being asked, and at most
+	Paths          []string      // of the push URLs; none is below another
+	Heartbeat      time.Duration // interval of heartbeats on an idle connection; 0: none
+	Wait, MaxWait  time.Duration // of a long poll: by default, and at most
 	MaxChannels    int           // of one connection
 	MaxMessage     int           // bytes of a message from a client
-	Compress       int           // bytes of data from which on a message is compressed for who accepts it; 0: none is
-	MessageRate    int           // messages of one client that are heard, a second
-	Live           bool          // logins are kept, so that guarded channels can be joined later
-	SendQueue      int           // bytes that may wait for one slow reader
-	SendQueueTotal int64         // bytes that may wait for all slow readers
-	InboundTotal   int64         // bytes of what all clients have begun to send; 0: no limit
-	ReceiveTime    time.Duration // for a message that has begun to come, beside a second for each kB; 0: no limit
-	MaxConnections int           // held at once; 0: no limit of its own
-	MaxPerUser     int           // of these, those of one user that the app has named; 0: any number
-	Origins        []string      // accepted beside the same origin: lower case, default port left out
+	Compress       int           // minimum bytes of data of a message to compress; 0: none is compressed
+	MessageRate    int           // messages of one client per second
+	Live           bool          // cookies are kept, so that channels with access authorize can be joined later
+	SendQueue      int           // bytes queued for one slow client
+	SendQueueTotal int64         // bytes queued for all slow clients
+	InboundTotal   int64         // bytes stored of what all clients send; 0: no limit
+	ReceiveTime    time.Duration // for a message to arrive, plus a second for each kB; 0: no limit
+	MaxConnections int           // held at once; 0: no separate limit
+	MaxPerUser     int           // of one user; 0: any number
+	Origins        []string      // allowed besides the same origin: lower case, without a default port
 
 	Rules      *channel.Rules
-	Authorizer auth.Authorizer // asks the app, on a worker; nil: nobody can be asked
-	Asking     int             // requests to Authorizer at once, the others wait in a queue; 0: 64
-	Tokens     auth.Verifier   // reads tokens, on a worker; nil: there are none
+	Authorizer auth.Authorizer // requests authorization from the app, on a worker; nil: push.authorize_path is not set
+	Asking     int             // requests to Authorizer at once; others wait in a queue; 0: 64
+	Tokens     auth.Verifier   // verifies tokens, on a worker; nil: tokens are off
 
-	TokenCookie string                                                           // where a token may be; empty: in no cookie
-	Message     func(auth.Request, appcall.ClientMessage) (appcall.Reply, error) // posts a client message to the app, on a worker; nil: none is
-	InFlight    int                                                              // such posts at once
+	TokenCookie string                                                           // cookie that may have a token; empty: none
+	Message     func(auth.Request, appcall.ClientMessage) (appcall.Reply, error) // posts a client message to the app, on a worker; nil: client messages are off
+	InFlight    int                                                              // of these posts at once
 
-	AuthorizeCache time.Duration // how long a yes of the app is good for who asks the same; 0: once
-	AuthorizeGrace time.Duration // how long a hold outlives its verdict while the app cannot be asked
-	LogoutCookies  []string      // what an app takes back at logout
-	LogoutPaths    []string      // after a request to which the app is asked again
-	OwnPaths       []string      // which the keeper asks itself: an app that sets its cookie anew there says nothing new
+	AuthorizeCache time.Duration // how long an allowed response is cached for an identical request; 0: not at all
+	AuthorizeGrace time.Duration // how long a connection continues whose authorization has expired while the app can't be reached
+	LogoutCookies  []string      // session cookies that the app clears at logout
+	LogoutPaths    []string      // after a request to one, the session's connections are authorized again
+	OwnPaths       []string      // requested by Holdfast itself: a new session cookie in such a response is no reason to authorize again
 
-	Observer connection.Observer // nil: nobody wants to know
+	Observer connection.Observer // nil: no notifications
 
 	Hub    *hub.Hub
 	Poller *park.Poller
 	Log    *slog.Logger
 	Access *accesslog.Log // nil: none
 
-	// Resume takes a keep-alive connection back, on its loop; rest was read already, and more says that
-	// further bytes may wait of which no event tells.
+	// Resume takes a keep-alive connection back, on its loop. rest was read already; more means that further bytes may
+	// wait for which no event follows.
 	Resume func(c *park.Conn, rest []byte, more bool)
 }
 
 // Keeper holds connections.
 type Keeper struct {
 	o          Options
-	forms      forms // never changed
+	forms      forms // not changed after New
 	requests   *subscribe.Server
 	auth       *auth.Service
 	draining   atomic.Bool
 	received   *receive.Memory
-	messages   *auth.Semaphore // to Options.Message
-	inflations *auth.Semaphore // of large messages, on workers
-	renderers  *park.Pool      // of large messages of the hub
+	messages   *auth.Semaphore // limits Options.Message
+	inflations *auth.Semaphore // limits large messages inflated on workers
+	renderers  *park.Pool      // workers that render large messages of the hub
 	stats      counters
 	users      *auth.UserLimiter[connRef]
 
-	born time.Time // where the clock of held.pace begins
+	born time.Time // zero of the clock of held.pace
 
-	indexes []connIndex // by that of the loop
-	epoch   string      // of this process, in the ids of connections
+	indexes []connIndex // by the loop's index
+	epoch   string      // of this process, in the IDs of connections
 }
 
 // New returns a keeper. It starts nothing; the hub's lanes are wired to the poller's loops.
@@ -129,7 +129,7 @@ func New(o Options) *Keeper {
 		lane := o.Hub.Lane(i)
 		var step func()
 		step = func() {
-			more := true // also after a panic
+			more := true // stays true if Step panics
 			defer func() {
 				if more {
 					loop.Later(step)
@@ -143,13 +143,13 @@ func New(o Options) *Keeper {
 	return k
 }
 
-// Owns reports whether a path is a push path or below it.
+// Owns reports whether a path is a push path or below one.
 func (k *Keeper) Owns(path []byte) bool { return subscribe.PathOf(k.o.Paths, path) != "" }
 
-// Serve takes c over, on its loop. The head of r has passed the strict check; r is copied.
+// Serve takes over c, on its loop. The head of r has passed the strict check; r is copied.
 func (k *Keeper) Serve(c *park.Conn, r *request.Request) { k.requests.Serve(c, r) }
 
-// renderLarge renders a message in the forms of what is held, on a worker.
+// renderLarge renders a message on a worker, in each dialect that has held connections.
 func (k *Keeper) renderLarge(m *hub.Message, done func()) bool {
 	return k.renderers.Go(func() {
 		defer done()
@@ -165,7 +165,7 @@ func (k *Keeper) renderLarge(m *hub.Message, done func()) bool {
 	})
 }
 
-// Drain ends every held connection politely. New ones are refused.
+// Drain ends every held connection as its dialect does at a shutdown, and refuses new ones.
 func (k *Keeper) Drain() {
 	k.draining.Store(true)
 	for _, l := range k.o.Poller.Loops() {
@@ -179,7 +179,7 @@ func (k *Keeper) Drain() {
 	}
 }
 
-// jitter spreads d over its upper half.
+// jitter returns a random duration between half of d and d.
 func jitter(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0

@@ -7,15 +7,15 @@ import (
 	"holdfast/internal/park"
 )
 
-// Credentials tells the sessions that a request may belong to from all others: by all of LogoutCookies that it has, and by
+// Credentials returns the sessions that a request may belong to: one for each of LogoutCookies that it has, and for
 // ;jsessionid= in the path. Any goroutine may call it.
 func (k *Keeper) Credentials(cookies [][]byte, target []byte) []uint64 {
 	return k.auth.Credentials.Of(cookies, target)
 }
 
-// OnResponse looks at what the app answered to a request that came with credentials: the fields of Set-Cookie, and the
-// request's path. What ends is all of them: a connection may have begun when another of the cookies had another value. It
-// may be called on any goroutine.
+// OnResponse handles the app's response to a request with credentials: its Set-Cookie fields, and the request's path. A
+// logout concerns all of the credentials: a connection may have begun when another cookie had another value. Any
+// goroutine may call it.
 func (k *Keeper) OnResponse(credentials []uint64, path []byte, cookies [][]byte) {
 	ask := slices.Contains(k.o.LogoutPaths, string(path))
 	if ask {
@@ -28,14 +28,14 @@ func (k *Keeper) OnResponse(credentials []uint64, path []byte, cookies [][]byte)
 		k.LogOut(credentials)
 		return
 	}
-	// A cookie that is set anew is no logout, whatever was cleared before; the app is asked.
+	// A cookie with a new value is no logout, even if it was cleared before in the same response: authorize again.
 	ask = ask || changed && !slices.Contains(k.o.OwnPaths, string(path))
 	if ask {
 		k.AskAgain(credentials)
 	}
 }
 
-// LogOut closes what is held with any of the credentials.
+// LogOut closes the connections that have any of the credentials.
 func (k *Keeper) LogOut(credentials []uint64) {
 	for _, credential := range credentials {
 		k.auth.Revoke(auth.Revocation{Credential: credential})
@@ -43,13 +43,13 @@ func (k *Keeper) LogOut(credentials []uint64) {
 	k.each(credentials, func(x *held) { x.closeWithStatus(401, "logged out", loggedOut) })
 }
 
-// AskAgain asks the app whether what is held with any of the credentials is still allowed.
+// AskAgain authorizes the connections again that have any of the credentials.
 func (k *Keeper) AskAgain(credentials []uint64) {
 	for _, credential := range credentials {
 		k.auth.Cache.EvictCredential(credential)
 	}
 	k.each(credentials, func(x *held) {
-		if !x.session.AskOnceMore() { // what the app is just being asked may be answered as of before
+		if !x.session.AskOnceMore() { // the response to a request in progress may date from before
 			x.reauthorize()
 		}
 	})

@@ -2,7 +2,7 @@ package upgrade
 
 import "holdfast/internal/connection"
 
-// begun tells the observer, if it wants to know, that the connection has joined its channels.
+// begun notifies the observer, if it wants this connection, that the connection has joined its channels.
 func (x *held) begun() {
 	o := x.k.o.Observer
 	if o == nil {
@@ -16,12 +16,12 @@ func (x *held) begun() {
 	o.Begun(x.connection(channels))
 }
 
-// connection describes it.
+// connection returns the description of x for the observer and the API.
 func (x *held) connection(channels []string) connection.Info {
 	return connection.Info{ID: x.k.id(x.c), User: x.session.User(), Transport: x.form.transport(), Channels: channels, RemoteAddr: x.c.RemoteAddr()}
 }
 
-// ended tells the observer, if it knows of the connection. leave takes it out of its channels.
+// ended notifies the observer, if it was notified of the beginning. leave takes the connection out of its channels.
 func (x *held) ended(reason string, leave func()) {
 	if x.session == nil || !x.session.Told {
 		leave()

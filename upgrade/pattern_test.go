@@ -201,8 +201,8 @@ func TestAppSubscribesToPattern(t *testing.T) {
 			}
 			change("user.*", "", 1, "")
 			told()
-			change("", "user.x", 0, "user.* is held")
-			change("", "user.y", 0, "user.* is held")
+			change("", "user.x", 0, "the pattern user.*")
+			change("", "user.y", 0, "the pattern user.*")
 			change("none.*", "", 0, "no rule allows")
 			w.publish(t, "1", "user.y")
 			c.expect("1")

@@ -2,14 +2,14 @@ package upgrade
 
 import "holdfast/internal/auth"
 
-// reauthorize asks the app whether the client may still hold what it holds.
+// reauthorize requests authorization again for the channels of the connection.
 func (x *held) reauthorize() {
 	s := x.session
 	if !s.CanAsk() {
 		return
 	}
 	q, k, loop, user, credential := *s.Request(), x.k, x.c.Loop(), s.User(), s.Credential()
-	v, err := auth.Result{}, auth.ErrUnavailable // also if asking panics
+	v, err := auth.Result{}, auth.ErrUnavailable // also if the request panics
 	done := ifHeld(x, func() {
 		if x.session != s {
 			return
@@ -26,7 +26,7 @@ func (x *held) reauthorize() {
 	}))
 }
 
-// reauthorized does what the app has said of the channels that it was asked about.
+// reauthorized applies the app's response about the channels in asked.
 func (x *held) reauthorized(asked []string, v auth.Result, err error) {
 	k, now := x.k, x.c.Loop().Now()
 	r := x.session.Renew(k.o.Rules, asked, &v, err, k.o.AuthorizeGrace, now)
@@ -43,8 +43,7 @@ func (x *held) reauthorized(asked []string, v auth.Result, err error) {
 	}
 }
 
-// dropDisallowed leaves the channels that the app was asked about and does not allow any more. It reports whether the
-// connection goes on.
+// dropDisallowed leaves channels in asked that are no longer allowed. It reports whether the connection stays open.
 func (x *held) dropDisallowed(asked, allowed []string) bool {
 	had := x.membership.Group().Channels()
 	join, leave := auth.Narrow(had, asked, allowed)
@@ -60,9 +59,9 @@ func (x *held) dropDisallowed(asked, allowed []string) bool {
 	}
 	s := x.session
 	s.Allow(asked, allowed)
-	if (channelChange{join: join, leave: leave, dropQueued: true}).apply(x) != nil { // more parts than a connection may hold
+	if (channelChange{join: join, leave: leave, dropQueued: true}).apply(x) != nil { // the parts of a pattern exceed MaxChannels
 		x.closeWithStatus(403, "not allowed any more", refused)
 		return false
 	}
-	return x.session == s // else it was slow, too
+	return x.session == s // otherwise it was closed as too slow
 }

@@ -9,12 +9,12 @@ import (
 	"holdfast/internal/sendqueue"
 )
 
-// sendQueue is what the kernel of a slow reader would not take.
+// sendQueue has the bytes and messages that wait until the kernel accepts them for a slow client.
 type sendQueue struct {
 	sendqueue.Queue
-	reported bool // that messages were dropped
+	reported bool // the log has a line about dropped messages
 
-	pongs [pongKinds][]byte // what answers the newest ping of each kind
+	pongs [pongKinds][]byte // response to the newest ping of each kind
 }
 
 // Kinds of pongs: a control frame, and one of the subprotocol.
@@ -24,7 +24,7 @@ const (
 	pongKinds
 )
 
-// release lets go of what waits. It returns nil, for the connection to have.
+// release releases the queue and returns nil, as the connection's new value.
 func (q *sendQueue) release() *sendQueue {
 	if q != nil {
 		q.Release()
@@ -32,7 +32,7 @@ func (q *sendQueue) release() *sendQueue {
 	return nil
 }
 
-// pong answers a ping: of each kind only the newest, if the client does not read (RFC 6455 §5.5.3).
+// pong responds to a ping. If the client does not read, only the newest of each kind gets a response (RFC 6455 §5.5.3).
 func (x *held) pong(kind int, b []byte) bool {
 	if x.queue != nil {
 		x.queue.pongs[kind] = b
@@ -41,13 +41,12 @@ func (x *held) pong(kind int, b []byte) bool {
 	return x.send(b, kind == framePong)
 }
 
-// send writes b, or queues what is not taken. shared says that b stays as it is. It reports whether the connection goes
-// on.
+// send writes or queues b. shared means that b is never changed. It reports whether the connection stays open.
 func (x *held) send(b []byte, shared bool) bool {
 	return x.sendItem(sendqueue.Item{Bytes: b, Shared: shared, Counted: true})
 }
 
-// sendItem is send for an item that may not count as what this connection has waiting.
+// sendItem is send for an item that may not count towards the send queue.
 func (x *held) sendItem(i sendqueue.Item) bool {
 	n, ok := x.write(i.Bytes)
 	if !ok || n == len(i.Bytes) {
@@ -59,8 +58,8 @@ func (x *held) sendItem(i sendqueue.Item) bool {
 	return x.enqueue(i, n)
 }
 
-// write hands b to the kernel, unless something else is to be written first. It reports how much was taken, and
-// whether the connection goes on.
+// write writes b, unless queued bytes come first. It returns how much was written, and whether the connection stays
+// open.
 func (x *held) write(b []byte) (n int, ok bool) {
 	if x.queue != nil {
 		return 0, true
@@ -73,9 +72,9 @@ func (x *held) write(b []byte) (n int, ok bool) {
 	return n, true
 }
 
-// enqueue queues an item of which n bytes were written. It reports whether the connection goes on.
+// enqueue queues an item of which n bytes were written. It reports whether the connection stays open.
 func (x *held) enqueue(i sendqueue.Item, n int) bool {
-	if x.queue == nil { // the rest of one item is always kept
+	if x.queue == nil { // the rest of one item is always queued
 		x.queue, x.stalled = &sendQueue{Queue: sendqueue.New(x.index().queues, i, n)}, false
 	} else {
 		if i.Message != nil && x.k.o.Rules.SlowPolicy(i.Message.Channel, x.form.canGap()) == channel.LatestOnly {
@@ -100,7 +99,7 @@ func (x *held) enqueue(i sendqueue.Item, n int) bool {
 	return true
 }
 
-// reportDropped counts messages that are dropped, and logs the first.
+// reportDropped counts dropped messages, and logs the first while the queue exists.
 func (x *held) reportDropped(n int, p channel.Slow) {
 	if p == channel.LatestOnly {
 		x.k.stats.superseded.Add(int64(n))
@@ -119,7 +118,7 @@ func (x *held) closeSlow(limit string) {
 	x.end(slow)
 }
 
-// flush writes what waits. It reports whether the connection goes on as it is.
+// flush writes what is queued. It reports whether the connection stays open.
 func (x *held) flush() bool {
 	for !x.queue.Empty() {
 		n, err := x.c.Write(x.queue.Next(x.c.Loop().Out(), x.form.gap))

@@ -11,12 +11,11 @@ import (
 	"holdfast/internal/session"
 )
 
-// connIndex is what the connections of one loop have in common: whose they are, and the renderings that slow readers
-// wait for.
+// connIndex is what the connections of one loop share: an index by user and session, and messages in send queues.
 type connIndex struct {
 	*session.Index[*held]
-	queues  *sendqueue.Memory        // of slow readers
-	clients map[*held]netip.AddrPort // who is behind the connections of trusted proxies
+	queues  *sendqueue.Memory        // of the send queues
+	clients map[*held]netip.AddrPort // addresses of clients behind trusted proxies
 	date    http1.Date
 }
 
@@ -33,7 +32,7 @@ func (x *held) initSession(spec *Spec) {
 	}
 }
 
-// needSession returns the session, which it makes if there is none.
+// needSession returns the session, and creates it if there is none.
 func (x *held) needSession() *session.Session[*held] {
 	if x.session == nil {
 		x.session = &session.Session[*held]{Conn: x}
@@ -41,15 +40,15 @@ func (x *held) needSession() *session.Session[*held] {
 	return x.session
 }
 
-// queryOf returns what is known of a connection that wants to subscribe to more.
+// queryOf returns the query for a held connection that subscribes to more channels.
 func queryOf(x *held, channels []string) auth.Query {
 	return x.session.Known(auth.Query{
 		Channels: channels, Held: x.membership.Group().Channels(), Max: x.k.o.MaxChannels, Now: x.c.Loop().Now(),
 	})
 }
 
-// applyResult notes what the app has said of a connection: whose it is, and what it is asked again and when. A user stays
-// the first that was named.
+// applyResult stores what the app has said about a connection: its user, and what to request again and when. The first
+// user stays.
 func (x *held) applyResult(user string, ask *auth.Request, expires time.Duration) {
 	if user == "" && ask == nil {
 		return
@@ -65,7 +64,7 @@ func (x *held) applyResult(user string, ask *auth.Request, expires time.Duration
 	}
 }
 
-// setUser is applyResult for a connection that is held. One that was nobody's until then begins anew for the observer.
+// setUser is applyResult for a held connection. If it had no user before, the observer sees it close and open again.
 func (x *held) setUser(user string, ask *auth.Request, expires time.Duration) {
 	first := x.session.User() == "" && user != ""
 	if first {
@@ -80,7 +79,7 @@ func (x *held) setUser(user string, ask *auth.Request, expires time.Duration) {
 	}
 }
 
-// dropSession takes the connection out of its index.
+// dropSession removes the connection from its index.
 func (x *held) dropSession() {
 	s := x.session
 	if s == nil {
@@ -93,10 +92,10 @@ func (x *held) dropSession() {
 	x.index().Remove(s)
 }
 
-// await sets the deadline: d from now, or the end of what the app allowed if that is earlier.
+// await sets the deadline: d from now, or the end of the authorization if that is earlier.
 func (x *held) await(d time.Duration) { x.c.SetDeadline(x.session.Deadline(d, x.c.Loop().Now())) }
 
-// expired asks the app again if it is time to. It reports whether that is all that is due.
+// expired authorizes the connection again if that is due. It reports whether nothing else is due.
 func (x *held) expired() bool {
 	s := x.session
 	if s.Due().IsZero() || x.answered {
@@ -104,7 +103,7 @@ func (x *held) expired() bool {
 	}
 	now := x.c.Loop().Now()
 	if s.RenewalDue(now) {
-		if x.form.asksAgain() { // its next request does
+		if x.form.asksAgain() { // its next request is authorized anyway
 			x.form.conclude(x)
 			return true
 		}
@@ -121,11 +120,11 @@ func (x *held) expired() bool {
 	return true
 }
 
-// awaitHeartbeat sets the deadline again after Session.Due has changed.
+// awaitHeartbeat sets the deadline anew after Session.Due has changed.
 func (x *held) awaitHeartbeat(now time.Time) {
 	next := x.session.NextHeartbeat
 	switch {
-	case x.form.asksAgain(): // its wait goes on
+	case x.form.asksAgain(): // its wait continues
 	case next.IsZero():
 		x.await(jitter(x.k.o.Heartbeat))
 	default:
@@ -133,12 +132,12 @@ func (x *held) awaitHeartbeat(now time.Time) {
 	}
 }
 
-// tokenEnded ends the hold if its token has expired. It reports whether that is so.
+// tokenEnded closes the connection if its token has expired, and reports whether it has.
 func (x *held) tokenEnded() bool {
 	if x.answered || !x.session.TokenExpired(x.c.Loop().Now()) {
 		return false
 	}
-	if x.form.asksAgain() { // its next request is refused
+	if x.form.asksAgain() { // its next request is refused anyway
 		x.form.conclude(x)
 	} else {
 		x.closeWithStatus(401, auth.ErrTokenExpired.Error(), refused)
@@ -146,18 +145,18 @@ func (x *held) tokenEnded() bool {
 	return true
 }
 
-// closeWithStatus ends a hold that is not allowed any more.
+// closeWithStatus closes a connection that is no longer allowed.
 func (x *held) closeWithStatus(status int, why string, reason closeReason) {
 	x.form.close(x, closing{status: status, text: why, why: reason})
 }
 
-// connRef is a connection and its loop, for other goroutines.
+// connRef refers to a connection from other goroutines.
 type connRef struct {
 	ref  park.Ref
 	loop *park.Loop
 }
 
-// countUser counts the connection as its user's, and closes the user's oldest if there are too many.
+// countUser counts the connection for its user, and closes the user's oldest if there are too many.
 func (k *Keeper) countUser(x *held, user string) {
 	oldest, evict := k.users.Add(user, connRef{x.c.Ref(), x.c.Loop()}, time.Now())
 	if !evict {

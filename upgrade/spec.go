@@ -9,7 +9,7 @@ import (
 	"holdfast/internal/subscribe"
 )
 
-// Spec is how a connection is to be held, and ResumePoint where its messages begin.
+// Spec says how to hold a connection, and ResumePoint where its messages begin.
 type (
 	Spec        = subscribe.Spec
 	ResumePoint = subscribe.ResumePoint
@@ -21,8 +21,9 @@ var (
 	ErrDraining = errors.New("upgrade: shutting down")
 )
 
-// Hold holds c, and sends the beginning of the response and what the client has missed. It runs on c's loop. Who may
-// subscribe is for the caller to decide. After an error c is still the caller's, and nothing was sent.
+// Hold holds c, and sends the beginning of the response and the messages that the client has missed. It runs on c's
+// loop. The caller has decided that the client may subscribe. After an error, the caller still owns c, and nothing was
+// sent.
 func (k *Keeper) Hold(c *park.Conn, s Spec) error {
 	f := k.forms.byName(s.Dialect)
 	if f == nil {
@@ -44,7 +45,7 @@ func (k *Keeper) Hold(c *park.Conn, s Spec) error {
 	return nil
 }
 
-// findNewest may take long: a pattern stands for every channel with history.
+// findNewest fills in Spec.Newest. It may take long: a pattern can match every channel with history.
 func (k *Keeper) findNewest(s *Spec) {
 	if n := s.Resume.Newest; n > 0 {
 		s.Newest = k.o.Hub.Newest(s.Channels, n)

@@ -6,28 +6,28 @@ import (
 	"holdfast/internal/channel"
 )
 
-// closeReason is why a held connection ended: constant, log word and metric label at once.
+// closeReason is why a held connection ended. Its String is the text in the log and the label of the metric.
 type closeReason uint8
 
 const (
-	clientGone           closeReason = iota // the client closed or the network did
+	clientGone           closeReason = iota // the client or the network closed the connection
 	clientClosed                            // a WebSocket's close handshake
-	answered                                // a long poll has its answer
-	slow                                    // more waits than its send queue may hold
-	pongTimeout                             // no sign of life since the last heartbeat
-	badFrame                                // the client broke the protocol
-	unexpectedData                          // bytes where the client has nothing to say
-	draining                                // Holdfast goes down
-	gapUnsupported                          // a raw WebSocket cannot be told of a gap
-	tooManyErrors                           // too many messages that were refused
-	refused                                 // not allowed any more, by the app or as a token expired
-	authorizeUnavailable                    // the app could not be asked whether it still does
-	loggedOut                               // the app took its session cookie back
-	disconnected                            // the app said so
-	crowdedOut                              // its user has newer ones, and no more may be held
-	inboundFull                             // what clients have sent takes all the memory there is for it
-	slowSender                              // a message that has begun does not come
-	messageFailed                           // the app did not take a message whose client cannot be told otherwise
+	answered                                // a long poll has its response
+	slow                                    // its send queue was full
+	pongTimeout                             // no data from the client since the last heartbeat
+	badFrame                                // protocol error of the client
+	unexpectedData                          // data from a client that must not send any
+	draining                                // Holdfast shuts down
+	gapUnsupported                          // a raw WebSocket can't receive a gap
+	tooManyErrors                           // too many rejected frames
+	refused                                 // no longer allowed, by the app or by an expired token
+	authorizeUnavailable                    // the app could not be reached to authorize it again
+	loggedOut                               // the app cleared its session cookie
+	disconnected                            // POST /disconnect of the app
+	crowdedOut                              // its user opened a newer one and is at the limit
+	inboundFull                             // the memory for what clients send is full
+	slowSender                              // a message did not arrive in time
+	messageFailed                           // the app failed on a message of a raw WebSocket
 	internalFailure                         // a panic, of which the log has the stack
 	closeReasons
 )
@@ -41,10 +41,10 @@ func (r closeReason) String() string {
 type counters struct {
 	dropped        [closeReasons]atomic.Int64
 	clientMessages atomic.Int64
-	clientFaults   atomic.Int64 // messages that were refused
-	posted         atomic.Int64 // messages that the app was told of
-	postErrors     atomic.Int64 // and did not answer
-	sendQueue      atomic.Int64 // bytes waiting for slow readers
+	clientFaults   atomic.Int64 // rejected frames
+	posted         atomic.Int64 // messages sent to the app
+	postErrors     atomic.Int64 // of these, those without a response
+	sendQueue      atomic.Int64 // bytes in the send queues
 	throttled      atomic.Int64 // how often a client was not read for a while
 	droppedOldest  atomic.Int64 // messages, by channel.DropOldest
 	superseded     atomic.Int64 // messages, by channel.LatestOnly
@@ -57,18 +57,18 @@ type Stats struct {
 	Held, Dropped                              map[string]int64
 	Rejected                                   map[string]int64 // subscribe requests, by reason
 	Answered                                   int64            // long polls that have their response; not in Dropped
-	Skipped                                    map[string]int64 // messages left out for slow readers, by policy
+	Skipped                                    map[string]int64 // messages dropped for slow clients, by policy
 	AuthorizeErrors, ClientMessages, SendQueue int64
 	ClientFaults                               int64
 	Posted, PostErrors, PostsWaiting           int64
 
-	// Of what is remembered of the app's answers: how often that was enough, was not, and had to make room.
+	// Of the authorization cache.
 	CacheHits, CacheMisses, CacheEvicted int64
 
-	AuthorizeQueued, AuthorizeQueueFull int64 // requests that wait for the app to be asked; and that found no place
-	Inbound, Throttled                  int64 // bytes that clients have begun to send; how often one was not read for a while
+	AuthorizeQueued, AuthorizeQueueFull int64 // authorization requests that wait; and that were refused
+	Inbound, Throttled                  int64 // bytes stored of what clients send; how often one was not read for a while
 
-	TokensRefused int64 // missing, bad or in two places
+	TokensRefused int64 // missing, invalid or more than one
 }
 
 // Stats may be called from any goroutine.

@@ -21,12 +21,12 @@ const (
 
 var errNoAnswer = errors.New("auth: the shared authorization request was aborted")
 
-// Cache keeps for a while to whom the app has said yes, and asks it once where several ask the same at once. A no is not
-// kept, as whoever has just logged in must not be told what was so before, nor is a failure. A nil Cache keeps nothing
-// and may be evicted from. Any goroutine may call it.
+// Cache caches allowed responses of the app, and coalesces identical concurrent requests. It does not cache a denial,
+// as the client may have logged in since, nor a failure. A nil Cache caches nothing, and its evictions do nothing. Any
+// goroutine may call it.
 //
-// An entry is found by everything that the app is asked with, so that whatever it looks at, it has seen. Only a hash of
-// that is kept, with a salt that is this process's own.
+// The key of an entry is a hash of everything that the request to the app has, so the app's response can depend on
+// nothing else. The hash has a salt of this process.
 type Cache struct {
 	age   time.Duration // of an entry at most
 	bytes int           // at most
@@ -38,30 +38,30 @@ type Cache struct {
 	entries map[uint64]map[[sha256.Size]byte]*entry // by credential, 0 for none, and by request
 	order   list.List                               // of those with an answer, the oldest first
 	size    int
-	evicted throttle.Throttle // because there was no room
+	evicted throttle.Throttle // early, as the cache was full
 	hits    int64
 	misses  int64
 }
 
-// entry is what the app has answered, or is being asked.
+// entry is a response of the app, or a request in progress.
 type entry struct {
 	key        [sha256.Size]byte
 	credential uint64
 	channels   []string
 	size       int
 
-	donec chan struct{} // closed when there is an answer: what follows is not written any more
+	donec chan struct{} // closed after the response: the following is not written any more
 
 	result  Result
 	err     error
-	expires time.Time // zero: it does not
+	expires time.Time // zero: never
 
-	place   *list.Element // nil: not kept, or not yet; guarded by Cache.mu
+	place   *list.Element // nil: not cached, or not yet; guarded by Cache.mu
 	until   time.Time     // the same
-	dropped bool          // while it was asked; the same
+	dropped bool          // evicted during the request; the same
 }
 
-// NewCache returns an empty cache in front of the app. An entry is good for age at most.
+// NewCache returns an empty cache for the app's responses. An entry is valid for at most age.
 func NewCache(age time.Duration, app Authorizer, log *slog.Logger) *Cache {
 	c := &Cache{
 		age: age, bytes: cacheBytes, app: app, log: log, entries: map[uint64]map[[sha256.Size]byte]*entry{},
@@ -70,7 +70,7 @@ func NewCache(age time.Duration, app Authorizer, log *slog.Logger) *Cache {
 	return c
 }
 
-// Authorize returns what the app says, or has said. credential is of the request's cookie.
+// Authorize returns the app's response, or a cached one. credential is that of the request's cookie.
 func (c *Cache) Authorize(q Request, credential uint64) (Result, error) {
 	key := c.keyOf(&q)
 	c.mu.Lock()
@@ -83,7 +83,7 @@ func (c *Cache) Authorize(q Request, credential uint64) (Result, error) {
 		c.hits++
 		c.mu.Unlock()
 		<-e.donec
-		v := e.result // without Set-Cookie: that is for whoever asked, and may be a session of its own
+		v := e.result // without Set-Cookie, which is for the first client only
 		if !e.expires.IsZero() {
 			v.Expires = max(time.Until(e.expires), 1)
 		}
@@ -96,14 +96,14 @@ func (c *Cache) Authorize(q Request, credential uint64) (Result, error) {
 	}
 	c.entries[credential][key] = e
 	c.mu.Unlock()
-	defer c.complete(e) // also if asking panics: others wait
+	defer c.complete(e) // also if the request panics, as others wait
 	v, err := c.app.Authorize(q)
 	e.result, e.err = v, err
 	e.result.SetCookie = nil
 	return v, err
 }
 
-// complete lets those who wait have the answer, and keeps it if it is a yes.
+// complete gives the response to those who wait, and caches it if it allows.
 func (c *Cache) complete(e *entry) {
 	now, age := time.Now(), c.age
 	if d := e.result.Expires; d > 0 {
@@ -129,7 +129,7 @@ func (c *Cache) complete(e *entry) {
 	close(e.donec)
 }
 
-// makeRoom evicts what is old, and what is too much.
+// makeRoom evicts expired entries, and the oldest beyond the limit.
 func (c *Cache) makeRoom(now time.Time) {
 	evicted := int64(0)
 	for first := c.order.Front(); first != nil; first = c.order.Front() {
@@ -150,7 +150,7 @@ func (c *Cache) makeRoom(now time.Time) {
 	}
 }
 
-// remove is for a holder of mu.
+// remove needs mu.
 func (c *Cache) remove(e *entry) {
 	of := c.entries[e.credential]
 	if of[e.key] == e {
@@ -166,7 +166,7 @@ func (c *Cache) remove(e *entry) {
 	e.dropped = true
 }
 
-// EvictCredential evicts what was said of a session, also what the app is just being asked.
+// EvictCredential evicts the entries of a session, requests in progress included.
 func (c *Cache) EvictCredential(credential uint64) {
 	if c == nil || credential == 0 {
 		return
@@ -178,8 +178,8 @@ func (c *Cache) EvictCredential(credential uint64) {
 	}
 }
 
-// EvictMatching evicts what the app has said of a user, of a channel or of both, an empty one being any, and all that it is
-// just being asked: of that nobody knows yet whom it names.
+// EvictMatching evicts the entries of a user, of a channel or of both (empty: any), and all requests in progress, whose
+// users are not known yet.
 func (c *Cache) EvictMatching(user, channel string) {
 	if c == nil {
 		return
@@ -195,7 +195,7 @@ func (c *Cache) EvictMatching(user, channel string) {
 	}
 }
 
-// EvictClient evicts what the app has said to the same client, whatever channels it wanted.
+// EvictClient evicts the entries of the same client for any channels.
 func (c *Cache) EvictClient(q *Request, credential uint64, user string) {
 	if c == nil {
 		return
@@ -233,7 +233,7 @@ func (c *Cache) keyOf(q *Request) (key [sha256.Size]byte) {
 	return key
 }
 
-// Counts are for metrics: how often an entry was enough, was not, and had to make room.
+// Counts are for metrics.
 func (c *Cache) Counts() (hits, misses, evicted int64) {
 	if c == nil {
 		return 0, 0, 0

@@ -11,8 +11,8 @@ import (
 	"holdfast/internal/http1"
 )
 
-// ReplaceCookies returns the value of Cookie that a client sends after it has taken fields of Set-Cookie. What is taken
-// back is gone.
+// ReplaceCookies returns the value of Cookie that a client sends after it has taken fields of Set-Cookie. Cookies that
+// a field clears are removed.
 func ReplaceCookies(cookie string, set []string) string {
 	if len(set) == 0 {
 		return cookie

@@ -9,23 +9,23 @@ import (
 	"holdfast/internal/http1"
 )
 
-// MaxCredentials of one client are known. Who sends more is not to be let in: any of them may be the one that counts.
+// MaxCredentials is how many sessions a client may have. One with more is refused: any of them may be the valid one.
 const MaxCredentials = 16
 
-// Credentials tells the sessions of the app from each other, by hashes of their cookies. Any goroutine may use it.
+// Credentials identifies sessions of the app by hashes of their cookies. Any goroutine may use it.
 type Credentials struct {
 	names []string
 	seed  maphash.Seed
 }
 
-// NewCredentials knows sessions by the cookies of these names; a trailing asterisk stands for any ending.
+// NewCredentials identifies sessions by the cookies of these names; a trailing asterisk stands for any ending.
 func NewCredentials(names []string) *Credentials {
 	return &Credentials{names: names, seed: maphash.MakeSeed()}
 }
 
 // Of returns the sessions that a request may belong to, by its fields of Cookie and by ;jsessionid= in its target: the
-// first name's before the second's. Of a cookie that comes twice, for two paths, nobody but the app knows which one
-// counts. The list is one longer than MaxCredentials if there are more.
+// first name's before the second's. If a cookie comes twice, for two paths, only the app knows which one it uses. The
+// list is one longer than MaxCredentials if there are more.
 func (c *Credentials) Of(cookies [][]byte, target []byte) (list []uint64) {
 	add := func(name string, value []byte) {
 		if h := c.hash(name, value); h != 0 && len(list) <= MaxCredentials && !slices.Contains(list, h) {
@@ -73,7 +73,7 @@ func (c *Credentials) hash(name string, value []byte) uint64 {
 	return max(h.Sum64(), 1)
 }
 
-// CookieEffect is what a Set-Cookie does to a session.
+// CookieEffect is the effect of a Set-Cookie on a session.
 type CookieEffect uint8
 
 // The effects.

@@ -9,7 +9,7 @@ import (
 	"holdfast/internal/channel"
 )
 
-// Why a client may not subscribe. The texts are for the client.
+// Reasons why a client may not subscribe. The texts are for the client.
 var (
 	ErrTokenMissing = errors.New("a token is missing: send Authorization: Bearer, or token= in the URL")
 	ErrTokenExpired = errors.New("the token has expired")
@@ -24,51 +24,51 @@ var (
 	ErrMaxChannels  = errors.New("too many channels")
 )
 
-// Query is a wish to subscribe, and all that is known of who has it.
+// Query is a request to subscribe, and everything known about the client.
 type Query struct {
 	Channels []string // names and patterns
-	Held     []string // those of them that the connection has already are not decided about again
+	Held     []string // channels of the connection; those of Channels among them are not decided again
 	Max      int      // channels that may be named at once; zero: any number
 
-	User  string // whose the connection is
-	Fixed bool   // User holds, also if it is empty and thus nobody. False: it is whose the app says first
+	User  string // user of the connection
+	Fixed bool   // User is final, even if it is empty; false: the app may name the user
 
 	Grant  *TokenGrant // of the client's token; nil: it has none
-	Result *Result     // what the app has answered about Asked; nil: it was not asked
-	Asked  []string    // what an earlier Decision gave to Ask
-	Server bool        // the app itself wants it: it is not asked, and no token is needed
+	Result *Result     // the app's response about Asked; nil: there was no request
+	Asked  []string    // channels of an earlier Decision with the outcome Ask
+	Server bool        // the app itself requests it, so neither authorization nor a token is needed
 
-	AtLimit func(user string) bool // the user has all the connections that one may have; nil: any number
+	AtLimit func(user string) bool // reports whether the user is at the limit of connections; nil: there is none
 	Now     time.Time
 }
 
-// Outcome is what was decided.
+// Outcome is the kind of a Decision.
 type Outcome uint8
 
-// The zero Outcome refuses: nothing that is left out counts as a yes.
+// The zero Outcome refuses, so an incomplete Decision never allows.
 const (
 	Refused Outcome = iota
-	Ask             // the app is to be asked, and then to be decided again
+	Ask             // send an authorization request, and decide again with its result
 	Granted
 )
 
-// Decision is what Decide answers.
+// Decision is the result of Decide.
 type Decision struct {
 	Outcome  Outcome
-	Channels []string // Ask: what the app is to be asked about. Granted: what may be subscribed to
-	User     string   // Granted: whose the connection is from now on; Refused: whose it would have been, for the log
+	Channels []string // Ask: channels for the authorization request. Granted: channels that the client may subscribe to
+	User     string   // Granted: the connection's user from now on; Refused: the user, for the log
 
 	Status  int    // Refused: of HTTP
 	Err     error  // Refused: one of this package's, or what Rules.Valid says
-	Channel string // Refused: which channel it is about; empty: none in particular
+	Channel string // Refused: the channel that is the reason; empty: none in particular
 }
 
 func refused(status int, err error, channel string) Decision {
 	return Decision{Status: status, Err: err, Channel: channel}
 }
 
-// Decide decides who may subscribe to what: for a connection that begins, for one that is held and wants more, and for
-// one whose authorization is renewed. It looks at nothing but its arguments.
+// Decide decides whether a client may subscribe: for a new connection, for a held one that adds channels, and when an
+// authorization is renewed. It depends on its arguments only.
 func Decide(r *channel.Rules, q *Query) Decision {
 	if q.Max > 0 && len(q.Channels) > q.Max {
 		return refused(400, maxChannels(q.Max), "")
@@ -122,7 +122,7 @@ func (q *Query) sort(r *channel.Rules, user string) (ask []string, d Decision) {
 			if !slices.Contains(ask, name) {
 				ask = append(ask, name)
 			}
-			continue // whose it may be is known when the app has named the user
+			continue // the owner is checked when the app has named the user
 		default:
 			return nil, refused(403, ErrNotAllowed, name)
 		}
@@ -133,7 +133,7 @@ func (q *Query) sort(r *channel.Rules, user string) (ask []string, d Decision) {
 	return ask, Decision{}
 }
 
-// byApp applies the app's answer about what it was asked.
+// byApp applies the app's response.
 func (q *Query) byApp(r *channel.Rules, user string, ask []string) Decision {
 	a := q.Result
 	switch {
@@ -148,7 +148,7 @@ func (q *Query) byApp(r *channel.Rules, user string, ask []string) Decision {
 	case q.AtLimit != nil && q.AtLimit(a.User):
 		return Decision{Status: 429, Err: ErrUserLimit, User: a.User}
 	}
-	// What needs the app by now and was not asked for is not allowed by an answer about the rest.
+	// A channel that needs authorization now, and was not in the request, is not allowed by the response.
 	allowed := slices.DeleteFunc(slices.Clone(ask), func(name string) bool { return !slices.Contains(q.Asked, name) })
 	if a.Channels != nil {
 		allowed = allowedOf(r, allowed, a.Channels)
@@ -179,7 +179,7 @@ func (q *Query) byApp(r *channel.Rules, user string, ask []string) Decision {
 	return d
 }
 
-// allowedOf returns which of the named channels were asked for, by name or as a part of a pattern.
+// allowedOf returns which of the named channels were requested, by name or as a part of a pattern.
 func allowedOf(r *channel.Rules, ask, named []string) (list []string) {
 	for _, name := range named {
 		if Access(r, name) == channel.Authorize && Contains(ask, name) && !slices.Contains(list, name) {
@@ -189,7 +189,7 @@ func allowedOf(r *channel.Rules, ask, named []string) (list []string) {
 	return list
 }
 
-// owns reports whether the name may be the user's: it is no single user's, or this one's.
+// owns reports whether the user may have the channel: it belongs to no single user, or to this one.
 func owns(r *channel.Rules, user, name string) bool {
 	owner, owned := r.Owner(name)
 	return !owned || user != "" && owner == user
@@ -203,8 +203,8 @@ type countError struct{ max int }
 func (e *countError) Error() string        { return fmt.Sprintf("more than %d channels", e.max) }
 func (e *countError) Is(target error) bool { return target == ErrMaxChannels }
 
-// Narrow returns what changes for a connection when the app, asked anew about the channels asked, allows only some of
-// them: which of those held are to be left, and which parts of a pattern that is left are to be joined.
+// Narrow returns the change for a connection when the app, after a new request about asked, allows only some of these
+// channels: the held channels to leave, and the parts to join of a pattern that is left.
 func Narrow(held, asked, allowed []string) (join, leave []string) {
 	for _, name := range held {
 		if Contains(asked, name) && !Contains(allowed, name) {

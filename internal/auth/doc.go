@@ -1,3 +1,3 @@
-// Package auth decides who may subscribe to which channels. It has no sockets and does no I/O: whoever needs the app's
-// answer asks for it and brings it here.
+// Package auth decides who may subscribe to which channels. It has no sockets and does no I/O: its callers send the
+// requests to the app.
 package auth

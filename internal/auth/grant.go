@@ -7,11 +7,11 @@ import (
 	"holdfast/internal/channel"
 )
 
-// TokenGrant is what a token that was found good is good for.
+// TokenGrant is what a valid token allows.
 type TokenGrant struct {
-	User      string    // empty: nobody in particular
-	ExpiresAt time.Time // from then on it is good for nothing
-	Channels  []string  // names and patterns; nil: the token does not say, and allows its user's own channels
+	User      string    // empty: none
+	ExpiresAt time.Time // the token is invalid from then on
+	Channels  []string  // names and patterns; nil: the token has no list, and allows its user's own channels
 }
 
 // Allows reports whether the token lets its bearer subscribe to the name. A nil grant allows nothing.
@@ -26,15 +26,16 @@ func (g *TokenGrant) Allows(r *channel.Rules, name string) bool {
 	return slices.ContainsFunc(g.Channels, func(pattern string) bool { return channel.Covers(pattern, name) })
 }
 
-// Expired reports whether the token is over.
+// Expired reports whether the token has expired.
 func (g *TokenGrant) Expired(now time.Time) bool { return !g.ExpiresAt.After(now) }
 
-// Authorizer asks the app. An error means that there is neither a yes nor a no, and that the client must not get in.
+// Authorizer sends authorization requests to the app. An error means that the app has neither allowed nor denied; the
+// client must not subscribe.
 type Authorizer interface {
 	Authorize(Request) (Result, error)
 }
 
-// Verifier reads tokens. Its errors may be shown to whoever sent the token.
+// Verifier verifies tokens. Its errors may be sent to the client.
 type Verifier interface {
 	Verify(text string) (TokenGrant, error)
 }

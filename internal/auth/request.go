@@ -2,11 +2,11 @@ package auth
 
 import "time"
 
-// Request is a client that wants to subscribe to channels, as the app is asked about it. Empty fields are not sent.
+// Request is the content of an authorization request. Empty fields are not sent.
 type Request struct {
 	Channels []string
 
-	// The client's own, as they came; several Cookie fields joined by "; ".
+	// The client's own, unchanged; several Cookie fields joined by "; ".
 	Host, Cookie, Authorization, UserAgent, AcceptLanguage string
 
 	Proto        string // "http" or "https": how the client came
@@ -17,14 +17,14 @@ type Request struct {
 	ForwardedHost, ForwardedPort string
 }
 
-// Result is what the app says about a Request. The zero Result allows nothing.
+// Result is the app's response to a Request. The zero Result allows nothing.
 type Result struct {
 	Allowed bool
 	Status  int // for the client when not Allowed: 401 or 403
 
-	Channels []string      // what the client may subscribe to, a part of what was asked; nil: all of it
-	User     string        // who the client is; empty: the app did not say
-	Expires  time.Duration // how long this is good; zero: the app did not say
+	Channels []string      // channels that the client may subscribe to, of those requested; nil: all of them
+	User     string        // the client's user; empty: the app did not say
+	Expires  time.Duration // how long the result is valid; zero: the app did not say
 
 	// Fields of the app's response that are for the client.
 	SetCookie  []string

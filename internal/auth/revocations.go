@@ -13,7 +13,8 @@ const (
 	maxRevocations  = 4096            // of about 100 bytes each
 )
 
-// Revocation is what a logout or an API request has taken away. A zero member stands for any; one of them is set.
+// Revocation is the effect of a logout or an API request on authorizations. A zero member stands for any; at least one
+// is set.
 type Revocation struct {
 	Credential uint64 // of a session; see Credentials
 	User       string
@@ -21,15 +22,15 @@ type Revocation struct {
 	Connection string // the ID of one that is held
 }
 
-// Subject is who was just allowed to subscribe to what, as a Revocation may concern it.
+// Subject is a client with an authorization that a Revocation may concern.
 type Subject struct {
 	Credentials []uint64 // 0 is none
-	User        string   // empty: nobody, whom no revocation of a user concerns
+	User        string   // empty: none, so no revocation of a user concerns it
 	Channels    []string
 	Connection  string // empty: it is not held yet
 }
 
-// concerns reports whether all that the revocation names is the subject's.
+// concerns reports whether everything that the revocation names is the subject's.
 func (v *Revocation) concerns(s *Subject) bool {
 	return (v.Credential == 0 || slices.Contains(s.Credentials, v.Credential)) &&
 		(v.User == "" || v.User == s.User) &&
@@ -37,14 +38,14 @@ func (v *Revocation) concerns(s *Subject) bool {
 		(v.Channel == "" || v.touches(s.Channels))
 }
 
-// touches reports whether one of the names is what is revoked, a part of it, or a pattern that it is a part of.
+// touches reports whether one of the names is the revoked channel, a part of it, or a pattern that it is a part of.
 func (v *Revocation) touches(names []string) bool {
 	return Contains(names, v.Channel) ||
 		channel.IsPattern(v.Channel) && slices.ContainsFunc(names, func(name string) bool { return channel.Covers(v.Channel, name) })
 }
 
-// Revocations keeps what was revoked lately, so that an answer of the app that was on its way then lets nobody in. Any
-// goroutine may call it; the zero value has none.
+// Revocations stores recent revocations, so that a response of the app from before a revocation has no effect after it.
+// Any goroutine may call it; the zero value has none.
 type Revocations struct {
 	mu    sync.Mutex // guards what follows
 	first uint64     // which one list begins with
@@ -56,7 +57,8 @@ type timedRevocation struct {
 	at time.Time
 }
 
-// Add adds one, unless it is zero. Cached answers are to be evicted before: who finds one later finds this one, too.
+// Add adds a revocation, unless it is zero. Evict cached responses before, so that a client that found one in the cache
+// sees the revocation.
 func (l *Revocations) Add(v Revocation) {
 	if v == (Revocation{}) {
 		return
@@ -72,15 +74,15 @@ func (l *Revocations) Add(v Revocation) {
 	l.list = append(l.list, timedRevocation{v, now})
 }
 
-// Seq returns the number of the next one, for ChangedSince.
+// Seq returns the number of the next revocation, for ChangedSince.
 func (l *Revocations) Seq() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.first + uint64(len(l.list))
 }
 
-// ChangedSince reports whether one that was added since Seq returned seq concerns the subject, or may have: those that are
-// long past are not known any more.
+// ChangedSince reports whether a revocation since Seq returned seq concerns the subject, or may concern it, as old ones
+// are dropped.
 func (l *Revocations) ChangedSince(seq uint64, s *Subject) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

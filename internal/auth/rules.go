@@ -7,13 +7,13 @@ import (
 	"holdfast/internal/channel"
 )
 
-// Why a name cannot be subscribed to, whoever asks.
+// Reasons why no client can subscribe to a name.
 var (
 	ErrNoRule    = errors.New("no rule for this channel")
 	ErrNoPattern = errors.New("no rule allows this pattern")
 )
 
-// Check returns why nobody can subscribe to the name, and the HTTP status that says so; nil if somebody can.
+// Check returns why no client can subscribe to the name, and the HTTP status for it; nil if a client may.
 func Check(r *channel.Rules, name string) (status int, err error) {
 	if err := channel.ValidSubscription(name); err != nil {
 		return 400, err
@@ -27,7 +27,7 @@ func Check(r *channel.Rules, name string) (status int, err error) {
 	return 403, ErrNoRule
 }
 
-// Access returns who may subscribe to the name; nobody if no rule matches, or it allows no such pattern.
+// Access returns who may subscribe to the name; no client if no rule matches, or it does not allow the pattern.
 func Access(r *channel.Rules, name string) channel.Access {
 	if rule, ok := r.Subscription(name); ok {
 		return rule.Access

@@ -2,18 +2,18 @@ package auth
 
 import "sync"
 
-// Semaphore lets so many through at once, and the others in the order in which they came.
+// Semaphore is a counting semaphore. Callers that must wait get it in order.
 type Semaphore struct {
 	mu      sync.Mutex // guards what follows
 	free    int
 	waiters []func()
 }
 
-// NewSemaphore returns one that lets n through at once, and one if n is less.
+// NewSemaphore returns a semaphore of n, at least 1.
 func NewSemaphore(n int) *Semaphore { return &Semaphore{free: max(n, 1)} }
 
-// Acquire calls f, now or when it is its turn, on any goroutine; f must not block. When what f began is over,
-// Release is due.
+// Acquire calls f, now or when it is its turn, on any goroutine. f must not block. Call Release when the work that f
+// began is done.
 func (s *Semaphore) Acquire(f func()) {
 	s.mu.Lock()
 	if s.free == 0 {
@@ -26,7 +26,7 @@ func (s *Semaphore) Acquire(f func()) {
 	f()
 }
 
-// Release lets the next one through.
+// Release gives the semaphore to the next caller.
 func (s *Semaphore) Release() {
 	s.mu.Lock()
 	if len(s.waiters) == 0 {

@@ -15,7 +15,7 @@ const (
 	defaultInFlight = 64
 )
 
-// ErrUnavailable is what a client is told when the app could not be asked, or has revoked something meanwhile.
+// ErrUnavailable is the error for a client if the authorization request failed, or something was revoked meanwhile.
 var ErrUnavailable = errors.New("could not be authorized now")
 
 var (
@@ -25,11 +25,11 @@ var (
 
 // ServiceOptions of a Service.
 type ServiceOptions struct {
-	Authorizer    Authorizer    // nil: nobody can be asked
-	CacheAge      time.Duration // how long an allowed response is good for an identical request; 0: once
-	LogoutCookies []string      // what an app takes back at logout
+	Authorizer    Authorizer    // nil: push.authorize_path is not set
+	CacheAge      time.Duration // how long an allowed response is cached for an identical request; 0: not at all
+	LogoutCookies []string      // session cookies that the app clears at logout
 
-	InFlight int // requests to Authorizer at once, the others wait in a queue; 0: 64
+	InFlight int // requests to Authorizer at once; others wait in a queue; 0: 64
 
 	NewPool func(workers, queue int) Pool
 	Log     *slog.Logger
@@ -41,10 +41,11 @@ type Pool interface {
 	Waiting() int
 }
 
-// Service asks the app who may subscribe, on workers with a queue in front of them: a slow app delays only those who need
-// its response. No response from before a revocation is good after it. Its methods may be called from any goroutine.
+// Service sends authorization requests to the app, on workers with a queue, so that a slow app delays only clients that
+// need its response. No response from before a revocation is used after it. Its methods may be called from any
+// goroutine.
 type Service struct {
-	Cache       *Cache // nil: nothing is cached
+	Cache       *Cache // nil: no cache
 	Credentials *Credentials
 	Revocations Revocations
 
@@ -66,10 +67,10 @@ func NewService(o ServiceOptions) *Service {
 	return s
 }
 
-// Available reports whether there is somebody to ask.
+// Available reports whether push.authorize_path is set.
 func (s *Service) Available() bool { return s.o.Authorizer != nil }
 
-// Go runs f, which asks, on a worker when it is its turn. It reports false, and drops f, when the queue is full.
+// Go runs f, which calls Ask, on a worker when it is its turn. It returns false, and drops f, if the queue is full.
 func (s *Service) Go(f func()) bool {
 	if s.pool.Go(f) {
 		return true
@@ -80,17 +81,17 @@ func (s *Service) Go(f func()) bool {
 	return false
 }
 
-// Ask asks the app, or the cache. It asks once more if something was revoked meanwhile that concerns the subject, who
-// gets the user that the app names: the session may have ended, or become another's. seq is then that of the last time,
-// and is to be compared again when the response takes effect. setCookie gets what the app sets; nil: nobody wants it. An
-// error is counted and logged.
+// Ask requests authorization from the app, or finds it in the cache. It sets the subject's user to the one that the app
+// names, and repeats the request if a revocation meanwhile concerns the subject: the session may have ended, or have
+// another user. seq is set to that of the last request, for another check when the response takes effect. setCookie
+// gets the app's Set-Cookie fields; it may be nil. An error is counted and logged.
 func (s *Service) Ask(r *Request, subject *Subject, seq *uint64, setCookie *[]string) (result Result, err error) {
 	for range 2 {
 		*seq = s.Revocations.Seq()
 		if result, err = s.askOnce(r); err != nil {
 			s.errors.Add(1)
 			s.o.Log.Error("authorization request failed (push.authorize_path)", "error", err)
-			if setCookie != nil { // a token that is good for one use may have been replaced all the same
+			if setCookie != nil { // the app may have replaced a token for one use, even if it failed
 				*setCookie = append(*setCookie, result.SetCookie...)
 			}
 			return result, err
@@ -101,7 +102,7 @@ func (s *Service) Ask(r *Request, subject *Subject, seq *uint64, setCookie *[]st
 		if len(result.SetCookie) > 0 {
 			r.Cookie = ReplaceCookies(r.Cookie, result.SetCookie)
 			list := s.credentialsOf(r)
-			if len(list) > MaxCredentials { // the end of one that is not known would go unnoticed
+			if len(list) > MaxCredentials { // the end of a session beyond the limit would go unnoticed
 				s.errors.Add(1)
 				s.o.Log.Error("authorization request failed (push.authorize_path)", "error", errSessions)
 				return Result{}, errSessions
@@ -118,7 +119,8 @@ func (s *Service) Ask(r *Request, subject *Subject, seq *uint64, setCookie *[]st
 	return result, nil
 }
 
-// askOnce asks the app, or the cache if there is one and one session at most may be meant: any of several may end.
+// askOnce requests authorization once. It uses the cache only if the client has at most one session, as any of several
+// may end.
 func (s *Service) askOnce(r *Request) (Result, error) {
 	if s.o.Authorizer == nil {
 		return Result{}, errNobody
@@ -135,8 +137,8 @@ func (s *Service) credentialsOf(r *Request) []uint64 {
 	return s.Credentials.Of([][]byte{[]byte(r.Cookie)}, nil)
 }
 
-// AskAgain asks the app, and not the cache, whether a client may still hold what it holds as user. What is cached of a
-// client that may not is evicted. An error is counted.
+// AskAgain requests authorization again for channels that a client holds as user, without the cache. After a denial it
+// evicts the client's cached responses. An error is counted.
 func (s *Service) AskAgain(r *Request, credential uint64, user string) (Result, error) {
 	result, err := s.o.Authorizer.Authorize(*r)
 	switch {
@@ -148,12 +150,12 @@ func (s *Service) AskAgain(r *Request, credential uint64, user string) (Result, 
 	return result, err
 }
 
-// Renews reports whether the app is asked again about what it has allowed.
+// Renews reports whether an allowed result is authorized again later.
 func (s *Service) Renews(r *Result) bool { return r.Expires > 0 || len(s.o.LogoutCookies) > 0 }
 
-// Revoke sees to it that no response of the app lets in whom the revocation concerns, neither one that is cached nor one
-// that is on its way. What is held is the caller's. The cache comes first: who found a cached response before has begun
-// before the revocation, and sees it.
+// Revoke makes cached responses and requests in progress invalid for clients that the revocation concerns. Held
+// connections are the caller's task. It evicts from the cache first: a client that found a response there before has
+// started before the revocation, and sees it.
 func (s *Service) Revoke(v Revocation) {
 	if v == (Revocation{}) {
 		return

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// EvictInterval is how long after one connection of a user was closed for a newer one the next is.
+// EvictInterval is the least time between two connections of a user that are closed for newer ones.
 const EvictInterval = 10 * time.Second
 
 // UserLimiter limits the connections of each user. C refers to one. Any goroutine may call it.
 type UserLimiter[C comparable] struct {
-	limit int // zero: none, and nothing is noted
+	limit int // zero: none, and nothing is counted
 
 	mu    sync.Mutex
 	users map[string]*userConns[C]
@@ -19,7 +19,7 @@ type UserLimiter[C comparable] struct {
 
 // userConns are one user's connections.
 type userConns[C comparable] struct {
-	conns   []C       // the longest held first
+	conns   []C       // oldest first
 	evicted time.Time // when one was last closed for a newer one
 }
 
@@ -28,8 +28,8 @@ func NewUserLimiter[C comparable](limit int) *UserLimiter[C] {
 	return &UserLimiter[C]{limit: limit, users: map[string]*userConns[C]{}}
 }
 
-// AtLimit reports whether one more connection of the user is to be refused. Not because of a new one: it may be the
-// same client, whose old connection is dead and not yet known to be.
+// AtLimit reports whether to refuse another connection of the user. At the limit it refuses only within EvictInterval,
+// as a new connection may replace a dead one of the same client.
 func (l *UserLimiter[C]) AtLimit(user string, now time.Time) bool {
 	if l.limit == 0 || user == "" {
 		return false
@@ -40,7 +40,7 @@ func (l *UserLimiter[C]) AtLimit(user string, now time.Time) bool {
 	return u != nil && len(u.conns) >= l.limit && now.Sub(u.evicted) < EvictInterval
 }
 
-// Add notes a connection. If it is one too many, the one that has been held the longest is to be closed.
+// Add adds a connection. If evict is true, the caller must close oldest.
 func (l *UserLimiter[C]) Add(user string, c C, now time.Time) (oldest C, evict bool) {
 	if l.limit == 0 {
 		return oldest, false
@@ -61,7 +61,7 @@ func (l *UserLimiter[C]) Add(user string, c C, now time.Time) (oldest C, evict b
 	return oldest, true
 }
 
-// Remove drops a connection, if it is not one that was to be closed.
+// Remove removes a connection, unless Add has returned it to be closed.
 func (l *UserLimiter[C]) Remove(user string, c C) {
 	if l.limit == 0 {
 		return

@@ -238,7 +238,7 @@ func TestClientWays(t *testing.T) {
 		{"no answer that is HTTP", page(0, "", "{}"), ``, retried},
 		{"Holdfast says 404", page(404, `{"error":"nothing under this path"}`, "{}"), ``, retried},
 		{"Holdfast says 429", page(429, `{"error":"too many"}`, "{}"), ``, retried},
-		{"Holdfast says 503", page(503, `{"error":"going down"}`, "{}"), ``, retried},
+		{"Holdfast says 503", page(503, `{"error":"shutting down"}`, "{}"), ``, retried},
 		{"a long poll gets a page with 403", page(403, "<h1>Forbidden</h1>", "{}"), onlyLP, retried},
 		{"Holdfast says 400", page(400, `{"error":"no"}`, "{}"), ``, final},
 		{"Holdfast says 401", page(401, `{"error":"no","hint":"yes"}`, "{}"), ``, final},

@@ -75,13 +75,13 @@ func AppendEvent(b, object []byte) []byte {
 	return append(append(append(b, eventBegin...), object...), eventEnd...)
 }
 
-// GapEvent returns the event of a gap in the middle of a stream. It has no id: a client that comes back after it comes
-// back with that of the message before.
+// GapEvent returns the event of a gap in the middle of a stream. It has no ID: a client that reconnects after it sends
+// the ID of the message before.
 func GapEvent(g hub.Gap) []byte { return fmt.Appendf(nil, "event: gap\ndata: %s\n\n", Gap(g)) }
 
-// AppendGapEvents tells of all gaps of a replay, after which the client stands at position. Only the last event has an
-// id, where a client stands that was told of them and of no message yet: a connection that breaks in between is told of
-// the others when it comes back.
+// AppendGapEvents appends the events of all gaps of a replay; the client's position after them is position. Only the
+// last event has an ID: the one before the first message, or position. So a client whose connection breaks before it
+// gets all gaps again.
 func AppendGapEvents(b []byte, position hub.ID, replay hub.Replay) []byte {
 	id := position
 	if len(replay.Messages) > 0 {
@@ -97,12 +97,12 @@ func AppendGapEvents(b []byte, position hub.ID, replay hub.Replay) []byte {
 	return b
 }
 
-// Retry tells a browser after how long it comes back to a stream that ends.
+// Retry returns the line that tells a browser after how long to reconnect when the stream ends.
 func Retry(after time.Duration) string {
 	return "retry: " + strconv.FormatInt(after.Milliseconds(), 10) + "\n\n"
 }
 
-// ComeBack is the whole of an event stream that tells a browser when to come back. Comments say why, and give a hint if
+// ComeBack returns a whole event stream that tells a browser when to reconnect. Comments have the reason, and a hint if
 // there is one.
 func ComeBack(why, hint string, after time.Duration) string {
 	b := ": " + why + "\n"

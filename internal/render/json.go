@@ -1,5 +1,5 @@
-// Package render writes messages, and what tells of them, as clients receive it: JSON objects, server-sent events and
-// the responses to long polls. docs/reference/client-protocol.md describes these forms.
+// Package render renders messages, gaps and notices as clients receive them: JSON objects, server-sent events and the
+// responses to long polls. docs/reference/client-protocol.md describes these forms.
 package render
 
 import (
@@ -12,7 +12,7 @@ import (
 	"holdfast/internal/jsontext"
 )
 
-// Ping is a sign of life that a page can see: browsers keep pings and comments to themselves.
+// Ping is a heartbeat that reaches the page: browsers hide WebSocket pings and comments of streams.
 const Ping = `{"type":"ping"}`
 
 // Message returns a message as an object of the subprotocol, which has a type.
@@ -63,12 +63,12 @@ func AppendData(b, data []byte, isJSON, binary bool) []byte {
 	return jsontext.AppendString(b, data)
 }
 
-// undelivered is how much comes before the id of the hello counts. Gaps are part of it: a client whose connection
-// breaks before it is told of one would otherwise come back from after it, and never be told.
+// undelivered returns the number of gaps and messages that follow before the ID of the hello is valid. Gaps count, too:
+// a client whose connection breaks before it gets one would otherwise resume after it, and never get it.
 func undelivered(r hub.Replay) int { return len(r.Gaps) + len(r.Messages) }
 
-// Hello begins a connection that speaks the subprotocol: where it stands after the gaps and messages of replay, which
-// come next, and how often it gets a sign of life.
+// Hello is the first object of a connection with the subprotocol. It has the position after the gaps and messages of
+// replay, which follow, and the interval of the heartbeats.
 func Hello(id hub.ID, heartbeat time.Duration, replay hub.Replay) []byte {
 	return fmt.Appendf(nil, `{"type":"hello","id":"%s","heartbeat":%s,"replay":%d}`, id,
 		strconv.FormatFloat(heartbeat.Seconds(), 'f', -1, 64), undelivered(replay))
@@ -80,8 +80,8 @@ func Gap(g hub.Gap) []byte {
 	return append(g.Through.Append(append(b, `,"id":"`...)), `"}`...)
 }
 
-// Change is a change of a connection's channels, in which position is where it stands after the replay. Ref is JSON
-// that the client wants back; empty: none.
+// Change is a change of a connection's channels. Position is the connection's position after the replay. Ref is JSON
+// that the response repeats; empty: none.
 type Change struct {
 	Join, Leave []string
 	Ref         string
@@ -89,7 +89,7 @@ type Change struct {
 	Replay      hub.Replay
 }
 
-// Objects returns the objects that tell of the change and of its gaps.
+// Objects returns the objects for the change and for its gaps.
 func (c *Change) Objects() (list [][]byte) {
 	if len(c.Leave) > 0 {
 		list = append(list, changed("unsubscribed", c.Leave, "", c.Ref))
@@ -104,7 +104,7 @@ func (c *Change) Objects() (list [][]byte) {
 	return list
 }
 
-// changed tells of the channels that were joined or left; more is further members.
+// changed returns the object for channels that were joined or left; more has further members.
 func changed(kind string, channels []string, more, ref string) []byte {
 	b := append([]byte(`{"type":"`), kind...)
 	b = append(b, `","channels":[`...)

@@ -11,7 +11,7 @@ import (
 // PollResponse is the response to a long poll.
 type PollResponse struct {
 	Messages []*hub.Message
-	Next     hub.ID // where the client stands after it
+	Next     hub.ID // the client's position after it
 	Gaps     []hub.Gap
 
 	Date   []byte // the line of that field

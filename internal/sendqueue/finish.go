@@ -7,14 +7,14 @@ import (
 	"holdfast/internal/park"
 )
 
-// How long a client has that is to read the rest of a frame and the goodbye: without reading any, and in all.
+// How long a client has to read the rest of a frame and the last bytes: without any progress, and in all.
 const (
 	finishStall = 10 * time.Second
 	finishTime  = time.Minute
 )
 
-// finish has a connection that has left its channels. Then it ends as park.Linger has it, and with a reset only if the
-// client does not read.
+// finish is the handler of a connection that has left its channels. It sends the last bytes and then calls park.Linger;
+// it resets the connection only if the client does not read.
 type finish struct {
 	total *atomic.Int64
 	rest  [2][]byte
@@ -23,8 +23,8 @@ type finish struct {
 	until time.Time
 }
 
-// Finish takes a connection over, on its loop, to write the rest of what was begun and then last, and to end it. The bytes
-// count in total while they wait.
+// Finish takes over a connection, on its loop. It writes begun, the rest of an item, then last, and ends the
+// connection. The bytes count in total while they wait.
 func Finish(c *park.Conn, begun, last []byte, total *atomic.Int64) {
 	f := &finish{total: total, rest: [2][]byte{begun, last}, bytes: len(begun) + len(last), until: c.Loop().Now().Add(finishTime)}
 	total.Add(int64(f.bytes))
@@ -33,7 +33,7 @@ func Finish(c *park.Conn, begun, last []byte, total *atomic.Int64) {
 	f.flush(c)
 }
 
-// Ready writes on. What the client sends is left to park.Linger.
+// Ready continues to write. park.Linger reads what the client sends.
 func (f *finish) Ready(c *park.Conn, ev park.Event) {
 	if ev&park.Expired != 0 {
 		if !f.moved || c.Loop().Now().After(f.until) {

@@ -1,8 +1,8 @@
-// Package sendqueue is what waits for one slow client: the bytes that its kernel has not taken, in order. Rendered
-// messages are shared by all clients that wait for them, so each costs an entry, and a loop counts their bytes once.
+// Package sendqueue has the queue of one slow client: the bytes that the kernel has not accepted for it, in order. All
+// clients that wait for a message share its rendering, so each costs an entry, and a loop counts the bytes once.
 //
-// A message may be dropped while it waits, but for what of it was written already. In its place is a [hub.Gap] then,
-// or the newer message that supersedes it. The package decides nothing: its user has the limits and the policies.
+// A message may be dropped while it waits, but for what of it was written already. In its place is a [hub.Gap] then, or
+// the newer message that supersedes it. The package decides nothing: its user has the limits and the policies.
 package sendqueue
 
 import (
@@ -11,46 +11,46 @@ import (
 	"holdfast/internal/hub"
 )
 
-// EntryCost is what an item counts beside its bytes: its entry in the queue, and a gap in its place.
+// EntryCost is what an item counts besides its bytes: its entry in the queue, and a gap in its place.
 const EntryCost = 64
 
 // Memory counts the bytes of all queues of a loop, whose goroutine it belongs to.
 type Memory struct {
 	total  *atomic.Int64
-	shared map[*byte]int // by a rendering's first byte: in how many queues it is
+	shared map[*byte]int // number of queues that have a rendering, by its first byte
 }
 
 // NewMemory returns a memory that adds to total, which all loops share.
 func NewMemory(total *atomic.Int64) *Memory { return &Memory{total: total, shared: map[*byte]int{}} }
 
-// Item is what is to be sent.
+// Item is something to send.
 type Item struct {
 	Bytes   []byte       // not empty
-	Message *hub.Message // that Bytes render; nil: it is something else, and is never dropped
+	Message *hub.Message // whose rendering Bytes is; nil: no message, and never dropped
 	Shared  bool         // other queues may have the same Bytes
 	Counted bool         // in Queue.Size
 }
 
-// entry is an item that waits, or a gap.
+// entry is a queued item, or a gap.
 type entry struct {
-	b      []byte       // of a gap: nil until it is its turn
+	b      []byte       // of a gap: nil until its turn
 	m      *hub.Message // of a message; of a gap, the newest one that was dropped
-	cost   int32        // in Queue.Size; zero: it does not count
+	cost   int32        // in Queue.Size; zero: not counted
 	shared bool
 }
 
 func (e *entry) isGap() bool     { return e.m != nil && e.b == nil }
 func (e *entry) isMessage() bool { return e.m != nil && e.b != nil }
 
-// Queue is what waits for one client.
+// Queue has the items that wait for one client.
 type Queue struct {
 	memory *Memory
 	list   []entry
-	off    int // into the first, which was written so far
+	off    int // bytes of the first item that are written
 	size   int
 }
 
-// New returns a queue whose first item is one of which n bytes were written.
+// New returns a queue with a first item of which n bytes are written.
 func New(m *Memory, first Item, n int) Queue {
 	q := Queue{memory: m, off: n}
 	q.Push(first)
@@ -60,7 +60,7 @@ func New(m *Memory, first Item, n int) Queue {
 // Size returns the bytes of the items that are counted, with EntryCost for each.
 func (q *Queue) Size() int { return q.size }
 
-// Empty reports whether nothing waits.
+// Empty reports whether the queue is empty.
 func (q *Queue) Empty() bool { return len(q.list) == 0 }
 
 // Push adds an item.
@@ -73,7 +73,7 @@ func (q *Queue) Push(i Item) {
 	q.count(&e)
 }
 
-// count adds an entry to what waits, uncount takes it off.
+// count adds an entry to the sizes, and uncount subtracts it.
 func (q *Queue) count(e *entry) {
 	q.size += int(e.cost)
 	n := int64(EntryCost)
@@ -103,7 +103,7 @@ func (q *Queue) uncount(e *entry) {
 	q.memory.total.Add(-n)
 }
 
-// first is the index of the first entry of which nothing was written.
+// first returns the index of the first entry of which no byte is written.
 func (q *Queue) first() int {
 	if q.off > 0 {
 		return 1
@@ -111,7 +111,7 @@ func (q *Queue) first() int {
 	return 0
 }
 
-// DropSuperseded removes the messages of a channel, as a newer one takes their place. It returns how many these were.
+// DropSuperseded removes the messages of a channel, as a newer one replaces them, and returns their number.
 func (q *Queue) DropSuperseded(channel string) (n int) {
 	for i := q.first(); i < len(q.list); i++ {
 		if e := &q.list[i]; e.isMessage() && e.m.Channel == channel {
@@ -156,7 +156,7 @@ func (q *Queue) gap(m *hub.Message, i int) *entry {
 	return nil
 }
 
-// removeAt removes an entry of which nothing was written. It is near the front, most often.
+// removeAt removes an entry of which no byte is written. Mostly it is near the front.
 func (q *Queue) removeAt(i int) {
 	q.uncount(&q.list[i])
 	copy(q.list[1:i+1], q.list[:i])
@@ -164,8 +164,8 @@ func (q *Queue) removeAt(i int) {
 	q.list = q.list[1:]
 }
 
-// RemoveLeft removes what waits of channels that the client has left; it is in g now. A message that it also has on a
-// channel that it keeps is rendered as one of that, and a gap becomes one of that.
+// RemoveLeft removes the messages of channels that the client has left; it is in g now. A message that it also has on a
+// remaining channel is rendered for that one, and so is a gap.
 func (q *Queue) RemoveLeft(g *hub.Group, render func(*hub.Message) []byte) {
 	for i := q.first(); i < len(q.list); i++ {
 		e := &q.list[i]
@@ -191,8 +191,7 @@ func (q *Queue) RemoveLeft(g *hub.Group, render func(*hub.Message) []byte) {
 	}
 }
 
-// Next returns what is to be written next: what is left of the first item, or several small ones in buf. Gaps are
-// rendered by gap.
+// Next returns the bytes to write next: the rest of the first item, or several small items in buf. gap renders gaps.
 func (q *Queue) Next(buf []byte, gap func(hub.Gap) []byte) []byte {
 	first := q.bytes(&q.list[0], gap)[q.off:]
 	buf = buf[:0]
@@ -210,7 +209,7 @@ func (q *Queue) Next(buf []byte, gap func(hub.Gap) []byte) []byte {
 	return buf
 }
 
-// bytes returns the bytes of an entry. A gap is one no more then: what is dropped later is behind it.
+// bytes returns the bytes of an entry. A gap is then an ordinary item: messages dropped later get a gap behind it.
 func (q *Queue) bytes(e *entry, gap func(hub.Gap) []byte) []byte {
 	if e.isGap() {
 		b := gap(hub.Gap{Channel: e.m.Channel, Through: e.m.ID})
@@ -220,7 +219,7 @@ func (q *Queue) bytes(e *entry, gap func(hub.Gap) []byte) []byte {
 	return e.b
 }
 
-// Written takes n bytes off the front. A gap whose turn has not come has no bytes yet, and stays.
+// Written removes n bytes from the front. A gap whose turn has not come has no bytes yet, and stays.
 func (q *Queue) Written(n int) {
 	for q.off += n; len(q.list) > 0 && !q.list[0].isGap() && q.off >= len(q.list[0].b); {
 		q.off -= len(q.list[0].b)
@@ -230,8 +229,7 @@ func (q *Queue) Written(n int) {
 	}
 }
 
-// Begun returns what is left of an item that was begun: part of it was written before, and the client can't do without
-// the rest. Nil: there is none.
+// Begun returns the rest of an item that is partly written, which the client needs; nil if there is none.
 func (q *Queue) Begun() []byte {
 	if e := &q.list[0]; q.off > 0 || e.m == nil && !e.shared { // the latter was cut where it was begun
 		return e.b[q.off:]
@@ -239,7 +237,7 @@ func (q *Queue) Begun() []byte {
 	return nil
 }
 
-// Release lets go of all that waits.
+// Release releases all items.
 func (q *Queue) Release() {
 	for i := range q.list {
 		q.uncount(&q.list[i])

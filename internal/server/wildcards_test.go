@@ -59,7 +59,7 @@ channels:
 	want(call("/channels/orders.1", ""), `"users":0`)
 	want(call("/connections?channel=orders.7", ""), `"total":2`)
 	want(call("/connections?user=bob", ""), `"channels":["orders.*","user.bob.a"]`)
-	want(call("/unsubscribe", `{"user":"bob","channel":"orders.1"}`), `"unsubscribed":0,"refused":[{"error":"orders.* is held`)
+	want(call("/unsubscribe", `{"user":"bob","channel":"orders.1"}`), `"unsubscribed":0,"refused":[{"error":"the subscription to the pattern orders.* has this channel`)
 	want(call("/unsubscribe", `{"user":"bob","channel":"orders.*"}`), `200 {"unsubscribed":1}`)
 	want(call("/disconnect", `{"channel":"orders.7"}`), `200 {"disconnected":1}`)
 	bob.Close()

@@ -16,7 +16,7 @@ func NewIndex[C any]() *Index[C] {
 	}
 }
 
-// SetUser names the user of a session that has none.
+// SetUser sets the user of a session that has none.
 func (x *Index[C]) SetUser(s *Session[C], user string) {
 	s.user = user
 	if head := x.users[user]; head != nil {
@@ -25,7 +25,7 @@ func (x *Index[C]) SetUser(s *Session[C], user string) {
 	x.users[user] = s
 }
 
-// SetCredentials says which sessions of the app a session has, unless it is known. The first counts as its own.
+// SetCredentials sets the sessions of the app that a client has, unless they are set. The first one is its own.
 func (x *Index[C]) SetCredentials(s *Session[C], list []uint64) {
 	if s.credential != 0 || len(list) == 0 {
 		return

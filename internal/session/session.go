@@ -1,5 +1,5 @@
-// Package session keeps who holds a connection and until when: its user, the sessions of the app that its client has, its
-// token, and when the app is to be asked again. An [Index] finds the connections of a user and of a credential.
+// Package session stores the user of a held connection, the sessions of the app that its client has, its token, and
+// when to authorize it again. An [Index] finds the connections of a user and of a credential.
 package session
 
 import (
@@ -12,25 +12,25 @@ import (
 	"holdfast/internal/channel"
 )
 
-// RetryAfter is when an app that could not be asked again is asked again.
+// RetryAfter is after how long a failed authorization request is repeated.
 const RetryAfter = 5 * time.Second
 
-// Session is who holds a connection and until when. Connections of nobody in particular have none, which is a nil
-// Session; methods that change nothing may be called on it. All run on the connection's loop.
+// Session is the user, the token and the authorization of a connection. A connection without these has a nil Session;
+// methods that change nothing may be called on it. All run on the connection's loop.
 type Session[C any] struct {
-	Conn  C    // whose session it is; never changed
-	Told  bool // an observer knows of the connection
+	Conn  C    // the connection; never changed
+	Told  bool // the observer was notified of the connection
 	asked asked
 
 	user       string
 	credential uint64
-	more       []uint64 // further credentials that its client sent
+	more       []uint64 // other credentials that its client sent
 
-	Grant *auth.TokenGrant // what its token is good for; the hold ends with it; nil: it has none
+	Grant *auth.TokenGrant // of its token, with which the connection ends; nil: it has none
 
-	ask     *auth.Request // what the app is asked again; nil: it is not
-	expires time.Time     // when; zero: only when something has happened
-	failing time.Time     // since when it could not be asked
+	ask     *auth.Request // the next authorization request; nil: none
+	expires time.Time     // when to send it; zero: only after an event such as a logout
+	failing time.Time     // since when these requests fail
 
 	NextHeartbeat time.Time // when that is due, with Due
 
@@ -38,7 +38,7 @@ type Session[C any] struct {
 	sameUser, sameCredential link[C]
 }
 
-// asked is whether the app is being asked again.
+// asked is the state of the authorization request.
 type asked uint8
 
 const (
@@ -50,7 +50,7 @@ const (
 // link is a place in a doubly linked list.
 type link[C any] struct{ prev, next *Session[C] }
 
-// User returns the user whom the app or a token has named; empty: nobody.
+// User returns the user that the app or a token has named; empty: none.
 func (s *Session[C]) User() string {
 	if s == nil {
 		return ""
@@ -58,7 +58,7 @@ func (s *Session[C]) User() string {
 	return s.user
 }
 
-// Credential returns that of the connection; zero: it has none.
+// Credential returns the connection's own credential; zero: it has none.
 func (s *Session[C]) Credential() uint64 {
 	if s == nil {
 		return 0
@@ -66,7 +66,7 @@ func (s *Session[C]) Credential() uint64 {
 	return s.credential
 }
 
-// Request returns what the app is asked again; nil: it is not.
+// Request returns the next authorization request; nil: none.
 func (s *Session[C]) Request() *auth.Request {
 	if s == nil {
 		return nil
@@ -74,7 +74,7 @@ func (s *Session[C]) Request() *auth.Request {
 	return s.ask
 }
 
-// Known fills in what is known of a connection that wants to subscribe to more.
+// Known adds the session's user and token to a query for more channels.
 func (s *Session[C]) Known(q auth.Query) auth.Query {
 	if s != nil {
 		q.User, q.Fixed, q.Grant = s.user, s.user != "" || s.Grant != nil, s.Grant
@@ -82,8 +82,8 @@ func (s *Session[C]) Known(q auth.Query) auth.Query {
 	return q
 }
 
-// CheckToken returns why a connection that holds channels cannot continue under another token: it is another user's, or
-// not good for a channel that needs one.
+// CheckToken returns why another token can't replace the connection's: it is another user's, or does not allow one of
+// the channels.
 func (s *Session[C]) CheckToken(r *channel.Rules, grant *auth.TokenGrant, channels []string, now time.Time) error {
 	q := auth.Query{Grant: grant, Now: now}
 	if s != nil {
@@ -104,12 +104,12 @@ func (s *Session[C]) CheckToken(r *channel.Rules, grant *auth.TokenGrant, channe
 	return d.Err
 }
 
-// TokenExpired reports whether the connection has a token that has.
+// TokenExpired reports whether the connection has a token that has expired.
 func (s *Session[C]) TokenExpired(now time.Time) bool {
 	return s != nil && s.Grant != nil && s.Grant.Expired(now)
 }
 
-// Due is when something is to be done about a session: the app is asked again, or the token ends. Zero: never.
+// Due returns when to authorize the session again, or when its token expires, whichever is earlier. Zero: never.
 func (s *Session[C]) Due() time.Time {
 	if s == nil {
 		return time.Time{}
@@ -136,7 +136,7 @@ func (s *Session[C]) Deadline(d time.Duration, now time.Time) time.Duration {
 	return d
 }
 
-// RenewalDue reports whether it is time to ask the app again. If it is, the next time is after RetryAfter.
+// RenewalDue reports whether it is time for an authorization request. If it is, the next time is after RetryAfter.
 func (s *Session[C]) RenewalDue(now time.Time) bool {
 	if s.expires.IsZero() || s.expires.After(now) {
 		return false
@@ -145,8 +145,8 @@ func (s *Session[C]) RenewalDue(now time.Time) bool {
 	return true
 }
 
-// SetRequest notes what the app is asked again, after expires if that is not zero. What was asked before is asked still,
-// as far as it is among the channels held. So a client that comes and goes does not make the list grow.
+// SetRequest sets the next authorization request, due after expires if that is not zero. Channels of the present
+// request that are still held are added, and others are not, so that the list does not grow without end.
 func (s *Session[C]) SetRequest(ask *auth.Request, held []string, expires time.Duration, now time.Time) {
 	q := *ask
 	if s.ask != nil {
@@ -164,7 +164,7 @@ func (s *Session[C]) SetRequest(ask *auth.Request, held []string, expires time.D
 	}
 }
 
-// Allow notes that of the channels that the app was asked about, it is asked about the allowed ones from now on.
+// Allow removes the channels in asked that are not in allowed from the next authorization request.
 func (s *Session[C]) Allow(asked, allowed []string) {
 	q := *s.ask
 	more := slices.DeleteFunc(slices.Clone(q.Channels), func(name string) bool { return slices.Contains(asked, name) })
@@ -172,18 +172,18 @@ func (s *Session[C]) Allow(asked, allowed []string) {
 	s.ask = &q
 }
 
-// CanAsk reports whether the app can be asked again now: there is something to ask, and it is not being asked.
+// CanAsk reports whether an authorization request can be sent now: there is one, and none is in progress.
 func (s *Session[C]) CanAsk() bool { return s != nil && s.ask != nil && s.asked == notAsked }
 
-// SetAsking notes whether the app is being asked.
+// SetAsking notes whether an authorization request is in progress.
 func (s *Session[C]) SetAsking(is bool) {
 	if s.asked = notAsked; is {
 		s.asked = asking
 	}
 }
 
-// AskOnceMore has the app asked once more, if it is just being asked: that may be answered as of before. It reports
-// whether it is.
+// AskOnceMore has the authorization request repeated if one is in progress, as its response may be outdated. It reports
+// whether one is.
 func (s *Session[C]) AskOnceMore() bool {
 	if s == nil || s.asked == notAsked {
 		return false
@@ -192,23 +192,23 @@ func (s *Session[C]) AskOnceMore() bool {
 	return true
 }
 
-// FinishAsking notes that the app was asked. It reports whether it is to be asked once more.
+// FinishAsking notes the end of an authorization request. It reports whether to repeat it.
 func (s *Session[C]) FinishAsking() (again bool) {
 	again = s.asked == askingOnceMore
 	s.asked = notAsked
 	return again
 }
 
-// Renewal is what follows from asking the app again.
+// Renewal is the result of a repeated authorization.
 type Renewal struct {
-	Status  int       // with which the connection is to be closed, 503 if the app could not be asked; 0: it goes on
+	Status  int       // with which to close the connection, 503 if the app failed; 0: it continues
 	Why     string    // for the client
-	Since   time.Time // when the app could not be asked for the first time
-	Allowed []string  // of the channels that it was asked about
+	Since   time.Time // of the first failure in a row
+	Allowed []string  // of the channels in the request
 }
 
-// Renew notes what the app has said of channels, and returns what follows. An app that can't be asked is asked again; when
-// that has lasted for grace, the connection is closed.
+// Renew applies the app's response about channels. After a failure the request is repeated; after grace, the connection
+// is to be closed.
 func (s *Session[C]) Renew(r *channel.Rules, channels []string, v *auth.Result, err error, grace time.Duration, now time.Time) Renewal {
 	if err != nil {
 		if s.failing.IsZero() {
@@ -234,7 +234,7 @@ func (s *Session[C]) Renew(r *channel.Rules, channels []string, v *auth.Result, 
 	}
 	joined := s.ask != nil && slices.ContainsFunc(s.ask.Channels, func(name string) bool { return !slices.Contains(channels, name) })
 	if at := now.Add(RetryAfter); joined && (s.expires.IsZero() || at.Before(s.expires)) {
-		s.expires = at // what was joined meanwhile has a time of its own, which nobody knows any more: ask about all
+		s.expires = at // channels joined meanwhile had another time, which is not stored: authorize all of them again
 	}
 	return Renewal{Allowed: d.Channels}
 }

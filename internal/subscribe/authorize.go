@@ -16,8 +16,8 @@ import (
 	"holdfast/internal/request"
 )
 
-// authorize decides whether the client may subscribe, by its token and the app as the channels' rules want it. It returns
-// a status and the reason, or 0 with what may be held in v.Spec.
+// authorize decides whether the client may subscribe, by its token and the app, as the channels' rules require. It
+// returns a status and the reason, or 0 with the allowed channels in v.Spec.
 func (s *Server) authorize(ctx *fasthttp.RequestCtx, v *Request, channels []string) (status int, why string) {
 	v.revocationSeq = s.o.Auth.Revocations.Seq()
 	wantsToken := slices.ContainsFunc(channels, func(name string) bool {
@@ -52,7 +52,7 @@ func (s *Server) authorize(ctx *fasthttp.RequestCtx, v *Request, channels []stri
 	}
 	v.Spec.Channels, v.Spec.User = d.Channels, d.User
 	if q.Result == nil && v.Spec.Token == nil {
-		return 0, "" // anybody may
+		return 0, "" // all channels are public
 	}
 	if q.Result != nil && q.Result.Expires > 0 {
 		v.Spec.Expires = q.Result.Expires
@@ -66,10 +66,10 @@ func (s *Server) isPublic(name string) bool {
 	return auth.Access(s.o.Rules, name) == channel.Public
 }
 
-// askFor asks the app about the subject's channels, and puts its answer into q. It returns a status and the reason if
-// there is none.
+// askFor requests authorization for the subject's channels, and puts the result into q. After a failure it returns a
+// status and the reason.
 func (s *Server) askFor(ctx *fasthttp.RequestCtx, v *Request, q *auth.Query, subject *auth.Subject) (status int, why string) {
-	if v.Gone() { // while it waited
+	if v.Gone() { // the client left while it waited
 		return 503, "client is gone"
 	}
 	if time.Since(v.came) > maxWait {
@@ -92,8 +92,7 @@ func (s *Server) askFor(ctx *fasthttp.RequestCtx, v *Request, q *auth.Query, sub
 	return 0, ""
 }
 
-// challenge tells a client that is not logged in how it may log in: by the app's word, unless it is the token that is
-// not as it should be.
+// challenge sends a client that is not logged in the app's WWW-Authenticate, or Bearer if its token is the problem.
 func (s *Server) challenge(ctx *fasthttp.RequestCtx, q *auth.Query) {
 	if q.Result == nil || q.Result.Allowed {
 		ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, "Bearer")
@@ -104,8 +103,7 @@ func (s *Server) challenge(ctx *fasthttp.RequestCtx, q *auth.Query) {
 	}
 }
 
-// logRefused logs and counts why a hold or a subscription is refused, where the operator may want to know, and returns
-// the reason for the client.
+// LogRefused logs and counts a refusal, if it matters to the operator, and returns the reason for the client.
 func (s *Server) LogRefused(d *auth.Decision, client string) string {
 	switch {
 	case errors.Is(d.Err, auth.ErrNoRule), errors.Is(d.Err, auth.ErrNoPattern):
@@ -122,11 +120,11 @@ func (s *Server) LogRefused(d *auth.Decision, client string) string {
 	return d.Err.Error()
 }
 
-// SubscribeError logs why a client may not subscribe to something beside what it has, and returns what it is told.
+// SubscribeError logs why a client may not add a channel to its connection, and returns the error for the client.
 func (s *Server) SubscribeError(d *auth.Decision, client string) error {
 	s.LogRefused(d, client)
 	err := d.Err
-	if errors.Is(err, auth.ErrTokenMissing) { // it may send one in a message
+	if errors.Is(err, auth.ErrTokenMissing) { // it can send one in a message
 		err = auth.ErrTokenChannel
 	}
 	if d.Channel == "" || errors.Is(err, auth.ErrOwner) {
@@ -135,7 +133,7 @@ func (s *Server) SubscribeError(d *auth.Decision, client string) error {
 	return fmt.Errorf("%.300s: %w", d.Channel, err)
 }
 
-// Check returns, and logs, why nobody can subscribe to a channel.
+// Check returns, and logs, why no client can subscribe to a channel; nil if a client may.
 func (s *Server) Check(name, client string) error {
 	_, err := auth.Check(s.o.Rules, name)
 	if err != nil {
@@ -151,7 +149,7 @@ func (s *Server) noCookie(path []byte) {
 	}
 }
 
-// AppRequest returns what the app is told of a client, without the channels.
+// AppRequest returns the authorization request for a client, without channels.
 func (v *Request) AppRequest(ctx *fasthttp.RequestCtx) auth.Request {
 	h := &ctx.Request.Header
 	r := auth.Request{

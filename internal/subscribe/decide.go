@@ -22,7 +22,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	defer func() {
 		if r := recover(); r != nil {
 			s.o.Log.Error("panic while a subscribe request was decided", "panic", r, "stack", string(debug.Stack()))
-			v.dialect = nil // whatever was decided
+			v.dialect = nil // the decision is void
 			ctx.ResetBody()
 			s.counts.reject(internalError, 500)
 			s.refuse(ctx, 500, "internal error", "")
@@ -51,7 +51,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	s.log(ctx, v, status, why)
 }
 
-// log writes the access log's line: of a hold when it begins, as one may last for days.
+// log writes the line of the access log. For a held connection that is at its beginning, as it may last for days.
 func (s *Server) log(ctx *fasthttp.RequestCtx, v *Request, status int, why string) {
 	if s.o.Access == nil {
 		return
@@ -122,13 +122,13 @@ func (s *Server) decide(ctx *fasthttp.RequestCtx, v *Request) (status int, why s
 	return dialect.Accept(ctx, v)
 }
 
-// checkPage refuses methods that mean nothing here, and pages of foreign origins.
+// checkPage refuses methods other than GET, and pages of foreign origins.
 func (s *Server) checkPage(ctx *fasthttp.RequestCtx, v *Request) (status int, why string) {
 	if !ctx.IsGet() && !isPreflight(ctx) {
 		ctx.Response.Header.Set("Allow", "GET")
 		return 405, "use GET"
 	}
-	if !s.sameOrigin(ctx, &v.req) {
+	if !s.originAllowed(ctx, &v.req) {
 		s.logForeign(&ctx.Request.Header, &v.req)
 		v.reject = foreignOrigin
 		return 403, "this origin may not hold channels here"
@@ -136,11 +136,11 @@ func (s *Server) checkPage(ctx *fasthttp.RequestCtx, v *Request) (status int, wh
 	return 0, ""
 }
 
-// checkRoom refuses while Holdfast shuts down or holds all that it may.
+// checkRoom refuses during a shutdown, and at the limit of held connections.
 func (s *Server) checkRoom(v *Request) (status int, why string) {
 	if s.o.Draining() {
 		v.reject = shuttingDown
-		return 503, "going down"
+		return 503, "shutting down"
 	}
 	if max := s.o.MaxConnections; max > 0 && s.o.Open() >= int64(max) {
 		s.LogRejected(slog.LevelWarn, "push.max_connections reached", request.AddrText(v.req.Client), "limit", max)
@@ -163,7 +163,7 @@ func originForm(target []byte) []byte {
 	return target
 }
 
-// channels returns the channels that are asked for, each of which a rule matches.
+// channels returns the requested channels, each of which a rule matches.
 func (s *Server) channels(ctx *fasthttp.RequestCtx) (list []string, status int, why string) {
 	for _, c := range ctx.QueryArgs().PeekMulti("channel") {
 		if len(list) == s.o.MaxChannels {
@@ -197,8 +197,8 @@ func resumeAfter(ctx *fasthttp.RequestCtx) (ResumePoint, error) {
 	return ResumePoint{ID: n, HasID: true}, nil
 }
 
-// lastWanted is how many of each channel's newest messages a client wants that has none. More than is kept is no error: the
-// page need not know the rule.
+// lastWanted returns the parameter last: how many of each channel's newest messages the client requests. More than are
+// stored is no error, as the page need not know the rule.
 func lastWanted(ctx *fasthttp.RequestCtx) (int, error) {
 	asked := ctx.QueryArgs().Peek("last")
 	if len(asked) == 0 {

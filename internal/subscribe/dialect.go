@@ -9,7 +9,7 @@ import (
 	"holdfast/internal/http1"
 )
 
-// Dialect is the part of a wire form that its requests need. Check and Accept run on a worker.
+// Dialect is the part of a wire form that handles requests. Check and Accept run on a worker.
 type Dialect interface {
 	// Name is unique.
 	Name() string
@@ -17,12 +17,13 @@ type Dialect interface {
 	// Matches reports whether a request is for this dialect.
 	Matches(c *Choice) bool
 
-	// Check reads what a request says of the dialect into s, before anybody is authorized. Accept responds to a request
-	// that is allowed, but for what the hold begins with. Both return a status and a reason to refuse, or 0.
+	// Check reads the dialect's parameters of a request into s, before the authorization. Accept writes the response of
+	// an allowed request, without the first bytes of the held connection. Both return a status and a reason to refuse,
+	// or 0.
 	Check(ctx *fasthttp.RequestCtx, s *Spec) (status int, why string)
 	Accept(ctx *fasthttp.RequestCtx, r *Request) (status int, why string)
 
-	// Status is that of a response that begins a hold.
+	// Status is the status of the response for a held connection.
 	Status() int
 
 	// Postponed is the response, with status 200, to a request that can't be served now, and its type. Without a type
@@ -30,13 +31,13 @@ type Dialect interface {
 	Postponed(why, hint, retryAfter string) (contentType, body string)
 }
 
-// Choice is what of a request chooses the dialect: its fields, each in one line, and a parameter.
+// Choice has the parts of a request that choose the dialect: fields, each in one line, and a parameter.
 type Choice struct {
 	Upgrade, Accept, Subprotocols, Extensions []byte
 	Protocol                                  []byte
 }
 
-// choiceOf is the choice of a request whose lists have one line each.
+// choiceOf returns the choice of a request whose lists have one line each.
 func choiceOf(ctx *fasthttp.RequestCtx) *Choice {
 	h := &ctx.Request.Header
 	return &Choice{

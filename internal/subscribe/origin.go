@@ -14,12 +14,12 @@ import (
 	"holdfast/internal/request"
 )
 
-// sameOrigin reports whether the page that asks may: a request without Origin (no browser, or a same-origin
-// GET), one of the same scheme, host and port, or one of the listed origins, which is then told so. Another origin's
-// scripts, images and frames ask without Origin too; browsers say so.
-func (s *Server) sameOrigin(ctx *fasthttp.RequestCtx, r *request.Request) bool {
+// originAllowed reports whether the page's origin may subscribe: a request without Origin (no browser, or a same-origin
+// GET), an origin with the same scheme, host and port, or a listed origin, which the response then names. Scripts,
+// images and frames of another origin send no Origin either, but browsers report them in Sec-Fetch-Site.
+func (s *Server) originAllowed(ctx *fasthttp.RequestCtx, r *request.Request) bool {
 	h := &ctx.Request.Header
-	if len(h.PeekAll("Origin")) > 1 { // browsers send one; which of them another proxy has looked at, nobody knows
+	if len(h.PeekAll("Origin")) > 1 { // browsers send one; it is unknown which of several another proxy has checked
 		return false
 	}
 	origin := strings.ToLower(string(h.Peek("Origin")))
@@ -43,13 +43,13 @@ func (s *Server) sameOrigin(ctx *fasthttp.RequestCtx, r *request.Request) bool {
 	if origin == withoutDefaultPort(r.Scheme()+"://"+host) {
 		return true
 	}
-	// A proxy may have cut the port off Host, and say it elsewhere.
+	// A proxy may have removed the port from Host, and sent it in another header.
 	name, _ := http1.SplitHost([]byte(host))
 	return origin == withoutDefaultPort(fmt.Sprintf("%s://%s:%d", r.Scheme(), name, r.Port))
 }
 
-// logForeign logs a refusal by sameOrigin. Where the page's host is the one that was asked for, what is wrong is most
-// likely the configuration: that is told once a minute, to be seen among many.
+// logForeign logs a refusal by originAllowed. If the page's host is the requested one, the cause is most likely the
+// configuration: then a line with a hint is logged once a minute, so that it stands out.
 func (s *Server) logForeign(h *fasthttp.RequestHeader, r *request.Request) {
 	origin := string(h.Peek("Origin"))
 	client := request.AddrText(r.Client)
@@ -110,7 +110,7 @@ func isPreflight(ctx *fasthttp.RequestCtx) bool {
 	return ctx.IsOptions() && len(h.Peek("Origin")) > 0 && len(h.Peek("Access-Control-Request-Method")) > 0
 }
 
-// allowPreflight allows the headers that a hold understands. sameOrigin has named the origin.
+// allowPreflight allows the headers that the push path reads. originAllowed has named the origin.
 func allowPreflight(ctx *fasthttp.RequestCtx) {
 	h := &ctx.Response.Header
 	h.Set("Access-Control-Allow-Methods", "GET")

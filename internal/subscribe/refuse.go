@@ -30,7 +30,7 @@ func (s *Server) postpone(ctx *fasthttp.RequestCtx, v *Request, why string) bool
 	return true
 }
 
-// hintOf returns what an error of Options.Authorizer tells the app's developer; empty: nothing.
+// hintOf returns the hint for the app's developer in an error of Options.Authorizer; empty: none.
 func hintOf(err error) string {
 	var h interface{ Hint() string }
 	if errors.As(err, &h) {
@@ -53,12 +53,12 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, status int, why, hint string) 
 	ctx.SetBody(render.Error(why, hint))
 }
 
-// turnAway refuses without a worker, and closes. fields are further lines of the response's head.
+// turnAway refuses a request on the loop, without a worker, and closes. fields are more lines for the head.
 func (s *Server) turnAway(c *park.Conn, r *request.Request, status int, why, fields string) {
 	s.counts.reject(byStatus, status)
 	line, _, _ := bytes.Cut(r.Head, []byte("\r\n"))
 	s.logged(&accesslog.Request{Client: r.Client.Addr(), Line: line}, time.Now(), status, 0, why)
-	head := bytes.HasPrefix(line, []byte("HEAD ")) // whose answer has no body
+	head := bytes.HasPrefix(line, []byte("HEAD ")) // the response to a HEAD has no body
 	if status == 503 && !head {
 		d := s.choose(&Choice{Upgrade: joinedValues(r.Head, "Upgrade"), Accept: joinedValues(r.Head, "Accept")})
 		if mediaType, body := d.Postponed(why, "", ""); mediaType != "" {

@@ -9,24 +9,24 @@ import (
 	"holdfast/internal/request"
 )
 
-// Request is one request to subscribe while a worker has it: the connection that fasthttp sees. Once a hold is decided,
-// what fasthttp writes is buffered: the loop sends it after the channels are joined.
+// Request is one request to subscribe while a worker serves it: the connection that fasthttp sees. Once the connection
+// is to be held, Write buffers, and the loop sends the bytes after the channels are joined.
 type Request struct {
-	Spec      Spec     // how the connection is to be held
+	Spec      Spec     // how to hold the connection
 	SetCookie []string // of the app's responses, for the client
 
 	*park.Stream
 	s   *Server
-	req request.Request // what follows its head: early frames, or the next request
+	req request.Request // bytes after its head: early frames, or the next request
 
-	dialect Dialect       // set by the handler: the connection is to be held
-	fields  string        // of any response to it: the origin that may read it, and SetCookie
-	subject *auth.Subject // whom a revocation may concern; nil: anybody may hold this
+	dialect Dialect       // set by the handler if the connection is to be held
+	fields  string        // lines for the head of any response: the allowed origin, and SetCookie
+	subject *auth.Subject // for revocations; nil: all channels are public
 
-	revocationSeq uint64 // before that was decided
+	revocationSeq uint64 // from before the decision
 	closes        bool   // the client wants no further request if this one is refused
 
-	reject     rejectReason // of a refusal; zero: its status says it
+	reject     rejectReason // of a refusal; zero: the status implies it
 	hint       string       // of a refusal, for the app's developer
 	retryAfter string       // the same
 
@@ -74,8 +74,8 @@ func (v *Request) serve() {
 	})
 }
 
-// turnAway refuses, on the loop, what is not allowed any more: something was revoked since it was decided, or the token
-// has expired. Nothing of the channels has been sent yet. What is revoked later finds the connection held.
+// turnAway refuses, on the loop, a connection that is no longer allowed: something was revoked since the decision, or
+// the token has expired. Nothing of the channels was sent yet. A later revocation finds the connection held.
 func (v *Request) turnAway(c *park.Conn) bool {
 	s := v.s
 	switch {
@@ -90,7 +90,7 @@ func (v *Request) turnAway(c *park.Conn) bool {
 	s.LogRejected(slog.LevelInfo, "revoked while it was authorized", request.AddrText(v.req.Client), "user", v.Spec.User)
 	if mediaType, _ := v.dialect.Postponed("", "", ""); v.Spec.Ask == nil && mediaType == "" {
 		s.turnAway(c, &v.req, 403, "disconnected", v.fields)
-	} else { // the client comes back, and is decided about again
+	} else { // the client reconnects, and gets a new decision
 		s.turnAway(c, &v.req, 503, auth.ErrUnavailable.Error(), v.fields)
 	}
 	return true

@@ -1,9 +1,9 @@
 // Package subscribe serves requests to subscribe until they are decided: on a worker, it checks the request, authorizes
-// the client and begins the response. What is allowed is handed over as a Spec, to be held; what is refused has a
+// the client and begins the response. It passes an allowed request on as a Spec, to be held. A refused one gets a
 // response with a JSON reason. docs/reference/client-protocol.md describes requests and refusals.
 //
-// A request is served by fasthttp on a goroutine of a pool. Requests for channels that the app decides about are served by
-// the workers of [auth.Service], so that a slow app delays nobody else.
+// A request is served by fasthttp on a goroutine of a pool. Requests for channels with access authorize are served by
+// the workers of [auth.Service], so that a slow app delays no others.
 package subscribe
 
 import (
@@ -24,38 +24,38 @@ import (
 	"holdfast/internal/throttle"
 )
 
-// maxWait is how long a request may wait for its turn to ask the app.
+// maxWait is how long a request may wait for its authorization request.
 const maxWait = 30 * time.Second
 
 // Options of a Server.
 type Options struct {
-	Paths          []string                                                       // of the push URLs, none below another
-	Below          map[string]func(*fasthttp.RequestCtx) (status int, why string) // what else is served below each of them
-	Origins        []string                                                       // accepted beside the same origin: lower case, default port left out
+	Paths          []string                                                       // of the push URLs; none is below another
+	Below          map[string]func(*fasthttp.RequestCtx) (status int, why string) // other paths that are served below each of them
+	Origins        []string                                                       // allowed besides the same origin: lower case, without a default port
 	MaxChannels    int                                                            // of one connection
-	MaxConnections int                                                            // held at once; 0: no limit of its own
+	MaxConnections int                                                            // held at once; 0: no separate limit
 	MaxPerUser     int                                                            // for the log, see AtLimit
 
 	Dialects []Dialect // a request gets the first that matches; the last one takes all
 
 	Rules       *channel.Rules
 	Auth        *auth.Service
-	AtLimit     func(user string) bool // reports whether a user has as many connections as may be held
-	Tokens      auth.Verifier          // reads tokens, on a worker; nil: there are none
-	TokenCookie string                 // where a token may be; empty: in no cookie
+	AtLimit     func(user string) bool // reports whether a user is at the limit of connections
+	Tokens      auth.Verifier          // verifies tokens, on a worker; nil: tokens are off
+	TokenCookie string                 // cookie that may have a token; empty: none
 
-	Open     func() int64 // connections that are held
-	Draining func() bool  // reports whether new ones are refused
+	Open     func() int64 // number of held connections
+	Draining func() bool  // reports whether Holdfast shuts down
 
-	// Prepare does on the worker what of Hold may take long.
+	// Prepare does the slow part of Hold, on the worker.
 	Prepare func(s *Spec)
 
-	// Hold holds a connection, on its loop. Gone tells of a client that has gone just before.
+	// Hold holds a connection, on its loop. Gone is called for a client that has disconnected just before.
 	Hold func(c *park.Conn, s *Spec)
 	Gone func()
 
-	// Resume takes a keep-alive connection back, on its loop; rest was read already, and more says that
-	// further bytes may wait of which no event tells.
+	// Resume takes a keep-alive connection back, on its loop. rest was read already; more means that further bytes may
+	// wait for which no event follows.
 	Resume func(c *park.Conn, rest []byte, more bool)
 
 	Poller *park.Poller
@@ -100,7 +100,7 @@ type silent struct{}
 
 func (silent) Printf(string, ...any) {}
 
-// PathOf returns that of the push paths which path is or is below, or nothing.
+// PathOf returns the push path that path is at or below; empty: none.
 func PathOf(list []string, path []byte) string {
 	for _, p := range list {
 		if len(path) >= len(p) && string(path[:len(p)]) == p && (len(path) == len(p) || path[len(p)] == '/') {
@@ -110,9 +110,9 @@ func PathOf(list []string, path []byte) string {
 	return ""
 }
 
-// Serve takes c over, on its loop. The head of r has passed the strict check; r is copied.
+// Serve takes over c, on its loop. The head of r has passed the strict check; r is copied.
 func (s *Server) Serve(c *park.Conn, r *request.Request) {
-	if r.Body { // nobody would read it, and it must not be taken for the next request
+	if r.Body { // the body would not be read, and must not be taken for the next request
 		s.turnAway(c, r, 400, "a body has no meaning here", "")
 		return
 	}
@@ -125,14 +125,14 @@ func (s *Server) Serve(c *park.Conn, r *request.Request) {
 		run = s.o.Auth.Go
 	}
 	if !run(v.serve) {
-		if !needsApp { // or it has logged that
+		if !needsApp { // otherwise auth.Service has logged it
 			s.LogRejected(slog.LevelWarn, "all workers are busy and their queue is full", request.AddrText(r.Client))
 		}
 		s.turnAway(c, r, 503, "too busy", "")
 	}
 }
 
-// needsApp reports whether the head of a request names a channel that the app is asked about.
+// needsApp reports whether the head of a request names a channel that the app decides about.
 func (s *Server) needsApp(head []byte) bool {
 	if !s.o.Auth.Available() {
 		return false
@@ -145,7 +145,7 @@ func (s *Server) needsApp(head []byte) bool {
 	defer fasthttp.ReleaseArgs(args)
 	args.ParseBytes(query)
 	for i, name := range args.PeekMulti("channel") {
-		if i > s.o.MaxChannels { // it is refused
+		if i > s.o.MaxChannels { // it will be refused
 			return false
 		}
 		if auth.Access(s.o.Rules, string(name)) == channel.Authorize {

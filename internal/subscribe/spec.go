@@ -12,41 +12,41 @@ import (
 	"holdfast/internal/hub"
 )
 
-// Spec is how a connection is to be held.
+// Spec says how to hold a connection.
 type Spec struct {
-	Dialect  string // its name
+	Dialect  string // name of the dialect
 	Channels []string
 	Resume   ResumePoint
-	Client   netip.AddrPort // who has sent the request; invalid: the other end of the connection
+	Client   netip.AddrPort // address of the client; invalid: the connection's peer
 
-	User    string           // empty: nobody in particular
-	Token   *auth.TokenGrant // the hold ends with it; nil: it has none
-	Ask     *auth.Request    // for the app to be asked again; nil: it is not
-	Expires time.Duration    // when; zero: only when something has happened
-	Login   *auth.Request    // WebSocket: for what the client may want later, without channels; nil: it may want nothing
+	User    string           // empty: none
+	Token   *auth.TokenGrant // the connection ends with it; nil: none
+	Ask     *auth.Request    // authorization request for renewals; nil: none
+	Expires time.Duration    // when to renew; zero: only after an event such as a logout
+	Login   *auth.Request    // WebSocket: cookies and Authorization for later requests, without channels; nil: not kept
 
-	Handshake []byte // WebSocket: the whole head of the response; other dialects make their own
-	Fields    string // further fields in the head of the response, each line with its CRLF
-	Rest      []byte // what was read of the client after its request
+	Handshake []byte // WebSocket: the whole head of the response; other dialects render their own
+	Fields    string // more fields for the head of the response, each line with its CRLF
+	Rest      []byte // bytes of the client after its request
 
 	// Of a long poll: how long it waits, whether the response may be compressed, and whether it is the last one on
 	// its connection.
 	Wait        time.Duration
 	Gzip, Close bool
 
-	Credentials []uint64 // of a client with a token: the sessions of the app that it has
+	Credentials []uint64 // of a client with a token: its sessions of the app
 
 	Newest hub.Newest // the messages of Resume.Newest, see Options.Prepare
 }
 
 // ResumePoint is where a subscriber's messages begin.
 type ResumePoint struct {
-	ID     hub.ID // the last message that it has
+	ID     hub.ID // the last message that the client has
 	HasID  bool
-	Newest int // without ID: so many of each channel's newest messages
+	Newest int // without ID: number of each channel's newest messages
 }
 
-// TakeOver leaves the response to the dialect, with the fields that were decided on.
+// TakeOver leaves the response to the dialect, with the fields decided so far.
 func (v *Request) TakeOver(ctx *fasthttp.RequestCtx) {
 	v.Spec.Fields = extraFields(string(ctx.Response.Header.Peek("Access-Control-Allow-Origin")), v.SetCookie)
 	ctx.HijackSetNoResponse(true)

@@ -7,13 +7,13 @@ type rejectReason uint8
 
 const (
 	byStatus      rejectReason = iota
-	badRequest                 // the request is not one to subscribe
-	denied                     // the app, a token or the channel's rule says no
-	foreignOrigin              // the page's origin may not
+	badRequest                 // the request is malformed
+	denied                     // by the app, a token or the channel's rule
+	foreignOrigin              // the page's origin is not allowed
 	userLimit                  // push.max_connections_per_user
 	limitReached               // push.max_connections
-	shuttingDown               // Holdfast goes down
-	unavailable                // nobody could decide now: the app failed, or too many wait
+	shuttingDown               // Holdfast shuts down
+	unavailable                // the app failed, or too many requests wait
 	internalError              // a panic
 	rejectReasons
 )
@@ -38,13 +38,13 @@ func rejectReasonOf(status int) rejectReason {
 	return badRequest
 }
 
-// counters are of what is rejected.
+// counters count rejected requests.
 type counters struct {
 	rejected      [rejectReasons]atomic.Int64
 	tokensRefused atomic.Int64
 }
 
-// reject counts a subscribe request that is answered with status.
+// reject counts a subscribe request that gets status.
 func (c *counters) reject(why rejectReason, status int) {
 	if why == byStatus {
 		why = rejectReasonOf(status)
@@ -61,8 +61,8 @@ func (s *Server) Rejected() map[string]int64 {
 	return counts
 }
 
-// TokenRefused counts a token that is missing, bad or in two places.
+// TokenRefused counts a token that is missing, invalid, or more than one.
 func (s *Server) TokenRefused() { s.counts.tokensRefused.Add(1) }
 
-// TokensRefused returns how many were.
+// TokensRefused returns their number.
 func (s *Server) TokensRefused() int64 { return s.counts.tokensRefused.Load() }

@@ -13,17 +13,17 @@ import (
 	"holdfast/internal/request"
 )
 
-// tokenParameter is for browsers, whose WebSocket and EventSource can set no field.
+// tokenParameter is for browsers, whose WebSocket and EventSource can't set headers.
 const tokenParameter = "token"
 
-var errManyTokens = errors.New("there are several good tokens: send one")
+var errManyTokens = errors.New("several different valid tokens: send one")
 
-// maxTokens of one request are checked.
+// maxTokens is how many tokens of one request are checked.
 const maxTokens = 8
 
-// readToken reads the request's token if it has one that is meant for Holdfast: a channel wants it, or it is in the URL.
-// It returns nil if there is none and none is wanted. Of several, those that are good must be the same: an Authorization
-// may be the app's own, and a cookie may be left from another path.
+// readToken verifies the request's token, if a channel needs one or the URL has one; otherwise it returns nil. All
+// valid ones must be equal. Invalid ones are ignored beside a valid one: an Authorization may be the app's own, and a
+// cookie may be left from another path.
 func (s *Server) readToken(ctx *fasthttp.RequestCtx, wanted bool) (grant *auth.TokenGrant, status int, why string) {
 	said := distinct(ctx.QueryArgs().PeekMulti(tokenParameter))
 	switch {
@@ -41,10 +41,10 @@ func (s *Server) readToken(ctx *fasthttp.RequestCtx, wanted bool) (grant *auth.T
 		}
 	}
 	grant, good, err := s.verifyAll(distinct(said))
-	if good == 0 && !inURL && s.o.TokenCookie != "" { // it comes by itself, so any other place goes first
+	if good == 0 && !inURL && s.o.TokenCookie != "" { // browsers send it with every request, so other places take precedence
 		var e error
 		if grant, good, e = s.verifyAll(distinct(cookies(ctx.Request.Header.PeekAll(fasthttp.HeaderCookie), s.o.TokenCookie))); good > 1 {
-			good = 1 // the browser sends the nearest path's first
+			good = 1 // browsers send the cookie with the longest path first
 		}
 		if err == nil || !errors.Is(e, auth.ErrTokenMissing) {
 			err = e
@@ -62,8 +62,8 @@ func (s *Server) readToken(ctx *fasthttp.RequestCtx, wanted bool) (grant *auth.T
 	return nil, 401, err.Error()
 }
 
-// verifyAll returns the grant of the first good token, how many tokens are good, and with none of them why the first is
-// not.
+// verifyAll returns the grant of the first valid token, the number of valid ones, and, if there is none, why the first
+// is invalid.
 func (s *Server) verifyAll(tokens [][]byte) (grant *auth.TokenGrant, good int, err error) {
 	err = auth.ErrTokenMissing
 	for i, text := range tokens[:min(len(tokens), maxTokens)] {

@@ -18,7 +18,7 @@
   var HELLO = 6000; // ms for the first frame; a proxy that buffers never lets it through
   var REPLY = 5000; // ms for an answer to a ping, of Holdfast or of the tab that leads
   var WAIT = 25; // s that a long poll asks for; proxies often cut at 60
-  var SLACK = 10000; // ms that a sign of life may be late
+  var SLACK = 10000; // ms that a heartbeat may be late
   var STEADY = 10000; // ms after which a connection counts as good, and its end as the first failure
   var SHORT = 3; // connections in a row that were not good, after which the next transport is tried
   var MEMORY = 600000; // ms for which a tab remembers which transport got through, and then tries the first one again
@@ -74,7 +74,7 @@
     var tries = 0; // failures in a row
     var retry = 0; // timer of the next try
     var link = null; // the connection, if it is this tab's to hold
-    var due = 0; // when a sign of life is overdue; 0: none is awaited
+    var due = 0; // when a heartbeat is overdue; 0: none is expected
     var ticked = 0;
     var ticker = 0;
     var away = false; // put away by the browser, perhaps to come back
