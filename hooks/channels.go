@@ -19,7 +19,7 @@ const (
 type channelInfo struct {
 	Name        string `json:"name"`
 	Subscribers int    `json:"subscribers"`
-	Users       *int   `json:"users,omitempty"` // absent without presence
+	Users       *int   `json:"users,omitempty"` // absent if the rule has no presence
 	Messages    int    `json:"messages"`
 	LastID      string `json:"last_id,omitempty"` // absent before the first message
 }
@@ -32,7 +32,7 @@ func infoOf(i hub.Info) channelInfo {
 	return c
 }
 
-// channels answers GET /channels.
+// channels responds to GET /channels.
 func (s *Server) channels(c *call) error {
 	query, err := parseQuery(c.query, "match", "limit")
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *Server) channels(c *call) error {
 	prefix, open := strings.CutSuffix(match, "**")
 	switch {
 	case strings.Contains(prefix, "*"):
-		return fmt.Errorf("%w: match %.100q; a * can only stand twice and at the end", errQuery, match)
+		return fmt.Errorf("%w: match %.100q; want a name, or the beginning of names and **", errQuery, match)
 	case !open:
 		if i, ok := s.options.Hub.Channel(match); ok {
 			answer.Channels = append(answer.Channels, infoOf(i))
@@ -72,7 +72,7 @@ func (s *Server) channels(c *call) error {
 	return nil
 }
 
-// channel answers GET /channels/{name}.
+// channel responds to GET /channels/{name}.
 func (s *Server) channel(c *call) error {
 	name, err := url.PathUnescape(strings.TrimPrefix(c.path, channelsPath+"/"))
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *Server) channel(c *call) error {
 	return nil
 }
 
-// position answers GET /position: after which id a client has to resume that is about to get what the app knows now.
+// position responds to GET /position: the ID after which a client resumes that gets the app's present state.
 func (s *Server) position(c *call) error {
 	query, err := parseQuery(c.query, "channel")
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// lingerTime is how long a caller that was refused in the middle of its request may go on sending.
+// lingerTime is how long a caller may continue to send a request that was refused before its end.
 const lingerTime = 2 * time.Second
 
 // conn is a caller's connection.
@@ -18,14 +18,14 @@ type conn struct {
 
 	// Owned by the connection's goroutine.
 	call call
-	host string // the last Host that was found good; empty: none was
+	host string // the last Host that was allowed; empty: none
 
 	begun bool // it has been read from
 	tls   bool // it began with a TLS handshake
 }
 
-// Read implements net.Conn. Of a connection that begins with a TLS handshake (RFC 8446 §5.1) it returns an error
-// behind the first bytes: no request begins so, and its sender would wait until the time for a header is over.
+// Read implements net.Conn. Of a connection that begins with a TLS handshake (RFC 8446 §5.1) it returns an error behind
+// the first bytes: no request begins so, and its sender would wait until the header's timeout.
 func (c *conn) Read(p []byte) (int, error) {
 	if c.tls {
 		return 0, errTLS
@@ -38,7 +38,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// knows reports whether the Host is that of an earlier request, which was found good.
+// knows reports whether the Host is that of an earlier request, which was allowed.
 func (c *conn) knows(host []byte) bool { return len(host) > 0 && string(host) == c.host }
 
 // Close ends the connection. If bytes are unread, the kernel sends a reset, which can overtake the response; so Close first

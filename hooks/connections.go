@@ -25,7 +25,7 @@ var (
 	errClose      = errors.New("bad close")
 )
 
-// Connections lists and changes the connections that are held.
+// Connections lists and changes held connections.
 type Connections interface {
 	// List describes at most limit of the selected connections, and returns how many there are.
 	List(s connection.Selection, limit int) (list []connection.Info, total int)
@@ -40,7 +40,7 @@ type Connections interface {
 	Disconnect(s connection.Selection, code int, reason string) int
 }
 
-// connections answers GET /connections.
+// connections responds to GET /connections.
 func (s *Server) connections(c *call) error {
 	query, err := parseQuery(c.query, "user", "channel", "limit")
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *Server) connections(c *call) error {
 	return nil
 }
 
-// connection answers GET /connections/{id}.
+// connection responds to GET /connections/{id}.
 func (s *Server) connection(c *call) error {
 	id, err := url.PathUnescape(strings.TrimPrefix(c.path, connectionsPath+"/"))
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *Server) connection(c *call) error {
 	return nil
 }
 
-// disconnect answers POST /disconnect.
+// disconnect responds to POST /disconnect.
 func (s *Server) disconnect(c *call) error {
 	object, err := c.object()
 	if err != nil {

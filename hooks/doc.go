@@ -1,9 +1,9 @@
-// Package hooks is the API that the app calls, to publish and to see and change what is held.
+// Package hooks is the HTTP API that the app calls: to publish, and to read and change held connections.
 //
 // # What the app calls
 //
-// The listener is meant for loopback or a unix socket. Publish data as it is, to one channel or to several,
-// with any content type:
+// The listener is meant for loopback or a unix socket. The body of a publish is the data, unchanged, with any content
+// type, for one channel or several:
 //
 //	$ curl -d 'It has arrived.' 'http://127.0.0.1:9090/publish?channel=orders.42'
 //	{"id":"0dzln3kxtdtb4","subscribers":3}
@@ -15,44 +15,45 @@
 //	$ curl -d '{"channel": "orders.42", "data": {"state": "arrived"}, "event": "state"}' http://127.0.0.1:9090/publish
 //	{"id":"0dzln3kxtdtb6","subscribers":3}
 //
-// Publish many at once, as an array or as NDJSON, one object a line. All are valid and published in this
-// order, or none is:
+// Publish several messages at once, as an array or as NDJSON (one object a line). If all are valid, they are published
+// in this order; otherwise none is:
 //
 //	$ curl -d '[{"channel": "a", "data": 1}, {"channel": ["b", "c"], "data": 2}]' http://127.0.0.1:9090/publish
 //	{"messages":[{"id":"0dzln3kxtdtb7","subscribers":0},{"id":"0dzln3kxtdtb8","subscribers":1}]}
 //
-// Publish what may have to be sent again with a key. The second time it gets the first answer and is not published:
+// Send a key with a publish that may have to be repeated. The second request gets the first response, and nothing is
+// published again:
 //
 //	$ curl -H 'Idempotency-Key: order-42-arrived' -d 'It has arrived.' 'http://127.0.0.1:9090/publish?channel=orders.42'
 //	{"id":"0dzln3kxtdtb9","subscribers":3}
 //
-// Subscribers is how many the message is on its way to. The id grows from message to message.
+// subscribers is the number of connections that the message was queued for. IDs grow from message to message.
 //
-// Ask what is held or kept. The list is sorted by name; match is a name, or the beginning of names
-// followed by **; limit is 1,000 unless given, and "more" says that it cut the list:
+// List channels with subscribers or history, sorted by name. match is a name, or the beginning of names followed by **.
+// limit is 1,000 by default, and "more" means that there are more channels:
 //
 //	$ curl 'http://127.0.0.1:9090/channels?match=orders.**&limit=10'
 //	{"channels":[{"name":"orders.42","subscribers":3,"messages":2,"last_id":"0dzln3kxtdtb6"}]}
 //	$ curl http://127.0.0.1:9090/channels/orders.42
 //	{"name":"orders.42","subscribers":3,"messages":2,"last_id":"0dzln3kxtdtb6"}
 //
-// Read what is kept of a channel, oldest first. Next is the after to read on with; gap says that history does not
-// reach back to after:
+// Read the history of a channel, oldest first. To read on, send next as after. gap means that history does not reach
+// back to after:
 //
 //	$ curl 'http://127.0.0.1:9090/channels/orders.42/messages?after=0dzln3kxtdtb4&limit=100'
 //	{"messages":[{"id":"0dzln3kxtdtb6","event":"state","data":{"state":"arrived"}}],"next":"0dzln3kxtdtb8"}
 //
-// Ask after which id a page has to resume that is about to show what the app knows now:
+// Get the ID after which a page resumes that shows the app's present state:
 //
 //	$ curl 'http://127.0.0.1:9090/position?channel=orders.42'
 //	{"last_id":"0dzln3kxtdtb6"}
 //
-// Ask who is in a channel whose rule has presence:
+// List the users of a channel whose rule has presence:
 //
 //	$ curl http://127.0.0.1:9090/channels/orders.42/users
 //	{"users":[{"user":"anna","connections":2}],"total":1}
 //
-// Take a user's connections, or one, into channels and out of others:
+// Subscribe a user's connections, or one connection, to channels, or unsubscribe them:
 //
 //	$ curl -d '{"user": "anna", "channel": ["orders.42", "orders.43"]}' http://127.0.0.1:9090/subscribe
 //	{"subscribed":2}
@@ -75,11 +76,11 @@
 //
 // # What is refused
 //
-// Every refusal is {"error":"…"} with what is wrong and where to change it, and publishes nothing, except the
-// 503 whose text says that the message is published. The checks come in this order:
+// Every refusal is {"error":"…"}, which says what is wrong and what to change. It publishes nothing, except the 503
+// whose text says that the message is published. The order of the checks is:
 //
-//	403  Host is not localhost, a loopback address or one of hooks.hosts (any Host will do on a unix socket):
-//	     a web page whose name points here (DNS rebinding) is not let in. GET /healthz, /readyz and /metrics
+//	403  Host is not localhost, a loopback address or one of hooks.hosts (on a unix socket, any Host is allowed):
+//	     a web page whose name points here (DNS rebinding) is refused. GET /healthz, /readyz and /metrics
 //	     may also have any IP address as Host, or in HTTP/1.0 none, as probes and scrapers send them
 //	403  Origin or Sec-Fetch-Site: only browsers send them, and browsers do not publish (CSRF). Somebody who types
 //	     an address, or follows a link of the page for people, may GET

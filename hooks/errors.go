@@ -13,7 +13,7 @@ import (
 	"holdfast/internal/strictjson"
 )
 
-// Why a request can be refused. The texts, with what is wrapped around them, are for the caller.
+// Reasons to refuse a request. Their texts, with what wraps them, are sent to the caller.
 var (
 	errHost            = errors.New("host not allowed")
 	errBrowser         = errors.New("browser requests are refused: call the API from a server")
@@ -36,7 +36,7 @@ var (
 	errNotReady        = errors.New("not ready")
 )
 
-// methodError is errMethod with what would be right.
+// methodError is errMethod with the methods that are allowed.
 type methodError struct{ allow string }
 
 func (e methodError) Error() string { return errMethod.Error() + ": want " + e.allow }
@@ -111,8 +111,8 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 	s.logRefusal(ctx, status, err)
 }
 
-// handleError is called for requests that the engine could not read. Its errors quote the request, so
-// they are not passed on.
+// handleError responds to requests that fasthttp could not read. fasthttp's errors quote the request, so they are not
+// passed on.
 func (s *Server) handleError(ctx *fasthttp.RequestCtx, err error) {
 	c, ok := ctx.Conn().(*conn)
 	if ok {

@@ -41,7 +41,8 @@ func isLoopback(host string) bool {
 	return err == nil && a.Zone() == "" && a.Unmap().IsLoopback()
 }
 
-// canonicalHost returns a host name as names are compared here. An address loses its brackets.
+// canonicalHost returns a host name in the form in which names are compared here: lower case, addresses without
+// brackets.
 func canonicalHost(host string) string {
 	if n := len(host); n > 2 && host[0] == '[' && host[n-1] == ']' {
 		host = host[1 : n-1]
@@ -49,8 +50,8 @@ func canonicalHost(host string) string {
 	return strings.ToLower(host)
 }
 
-// checkHost refuses a Host that is not listed. A page on evil.test whose name is made to point at this
-// machine (DNS rebinding) is of the same origin as this listener; its Host gives it away.
+// checkHost refuses a Host that is not listed. If evil.test makes its name resolve to this machine (DNS rebinding),
+// requests of its pages are same-origin here, and only their Host reveals them.
 func (s *Server) checkHost(h *fasthttp.RequestHeader) error {
 	host := string(h.Host())
 	name := host
@@ -88,8 +89,8 @@ func isProbe(h *fasthttp.RequestHeader, path string) bool {
 	return err == nil && a.Zone() == "" && !a.IsUnspecified() && (a.Is4() || bare != strings.ToLower(host))
 }
 
-// checkBrowser refuses whatever a browser sends for a page: a form or a fetch from any origin can reach
-// a loopback address (CSRF), and no page has business here. Not even an empty value passes.
+// checkBrowser refuses requests that a browser sends for a page: a form or a fetch of any origin can reach a loopback
+// address (CSRF), and this API is not for pages. An empty value is refused, too.
 func checkBrowser(h *fasthttp.RequestHeader) error {
 	for _, field := range [...]string{fasthttp.HeaderOrigin, secFetchSite} {
 		if len(h.PeekAll(field)) > 0 && !(field == secFetchSite && isVisit(h)) {
@@ -101,8 +102,8 @@ func checkBrowser(h *fasthttp.RequestHeader) error {
 
 const secFetchSite = "Sec-Fetch-Site"
 
-// isVisit reports whether a browser asks for somebody who has typed the address, or has followed a link of the page for
-// people: to show the response, which no other page learns of. Whatever a GET asks for, it changes nothing.
+// isVisit reports whether a browser sends the request for a person who has typed the address, or has followed a link of
+// the page for people. The browser shows the response, which no other page can read. A GET changes nothing here.
 func isVisit(h *fasthttp.RequestHeader) bool {
 	only := func(name, value string) bool {
 		list := h.PeekAll(name)
@@ -112,7 +113,7 @@ func isVisit(h *fasthttp.RequestHeader) bool {
 		only("Sec-Fetch-Mode", "navigate") && only("Sec-Fetch-Dest", "document")
 }
 
-// checkToken compares in constant time, whatever the lengths.
+// checkToken checks the token. It compares in constant time, for any lengths.
 func (s *Server) checkToken(h *fasthttp.RequestHeader) error {
 	if s.options.Token == "" {
 		return nil

@@ -12,10 +12,10 @@ import (
 	"holdfast/internal/strictjson"
 )
 
-// call is one request of which the head is found good. A connection has one, which serves all its requests.
+// call is one request whose head has passed the checks. Each connection has one, for all its requests.
 type call struct {
 	ctx    *fasthttp.RequestCtx
-	target string // as sent; kept for the next request, which mostly has the same
+	target string // as sent; stored for the next request, which mostly has the same
 	path   string // of the target
 	query  string // of the target
 
@@ -79,8 +79,8 @@ func (s *Server) route(path []byte) (methods string, do func(*Server, *call) err
 	return "", nil
 }
 
-// check goes through everything that can be refused by the head alone, but for the Host. The target is compared as it
-// was sent: there is one spelling of each path here.
+// check makes all checks of the head, except that of the Host. Targets are compared as sent: each path has one spelling
+// here.
 func (s *Server) check(h *fasthttp.RequestHeader) (do func(*Server, *call) error, err error) {
 	if err := checkBrowser(h); err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func (s *Server) check(h *fasthttp.RequestHeader) (do func(*Server, *call) error
 	return do, nil
 }
 
-// admit returns the call that a request is, and who answers it.
+// admit checks a request's head, and returns the call and its handler.
 func (s *Server) admit(ctx *fasthttp.RequestCtx) (c *call, do func(*Server, *call) error, err error) {
 	h := &ctx.Request.Header
 	nc, ok := ctx.Conn().(*conn)
@@ -124,9 +124,9 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx) (c *call, do func(*Server, *cal
 	return c, do, err
 }
 
-// limitBody is called between head and body. Who is going to be refused does not get to send a body of
-// known length: the engine finds it too large, and handleError then gives the real reason. With a
-// chunked one the engine forgets the head, so those are read first.
+// limitBody is called between head and body. It sets a limit of 1 byte for a request that will be refused, so that
+// fasthttp does not read a body of known length; handleError then gives the real reason. With a chunked body, fasthttp
+// discards the head, so such a body is read first.
 func (s *Server) limitBody(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	if _, err := s.check(h); err != nil && h.ContentLength() >= 0 {
 		return fasthttp.RequestConfig{MaxRequestBodySize: 1}
@@ -134,11 +134,11 @@ func (s *Server) limitBody(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	return fasthttp.RequestConfig{}
 }
 
-// handle answers a request.
+// handle responds to a request.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	defer s.count(ctx)
 	defer func() {
-		// The engine does not recover, and clients are held in this process.
+		// fasthttp does not recover from panics, and this process holds clients.
 		if v := recover(); v != nil {
 			s.log.Error("panic in an API handler", "panic", v, "stack", string(debug.Stack()))
 			ctx.Response.Reset()
@@ -157,7 +157,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// count counts the answer, whatever it was, and adds what every answer has.
+// count counts the response, and adds the headers that every response has.
 func (s *Server) count(ctx *fasthttp.RequestCtx) {
 	ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
 	ctx.Response.Header.Set(fasthttp.HeaderXContentTypeOptions, "nosniff")

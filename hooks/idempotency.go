@@ -25,7 +25,7 @@ const (
 	defaultKeyAge  = 10 * time.Minute
 	defaultKeySize = 16 << 20
 
-	// replyOverhead is what a stored reply takes beside its key and its receipts: struct, map entry, list entry.
+	// replyOverhead is the memory of a stored reply without its key and its receipts: struct, map entry, list entry.
 	replyOverhead = 256
 )
 
@@ -47,7 +47,7 @@ type storedReply struct {
 	at       time.Time
 }
 
-// receiptCost is what a receipt takes, with the Track of one that has it.
+// receiptCost is the memory of a receipt and its Track.
 const receiptCost = 32 + 96
 
 func (g *storedReply) cost() int64 {
@@ -90,9 +90,9 @@ func newIdempotencyCache(age time.Duration, size int64, log *slog.Logger, set *m
 	return a
 }
 
-// request publishes all drafts, unless a request with this key did.
+// request publishes all drafts, unless a request with this key has done so.
 func (a *idempotencyCache) request(c keyedRequest, drafts []hub.Draft, publish func([]hub.Draft) ([]hub.Receipt, error)) (_ []hub.Receipt, again bool, err error) {
-	c.key = "r" + c.key // requests and messages have keys of their own
+	c.key = "r" + c.key // keys of requests and of messages are separate
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.expireLocked()
@@ -111,7 +111,7 @@ func (a *idempotencyCache) request(c keyedRequest, drafts []hub.Draft, publish f
 	return receipts, false, nil
 }
 
-// messages publishes those of the drafts that have no key, or one with which nothing was published yet. Keys must differ.
+// messages publishes the drafts without a key, and those whose key was not used yet. The keys of one batch must differ.
 func (a *idempotencyCache) messages(keyed []keyedRequest, drafts []hub.Draft, publish func([]hub.Draft) ([]hub.Receipt, error)) (_ []hub.Receipt, again bool, err error) {
 	receipts := make([]hub.Receipt, len(drafts))
 	var fresh []int
@@ -197,7 +197,8 @@ func (a *idempotencyCache) evictLocked() {
 	a.bytes -= g.cost()
 }
 
-// parseKey reads the value of an Idempotency-Key field: a string of RFC 8941, with quotes, or as most send it without.
+// parseKey reads the value of an Idempotency-Key field: a string of RFC 8941 in quotes, or without quotes, as most
+// callers send it.
 func parseKey(values [][]byte) (string, error) {
 	if len(values) > 1 {
 		return "", fmt.Errorf("%w: %s is given %d times", errKey, keyHeader, len(values))

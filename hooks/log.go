@@ -14,8 +14,7 @@ import (
 	"holdfast/internal/throttle"
 )
 
-// refusalLog lets one refusal a second through to the log, for each status: whoever can make Holdfast
-// refuse must not be able to fill the disk.
+// refusalLog lets one refusal per second and status into the log, so that refused requests can't fill the disk.
 type refusalLog struct {
 	mu       sync.Mutex // guards what follows
 	byStatus map[int]*throttle.Throttle
@@ -35,8 +34,7 @@ func (l *refusalLog) due(status int, now time.Time) (total int64, due bool) {
 	return t.Due(now)
 }
 
-// logRefusal writes a line about a request that was refused. The query stays out: a token may have
-// strayed there.
+// logRefusal logs a refused request. It leaves out the query, which may have a token by mistake.
 func (s *Server) logRefusal(ctx *fasthttp.RequestCtx, status int, err error) {
 	total, due := s.refusals.due(status, time.Now())
 	if !due {
@@ -54,8 +52,8 @@ func (s *Server) logRefusal(ctx *fasthttp.RequestCtx, status int, err error) {
 		"method", clip(string(ctx.Method())), "path", clip(path), "client", ctx.RemoteAddr().String(), "total", total)
 }
 
-// logEnd writes a line about a connection that ended with an error. Of the engine's own errors only the fact is
-// told: their text quotes what was sent.
+// logEnd logs a connection that ended with an error. It leaves out the text of fasthttp's own errors, as they quote
+// what was sent.
 func (s *Server) logEnd(c *conn, err error) {
 	if !errors.Is(err, fasthttp.ErrConcurrencyLimit) {
 		reason := "not a valid HTTP request"
@@ -72,12 +70,12 @@ func (s *Server) logEnd(c *conn, err error) {
 	}
 }
 
-// engineLog takes what the engine has to say; none of it is of interest on a good day.
+// engineLog receives fasthttp's log, at level debug.
 type engineLog struct{ log *slog.Logger }
 
 func (l engineLog) Printf(format string, args ...any) {
 	l.log.Debug("API engine", "text", clip(fmt.Sprintf(format, args...)))
 }
 
-// clip shortens what a caller sent, for the log.
+// clip shortens a caller's text for the log.
 func clip(s string) string { return s[:min(len(s), 200)] }

@@ -12,7 +12,8 @@ import (
 const (
 	messagesPath = "/messages"
 
-	// maxPage is how many bytes of messages one answer has, but for one that is larger alone: the rest comes with next.
+	// maxPage is how many bytes of messages a response has at most, unless a single message is larger. The caller reads
+	// on with next.
 	maxPage = 4 << 20
 )
 
@@ -37,8 +38,8 @@ func newHistoryMessage(m *hub.Message) historyMessage {
 	return k
 }
 
-// messages answers GET /channels/{name}/messages: what history has, oldest first. A channel of which nothing is kept has an
-// empty list.
+// messages responds to GET /channels/{name}/messages: the channel's history, oldest first. Without history, the list is
+// empty.
 func (s *Server) messages(c *call) error {
 	name, err := url.PathUnescape(strings.TrimSuffix(strings.TrimPrefix(c.path, channelsPath+"/"), messagesPath))
 	if err != nil {

@@ -22,7 +22,7 @@ const maxEvent = 64
 // process is short of everything.
 const deliveryTimeout = 10 * time.Second
 
-// storeTimeout limits how long a publish waits for the disk, if history is there.
+// storeTimeout limits how long a publish waits for the disk, with push.history_file.
 const storeTimeout = 10 * time.Second
 
 // receipt is the result of a message.
@@ -32,14 +32,15 @@ type receipt struct {
 	*deliveryCounts        // with wait=delivered
 }
 
-// deliveryCounts says where a message is for its subscribers.
+// deliveryCounts counts the subscribers of a message by what has become of it.
 type deliveryCounts struct {
-	Delivered int `json:"delivered"` // their sockets have accepted it
-	Waiting   int `json:"waiting"`   // it is queued until they read
-	Dropped   int `json:"dropped"`   // they left before it, or were closed
+	Delivered int `json:"delivered"` // their sockets accepted it
+	Waiting   int `json:"waiting"`   // it is queued for a slow client
+	Dropped   int `json:"dropped"`   // their connections closed, or their rule dropped it
 }
 
-// awaitDelivery waits until every subscriber was handed the message, and returns the counts; nil if nobody counts.
+// awaitDelivery waits until every subscriber's connection was handed the message, and returns the counts; nil without a
+// Track.
 func awaitDelivery(ctx context.Context, r hub.Receipt) *deliveryCounts {
 	if r.Track == nil {
 		return nil
@@ -65,7 +66,7 @@ type publishQuery struct {
 	channels, events, waits []string
 }
 
-// publishRoom is the memory that a connection's publishes take turns with.
+// publishRoom is memory that a connection reuses for each publish.
 type publishRoom struct {
 	channels [4]string
 	events   [1]string
@@ -74,7 +75,7 @@ type publishRoom struct {
 	receipt  [1]hub.Receipt
 }
 
-// publishQuery parses the query. What is usual is parsed without garbage; for all else parseQuery has the words.
+// publishQuery parses the query. The usual ones are parsed without garbage; parseQuery handles the others, and errors.
 func (c *call) publishQuery() (q publishQuery, err error) {
 	q.channels, q.events = c.publish.channels[:0], c.publish.events[:0]
 	for rest := c.query; rest != ""; {
@@ -104,7 +105,7 @@ func (c *call) oddQuery() (q publishQuery, err error) {
 	return publishQuery{query["channel"], query["event"], query["wait"]}, err
 }
 
-// publish answers POST /publish.
+// publish responds to POST /publish.
 func (s *Server) publish(c *call) error {
 	if e := c.ctx.Request.Header.ContentEncoding(); len(e) > 0 && !strings.EqualFold(string(e), "identity") {
 		return fmt.Errorf("%w: %.100q; send the body as it is", errEncoding, e)
@@ -129,7 +130,7 @@ func (s *Server) publish(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := s.saved(receipts); err != nil { // also if the first answer was this error
+	if err := s.saved(receipts); err != nil { // also if the first response was this error
 		return err
 	}
 	if again {
@@ -141,7 +142,7 @@ func (s *Server) publish(c *call) error {
 	}
 	results := make([]receipt, len(receipts))
 	ctx := context.Background()
-	if wait { // else there is nothing to wait for, nor to make a timer of
+	if wait { // otherwise there is nothing to wait for, and no timer is needed
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, deliveryTimeout)
 		defer cancel()
@@ -159,7 +160,7 @@ func (s *Server) publish(c *call) error {
 	return nil
 }
 
-// answerReceipt writes what answerJSON would of a receipt without counts.
+// answerReceipt writes what answerJSON would write for a receipt without counts.
 func (c *call) answerReceipt(r hub.Receipt) {
 	var room [64]byte
 	b := r.ID.Append(append(room[:0], `{"id":"`...))
@@ -168,7 +169,7 @@ func (c *call) answerReceipt(r hub.Receipt) {
 	c.ctx.Response.AppendBody(append(b, "}\n"...))
 }
 
-// drafts returns what a request publishes, and the rest as parsePublish.
+// drafts returns the messages of a request; keys and batch are as in parsePublish.
 func (c *call) drafts(q *publishQuery, publishable func(string) error) (drafts []hub.Draft, keys []string, batch bool, err error) {
 	body := c.ctx.Request.Body()
 	switch {
@@ -181,7 +182,7 @@ func (c *call) drafts(q *publishQuery, publishable func(string) error) (drafts [
 				return nil, nil, false, err
 			}
 			if c.publish.event != q.events[0] {
-				c.publish.event = strings.Clone(q.events[0]) // history need not keep all of the target
+				c.publish.event = strings.Clone(q.events[0]) // history must not keep the whole target in memory
 			}
 			d.Event = c.publish.event
 		}
@@ -202,7 +203,7 @@ func (c *call) drafts(q *publishQuery, publishable func(string) error) (drafts [
 	return drafts, keys, batch, err
 }
 
-// saved waits until what has to outlive the process is on disk.
+// saved waits until the messages that must be stored are on disk.
 func (s *Server) saved(receipts []hub.Receipt) error {
 	if !slices.ContainsFunc(receipts, func(r hub.Receipt) bool { return r.Kept }) {
 		return nil
@@ -212,7 +213,7 @@ func (s *Server) saved(receipts []hub.Receipt) error {
 	return s.options.Hub.Saved(ctx, receipts)
 }
 
-// publishOnce publishes what was not published with the same key before; again says that some was.
+// publishOnce publishes the drafts whose keys were not used before; again means that some were.
 func (s *Server) publishOnce(c *call, drafts []hub.Draft, keys []string) (receipts []hub.Receipt, again bool, err error) {
 	values := c.ctx.Request.Header.PeekAll(keyHeader)
 	switch {
@@ -241,7 +242,7 @@ func (s *Server) publishOnce(c *call, drafts []hub.Draft, keys []string) (receip
 	return receipts, false, err
 }
 
-// isPlain reports whether a body does not even begin like JSON of a publish.
+// isPlain reports whether a body does not begin like the JSON of a publish.
 func isPlain(body []byte) bool {
 	text := bytes.TrimLeft(body, " \t\r\n")
 	return len(text) > 0 && text[0] != '{' && text[0] != '['
@@ -258,8 +259,8 @@ func (s *Server) publishable(name string) error {
 	return nil
 }
 
-// validEvent keeps event names to what every kind of client can be told: no line ends, no NUL. A plain event stream has
-// only the name to tell a message from Holdfast's gap, and a browser fires events named open and error by itself.
+// validEvent allows event names that every transport can carry: no line ends, no NUL. A plain event stream has only the
+// name to tell a message from Holdfast's gap, and a browser fires events named open and error by itself.
 func validEvent(name string) error {
 	switch name {
 	case "gap", "open", "error":
@@ -278,8 +279,9 @@ func validEvent(name string) error {
 	return nil
 }
 
-// parsePublish reads the JSON forms of a publish: one object, an array of them, or one a line. Keys are their idempotency
-// keys, nil if there is none. Batch says that the answer is to be a list. The drafts keep nothing of body.
+// parsePublish reads the JSON forms of a publish: one object, an array of them, or one a line. Keys are their
+// idempotency keys, nil if there is none. batch means that the response is a list. The drafts share no memory with
+// body.
 func parsePublish(body []byte, channel func(string) error) (drafts []hub.Draft, keys []string, batch bool, err error) {
 	values, array, err := strictjson.Split(body)
 	if err != nil {

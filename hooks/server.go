@@ -33,27 +33,27 @@ var ErrClosed = errors.New("hooks: server closed")
 
 // Options are the properties of a Server. Hub is required.
 type Options struct {
-	Token   string   // secret of the callers; empty: none is required, on loopback only
-	Hosts   []string // Host names accepted beside localhost and loopback addresses, without ports
+	Token   string   // secret that callers must send; empty: none, which is allowed on loopback only
+	Hosts   []string // Host names allowed besides localhost and loopback addresses, without ports
 	MaxBody int      // bytes of one request's body; zero means 1 MiB
 
-	KeyAge  time.Duration // how long an idempotency key is remembered; zero means 10 minutes
-	KeySize int64         // bytes that they may take together; zero means 16 MiB
+	KeyAge  time.Duration // how long an idempotency key is stored; zero means 10 minutes
+	KeySize int64         // memory for all of them in bytes; zero means 16 MiB
 
 	Channels *channel.Rules    // nil: there are no channels
 	Presence *presence.Tracker // needed if a rule has presence
 
-	Connections Connections // nil: the API has no calls about connections
+	Connections Connections // nil: the API has no endpoints for connections
 
 	Hub     *hub.Hub
 	Log     *slog.Logger           // nil: no log
-	Metrics func(w *metric.Writer) // writes everybody's metrics; the Server adds its own
+	Metrics func(w *metric.Writer) // writes the metrics of the other packages; the Server adds its own
 	Version string                 // for /metrics, and the page for people
-	Counts  func() []Count         // what the page for people shows; nil: nothing
-	Ready   func() error           // why clients cannot be served now; nil: they can
+	Counts  func() []Count         // counts for the page for people; nil: none
+	Ready   func() error           // returns why clients can't be served now, or nil; a nil Ready means that they can
 }
 
-// Server answers what the app calls.
+// Server serves the API.
 type Server struct {
 	// Static after construction.
 	options     Options
@@ -113,17 +113,17 @@ func New(o Options) *Server {
 		WriteTimeout:          writeTimeout,
 		IdleTimeout:           idleTimeout,
 		Logger:                engineLog{o.Log},
-		ReduceMemoryUsage:     true, // no buffers for idle connections; large bodies do not stay in pools
+		ReduceMemoryUsage:     true, // no buffers for idle connections, and large bodies do not stay in pools
 		NoDefaultServerHeader: true,
 		SecureErrorLogMessage: true,
-		// A multipart body is data as it is, too.
+		// A multipart body is data to publish unchanged, too.
 		DisablePreParseMultipartForm: true,
 	}
 	return s
 }
 
-// Serve answers calls on ln until Shutdown, and then returns ErrClosed, or until ln breaks. It closes
-// ln, and returns after the last of its connections has ended. Several Serves may run.
+// Serve serves the API on ln until Shutdown, and then returns ErrClosed, or until ln fails. It closes ln, and returns
+// after the last of its connections has ended. Several Serves may run at once.
 func (s *Server) Serve(ln net.Listener) error {
 	defer ln.Close() //nolint:errcheck // closed already after Shutdown
 	if a, ok := ln.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() && s.options.Token == "" {
@@ -155,7 +155,7 @@ func (s *Server) Serve(ln net.Listener) error {
 			return ErrClosed
 		case errors.Is(err, net.ErrClosed):
 			return err
-		default: // too many files, as a rule: it passes
+		default: // mostly too many open files, which is temporary
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 			s.log.Error("API listener: accept failed; trying again", "error", err, "retry_in", pause)
 			select {
@@ -180,8 +180,8 @@ func (s *Server) serveConn(c *conn) {
 	}
 }
 
-// Shutdown closes the listeners and the connections that are idle, and waits for those that are not. When
-// ctx ends first it closes them too and returns the ctx's error.
+// Shutdown closes the listeners and the idle connections, and waits for the others. If ctx ends first, it closes them,
+// too, and returns the error of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	if !s.closing {
@@ -235,7 +235,7 @@ func (s *Server) forget(c *conn) {
 	s.mu.Unlock()
 }
 
-// settleLocked tells Shutdown when there is nothing left.
+// settleLocked wakes Shutdown when nothing is left to wait for.
 func (s *Server) settleLocked() {
 	if s.closing && len(s.conns)+len(s.listeners) == 0 {
 		select {
@@ -246,8 +246,7 @@ func (s *Server) settleLocked() {
 	}
 }
 
-// connState notes which connections wait for a request: Shutdown may close those. It is called on the
-// connection's goroutine.
+// connState notes which connections are idle, so that Shutdown may close them. It runs on the connection's goroutine.
 func (s *Server) connState(nc net.Conn, state fasthttp.ConnState) {
 	c := nc.(*conn)
 	c.linger = c.linger && state != fasthttp.StateActive

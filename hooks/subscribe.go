@@ -10,13 +10,13 @@ import (
 	"holdfast/internal/strictjson"
 )
 
-// refusedConnections are those that stay as they are.
+// refusedConnections counts connections that were not changed, and says why.
 type refusedConnections struct {
 	Error       string `json:"error"`
 	Connections int    `json:"connections"`
 }
 
-// subscribe answers POST /subscribe.
+// subscribe responds to POST /subscribe.
 func (s *Server) subscribe(c *call) error {
 	which, channels, err := s.wantedChange(c)
 	if err != nil {
@@ -31,7 +31,7 @@ func (s *Server) subscribe(c *call) error {
 	return nil
 }
 
-// unsubscribe answers POST /unsubscribe.
+// unsubscribe responds to POST /unsubscribe.
 func (s *Server) unsubscribe(c *call) error {
 	which, channels, err := s.wantedChange(c)
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *Server) unsubscribe(c *call) error {
 	return nil
 }
 
-// change changes the channels of connections and logs it.
+// change changes the channels of connections, and logs the change.
 func (s *Server) change(what string, which connection.Selection, join, leave []string) (n int, list []refusedConnections) {
 	n, refused := s.options.Connections.Change(which, join, leave)
 	for why, n := range refused {
@@ -58,7 +58,7 @@ func (s *Server) change(what string, which connection.Selection, join, leave []s
 	return n, list
 }
 
-// wantedChange reads whose channels are to change, and which.
+// wantedChange reads the connections and the channels of a request.
 func (s *Server) wantedChange(c *call) (which connection.Selection, channels []string, err error) {
 	object, err := c.object()
 	if err != nil {
@@ -105,7 +105,7 @@ func (s *Server) validName(name string) error {
 	return validChannel(name)
 }
 
-// subscribable reports whether a connection may hold the channel, or the pattern.
+// subscribable returns why no connection may subscribe to the channel or pattern, or nil.
 func (s *Server) subscribable(name string) error {
 	if !channel.IsPattern(name) {
 		return s.publishable(name)

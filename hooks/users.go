@@ -14,8 +14,8 @@ type user struct {
 	Connections int    `json:"connections"`
 }
 
-// users answers GET /channels/{name}/users. A channel in which nobody is has an empty list: an app that asks
-// need not know whether anybody was there before.
+// users responds to GET /channels/{name}/users. A channel without users has an empty list: the app need not know
+// whether it ever had any.
 func (s *Server) users(c *call) error {
 	name, err := url.PathUnescape(strings.TrimSuffix(strings.TrimPrefix(c.path, channelsPath+"/"), usersPath))
 	if err != nil {
