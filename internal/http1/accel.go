@@ -5,16 +5,16 @@ import (
 	"fmt"
 )
 
-// preservedNames are the fields of an app's answer that stay when another's body comes in its place, as with nginx.
+// preservedNames are the fields of an app's response that are kept after an X-Accel-Redirect, as with nginx.
 var preservedNames = [...]string{"content-type", "content-disposition", "set-cookie", "cache-control", "expires", "accept-ranges"}
 
-// PreservedHeaders is what stays of the answer of an app that sent the request elsewhere by X-Accel-Redirect.
+// PreservedHeaders are the fields that are kept of a response with X-Accel-Redirect.
 type PreservedHeaders struct {
 	lines []byte // fields, each with its CRLF
 	names uint8  // a bit for each of preservedNames that is in lines
 }
 
-// Add takes a field of the app's answer, if it is one that stays.
+// Add adds a field of the app's response, if it is one that is kept.
 func (h *PreservedHeaders) Add(f *Field) {
 	for i, name := range preservedNames {
 		if EqualFold(f.Name, name) {
@@ -23,7 +23,7 @@ func (h *PreservedHeaders) Add(f *Field) {
 	}
 }
 
-// has reports whether a field of this name stays, so that another's does not count. Cookies come on top.
+// has reports whether a field of this name is kept, and replaces that of the other response. Cookies are added to it.
 func (h *PreservedHeaders) has(name []byte) bool {
 	for i, n := range preservedNames {
 		if h.names&(1<<i) != 0 && EqualFold(name, n) && n != "set-cookie" {
@@ -33,7 +33,7 @@ func (h *PreservedHeaders) has(name []byte) bool {
 	return false
 }
 
-// Override drops the fields of the answer that do not count.
+// Override drops the fields of another response that are replaced.
 func (h *PreservedHeaders) Override(a *Answer) {
 	if h == nil {
 		return
@@ -45,7 +45,7 @@ func (h *PreservedHeaders) Override(a *Answer) {
 	}
 }
 
-// Append adds what stays to a head.
+// Append appends the kept fields to a head.
 func (h *PreservedHeaders) Append(b []byte) []byte {
 	if h == nil {
 		return b
@@ -53,7 +53,7 @@ func (h *PreservedHeaders) Append(b []byte) []byte {
 	return append(b, h.lines...)
 }
 
-// AppendWithout adds field lines, without those that do not count.
+// AppendWithout appends field lines, without those that are replaced.
 func (h *PreservedHeaders) AppendWithout(b, lines []byte) []byte {
 	if h == nil {
 		return append(b, lines...)
@@ -66,8 +66,8 @@ func (h *PreservedHeaders) AppendWithout(b, lines []byte) []byte {
 	return b
 }
 
-// RedirectedHead returns a request's head for another path: without a body, with its conditions. The method is GET, or
-// HEAD.
+// RedirectedHead returns a request's head for another path, with its conditions and without a body. The method is GET
+// or HEAD.
 func RedirectedHead(head, target []byte, isHead bool) []byte {
 	line, rest, _ := bytes.Cut(head, []byte("\r\n"))
 	version := line[bytes.LastIndexByte(line, ' '):]
@@ -75,7 +75,7 @@ func RedirectedHead(head, target []byte, isHead bool) []byte {
 	if isHead {
 		b = []byte("HEAD ")
 	}
-	for i, c := range target { // apps name files as they are
+	for i, c := range target { // apps send file names unescaped
 		if c <= ' ' || c >= 0x7f || c == '#' || c == '%' && (i+2 >= len(target) || !IsHex(target[i+1]) || !IsHex(target[i+2])) {
 			b = fmt.Appendf(b, "%%%02X", c)
 			continue

@@ -17,13 +17,13 @@ type Answer struct {
 	Chunked   bool
 	Close     bool
 	Upgrade   bool
-	Stream    bool // not to be taken ahead of the client
-	ConnLogin bool // it logs in the connection
-	Accel     bool // there are X-Accel-* fields, which an app says to the proxy in front of it
+	Stream    bool // not to be buffered
+	ConnLogin bool // it logs in its upstream connection
+	Accel     bool // it has X-Accel-* fields, which are for the proxy
 
-	Odd      Oddity // faults of the head that tear nothing
-	options  []byte // of Connection that are names of fields, as a list
-	Redirect []byte // X-Accel-Redirect: who is to answer instead; nil without
+	Odd      Oddity // harmless faults of the head
+	options  []byte // of Connection that name fields, as a list
+	Redirect []byte // value of X-Accel-Redirect; nil without one
 }
 
 var codingChunked = []byte("chunked")
@@ -71,7 +71,7 @@ func (a *Answer) Parse(p []byte) error {
 	}
 	if bodyless := a.Status < 200 && a.Status != 101 || a.Status == 204; bodyless || a.Status == 304 {
 		if a.Chunked || bodyless && a.Length > 0 {
-			a.Close = true // what it may send all the same is nobody's answer
+			a.Close = true // bytes that it sends nevertheless belong to no response
 		}
 		a.Drop("transfer-encoding")
 		if bodyless {
@@ -79,14 +79,14 @@ func (a *Answer) Parse(p []byte) error {
 		}
 	}
 	if a.Chunked && a.Length >= 0 {
-		a.Close = true // Transfer-Encoding counts (RFC 9112 §6.3), and what follows is not to be trusted
+		a.Close = true // Transfer-Encoding decides (RFC 9112 §6.3), and the bytes after the body can't be trusted
 		a.Drop("content-length")
 	}
 	return nil
 }
 
-// cutLine returns the first line of a complete head and what follows. A line may end in LF alone (RFC 9112 §2.2): in an
-// answer it can't be read in two ways, as a field's value has no CR or LF here.
+// cutLine returns the first line of a complete head and what follows. A line may end in LF alone (RFC 9112 §2.2): in a
+// response that is not ambiguous, as a field's value has no CR or LF here.
 func (a *Answer) cutLine(p []byte) (line, rest []byte) {
 	line, rest, _ = bytes.Cut(p, []byte("\n"))
 	if n := len(line); n > 0 && line[n-1] == '\r' {
@@ -96,7 +96,7 @@ func (a *Answer) cutLine(p []byte) (line, rest []byte) {
 	return line, rest
 }
 
-// Drop leaves out the fields of a name.
+// Drop drops the fields of a name.
 func (a *Answer) Drop(name string) {
 	for i := range a.Fields {
 		if EqualFold(a.Fields[i].Name, name) {
@@ -107,7 +107,7 @@ func (a *Answer) Drop(name string) {
 
 func (a *Answer) field(line []byte) error {
 	colon := bytes.IndexByte(line, ':')
-	if colon < 0 && line[0] != ' ' && line[0] != '\t' { // a fold would be a part of the field before
+	if colon < 0 && line[0] != ' ' && line[0] != '\t' { // a folded line would belong to the field before
 		a.Odd |= NoColon
 		return nil
 	}
@@ -152,7 +152,7 @@ func (a *Answer) field(line []byte) error {
 			case len(f.Value) == 0:
 				a.Odd |= EmptyLength
 				return nil
-			case ok && n == a.Length: // one line of them goes on
+			case ok && n == a.Length: // one of the lines is sent on
 				a.Odd |= EqualLengths
 				return nil
 			case !ok || a.Length >= 0:
@@ -170,7 +170,7 @@ func (a *Answer) field(line []byte) error {
 				return nil
 			case a.Minor == 0 || !isOnly(f.Value, "chunked"):
 				return Malformed("Transfer-Encoding")
-			case a.Chunked: // a framework and the server below it both say so
+			case a.Chunked: // both a framework and its server have set it
 				a.Odd |= EqualCodings
 				return nil
 			}
@@ -185,7 +185,7 @@ func (a *Answer) field(line []byte) error {
 	return nil
 }
 
-// add keeps a field, unless it is another of a kind of which clients want one: some take the last, or none.
+// add appends a field, unless it is a second Date or Location: some clients take the last one, or none.
 func (a *Answer) add(f Field) {
 	switch {
 	case EqualFold(f.Name, "date") && a.Has("date"):
@@ -197,7 +197,7 @@ func (a *Answer) add(f Field) {
 	}
 }
 
-// Append writes the head for a client, but for the empty line. The version is always ours (RFC 9112 §2.3).
+// Append appends the head for a client, without the empty line. The version is always Holdfast's own (RFC 9112 §2.3).
 func (a *Answer) Append(b []byte) []byte {
 	b = append(b, "HTTP/1.1 "...)
 	b = append(b, a.Line...)
@@ -210,7 +210,7 @@ func (a *Answer) Append(b []byte) []byte {
 	return b
 }
 
-// DropPrefix leaves out the fields whose names begin with a prefix.
+// DropPrefix drops the fields whose names begin with a prefix.
 func (a *Answer) DropPrefix(prefix string) {
 	for i := range a.Fields {
 		if _, ok := CutPrefixFold(a.Fields[i].Name, prefix); ok {
@@ -219,7 +219,7 @@ func (a *Answer) DropPrefix(prefix string) {
 	}
 }
 
-// AppendUpgrade adds the fields of a 101 or 426, which say what is, or should be, upgraded to (RFC 9110 §7.8, §15.5.22).
+// AppendUpgrade appends Connection and Upgrade of a 101 or 426 (RFC 9110 §7.8, §15.5.22).
 func (a *Answer) AppendUpgrade(b []byte) []byte {
 	for i := range a.Fields {
 		if f := &a.Fields[i]; EqualFold(f.Name, "upgrade") {
@@ -229,8 +229,8 @@ func (a *Answer) AppendUpgrade(b []byte) []byte {
 	return b
 }
 
-// SwitchesTo reports whether a 101 switches to a protocol that was asked for: the value of the request's Upgrade.
-// Another one, or none that is named, would be spoken with who does not know it.
+// SwitchesTo reports whether a 101 switches to a protocol that the client requested. asked is the request's Upgrade.
+// With any other protocol, the client could not understand the connection.
 func (a *Answer) SwitchesTo(asked string) bool {
 	for i := range a.Fields {
 		if f := &a.Fields[i]; EqualFold(f.Name, "upgrade") {
@@ -251,7 +251,7 @@ func (a *Answer) Has(name string) bool {
 	return false
 }
 
-// Note looks at what a field asks of the proxy.
+// Note handles a field that is meant for the proxy.
 func (a *Answer) Note(f *Field) {
 	if EqualFold(f.Name, "content-type") {
 		if _, ok := CutPrefixFold(f.Value, "text/event-stream"); ok {
@@ -270,7 +270,7 @@ func (a *Answer) Note(f *Field) {
 	}
 }
 
-// noteConnectionLogin notes an answer that logs in its upstream connection.
+// noteConnectionLogin notes whether a response logs in its upstream connection.
 func (a *Answer) noteConnectionLogin(f *Field) {
 	switch len(f.Name) {
 	case 15:

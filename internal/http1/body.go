@@ -10,22 +10,22 @@ const (
 	ByClose
 )
 
-// Body follows a body through whatever pieces it arrives in. It works in place: Feed leaves the data in the same
-// bytes, without the framing of chunks.
+// Body parses a body that arrives in pieces. It works in place: Feed leaves the data in the same bytes, without the
+// framing of chunks.
 type Body struct {
 	Framing Framing
 	Done    bool
-	Lenient bool // chunked: put up with what old apps send and nothing is torn by; see NewOdd
+	Lenient bool // chunked: accept harmless faults of old apps; see NewOdd
 
-	left     int64 // of the body, or of the current chunk; of the trailers, how much was read
+	left     int64 // bytes left of the body or the chunk; bytes read of the trailers
 	state    chunkState
 	odd      Oddity
-	told     Oddity // of odd
-	line     []byte // of the framing, as far as it has come
+	told     Oddity // the part of odd that NewOdd has returned
+	line     []byte // received part of a line of the framing
 	trailers []byte // lines, checked, each with its CRLF
 }
 
-// LengthBody is a body of n bytes.
+// LengthBody returns a body of n bytes.
 func LengthBody(n int64) Body {
 	if n <= 0 {
 		return Body{Done: true}
@@ -33,10 +33,10 @@ func LengthBody(n int64) Body {
 	return Body{Framing: ByLength, left: n}
 }
 
-// Left returns how much of a body with a length, or of the current chunk, is still to come.
+// Left returns how many bytes are missing of a body with a length, or of the current chunk.
 func (b *Body) Left() int64 { return b.left }
 
-// NewOdd returns the oddities that were met and not yet returned.
+// NewOdd returns the oddities that occurred since the last call.
 func (b *Body) NewOdd() Oddity {
 	odd := b.odd &^ b.told
 	b.told |= odd

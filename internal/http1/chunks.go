@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// ErrChunk and ErrTrailer are what is wrong with a chunked body.
+// ErrChunk and ErrTrailer are the errors of a chunked body.
 var (
 	ErrChunk   = errors.New("malformed chunked body")
 	ErrTrailer = errors.New("malformed or too long trailers")
@@ -23,7 +23,7 @@ type chunkState uint8
 const (
 	sizeNext    chunkState = iota // a line with a size and extensions
 	dataNext                      // data
-	endNext                       // the end of the line that the data is
+	endNext                       // the line end after the data
 	trailerNext                   // a trailer, or the empty line at the end
 )
 
@@ -53,9 +53,9 @@ func (b *Body) feedChunks(p []byte) (n, used int, err error) {
 	return n, used, nil
 }
 
-// cutLine takes a line of the framing from p, or as much of it as there is. It returns the line without its end, nil
-// if it is not complete, and how many bytes of p it took. A bare LF ends a line of apps: between data whose length is
-// known it can be nothing else. Of clients it is refused, as parsers exist that read on.
+// cutLine takes a line of the framing from p, or as much of it as there is. It returns the line without its end, nil if
+// it is not complete, and how many bytes of p it took. From apps, a bare LF ends a line: between data of known length
+// it can be nothing else. From clients it is refused, as some parsers read on.
 func (b *Body) cutLine(p []byte) (line []byte, size int, err error) {
 	most, fault := maxChunkLine, ErrChunk
 	switch b.state {
@@ -95,7 +95,7 @@ func (b *Body) cutLine(p []byte) (line []byte, size int, err error) {
 	return line, size, nil
 }
 
-// mayGoOn reports whether a line can become a good one by what follows: who waits for that of a bad one waits in vain.
+// mayGoOn reports whether an incomplete line can still become a valid one. If not, it is refused at once.
 func (b *Body) mayGoOn(line []byte) bool {
 	if cr := bytes.IndexByte(line, '\r'); cr >= 0 && cr < len(line)-1 {
 		return false
@@ -135,8 +135,8 @@ func (b *Body) framingLine(line []byte) error {
 	return nil
 }
 
-// parseChunkLine parses chunk-size [ chunk-ext ] (RFC 9112 §7.1). padded says that white space follows at the end,
-// which is not allowed: old servers fill up their sizes to a fixed width.
+// parseChunkLine parses chunk-size [ chunk-ext ] (RFC 9112 §7.1). padded means that white space follows at the end.
+// That is not allowed, but old servers pad their sizes to a fixed width.
 func parseChunkLine(line []byte) (n int64, padded, ok bool) {
 	digits := 0
 	for digits < len(line) && IsHex(line[digits]) {
@@ -206,7 +206,7 @@ func cutQuoted(b []byte) (rest []byte, ok bool) {
 	return nil, false
 }
 
-// HexValue is the value of a hexadecimal digit.
+// HexValue returns the value of a hexadecimal digit.
 func HexValue(c byte) byte {
 	if IsDigit(c) {
 		return c - '0'
@@ -214,12 +214,12 @@ func HexValue(c byte) byte {
 	return c | 0x20 - 'a' + 10
 }
 
-// AppendChunkSize adds the line that precedes n bytes of data, more than none. A CRLF follows the data.
+// AppendChunkSize appends the line before n bytes of data; n is more than 0. A CRLF must follow the data.
 func AppendChunkSize(b []byte, n int) []byte {
 	return append(strconv.AppendUint(b, uint64(n), 16), "\r\n"...)
 }
 
-// AppendLastChunk adds what ends a body in chunks. trailers are lines with their CRLF each.
+// AppendLastChunk appends the end of a body in chunks. trailers are lines, each with its CRLF.
 func AppendLastChunk(b, trailers []byte) []byte {
 	b = append(b, "0\r\n"...)
 	return append(append(b, trailers...), "\r\n"...)

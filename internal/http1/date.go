@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Date renders the field of that name, which an answer that is passed on must have (RFC 9110 §6.6.1), once a second.
+// Date renders the field Date, which a forwarded response must have (RFC 9110 §6.6.1), once per second.
 type Date struct {
 	second int64
 	line   []byte
@@ -14,7 +14,7 @@ type Date struct {
 // Append adds the line of Date for a time.
 func (d *Date) Append(b []byte, now time.Time) []byte { return append(b, d.Line(now)...) }
 
-// Line returns the line of Date for a time, good until the next call.
+// Line returns the line of Date for a time, valid until the next call.
 func (d *Date) Line(now time.Time) []byte {
 	if now.Unix() != d.second || d.line == nil {
 		d.second = now.Unix()
@@ -23,7 +23,7 @@ func (d *Date) Line(now time.Time) []byte {
 	return d.line
 }
 
-// AppendDate adds the line of Date for a time. It renders it, which Date saves who responds often.
+// AppendDate appends the line of Date for a time, and renders it each time. Date is faster for frequent responses.
 func AppendDate(b []byte, now time.Time) []byte {
 	return append(now.UTC().AppendFormat(append(b, "Date: "...), http.TimeFormat), "\r\n"...)
 }

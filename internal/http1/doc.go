@@ -1,3 +1,3 @@
-// Package http1 has what RFC 9112 and RFC 9110 say of bytes: the grammar of fields, heads, bodies, paths and hosts. It
-// does no I/O and waits for nothing. All that reads or writes HTTP by hand takes its rules from here.
+// Package http1 has the grammar of RFC 9112 and RFC 9110: fields, heads, bodies, paths and hosts. It does no I/O. All
+// code that reads or writes HTTP without fasthttp uses it.
 package http1

@@ -2,13 +2,13 @@ package http1
 
 import "bytes"
 
-// Field is one header field; name and value point into somebody else's bytes.
+// Field is one header field. Name and Value point into the bytes that were parsed.
 type Field struct {
 	Name, Value []byte
-	Drop        bool // it ends here and is not sent on
+	Drop        bool // it is not forwarded
 }
 
-// ParseField parses a line that is not folded. fault says what is wrong with it; empty: nothing.
+// ParseField parses a line that is not folded. fault says what is wrong with it; it is empty for a valid line.
 func ParseField(line []byte) (f Field, fault string) {
 	colon := bytes.IndexByte(line, ':')
 	if colon <= 0 {
@@ -28,8 +28,8 @@ func ParseField(line []byte) (f Field, fault string) {
 	return f, ""
 }
 
-// HasOddName reports whether a field's name is no token, but has no white space or control byte by which somebody
-// could read it as another: such a line can be left out.
+// HasOddName reports whether a field's name is no token, but has no white space or control byte, so that no parser can
+// read it as another name. Such a line can be dropped.
 func HasOddName(line []byte) bool {
 	name, _, ok := bytes.Cut(line, []byte(":"))
 	odd := false
@@ -42,7 +42,7 @@ func HasOddName(line []byte) bool {
 	return ok && odd
 }
 
-// isOnly reports whether a list has a token and no other.
+// isOnly reports whether a list has this token and no other.
 func isOnly(list []byte, token string) bool {
 	found := false
 	for t := range bytes.SplitSeq(list, []byte(",")) {
@@ -54,7 +54,7 @@ func isOnly(list []byte, token string) bool {
 	return found
 }
 
-// AppendField adds a field's line.
+// AppendField appends a field's line.
 func AppendField(b, name, value []byte) []byte {
 	b = append(b, name...)
 	b = append(b, ": "...)
@@ -70,7 +70,7 @@ var IsToken = func() (t [256]bool) {
 	return t
 }()
 
-// IsDashed marks the bytes of names that nobody mistakes for another.
+// IsDashed marks letters, digits and the dash: names of these are the same name for every app.
 var IsDashed = func() (t [256]bool) {
 	for _, c := range "-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
 		t[c] = true
@@ -99,7 +99,7 @@ func trimLeftOWS(b []byte) []byte {
 	return b
 }
 
-// EqualFold compares b with a word, of which ASCII letters are equal in either case, and no others are.
+// EqualFold reports whether b is the word, if ASCII letters are compared without case.
 func EqualFold(b []byte, word string) bool {
 	if len(b) != len(word) {
 		return false
@@ -119,7 +119,7 @@ func lower(c byte) byte {
 	return c
 }
 
-// CutPrefixFold cuts a prefix off b that is equal by EqualFold.
+// CutPrefixFold cuts a prefix off b, compared as by EqualFold.
 func CutPrefixFold(b []byte, prefix string) ([]byte, bool) {
 	if len(b) < len(prefix) || !EqualFold(b[:len(prefix)], prefix) {
 		return b, false
@@ -127,7 +127,7 @@ func CutPrefixFold(b []byte, prefix string) ([]byte, bool) {
 	return b[len(prefix):], true
 }
 
-// HasToken reports whether a list has a token, in any case; parameters behind it do not count.
+// HasToken reports whether a list has a token, in any case. Parameters after it are ignored.
 func HasToken(list []byte, token string) bool {
 	for element := range bytes.SplitSeq(list, []byte(",")) {
 		name, _, _ := bytes.Cut(element, []byte(";"))

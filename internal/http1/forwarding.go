@@ -1,10 +1,10 @@
 package http1
 
-// Forwarding is what a request says in the forwarding fields, each value joined from all its lines, by index of
-// ForwardingNames.
+// Forwarding has a request's forwarding fields, by the indices of ForwardingNames. Each value is joined from all its
+// lines.
 type Forwarding [len(ForwardingNames)][]byte
 
-// ForwardingNames are the fields in which proxies say who is calling, in lower case.
+// ForwardingNames are the fields in which proxies describe the client, in lower case.
 var ForwardingNames = [...]string{"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip", "forwarded"}
 
 // The indices of ForwardingNames.

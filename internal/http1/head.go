@@ -22,17 +22,17 @@ type Head struct {
 	Upgrade    []byte // value of Upgrade if Connection names it
 	Expects    bool   // Expect: 100-continue
 	HasHost    bool
-	Trailers   bool       // the client takes them
+	Trailers   bool       // the client accepts trailers
 	ascii      bool       // see limits
-	Forwarding Forwarding // in the forwarding fields
+	Forwarding Forwarding // the forwarding fields
 }
 
-// Refusal is why a request is not let in.
+// Refusal is why a request is refused.
 type Refusal struct {
 	Status int
 	Reason string
 	After  time.Duration // Retry-After; zero: none
-	Told   bool          // the client is told the reason too
+	Told   bool          // the response has the reason, too
 }
 
 func (r *Refusal) Error() string {
@@ -48,9 +48,9 @@ type Limits struct {
 	Ascii  bool // a target has no byte above 127
 }
 
-// HeadEnd looks for the end of a head in p, from offset from, at which an earlier look had stopped. It
-// returns the length of the head or 0 when it is not complete. Lines must end in CRLF: RFC 9112 §2.2
-// lets a recipient take a bare LF, and every parser that does sees other lines than one that doesn't.
+// HeadEnd looks for the end of a head in p, from the offset at which the last call stopped. It returns the length of
+// the head, or 0 if the head is not complete. Lines must end in CRLF: RFC 9112 §2.2 allows a recipient to accept a bare
+// LF, but then parsers that do and parsers that don't see different lines.
 func HeadEnd(p []byte, from int) (int, *Refusal) {
 	if from == 0 && len(p) > 1 && p[0] == 0x16 && p[1] == 3 { // a TLS handshake begins so (RFC 8446 §5.1), and no request
 		return 0, errTLS
@@ -77,7 +77,7 @@ func HeadEnd(p []byte, from int) (int, *Refusal) {
 
 var errTLS = &Refusal{Status: 400, Reason: "TLS on a port that speaks plain HTTP", Told: true}
 
-// TooLarge says what of a head is larger than max: the target, or all of it.
+// TooLarge returns the refusal of a head larger than max: 414 if the request line alone is, otherwise 431.
 func TooLarge(b []byte, max int) *Refusal {
 	if bytes.IndexByte(b[:min(len(b), max)], '\n') < 0 {
 		return Refuse(414, "request target too long")
@@ -85,8 +85,8 @@ func TooLarge(b []byte, max int) *Refusal {
 	return Refuse(431, "request head too large")
 }
 
-// emptyLines are those before a request line: RFC 9112 §2.2 wants one taken, and old programs send one behind a body
-// and one more. Two are.
+// emptyLines returns the empty lines before a request line. RFC 9112 §2.2 requires to accept one, and some old programs
+// send two after a body. So two are accepted.
 func emptyLines(p []byte) []byte {
 	n := 0
 	for n < 4 && len(p) >= n+2 && p[n] == '\r' && p[n+1] == '\n' {
@@ -170,7 +170,7 @@ func (h *Head) field(line []byte) *Refusal {
 	}
 	for _, c := range f.Name {
 		if !IsDashed[c] {
-			f.Drop = true // as nginx does: PHP and CGI make an underscore of a dash, of a dot and of others
+			f.Drop = true // as nginx does: PHP and CGI turn dashes, dots and others into underscores
 		}
 	}
 	if !f.Drop {
@@ -182,7 +182,7 @@ func (h *Head) field(line []byte) *Refusal {
 	return nil
 }
 
-// known looks at the fields that say something to a proxy.
+// known handles the fields that matter to a proxy.
 func (h *Head) known(f *Field) *Refusal {
 	switch len(f.Name) {
 	case 2:
@@ -272,7 +272,7 @@ func (h *Head) transferEncoding(value []byte) *Refusal {
 	return nil
 }
 
-// joinLines adds a line's value to a list that may be spread over several (RFC 9110 §5.3).
+// joinLines adds a line's value to a list that may come on several lines (RFC 9110 §5.3).
 func joinLines(list, value []byte) []byte {
 	if list == nil {
 		return value
@@ -280,7 +280,7 @@ func joinLines(list, value []byte) []byte {
 	return append(append(append([]byte{}, list...), ", "...), value...)
 }
 
-// value returns that of the first field of a name that goes on.
+// value returns the value of the first field of a name that is not dropped.
 func (h *Head) value(name string) (value []byte, ok bool) {
 	for i := range h.Fields {
 		if f := &h.Fields[i]; !f.Drop && EqualFold(f.Name, name) {
@@ -290,7 +290,7 @@ func (h *Head) value(name string) (value []byte, ok bool) {
 	return nil, false
 }
 
-// finish checks what only the whole head tells.
+// finish makes the checks that need the whole head.
 func (h *Head) finish() *Refusal {
 	if !h.HasHost && h.Minor == 1 {
 		return Refuse(400, "no Host")
@@ -329,7 +329,7 @@ func (h *Head) finish() *Refusal {
 					h.Upgrade = upgrade
 				}
 			case len(token) == 0:
-			case len(cutToken(token)) > 0: // it names no field, and goes no further
+			case len(cutToken(token)) > 0: // it is no field name, and is dropped with Connection
 			default:
 				if isProtected(token) {
 					return Refuse(400, "Connection names a field that is not hop-by-hop")
@@ -345,8 +345,8 @@ func (h *Head) finish() *Refusal {
 	return nil
 }
 
-// withoutHTTP2 returns what an Upgrade asks for besides HTTP/2, nil if that is nothing: what came then would be
-// requests that nobody here has checked.
+// withoutHTTP2 returns the protocols of an Upgrade without HTTP/2, or nil. With HTTP/2, the tunnel would carry requests
+// that Holdfast has not checked.
 func withoutHTTP2(upgrade []byte) []byte {
 	var rest []byte
 	dropped := false

@@ -2,8 +2,8 @@ package http1
 
 import "bytes"
 
-// ValidHost reports whether h is uri-host [":" port] (RFC 9110 §7.2). Userinfo and lists have no place here, nor
-// have escapes of what separates.
+// ValidHost reports whether h is uri-host [":" port] (RFC 9110 §7.2). It may have no userinfo, no list, and no escaped
+// delimiter.
 func ValidHost(h []byte) bool {
 	if len(h) == 0 || len(h) > 255 {
 		return false
@@ -55,7 +55,7 @@ func ValidHost(h []byte) bool {
 	return true
 }
 
-// SplitHost splits the port off an authority, without the colon; without one it is empty.
+// SplitHost splits an authority into name and port. port has no colon, and is empty without one.
 func SplitHost(host []byte) (name, port []byte) {
 	if i := bytes.LastIndexByte(host, ':'); i >= 0 && bytes.IndexByte(host[i:], ']') < 0 {
 		return host[:i], host[i+1:]

@@ -2,24 +2,24 @@ package http1
 
 import "bytes"
 
-// Mapping is how an app is asked for other paths, or by another name, than clients see.
+// Mapping translates between the paths and the host that clients see and those that the app receives.
 type Mapping struct {
-	Match  string // what clients see, without a slash at its end
-	Prefix string // what the app is asked for instead, without a slash at its end
-	Mapped bool   // they differ
-	Host   string // what the app is asked for instead of the client's Host; empty: that
+	Match  string // the prefix that clients see, without a trailing slash
+	Prefix string // the prefix that the app receives, without a trailing slash
+	Mapped bool   // Match and Prefix differ
+	Host   string // the Host that the app receives; empty: the client's
 	Own    string // the app's own host[:port]
 	HasURL bool   // http://Own is the app's URL on this side, which is of no use to clients
 }
 
-// Asked is how a request reached the app, and how its client asked for it.
+// Asked has the hosts of a request, for the app and from the client.
 type Asked struct {
-	Host   []byte // that the client sent, or Mapping.Host; empty: none
-	Client []byte // that the client asked for, as a trusted proxy says or Host; empty: none
-	HTTPS  bool   // the client came by https
+	Host   []byte // the one that the app received: the client's, or Mapping.Host; empty: none
+	Client []byte // the one that the client used, from a trusted proxy or from Host; empty: none
+	HTTPS  bool   // the client used https
 }
 
-// Set copies what h and q say into a, whose bytes are reused.
+// Set fills in a with copies of host and client. It reuses the bytes of a.
 func (a *Asked) Set(m *Mapping, host, client []byte, https bool) {
 	a.Host, a.Client, a.HTTPS = append(a.Host[:0], host...), append(a.Client[:0], client...), https
 	if m.Host != "" {
@@ -27,13 +27,13 @@ func (a *Asked) Set(m *Mapping, host, client []byte, https bool) {
 	}
 }
 
-// Maps reports whether the app is asked for other paths, or by another name, than clients see.
+// Maps reports whether the app receives other paths, or another host, than clients see.
 func (m *Mapping) Maps() bool { return m.Mapped || m.Host != "" }
 
-// Rewrites reports whether what the app says of its paths and names may not be what clients see.
+// Rewrites reports whether responses may have to be rewritten.
 func (m *Mapping) Rewrites() bool { return m.Maps() || m.HasURL }
 
-// AppHost is the Host for a request that brings none, of HTTP/1.0.
+// AppHost returns the Host for a request without one, of HTTP/1.0.
 func (m *Mapping) AppHost() string {
 	if m.Host != "" {
 		return m.Host
@@ -41,7 +41,7 @@ func (m *Mapping) AppHost() string {
 	return m.Own
 }
 
-// AppendTarget writes a target at or below Match as the app is asked for it.
+// AppendTarget appends a target at or below Match as the app receives it.
 func (m *Mapping) AppendTarget(b, target []byte) []byte {
 	if !m.Mapped {
 		return append(b, target...)
@@ -54,9 +54,9 @@ func (m *Mapping) AppendTarget(b, target []byte) []byte {
 	return append(b, rest...)
 }
 
-// Rewrite changes what the app says of itself into what clients see: paths below Prefix into ones below Match, and
-// URLs and cookies of the host that it was asked for by another name, or of its own address, into ones of the client's.
-// own is the host[:port] of the upstream that has responded.
+// Rewrite translates the URLs and cookies of a response for clients: paths below Prefix become paths below Match, and
+// the host that the app received, or its own address, becomes the client's. own is the host[:port] of the upstream that
+// has responded.
 func (m *Mapping) Rewrite(a *Answer, asked *Asked, own string) {
 	for i := range a.Fields {
 		f := &a.Fields[i]
@@ -71,7 +71,7 @@ func (m *Mapping) Rewrite(a *Answer, asked *Asked, own string) {
 	}
 }
 
-// seenURL is what a client is told instead of a URL of the app.
+// seenURL translates a URL of the app for clients.
 func (m *Mapping) seenURL(v []byte, asked *Asked, own string) []byte {
 	scheme, authority, path := splitURL(v)
 	if authority == nil { // a path, or relative to one
@@ -93,17 +93,17 @@ func (m *Mapping) seenURL(v []byte, asked *Asked, own string) []byte {
 		return append(bytes.Clone(front), m.seenPath(path)...)
 	case !named && !sameServer(scheme, authority, []byte(own)):
 		return v
-	case scheme == "https" && !asked.HTTPS: // an app that wants https; a path alone would lead back to it for ever
+	case scheme == "https" && !asked.HTTPS: // the app redirects to https; a path alone would lead back to it for ever
 		host, _ := SplitHost(asked.Client)
 		if len(host) == 0 {
 			return v
 		}
 		return append(append([]byte("https://"), host...), m.seenPath(path)...)
 	}
-	return onlyPath(m.seenPath(path)) // of the same origin, whatever that is to the client
+	return onlyPath(m.seenPath(path)) // a path is enough, as it is of the client's own origin
 }
 
-// onlyPath makes a path stand without an authority: one that begins with two slashes would name a host.
+// onlyPath makes a path valid without an authority: one that begins with two slashes would name a host.
 func onlyPath(path []byte) []byte {
 	if rest := bytes.TrimLeft(path[1:], "\t"); len(rest) > 0 && (rest[0] == '/' || rest[0] == '\\') {
 		return append([]byte("/."), path...)
@@ -111,8 +111,8 @@ func onlyPath(path []byte) []byte {
 	return path
 }
 
-// seenPath puts a path that is below Prefix below Match, unless it is there already: an app that heeds
-// X-Forwarded-Prefix has done it.
+// seenPath translates a path below Prefix to one below Match, unless it is below Match already: an app that reads
+// X-Forwarded-Prefix has done so.
 func (m *Mapping) seenPath(path []byte) []byte {
 	if !m.Mapped || m.Match != "" && hasPathPrefix(path, m.Match) || !hasPathPrefix(path, m.Prefix) {
 		return path
@@ -124,8 +124,8 @@ func (m *Mapping) seenPath(path []byte) []byte {
 	return onlyPath(path)
 }
 
-// Destination is what the app is told instead of the Destination of a WebDAV request, which is a URL as the client
-// sees it: a path below Match becomes one below Prefix, and the client's Host the app's.
+// Destination translates the Destination of a WebDAV request, a URL as the client sees it, for the app: a path below
+// Match becomes one below Prefix, and the client's Host the app's.
 func (m *Mapping) Destination(v, host []byte) []byte {
 	scheme, authority, path := splitURL(v)
 	front := v[:len(v)-len(path)]
@@ -170,8 +170,8 @@ func (m *Mapping) seenRefresh(v []byte, asked *Asked, own string) []byte {
 	return append(b, v[begin+len(url):]...)
 }
 
-// seenCookie rewrites the Path of a cookie, and leaves out a Domain that is the app's own name: the cookie is then
-// one of the client's.
+// seenCookie translates the Path of a cookie, and drops a Domain that is the app's own name: the cookie is then for the
+// host that the client uses.
 func (m *Mapping) seenCookie(v, asked []byte, own string) []byte {
 	var b []byte
 	for i, part := range bytes.Split(v, []byte(";")) {

@@ -1,6 +1,6 @@
 package http1
 
-// Oddity is a set of faults in an answer that tear nothing and are mended.
+// Oddity is a set of harmless faults in a response, which Holdfast corrects.
 type Oddity uint16
 
 const (
@@ -20,7 +20,7 @@ const (
 	EqualDates                          // another Date; dropped
 )
 
-// Oddities are the label of each in metrics, and what the log says of it, in the order of their bits.
+// Oddities has the label of each in metrics and its text in the log, in the order of the bits.
 var Oddities = [...]struct{ Label, Line string }{
 	{"bare_lf", "the app ends lines of a response's head or of its chunks in LF alone; they are sent on with CRLF"},
 	{"no_colon", "the app sends a header line without a colon; the line is dropped"},

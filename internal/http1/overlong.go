@@ -13,7 +13,7 @@ func HasOverlong[T string | []byte](s T) bool {
 	return false
 }
 
-// AppendOverlong appends s as a decoder reads it that takes overlong UTF-8 for the characters that it spells.
+// AppendOverlong appends s with overlong UTF-8 decoded, as a lenient decoder reads it.
 func AppendOverlong[T string | []byte](dst []byte, s T) []byte {
 	for i := 0; i < len(s); i++ {
 		c := s[i]

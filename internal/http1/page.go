@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Page is a short answer made here. It says nothing of what is inside. connection is the line of Connection, if one is
-// needed.
+// Page returns a short response of Holdfast's own. It reveals nothing about the app or the network. connection is the
+// line of Connection, if one is needed.
 func Page(status int, after time.Duration, connection string, body bool, fields ...byte) []byte {
 	text := fmt.Sprintf("<!doctype html>\n<html><head><title>%d %[2]s</title></head>\n<body><h1>%[1]d %[2]s</h1></body></html>\n",
 		status, http.StatusText(status))
@@ -27,7 +27,7 @@ func Page(status int, after time.Duration, connection string, body bool, fields 
 	return b
 }
 
-// TextPage is a short answer, after which the connection closes, to who may show only plain text.
+// TextPage returns a short response in plain text, after which the connection closes.
 func TextPage(status int, text string) []byte {
 	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s\n",
 		status, http.StatusText(status), time.Now().UTC().Format(http.TimeFormat), len(text)+1, text)

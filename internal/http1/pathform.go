@@ -2,12 +2,12 @@ package http1
 
 import "bytes"
 
-// PathForm is one of the ways in which an app may understand a path. Which one it is cannot be known, so a path
-// has to mean the same route in all of them.
+// PathForm is one of the ways in which an app may read a path. Which one an app uses is not known, so a path must
+// belong to the same route in all of them.
 type PathForm uint8
 
 const (
-	stripParams  PathForm = 1 << iota // ";…" of a segment does not count (Tomcat)
+	stripParams  PathForm = 1 << iota // ";…" of a segment is ignored (Tomcat)
 	keepEmpty                         // "//" has an empty segment in it, and is not one slash
 	decodeTwice                       // %2561 is a
 	encodedSlash                      // %2f separates segments, and so does a backslash in any form
@@ -18,7 +18,7 @@ const (
 // literal stands for an encoded slash that does not separate.
 const literalSlash byte = 0
 
-// IsCanonical reports whether all readings of a path are the path itself, but for a slash at its end.
+// IsCanonical reports whether all readings of a path are the path itself, apart from a trailing slash.
 func IsCanonical(path []byte) bool {
 	for i, c := range path {
 		switch {
@@ -31,9 +31,9 @@ func IsCanonical(path []byte) bool {
 	return len(path) > 0 && path[0] == '/'
 }
 
-// Canonical appends a path as it is read: decoded, without dot segments and without a slash at its end. dots
-// says that there were dot segments. It reports false for a path that nobody should have to read: with control
-// bytes, bad escapes, or more ".." than segments. Bytes above 127 are characters of whatever encoding.
+// Canonical appends a path as read by how: decoded, without dot segments and without a trailing slash. dots means that
+// there were dot segments. ok is false for a path that is refused: with control bytes, bad escapes, or more ".." than
+// segments. Bytes above 127 are characters of any encoding.
 func Canonical(dst, path []byte, how PathForm) (_ []byte, dots, ok bool) {
 	path, ok = decodePath(make([]byte, 0, len(path)), path, how, false)
 	if how&formOverlong != 0 {
@@ -81,8 +81,8 @@ func Canonical(dst, path []byte, how PathForm) (_ []byte, dots, ok bool) {
 	return dst, dots, true
 }
 
-// decodePath decodes percent-encoding, once. again says that it was decoded before: then what is no escape is
-// what it is.
+// decodePath decodes percent-encoding, once. again means that it was decoded once before: then an invalid escape stays
+// as it is.
 func decodePath(dst, path []byte, how PathForm, again bool) ([]byte, bool) {
 	for i := 0; i < len(path); i++ {
 		c, escaped := path[i], false
@@ -109,7 +109,7 @@ func decodePath(dst, path []byte, how PathForm, again bool) ([]byte, bool) {
 	return dst, true
 }
 
-// HasDots reports whether a path has dot segments in some reading, or none at all.
+// HasDots reports whether a path has dot segments in some reading, or is invalid in one.
 func HasDots(path []byte) bool {
 	if IsCanonical(path) {
 		return false
@@ -122,7 +122,7 @@ func HasDots(path []byte) bool {
 	return false
 }
 
-// PathFormsOf returns how many of the forms of a path may differ: it means one thing if they all agree.
+// PathFormsOf returns how many forms of a path must be compared.
 func PathFormsOf(path []byte) PathForm {
 	if mayBeOverlong(path) {
 		return pathForms

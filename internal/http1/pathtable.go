@@ -1,23 +1,23 @@
 package http1
 
-// PathTable tells below which of several paths a request's is. The first that matches counts.
+// PathTable finds the path of several that a request's path is at or below. The first that matches decides.
 type PathTable []PathEntry
 
 // PathEntry is a path of a PathTable.
 type PathEntry struct {
-	Path string // absolute, as an app reads it, without a slash at its end; empty: everything
-	Cuts bool   // what comes after Path is looked at by itself
+	Path string // absolute, as an app reads it, without a trailing slash; empty: everything
+	Cuts bool   // the part after Path is interpreted by itself
 }
 
-// matches reports whether a canonical path is at or below the entry's. A session's ";jsessionid=…" behind it is
-// no part of the name, whoever reads it.
+// matches reports whether a canonical path is at or below the entry's. A session's ";jsessionid=…" after it is not part
+// of the name, in any reading.
 func (e *PathEntry) matches(path []byte) bool {
 	n := len(e.Path)
 	return len(path) >= n && string(path[:n]) == e.Path && (len(path) == n || path[n] == '/' || path[n] == ';')
 }
 
-// Find returns the index of a path's entry, len(t) if it is below none. A path that an app could read as another
-// entry's is refused, so that no reading of it gets to an app that the rules keep it from.
+// Find returns the index of a path's entry, or len(t) if it is below none. A path that an app could read as another
+// entry's is refused, so that no reading of it reaches an app of another route.
 func (t PathTable) Find(path []byte) (int, *Refusal) {
 	if len(t) == 0 || len(path) == 0 || path[0] != '/' {
 		return len(t), nil

@@ -60,8 +60,8 @@ func (h *Head) origin() *Refusal {
 	return nil
 }
 
-// hidesDelimiter reports whether raw bytes are what some decoders of UTF-8 turn into a slash, a dot or a backslash. In
-// other encodings they are characters, which have to be sent in percent-encoding.
+// hidesDelimiter reports whether raw bytes are such that some decoders of UTF-8 turn them into a slash, a dot or a
+// backslash. In other encodings they are characters, which clients must send percent-encoded.
 func hidesDelimiter(b []byte) bool {
 	for i, c := range b {
 		n, v := 0, rune(0)

@@ -1,7 +1,7 @@
 package http1
 
-// notTrailers are fields that mean something only in a head (RFC 9110 §6.5.1): of framing, routing, authentication,
-// caching, and of what the content is. Whoever merged them into one would act on them too late, or twice.
+// notTrailers are fields that are valid only in a head (RFC 9110 §6.5.1): for framing, routing, authentication,
+// caching, and the kind of content. A recipient that merged them into the head would act on them too late, or twice.
 var notTrailers = []string{
 	"transfer-encoding", "content-length", "host", "connection", "keep-alive", "proxy-connection", "upgrade", "te", "trailer",
 	"cache-control", "expect", "max-forwards", "pragma", "range", "content-encoding", "content-type", "content-range",
@@ -11,7 +11,7 @@ var notTrailers = []string{
 	"strict-transport-security", "content-security-policy", "clear-site-data",
 }
 
-// mayBeTrailer reports whether a field of this name may come behind a body.
+// mayBeTrailer reports whether a field of this name may follow a body.
 func mayBeTrailer(name []byte) bool {
 	for _, n := range notTrailers {
 		if EqualFold(name, n) {
@@ -36,7 +36,7 @@ func (b *Body) trailerLine(line []byte) error {
 		return ErrTrailer // a folded line
 	}
 	f, fault := ParseField(line)
-	if b.left += int64(len(line) + len("\r\n")); fault != "" || b.left > maxTrailer { // also of those that are dropped: they must end
+	if b.left += int64(len(line) + len("\r\n")); fault != "" || b.left > maxTrailer { // dropped ones count, too, so that trailers have an end
 		return ErrTrailer
 	}
 	if !mayBeTrailer(f.Name) {
@@ -47,5 +47,5 @@ func (b *Body) trailerLine(line []byte) error {
 	return nil
 }
 
-// Trailers are those that may be sent on, lines with their CRLF each.
+// Trailers returns the trailers that may be forwarded, as lines, each with its CRLF.
 func (b *Body) Trailers() []byte { return b.trailers }

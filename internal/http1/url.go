@@ -2,8 +2,7 @@ package http1
 
 import "bytes"
 
-// splitURL takes a URL apart: its scheme, empty for "//host/path", its authority, and the rest. Without an authority
-// that is nil.
+// splitURL splits a URL into its scheme, empty for "//host/path", its authority, nil without one, and the rest.
 func splitURL(v []byte) (scheme string, authority, rest []byte) {
 	for _, scheme = range [...]string{"http", "https", ""} {
 		front := scheme + "://"
@@ -54,8 +53,8 @@ func withoutDefaultPort(scheme string, authority []byte) []byte {
 	return bytes.TrimSuffix(authority, []byte(":"))
 }
 
-// hasPathPrefix reports whether a path, or what follows a URL's authority, is at or below a prefix without a slash
-// at its end.
+// hasPathPrefix reports whether a path, or the part of a URL after its authority, is at or below a prefix without a
+// trailing slash.
 func hasPathPrefix(path []byte, prefix string) bool {
 	n := len(prefix)
 	return len(path) >= n && string(path[:n]) == prefix && (len(path) == n || bytes.IndexByte([]byte("/?#"), path[n]) >= 0)

@@ -5,25 +5,25 @@ import (
 	"strings"
 )
 
-// channel is one name that somebody subscribes to or that has history; it is forgotten when neither is
-// left. All fields are guarded by Hub.mu.
+// channel is one name with subscribers or history; without both it is deleted. All fields are guarded by Hub.mu.
 type channel struct {
 	name        string // never changed
 	groups      []*Group
-	hist        *history // nil when nothing is kept
-	last        ID       // newest message accepted here while the channel existed; 0 when there was none
-	floor       ID       // newest message that may have been here and is not kept
+	hist        *history // nil without stored messages
+	last        ID       // newest message since the channel exists; 0: none
+	floor       ID       // newest message that may have existed and is not stored
 	subscribers int
-	pattern     bool // it stands for all channels that its name matches; never changed
-	watched     bool // Options.Watch wants to know of its first and last subscriber
-	kept        bool // a store has what is kept of it; never changed
+	pattern     bool // its name is a pattern; never changed
+	watched     bool // TakeOccupancy reports its first and last subscriber
+	kept        bool // its history is in a store, too; never changed
 }
 
-// channelLocked returns the channel of that name, made if need be. Kept says whether a store has what is kept of it.
+// channelLocked returns the channel of that name, and creates it if needed. kept means that its history is in a store,
+// too.
 func (h *Hub) channelLocked(name string, kept bool) *channel {
 	ch := h.channels[name]
 	if ch == nil {
-		// The name may be a piece of a long URL, or of a buffer: a copy keeps only itself alive.
+		// The name may be a part of a long URL or of a buffer: only a copy lets these be freed.
 		ch = &channel{name: strings.Clone(name), floor: *h.lostFloor(name, kept), kept: kept}
 		h.channels[ch.name] = ch
 		if h.wild.lost != nil && isPattern(name) {
@@ -34,7 +34,7 @@ func (h *Hub) channelLocked(name string, kept bool) *channel {
 	return ch
 }
 
-// forgetLocked lets go of ch if nobody subscribes to it and it has no history.
+// forgetLocked deletes ch if it has no subscribers and no history.
 func (h *Hub) forgetLocked(ch *channel) {
 	if len(ch.groups) > 0 || ch.hist != nil {
 		return
@@ -48,9 +48,9 @@ func (h *Hub) forgetLocked(ch *channel) {
 	*lost = max(*lost, ch.floor)
 }
 
-// lostFloor returns the floor for a channel of that name that does not exist: never less than its own
-// was when it was forgotten, perhaps more, since names share entries. Those that a store keeps have entries of
-// their own, which outlive the process.
+// lostFloor returns the floor for a channel of that name that does not exist. It is never less than the channel's own
+// floor was when it was deleted, but may be more, as names share entries. Channels with a store have other entries,
+// which outlive the process.
 func (h *Hub) lostFloor(name string, kept bool) *ID {
 	if kept {
 		return &h.saving.lost[lostSlot(name)]
@@ -58,8 +58,8 @@ func (h *Hub) lostFloor(name string, kept bool) *ID {
 	return &h.lost[maphash.String(h.seed, name)%uint64(len(h.lost))]
 }
 
-// pushLocked appends m to every group of ch that does not have it from another channel of the same draft.
-// It returns how many subscribers that makes.
+// pushLocked appends m to every group of ch that does not have it from another channel of the same draft. It returns
+// the number of their subscribers.
 func (ch *channel) pushLocked(m *Message, wake []*Lane) (subscribers int, _ []*Lane) {
 	for _, g := range ch.groups {
 		if n := len(g.pending); n > 0 && g.pending[n-1].ID == m.ID {

@@ -7,22 +7,21 @@ import (
 	"strings"
 )
 
-// Group is all subscribers of one lane that hold exactly the same set of channels. It lives as long as it
-// has members.
+// Group is all subscribers of one lane with exactly the same set of channels. It exists as long as it has members.
 type Group struct {
 	// Static after construction, but for the index in links.
 	lane  *Lane
 	links []link // sorted by name; at least one
 
 	// Guarded by Hub.mu.
-	pending []*Message // accepted, not yet in a batch; from lane.spare, nil at rest
+	pending []*Message // accepted, not yet in a batch; from lane.spare, nil if empty
 	next    *Group     // in the lane's run queue
 	count   uint32     // members
-	queued  bool       // in the run queue, or having its turn
+	queued  bool       // in the run queue, or being run
 	wild    bool       // never changed: the set has a pattern
 
 	// Owned by the lane's goroutine. The batch is swapped in under Hub.mu.
-	cursor  uint32 // members[:cursor] have got the batch
+	cursor  uint32 // members[:cursor] have the batch
 	members []Subscriber
 	batch   []*Message // what the pass in progress delivers; nil between passes
 }
@@ -33,7 +32,7 @@ type link struct {
 	index   uint32 // guarded by Hub.mu
 }
 
-// Channels returns the names of the group's channels, sorted; of nil, none.
+// Channels returns the names of the group's channels, sorted. A nil group has none.
 func (g *Group) Channels() []string {
 	if g == nil {
 		return nil
@@ -45,8 +44,8 @@ func (g *Group) Channels() []string {
 	return names
 }
 
-// Holds reports whether the group's set has the channel, or pattern, by this name; that of nil has none. It needs no lock: of a link it reads
-// the channel only.
+// Holds reports whether the group's set has the channel, or the pattern, of this name. A nil group has none. It needs
+// no lock: of a link it reads the channel only.
 func (g *Group) Holds(channel string) bool {
 	if g == nil {
 		return false
@@ -55,8 +54,8 @@ func (g *Group) Holds(channel string) bool {
 	return i < len(g.links) && g.links[i].channel.name == channel
 }
 
-// As returns m, which a member was handed, as one of this group is to have it: on its own channel, or on another that
-// it was published to and that the set has. Nil: on none.
+// As returns m, which a member was handed, as members of this group get it: on its own channel, or on another channel
+// of its draft that the set has; nil if there is none.
 func (g *Group) As(m *Message) *Message {
 	for ; m != nil; m = m.next {
 		if g.Takes(m.Channel) {
@@ -98,8 +97,8 @@ func (g *Group) move(from, to uint32) {
 	}
 }
 
-// groupLocked returns the lane's group with this set of channels (sorted, each once, at least one), made
-// if need be.
+// groupLocked returns the lane's group with this set of channels (sorted, each once, at least one), and creates it if
+// needed.
 func (l *Lane) groupLocked(set []*channel) *Group {
 	var key string
 	var g *Group
@@ -127,8 +126,8 @@ func (l *Lane) groupLocked(set []*channel) *Group {
 	return g
 }
 
-// dropLocked takes a group without members out of its channels. One that is queued stays so until
-// its turn, which gives back its messages.
+// dropLocked takes a group without members out of its channels. A queued group stays in the queue until its turn, which
+// releases its messages.
 func (g *Group) dropLocked() {
 	l := g.lane
 	l.hub.groups--
@@ -163,7 +162,7 @@ func (ch *channel) unlinkLocked(i uint32) {
 	moved.links[at].index = i
 }
 
-// setKey names a set of channels. Lengths, not separators: a name may have any byte.
+// setKey returns a unique key for a set of channels. It uses lengths, not separators, as a name may have any byte.
 func setKey(set []*channel) string {
 	var b []byte
 	for _, ch := range set {

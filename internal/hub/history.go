@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// History is how much of a channel is kept for subscribers that resume. Whichever bound is reached first
-// makes the oldest message go.
+// History limits the messages that a channel stores for subscribers that resume. The first limit reached drops the
+// oldest message.
 type History struct {
-	Messages int           // zero: none is kept
+	Messages int           // zero: none is stored
 	Age      time.Duration // zero: any age
 	Bytes    int64         // of data and event names; zero: any size
 }
 
-// history is what one channel keeps: a run of its newest messages without holes. It exists while it has
-// messages. All fields are guarded by Hub.mu.
+// history is the stored messages of one channel: its newest ones, without holes. It exists while it has messages. All
+// fields are guarded by Hub.mu.
 type history struct {
 	hub     *Hub     // never changed
 	channel *channel // never changed; nil in the marks of a list
@@ -61,19 +61,19 @@ func (k *history) appendSince(list []*Message, after ID) []*Message {
 	return list
 }
 
-// exceeds reports whether the oldest message has to go by the channel's own rule.
+// exceeds reports whether the oldest message exceeds a limit of the channel's rule.
 func (k *history) exceeds(now int64) bool {
 	return k.n > k.rule.Messages ||
 		k.rule.Bytes > 0 && k.bytes > k.rule.Bytes ||
 		k.rule.Age > 0 && now-k.at(0).at > int64(k.rule.Age)
 }
 
-// histories is all that is kept, in a ring list from the most to the least recently used channel.
-// All fields are guarded by Hub.mu.
+// histories is all stored messages, in a ring list from the most to the least recently used channel. All fields are
+// guarded by Hub.mu.
 type histories struct {
 	root     history // root.next was used last, root.prev longest ago
 	messages int
-	bytes    int64 // of everything that messages take, renderings too
+	bytes    int64 // memory of all messages, renderings included
 	evicted  uint64
 }
 
@@ -87,7 +87,7 @@ func (l *histories) remove(k *history) {
 	k.prev, k.next = nil, nil
 }
 
-// touch makes k the most recently used.
+// touch makes k the most recently used history.
 func (l *histories) touch(k *history) {
 	l.remove(k)
 	l.insert(k, l.root.next)
@@ -105,11 +105,11 @@ func (l *histories) oldest() *history {
 	return k
 }
 
-// keepLocked appends m to the channel's history as its rule has it, and moves the floor over what is not
-// or no longer kept.
+// keepLocked appends m to the channel's history, within the limits of its rule, and raises the floor for messages that
+// are not stored, or dropped.
 func (h *Hub) keepLocked(ch *channel, m *Message, rule History) {
 	if rule.Messages <= 0 || m.sizeLocked() > h.historyTotal {
-		// Something is missing after this one: what came before it would be a run with a hole.
+		// This message is not stored, so with older ones the history would have a hole.
 		for ch.hist != nil {
 			h.evictLocked(ch.hist)
 		}
@@ -141,7 +141,7 @@ func (h *Hub) keepLocked(ch *channel, m *Message, rule History) {
 	h.trimLocked()
 }
 
-// evictLocked lets the oldest message of k go.
+// evictLocked drops the oldest message of k.
 func (h *Hub) evictLocked(k *history) {
 	m := k.pop()
 	m.held = false
@@ -158,7 +158,8 @@ func (h *Hub) evictLocked(k *history) {
 	}
 }
 
-// trimLocked brings all that is kept below the total: the least recently used channel's oldest goes.
+// trimLocked drops messages until the total is within its limit: each time the oldest of the least recently used
+// channel.
 func (h *Hub) trimLocked() {
 	for h.held.bytes > h.historyTotal {
 		k := h.held.oldest()
@@ -171,12 +172,12 @@ func (h *Hub) trimLocked() {
 // sweepSlice is how many channels Sweep looks at before it lets others have the lock.
 const sweepSlice = 256
 
-// Sweep drops what is older at now than its channel's rule keeps. To be called every few seconds.
+// Sweep drops messages that are older at now than their rule allows. Call it every few seconds.
 func (h *Hub) Sweep(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	// The mark goes from the least to the most recently used; others may move meanwhile, to the front,
-	// where it comes later.
+	// The mark moves from the least to the most recently used. Others may move to the front meanwhile; the mark reaches
+	// them later.
 	mark := new(history)
 	h.held.insert(mark, &h.held.root)
 	for seen := 1; mark.prev != &h.held.root; seen++ {

@@ -9,41 +9,41 @@ import (
 
 // Options are the properties of a hub.
 type Options struct {
-	Lanes int // event loops that deliver; zero means 1
+	Lanes int // number of event loops that deliver; zero means 1
 
-	// Rule returns what is kept of a channel; false refuses to publish to it. It is called without a
-	// lock, from any goroutine. Nil takes every channel and keeps nothing.
+	// Rule returns the history limits of a channel, or false if nothing may be published to it. It is called without a
+	// lock, from any goroutine. Nil allows every channel and stores nothing.
 	Rule func(channel string) (History, bool)
 
-	// Watch says of which channels TakeOccupancy tells. It is called without a lock, from any goroutine, and must
-	// always say the same of a name. Nil watches none.
+	// Watch reports whether TakeOccupancy is to report a channel. It is called without a lock, from any goroutine, and
+	// its result for a name must never change. Nil watches none.
 	Watch func(channel string) bool
 
-	Wildcards bool // patterns may be joined: orders.*, orders.**
+	Wildcards bool // subscribers may join patterns: orders.*, orders.**
 
-	HistoryTotal int64 // bytes that all histories may take together, with renderings; zero means 64 MiB
-	Backlog      int64 // bytes accepted and not yet delivered, beyond which Publish refuses; zero means 64 MiB
+	HistoryTotal int64 // memory of all histories together, renderings included; zero means 64 MiB
+	Backlog      int64 // bytes accepted and not yet delivered; beyond it, Publish returns ErrBusy; zero means 64 MiB
 
-	Now func() time.Time // zero means time.Now
+	Now func() time.Time // nil means time.Now
 
-	// Rules is for a hub with a store: a text that is another one when Rule keeps something of other channels than
-	// before. Then the store cannot know what was lost of a channel of which it has nothing.
+	// Rules is for a hub with a store: a text that changes when Rule stores messages of other channels than before.
+	// After a change, the store can't know what was lost of a channel without stored messages.
 	Rules string
 }
 
 const defaultTotal = 64 << 20
 
-// lostFloors is how many entries forgotten channels share to remember what they lost: 32 KiB.
+// lostFloors is how many entries deleted channels share for their floors: 32 KiB.
 const lostFloors = 4096
 
-// Hub has the channels and everything about them.
+// Hub has the channels, their messages and their subscribers.
 type Hub struct {
 	// Static after construction.
 	lanes        []Lane
 	rule         func(string) (History, bool)
 	watch        func(string) bool           // nil: none
 	onOccupancy  func()                      // set before use, never changed
-	onLarge      func(*Message, func()) bool // set before use, never changed; nil: nobody renders
+	onLarge      func(*Message, func()) bool // set before use, never changed; nil: not set
 	now          func() time.Time
 	historyTotal int64
 	backlogMax   int64
@@ -58,7 +58,7 @@ type Hub struct {
 	held        histories
 	wild        wildcards
 	occupancies occupancies
-	rendering   map[*Message][]*Group // that wait until it is rendered
+	rendering   map[*Message][]*Group // groups that wait until a message is rendered
 	groups      int
 	subscribers int
 	backlog     int64
@@ -95,7 +95,7 @@ func New(o Options) *Hub {
 	h.start = ID(h.now().UnixMilli()) << 20
 	h.last = h.start
 	for i := range h.lost {
-		h.lost[i] = h.start // nothing is known of what was before
+		h.lost[i] = h.start // messages from before the start may be lost
 	}
 	if o.Wildcards {
 		h.wild.branches = make(map[string]*branch)
@@ -112,7 +112,7 @@ func New(o Options) *Hub {
 // Lane returns the lane of event loop i.
 func (h *Hub) Lane(i int) *Lane { return &h.lanes[i] }
 
-// giveWayLocked lets others have the lock in the middle of long work.
+// giveWayLocked releases the lock for others in the middle of long work.
 func (h *Hub) giveWayLocked() {
 	h.givenWay++
 	h.mu.Unlock()

@@ -6,9 +6,9 @@ import (
 	"math"
 )
 
-// ID names a message. Ids of one hub grow strictly in the order of acceptance and are good across all its
-// channels; they start at the clock's milliseconds << 20, so that they keep growing over restarts. Zero
-// means none. Clients see the text form and must take it as opaque.
+// ID identifies a message. IDs of one hub grow strictly in the order of acceptance and are valid across all its
+// channels. They start at the clock's milliseconds << 20, so that they continue to grow after a restart. Zero means
+// none. Clients see the text form, and must treat it as opaque.
 type ID uint64
 
 // idLen is the length of an id's text: the digits of math.MaxUint64 in base 36. Fixed, so that texts sort
@@ -17,7 +17,7 @@ const idLen = 13
 
 const idDigits = "0123456789abcdefghijklmnopqrstuvwxyz"
 
-// ErrBadID is returned by ParseID for anything that String cannot have made.
+// ErrBadID is returned by ParseID for a text that String does not return.
 var ErrBadID = errors.New("not a message id")
 
 // String returns the text form, 13 characters of lower-case base 36.

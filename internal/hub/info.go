@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// Info is what is known of a channel.
+// Info describes a channel.
 type Info struct {
 	Name        string
 	Subscribers int
 	Messages    int   // kept
-	Bytes       int64 // of their data and event names
-	LastID      ID    // newest message while the channel was held or kept; zero when there was none
+	Bytes       int64 // of data and event names
+	LastID      ID    // newest message since the channel exists; zero: none
 }
 
 func (ch *channel) infoLocked() Info {
@@ -22,7 +22,7 @@ func (ch *channel) infoLocked() Info {
 	return i
 }
 
-// Channel describes one channel; false when nobody subscribes to it and nothing is kept.
+// Channel describes one channel; false if it has no subscribers and no history.
 func (h *Hub) Channel(name string) (Info, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -33,8 +33,8 @@ func (h *Hub) Channel(name string) (Info, bool) {
 	return ch.infoLocked(), true
 }
 
-// Last returns the newest message that a channel keeps, nil if it keeps none, and the newest id that was published to it
-// while somebody subscribed to it or something was kept; zero if there was none.
+// Last returns the newest stored message of a channel, or nil, and the newest ID that was published since the channel
+// exists; zero if there is none.
 func (h *Hub) Last(channel string) (kept *Message, id ID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -48,8 +48,8 @@ func (h *Hub) Last(channel string) (kept *Message, id ID) {
 	return kept, ch.last
 }
 
-// Renew makes a message as young as one that is published now, if it is the newest that its channel keeps: it is still
-// true. A store keeps the age that it had.
+// Renew sets the age of a message to zero, if it is the newest stored one of its channel, as it is still true. In a
+// store, its age stays.
 func (h *Hub) Renew(channel string, id ID) {
 	now := h.now().UnixNano()
 	h.mu.Lock()
@@ -71,16 +71,16 @@ func (h *Hub) Position() ID {
 	return h.last
 }
 
-// listSlice is how many channels Channels looks at before it lets others have the lock.
+// listSlice is how many channels Channels visits before it releases the lock for others.
 const listSlice = 1024
 
-// Channels describes the first limit channels by name that begin with prefix, and reports whether there
-// are more. The list is not of one moment.
+// Channels describes the first limit channels by name that begin with prefix, and reports whether there are more. The
+// list is no snapshot: channels may change while it is made.
 func (h *Hub) Channels(prefix string, limit int) (list []Info, more bool) {
 	limit = max(limit, 0)
 	cut := func() {
 		slices.SortFunc(list, func(a, b Info) int { return strings.Compare(a.Name, b.Name) })
-		// Forgotten and made again meanwhile, a channel can come up twice.
+		// A channel that was deleted and created again meanwhile can be in the list twice.
 		list = slices.CompactFunc(list, func(a, b Info) bool { return a.Name == b.Name })
 		if len(list) > limit {
 			list, more = list[:limit], true
@@ -103,24 +103,24 @@ func (h *Hub) Channels(prefix string, limit int) (list []Info, more bool) {
 	return list, more
 }
 
-// Stats are the hub's numbers at one moment; those with a uint64 only grow.
+// Stats are the hub's numbers at one moment; the uint64 ones only grow.
 type Stats struct {
 	Channels    int
 	Groups      int
 	Subscribers int
 
 	HistoryMessages int
-	HistoryBytes    int64 // as bounded by Options.HistoryTotal
-	Backlog         int64 // as bounded by Options.Backlog
+	HistoryBytes    int64 // limited by Options.HistoryTotal
+	Backlog         int64 // limited by Options.Backlog
 
 	Published uint64 // drafts accepted
 	Delivered uint64 // messages handed to subscribers
-	Evicted   uint64 // messages that went because of Options.HistoryTotal
-	Refused   uint64 // drafts refused because of Options.Backlog, or of a store that cannot be written
+	Evicted   uint64 // messages dropped because of Options.HistoryTotal
+	Refused   uint64 // drafts refused because of Options.Backlog, or because the store can't be written
 
-	Unsaved    int64  // bytes that are to be in the store and are not yet
-	Saves      uint64 // batches that the store has taken
-	SaveErrors uint64 // and has refused
+	Unsaved    int64  // bytes that are not in the store yet
+	Saves      uint64 // batches that were stored
+	SaveErrors uint64 // batches that failed
 }
 
 // Stats returns the hub's numbers.

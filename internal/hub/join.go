@@ -5,33 +5,32 @@ import (
 	"slices"
 )
 
-// Replay is what Join owes the subscriber at once: the gaps, then the messages.
+// Replay is what a subscriber gets first after Join: the gaps, then the messages.
 type Replay struct {
 	Messages []*Message // by growing id, one per id
 	Gaps     []Gap      // by channel name
 }
 
-// Gap says that messages of a channel, after the id the subscriber resumed from and up to Through, may
-// have existed and are not kept. What Replay has of the channel comes on top.
+// Gap says that messages of a channel may be missing: after the ID from which the subscriber resumed, and up to
+// Through. Messages of the channel that Replay has are not among them.
 type Gap struct {
 	Channel string
 	Through ID
 }
 
-// Join subscribes s to a set of channels (in any order, repetitions do not matter). Without resume nothing
-// is replayed. With resume, Replay has what the channels kept since after, and a Gap for every channel
-// that may have lost something since; an id that this hub cannot have given out, from before its start
-// or from its future, gets a gap for every channel and all that is kept. Position is the newest id that
-// the hub has accepted: whatever comes later is delivered.
+// Join subscribes s to a set of channels (in any order; repetitions are ignored). Without resume nothing is replayed.
+// With resume, Replay has the channels' stored messages since after, and a Gap for every channel that may have lost
+// some since. An ID that is not of this hub, from before its start or from its future, gets a gap for every channel,
+// and all stored messages. Position is then the newest ID of the hub: all later messages are delivered.
 //
-// A subscriber that is already subscribed moves. What it is owed on channels that are in both sets comes
-// in Replay, without a gap; after and resume then speak of the channels that are new to it. An after older
-// than Position may bring a message that it had on another channel a second time.
+// A subscriber that is already subscribed changes its set. Undelivered messages of channels that are in both sets are
+// in Replay, without a gap; after and resume apply to the new channels only. An after older than Position may repeat a
+// message that it got on another channel.
 //
-// A name may be a pattern, where Options.Wildcards is set: it is new, kept or left like any other, what is replayed of
-// it is what all the channels have that it matches, and its gap says that any of them may have lost something.
+// With Options.Wildcards, a name may be a pattern. It is new, kept or left like any other name. Its replay has the
+// stored messages of all channels that it matches, and its gap says that any of them may have lost messages.
 //
-// With no channels at all s is not subscribed afterwards, and has a Position all the same.
+// Without channels, s is not subscribed afterwards, but has a Position.
 func (l *Lane) Join(s Subscriber, channels []string, after ID, resume bool) Replay {
 	if !resume {
 		return l.join(s, channels, nil)
@@ -39,8 +38,8 @@ func (l *Lane) Join(s Subscriber, channels []string, after ID, resume bool) Repl
 	return l.join(s, channels, func(r *Replay, ch *channel) { r.resumeLocked(l.hub, ch, after) })
 }
 
-// JoinNewest is Join without resume for who has nothing yet: Replay has what Newest returned for the channels, as far as it
-// is still kept, and what they have kept since. No gap is told, as nothing is missed.
+// JoinNewest is Join for a subscriber without messages: Replay has the messages that Newest returned for the channels,
+// as far as they are still stored, and those stored since. It has no gaps, as nothing is missed.
 func (l *Lane) JoinNewest(s Subscriber, channels []string, newest Newest) Replay {
 	first := true
 	r := l.join(s, channels, func(r *Replay, ch *channel) {
@@ -52,7 +51,7 @@ func (l *Lane) JoinNewest(s Subscriber, channels []string, newest Newest) Replay
 	return Replay{Messages: r.Messages}
 }
 
-// join subscribes s; replay, if not nil, adds what is owed of a channel that is new to it, under the lock.
+// join subscribes s; replay, if not nil, adds the replay of a new channel, under the lock.
 func (l *Lane) join(s Subscriber, channels []string, replay func(*Replay, *channel)) Replay {
 	names := channels
 	if len(names) > 1 {
@@ -117,8 +116,8 @@ func (l *Lane) join(s Subscriber, channels []string, replay func(*Replay, *chann
 	return r
 }
 
-// Leave ends the subscription of s; what it was still owed goes with it. It may come back with a resume
-// from its Position. Leave of one that is not subscribed does nothing.
+// Leave ends the subscription of s and drops its undelivered messages. s may join again and resume from its Position.
+// Without a subscription, Leave does nothing.
 func (l *Lane) Leave(s Subscriber) {
 	p := s.Membership()
 	g := p.group
@@ -136,14 +135,14 @@ func (l *Lane) Leave(s Subscriber) {
 	h.tellOccupancy(changed)
 }
 
-// check panics if a subscriber is handled by another lane than its own: its fields would race.
+// check panics if the group is of another lane: fields of its subscribers would race.
 func (l *Lane) check(g *Group) {
 	if g != nil && g.lane != l {
 		panic("hub: subscriber of another lane")
 	}
 }
 
-// leaveLocked counts one member off.
+// leaveLocked reduces the count of members.
 func (g *Group) leaveLocked() {
 	for _, k := range g.links {
 		if k.channel.subscribers--; k.channel.subscribers == 0 {
@@ -155,7 +154,7 @@ func (g *Group) leaveLocked() {
 	}
 }
 
-// undelivered returns what a member of old at pos has not been handed yet and still concerns it in g.
+// undelivered returns the messages that a member of old at pos has not got yet, and that are for members of g, too.
 func undelivered(old *Group, pos ID, g *Group) []*Message {
 	if g == nil {
 		return nil
@@ -163,7 +162,7 @@ func undelivered(old *Group, pos ID, g *Group) []*Message {
 	var list []*Message
 	for _, part := range [2][]*Message{newerThan(old.batch, pos), newerThan(old.pending, pos)} {
 		for _, m := range part {
-			// The group has a message once, under the first of its channels that the draft named.
+			// The group has a message once: on the first of its channels that the draft named.
 			for ; m != nil; m = m.next {
 				if old.Takes(m.Channel) && g.Takes(m.Channel) {
 					list = append(list, m)
@@ -175,10 +174,10 @@ func undelivered(old *Group, pos ID, g *Group) []*Message {
 	return list
 }
 
-// resumeLocked adds what ch has kept since after, and the gap if there may have been more.
+// resumeLocked adds the stored messages of ch since after, and a gap if some may be missing.
 func (r *Replay) resumeLocked(h *Hub, ch *channel, after ID) {
 	if after > h.last {
-		after = 0 // not an id of ours; every floor is above, so this is a gap
+		after = 0 // not an ID of this hub; every floor is greater, so the client gets a gap
 	}
 	if ch.pattern {
 		r.resumePatternLocked(h, ch.name, after)
@@ -193,7 +192,7 @@ func (r *Replay) resumeLocked(h *Hub, ch *channel, after ID) {
 	}
 }
 
-// sort brings the channels' messages into the order of ids and leaves one of each.
+// sort sorts the messages by ID and removes duplicates.
 func (r *Replay) sort() {
 	slices.SortStableFunc(r.Messages, byID)
 	r.Messages = slices.CompactFunc(r.Messages, sameID)

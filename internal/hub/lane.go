@@ -5,13 +5,13 @@ import (
 	"sync/atomic"
 )
 
-// spareBatches and spareBatchCap bound the empty batch slices a lane keeps for reuse.
+// spareBatches and spareBatchCap limit the empty batch slices that a lane keeps for reuse.
 const (
 	spareBatches  = 64
 	spareBatchCap = 1024
 )
 
-// Lane is the share of one event loop. Its methods, OnWork aside, are for that loop's goroutine only.
+// Lane has the subscribers of one event loop. Its methods, except OnWork, are for that loop's goroutine only.
 type Lane struct {
 	hub    *Hub
 	onWork func() // set before use, never changed
@@ -22,22 +22,22 @@ type Lane struct {
 	single     map[*channel]*Group // groups with one channel
 	several    map[string]*Group   // groups with more, by setKey
 	head, tail *Group              // run queue
-	busy       bool                // has work that Step has not yet said is done
+	busy       bool                // has work; cleared when Step returns false
 	spare      [][]*Message        // empty, for pending
 }
 
-// OnWork sets what is called when the lane gets work and had none: then Step is due, until it says there
-// is no more. f is called from any goroutine and must not block. Set it before the lane is used.
+// OnWork sets a function that is called when the lane gets work and had none: call Step then, until it returns false. f
+// is called from any goroutine and must not block. Call OnWork before the lane is used.
 func (l *Lane) OnWork(f func()) { l.onWork = f }
 
-// Step delivers what is pending to at most about n members, fewer if it is large, and reports whether there is more to
-// do. Groups take turns: one whose members are not through after n goes to the back of the queue.
+// Step delivers pending messages to about n members at most, fewer if the messages are large, and reports whether there
+// is more to do. Groups take turns: one with members left after n goes to the back of the queue.
 func (l *Lane) Step(n int) (more bool) {
 	n = max(n, 1)
 	var g *Group
 	passing := false
 	defer func() {
-		if passing { // a Deliver has panicked: nobody but its subscriber is to miss anything
+		if passing { // a Deliver has panicked: the other subscribers must not miss messages
 			l.yield(g)
 		}
 	}()
@@ -57,10 +57,10 @@ func (l *Lane) Step(n int) (more bool) {
 	return l.yield(g)
 }
 
-// stepData is how many bytes of data to one member are as much work as another member.
+// stepData is how many bytes of data to one member count as one more member.
 const stepData = 8 << 10
 
-// pass continues g's batch with at most n members, or fewer if it is large, and returns how much of n that was.
+// pass continues g's batch with at most n members, fewer if the batch is large, and returns how much of n it has used.
 func (l *Lane) pass(g *Group, n int) (spent int) {
 	delivered, bytes := 0, 0
 	for _, m := range g.batch {
@@ -98,8 +98,8 @@ func newerThan(batch []*Message, pos ID) []*Message {
 	return batch[i:]
 }
 
-// turn puts g back, if it is not nil, and returns the group whose turn it is, with a batch; nil when no
-// work is left, or when a message is to be rendered first.
+// turn puts g back, if it is not nil, and returns the next group, with a batch. It returns nil if no work is left, or
+// if a message must be rendered first.
 func (l *Lane) turn(g *Group) (next *Group, render *Message) {
 	l.hub.mu.Lock()
 	defer l.hub.mu.Unlock()
@@ -144,7 +144,7 @@ func (l *Lane) yield(g *Group) bool {
 	return l.busy
 }
 
-// putBackLocked ends g's turn: to the back of the queue if anything is left to deliver.
+// putBackLocked ends g's turn: g goes to the back of the queue if it has more to deliver.
 func (l *Lane) putBackLocked(g *Group) {
 	if int(g.cursor) >= len(g.members) {
 		l.releaseLocked(g.batch)
@@ -190,7 +190,7 @@ func (l *Lane) pushLocked(g *Group, m *Message) (wake bool) {
 	return true
 }
 
-// releaseLocked takes a batch or a pending list off the backlog and keeps its slice for reuse.
+// releaseLocked removes a batch or a pending list from the backlog, and keeps its slice for reuse.
 func (l *Lane) releaseLocked(batch []*Message) {
 	for _, m := range batch {
 		if m.refs--; m.refs == 0 {
@@ -205,5 +205,5 @@ func (l *Lane) releaseLocked(batch []*Message) {
 	l.spare = append(l.spare, batch[:0])
 }
 
-// backlogCost is what m takes while it waits, in bytes. Renderings are made when it is delivered.
+// backlogCost returns the memory of m while it waits, in bytes. Renderings are made at delivery.
 func (m *Message) backlogCost() int64 { return int64(messageCost + len(m.Data) + len(m.Event)) }

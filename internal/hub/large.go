@@ -1,16 +1,16 @@
 package hub
 
-// largeData is from how many bytes of data on a message is rendered before lanes come to it: to compress a megabyte takes
-// an event loop 20 ms.
+// largeData is the minimum size of data for rendering a message before it reaches the lanes: compressing a megabyte
+// takes an event loop 20 ms.
 const largeData = 16 << 10
 
-// OnLarge sets what renders large messages: f renders m on another goroutine, in every form that it is delivered in, and
-// then calls done. It must not block. False says that it can't; then the message is rendered when it is delivered. A
-// group that gets the message waits for it, and no other does. Set it before the hub is used.
+// OnLarge sets the function that renders large messages: f starts rendering m on another goroutine, in every encoding
+// in use, which then calls done. f must not block. If it returns false, the message is rendered at delivery. Only
+// groups that get the message wait for it. Call OnLarge before the hub is used.
 func (h *Hub) OnLarge(f func(m *Message, done func()) bool) { h.onLarge = f }
 
-// awaitLocked lets g wait if its next batch has a message that is not rendered yet. Render is then due for message,
-// unless it is nil.
+// awaitLocked makes g wait if its next batch has a message that is not rendered yet. If message is not nil, the caller
+// must then call render for it.
 func (h *Hub) awaitLocked(g *Group) (waits bool, render *Message) {
 	for _, m := range g.batch {
 		if m.unrendered {
@@ -25,14 +25,14 @@ func (h *Hub) awaitLocked(g *Group) (waits bool, render *Message) {
 	return false, nil
 }
 
-// render has a message rendered. It is called without the lock.
+// render starts the rendering of a message. It is called without the lock.
 func (h *Hub) render(m *Message) {
 	if done := func() { h.isRendered(m) }; !h.onLarge(m, done) {
 		done()
 	}
 }
 
-// isRendered gives the groups that wait for m their turns.
+// isRendered puts the groups that wait for m back into the queue.
 func (h *Hub) isRendered(m *Message) {
 	var buf [16]*Lane
 	wake := buf[:0]

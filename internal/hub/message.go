@@ -2,7 +2,7 @@ package hub
 
 import "sync/atomic"
 
-// Encoding is a form that messages are rendered in. Subscribers that have the same one share what it renders.
+// Encoding renders messages. Subscribers with the same encoding share the result.
 type Encoding struct {
 	Render func(*Message) []byte // any goroutine may call it
 }
@@ -14,18 +14,18 @@ type rendering struct {
 	next *rendering
 }
 
-// messageCost is what a message takes beside its data, its event and its renderings: the struct, its
-// entry in a history, and the entry of one rendering.
+// messageCost is the memory of a message without its data, its event and its renderings: the struct, its entry in a
+// history, and the entry of one rendering.
 const messageCost = 160 + 8
 
-// Message is one message on one channel. A message published to several channels is one Message per
-// channel, with the same ID and the same Data: a subscriber never learns of a channel it does not hold.
-// The exported fields are never changed after Publish, and Data must not be.
+// Message is one message on one channel. A message published to several channels is one Message per channel, with the
+// same ID and the same Data: a subscriber never learns of a channel that it has not subscribed to. The exported fields
+// are never changed after Publish, and Data must not be.
 type Message struct {
 	ID             ID
 	Channel, Event string
 	Data           []byte
-	JSON           bool // Data is one JSON value; else it is plain data
+	JSON           bool // Data is one JSON value; false: plain data
 	Binary         bool // Data is not valid UTF-8
 
 	held       bool   // guarded by Hub.mu: counted in the history
@@ -34,14 +34,14 @@ type Message struct {
 
 	rendered atomic.Pointer[rendering] // the newest; they are few
 
-	hist *history // set by Publish, never changed: where it is or was kept, nil if it never was
+	hist *history // set by Publish, never changed: where it is or was stored; nil: never stored
 	next *Message // set by Publish, never changed: the same message on the draft's next channel
 	at   int64    // guarded by Hub.mu once it is published: from when its age counts, Unix nanoseconds
 
-	track *Track // never changed; nil: nobody wants to know
+	track *Track // never changed; nil: deliveries are not counted
 }
 
-// SameChannels reports whether m and o were published to the same channels, from their own on.
+// SameChannels reports whether m and o were published to the same channels, compared from their own on.
 func (m *Message) SameChannels(o *Message) bool {
 	for ; m != nil && o != nil; m, o = m.next, o.next {
 		if m.Channel != o.Channel {
@@ -51,8 +51,8 @@ func (m *Message) SameChannels(o *Message) bool {
 	return m == o
 }
 
-// Rendered returns the message as e renders it. It is rendered once and shared from then on; nobody may change the
-// result. Any goroutine may call it. If several render at the same time, the first one's result stays.
+// Rendered returns the message as rendered by e. It is rendered once and then shared; don't change the result. Any
+// goroutine may call it. If several render at the same time, the first result stays.
 func (m *Message) Rendered(e *Encoding) []byte {
 	if r := m.rendering(e); r != nil {
 		return r.text
@@ -80,8 +80,8 @@ func (m *Message) rendering(e *Encoding) *rendering {
 	return r
 }
 
-// keepRendered stores a rendering of a message that history may hold, and counts it there. Under the
-// lock, so that eviction takes off exactly what was put on.
+// keepRendered stores a rendering of a message that may be in a history, and counts it there. It needs the lock, so
+// that an eviction subtracts exactly what was added.
 func (h *Hub) keepRendered(m *Message, r *rendering) []byte {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -97,7 +97,7 @@ func (h *Hub) keepRendered(m *Message, r *rendering) []byte {
 	return r.text
 }
 
-// sizeLocked returns what m takes in memory, in bytes.
+// sizeLocked returns the memory of m in bytes.
 func (m *Message) sizeLocked() int64 {
 	n := int64(messageCost + len(m.Data) + len(m.Event))
 	for r := m.rendered.Load(); r != nil; r = r.next {

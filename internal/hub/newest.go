@@ -2,17 +2,17 @@ package hub
 
 import "slices"
 
-// Newest is what JoinNewest begins with.
+// Newest is the messages with which JoinNewest begins.
 type Newest struct {
 	messages []*Message // by growing id
-	position ID         // up to which
+	position ID         // the messages are complete up to it
 }
 
-// newestSlice is how many histories Newest looks at before it lets others have the lock.
+// newestSlice is how many histories Newest visits before it releases the lock for others.
 const newestSlice = 256
 
-// Newest returns the newest n messages that are kept of each of the channels; a pattern stands for all that it matches.
-// It may look at every history there is, so it is not for an event loop. It counts as a use of channels that are named.
+// Newest returns the newest n stored messages of each of the channels; a pattern stands for all that it matches. It may
+// visit every history, so don't call it on an event loop. It counts as a use of the channels that are named.
 func (h *Hub) Newest(channels []string, n int) Newest {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -30,8 +30,8 @@ func (h *Hub) Newest(channels []string, n int) Newest {
 	return r
 }
 
-// stillKeptLocked appends to list the messages that have not gone meanwhile. If one has, newer ones of its channel may have
-// gone with it, and who has it would not notice.
+// stillKeptLocked appends to list the messages that are still stored. If one was dropped, newer ones of its channel may
+// have been dropped with it, and a client that got only the older would not notice.
 func (r *Newest) stillKeptLocked(list []*Message) []*Message {
 	for _, m := range r.messages {
 		if m.held {
@@ -52,8 +52,8 @@ func (r *Newest) addLocked(k *history, n int) {
 	}
 }
 
-// walkLocked adds the newest n of every channel that a pattern matches. The mark goes from the oldest message to the
-// newest; a history that gets one meanwhile moves to the front, where the mark comes later.
+// walkLocked adds the newest n of every channel that a pattern matches. The mark moves from the oldest message to the
+// newest; a history that gets one meanwhile moves to the front, and the mark reaches it later.
 func (r *Newest) walkLocked(h *Hub, pattern string, n int) {
 	mark := new(history)
 	mark.linkBefore(&h.wild.fresh)

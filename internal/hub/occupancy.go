@@ -1,40 +1,40 @@
 package hub
 
-// Occupancy is what became of a watched channel between two calls of TakeOccupancy. Was and Is say whether
-// anybody subscribed to it at the one and the other; if neither, somebody did in between.
+// Occupancy is a change of a watched channel between two calls of TakeOccupancy. Was and Is say whether the channel had
+// subscribers at the first and at the second. If both are false, it had some in between.
 type Occupancy struct {
 	Channel string
 	Was, Is bool
 }
 
-// occupancies are the watched channels that got their first subscriber or lost their last one and of which
-// nobody was told yet. It is a state and no queue: a channel is in it once, however often it changes, so
-// nothing has to be dropped when nobody asks for long. All fields are guarded by Hub.mu.
+// occupancies are the watched channels that got their first subscriber or lost their last one since the last
+// TakeOccupancy. It is a state, not a queue: a channel is in it once, however often it changes, so nothing must be
+// dropped between two rare calls. All fields are guarded by Hub.mu.
 type occupancies struct {
 	list  []Occupancy
 	index map[string]int // in list, by channel
 }
 
-// OnOccupancy sets what is called after a watched channel got its first subscriber or lost its last one:
-// TakeOccupancy has it. f is called on the lane's goroutine, without a lock, and must not block nor call
-// Join or Leave. Set it before the hub is used.
+// OnOccupancy sets a function that is called after a watched channel got its first subscriber or lost its last one;
+// TakeOccupancy then returns the change. f is called on the lane's goroutine, without a lock. It must not block, nor
+// call Join or Leave. Call OnOccupancy before the hub is used.
 func (h *Hub) OnOccupancy(f func()) { h.onOccupancy = f }
 
-// TakeOccupancy returns what changed since the last call, in the order of each channel's first change. A
-// channel's Was is always the Is that was told of it before; false in the beginning.
+// TakeOccupancy returns the changes since the last call, in the order of each channel's first change. A channel's Was
+// is the Is of its last change; at first it is false.
 func (h *Hub) TakeOccupancy() []Occupancy {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	list := h.occupancies.list
 	h.occupancies.list = nil
-	if len(h.occupancies.index) > 64 { // a map keeps the room that its busiest hour has made
+	if len(h.occupancies.index) > 64 { // a map never shrinks
 		h.occupancies.index = make(map[string]int)
 	}
 	clear(h.occupancies.index)
 	return list
 }
 
-// watched asks the rule about every name, before the lock; nil when nothing is watched.
+// watched calls Options.Watch for every name, before the lock; nil if it is not set.
 func (h *Hub) watched(names []string, room []bool) []bool {
 	if h.watch == nil {
 		return nil
@@ -62,7 +62,7 @@ func (h *Hub) occupiedLocked(ch *channel, is bool) {
 	o.list = append(o.list, Occupancy{Channel: ch.name, Was: !is, Is: is})
 }
 
-// tellOccupancy calls who wants to know if there is something to know.
+// tellOccupancy calls the function of OnOccupancy if there is a change.
 func (h *Hub) tellOccupancy(changed bool) {
 	if changed && h.onOccupancy != nil {
 		h.onOccupancy()

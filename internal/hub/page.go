@@ -2,17 +2,17 @@ package hub
 
 import "sort"
 
-// Page is a part of what a channel keeps.
+// Page is a part of a channel's history.
 type Page struct {
 	Messages []*Message // by growing id
-	Next     ID         // to read on after: what comes later has a greater id
-	More     bool       // there is more after Next already
-	Gap      bool       // between after and the first message there may have been others
+	Next     ID         // pass it as after to read on
+	More     bool       // there are messages after Next
+	Gap      bool       // messages between after and the first one may be missing
 }
 
-// Read returns the messages that the channel keeps after an id, zero for all, oldest first: at most limit, and no more
-// than bytes of data and event names, but one at least. Who reads from the beginning is told of no gap; an after that this hub
-// cannot have given out gets one, and all that is kept, as in Join.
+// Read returns the stored messages of a channel after an ID, zero for all, oldest first: at most limit, and at most
+// bytes of data and event names, but at least one message. With zero there is no gap. An ID that is not of this hub
+// gets a gap and all stored messages, as in Join.
 func (h *Hub) Read(channel string, after ID, limit int, bytes int64) Page {
 	kept := h.keptOf([]string{channel}, nil)
 	h.mu.Lock()

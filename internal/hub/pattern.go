@@ -5,32 +5,32 @@ import (
 	"strings"
 )
 
-// A pattern is the name of a channel in a set that stands for many: "orders.*" for all names that have one segment more
-// than orders, "orders.**" for those that have one or more. It is a channel of its own, to which nobody publishes and
-// of which nothing is kept: its groups are handed what the channels that it matches are published.
+// A pattern is a name in a set that stands for many channels: "orders.*" for all names with one segment more than
+// orders, "orders.**" for those with one or more. It is a channel of its own, to which nothing is published and which
+// has no history: its groups get the messages of the channels that it matches.
 
-// isPattern reports whether a name is a pattern's.
+// isPattern reports whether a name is a pattern.
 func isPattern(name string) bool {
 	return name == "*" || name == "**" || strings.HasSuffix(name, ".*") || strings.HasSuffix(name, ".**")
 }
 
-// splitPattern returns what the names that a pattern matches begin with, and whether any number of segments follows.
+// splitPattern returns the beginning of the names that a pattern matches, and whether any number of segments may
+// follow.
 func splitPattern(pattern string) (prefix string, rest bool) {
 	prefix = strings.TrimRight(pattern, "*")
 	return prefix, len(pattern)-len(prefix) == 2
 }
 
-// matches reports whether a pattern matches a name, which is of no pattern.
+// matches reports whether a pattern matches a name, which is not itself a pattern.
 func matches(pattern, name string) bool {
 	prefix, rest := splitPattern(pattern)
 	return len(name) > len(prefix) && strings.HasPrefix(name, prefix) && (rest || strings.IndexByte(name[len(prefix):], '.') < 0)
 }
 
-// wildcards are the patterns that somebody subscribes to, and what is lost to those that somebody may. All fields are
-// guarded by Hub.mu.
+// wildcards are the patterns with subscribers, and the floors of all patterns. All fields are guarded by Hub.mu.
 type wildcards struct {
-	branches map[string]*branch // by what their names begin with, the last dot included
-	depths   []int              // how many of them have so many segments
+	branches map[string]*branch // by the beginning of the names that they match, with its last dot
+	depths   []int              // how many branches have that number of segments
 	lost     []ID               // see wildFloor; nil: there are no patterns
 	fresh    history            // the histories in a ring list by links.fresh, from the newest message to the oldest
 }
@@ -69,8 +69,8 @@ func (w *wildcards) remove(ch *channel) {
 	}
 }
 
-// pushLocked appends m to the groups of all patterns that match its channel, but to those that have its draft already. It
-// looks up as many names as the channel has segments, and none where no pattern is.
+// pushLocked appends m to the groups of all patterns that match its channel, except groups that have its draft already.
+// It looks up at most one name per segment of the channel.
 func (w *wildcards) pushLocked(m *Message, wake []*Lane) (subscribers int, _ []*Lane) {
 	if len(w.branches) == 0 {
 		return 0, wake
@@ -98,13 +98,13 @@ func (w *wildcards) pushLocked(m *Message, wake []*Lane) (subscribers int, _ []*
 	return subscribers, wake
 }
 
-// wildFloor returns the newest id that a channel may have lost that the pattern matches: never less than it is, perhaps
-// more, as patterns share entries.
+// wildFloor returns the newest ID that may be lost of the channels that a pattern matches. It may be too high, as
+// patterns share entries, but never too low.
 func (h *Hub) wildFloor(pattern string) *ID {
 	return &h.wild.lost[maphash.String(h.seed, pattern)%uint64(len(h.wild.lost))]
 }
 
-// loseToPatternsLocked notes for all patterns that match a channel that a message of it is not kept, or no longer.
+// loseToPatternsLocked raises the floors of all patterns that match a channel whose message is not stored, or dropped.
 func (h *Hub) loseToPatternsLocked(name string, id ID) {
 	if h.wild.lost == nil {
 		return
@@ -127,7 +127,8 @@ func (h *Hub) loseToLocked(pattern []byte, id ID) {
 	*floor = max(*floor, id)
 }
 
-// Takes reports whether the group's set has the channel, or a pattern that matches it. It needs no lock.
+// Takes reports whether members of the group get the channel's messages: the set has the channel, or a pattern that
+// matches it. It needs no lock.
 func (g *Group) Takes(channel string) bool {
 	if g == nil || !g.wild {
 		return g.Holds(channel)
@@ -140,8 +141,8 @@ func (g *Group) Takes(channel string) bool {
 	return false
 }
 
-// resumePatternLocked adds what all channels that a pattern matches have kept since after, and one gap, in the name of the
-// pattern, if there may have been more. It looks at as many histories as have had a message since, and does not count as
+// resumePatternLocked adds the stored messages since after of all channels that a pattern matches, and one gap, in the
+// name of the pattern, if some may be missing. It visits the histories with a message since then, and does not count as
 // a use of them.
 func (r *Replay) resumePatternLocked(h *Hub, pattern string, after ID) {
 	if through, gap := h.gapLocked(*h.wildFloor(pattern), after); gap {

@@ -13,31 +13,31 @@ var (
 	ErrBusy      = errors.New("too many bytes undelivered")
 )
 
-// Draft is a message to be. The hub keeps Data, which must not be changed any more.
+// Draft is a message to publish. The hub keeps Data, so don't change it afterwards.
 type Draft struct {
 	Channels []string // at least one; repetitions do not matter
 	Event    string
 	Data     []byte
 	JSON     bool // Data is one JSON value
-	Track    bool // the receipt is to have a Track
+	Track    bool // count deliveries in Receipt.Track
 }
 
-// Receipt says what became of a draft.
+// Receipt is the result of a draft.
 type Receipt struct {
 	ID          ID
-	Subscribers int // who the message is on its way to
+	Subscribers int // number of subscribers that the message was queued for
 	Track       *Track
-	Kept        bool // by a store, or will be: see Hub.Saved
+	Kept        bool // it is or will be in the store: see Hub.Saved
 }
 
-// preparedMessage is a message without its id, and what is kept of its channel.
+// preparedMessage is a message without its ID, and the limits of its channel's history.
 type preparedMessage struct {
 	*Message
 	rule History
 }
 
-// Publish accepts all drafts, in their order, or returns an error and accepts none: ErrNoChannel, ErrNoRule
-// (both with the offender in front), ErrBusy, ErrStore. It waits neither for deliveries nor for a store.
+// Publish accepts all drafts, in their order, or returns an error and accepts none: ErrNoChannel or ErrNoRule (both
+// name the draft or channel), ErrBusy or ErrStore. It waits neither for deliveries nor for the store.
 func (h *Hub) Publish(drafts []Draft) ([]Receipt, error) {
 	receipts := make([]Receipt, len(drafts))
 	if err := h.publish(drafts, receipts, make([]preparedMessage, 0, len(drafts))); err != nil {
@@ -81,11 +81,11 @@ func (h *Hub) publish(drafts []Draft, receipts []Receipt, room []preparedMessage
 	return err
 }
 
-// acceptSlice is how many drafts of a batch are accepted before others have the lock.
+// acceptSlice is how many drafts of a batch are accepted before the lock is released for others.
 const acceptSlice = 64
 
-// accept gives the drafts of receipts their ids, if there is room for them. It appends the lanes that have work now and
-// had none.
+// accept gives the drafts of receipts their IDs, unless the backlog or the store is full. It appends to wake the lanes
+// that have work now and had none.
 func (h *Hub) accept(receipts []Receipt, messages []preparedMessage, kept bool, wake []*Lane) ([]*Lane, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -100,7 +100,7 @@ func (h *Hub) accept(receipts []Receipt, messages []preparedMessage, kept bool, 
 		}
 	}
 	for i := range receipts {
-		if i > 0 && i%acceptSlice == 0 { // all is checked; loops that deliver need the lock
+		if i > 0 && i%acceptSlice == 0 { // all drafts are checked, and loops that deliver need the lock
 			h.giveWayLocked()
 		}
 		n := 1
@@ -151,19 +151,19 @@ func unique(names []string) []string {
 	})
 }
 
-// acceptLocked gives the messages of a draft the next id and puts them where they belong. It appends the lanes that
+// acceptLocked gives the messages of a draft the next ID, and queues and stores them. It appends to wake the lanes that
 // have work now and had none.
 func (h *Hub) acceptLocked(r *Receipt, messages []preparedMessage, wake []*Lane) []*Lane {
 	h.last++
 	h.published++
 	r.ID = h.last
-	r.Track.holdLocked() // until all of it is accepted
+	r.Track.holdLocked() // until the whole draft is accepted
 	for _, p := range messages {
 		m, n := p.Message, 0
 		m.ID = h.last
 		ch := h.channels[m.Channel]
 		if ch == nil {
-			if p.rule.Messages <= 0 { // nobody holds it by its name and nothing keeps it
+			if p.rule.Messages <= 0 { // the channel has no subscribers by its name, and no history
 				*h.lostFloor(m.Channel, false) = m.ID
 				h.loseToPatternsLocked(m.Channel, m.ID)
 				n, wake = h.wild.pushLocked(m, wake)

@@ -12,33 +12,32 @@ var (
 	ErrUnsaved = errors.New("the message is published but not stored: a restart may lose it")
 )
 
-// saveEvery is how long what no publisher waits for may take to get into the store, and how soon a Commit that
-// failed is tried again.
+// saveEvery is after how long messages are stored that no publisher waits for, and a failed Commit is tried again.
 const saveEvery = time.Second
 
-// saving is the way of history into a store.
+// saving brings history into a store.
 type saving struct {
 	// Static after Open.
 	store Store
 	runs  []Run         // the last one is this process
-	wakec chan struct{} // somebody waits for unsaved
+	wakec chan struct{} // a publisher waits for unsaved
 
 	// Owned by Open and then by Save.
 	reserved ID
 
 	// Guarded by Hub.mu.
 	lost    []ID // see lostFloor
-	loading bool // what is kept comes from the store
+	loading bool // the history is being read from the store
 	unsaved []Change
-	bytes   int64 // of the data of all that is to be kept and is not yet
-	saved   ID    // all up to it is in the store
+	bytes   int64 // of data that must be stored and is not yet
+	saved   ID    // everything up to it is in the store
 	commits uint64
 	failed  uint64
 	err     error         // of the last Commit
-	turnc   chan struct{} // closed after the Commit that comes next
+	turnc   chan struct{} // closed after the next Commit
 }
 
-// unsavedLocked notes that m is kept from now on, or dropped.
+// unsavedLocked notes for the store that m is in history from now on, or dropped.
 func (h *Hub) unsavedLocked(ch *channel, m *Message, op Op) {
 	s := h.saving
 	switch {
@@ -55,14 +54,14 @@ func (h *Hub) unsavedLocked(ch *channel, m *Message, op Op) {
 	}
 }
 
-// loseLocked notes that nothing is kept of ch up to its floor.
+// loseLocked notes for the store that ch has lost everything up to its floor.
 func (h *Hub) loseLocked(ch *channel) {
 	if s := h.saving; s != nil && ch.kept {
 		s.unsaved = append(s.unsaved, Change{Op: Lose, Slot: lostSlot(ch.name), Record: Record{ID: ch.floor}})
 	}
 }
 
-// roomLocked refuses what has to be kept while that would not become true, or only late.
+// roomLocked refuses messages that must be stored while the store fails or is far behind.
 func (s *saving) roomLocked(most int64) error {
 	switch {
 	case s.err != nil:
@@ -80,8 +79,9 @@ func (s *saving) wake() {
 	}
 }
 
-// Saved waits until what the receipts tell of is in the store, if it has to be. After ErrUnsaved it is on its way to
-// subscribers, and gets into the store if that can be written before the process ends. Saved may be called again.
+// Saved waits until the messages of the receipts are in the store, if they must be. After ErrUnsaved, they are
+// delivered nevertheless, and are stored if the store can be written before the process ends. Saved may be called
+// again.
 func (h *Hub) Saved(ctx context.Context, receipts []Receipt) error {
 	var newest ID
 	for _, r := range receipts {
@@ -108,9 +108,9 @@ func (h *Hub) Saved(ctx context.Context, receipts []Receipt) error {
 	return nil
 }
 
-// Save brings what is kept into the store until ctx ends, and then once more. It blocks; what comes while it writes
-// makes one batch. Report is called with an error when the store cannot be written any more and with nil when it can
-// again. End ctx when nobody publishes and subscribes any more. Of a hub without a store it just waits.
+// Save writes history to the store until ctx ends, and then once more. It blocks. Messages that arrive during a write
+// make one batch. report is called with an error when writes begin to fail, and with nil when they succeed again. End
+// ctx after the last publish and subscription. Without a store, Save only waits.
 func (h *Hub) Save(ctx context.Context, report func(error)) {
 	s := h.saving
 	if s == nil {
@@ -134,7 +134,7 @@ func (h *Hub) Save(ctx context.Context, report func(error)) {
 	}
 }
 
-// save commits what there is.
+// save commits everything that is not in the store yet.
 func (h *Hub) save() error {
 	s := h.saving
 	h.mu.Lock()

@@ -7,66 +7,68 @@ import (
 	"unicode/utf8"
 )
 
-// Store keeps history where it outlives the process. Its methods are called by one goroutine at a time and may block.
+// Store stores history beyond the end of the process. Its methods are called by one goroutine at a time and may block.
 type Store interface {
-	// Load returns what the Commits before have left beside the records; of a new store the zero State.
+	// Load returns the State that earlier Commits have left; the zero State for a new store.
 	Load() (State, error)
 
-	// Each calls f with every record, by growing id. The hub keeps what f is given. An error of f ends it.
+	// Each calls f with every record, by growing ID. f keeps the record's data, so don't reuse it. Each ends with the
+	// first error of f.
 	Each(f func(Record) error) error
 
-	// Commit makes a batch last, all of it or nothing. It keeps nothing of the batch.
+	// Commit stores a batch, completely or not at all. It must not keep the batch.
 	Commit(Batch) error
 }
 
-// Record is a message as a store has it. A channel's messages are a run without holes.
+// Record is a stored message. A channel's records have no holes between them.
 type Record struct {
 	ID             ID
-	Before         ID // the newest message of the channel before this one; nothing older than Before is owed with it
+	Before         ID // ID of the channel's message before this one
 	Channel, Event string
 	Data           []byte
 	JSON           bool
 	At             int64 // Unix nanoseconds
 }
 
-// Op is what a Change does.
+// Op is the kind of a Change.
 type Op uint8
 
 const (
 	Keep Op = iota // the record is new
-	Drop           // the record of this ID and Channel goes
-	Lose           // nothing is kept of a channel up to ID: Slot of State.Lost is that much at least
+	Drop           // the record of this ID and Channel is dropped
+	Lose           // a channel has lost everything up to ID: raises Slot of State.Lost to it
 )
 
-// Change is one step from what a store has to what it is to have.
+// Change is one change of a store.
 type Change struct {
 	Op   Op
 	Slot uint32 // of Lose
 	Record
 }
 
-// Run says which ids a process has given out that are known to the store. Others are of messages that it never had.
+// Run is the range of IDs that a process has given out, as far as the store knows. Messages with other IDs were never
+// in the store.
 type Run struct{ First, Last ID }
 
-// State is what a store has beside records.
+// State is the data of a store besides its records.
 type State struct {
 	Runs     []Run         // by growing First
-	Reserved ID            // the newest id that may have been given out
-	Origin   ID            // of all slots that are not in Lost
-	Lost     map[uint32]ID // what channels have lost of which nothing is kept
+	Reserved ID            // the newest ID that may have been given out
+	Origin   ID            // value of all slots that are not in Lost
+	Lost     map[uint32]ID // floors of channels without records, by slot
 	Rules    string        // Options.Rules
-	Foreign  bool          // it is a copy, or was changed by somebody else: what is missing since is not known
+	Foreign  bool          // it is a copy, or another program has changed it, so messages may be missing
 }
 
-// Batch is what a store takes at once.
+// Batch is the argument of a Commit.
 type Batch struct {
 	Changes  []Change // in this order
 	Run      Run      // replaces the run with this First
 	Reserved ID       // replaces State.Reserved
-	Begin    *Begin   // of the first batch of a process; else nil
+	Begin    *Begin   // set in the first batch of a process
 }
 
-// Begin is what a process changes when it begins.
+// Begin has the changes at the start of a process.
 type Begin struct {
 	Forget []Run  // runs to be removed
 	Reset  bool   // empties Lost and sets Origin and Rules
@@ -74,14 +76,14 @@ type Begin struct {
 	Rules  string // with Reset
 }
 
-// lostSlots is how many entries channels of which a store has nothing share: 512 KiB.
+// lostSlots is how many floors channels without records share: 512 KiB.
 const lostSlots = 1 << 16
 
-// maxRuns is how many processes back a client's id is known.
+// maxRuns is how many earlier processes a store knows the IDs of.
 const maxRuns = 1024
 
-// idLease is how far ahead ids are reserved, so that those of the next process are above all that were given out, whatever
-// the clock says: about a minute of it.
+// idLease is how far ahead IDs are reserved, so that those of the next process are greater than all given out, whatever
+// its clock says: about a minute.
 const idLease ID = 1 << 36
 
 // lostSlot is a hash that is the same in every process (FNV-1a).
@@ -93,15 +95,15 @@ func lostSlot(name string) uint32 {
 	return (sum ^ sum>>16) % lostSlots
 }
 
-// Open returns a hub that goes on where the last one with this store ended. What was kept is subject to the rules and
-// bounds of today. Save has to run for messages to get into the store.
+// Open returns a hub that continues with the history of the store, as far as the present rules and limits allow.
+// Messages are stored only while Save runs.
 func Open(o Options, store Store) (*Hub, error) {
 	h := New(o)
 	state, err := store.Load()
 	if err != nil {
 		return nil, err
 	}
-	// Two processes may go on from copies of one store. Ids that the other one gives out must not look like ours.
+	// Two processes may continue from copies of one store. IDs of the other one must not look like IDs of this one.
 	first := max(h.start, state.Reserved+1) + rand.N(idLease)
 	batch := Batch{Run: Run{First: first, Last: first}, Begin: &Begin{}}
 	if len(state.Runs) == 0 || state.Rules != o.Rules {
@@ -109,7 +111,7 @@ func Open(o Options, store Store) (*Hub, error) {
 		batch.Begin.Reset, batch.Begin.Origin, batch.Begin.Rules = true, first, o.Rules
 	}
 	n := len(state.Runs) - maxRuns + 1
-	if state.Foreign { // whatever id a client has, it may have missed something
+	if state.Foreign { // with any ID, a client may have missed messages
 		n = len(state.Runs)
 	}
 	if n > 0 {
@@ -128,7 +130,7 @@ func Open(o Options, store Store) (*Hub, error) {
 	}
 	h.start, h.last = runs[0].First, first
 	for i := range h.lost {
-		h.lost[i] = first // of what is not kept, nothing is known
+		h.lost[i] = first // messages of channels without records may be lost
 	}
 	var last *Message
 	err = store.Each(func(r Record) error {
@@ -140,7 +142,7 @@ func Open(o Options, store Store) (*Hub, error) {
 	}
 	h.Sweep(h.now())
 	for i := range h.wild.lost {
-		h.wild.lost[i] = first // it is not stored what patterns have lost
+		h.wild.lost[i] = first // the floors of patterns are not stored
 	}
 
 	s := h.saving
@@ -153,8 +155,8 @@ func Open(o Options, store Store) (*Hub, error) {
 	return h, nil
 }
 
-// restore puts a record back into history, as far as the rules of today keep it. Last is what it returned before: the
-// same message on several channels shares its data.
+// restore puts a record back into history, as far as the present rules allow. last is its previous result: a message on
+// several channels shares its data.
 func (h *Hub) restore(r Record, last *Message) *Message {
 	rule, ok := h.rule(r.Channel)
 	h.mu.Lock()
@@ -176,7 +178,7 @@ func (h *Hub) restore(r Record, last *Message) *Message {
 	ch := h.channelLocked(r.Channel, true)
 	m.Channel = ch.name
 	if k := ch.hist; k != nil && k.at(k.n-1).ID != r.Before {
-		for ch.hist != nil { // a run has no holes
+		for ch.hist != nil { // history has no holes
 			h.evictLocked(ch.hist)
 		}
 	}
@@ -189,7 +191,7 @@ func (h *Hub) restore(r Record, last *Message) *Message {
 	return m
 }
 
-// keptOf asks the rule about every name, before the lock; nil without a store.
+// keptOf returns which of the names have a history in the store; nil without a store. It is called before the lock.
 func (h *Hub) keptOf(names []string, room []bool) []bool {
 	if h.saving == nil {
 		return nil
@@ -201,8 +203,8 @@ func (h *Hub) keptOf(names []string, room []bool) []bool {
 	return room
 }
 
-// gapLocked reports whether a client that has all up to after may lack something of a channel with this floor, and up to
-// which id.
+// gapLocked reports whether a client that resumes after an ID may have missed messages of a channel with this floor,
+// and up to which ID.
 func (h *Hub) gapLocked(floor, after ID) (through ID, gap bool) {
 	if h.saving != nil {
 		if next := h.saving.unknown(after); next != 0 {
@@ -212,7 +214,7 @@ func (h *Hub) gapLocked(floor, after ID) (through ID, gap bool) {
 	return floor, after < floor
 }
 
-// unknown returns 0 if a process that is known has given out the id, and else where the next one began.
+// unknown returns 0 if a known process has given out the ID, and otherwise the first ID of the next one.
 func (s *saving) unknown(id ID) ID {
 	i := sort.Search(len(s.runs), func(i int) bool { return s.runs[i].First > id })
 	switch {
@@ -222,7 +224,7 @@ func (s *saving) unknown(id ID) ID {
 	return s.runs[i].First
 }
 
-// record returns m as a store keeps it.
+// record returns the record of m for a store.
 func (m *Message) record(before ID) Record {
 	return Record{
 		ID: m.ID, Before: before, Channel: m.Channel, Event: m.Event, Data: m.Data, JSON: m.JSON, At: m.at,

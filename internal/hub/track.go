@@ -2,38 +2,38 @@ package hub
 
 import "sync/atomic"
 
-// Track counts what becomes of a draft whose publisher wants to know.
+// Track counts the deliveries of a draft, see Draft.Track.
 type Track struct {
 	delivered, queued atomic.Int64
 
-	open  int           // guarded by Hub.mu: its messages that lanes still have
-	donec chan struct{} // closed by the Hub when there are none left
+	open  int           // guarded by Hub.mu: its messages that are still in lanes
+	donec chan struct{} // closed by the Hub when none is left
 }
 
-// Done returns a channel that is closed when every subscriber was handed the message, or is gone.
+// Done returns a channel that is closed when every subscriber was handed the message, or has left.
 func (t *Track) Done() <-chan struct{} { return t.donec }
 
-// Counts returns how many subscribers' sockets have taken the message, and how many subscribers had to queue it. The other
-// subscribers of a draft that is done had gone by then, or were closed for being too slow.
+// Counts returns how many subscribers' sockets have accepted the message, and how many subscribers had to queue it.
+// After Done, the other subscribers have left, or were closed as too slow, or their rule dropped the message.
 func (t *Track) Counts() (delivered, queued int) {
 	return int(t.delivered.Load()), int(t.queued.Load())
 }
 
-// Delivered counts a subscriber whose socket has taken the message. The subscriber calls it.
+// Delivered counts a subscriber whose socket has accepted the message. The subscriber calls it.
 func (m *Message) Delivered() {
 	if m.track != nil {
 		m.track.delivered.Add(1)
 	}
 }
 
-// Queued counts a subscriber that keeps the message until its socket takes it. The subscriber calls it.
+// Queued counts a subscriber that queues the message until its socket accepts it. The subscriber calls it.
 func (m *Message) Queued() {
 	if m.track != nil {
 		m.track.queued.Add(1)
 	}
 }
 
-// holdLocked notes that lanes have m, releaseLocked that they no longer have.
+// holdLocked counts a message of the draft that lanes hold; releaseLocked ends that.
 func (t *Track) holdLocked() {
 	if t != nil {
 		t.open++
