@@ -121,7 +121,7 @@ func (r *Report) Markdown(w io.Writer) {
 	if r.Quick {
 		fmt.Fprint(w, "\nA quick run: fewer sizes, shorter spans.\n")
 	}
-	fmt.Fprint(w, "\nServer, load generator and app share the cores. Read ratios, not absolutes.\n\n| peer | version |\n| --- | --- |\n")
+	fmt.Fprint(w, "\nServer, load generator and app share the cores. Compare ratios, not absolute numbers.\n\n| peer | version |\n| --- | --- |\n")
 	for _, v := range r.Versions {
 		fmt.Fprintf(w, "| %s | %s |\n", v.Peer, v.Version)
 	}
