@@ -87,8 +87,7 @@ log: {level: warn}
 	return err
 }
 
-// freePort returns the address to listen on: the one that was asked for, or, where the default is in
-// use by something else, one with a free port.
+// freePort returns the address to listen on: the one in the flag, or, if the default is in use, one with a free port.
 func freePort(f *flag.FlagSet, name, address string) string {
 	asked := false
 	f.Visit(func(x *flag.Flag) { asked = asked || x.Name == name })

@@ -14,7 +14,7 @@ import (
 )
 
 // imports is who may import whom inside the module. Rooms do not know each other; the hub and the poller
-// know nobody.
+// import no other package of the module.
 const imports = `
 .                 internal/config internal/demo internal/server
 hooks             internal/channel internal/connection internal/hub internal/metric internal/presence internal/strictjson internal/throttle

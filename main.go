@@ -1,5 +1,5 @@
-// Holdfast stands in front of a web app, passes everything through, holds the connections that wait,
-// and turns the app's local webhook calls into pushes to them.
+// Holdfast is a reverse proxy that adds push to a web app. It forwards requests to the app, holds WebSocket, SSE and
+// long-poll connections, and delivers the messages that the app publishes over a local HTTP API.
 package main
 
 import (
@@ -104,7 +104,7 @@ func configFlags(name string, errs io.Writer) (f *flag.FlagSet, path *string) {
 	return f, f.String("config", "", "configuration `file`, as FILE; default config.yaml, or the defaults without one")
 }
 
-// loadConfig reads the file that was asked for by -config or as the only argument, or config.yaml, or takes the
+// loadConfig reads the file named by -config or by the only argument, or config.yaml; without these, it returns the
 // defaults. from says which.
 func loadConfig(f *flag.FlagSet, path string) (c *config.Config, from string, err error) {
 	empty := f.NArg() == 1 && f.Arg(0) == ""

@@ -21,7 +21,7 @@ func run(args []string, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	signal.Ignore(syscall.SIGPIPE) // whoever reads the logs may go away; the write fails, and that is all
+	signal.Ignore(syscall.SIGPIPE) // the reader of the logs may end; then only the write fails
 	lines := server.NewLogWriter(errs)
 	defer lines.Close()
 	log := server.NewLog(c, lines)

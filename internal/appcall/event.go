@@ -11,7 +11,7 @@ import (
 // Event is one event of a webhook. Members that its type does not have are empty and not sent.
 type Event struct {
 	Type string    // one of those below
-	At   time.Time // when it was so
+	At   time.Time // when it happened
 
 	Channel    string
 	User       string
@@ -23,7 +23,7 @@ type Event struct {
 
 // The types of events.
 const (
-	EventStart      = "start"      // Holdfast has started: nobody is connected yet, whatever was sent before
+	EventStart      = "start"      // Holdfast has started: no client is connected, whatever earlier events say
 	EventConnect    = "connect"    // a connection is held
 	EventDisconnect = "disconnect" // it no longer is
 	EventOccupied   = "occupied"   // a channel has a subscriber

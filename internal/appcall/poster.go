@@ -17,8 +17,8 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// SignatureField carries what tells a request of Holdfast from one that anybody else makes:
-// t=<seconds since 1970>,v1=<HMAC-SHA256 of "<t>.<body>" in hex>.
+// SignatureField is the header with the signature, which proves that a request is Holdfast's: t=<seconds since
+// 1970>,v1=<HMAC-SHA256 of "<t>.<body>" in hex>.
 const SignatureField = "Holdfast-Signature"
 
 // PosterOptions are the properties of a Poster, all required.
@@ -89,7 +89,7 @@ func (p *Poster) Post(ctx context.Context, body []byte) error {
 	})()
 	err := p.client.DoTimeout(req, resp, p.options.Timeout)
 	if errors.Is(err, fasthttp.ErrBodyTooLarge) {
-		err = nil // nobody reads it; the status is there
+		err = nil // the body is not needed, only the status
 	}
 	if status := resp.StatusCode(); err == nil && (status < 200 || status >= 300) {
 		err = fmt.Errorf("status %d", status)

@@ -7,8 +7,8 @@ import (
 
 var errLost = errors.New("the app has not answered; it may have taken the message")
 
-// Unusable returns what a client is told of an error that says that the app has the message, and that its response is of
-// no use; nil for others.
+// Unusable returns the error for the client if err means that the app has the message, but its response is unusable;
+// otherwise nil.
 func Unusable(err error) error {
 	for _, known := range []error{ErrReplyTooLarge, ErrReplyInvalid, ErrReplyCut} {
 		if errors.Is(err, known) {
@@ -18,8 +18,7 @@ func Unusable(err error) error {
 	return nil
 }
 
-// ForClient returns what a client is told of the app's response to its message, or of err. What went wrong with the app
-// is for the log.
+// ForClient returns the response or the error for the client. The details of an error of the app are for the log only.
 func (r Reply) ForClient(err error) (Reply, error) {
 	switch {
 	case err == nil && r.Status >= 200 && r.Status < 300:

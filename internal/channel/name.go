@@ -27,8 +27,8 @@ const (
 )
 
 // ValidName returns nil for 1 to 255 bytes of A-Za-z0-9 and _-:@/=+~, and %XX for any other that is no control byte, in
-// segments that dots separate, none of them empty. The error may be shown to whoever sent the name: it quotes no
-// byte that a terminal would act on.
+// segments that dots separate, none of them empty. The error may be sent to the client or the app: it quotes no byte
+// that a terminal would act on.
 func ValidName(name string) error {
 	switch {
 	case name == "":
@@ -74,7 +74,7 @@ func ValidSubscription(name string) error {
 func IsPattern(name string) bool { return strings.HasSuffix(name, "*") }
 
 // isEscape reports whether text begins with a byte that is escaped as in a URL, in capital letters. Control bytes have
-// no escape: no user name has them, and whoever decodes a name may write it into a line.
+// no escape: no user name has them, and a program that decodes a name may write it into a line.
 func isEscape(text string) bool {
 	return len(text) >= 3 && text[0] == '%' && isHex(text[1]) && isHex(text[2]) && text[1] >= '2' && text[1:3] != "7F"
 }

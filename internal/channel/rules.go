@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Access says who may subscribe to the channels of a rule. The zero value is nobody.
+// Access says who may subscribe to the channels of a rule. The zero value allows no client.
 type Access string
 
 const (
@@ -28,7 +28,7 @@ const (
 type Presence string
 
 const (
-	PresenceOff      Presence = "off"     // nobody; it is not recorded
+	PresenceOff      Presence = "off"     // users are not tracked
 	PresenceUsers    Presence = "api"     // the app, by the API
 	PresenceMessages Presence = "channel" // also the channel, by messages
 )
@@ -120,9 +120,9 @@ func (c *compiled) isReserved(name string) bool {
 	return false
 }
 
-// Subscription returns the rule for a channel or a pattern that a client subscribes to. One rule has to decide about all
-// channels that a pattern matches: the first rule that matches any of them matches them all, and has wildcards.
-// False means that nobody may subscribe to it.
+// Subscription returns the rule for a channel or a pattern that a client subscribes to. One rule has to decide about
+// all channels that a pattern matches: the first rule that matches any of them matches them all, and has wildcards.
+// False means that no client may subscribe to it.
 func (r *Rules) Subscription(name string) (*Rule, bool) {
 	if !IsPattern(name) {
 		return r.Rule(name)

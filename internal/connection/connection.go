@@ -7,7 +7,7 @@ import "net/netip"
 // Info is a held connection.
 type Info struct {
 	ID         string         `json:"id"`             // opaque, and never another's
-	User       string         `json:"user,omitempty"` // whom the app or a token has named; empty: nobody
+	User       string         `json:"user,omitempty"` // named by the app or a token; empty: none
 	Transport  string         `json:"transport"`      // websocket, sse, ndjson or longpoll
 	Channels   []string       `json:"channels"`
 	RemoteAddr netip.AddrPort `json:"remote_addr,omitzero"` // the other end, perhaps a proxy; invalid on a unix socket

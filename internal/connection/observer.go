@@ -1,11 +1,11 @@
 package connection
 
-// Observer is told of held connections. Its methods run on the connection's loop and must not block.
+// Observer is notified of held connections. Its methods run on the connection's loop and must not block.
 type Observer interface {
 	// Wants reports whether it is to be told of a connection. One that it does not want costs nothing.
 	Wants(user string, channels []string) bool
 
-	// Begun tells of a connection that is in its channels, before its first bytes are sent.
+	// Begun is called when a connection has joined its channels, before its first bytes are sent.
 	Begun(c Info)
 
 	// Changed tells that it has joined some channels, left others or both. c has those that it holds now.

@@ -16,7 +16,7 @@ type Request struct {
 	Target   []byte // as it was sent, in origin form: REQUEST_URI
 	Query    []byte // what follows the first '?' of Target
 	Minor    byte   // HTTP/1.minor
-	Host     []byte // that the client asked for, with its port, if it has one; empty without
+	Host     []byte // that the client requested, with its port, if it has one; empty without
 	Port     uint16 // that the client connected to; 0: the server's
 	HTTPS    bool
 	Client   netip.AddrPort // invalid if it came over a unix socket

@@ -156,7 +156,7 @@ func (f *File) begin() (err error) {
 	})
 }
 
-// Close lets go of the file.
+// Close closes the file.
 func (f *File) Close() error {
 	if f.broken != nil {
 		return f.file.Close()

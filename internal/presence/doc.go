@@ -3,9 +3,9 @@
 //
 // # Events
 //
-// The event of an arrival is made at once. The event of a departure is made after a grace period in which nobody has
-// returned, so that loading a page again is no departure. For one channel, one user, or one user in one channel,
-// arrivals and departures always alternate.
+// The event of an arrival is made at once. The event of a departure is made after a grace period without a return, so
+// that reloading a page is no departure. For one channel, one user, or one user in one channel, arrivals and departures
+// always alternate.
 //
 // # Cost
 //

@@ -49,7 +49,7 @@ const (
 	maxUnpublished = 10_000  // joins and leaves that could not be published; past this the oldest is lost
 
 	slice  = 256                   // events before others get the lock
-	coarse = 50 * time.Millisecond // between two looks at who is due
+	coarse = 50 * time.Millisecond // between two checks of grace periods
 	retry  = time.Second           // between two tries to publish what could not be
 )
 
@@ -66,17 +66,17 @@ type member struct {
 type pendingLeave struct {
 	subject
 	kind string    // of the event
-	at   time.Time // when it went
+	at   time.Time // when it left
 }
 
-// Tracker keeps which channels have subscribers, which users have connections, and which users are in which channels.
+// Tracker tracks which channels have subscribers, which users have connections, and which users are in which channels.
 type Tracker struct {
 	o     Options
 	log   *slog.Logger
 	wakec chan struct{} // holds one: look again
 
-	// mu guards what follows. Tell and Publish are called with it held, as what they tell of one subject must
-	// come in its order; the locks of hub and teller are behind it.
+	// mu guards what follows. Options.Notify and Publish are called with it held, so that the events of one subject are
+	// in order; the locks of the hub and the event sender come after it.
 	mu          sync.Mutex
 	leaving     list.List                // of *pendingLeave, by at
 	channels    map[string]*list.Element // in leaving, of Vacated
@@ -144,7 +144,7 @@ func (t *Tracker) Occupancy() {
 	t.flushLocked()
 }
 
-// Begin takes note of a connection of a user and of its channels. One without a user is nobody.
+// Begin counts a connection of a user and its channels. A connection without a user is ignored.
 func (t *Tracker) Begin(user string, channels []string) {
 	if user == "" {
 		return
@@ -158,7 +158,7 @@ func (t *Tracker) Begin(user string, channels []string) {
 	t.joinLocked(user, channels, now)
 }
 
-// Change takes note that a connection of a user has joined some channels and left others.
+// Change counts the channels that a user's connection has joined and left.
 func (t *Tracker) Change(user string, join, leave []string) {
 	if user == "" {
 		return
@@ -171,7 +171,7 @@ func (t *Tracker) Change(user string, join, leave []string) {
 	t.flushLocked()
 }
 
-// End takes note that a connection of a user, and its channels, are gone.
+// End removes a connection of a user, and its channels, from the counts.
 func (t *Tracker) End(user string, channels []string) {
 	if user == "" {
 		return
@@ -358,7 +358,7 @@ func (t *Tracker) due() time.Duration {
 }
 
 // Close ends all grace periods: each makes its event at once, as later departures do. Nothing is published any more, as
-// nobody is left to read it.
+// no client is left to receive it.
 func (t *Tracker) Close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -13,20 +13,20 @@ var (
 	errTimeout   = errors.New("PROXY header not complete in time")
 )
 
-// Owner has the connections whose headers are read.
+// Owner gets the connections after their headers.
 type Owner interface {
-	// HeaderRead takes c, which has the address that its header names. rest follows the header and is valid during the
-	// call only; more may wait, of which no event tells.
+	// HeaderRead takes over c, whose address is now the one in its header. rest follows the header and is valid during
+	// the call only. More bytes may wait for which no event follows.
 	HeaderRead(c *park.Conn, rest []byte)
 
 	// HeaderRefused closes c.
 	HeaderRefused(c *park.Conn, err error)
 }
 
-// Conn is the handler of a connection that has to say first whose it is.
+// Conn is the handler of a connection that must begin with a PROXY header.
 type Conn struct {
 	Owner   Owner
-	Time    time.Duration         // in which the header must be complete
+	Time    time.Duration         // limit until the header is complete
 	Trusted func(netip.Addr) bool // peers that may send one
 
 	b     []byte
@@ -57,7 +57,7 @@ func (x *Conn) Ready(c *park.Conn, ev park.Event) {
 			return
 		}
 		if err != nil {
-			c.Close() // a health check of the balancer's, most likely
+			c.Close() // most likely a health check of the load balancer
 			return
 		}
 		x.b = append(x.b, in[:n]...)

@@ -1,4 +1,4 @@
-// Package proxyheader reads the header of the PROXY protocol, version 1 or 2, in which a proxy says who has connected.
+// Package proxyheader reads the header of the PROXY protocol, version 1 or 2, in which a proxy names its client.
 package proxyheader
 
 import (
@@ -12,7 +12,7 @@ import (
 // MaxBytes of a header are read: version 2 with its additional fields.
 const MaxBytes = 4 << 10
 
-// ErrMalformed is a header that is none.
+// ErrMalformed means that the bytes are no valid PROXY header.
 var ErrMalformed = errors.New("malformed PROXY header")
 
 var (
@@ -20,8 +20,8 @@ var (
 	signatureV2 = []byte("\r\n\r\n\x00\r\nQUIT\n")
 )
 
-// Parse returns the length of a complete header, or 0, and the client it names. Without an
-// address (LOCAL, UNKNOWN, other families) the connection is the peer's own. tls says that the client came by TLS.
+// Parse returns the length of a complete header, or 0, and the client it names. Without an address (LOCAL, UNKNOWN,
+// other families), the connection is the peer's own. tls means that the client used TLS.
 func Parse(b []byte) (used int, from netip.AddrPort, tls bool, err error) {
 	switch {
 	case bytes.HasPrefix(b, signatureV2):
@@ -107,8 +107,8 @@ const (
 	bitCameByTLS = 0x01
 )
 
-// cameByTLS looks for the record that says so. One that is cut ends the search: the length of the whole header
-// stands, so nothing else is read in another way for it.
+// cameByTLS looks for the record of TLS. A truncated record ends the search; the length of the whole header is valid
+// nevertheless.
 func cameByTLS(records []byte) bool {
 	for len(records) >= 3 {
 		n := int(binary.BigEndian.Uint16(records[1:]))

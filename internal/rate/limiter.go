@@ -1,5 +1,4 @@
-// Package rate has two limits of speed: the most requests of an address, and the least bytes of a peer that is waited
-// for.
+// Package rate has two limits: the maximum rate of an address's requests, and the minimum rate of a peer's bytes.
 package rate
 
 import (
@@ -25,7 +24,7 @@ type shard struct {
 	sweep int                  // the size at which entries that are empty are dropped
 }
 
-// New returns nil, which admits everybody, without a limit.
+// New returns a limiter, or nil without a limit, which admits all requests.
 func New(perSecond, burst int) *Limiter {
 	if perSecond <= 0 {
 		return nil
@@ -38,7 +37,7 @@ func New(perSecond, burst int) *Limiter {
 	return r
 }
 
-// Admit reports whether a request of addr may go on at now, and if not, how long it had to wait.
+// Admit reports whether a request of addr is admitted at now, and if not, after how long it would be.
 func (r *Limiter) Admit(addr netip.Addr, now time.Time) (wait time.Duration, ok bool) {
 	if r == nil || !addr.IsValid() {
 		return 0, true

@@ -2,16 +2,16 @@ package rate
 
 import "time"
 
-// Minimum watches a peer that is waited for: no single wait may last longer than limit, and all waits
-// together no longer than limit plus the time that the bytes so far take at the least rate. So one byte
-// now and then does not hold a connection for ever, and waiting for somebody else is not counted.
+// Minimum enforces a minimum rate of a peer: no single wait for it may last longer than limit, and all waits together
+// no longer than limit plus the time that the bytes so far take at the minimum rate. So a peer can't hold a connection
+// for ever with a byte now and then, and other waits are not counted.
 type Minimum struct {
 	waited time.Duration
 	since  time.Time // of the wait in progress; zero if there is none
 }
 
-// Wait begins a wait, or goes on with one, and returns how long it may last from now. It reports false
-// when the peer is too slow already. A rate of zero is not watched; a limit of zero is none.
+// Wait begins or continues a wait, and returns how long it may last from now. It returns false if the peer is too slow
+// already. With a rate of zero, the rate is not checked; a limit of zero is none.
 func (p *Minimum) Wait(now time.Time, bytes int64, limit time.Duration, rate int) (time.Duration, bool) {
 	if p.since.IsZero() {
 		p.since = now
@@ -19,7 +19,7 @@ func (p *Minimum) Wait(now time.Time, bytes int64, limit time.Duration, rate int
 	if limit <= 0 {
 		return limit, true
 	}
-	this := max(limit-now.Sub(p.since), time.Millisecond) // of this wait; who is told of its end looks again
+	this := max(limit-now.Sub(p.since), time.Millisecond) // of this wait; at its end, the caller checks again
 	if rate <= 0 {
 		return this, true
 	}
@@ -28,7 +28,7 @@ func (p *Minimum) Wait(now time.Time, bytes int64, limit time.Duration, rate int
 	return min(this, left), left > 0
 }
 
-// EndWait says that the wait, if there was one, was not in vain.
+// EndWait ends a wait, if there is one: the peer has made progress.
 func (p *Minimum) EndWait(now time.Time) {
 	if !p.since.IsZero() {
 		p.waited += now.Sub(p.since)

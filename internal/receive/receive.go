@@ -1,5 +1,4 @@
-// Package receive limits what clients send to Holdfast: how fast each of them, and how many bytes of all together may
-// wait to be used.
+// Package receive limits what clients send to Holdfast: the rate of each, and the stored bytes of all.
 package receive
 
 import (
@@ -9,18 +8,19 @@ import (
 	"holdfast/internal/throttle"
 )
 
-// Burst is how far ahead of its rate a client may be: that much may come at once.
+// Burst is how far a client may be ahead of its rate.
 const Burst = 2 * time.Second
 
 const unit = 16 * time.Microsecond // of a Pace
 
-// Pace is when what a client has sent is paid for, by a clock that goes round after 19 hours. It is for one goroutine.
+// Pace is the time at which a client has used up what it has sent at its rate, by a clock that wraps around after 19
+// hours. One goroutine uses it.
 type Pace int32
 
 func paceOf(t time.Duration) Pace { return Pace(uint32(t / unit)) }
 
-// Lead returns how far a client is ahead of its rate. now is the time since some beginning that is always the same. Of a
-// connection that has been idle for hours the difference is that of a clock that has gone round.
+// Lead returns how far a client is ahead of its rate. now is the time since a fixed beginning. After hours without
+// data, the clock may have wrapped around.
 func (p Pace) Lead(now time.Duration) time.Duration {
 	d := time.Duration(p-paceOf(now)) * unit
 	if d < 0 || d > 10*Burst {
@@ -29,7 +29,7 @@ func (p Pace) Lead(now time.Duration) time.Duration {
 	return d
 }
 
-// Spend counts one of what may come rate times a second.
+// Spend counts one event that may occur rate times per second.
 func (p *Pace) Spend(rate int, now time.Duration) {
 	lead := p.Lead(now) + time.Second/time.Duration(rate)
 	*p = paceOf(now) + Pace(lead/unit)
@@ -63,5 +63,5 @@ func (m *Memory) Take(n int) bool {
 // Give counts n bytes less.
 func (m *Memory) Give(n int) { m.total.Add(int64(-n)) }
 
-// Full counts that there was no room, and reports whether that is to be logged, with how often it was so until now.
+// Full counts a Take that failed. It returns how many have, and whether to log it.
 func (m *Memory) Full(now time.Time) (total int64, due bool) { return m.full.Due(now) }

@@ -6,11 +6,11 @@ import (
 	"holdfast/internal/http1"
 )
 
-// parseForwarded reads Forwarded (RFC 7239) as if it had been said in the other fields: the addresses as a list, and
-// proto and host of the element that names the client.
+// parseForwarded translates Forwarded (RFC 7239) to the other fields: the addresses as a list, and proto and host of
+// the element that names the client.
 func (rd *Reader) parseForwarded(value []byte) (said http1.Forwarding) {
 	var list []byte
-	client := false // a client was found; elements before it do not count
+	client := false // the client was found; elements before it are ignored
 	elements := splitQuoted(value, ',')
 	for i := len(elements) - 1; i >= 0 && !client; i-- {
 		var node, proto, host []byte

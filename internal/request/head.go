@@ -6,8 +6,8 @@ import (
 	"holdfast/internal/http1"
 )
 
-// AppendHead writes the head h of the request for the app: the client's lines as they came, without those that end
-// here, and who is calling.
+// AppendHead appends the head of the request for the app: the client's lines unchanged, without those that are not
+// forwarded, and the forwarding fields.
 func (r *Request) AppendHead(b []byte, h *http1.Head, m *http1.Mapping) []byte {
 	b = append(b, h.Method...)
 	b = append(b, ' ')
@@ -15,7 +15,7 @@ func (r *Request) AppendHead(b []byte, h *http1.Head, m *http1.Mapping) []byte {
 	b = append(b, " HTTP/1.1\r\n"...)
 	for i := range h.Fields {
 		f := &h.Fields[i]
-		if f.Drop || h.Chunked && http1.EqualFold(f.Name, "transfer-encoding") { // the body says how it is sent on
+		if f.Drop || h.Chunked && http1.EqualFold(f.Name, "transfer-encoding") { // the body's framing is decided later
 			continue
 		}
 		if r.withholds(f) || m.Mapped && http1.EqualFold(f.Name, "x-forwarded-prefix") {
@@ -52,9 +52,9 @@ func (r *Request) AppendHead(b []byte, h *http1.Head, m *http1.Mapping) []byte {
 	return append(b, "\r\n"...)
 }
 
-// withholds reports whether the app is not sent a field that an app may believe: X-Forwarded-Prefix, -Server and whatever
-// else begins so of an untrusted peer, and another word for the scheme if it contradicts what was read. Those in
-// http1.ForwardingNames are dropped from every head.
+// withholds reports whether to drop a field that an app may trust: X-Forwarded-Prefix, -Server and others of an
+// untrusted peer, and a field for the scheme that contradicts the one read. Those in http1.ForwardingNames are dropped
+// from every head.
 func (r *Request) withholds(f *http1.Field) bool {
 	claim, ok := http1.CutPrefixFold(f.Name, "x-forwarded-")
 	switch {
@@ -79,8 +79,8 @@ func saysHTTPS(value []byte) bool {
 	return https
 }
 
-// ScriptFields returns the fields of a request as a script is told them: those that go on, and what is said of the client
-// instead of what it says itself.
+// ScriptFields returns the fields of a request for a script: those that are forwarded, with Holdfast's forwarding
+// fields instead of the client's.
 func (r *Request) ScriptFields(h *http1.Head) []http1.Field {
 	fields := make([]http1.Field, 0, len(h.Fields)+6)
 	for _, f := range h.Fields {

@@ -1,5 +1,5 @@
-// Package request has what is known of a client's request, read once: who sent it, and by which scheme, host and
-// port the client came. The proxy reads it, and whoever else takes part in a request is handed it.
+// Package request reads who sent a request, and which scheme, host and port the client used. The proxy reads it once,
+// and passes it on to all others that handle the request.
 package request
 
 import (
@@ -12,13 +12,13 @@ import (
 
 // Request is one request. Its slices are valid as long as the head that it was read from.
 type Request struct {
-	Peer    netip.AddrPort // the other end of the connection, or whom its PROXY header names; invalid on a unix socket
-	Client  netip.AddrPort // who sent it: the peer, or whom a trusted proxy names; port 0: not known
+	Peer    netip.AddrPort // the connection's peer, or the address in its PROXY header; invalid on a unix socket
+	Client  netip.AddrPort // the peer, or the address that a trusted proxy reports; port 0: not known
 	Trusted bool           // the peer is a trusted proxy
 
-	HTTPS    bool   // how the client came to the outermost proxy
-	Declared bool   // a trusted proxy or a PROXY header says so; false: it is the configuration's, or http
-	Host     []byte // that the client asked for, host[:port]; empty: it named none
+	HTTPS    bool   // the client used https to the outermost proxy
+	Declared bool   // a trusted proxy or a PROXY header reports that; false: from the configuration, or http
+	Host     []byte // that the client requested, host[:port]; empty: none
 	Port     uint16 // that the client connected to
 
 	Head []byte // from the request line to the empty line, checked
@@ -26,7 +26,7 @@ type Request struct {
 	Body bool   // the head announces a body
 
 	forwardedFor  []byte // of a trusted proxy
-	forwardedPort uint16 // of a trusted proxy; 0: it says none
+	forwardedPort uint16 // of a trusted proxy; 0: none
 }
 
 // Scheme is http or https.
@@ -44,7 +44,7 @@ func (r *Request) Clone() Request {
 	return c
 }
 
-// AppendForwardedFor adds the value of X-Forwarded-For for the app: what a trusted proxy says, and the peer.
+// AppendForwardedFor appends the value of X-Forwarded-For for the app: that of a trusted proxy, and the peer.
 func (r *Request) AppendForwardedFor(b []byte) []byte {
 	b = append(b, r.forwardedFor...)
 	if peer := r.Peer.Addr(); peer.IsValid() {
@@ -56,7 +56,7 @@ func (r *Request) AppendForwardedFor(b []byte) []byte {
 	return b
 }
 
-// AppendForwarding sets the forwarding fields: one value each, of what was read, but for the list of addresses.
+// AppendForwarding appends the forwarding fields for the app: one value each, except the list of addresses.
 func (r *Request) AppendForwarding(b []byte) []byte {
 	if r.Peer.Addr().IsValid() || len(r.forwardedFor) > 0 {
 		b = append(b, "X-Forwarded-For: "...)
@@ -75,7 +75,7 @@ func (r *Request) AppendForwarding(b []byte) []byte {
 	return append(strconv.AppendUint(b, uint64(r.ForwardedPort()), 10), "\r\n"...)
 }
 
-// ForwardedPort is the value of X-Forwarded-Port for the app: a trusted proxy's word, or else Port.
+// ForwardedPort returns the value of X-Forwarded-Port for the app: that of a trusted proxy, or else Port.
 func (r *Request) ForwardedPort() uint16 {
 	if r.forwardedPort > 0 {
 		return r.forwardedPort
@@ -85,17 +85,17 @@ func (r *Request) ForwardedPort() uint16 {
 
 // Reader reads requests of one listener.
 type Reader struct {
-	Trusted func(netip.Addr) bool // peers whose forwarding fields are believed, also one without an address
-	HTTPS   bool                  // clients come by https where nobody trusted says how
-	Port    uint16                // that they connect to where neither a proxy nor Host names one; 0: the scheme's
+	Trusted func(netip.Addr) bool // reports whether a peer's forwarding fields are trusted; a peer on a unix socket has no address
+	HTTPS   bool                  // clients use https, unless a trusted proxy says otherwise
+	Port    uint16                // port that clients connect to if neither a proxy nor Host names one; 0: the scheme's
 	Listen  uint16                // of the listener, for a request without Host; 0: not known
 }
 
-// Read fills in all of r that tells who is calling and how. tls says that a PROXY header has told of TLS, host is
-// the value of Host.
+// Read sets the client, scheme, host and port of r. tls means that a PROXY header has reported TLS; host is the value
+// of Host.
 //
-// Of a field with a list the last element counts, which the peer itself has written: what stands before it may be
-// the client's. Addresses are the exception, as each can be looked up: those of trusted proxies are passed over.
+// Of a list, Read uses the last element, which the peer itself has written: the client may have sent those before. Of
+// addresses, it uses the last one that is not a trusted proxy's.
 func (rd *Reader) Read(r *Request, peer netip.AddrPort, tls bool, host []byte, said *http1.Forwarding) {
 	peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
 	*r = Request{Peer: peer, Client: peer, Trusted: rd.Trusted(peer.Addr()), HTTPS: rd.HTTPS, Host: host}
@@ -108,8 +108,8 @@ func (rd *Reader) Read(r *Request, peer netip.AddrPort, tls bool, host []byte, s
 	r.Port = rd.port(r)
 }
 
-// believe takes over what a trusted proxy says. Forwarded counts only without the other fields: proxies that
-// write those let a client's Forwarded pass.
+// believe applies the fields of a trusted proxy. Forwarded is used only without the other fields: proxies that write
+// those pass a client's Forwarded on.
 func (rd *Reader) believe(r *Request, said *http1.Forwarding) {
 	if value := said[http1.Forwarded]; len(value) > 0 && len(said[http1.ForwardedFor])+len(said[http1.ForwardedProto])+len(said[http1.ForwardedHost])+len(said[http1.RealIP]) == 0 {
 		s := rd.parseForwarded(value)
@@ -131,8 +131,8 @@ func (rd *Reader) believe(r *Request, said *http1.Forwarding) {
 	r.forwardedPort = parsePort(last(said[http1.ForwardedPort]))
 }
 
-// client is the last address in the list that is not a trusted proxy's. Everything before it may have been made up
-// by the client itself.
+// client returns the last address in the list that is not a trusted proxy's. The client may have forged all addresses
+// before it.
 func (rd *Reader) client(peer netip.AddrPort, list []byte) netip.AddrPort {
 	client := peer
 	for len(list) > 0 {
@@ -144,7 +144,7 @@ func (rd *Reader) client(peer netip.AddrPort, list []byte) netip.AddrPort {
 		}
 		a, ok := parseNode(http1.TrimOWS(node))
 		if !ok {
-			break // unknown, or obfuscated (RFC 7239 §6.3): what stands before it is hearsay
+			break // unknown, or obfuscated (RFC 7239 §6.3): elements before it can't be trusted
 		}
 		if client = a; !rd.Trusted(a.Addr()) {
 			break
@@ -153,8 +153,8 @@ func (rd *Reader) client(peer netip.AddrPort, list []byte) netip.AddrPort {
 	return client
 }
 
-// port is the one that the client connected to: the Host that the client used is nearer to the truth than a proxy's
-// word on it, which may be of a port that is mapped once more.
+// port returns the port that the client connected to. Host, as the client sent it, takes precedence over a proxy's
+// header, which may name a port that is mapped once more.
 func (rd *Reader) port(r *Request) uint16 {
 	if p := PortOf(r.Host); p > 0 {
 		return p
@@ -177,7 +177,7 @@ func last(list []byte) []byte {
 	return http1.TrimOWS(list[bytes.LastIndexByte(list, ',')+1:])
 }
 
-// parseProto reports whether a scheme is one of TLS. Some proxies name the protocol that is spoken by it.
+// parseProto reports whether a scheme uses TLS. Some proxies send the protocol on top of it.
 func parseProto(b []byte) (https, ok bool) {
 	switch {
 	case http1.EqualFold(b, "https"), http1.EqualFold(b, "wss"):

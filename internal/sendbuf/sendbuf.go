@@ -1,4 +1,4 @@
-// Package sendbuf keeps what one side of a connection sent and the other's kernel would not take yet.
+// Package sendbuf buffers bytes of one side of a connection until the kernel accepts them for the other side.
 package sendbuf
 
 import (
@@ -7,8 +7,8 @@ import (
 	"holdfast/internal/park"
 )
 
-// What is pending lies in pieces from two pools, so that it takes what it holds and no more: one buffer that grows
-// leaves as much again for the collector. The first piece is small, for what is short or reads on at once.
+// Pending bytes are in pieces from two pools, so that they take little more memory than their size: a growing buffer
+// leaves as much again for the collector. The first piece is small, for short delays.
 const firstPiece, nextPiece = 8 << 10, 32 << 10
 
 var (
@@ -16,7 +16,7 @@ var (
 	nextPieces  = sync.Pool{New: func() any { return &piece{b: make([]byte, 0, nextPiece)} }}
 )
 
-// piece is part of what is pending.
+// piece has a part of the pending bytes.
 type piece struct {
 	b    []byte
 	next *piece
@@ -31,10 +31,10 @@ func (p *piece) free() {
 	pool.Put(p)
 }
 
-// Buffer is bytes that a kernel would not take yet: at least one. Where there are none it is nil.
+// Buffer has bytes that the kernel has not accepted yet, at least one; without any, it is nil.
 type Buffer struct {
 	first, last *piece
-	off         int // of the first piece, that is gone already
+	off         int // bytes of the first piece that are sent
 	n           int // bytes
 }
 
@@ -64,7 +64,7 @@ func (p *Buffer) add(b []byte) {
 	}
 }
 
-// took notes that n bytes are gone.
+// took notes that n bytes are sent.
 func (p *Buffer) took(n int) {
 	p.n -= n
 	for n += p.off; p.first != nil && n >= len(p.first.b); {
@@ -78,7 +78,7 @@ func (p *Buffer) took(n int) {
 	p.off = n
 }
 
-// Send writes a and b to c, or as much as the kernel takes, and keeps the rest in *p. Order is kept.
+// Send writes a and b to c, in order, as far as the kernel accepts them, and stores the rest in *p.
 func Send(c *park.Conn, p **Buffer, a, b []byte) error {
 	n := 0
 	if *p == nil {
@@ -100,7 +100,7 @@ func Send(c *park.Conn, p **Buffer, a, b []byte) error {
 	return nil
 }
 
-// Flush writes what is pending. It returns nil when nothing is left, park.ErrAgain while something is.
+// Flush writes pending bytes. It returns nil if none is left, and park.ErrAgain if some are.
 func Flush(c *park.Conn, p **Buffer) error {
 	for *p != nil && (*p).n > 0 {
 		q := *p
@@ -118,7 +118,7 @@ func Flush(c *park.Conn, p **Buffer) error {
 	return nil
 }
 
-// Drop lets go of what is pending.
+// Drop drops the pending bytes.
 func Drop(p **Buffer) {
 	if *p == nil {
 		return

@@ -13,11 +13,10 @@ import (
 	"holdfast/internal/presence"
 )
 
-// minFlushTime is what telling the last events gets when the drain has used up its time.
+// minFlushTime is the time for the last events if the drain has used up its own.
 const minFlushTime = time.Second
 
-// occupancyEvents returns of which channels the app is told that they have their first subscriber or have lost their last
-// one, nil if of none.
+// occupancyEvents returns a function that selects the channels with occupancy events; nil if there are none.
 func (s *Server) occupancyEvents() func(channel string) bool {
 	if !s.channels.Any(func(r *channel.Rule) bool { return r.Events }) {
 		return nil
@@ -28,7 +27,7 @@ func (s *Server) occupancyEvents() func(channel string) bool {
 	}
 }
 
-// watched returns which channels' first and last subscribers the hub is to tell of, nil if none are.
+// watched returns a function that selects the channels whose occupancy the hub reports; nil if there are none.
 func (s *Server) watched() func(channel string) bool {
 	events := s.occupancyEvents()
 	switch {
@@ -40,13 +39,13 @@ func (s *Server) watched() func(channel string) bool {
 	return func(name string) bool { return events(name) || s.watcher.Wants(name) }
 }
 
-// present reports whether it is kept which users hold a channel.
+// present reports whether the channel's rule has presence.
 func (s *Server) present(name string) bool {
 	r, ok := s.channels.Rule(name)
 	return ok && r.Present()
 }
 
-// newEvents makes those who know who is there and who tell of it, as far as anybody wants to know.
+// newEvents creates the event sender and the presence tracker, as far as the configuration needs them.
 func (s *Server) newEvents() {
 	c := s.config
 	e := &c.Events
@@ -91,27 +90,28 @@ func (s *Server) newEvents() {
 	s.hub.OnOccupancy(func() { tell(); s.presence.Occupancy() })
 }
 
-// notifyPresence sends an event of presence to the app, if it wants to know.
+// notifyPresence sends an event of presence to the app, if events.types has it.
 func (s *Server) notifyPresence(e presence.Event) {
 	if s.config.Events.Enabled(e.Type) {
 		s.events.Enqueue(appcall.Event{Type: e.Type, At: e.At, Channel: e.Channel, User: e.User})
 	}
 }
 
-// publishPresence tells a channel, if its rule says so.
+// publishPresence publishes a join or leave to its channel, if the rule says so.
 func (s *Server) publishPresence(e presence.Event) bool {
 	if r, ok := s.channels.Rule(e.Channel); !ok || r.Presence != channel.PresenceMessages {
 		return true
 	}
 	data, err := json.Marshal(map[string]string{"user": e.User})
 	if err != nil {
-		panic(err) // text
+		panic(err) // strings can't fail
 	}
 	_, err = s.hub.Publish([]hub.Draft{{Channels: []string{e.Channel}, Event: e.Type, Data: data, JSON: true}})
 	return err == nil
 }
 
-// startEvents tells of events until it is stopped, which tries to tell of the rest in the drain time.
+// startEvents starts the event sender and the presence tracker. Stopping them sends the remaining events within the
+// drain time.
 func (s *Server) startEvents() {
 	if s.events != nil {
 		var group sync.WaitGroup
@@ -126,6 +126,6 @@ func (s *Server) startEvents() {
 	}
 	if s.presence != nil {
 		s.owned.run(s.presence.Serve)
-		s.owned.onStop(func(time.Time) { s.presence.Close() }) // nobody comes back
+		s.owned.onStop(func(time.Time) { s.presence.Close() }) // no client returns
 	}
 }

@@ -7,13 +7,13 @@ import (
 	"holdfast/internal/throttle"
 )
 
-// evictions tells in the log when push.history_total makes messages go that their channels' rules would keep.
+// evictions logs when push.history_total drops messages that their rules would keep.
 type evictions struct {
 	seen     uint64
-	throttle throttle.Throttle // at a steady rate history is full all the time
+	throttle throttle.Throttle // a steady rate keeps history full all the time
 }
 
-// look compares with the hub's count.
+// look compares evicted, the hub's count, with the last one.
 func (e *evictions) look(evicted uint64, now time.Time, log *slog.Logger) {
 	if evicted == e.seen {
 		return

@@ -11,7 +11,7 @@ import (
 	"holdfast/internal/hub"
 )
 
-// newHub returns a hub that goes on with the history of push.history_file, if there is one.
+// newHub returns a hub that continues with the history in push.history_file, if it is set.
 func (s *Server) newHub() (*hub.Hub, error) {
 	c := s.config
 	o := hub.Options{
@@ -48,7 +48,7 @@ func (s *Server) newHub() (*hub.Hub, error) {
 	return h, nil
 }
 
-// saveHistory writes history to its file until ctx ends, when nobody publishes any more.
+// saveHistory writes history to its file until ctx ends, which is after the last publish.
 func (s *Server) saveHistory(ctx context.Context, h *hub.Hub) {
 	h.Save(ctx, func(err error) {
 		if err != nil {
@@ -67,7 +67,7 @@ func (s *Server) history(channel string) (hub.History, bool) {
 	return hub.History(r.History), true
 }
 
-// rules says of which channels history keeps something.
+// rules returns a text that changes when other channels have history.
 func (s *Server) rules() string {
 	var b strings.Builder
 	for _, r := range s.config.Channels {

@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	logQueue = 1 << 20         // bytes of lines that wait for whoever reads the log
-	logFlush = 2 * time.Second // that a reader has at the end
+	logQueue = 1 << 20         // bytes of lines that wait until the output accepts them
+	logFlush = 2 * time.Second // the longest that Close waits for the output
 )
 
-// LogWriter writes the server log on a goroutine of its own: a loop must not wait for a pipe that nobody reads. What exceeds
-// logQueue is dropped, and the log says how much it was.
+// LogWriter writes the server log on a goroutine of its own: a loop must not wait for a pipe that nobody reads. Lines
+// beyond logQueue are dropped, and a line in the log says how many.
 type LogWriter struct {
 	*asyncwriter.Writer
 	cancel context.CancelFunc
@@ -27,11 +27,11 @@ func NewLogWriter(w io.Writer) *LogWriter {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &LogWriter{cancel: cancel, donec: make(chan struct{})}
 	l.Writer = asyncwriter.New(w, asyncwriter.Options{Limit: logQueue, Dropped: func(lines int64) []byte {
-		return fmt.Appendf(nil, "log: %d lines are lost, as nobody read the log\n", lines)
+		return fmt.Appendf(nil, "%d log lines dropped: standard error is blocked\n", lines)
 	}})
 	go func() {
 		defer close(l.donec)
-		l.Serve(ctx, func(error) {}) // the log is where it would be told
+		l.Serve(ctx, func(error) {}) // an error of the log has no other log to go to
 	}()
 	return l
 }

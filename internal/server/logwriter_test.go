@@ -54,7 +54,7 @@ func TestBlockedLogOutput(t *testing.T) {
 	w.Close()
 	group.Wait()
 	r.Close()
-	if !strings.Contains(all.String(), "lines are lost") {
+	if !strings.Contains(all.String(), "log lines dropped") {
 		t.Errorf("nothing is said of what was lost, in %d bytes", all.Len())
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"holdfast/internal/metric"
 )
 
-// writeMetrics writes every room's counts. Metrics of what is off are absent.
+// writeMetrics writes the metrics of all packages. Metrics of features that are off are absent.
 func (s *Server) writeMetrics(w *metric.Writer) {
 	p := s.poller.Stats()
 	w.Int("holdfast_connections", p.Clients)
@@ -30,7 +30,7 @@ func (s *Server) writeMetrics(w *metric.Writer) {
 	metrics.WriteProcessMetrics(w)
 }
 
-// counts are what the page for people shows.
+// counts returns the counts for the page for people.
 func (s *Server) counts() []hooks.Count {
 	held := int64(0)
 	for _, n := range s.keeper.Stats().Held {
@@ -49,7 +49,7 @@ func (s *Server) counts() []hooks.Count {
 	}
 }
 
-// writeProxy writes what has become of requests that are passed on.
+// writeProxy writes the metrics of forwarded requests.
 func (s *Server) writeProxy(w *metric.Writer) {
 	x := s.proxy.Stats()
 	w.Int("holdfast_proxy_requests_total", x.Requests)

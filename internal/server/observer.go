@@ -10,17 +10,17 @@ import (
 	"holdfast/internal/connection"
 )
 
-// observer passes on what the keeper says of connections, to those who want to know.
+// observer passes the keeper's notifications on to the event webhooks and to presence.
 type observer struct {
 	s       *Server
-	each    bool // connect or disconnect is told
-	users   bool // online or offline is told
+	each    bool // connect or disconnect is sent
+	users   bool // online or offline is sent
 	members bool // a rule has presence
 }
 
 var _ connection.Observer = (*observer)(nil)
 
-// newObserver returns nil if nobody wants to know of any connection.
+// newObserver returns nil if neither events nor presence need notifications.
 func (s *Server) newObserver() connection.Observer {
 	e := &s.config.Events
 	o := &observer{
@@ -33,12 +33,12 @@ func (s *Server) newObserver() connection.Observer {
 	return o
 }
 
-// Wants leaves out connections that nothing is told of.
+// Wants reports whether the connection causes any event.
 func (o *observer) Wants(user string, channels []string) bool {
 	return o.each || user != "" && (o.users || o.members && slices.ContainsFunc(channels, o.s.present))
 }
 
-// Begun tells that a connection is held, and who is there then.
+// Begun sends connect, and updates presence.
 func (o *observer) Begun(c connection.Info) {
 	o.tell(appcall.Event{Type: appcall.EventConnect, Channels: c.Channels}, c)
 	if o.s.presence != nil {
@@ -46,14 +46,14 @@ func (o *observer) Begun(c connection.Info) {
 	}
 }
 
-// Changed tells who is there in other channels than before.
+// Changed updates presence after a change of channels.
 func (o *observer) Changed(c connection.Info, join, leave []string) {
 	if o.s.presence != nil {
 		o.s.presence.Change(c.User, join, leave)
 	}
 }
 
-// Ended tells that it is held no more.
+// Ended updates presence, and sends disconnect.
 func (o *observer) Ended(c connection.Info, reason string) {
 	o.tell(appcall.Event{Type: appcall.EventDisconnect, Reason: reason}, c)
 	if o.s.presence != nil {

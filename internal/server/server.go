@@ -30,8 +30,8 @@ import (
 	"holdfast/upgrade"
 )
 
-// gcPercent lets the heap grow by a quarter between collections: what is held is small and lives long,
-// so collections are cheap, and at Go's 100 half the memory would be garbage not yet returned.
+// gcPercent lets the heap grow by a quarter between collections. Held connections are small and live long, so
+// collections are cheap; with Go's default of 100, half of the memory would be garbage.
 const gcPercent = 25
 
 // NewLog returns a logger with the level and the format of the configuration.
@@ -64,7 +64,7 @@ type Server struct {
 	forward   *appcall.MessageForwarder // nil: push.message_path is not set
 	poster    *appcall.Poster           // nil: events.url is not set
 	events    *appcall.EventSender      // the same
-	presence  *presence.Tracker         // nil: nobody wants to know who is there
+	presence  *presence.Tracker         // nil: neither a rule nor events need it
 	watcher   *watching                 // nil: the configuration has no watch
 	accessLog *accesslog.Log            // nil: none
 	served    bool                      // Serve has begun
@@ -205,8 +205,8 @@ func (s *Server) newHooks() *hooks.Server {
 	})
 }
 
-// maxConns leaves a part of the file limit to connections to the app, the hooks and files: clients that
-// only wait must not take what is needed to serve the others.
+// maxConns reserves a part of the file limit for connections to the app, the API and files, so that waiting clients
+// can't use up what the others need.
 func maxConns(c *config.Config) int {
 	limit := fileLimit()
 	if c.Limits.Connections > 0 || limit <= 0 {
@@ -232,15 +232,15 @@ func (s *Server) listen(key string, l config.Listen) (net.Listener, error) {
 	return ln, nil
 }
 
-// Serve runs everything until ctx ends, then drains: no new connections, held clients are told, and
-// requests in progress have until timeouts.drain. It may be called once.
+// Serve runs everything until ctx ends, then drains: it accepts no new connections, ends held ones, and gives requests
+// in progress until timeouts.drain. It may be called once.
 func (s *Server) Serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.served = true
 	var failed error
 	var once sync.Once
-	// start runs f until stop, and ends all when f ends.
+	// start runs f until stop; if f ends, so does everything.
 	start := func(name string, f func() error, stop func()) {
 		var group sync.WaitGroup
 		group.Go(func() {
@@ -266,18 +266,18 @@ func (s *Server) Serve(ctx context.Context) error {
 	return failed
 }
 
-// shutdownHooks gives the calls in progress a second.
+// shutdownHooks gives API requests in progress a second.
 func (s *Server) shutdownHooks() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_ = s.hooks.Shutdown(ctx) // what is not done by then is cut
+	_ = s.hooks.Shutdown(ctx) // the rest is cut off
 }
 
-// stormConns that came or went between two sweeps are a storm.
+// stormConns is how many connections opened or closed between two sweeps count as a storm.
 const stormConns = 250
 
-// sweep drops history by age, and gives memory back after a storm: most of what a process holds then is
-// garbage that the runtime would keep for minutes, and the text of what it went through.
+// sweep drops expired history, and returns memory to the system after a storm: then most of it is garbage that the
+// runtime would keep for minutes, and program text that is no longer used.
 func (s *Server) sweep(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()

@@ -16,7 +16,7 @@ import (
 	"holdfast/upgrade"
 )
 
-// newSite returns the folder of a FastCGI upstream's scripts, nil for others.
+// newSite returns the site of a FastCGI upstream; nil for others.
 func newSite(c config.Site) (*site.Site, error) {
 	if c.Root == "" {
 		return nil, nil
@@ -90,7 +90,7 @@ func (s *Server) newProxy() (*proxy.Proxy, error) {
 	}), nil
 }
 
-// sessions returns who is told of logouts, nil if nobody wants to know.
+// sessions returns the keeper if push.logout.cookies is set; otherwise nil.
 func (s *Server) sessions() proxy.Sessions {
 	if len(s.config.Push.Logout.Cookies) == 0 {
 		return nil
@@ -148,7 +148,8 @@ func (s *Server) newKeeper() *upgrade.Keeper {
 	return upgrade.New(o)
 }
 
-// ownPaths are those of the app that Holdfast itself asks, which through its own listener looks like a client's request.
+// ownPaths returns the app's paths that Holdfast requests itself. Sent through its own listener, such a request looks
+// like a client's.
 func ownPaths(p *config.Push) (list []string) {
 	for _, named := range []string{p.Authorize, p.Message} {
 		if path, _, _ := strings.Cut(named, "?"); path != "" {
@@ -158,7 +159,7 @@ func ownPaths(p *config.Push) (list []string) {
 	return list
 }
 
-// newForwarder returns what posts client messages to the app.
+// newForwarder returns the forwarder of client messages.
 func (s *Server) newForwarder() *appcall.MessageForwarder {
 	c := s.config
 	key := c.Events.Key
@@ -171,7 +172,7 @@ func (s *Server) newForwarder() *appcall.MessageForwarder {
 	})
 }
 
-// target returns a path at an upstream, with the app's other upstreams behind it if it is the app's first.
+// target returns a path at an upstream, followed by the app's other upstreams if it is the app's first one.
 func (s *Server) target(first config.Upstream, path string) appcall.Target {
 	t := appcall.Target{Endpoints: []appcall.Endpoint{{Network: first.Network, Address: first.Address}}, Host: first.Host, Path: path}
 	servers := s.config.Servers()
@@ -184,8 +185,7 @@ func (s *Server) target(first config.Upstream, path string) appcall.Target {
 	return t
 }
 
-// appEndpoint returns who is asked for a path that the configuration names, and with which path: the app of
-// its route.
+// appEndpoint returns the upstream for a path that the configuration names, and the path there, as its route has it.
 func (s *Server) appEndpoint(named string) (who config.Upstream, path string) {
 	c := s.config
 	who, path = c.Servers()[0].URL, named
@@ -203,14 +203,14 @@ func (s *Server) appEndpoint(named string) (who config.Upstream, path string) {
 			who, path = config.Upstream{FastCGI: true}, named
 		}
 	}
-	if who.FastCGI { // ask like a client: the proxy speaks FastCGI, and knows other names; the one who asks does not
+	if who.FastCGI { // request it like a client, as only the proxy speaks FastCGI and rewrites hosts
 		return config.Upstream{Network: s.addr.Network(), Address: s.addr.String(), Host: c.Servers()[0].URL.Host}, named
 	}
 	return who, path
 }
 
-// trusted says who is believed about whom it speaks for. A peer on a unix socket has no address; who may
-// reach the socket at all is up to its permissions.
+// trusted reports whether a peer's forwarding headers are trusted. A peer on a unix socket has no address: the socket's
+// permissions decide who can connect.
 func (s *Server) trusted(a netip.Addr) bool {
 	if !a.IsValid() {
 		return s.config.Listen.Network == "unix"

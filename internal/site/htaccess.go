@@ -18,7 +18,7 @@ const (
 	maxUnprotected = 20       // are returned
 )
 
-// Unprotected is a folder that Apache protects by an .htaccess, which nobody reads here.
+// Unprotected is a directory that Apache protects by an .htaccess, which Holdfast ignores.
 type Unprotected struct {
 	File string // the .htaccess
 	Line string // that protects

@@ -12,16 +12,16 @@ import (
 
 // Options of a site.
 type Options struct {
-	Root       string   // the folder, absolute; it may be a link that is set to another folder at any time
-	ScriptRoot string   // the same folder as the responder sees it; empty means Root, its links resolved
-	Index      []string // what a folder's own path means; nil means index.php, index.html
-	NoScripts  []string // prefixes below which nothing is run, "/upload"
-	TryFiles   []string // paths tried for what is not there, "/index.php"
+	Root       string   // the directory, absolute; it may be a symbolic link, which may change at any time
+	ScriptRoot string   // path of the same directory for php-fpm; empty means Root with its links resolved
+	Index      []string // index files of a directory; nil means index.php, index.html
+	NoScripts  []string // paths below which no script is run, such as "/upload"
+	TryFiles   []string // paths to try instead of one that does not exist, such as "/index.php"
 	Follow     bool     // symbolic links may lead out of the root
-	Hide       []string // endings (".tex") and names of files that are not served, besides sources
-	Serve      []string // endings and names of files that are served although they are sources; never programs
-	Types      []string // a media type and its endings each, "image/x-pcx pcx"
-	Plain      bool     // programs are files like others, and nothing is run; for what only an app hands out
+	Hide       []string // endings (".tex") and names of more files that are not served
+	Serve      []string // endings and names of files that are served although they are hidden; never programs
+	Types      []string // each a media type and its endings, "image/x-pcx pcx"
+	Plain      bool     // programs are ordinary files, and nothing is run; for routes that only an app can use
 }
 
 // Site is safe for concurrent use. It holds nothing open.
@@ -38,7 +38,7 @@ type Site struct {
 	types      map[string]string
 }
 
-// New checks the options. The folder need not exist yet.
+// New checks the options. The directory need not exist yet.
 func New(o Options) (*Site, error) {
 	s := &Site{root: filepath.Clean(o.Root), scriptRoot: strings.TrimRight(o.ScriptRoot, "/"), index: o.Index, follow: o.Follow, plain: o.Plain}
 	if !filepath.IsAbs(o.Root) {
@@ -88,7 +88,7 @@ func New(o Options) (*Site, error) {
 	return s, nil
 }
 
-// Script is what to run.
+// Script is a script to run.
 type Script struct {
 	Root     string // DOCUMENT_ROOT
 	Filename string // SCRIPT_FILENAME
@@ -96,16 +96,16 @@ type Script struct {
 	PathInfo string // decoded; empty without
 }
 
-// target is what a path means. Exactly one of script, file and redirect is set, or status.
+// target is the result of a lookup. Exactly one of script, file, redirect and status is set.
 type target struct {
 	status   int    // 400, 403, 404
-	reason   string // for the status, and the key to set; empty for what is not there
+	reason   string // for the status, with the key to set; empty if nothing exists there
 	script   *Script
 	file     *resolvedPath
-	redirect []string // the folder's path, to which a slash is missing
+	redirect []string // the directory's path, which lacks its slash
 }
 
-// resolve says what path means. A place that it returns must be closed. The error is one of the system.
+// resolve looks up a path. Close the resolvedPath that it returns. The error is one of the system.
 func (s *Site) resolve(path string) (target, error) {
 	elements, slash, err := split(path)
 	if err != nil {
@@ -125,7 +125,7 @@ func (s *Site) resolve(path string) (target, error) {
 	return settle(t, err)
 }
 
-// settle gives a status to what was not found.
+// settle sets the status of a lookup that found nothing.
 func settle(t target, err error) (target, error) {
 	switch {
 	case errors.Is(err, errLeaves):
@@ -145,7 +145,7 @@ func hide(reason string) target { return target{status: 404, reason: reason} }
 
 var hidden = hide("name that begins with a dot, or ends in a dot or a space; such files are never served")
 
-// find looks for a script, a file or a folder. A target without anything means that nothing is there.
+// find looks for a script, a file or a directory. An empty target means that there is none.
 func (s *Site) find(elements []string, slash bool) (target, error) {
 	for i, e := range elements {
 		if s.plain || !isScript(e) {
@@ -239,8 +239,8 @@ func (s *Site) script(p *resolvedPath, elements, rest []string, slash bool) (tar
 	return target{script: script}, nil
 }
 
-// rootOfScripts returns the root as the responder is to be told of it, without a slash at its end. If it is a link to
-// a release, that is where the link leads now: opcache knows a script by its name, and would run the last release's.
+// rootOfScripts returns the root for php-fpm, without a trailing slash. If it is a link to a release, it returns where
+// the link leads now: opcache knows a script by its name, and would run that of the last release.
 func (s *Site) rootOfScripts() (string, error) {
 	if !s.resolved {
 		return s.scriptRoot, nil

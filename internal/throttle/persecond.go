@@ -13,7 +13,7 @@ type PerSecond struct {
 	let, skipped int
 }
 
-// Due reports whether one more is to be logged, and how many of the seconds before were not: that is told once.
+// Due reports whether to log one more line, and returns once how many of the last second were not logged.
 func (p *PerSecond) Due(now time.Time) (due bool, skipped int) {
 	if second := now.Unix(); second != p.second {
 		skipped = p.skipped

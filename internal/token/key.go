@@ -17,10 +17,10 @@ const (
 	minRSA    = 2048 // bits (RFC 7518 §3.3)
 )
 
-// ErrKey is what every error of a key wraps. None quotes it.
+// ErrKey is wrapped by every error of a key. None quotes the key.
 var ErrKey = errors.New("invalid key")
 
-// key is what tokens are checked with, and by which algorithm; no token chooses.
+// key verifies tokens, with one algorithm, which a token can't choose.
 type key struct {
 	algorithm string
 	key       any

@@ -151,8 +151,8 @@ func date(m strictjson.Value) (*jwt.NumericDate, error) {
 	return d, d.UnmarshalJSON(m.Raw())
 }
 
-// Verify returns what a token says, or why it is refused: one of this package's errors, which may be shown to whoever
-// sent it.
+// Verify returns what a token allows, or why it is refused: one of this package's errors, which may be sent to the
+// client.
 func (v *Verifier) Verify(text string) (auth.TokenGrant, error) {
 	if len(text) > maxToken {
 		return auth.TokenGrant{}, ErrTooLong

@@ -1,4 +1,4 @@
-// Package tunnel passes bytes both ways between a client and an app that have switched protocols.
+// Package tunnel forwards bytes both ways between a client and an app that have switched protocols.
 package tunnel
 
 import (
@@ -13,19 +13,19 @@ import (
 // maxTurns is how often one leg is read before others have their turn.
 const maxTurns = 16
 
-// Owner is told when a tunnel has ended, with the number of bytes for the client.
+// Owner is notified when a tunnel has ended, with the number of bytes for the client.
 type Owner interface{ TunnelEnded(bytes int64) }
 
-// tunnel is both connections. While nothing moves it is two slots and this struct.
+// tunnel has both connections. While idle, it costs two slots and this struct.
 type tunnel struct {
 	loop  *park.Loop
 	owner Owner
-	idle  time.Duration // with no byte either way it ends; 0: never
+	idle  time.Duration // after which a tunnel without traffic ends; 0: never
 	legs  [2]Leg        // client, app
 	bytes int64         // for the client
 }
 
-// Leg is one side's connection and what its kernel would not take yet.
+// Leg is the connection of one side, and bytes that the kernel has not accepted for it yet.
 type Leg struct {
 	Conn *park.Conn
 	Out  *sendbuf.Buffer
@@ -35,8 +35,8 @@ type Leg struct {
 	shut  bool // the other side's end was passed on to it
 }
 
-// Start makes a tunnel of two connections of a loop. head goes to the client before anything else, rest is what the app
-// has sent of its protocol already, and early what the client has.
+// Start makes a tunnel of two connections of a loop. head is sent to the client first. rest is what the app has already
+// sent in the new protocol, and early what the client has.
 func Start(loop *park.Loop, owner Owner, idle time.Duration, client, app Leg, head, rest, early []byte) {
 	t := &tunnel{loop: loop, owner: owner, idle: idle, bytes: int64(len(rest))}
 	t.legs = [2]Leg{client, app}
@@ -96,7 +96,7 @@ func (t *tunnel) pump(i int) {
 	for turn := 0; ; turn++ {
 		switch err := sendbuf.Flush(to.Conn, &to.Out); {
 		case err == park.ErrAgain && from.gone && i == 0:
-			t.close() // no event tells of the client again, however long the app does not read
+			t.close() // no other event comes for the client, even if the app reads nothing for long
 			return
 		case err == park.ErrAgain:
 			return
