@@ -55,7 +55,7 @@ func (s *Store) makeRoom(size int64, now time.Time) bool {
 		switch {
 		case s.isDead(it, now):
 			s.drop(it, s.causeOf(it))
-		case it.used && steps < maxSteps: // then whatever comes
+		case (it.used || it.watches != nil) && steps < maxSteps: // then whatever comes
 			it.used = false
 			continue
 		default:
@@ -66,11 +66,22 @@ func (s *Store) makeRoom(size int64, now time.Time) bool {
 	return true
 }
 
-// Sweep drops entries that are of no more use, of up to n that it looks at; a call in each second, for a part of all of them,
-// gives their memory back when nothing else is stored. It returns how many it has dropped.
+// Sweep drops what was invalidated and not dropped yet, and entries that are of no more use, of up to n that it looks at. A
+// call in each second, for a part of all of them, gives their memory back when nothing else is stored, and wakes who watches
+// them. It returns about how many it has dropped: not less than 256 say that there is more to do at once.
 func (s *Store) Sweep(n int, now time.Time) (dropped int) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
+	for len(s.dying) > 0 && dropped < maxDrops {
+		list := s.dying[0]
+		if list.n == 0 || list.head.item.seq >= list.changed {
+			list.dying = false
+			s.dying = s.dying[1:]
+			continue
+		}
+		dropped += list.head.item.cost()
+		s.drop(list.head.item, Purged)
+	}
 	for n = min(n, len(s.clock.slots), maxSteps); n > 0 && dropped < maxDrops; n-- {
 		if it := s.clock.next(&s.clock.broom); it != nil && s.isDead(it, now) {
 			n -= it.cost() - 1

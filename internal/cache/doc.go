@@ -19,6 +19,8 @@
 //	               ├─ an error ──► Store.Fail: a stale entry instead; or Store.Share at its end, if it may be shared
 //	               └─ the client is gone ──► Store.HandOver, or the fetch continues
 //
+// A poll whose client has the entry already can be kept open: Store.Watch. Store.Sweep is to be called in each second.
+//
 // Three things make an answer wrong: it is another user's, it is older than a change, or it was made for another
 // request.
 //

@@ -100,7 +100,7 @@ type Ask struct {
 // Begin looks up a request once more, and lets it wait for a fetch or lead one.
 func (s *Store) Begin(a *Ask, now time.Time) Turn {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	var e *Entry
 	state := Miss
 	if it := s.find(a.Key, a.Fields, now); it != nil {
@@ -208,7 +208,7 @@ func (f *Flight) remove(t *Ticket) {
 // was called, or is about to be. Somebody who is told Lead then has to end the flight all the same.
 func (s *Store) Leave(t *Ticket) bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	if t.flight == nil {
 		return false
 	}
@@ -224,7 +224,7 @@ func (s *Store) HandOver(f *Flight, now time.Time) bool {
 	t := f.first
 	if f.done || t == nil {
 		s.end(f)
-		s.mu.Unlock()
+		s.unlock()
 		return false
 	}
 	f.remove(t)
@@ -238,7 +238,7 @@ func (s *Store) HandOver(f *Flight, now time.Time) bool {
 		f.stale = it.entry
 	}
 	e := f.stale
-	s.mu.Unlock()
+	s.unlock()
 	t.waiter.Wake(Result{Outcome: Lead, Flight: f, Entry: e})
 	return true
 }
@@ -268,7 +268,7 @@ func (s *Store) end(f *Flight) []*Ticket {
 func (s *Store) Finish(f *Flight, e *Entry, now time.Time) (kept bool) {
 	s.mu.Lock()
 	if f.done {
-		s.mu.Unlock()
+		s.unlock()
 		return false
 	}
 	changed := s.firstChange(f, e)
@@ -284,7 +284,7 @@ func (s *Store) Finish(f *Flight, e *Entry, now time.Time) (kept bool) {
 	}
 	s.count(why)
 	list := s.end(f)
-	s.mu.Unlock()
+	s.unlock()
 	wake(list, func(t *Ticket) Result { return f.resultFor(t, e, changed, now) })
 	return why == None
 }
@@ -312,13 +312,13 @@ func (f *Flight) brings(e *Entry) bool {
 func (s *Store) Share(f *Flight, e *Entry, now time.Time) {
 	s.mu.Lock()
 	if f.done {
-		s.mu.Unlock()
+		s.unlock()
 		return
 	}
 	changed := s.firstChange(f, e)
 	s.count(Failed)
 	list := s.end(f)
-	s.mu.Unlock()
+	s.unlock()
 	wake(list, func(t *Ticket) Result {
 		if !f.brings(e) || changed != 0 && t.seq >= changed {
 			return Result{Outcome: Alone, Reason: Failed}
@@ -332,7 +332,7 @@ func (s *Store) Share(f *Flight, e *Entry, now time.Time) {
 func (s *Store) Fail(f *Flight, now time.Time) *Entry {
 	s.mu.Lock()
 	if f.done {
-		s.mu.Unlock()
+		s.unlock()
 		return nil
 	}
 	e := f.stale
@@ -341,7 +341,7 @@ func (s *Store) Fail(f *Flight, now time.Time) *Entry {
 	}
 	s.count(Failed)
 	list := s.end(f)
-	s.mu.Unlock()
+	s.unlock()
 	wake(list, func(*Ticket) Result {
 		if e == nil || !f.brings(e) {
 			return Result{Outcome: Alone, Reason: Failed}
@@ -356,7 +356,7 @@ func (s *Store) Fail(f *Flight, now time.Time) *Entry {
 func (s *Store) Abandon(f *Flight, why Reason, pass time.Duration, now time.Time) {
 	s.mu.Lock()
 	if f.done {
-		s.mu.Unlock()
+		s.unlock()
 		return
 	}
 	if pass > 0 && !f.behind && s.firstChange(f, nil) == 0 {
@@ -364,7 +364,7 @@ func (s *Store) Abandon(f *Flight, why Reason, pass time.Duration, now time.Time
 	}
 	s.count(why)
 	list := s.end(f)
-	s.mu.Unlock()
+	s.unlock()
 	wake(list, func(*Ticket) Result { return Result{Outcome: Alone, Reason: why} })
 }
 

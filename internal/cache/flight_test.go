@@ -562,7 +562,12 @@ func TestRace(t *testing.T) {
 					s.InvalidateGroup("", "g")
 					s.Sweep(10, start)
 				}
-				s.Find(k, q.Fields, start)
+				if e, state := s.Find(k, q.Fields, start); state == Fresh {
+					w := &counter{s: s}
+					if x := s.Watch(k, q.Fields, e, w, start); x != nil && s.Unwatch(x) && w.woken.Load() != 0 {
+						t.Error("a watch that was ended in time has woken")
+					}
+				}
 				w := &counter{s: s}
 				turn := ask(s, h, k, q, w, start)
 				switch turn.Role {

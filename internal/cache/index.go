@@ -7,6 +7,7 @@ type tagList struct {
 	n          int
 	bytes      int64
 	changed    uint64 // the number of the last invalidation: items of an earlier fetch are dead
+	dying      bool   // it is in Store.dying
 }
 
 // node is an item's place in a tagList.

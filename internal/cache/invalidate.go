@@ -15,13 +15,13 @@ type changeLog struct {
 type change struct {
 	seq    uint64
 	tag    Tag
-	prefix string // of an invalidation by prefix; then there is no tag
-	origin string // of that; empty: any
+	prefix *string // of an invalidation by prefix; then there is no tag
+	origin string  // of that; empty: any
 }
 
 func (c *change) isAbout(p *Place, tags []Tag) bool {
-	if c.prefix != "" {
-		return p.isBelow(c.origin, c.prefix)
+	if c.prefix != nil {
+		return p.isBelow(c.origin, *c.prefix)
 	}
 	return slices.Contains(tags, c.tag)
 }
@@ -107,7 +107,7 @@ func (s *Store) trimLog() {
 // is found any more from now on. It returns how many there were.
 func (s *Store) invalidate(t Tag, why Reason) int {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	seq := s.note(change{tag: t})
 	s.stats.Invalidations++
 	list := s.tags[t]
@@ -119,6 +119,10 @@ func (s *Store) invalidate(t Tag, why Reason) int {
 	for drops := 0; list.n > 0 && drops < maxDrops; {
 		drops += list.head.item.cost()
 		s.drop(list.head.item, why)
+	}
+	if list.n > 0 && !list.dying {
+		list.dying = true
+		s.dying = append(s.dying, list)
 	}
 	return n
 }
@@ -148,41 +152,41 @@ func (s *Store) InvalidateRule(name string) int {
 }
 
 // InvalidatePrefix drops the responses of all URLs whose path and query begin with a prefix. It looks at everything that is
-// stored, in slices, so it is not for an event loop; the others take a time that does not grow.
+// stored, in slices, as Clear does, so these two are not for an event loop; the others take a time that does not grow.
 func (s *Store) InvalidatePrefix(origin, prefix string) (dropped int) {
-	if prefix == "" {
+	if prefix == "" && origin == "" {
 		return s.Clear()
 	}
 	s.mu.Lock()
-	seq := s.note(change{prefix: prefix, origin: origin})
+	seq := s.note(change{prefix: &prefix, origin: origin})
 	s.stats.Invalidations++
-	slots := len(s.clock.slots)
-	s.mu.Unlock()
-	for from := 0; from < slots; from += maxDrops {
-		s.mu.Lock()
-		for _, it := range s.clock.slots[from:min(from+maxDrops, slots)] {
-			if it != nil && it.seq < seq && it.place.isBelow(origin, prefix) {
-				s.drop(it, Purged)
-				dropped++
-			}
-		}
-		s.mu.Unlock()
-	}
-	return dropped
+	s.unlock()
+	return s.dropAll(seq, func(it *item) bool { return it.place.isBelow(origin, prefix) })
 }
 
 // Clear drops everything. It returns how many there were.
 func (s *Store) Clear() int {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.seq++
-	s.cleared = s.seq
+	seq := s.seq
+	s.cleared = seq
 	s.stats.Invalidations++
-	n := s.stats.Entries
-	for range min(len(s.clock.slots), maxDrops) {
-		if it := s.clock.next(&s.clock.broom); it != nil {
-			s.drop(it, Purged)
+	s.unlock()
+	return s.dropAll(seq, func(*item) bool { return true })
+}
+
+// dropAll drops the items of fetches that began before an invalidation and are about it.
+func (s *Store) dropAll(seq uint64, isAbout func(*item) bool) (dropped int) {
+	for from, slots := 0, maxDrops; from < slots; from += maxDrops {
+		s.mu.Lock()
+		slots = len(s.clock.slots)
+		for _, it := range s.clock.slots[min(from, slots):min(from+maxDrops, slots)] {
+			if it != nil && it.seq < seq && isAbout(it) {
+				s.drop(it, Purged)
+				dropped++
+			}
 		}
+		s.unlock()
 	}
-	return n
+	return dropped
 }

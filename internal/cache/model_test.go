@@ -20,6 +20,7 @@ type model struct {
 	most   int64
 	flight []*modelFlight
 	waits  []*modelWaiter
+	watch  []*modelWatch
 	kept   map[string]*modelFlight // by body
 	last   map[int]*modelFlight    // by key: the newest that was kept
 	change []modelChange
@@ -45,6 +46,22 @@ type modelWaiter struct {
 	ticket *Ticket
 	left   bool
 	woken  int
+}
+
+// modelWatch is who watches an entry.
+type modelWatch struct {
+	m     *model
+	f     *modelFlight
+	x     *Watch
+	ended bool
+}
+
+// Wake implements Waiter: what was watched does not answer any more.
+func (w *modelWatch) Wake(r Result) {
+	if w.ended || r.Outcome != Again {
+		w.m.t.Fatalf("step %d: a watch ends twice, or with %d", w.m.step, r.Outcome)
+	}
+	w.ended = true
 }
 
 type modelChange struct {
@@ -132,9 +149,28 @@ func (m *model) check(key int, e *Entry) {
 
 func (m *model) find() {
 	key := m.r.IntN(modelKeys)
-	if e, state := m.s.Find(Key{byte(key)}, nil, m.now); state == Fresh {
-		m.check(key, e)
+	e, state := m.s.Find(Key{byte(key)}, nil, m.now)
+	if state != Fresh {
+		return
 	}
+	m.check(key, e)
+	w := &modelWatch{m: m, f: m.kept[string(e.Body())]}
+	if w.x = m.s.Watch(Key{byte(key)}, nil, e, w, m.now); w.x == nil {
+		m.t.Fatalf("step %d: what is found can't be watched", m.step)
+	}
+	m.watch = append(m.watch, w)
+}
+
+// unwatch ends one of the watches.
+func (m *model) unwatch() {
+	if len(m.watch) == 0 {
+		return
+	}
+	w := m.watch[m.r.IntN(len(m.watch))]
+	if m.s.Unwatch(w.x) == w.ended {
+		m.t.Fatalf("step %d: ended %v, and the store says so too", m.step, w.ended)
+	}
+	w.ended = true
 }
 
 // finish ends one of the flights in one of the ways.
@@ -249,6 +285,19 @@ func (m *model) audit() {
 			m.t.Fatalf("step %d: a list of %d items of %d bytes says %d of %d", m.step, n, bytes, list.n, list.bytes)
 		}
 	}
+	watches := 0
+	for _, w := range m.watch {
+		if w.ended {
+			continue
+		}
+		watches++
+		if m.changedSince(w.f, w.f.began) || m.last[w.f.key] != w.f {
+			m.t.Fatalf("step %d: who watches %q has not been told of its end", m.step, w.f.body)
+		}
+	}
+	if watches != s.stats.Watches {
+		m.t.Fatalf("step %d: %d watches; the books say %d", m.step, watches, s.stats.Watches)
+	}
 	if s.flights.n != len(m.flight) {
 		m.t.Fatalf("step %d: %d flights; want %d", m.step, s.flights.n, len(m.flight))
 	}
@@ -273,6 +322,7 @@ func TestModel(t *testing.T) {
 				m.find()
 			case 9:
 				m.leave()
+				m.unwatch()
 			case 10:
 				m.invalidate()
 			case 11:

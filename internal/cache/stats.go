@@ -19,6 +19,7 @@ type Stats struct {
 	Entries int   // and marks, at present
 	Bytes   int64 // of these
 	Flights int   // at present
+	Watches int   // at present
 }
 
 // count counts what became of a fetch.

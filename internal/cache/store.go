@@ -40,6 +40,8 @@ type Store struct {
 	flights flightTable
 	log     changeLog
 	stats   Stats
+	dying   []*tagList // whose items are dead and not all dropped yet
+	waking  []Waiter   // by unlock
 }
 
 // line is what is stored for one key.
@@ -72,6 +74,8 @@ type item struct {
 	slot  int    // in the clock
 	used  bool   // since the clock's hand came by
 	nodes []node // in the lists of its tags
+
+	watches *Watch // the first of those who watch it
 }
 
 // NewStore returns an empty store. The hasher is that of the rules.
@@ -120,7 +124,7 @@ func (s *Store) Find(k Key, fields []http1.Field, now time.Time) (*Entry, State)
 	if state == Fresh {
 		s.stats.Hits++
 	}
-	s.mu.Unlock()
+	s.unlock()
 	return e, state
 }
 
@@ -307,6 +311,7 @@ func (s *Store) drop(it *item, why Reason) {
 	}
 	s.clock.remove(it)
 	s.unlink(it)
+	s.endWatches(it)
 	s.stats.Bytes -= it.size
 	s.stats.Entries--
 	s.stats.Dropped[why]++
@@ -316,7 +321,7 @@ func (s *Store) drop(it *item, why Reason) {
 // one does. The key is Rule.PassKey's.
 func (s *Store) Due(k Key, p *Place, every time.Duration, now time.Time) bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	if it := s.find(k, nil, now); it != nil {
 		it.used = true
 		return false
