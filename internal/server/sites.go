@@ -22,19 +22,27 @@ func checkSites(c *config.Config) error {
 
 // Warnings returns what c is likely meant to do and does not, in a sentence each.
 func Warnings(c *config.Config) (list []string) {
-	warn := func(root string, noScripts []string) {
+	warn := func(root, at string, noScripts, closed []string) {
 		if root == "" {
 			return
 		}
-		for _, u := range site.FindUnprotected(root, noScripts) {
+		for _, u := range site.FindUnprotected(root, at, noScripts, closed) {
 			list = append(list, fmt.Sprintf("%s has %q, which only Apache reads; set %s", u.File, u.Line, u.Rule))
 		}
 	}
-	warn(c.Site.Root, c.Site.NoScripts)
+	var closed []string // by the routes so far: what is below them has no client, or is not of the folders behind
 	for i := range c.Routes {
-		if r := &c.Routes[i]; r.Site.Root != c.Site.Root {
-			warn(r.Site.Root, r.Site.NoScripts)
+		r := &c.Routes[i]
+		if !r.Internal {
+			warn(r.Root, r.Match, []string{"/"}, closed)
+			if r.Site.Root != c.Site.Root {
+				warn(r.Site.Root, "/", r.Site.NoScripts, closed)
+			}
+		}
+		if r.Internal || r.Redirect != "" || r.Root != "" || len(r.Servers(c.UpstreamPool)) > 0 && r.Site.Root != c.Site.Root {
+			closed = append(closed, r.Match)
 		}
 	}
+	warn(c.Site.Root, "/", c.Site.NoScripts, closed)
 	return list
 }

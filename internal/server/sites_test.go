@@ -17,6 +17,14 @@ func TestWarningsOfFolders(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "upload", ".htaccess"), []byte("php_flag engine off\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	guarded := t.TempDir()
+	if err := os.Mkdir(filepath.Join(guarded, "private"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(guarded, "private", ".htaccess"), []byte("Require all denied\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const rule = "routes: [{match: /private, internal: true}]"
 	for _, tt := range []struct{ text, warning, problem string }{
 		{"site: {root: " + root + "}", "site.no_scripts: [/upload]", ""},
 		{"site: {root: " + root + ", no_scripts: [/upload]}", "", ""},
@@ -24,6 +32,13 @@ func TestWarningsOfFolders(t *testing.T) {
 		{"site: {root: " + root + ", no_scripts: [/upload], try_files: [/.env]}", "", "try file"},
 		{"site: {root: " + root + ", no_scripts: [/upload], types: [pcx]}", "", "types"},
 		{"site: {root: " + root + ", no_scripts: [/upload]}\nroutes: [{match: /blog, upstream: fastcgi://127.0.0.1:9001, site: {root: " + root + "/upload}}]", "site.no_scripts: [/]", ""},
+		{"site: {root: " + guarded + "}", rule, ""},
+		{"site: {root: " + guarded + "}\n" + rule, "", ""}, // as the warning says
+		{"site: {root: " + guarded + "}\nroutes: [{match: /private, upstream: http://127.0.0.1:8082}]", "", ""},
+		{"site: {root: " + guarded + "}\nroutes: [{match: /private, redirect: 'https://example.com'}]", "", ""},
+		{"site: {root: " + guarded + "}\nroutes: [{match: /private/x, internal: true}, {match: /priv, internal: true}]", rule, ""},
+		{"site: {root: " + root + ", no_scripts: [/upload]}\nroutes: [{match: /assets, root: " + guarded + "}]", "routes: [{match: /assets/private, internal: true}]", ""},
+		{"site: {root: " + root + ", no_scripts: [/upload]}\nroutes: [{match: /assets, root: " + guarded + ", internal: true}]", "", ""},
 	} {
 		file := filepath.Join(t.TempDir(), "c.yaml")
 		if err := os.WriteFile(file, []byte("upstream: fastcgi://127.0.0.1:9000\n"+tt.text+"\n"), 0o600); err != nil {

@@ -25,9 +25,10 @@ type Unprotected struct {
 	Rule string // of the configuration, that does the same here
 }
 
-// FindUnprotected looks for .htaccess files below root that keep clients out, or scripts from running, where
-// noScripts does not. It looks at a bounded number of files, and returns what it found until then.
-func FindUnprotected(root string, noScripts []string) (list []Unprotected) {
+// FindUnprotected looks for .htaccess files below root, which is at a path of the URL, that keep clients out, or scripts
+// from running. Below closed no client comes here, and below noScripts no script runs anyway. It looks at a bounded number
+// of files, and returns what it found until then.
+func FindUnprotected(root, at string, noScripts, closed []string) (list []Unprotected) {
 	left := maxScanned
 	root, err := filepath.EvalSymlinks(root)
 	if err != nil {
@@ -51,7 +52,8 @@ func FindUnprotected(root string, noScripts []string) (list []Unprotected) {
 		if err != nil {
 			return nil
 		}
-		if u, ok := protection(name, path.Join("/", filepath.ToSlash(below)), noScripts); ok {
+		folder := path.Join("/", at, filepath.ToSlash(below))
+		if u, ok := protection(name, folder, isBelow(folder, noScripts), closed); ok && !isBelow(folder, closed) {
 			list = append(list, u)
 		}
 		return nil
@@ -59,18 +61,22 @@ func FindUnprotected(root string, noScripts []string) (list []Unprotected) {
 	return list
 }
 
-// protection returns the first line of an .htaccess that protects its folder, at a path of the site.
-func protection(name, at string, noScripts []string) (Unprotected, bool) {
+// isBelow reports whether a path is at or below one of prefixes.
+func isBelow(p string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix string) bool {
+		prefix = strings.TrimRight(prefix, "/")
+		return p == prefix || strings.HasPrefix(p, prefix+"/")
+	})
+}
+
+// protection returns the first line of an .htaccess that protects its folder, at a path of the URL, and what is not in
+// closed. quiet says that no scripts run there.
+func protection(name, at string, quiet bool, closed []string) (Unprotected, bool) {
 	f, err := os.Open(name)
 	if err != nil {
 		return Unprotected{}, false
 	}
 	defer f.Close() //nolint:errcheck // read only
-	quiet := false
-	for _, prefix := range noScripts {
-		prefix = strings.TrimRight(prefix, "/")
-		quiet = quiet || at == prefix || strings.HasPrefix(at, prefix+"/")
-	}
 	scripts := "site.no_scripts: [" + at + "]"
 	files := "" // of the section that the line is in
 	list := linesOf(f)
@@ -92,7 +98,7 @@ func protection(name, at string, noScripts []string) (Unprotected, bool) {
 			if !quiet {
 				return Unprotected{name, line, scripts}, true
 			}
-		case !out && !keepsOut(low, open):
+		case !out && !keepsOut(low, open), out && isBelow(at, closed):
 		case files == "":
 			return Unprotected{name, line, "routes: [{match: " + at + ", internal: true}], before all others"}, true
 		case !strings.Contains(files, ".ht"):

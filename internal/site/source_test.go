@@ -70,7 +70,7 @@ func TestFindUnprotected(t *testing.T) {
 		"i/.htaccess":         "RemoveHandler .php\n",
 	})
 	var got []string
-	for _, u := range FindUnprotected(root, []string{"/quiet/"}) {
+	for _, u := range FindUnprotected(root, "/", []string{"/quiet/"}, nil) {
 		got = append(got, fmt.Sprintf("%s|%s|%s", strings.TrimPrefix(u.File, root), u.Line, u.Rule))
 	}
 	want := []string{
@@ -85,7 +85,7 @@ func TestFindUnprotected(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if list := FindUnprotected(root+"/none", nil); list != nil {
+	if list := FindUnprotected(root+"/none", "/", nil, nil); list != nil {
 		t.Errorf("without a root: %v", list)
 	}
 }
@@ -130,15 +130,33 @@ func TestProtection(t *testing.T) {
 	} {
 		root := newTree(t, map[string]string{"a/.htaccess": text + "\n"})
 		got := ""
-		for _, u := range FindUnprotected(root, nil) {
+		for _, u := range FindUnprotected(root, "/", nil, nil) {
 			got += u.Rule
 		}
 		if got != want {
 			t.Errorf("%s\nneeds %q, want %q", text, got, want)
 		}
 	}
-	root := newTree(t, map[string]string{"a/.htaccess": "RedirectMatch 403 \\.php$\nphp_flag engine off\n"})
-	if list := FindUnprotected(root, []string{"/a"}); list != nil {
-		t.Errorf("below site.no_scripts: %v", list)
+	for _, tt := range []struct {
+		text              string
+		noScripts, closed []string
+		at, want          string
+	}{
+		{"RedirectMatch 403 \\.php$\nphp_flag engine off", []string{"/a"}, nil, "/", ""},
+		{"Require all denied", nil, []string{"/a"}, "/", ""},
+		{"Require all denied", nil, []string{"/b", "/"}, "/", ""},
+		{"Require all denied", nil, []string{"/a/b"}, "/", "routes: [{match: /a, internal: true}], before all others"},
+		{"Redirect 403 /a/b", nil, []string{"/a/b"}, "/", ""},
+		{"RewriteRule ^b/ - [F]\nRewriteRule ^c/ - [F]", nil, []string{"/a/b/"}, "/", "routes: [{match: /a/c, internal: true}], before all others"},
+		{"Require all denied", nil, nil, "/assets", "routes: [{match: /assets/a, internal: true}], before all others"},
+	} {
+		root := newTree(t, map[string]string{"a/.htaccess": tt.text + "\n"})
+		got := ""
+		for _, u := range FindUnprotected(root, tt.at, tt.noScripts, tt.closed) {
+			got += u.Rule
+		}
+		if got != tt.want {
+			t.Errorf("%s at %s, no scripts in %v, closed %v: needs %q, want %q", tt.text, tt.at, tt.noScripts, tt.closed, got, tt.want)
+		}
 	}
 }
