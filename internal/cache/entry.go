@@ -28,6 +28,9 @@ type Entry struct {
 	fresh                      time.Duration
 	updating, fail, revalidate time.Duration // after fresh
 
+	mayKeep  bool // as its verdict says
+	mayShare bool // the same
+
 	vary    []string
 	variant Key // by vary
 	place   *Place
@@ -44,6 +47,7 @@ func NewEntry(v *Verdict, r Response, line, body []byte, now time.Time) *Entry {
 	e := &Entry{
 		status: r.Status, line: bytes.Clone(line), body: body, born: now.Add(-v.Age), fresh: v.Fresh,
 		updating: v.Updating, fail: v.Fail, revalidate: v.Revalidate, vary: v.vary, variant: v.variant, place: v.place,
+		mayKeep: v.Reason == None, mayShare: v.MayShare(),
 	}
 	kept := make([]http1.Field, 0, len(r.Fields)+2)
 	for _, f := range r.Fields {

@@ -264,8 +264,12 @@ func (s *Store) end(f *Flight) []*Ticket {
 }
 
 // Finish ends a flight with an entry. It reports whether that is kept: not if something that it is about was invalidated
-// meanwhile. Those who wait are given it, but for those for whom it is not.
+// meanwhile, nor if its verdict was that it may not be. Those who wait are given it, but for those for whom it is not.
 func (s *Store) Finish(f *Flight, e *Entry, now time.Time) (kept bool) {
+	if !e.mayKeep {
+		s.Abandon(f, Failed, 0, now)
+		return false
+	}
 	s.mu.Lock()
 	if f.done {
 		s.unlock()
@@ -308,8 +312,12 @@ func (f *Flight) brings(e *Entry) bool {
 }
 
 // Share ends a flight with a response that is not kept and that those who wait are given all the same: an error of the app,
-// which each of them would get too.
+// which each of them would get too. They are not if Verdict.MayShare was false.
 func (s *Store) Share(f *Flight, e *Entry, now time.Time) {
+	if !e.mayShare {
+		s.Abandon(f, Failed, 0, now)
+		return
+	}
 	s.mu.Lock()
 	if f.done {
 		s.unlock()

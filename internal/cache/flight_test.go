@@ -136,6 +136,20 @@ func TestShare(t *testing.T) {
 	if _, state := s.Find(Key{1}, nil, start); state != Miss || all(t, list) != "answer sorry" || list[0].results[0].Entry.Status() != 503 {
 		t.Errorf("told %q, found %d", all(t, list), state)
 	}
+	for fields, told := range map[string]string{"Set-Cookie: a=b": "alone", "Vary: Accept": "alone", "Cache-Control: private": "alone"} {
+		f, list = crowd(t, s, h, Key{1}, q, 2, start)
+		r := responseOf(t, 503, fields)
+		v := Judge(&strict, f.Place(), q, r, start)
+		e := NewEntry(&v, r, []byte("503 Busy"), []byte("sorry"), start)
+		s.Share(f, e, start)
+		if all(t, list) != told {
+			t.Errorf("an error with %s: told %q", fields, all(t, list))
+		}
+		f, list = crowd(t, s, h, Key{1}, q, 2, start)
+		if s.Finish(f, e, start) || all(t, list) != "alone" {
+			t.Errorf("an error with %s is kept, or told is %q", fields, all(t, list))
+		}
+	}
 	f, list = crowd(t, s, h, Key{1}, q, 1, start)
 	s.InvalidateURL("", "/")
 	late := &waiter{}
@@ -463,7 +477,7 @@ func TestHandOver(t *testing.T) {
 		t.Error("one that has ended brings something")
 	}
 	s.Abandon(f, Incomplete, time.Minute, start)
-	s.Share(f, nil, start)
+	s.Share(f, entryFor(t, f, q, fresh, "late", start), start)
 	if _, state := s.Find(Key{1}, nil, start); state != Miss {
 		t.Errorf("found %d", state)
 	}
