@@ -142,7 +142,7 @@ func (d *decoder) watchChannel(c *Config, w *Watch, key string, before []channel
 		}
 	}
 	if w.Rule(c) < 0 && !d.failed["channels"] {
-		d.add(key, show(w.Channel)+" matches no channel of a rule in channels, so nobody may subscribe to it")
+		d.add(key, show(w.Channel)+" matches no channel of a rule in channels, so no client may subscribe to it")
 	}
 	return p, true
 }
@@ -180,6 +180,6 @@ func (d *decoder) watchURL(c *Config, w *Watch, key string, p channelurl.Pattern
 		closed(c.Routes[i].Match, fmt.Sprintf("of routes[%d]", i))
 	}
 	if c.ProxyProtocol && c.Servers()[0].URL.FastCGI {
-		d.add(key, "cannot be asked of a fastcgi upstream while proxy_protocol is on")
+		d.add(key, "cannot be a path of a fastcgi upstream while proxy_protocol is on")
 	}
 }

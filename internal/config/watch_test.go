@@ -64,8 +64,8 @@ func TestWatchErrors(t *testing.T) {
 		{"hidden", open + "watch: [{channel: \"a.*\", url: /p}, {channel: \"a.{id}\", url: \"/p?{id}\"}]",
 			at("46: watch[1].channel: \"a.{id}\" is never reached, as \"a.*\" at line 2 matches all of it and the first match wins\n" +
 				"c.yaml:2:61: watch[1].url: \"/p?{id}\" has {id} in the name of a parameter; want it in a value" + wantURL)},
-		{"no rule", "channels: [{match: \"a.**\", access: public}]\nwatch: [{channel: \"b.{id}\", url: \"/p?i={id}\"}]", at(`19: watch[0].channel: "b.{id}" matches no channel of a rule in channels, so nobody may subscribe to it`)},
-		{"no rule at all", "watch: [{channel: b, url: /p}]", `1:19: watch[0].channel: "b" matches no channel of a rule in channels, so nobody may subscribe to it`},
+		{"no rule", "channels: [{match: \"a.**\", access: public}]\nwatch: [{channel: \"b.{id}\", url: \"/p?i={id}\"}]", at(`19: watch[0].channel: "b.{id}" matches no channel of a rule in channels, so no client may subscribe to it`)},
+		{"no rule at all", "watch: [{channel: b, url: /p}]", `1:19: watch[0].channel: "b" matches no channel of a rule in channels, so no client may subscribe to it`},
 		{"a list for headers", open + "watch: [{channel: p, url: /p, as: [Cookie]}]", at(`35: watch[0].as: a list; want headers such as {Cookie: "session=…"}`)},
 		{"text for headers", open + "watch: [{channel: p, url: /p, as: \"Cookie: a=b\"}]", at(`35: watch[0].as: a single value; want headers such as {Cookie: "session=…"}`)},
 		{"a header twice", open + "watch: [{channel: p, url: /p, as: {Cookie: a, cookie: b}}]", at(`47: watch[0].as.cookie: is there twice`)},
@@ -75,7 +75,7 @@ func TestWatchErrors(t *testing.T) {
 		{"no header", open + "watch: [{channel: p, url: /p, as: {\"a b\": c}}]", at(`36: watch[0].as."a b": is not the name of a header; want one such as Cookie`)},
 		{"misspelt", open + "watch: [{channel: p, ulr: /p}]", at("9: watch[0].url: missing; want a path on the app such as /status.php?id={id}\nc.yaml:2:22: watch[0].ulr: unknown key; did you mean \"url\"?")},
 		{"a key of push here", open + "watch_in_flight: 3", at(`1: watch_in_flight: unknown key; did you mean "push.watch_in_flight"?`)},
-		{"proxy_protocol", open + "watch: [{channel: p, url: /p}]\nproxy_protocol: true\ntrusted_proxies: [10.0.0.1]\nupstream: fastcgi://a\nsite: {root: /a}", at(`27: watch[0].url: cannot be asked of a fastcgi upstream while proxy_protocol is on`)},
+		{"proxy_protocol", open + "watch: [{channel: p, url: /p}]\nproxy_protocol: true\ntrusted_proxies: [10.0.0.1]\nupstream: fastcgi://a\nsite: {root: /a}", at(`27: watch[0].url: cannot be a path of a fastcgi upstream while proxy_protocol is on`)},
 	})
 	_, err := Parse("c.yaml", []byte(open+"watch: [{channel: p, url: /p, as: {Authorization: \"Basic c2VjcmV0 \"}}]"))
 	if err == nil || strings.Contains(err.Error(), "c2VjcmV0") {
