@@ -15,6 +15,12 @@
 //	$ curl -d '{"channel": "orders.42", "data": {"state": "arrived"}, "event": "state"}' http://127.0.0.1:9090/publish
 //	{"id":"0dzln3kxtdtb6","subscribers":3}
 //
+// Publish that something has changed, without data. Subscribers receive an event named changed, unless "event" names
+// another, with their own number, {"subscribers":3}, by which they spread their requests for what has changed:
+//
+//	$ curl -d '{"channel": "orders.42"}' http://127.0.0.1:9090/publish
+//	{"id":"0dzln3kxtdtb7","subscribers":3}
+//
 // Publish several messages at once, as an array or as NDJSON (one object a line). If all are valid, they are published
 // in this order; otherwise none is:
 //

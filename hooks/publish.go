@@ -215,6 +215,7 @@ func (s *Server) saved(receipts []hub.Receipt) error {
 
 // publishOnce publishes the drafts whose keys were not used before; again means that some were.
 func (s *Server) publishOnce(c *call, drafts []hub.Draft, keys []string) (receipts []hub.Receipt, again bool, err error) {
+	to := publisher{s.options.Hub}
 	values := c.ctx.Request.Header.PeekAll(keyHeader)
 	switch {
 	case len(values) > 0 && keys != nil:
@@ -224,7 +225,7 @@ func (s *Server) publishOnce(c *call, drafts []hub.Draft, keys []string) (receip
 		if err != nil {
 			return nil, false, err
 		}
-		return s.idempotency.request(keyedRequest{key, sumOf([]byte(c.query), c.ctx.Request.Body())}, drafts, s.options.Hub.Publish)
+		return s.idempotency.request(keyedRequest{key, sumOf([]byte(c.query), c.ctx.Request.Body())}, drafts, to.Publish)
 	case keys != nil:
 		keyed := make([]keyedRequest, len(drafts))
 		for i, key := range keys {
@@ -232,13 +233,13 @@ func (s *Server) publishOnce(c *call, drafts []hub.Draft, keys []string) (receip
 				keyed[i] = keyedMessage(key, &drafts[i])
 			}
 		}
-		return s.idempotency.messages(keyed, drafts, s.options.Hub.Publish)
+		return s.idempotency.messages(keyed, drafts, to.Publish)
 	}
 	if len(drafts) == 1 {
-		c.publish.receipt[0], err = s.options.Hub.PublishOne(drafts[0])
+		c.publish.receipt[0], err = to.PublishOne(drafts[0])
 		return c.publish.receipt[:], false, err
 	}
-	receipts, err = s.options.Hub.Publish(drafts)
+	receipts, err = to.Publish(drafts)
 	return receipts, false, err
 }
 
@@ -366,7 +367,7 @@ func parseDraft(v strictjson.Value, channel func(string) error) (d hub.Draft, id
 	case len(d.Channels) == 0:
 		return d, "", v.At(fmt.Errorf("%w: the message names none", errChannel))
 	case !hasData:
-		return d, "", v.At(fmt.Errorf("%w: the message has no data", strictjson.Error))
+		notification(&d)
 	}
 	return d, idempotency, nil
 }

@@ -33,6 +33,19 @@ func (h *Hub) Channel(name string) (Info, bool) {
 	return ch.infoLocked(), true
 }
 
+// Count returns how many subscribers the channels have, by patterns too. One that has several of them counts for each.
+func (h *Hub) Count(channels []string) (subscribers int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, name := range channels {
+		if ch := h.channels[name]; ch != nil {
+			subscribers += ch.subscribers
+		}
+		subscribers += h.wild.count(name)
+	}
+	return subscribers
+}
+
 // Last returns the newest stored message of a channel, or nil, and the newest ID that was published since the channel
 // exists; zero if there is none.
 func (h *Hub) Last(channel string) (kept *Message, id ID) {

@@ -98,6 +98,28 @@ func (w *wildcards) pushLocked(m *Message, wake []*Lane) (subscribers int, _ []*
 	return subscribers, wake
 }
 
+// count returns how many subscribers have a pattern that matches a name.
+func (w *wildcards) count(name string) (subscribers int) {
+	if len(w.branches) == 0 {
+		return 0
+	}
+	for at := 0; ; {
+		dot := strings.IndexByte(name[at:], '.')
+		if b := w.branches[name[:at]]; b != nil {
+			if b.rest != nil {
+				subscribers += b.rest.subscribers
+			}
+			if b.one != nil && dot < 0 {
+				subscribers += b.one.subscribers
+			}
+		}
+		if dot < 0 {
+			return subscribers
+		}
+		at += dot + 1
+	}
+}
+
 // wildFloor returns the newest ID that may be lost of the channels that a pattern matches. It may be too high, as
 // patterns share entries, but never too low.
 func (h *Hub) wildFloor(pattern string) *ID {

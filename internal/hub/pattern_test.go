@@ -295,3 +295,20 @@ func TestPatternAfterRestart(t *testing.T) {
 	}
 	check(t, h)
 }
+
+// TestCount: subscribers of a name and of the patterns that match it.
+func TestCount(t *testing.T) {
+	h := New(Options{Wildcards: true})
+	for _, set := range [][]string{{"a"}, {"a.b", "a"}, {"a.*"}, {"a.**"}, {"a.b.*"}, {"*"}, {"**"}} {
+		h.Lane(0).Join(new(recorder), set, 0, false)
+	}
+	for name, n := range map[string]int{"a": 4, "a.b": 4, "a.b.c": 3, "a.x": 3, "x": 2, "x.y": 1} {
+		r, err := h.PublishOne(Draft{Channels: []string{name}})
+		if got := h.Count([]string{name}); err != nil || got != n || r.Subscribers != n {
+			t.Errorf("%s: %d, and %d receive, %v; want %d", name, got, r.Subscribers, err, n)
+		}
+	}
+	if got := h.Count([]string{"a", "a.b", "none"}); got != 10 {
+		t.Errorf("several: %d", got)
+	}
+}
