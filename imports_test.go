@@ -24,6 +24,7 @@ internal/asyncwriter
 internal/auth     internal/channel internal/http1 internal/throttle
 internal/balance  internal/fcgi internal/http1 internal/park internal/site internal/throttle
 internal/cache    internal/cache/structured internal/http1
+internal/cache/fetch internal/cache internal/cache/rules internal/http1 internal/request
 internal/cache/rules internal/cache internal/http1
 internal/cache/structured internal/http1
 internal/channel
@@ -48,6 +49,7 @@ internal/rate
 internal/receive  internal/throttle
 internal/render   internal/deflate internal/http1 internal/hub internal/jsontext
 internal/request  internal/http1
+internal/route    internal/balance internal/http1 internal/site
 internal/sendbuf  internal/park
 internal/sendqueue internal/hub internal/park
 internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/channel internal/channelurl internal/config internal/connection internal/histfile internal/hub internal/metric internal/park internal/presence internal/site internal/throttle internal/token internal/watch proxy upgrade
@@ -62,7 +64,7 @@ internal/tunnel   internal/park internal/sendbuf
 internal/watch    internal/appcall internal/channelurl internal/hub internal/strictjson internal/throttle
 internal/wiretest
 internal/wsframe  internal/deflate
-proxy             internal/accesslog internal/balance internal/fcgi internal/headread internal/http1 internal/metric internal/park internal/proxyheader internal/rate internal/request internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
+proxy             internal/accesslog internal/balance internal/cache/fetch internal/fcgi internal/headread internal/http1 internal/metric internal/park internal/proxyheader internal/rate internal/request internal/route internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
 upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/http1 internal/hub internal/jsontext internal/park internal/receive internal/render internal/request internal/sendqueue internal/session internal/subscribe internal/wsframe upgrade/client
 upgrade/client    internal/http1
 `

@@ -17,9 +17,25 @@ type accelState struct {
 // maxHops is how many X-Accel-Redirects one request may follow.
 const maxHops = 10
 
-// accelRedirect follows an X-Accel-Redirect: the route of the path that the app named answers the request. So an app
-// decides who may receive a file without sending it. bodyless says that the app's own response is complete. It always
-// returns false: nothing more is read from this upstream.
+// leaveApp ends the part of an app whose response goes no further. bodyless says that the response is complete.
+func (x *exchange) leaveApp(bodyless bool) {
+	x.app.server.Answered()
+	if !x.upload.body.Done { // nobody reads what is missing
+		x.client.keep, x.client.touched, bodyless = false, true, false
+	}
+	x.app.leave(bodyless)
+	sendbuf.Drop(&x.app.out)
+	x.upload.file.Close()
+	x.upload.file, x.upload.tail = nil, nil
+	x.upload.body = http1.Body{Done: true}
+	x.app.head, x.upload.gathered, x.app.partialHead = x.app.head[:0], x.upload.gathered[:0], x.app.partialHead[:0]
+	x.count()
+	x.app.tried, x.app.sticky, x.app.connected, x.app.reused, x.app.retried, x.app.hung = 0, -1, false, false, false, false
+}
+
+// accelRedirect answers with what another route has for the path that the app named: an app decides who may have a file,
+// and need not send it. bodyless says that the app's answer is complete. It reports false: nothing more is wanted
+// of this upstream.
 func (x *exchange) accelRedirect(a *http1.Answer, bodyless bool) bool {
 	if x.accel.hops++; x.accel.hops > maxHops {
 		x.fail(502, fmt.Errorf("X-Accel-Redirect: more than %d redirects of one request", maxHops))
@@ -34,18 +50,7 @@ func (x *exchange) accelRedirect(a *http1.Answer, bodyless bool) bool {
 		}
 	}
 	raw := http1.RedirectedHead(x.accel.head, a.Redirect, x.isHead)
-	x.app.server.Answered()
-	if !x.upload.body.Done { // the rest of the body is not read
-		x.client.keep, x.client.touched, bodyless = false, true, false
-	}
-	x.app.leave(bodyless)
-	sendbuf.Drop(&x.app.out)
-	x.upload.file.Close()
-	x.upload.file, x.upload.tail = nil, nil
-	x.upload.body = http1.Body{Done: true}
-	x.app.head, x.upload.gathered, x.app.partialHead = x.app.head[:0], x.upload.gathered[:0], x.app.partialHead[:0]
-	x.count()
-	x.app.tried, x.app.sticky, x.app.connected, x.app.reused, x.app.retried, x.app.hung = 0, -1, false, false, false, false
+	x.leaveApp(bodyless)
 	x.idempotent, x.client.unbuffered = true, false
 	x.accel.head = append(x.accel.head[:0], raw...)
 
@@ -54,7 +59,7 @@ func (x *exchange) accelRedirect(a *http1.Answer, bodyless bool) bool {
 		x.fail(502, fmt.Errorf("X-Accel-Redirect: %w", r))
 		return false
 	}
-	route, r := x.f.p.find(h.Path)
+	route, r := x.f.p.routes.Find(h.Path)
 	switch {
 	case r != nil:
 		x.fail(502, fmt.Errorf("X-Accel-Redirect to %.200q: %w", h.Target, r))

@@ -94,10 +94,10 @@ func (a *appLeg) leave(reuse bool) {
 // begin chooses an upstream, or waits for one, and sends the request: the head, and the body received so far.
 func (a *appLeg) begin(head, body []byte) {
 	a.asked = a.x.f.loop.Now()
-	if index, ok := a.x.f.bound.Server(a.x.client.conn.Ref()); ok && a.x.route.servers.Has(index) {
+	if index, ok := a.x.f.bound.Server(a.x.client.conn.Ref()); ok && a.x.route.Servers.Has(index) {
 		a.sticky = index
 	}
-	s, full := a.x.route.servers.Choose(a.tried, a.sticky, a.asked)
+	s, full := a.x.route.Servers.Choose(a.tried, a.sticky, a.asked)
 	if s == nil && full {
 		a.remember(head, body)
 		a.enqueue()
@@ -155,13 +155,13 @@ func (a *appLeg) giveBack() {
 
 // notice counts an oddity of the server.
 func (a *appLeg) notice(n balance.Notice) {
-	a.x.f.p.servers.Notice(a.server, n, a.x.route.paths.Match, a.x.f.loop.Now())
+	a.x.f.p.servers.Notice(a.server, n, a.x.route.Paths.Match, a.x.f.loop.Now())
 }
 
 // noticeAll is notice for each oddity of a response.
 func (a *appLeg) noticeAll(odd http1.Oddity) {
 	if odd != 0 {
-		a.x.f.p.servers.NoticeAll(a.server, odd, a.x.route.paths.Match, a.x.f.loop.Now())
+		a.x.f.p.servers.NoticeAll(a.server, odd, a.x.route.Paths.Match, a.x.f.loop.Now())
 	}
 }
 
@@ -207,7 +207,7 @@ func (a *appLeg) unreachable(status int, err error) {
 // next sends the request to the next server, or fails if all were tried. event is the text for the log.
 func (a *appLeg) next(status int, err error, event string) {
 	p := a.x.f.p
-	s, full := a.x.route.servers.Choose(a.tried, -1, a.x.f.loop.Now())
+	s, full := a.x.route.Servers.Choose(a.tried, -1, a.x.f.loop.Now())
 	if s == nil && !full {
 		a.x.fail(status, err)
 		return

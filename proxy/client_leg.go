@@ -29,9 +29,10 @@ type clientLeg struct {
 	chunked    bool // the client gets the body in chunks
 	keep       bool // the connection stays open after the response
 	begun      bool // the client has bytes of the response
-	unbuffered bool // the app forbade buffering the response (X-Accel-Buffering: no)
-	touched    bool // the client sent something or hung up, and it was not read yet
-	gone       bool // the client has disconnected; its complete upload is still sent to the app
+	unbuffered bool // the app asked that nothing is taken ahead
+	silent     bool // the client was told that it has the body
+	touched    bool // the client sent something, or hung up, and that was not read
+	gone       bool // the client is gone; the upload that it had finished goes on
 }
 
 // appendConnection appends the Connection header, which says whether the connection stays open.
@@ -48,6 +49,15 @@ func (c *clientLeg) appendConnection(b []byte) []byte {
 // passBody sends head, if any, and data to the client, in chunks if chunked is set. With last, the body is complete,
 // and the trailers follow. It may overwrite the bytes behind data in its buffer.
 func (c *clientLeg) passBody(head, data []byte, last bool, trailers []byte) bool {
+	if s := c.x.fetch; s != nil {
+		s.Add(data, c.x.f.loop.Now())
+		if last {
+			s.Complete(c.x.f.loop.Now())
+		}
+		if c.silent {
+			data = nil
+		}
+	}
 	n := len(data)
 	if c.chunked {
 		if n > 0 {

@@ -10,9 +10,9 @@
 //	  │                │ 101
 //	  └─► push         └─────► tunnel
 //
-// A source provides the response, one file for each kind: source_http.go, source_fastcgi.go, source_file.go. With
-// FastCGI upstreams, a worker first looks up the path (internal/site). A file is sent from here, piece by piece as the
-// client reads; a request for a script becomes records (internal/fcgi).
+// Who answers is a source, one file for each kind: source_http.go, source_fastcgi.go, source_file.go, source_cache.go. With FastCGI
+// upstreams a worker first looks up what the path means (internal/site): a file is answered from here, piece by piece
+// as the client takes it; a script becomes records (internal/fcgi).
 //
 // What Holdfast changes. Hop-by-hop fields (RFC 9110 §7.6.1) are removed in both directions. So are request fields
 // whose names have characters other than letters, digits and dashes (CGI and PHP cannot tell X_Y and X.Y from X-Y),

@@ -44,11 +44,12 @@ func (x *exchange) fail(status int, err error) {
 	}
 	x.f.p.o.Log.Error("upstream failed", "upstream", x.upstreamName(), "status", status, "error", err,
 		"begun", x.client.begun, "reused", x.app.reused, "after", x.f.loop.Now().Sub(x.log.started).Round(time.Millisecond))
-	if x.client.begun || x.client.out != nil {
+	switch {
+	case x.client.begun || x.client.out != nil:
 		x.cut(err)
-		return
+	case !x.failedOver():
+		x.finishWith(status, err)
 	}
-	x.finishWith(status, err)
 }
 
 // cut resets the client's connection: after an ordinary close, the response could look complete.
@@ -126,6 +127,7 @@ func (x *exchange) release() {
 	x.upload.gathered = x.upload.gathered[:0]
 	x.count()
 	x.f.p.inFlight.Add(-1)
+	x.closeFetch()
 	x.client.conn, x.accel.preserved = nil, nil
 	if f := x.f; len(f.free) < 64 && cap(x.client.early)+cap(x.upload.gathered)+cap(x.app.head)+cap(x.app.partialHead)+cap(x.accel.head) <= keepExchange {
 		f.free = append(f.free, x)
@@ -154,6 +156,7 @@ func (x *exchange) abandonUnless(whole *bool, serial uint64) {
 	if x.source != nil {
 		x.source.close()
 	}
+	x.closeFetch()
 }
 
 // count updates Proxy.buffered.

@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"holdfast/internal/accesslog"
+	"holdfast/internal/cache/fetch"
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
+	"holdfast/internal/route"
 	"holdfast/internal/sendbuf"
 )
 
@@ -34,7 +36,7 @@ const (
 // are here and in ending.go.
 type exchange struct {
 	f      *Front
-	route  *route
+	route  *route.Route
 	client clientLeg
 	upload upload
 	app    appLeg
@@ -53,12 +55,14 @@ type exchange struct {
 	isHead     bool // HEAD: the response has no body whatever it says
 
 	accel   accelState
+	fetch   *fetch.Fetch  // of a request that the cache knows, and has no answer to; nil: of others
+	change  *fetch.Change // what the request may change of what is cached; nil: nothing
 	session session
 	log     logEntry
 }
 
 // forward begins an exchange. rest are the bytes after the head: body, or the next request.
-func (f *Front) forward(c *park.Conn, r *route, h *http1.Head, q *request.Request, rest []byte, more bool) {
+func (f *Front) forward(c *park.Conn, r *route.Route, h *http1.Head, q *request.Request, rest []byte, more bool) {
 	var x *exchange
 	if n := len(f.free); n > 0 {
 		x, f.free = f.free[n-1], f.free[:n-1]
@@ -112,7 +116,7 @@ func (f *Front) forward(c *park.Conn, r *route, h *http1.Head, q *request.Reques
 	x.client.early = append(x.client.early, rest[used:]...)
 	x.recordSession(h)
 	x.recordConnectionLogin(h)
-	if f.p.internal {
+	if f.p.routes.Internal {
 		x.accel.head = append(x.accel.head, h.Raw...)
 	}
 	x.take(h, q, rest[:n])
@@ -126,11 +130,14 @@ func (x *exchange) take(h *http1.Head, q *request.Request, body []byte) {
 		x.redirect(h, q)
 		return
 	}
-	if x.accel.hops == 0 && r.lacksSlash(h) {
-		x.redirectToSlash(h)
+	if x.accel.hops == 0 && r.LacksSlash(h) {
+		x.finishFields(301, 0, route.SlashLocation(h), errRedirected)
 		return
 	}
-	x.source = r.source(x)
+	if x.cached(h, q, body) {
+		return
+	}
+	x.source = x.f.p.newSource(x)
 	x.source.start(h, q, body)
 }
 
@@ -188,6 +195,7 @@ func (x *exchange) isHalfClose(ev park.Event) bool {
 // clientExpired ends the exchange if the client has missed its deadline.
 func (x *exchange) clientExpired() {
 	switch {
+	case x.fetch != nil && x.fetch.StopWaiting():
 	case x.app.queued:
 		x.f.p.stats.overloaded.Add(1)
 		x.finishAfter(503, time.Second, errQueue)

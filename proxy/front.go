@@ -55,7 +55,7 @@ func (f *Front) HeadRead(c *park.Conn, b, rest []byte, more bool) {
 			return
 		}
 		var r *http1.Refusal
-		if route, r = f.p.find(h.Path); r == nil && route.Internal {
+		if route, r = f.p.routes.Find(h.Path); r == nil && route.Internal {
 			r = http1.Refuse(404, "route that is internal")
 		}
 		if r != nil {

@@ -9,20 +9,23 @@ import (
 
 	"holdfast/internal/accesslog"
 	"holdfast/internal/balance"
+	"holdfast/internal/cache/fetch"
 	"holdfast/internal/headread"
-	"holdfast/internal/http1"
 	"holdfast/internal/metric"
 	"holdfast/internal/park"
 	"holdfast/internal/proxyheader"
 	"holdfast/internal/rate"
 	"holdfast/internal/request"
+	"holdfast/internal/route"
 	"holdfast/internal/site"
 	"holdfast/internal/tempfile"
 	"holdfast/internal/throttle"
 )
 
-// Upstream is the app, or one of several that can answer the same requests.
-type Upstream = balance.Upstream
+type (
+	Upstream = balance.Upstream // the app, or one of several that can answer the same requests
+	Route    = route.Options    // where requests at and below a path go
+)
 
 // Options of a Proxy. A time of zero is no limit.
 type Options struct {
@@ -76,9 +79,10 @@ type Options struct {
 
 	ProxyProtocol bool // every connection begins with a PROXY header, and comes from a trusted peer
 
-	Trusted    func(netip.Addr) bool // reports whether a peer's X-Forwarded-* are trusted; a peer on a unix socket has no address; nil: none is
-	Site       *site.Site            // with FastCGI upstreams, finds scripts and files; nil: the upstreams speak HTTP
-	ServerAddr netip.AddrPort        // of the listener, for SERVER_ADDR and SERVER_PORT; may be invalid
+	Trusted    func(netip.Addr) bool // peers whose X-Forwarded-* are believed, also one without an address (a unix socket); nil: none
+	Cache      *fetch.Cache          // what is answered from memory; nil: nothing
+	Site       *site.Site            // with FastCGI upstreams: what a path means; nil: the upstreams speak HTTP
+	ServerAddr netip.AddrPort        // where clients connect, for SERVER_ADDR and SERVER_PORT; may be invalid
 	Access     *accesslog.Log        // nil: none
 	Sessions   Sessions              // is notified of responses that may end a session; nil: no notifications
 	Local      PushHandler           // serves the requests that are not for the app; nil: there are none
@@ -108,20 +112,19 @@ type Sessions interface {
 // Proxy forwards requests to the upstreams of their routes. It has a Front per loop and starts no goroutine; its owner
 // runs the checks and lookups of Upstreams.
 type Proxy struct {
-	o        Options
-	fronts   []*Front
-	servers  *balance.Set
-	routes   []*route        // the last is for requests that no other matches
-	table    http1.PathTable // of all but the last
-	internal bool            // a route is for X-Accel-Redirect only
-	lines    *balance.Lines  // exchanges that wait for a server
-	rate     *rate.Limiter
-	reader   request.Reader
-	stats    counters
-	draining atomic.Bool
-	inFlight atomic.Int64
-	buffered atomic.Int64 // bytes of bodies in memory
-	files    *tempfile.Store
+	o         Options
+	fronts    []*Front
+	servers   *balance.Set
+	routes    *route.Table
+	newSource func(*exchange) source
+	lines     *balance.Lines // exchanges that wait for a server
+	rate      *rate.Limiter
+	reader    request.Reader
+	stats     counters
+	draining  atomic.Bool
+	inFlight  atomic.Int64
+	buffered  atomic.Int64 // bytes gathered, or taken ahead of clients
+	files     *tempfile.Store
 }
 
 // Stats are counts for metrics.
@@ -148,13 +151,13 @@ func New(p *park.Poller, o Options) *Proxy {
 	if o.Trusted == nil {
 		o.Trusted = func(netip.Addr) bool { return false }
 	}
-	x := &Proxy{o: o, reader: request.Reader{Trusted: o.Trusted, HTTPS: o.ExternalHTTPS, Port: o.ExternalPort, Listen: o.ServerAddr.Port()}, rate: rate.New(o.Rate, o.Burst)}
+	x := &Proxy{o: o, newSource: newSource, reader: request.Reader{Trusted: o.Trusted, HTTPS: o.ExternalHTTPS, Port: o.ExternalPort, Listen: o.ServerAddr.Port()}, rate: rate.New(o.Rate, o.Burst)}
 	x.files = tempfile.NewStore(o.Folder, o.FileBytes, o.FilesTotal, o.Log)
 	x.servers = balance.NewSet(balance.Options{
 		MaxFails: o.MaxFails, FailTime: o.FailTime, Sticky: o.Sticky,
 		CheckPath: o.CheckPath, CheckEvery: o.CheckEvery, ConnectTime: o.ConnectTime, Lookup: o.Lookup, Log: o.Log,
 	})
-	x.addRoutes(&o)
+	x.routes = route.NewTable(x.servers, route.Options{Match: "/", Upstreams: o.Upstreams, Site: o.Site}, o.Routes)
 	x.lines = balance.NewLines(p.Loops(), o.Queue)
 	for _, l := range p.Loops() {
 		f := &Front{p: x, loop: l, refused: throttle.PerSecond{Lines: maxRefusedLines}}

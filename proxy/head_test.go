@@ -13,6 +13,7 @@ import (
 	"holdfast/internal/balance"
 	"holdfast/internal/http1"
 	"holdfast/internal/request"
+	"holdfast/internal/route"
 	"holdfast/internal/wiretest"
 )
 
@@ -66,7 +67,7 @@ func FuzzHead(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	p := &Proxy{routes: []*route{{servers: balance.NewSet(balance.Options{}).Add([]Upstream{{Host: "up"}}, nil)}}, reader: request.Reader{Trusted: func(netip.Addr) bool { return false }}}
+	p := &Proxy{routes: route.NewTable(balance.NewSet(balance.Options{}), Route{Upstreams: []Upstream{{Host: "up"}}}, nil), reader: request.Reader{Trusted: func(netip.Addr) bool { return false }}}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		n, r := http1.HeadEnd(in, 0)
 		if r != nil || n == 0 {
@@ -90,7 +91,7 @@ func FuzzHead(f *testing.F) {
 		}
 		var q request.Request
 		p.reader.Read(&q, wirePeer, false, h.Host, &h.Forwarding)
-		out := q.AppendHead(nil, &h, &p.main().paths)
+		out := q.AppendHead(nil, &h, &p.main().Paths)
 		if h.Chunked {
 			var x exchange
 			x.upload.x, x.app.x, x.app.head = &x, &x, out

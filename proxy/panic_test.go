@@ -45,8 +45,8 @@ func TestPanicEndsBothLegs(t *testing.T) {
 			var broken atomic.Bool
 			broken.Store(true)
 			addr, p := startPrepared(t, up.Addr, func(p *Proxy) {
-				whole := p.main().source
-				p.main().source = func(x *exchange) source {
+				whole := p.newSource
+				p.newSource = func(x *exchange) source {
 					if broken.Load() {
 						return brokenSource{whole(x), atStart}
 					}
@@ -123,14 +123,14 @@ func TestPanicInPostedSteps(t *testing.T) {
 			})
 		}},
 		{"what a worker does", get, func(t *testing.T) (string, *Proxy) {
-			return startPrepared(t, up(t), func(p *Proxy) { p.routes[0].Files = nil }, func(o *Options) {
+			return startPrepared(t, up(t), func(p *Proxy) { p.routes.Routes[0].Files, p.newSource = nil, newFileSource }, func(o *Options) {
 				o.Routes = []Route{{Match: "/files", Files: folder(t)}}
 			})
 		}},
 		{"a body that is in a file", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n" + strings.Repeat("x", 300000), func(t *testing.T) (string, *Proxy) {
 			return startPrepared(t, up(t), func(p *Proxy) {
-				whole := p.main().source
-				p.main().source = func(x *exchange) source {
+				whole := p.newSource
+				p.newSource = func(x *exchange) source {
 					s := whole(x)
 					x.app.source = brokenApp{x.app.source}
 					return s
@@ -249,7 +249,7 @@ func TestPanicBehindAccelRedirect(t *testing.T) {
 		return []byte("HTTP/1.1 200 OK\r\nX-Accel-Redirect: /within/a\r\nContent-Length: 0\r\n\r\n")
 	}))
 	addr, p := startPrepared(t, up.Addr, func(p *Proxy) {
-		p.routes[0].source = func(x *exchange) source { return brokenSource{newHTTPSource(x), true} }
+		p.newSource = func(x *exchange) source { return brokenSource{newHTTPSource(x), true} }
 	}, func(o *Options) { o.Routes = []Route{{Match: "/within", Internal: true}} })
 	c := wiretest.Dial(t, addr)
 	c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")

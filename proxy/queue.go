@@ -30,7 +30,7 @@ func (a *appLeg) enqueue() {
 
 // again sends the request to a server if one is free now, and reports whether the exchange has left the queue.
 func (a *appLeg) again() bool {
-	s, full := a.x.route.servers.Choose(a.tried, a.sticky, a.x.f.loop.Now())
+	s, full := a.x.route.Servers.Choose(a.tried, a.sticky, a.x.f.loop.Now())
 	if s == nil && full {
 		return false
 	}

@@ -14,6 +14,7 @@ import (
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
+	"holdfast/internal/route"
 	"holdfast/internal/wiretest"
 )
 
@@ -25,12 +26,12 @@ func routes(t testing.TB, match ...string) *Proxy {
 	for i, m := range match {
 		o.Routes = append(o.Routes, Route{Match: m, Upstreams: []Upstream{{Address: fmt.Sprint("127.0.0.1:", i+2)}}})
 	}
-	p.addRoutes(&o)
+	p.routes = route.NewTable(p.servers, Route{Match: "/", Upstreams: o.Upstreams}, o.Routes)
 	return p
 }
 
 // main is the route of what no other is for.
-func (p *Proxy) main() *route { return p.routes[len(p.routes)-1] }
+func (p *Proxy) main() *route.Route { return p.routes.Routes[len(p.routes.Routes)-1] }
 
 // TestRouteOfAPath is the table of what has more than one reading: a path that some app reads as one below /admin
 // goes to the upstream of /admin or nowhere.
@@ -55,7 +56,7 @@ func TestRouteOfAPath(t *testing.T) {
 		{"/100%25", "/"}, {"/%25", "/"}, {"/a b", "/"}, {"*", "/"},
 	} {
 		got := ""
-		if r, refused := p.find([]byte(tt.path)); refused != nil {
+		if r, refused := p.routes.Find([]byte(tt.path)); refused != nil {
 			got = fmt.Sprint(refused.Status)
 		} else if got = r.Match; (got == "/") != (r == p.main()) {
 			t.Errorf("%s: route %q that is not the main one", tt.path, got)
@@ -123,7 +124,7 @@ func FuzzFind(f *testing.F) {
 		if r := h.Parse([]byte("GET /"+s+" HTTP/1.1\r\nHost: x\r\n\r\n"), http1.Limits{Bytes: 16 << 10, Fields: 10}); r != nil {
 			return
 		}
-		r, refused := p.find(h.Path)
+		r, refused := p.routes.Find(h.Path)
 		if refused != nil {
 			return
 		}

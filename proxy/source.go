@@ -13,7 +13,7 @@ import (
 // response, it calls exchange.finishWith or fail. Each of these may end the exchange (pass reports it), and then the
 // source must do nothing more.
 //
-// A kind of source is a file and a line in addRoutes. Its methods run on the exchange's loop and never block.
+// A kind of source is a file and a line in newSource. Its methods run on the exchange's loop and never block.
 type source interface {
 	// start takes the request. h and q are valid during the call only. body is the part of the request's body received
 	// so far, and upload.body says whether that is all.
@@ -29,7 +29,15 @@ type source interface {
 	close()
 }
 
-// appSource is a source with a connection to an upstream. appLeg moves the bytes; the source interprets them.
+// newSource makes who answers by what the route says.
+func newSource(x *exchange) source {
+	if x.route.Folder() != nil {
+		return newFileSource(x)
+	}
+	return newHTTPSource(x)
+}
+
+// appSource is a source on a connection to an upstream. appLeg moves the bytes; what they mean is the source's.
 type appSource interface {
 	source
 
@@ -59,23 +67,36 @@ func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
 	x.log.status = a.Status
 	x.app.server.Answered()
 	x.client.unbuffered = a.Stream
+	if x.change != nil {
+		x.change.Apply(a)
+	}
+	if x.fetch != nil {
+		x.fetch.Judge(a, x.f.loop.Now())
+	}
 	if a.Accel && !x.trusted {
 		a.DropPrefix("x-accel-")
 	}
-	if x.route.paths.Rewrites() {
-		x.route.paths.Rewrite(a, &x.asked, x.app.server.Host)
+	if x.route.Paths.Rewrites() {
+		x.route.Paths.Rewrite(a, &x.asked, x.app.server.Host)
 	}
 	x.accel.preserved.Override(a)
+	if x.fetch != nil && x.fetch.Head(a) {
+		x.client.unchanged(a)
+		framed = true
+	}
 	if !framed || !x.upload.body.Done || x.f.p.draining.Load() {
 		x.client.keep = false
 	}
-	x.app.head, x.upload.gathered = x.app.head[:0], x.upload.gathered[:0] // not needed any more: the request can't be retried
-	b := x.accel.preserved.Append(x.route.servers.AppendSticky(a.Append(x.f.loop.Out()[:0]), x.app.server, x.app.sticky))
+	x.app.head, x.upload.gathered = x.app.head[:0], x.upload.gathered[:0] // too late to try again
+	b := x.accel.preserved.Append(x.route.Servers.AppendSticky(a.Append(x.f.loop.Out()[:0]), x.app.server, x.app.sticky))
 	if a.Status == 426 {
 		b = a.AppendUpgrade(b)
 	}
 	if !a.Has("date") {
 		b = x.f.date.Append(b, x.f.loop.Now())
+	}
+	if x.fetch != nil {
+		b = x.fetch.AppendStatus(b)
 	}
 	return x.client.appendConnection(b)
 }

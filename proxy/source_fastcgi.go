@@ -128,8 +128,11 @@ func (s *fcgiSource) answer(rest []byte, err error) bool {
 	s.response.Fill(a)
 	s.noticeAll(s.response.Odd)
 	s.x.notifySessions(a)
-	if a.Redirect != nil && s.x.f.p.internal {
+	if a.Redirect != nil && s.x.f.p.routes.Internal {
 		return s.x.accelRedirect(a, false)
+	}
+	if s.x.replaced(a, false) {
+		return false
 	}
 	s.left = a.Length
 	s.noBody = s.x.isHead || a.Status == 204 || a.Status == 304

@@ -32,10 +32,10 @@ func (s *fileSource) start(h *http1.Head, _ *request.Request, body []byte) {
 	s.x.upload.gathered = append(s.x.upload.gathered, body...)
 	req := site.RequestOf(h)
 	if s.x.route.Files != nil {
-		req.Path, req.Base = string(s.x.route.below(h.Path)), s.x.route.paths.Match
+		req.Path, req.Base = string(s.x.route.Below(h.Path)), s.x.route.Paths.Match
 	}
 	s.raw = append([]byte(nil), h.Raw...)
-	folder := s.x.route.folder()
+	folder := s.x.route.Folder()
 	ask := func() func(bool) {
 		a, err := folder.Serve(req)
 		var first []byte

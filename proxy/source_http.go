@@ -27,11 +27,11 @@ func (s *httpSource) start(h *http1.Head, q *request.Request, body []byte) {
 	x := s.x
 	p, r := x.f.p, x.route
 	s.upgrade = string(h.Upgrade)
-	s.sticky = r.servers.StickyOf(h)
-	if r.paths.Rewrites() {
-		x.asked.Set(&r.paths, h.Host, q.Host, q.HTTPS)
+	s.sticky = r.Servers.StickyOf(h)
+	if r.Paths.Rewrites() {
+		x.asked.Set(&r.Paths, h.Host, q.Host, q.HTTPS)
 	}
-	b := q.AppendHead(x.f.loop.Out()[:0], h, &r.paths)
+	b := q.AppendHead(x.f.loop.Out()[:0], h, &r.Paths)
 	streams := !x.upload.body.Done && !s.needsWhole() && !p.gathers(h.Length)
 	if !h.Chunked && (x.upload.body.Done || streams) {
 		s.begin(b, body)
@@ -167,8 +167,11 @@ func (s *httpSource) answer(a *http1.Answer, rest []byte) bool {
 	s.keep = !a.Close
 	s.x.notifySessions(a)
 	s.connLogin = s.connLogin || a.ConnLogin
-	if a.Redirect != nil && s.x.f.p.internal {
+	if a.Redirect != nil && s.x.f.p.routes.Internal {
 		return s.x.accelRedirect(a, len(rest) == 0 && (s.x.isHead || a.Length == 0 || a.Status == 204))
+	}
+	if s.x.replaced(a, a.Status == 304 || len(rest) == 0 && a.Length == 0) {
+		return false
 	}
 	switch {
 	case s.x.isHead || a.Status == 204 || a.Status == 304:

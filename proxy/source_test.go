@@ -21,7 +21,7 @@ type memorySource struct {
 
 // registerMemory makes a proxy answer everything with body, and counts the sources that were closed.
 func registerMemory(p *Proxy, body []byte, closed *atomic.Int64) {
-	p.main().source = func(x *exchange) source { return &memorySource{x: x, rest: body, closed: closed} }
+	p.newSource = func(x *exchange) source { return &memorySource{x: x, rest: body, closed: closed} }
 }
 
 func (s *memorySource) start(*http1.Head, *request.Request, []byte) {

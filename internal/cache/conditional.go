@@ -42,6 +42,13 @@ func Unchanged(fields []http1.Field, etag, modified []byte) bool {
 	return err == nil && !m.After(t)
 }
 
+// IsUnchanged is the same for a response of which these are the fields.
+func IsUnchanged(request, response []http1.Field) bool {
+	etag, _ := value(response, "etag")
+	modified, _ := value(response, "last-modified")
+	return Unchanged(request, etag, modified)
+}
+
 // matches reports whether a list of If-None-Match has an entity tag, by weak comparison (RFC 9110 §8.8.3.2), or is *. Tags
 // without quotes, as old apps send them, match themselves.
 func matches(list, etag []byte) bool {

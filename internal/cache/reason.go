@@ -17,6 +17,8 @@ const (
 	HasSession   // a session or a login that is not in the key of a rule that is not shared
 	ManySessions // more session cookies than are looked at
 	Ambiguous    // a value of the channel comes twice
+	PassDue      // the rule has one request of each session pass that often
+	WaitedLong   // for what another request fetches
 
 	// Responses that are not kept.
 	OtherStatus
@@ -52,6 +54,7 @@ const (
 
 var reasonTexts = [reasons]string{
 	"none", "method", "conditional", "upgrade", "disguised", "body", "session", "many_sessions", "ambiguous",
+	"pass_due", "waited",
 	"status", "stream", "no_store", "private", "authorization", "set_cookie", "vary", "stale", "malformed", "too_large",
 	"incomplete", "error", "mismatch", "changed", "superseded", "no_room",
 	"full", "session_full", "variants_full", "expired", "replaced", "purged", "group", "channel", "session_changed",

@@ -210,7 +210,20 @@ func (a *Answer) Append(b []byte) []byte {
 	return b
 }
 
-// DropPrefix drops the fields whose names begin with a prefix.
+// contentNames are the fields that tell of a body.
+var contentNames = [...]string{
+	"content-length", "content-type", "content-encoding", "content-language", "content-range", "accept-ranges", "transfer-encoding", "trailer",
+}
+
+// NotModified makes a 304 of the head of a 200 that the client has already (RFC 9110 §15.4.5).
+func (a *Answer) NotModified() {
+	a.Status, a.Line = 304, []byte("304 Not Modified")
+	for _, name := range contentNames {
+		a.Drop(name)
+	}
+}
+
+// DropPrefix leaves out the fields whose names begin with a prefix.
 func (a *Answer) DropPrefix(prefix string) {
 	for i := range a.Fields {
 		if _, ok := CutPrefixFold(a.Fields[i].Name, prefix); ok {

@@ -54,7 +54,25 @@ func isOnly(list []byte, token string) bool {
 	return found
 }
 
-// AppendField appends a field's line.
+// CloneFields returns the fields that are sent on, with bytes of their own.
+func CloneFields(fields []Field) []Field {
+	n, kept := 0, make([]Field, 0, len(fields))
+	for _, f := range fields {
+		if !f.Drop {
+			kept, n = append(kept, f), n+len(f.Name)+len(f.Value)
+		}
+	}
+	b := make([]byte, 0, n)
+	for i := range kept {
+		f := &kept[i]
+		begin, end := len(b), len(b)+len(f.Name)
+		b = append(append(b, f.Name...), f.Value...)
+		f.Name, f.Value = b[begin:end:end], b[end:len(b):len(b)]
+	}
+	return kept
+}
+
+// AppendField adds a field's line.
 func AppendField(b, name, value []byte) []byte {
 	b = append(b, name...)
 	b = append(b, ": "...)

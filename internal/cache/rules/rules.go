@@ -304,3 +304,6 @@ func (r *Rule) Place(q *cache.Request) *cache.Place {
 	}
 	return r.rules.hasher.NewPlace(r.Name, r.channel(q), q, sessions)
 }
+
+// HasBody reports whether the key has the request's body.
+func (r *Rule) HasBody() bool { return r.body }

@@ -102,3 +102,21 @@ func (r *Rule) PassKey(q *cache.Request) (k cache.Key, ok bool) {
 	}
 	return cache.Sum(b), true
 }
+
+// HasSessions reports whether a rule has the session in its key.
+func (rs *Set) HasSessions() bool {
+	return slices.ContainsFunc(rs.rules, func(r *Rule) bool { return r.session })
+}
+
+// SetsSession reports whether a response sets or clears a session cookie.
+func (rs *Set) SetsSession(response []http1.Field) bool {
+	for i := range response {
+		if f := &response[i]; http1.EqualFold(f.Name, "set-cookie") {
+			name, _, _ := bytes.Cut(f.Value, []byte("="))
+			if rs.isSession(http1.TrimOWS(name)) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,394 @@
+// Package fetch has the requests that rules of the cache are about, from the look for a stored response to the storing of the
+// app's. It does no I/O: the proxy asks it what to do, and tells it what the app has answered.
+//
+//	Cache.Find ── entry ──► the client
+//	   │ Fetch
+//	Fetch.Begin ─ Exchange.Serve ──► the client
+//	   │    └──── Exchange.Await ──► Fetch.Wake, with the same ends
+//	Exchange.Ask ──► the app
+//	   ├─ Replace: an entry goes to the client instead of the response
+//	   └─ Judge, Head, Add, Complete: the response goes to the client, and is kept if it may be
+package fetch
+
+import (
+	"bytes"
+	"time"
+
+	"holdfast/internal/cache"
+	"holdfast/internal/cache/rules"
+	"holdfast/internal/http1"
+	"holdfast/internal/request"
+)
+
+// Cache is the rules and what is stored by them.
+type Cache struct {
+	Rules *rules.Set
+	Store *cache.Store
+	Wait  time.Duration // how long a request waits for another's fetch before it goes to the app itself
+
+	EndsSession func(path []byte) bool // a request to this path ends its session; nil: none does
+}
+
+// Fetch is a request that a rule is about and for which nothing fresh is stored.
+type Fetch struct {
+	c    *Cache
+	x    Exchange
+	post func(func(live bool, now time.Time)) bool
+	rule *rules.Rule
+	key  cache.Key
+	raw  []byte // the request's head, as it came
+	head http1.Head
+	req  cache.Request
+
+	place  *cache.Place
+	flight *cache.Flight // it leads; nil: not
+	ticket *cache.Ticket // it waits; nil: not
+	stale  *cache.Entry  // that the app is asked about, or that answers if the app fails; nil: none
+	again  bool          // it has waited before
+	asks   bool          // the app is asked about stale
+
+	fwd    cache.Forward // why the app is asked
+	why    cache.Reason  // why what it answers is not kept
+	status int           // of the app's response, if that is not the client's
+	answer recording
+}
+
+// recording is what is kept of the app's response while it comes.
+type recording struct {
+	on      bool
+	share   bool // it is an error that those who wait are given
+	verdict cache.Verdict
+	cache.Response
+	line []byte
+	body []byte
+	came time.Time // its head
+}
+
+// Exchange is the request's connections. Its methods are called on their loop.
+type Exchange interface {
+	Serve(a Answer, fields []http1.Field) // answers the client
+	Await(d time.Duration)                // waits for Fetch.Wake, or for so long
+	Ask(head, body []byte)                // sends the request to the app
+}
+
+// Answer is what a request is answered with instead of asking the app.
+type Answer struct {
+	*cache.Entry
+	collapsed bool // it was fetched for another request
+	validated bool // the app was asked about it
+	fwd       cache.Forward
+}
+
+// view returns what the cache looks at of a request.
+func view(h *http1.Head, q *request.Request) cache.Request {
+	r := cache.RequestOf(h)
+	r.HTTPS, r.Host, r.Port, r.Trusted = q.HTTPS, q.Host, q.Port, q.Trusted
+	return r
+}
+
+// Find looks up a request. body is what there is of its body, and whole says that this is all. It returns a fresh entry, or
+// a Fetch, or neither where no rule is about the request. It does not allocate but for a Fetch.
+func (c *Cache) Find(h *http1.Head, q *request.Request, body []byte, whole bool, now time.Time) (*cache.Entry, *Fetch) {
+	r := view(h, q)
+	rule := c.Rules.Match(&r)
+	if rule == nil {
+		return nil, nil
+	}
+	r.Body, r.Whole = body, whole
+	key, why := rule.Key(&r)
+	if why == cache.None {
+		if pass, ok := rule.PassKey(&r); ok && c.Store.Due(pass, rule.Place(&r), rule.Pass, now) {
+			why = cache.PassDue
+		}
+	}
+	if why == cache.None {
+		if e, state := c.Store.Find(key, h.Fields, now); state == cache.Fresh && accepts(rule, h.Fields, e, now) {
+			return e, nil
+		}
+	}
+	f := &Fetch{c: c, rule: rule, key: key, why: why, raw: bytes.Clone(h.Raw)}
+	if f.head.Parse(f.raw, http1.Limits{Bytes: len(f.raw), Fields: len(h.Fields)}) != nil { // it was let in before
+		return nil, nil
+	}
+	f.req = view(&f.head, q)
+	f.req.Host, f.req.Body, f.req.Whole = bytes.Clone(q.Host), bytes.Clone(body), whole
+	return nil, f
+}
+
+// accepts reports whether the client takes a fresh entry, where the rule lets it say so.
+func accepts(rule *rules.Rule, fields []http1.Field, e *cache.Entry, now time.Time) bool {
+	if !rule.HonorClient {
+		return true
+	}
+	w := cache.WishOf(fields)
+	return w.Accepts(e, now)
+}
+
+// NeedsBody reports whether the request's body, of up to most bytes, has to be waited for, as it is a part of the key.
+func (f *Fetch) NeedsBody(most int) bool {
+	return f.why == cache.HasBody && f.rule.HasBody() && !f.req.Whole && f.head.Length > 0 && f.head.Length <= int64(min(f.rule.MaxBody, most))
+}
+
+// BodyRead completes the request by its body.
+func (f *Fetch) BodyRead(body []byte) {
+	f.req.Body, f.req.Whole = bytes.Clone(body), true
+	f.key, f.why = f.rule.Key(&f.req)
+}
+
+// Begin has the request answered: from what is stored, by what another fetches, or by the app. post runs a function on the
+// loop of the exchange: live says that the request is still there. It reports false if the loop has ended.
+func (f *Fetch) Begin(x Exchange, post func(func(live bool, now time.Time)) bool, now time.Time) {
+	f.x, f.post = x, post
+	switch {
+	case f.why != cache.None:
+		f.fwd = cache.FwdBypass
+	case f.req.IsHead(): // its response is of no use to others
+		f.fwd, f.why = cache.FwdMethod, cache.OtherMethod
+	case f.joins(now):
+		return
+	}
+	f.Ask()
+}
+
+// joins reports whether the request is answered, or waits. If not, it is one that fetches.
+func (f *Fetch) joins(now time.Time) bool {
+	if f.place == nil {
+		f.place = f.rule.Place(&f.req)
+	}
+	ask := cache.Ask{Key: f.key, Fields: f.req.Fields, Place: f.place, Waiter: f, Again: f.again}
+	if e, _ := f.c.Store.Find(f.key, f.req.Fields, now); e != nil && !e.IsFresh(now) && e.MayUpdate(now) {
+		ask.Waiter = nil
+	}
+	turn := f.c.Store.Begin(&ask, now)
+	switch {
+	case turn.Role == cache.Leader:
+		f.lead(turn.Flight, turn.Entry)
+	case turn.Role == cache.Wait:
+		f.ticket = turn.Ticket
+		f.x.Await(f.c.Wait)
+		return true
+	case turn.Role == cache.Hit && accepts(f.rule, f.req.Fields, turn.Entry, now):
+		f.x.Serve(Answer{Entry: turn.Entry, collapsed: f.again}, f.req.Fields)
+		return true
+	case turn.Role == cache.Busy && turn.Entry != nil && turn.Entry.MayUpdate(now):
+		f.x.Serve(Answer{Entry: turn.Entry}, f.req.Fields)
+		return true
+	default:
+		f.fwd = cache.FwdRequest
+	}
+	return false
+}
+
+// Ask sends the request to the app.
+func (f *Fetch) Ask() {
+	head, body := f.request()
+	f.x.Ask(head, body)
+}
+
+// lead makes the request the one that fetches.
+func (f *Fetch) lead(flight *cache.Flight, stale *cache.Entry) {
+	f.flight, f.stale, f.fwd = flight, stale, cache.FwdURIMiss
+	if stale != nil {
+		f.fwd, f.asks = cache.FwdStale, stale.HasConditions()
+	}
+}
+
+// Wake implements cache.Waiter. Any goroutine may call it.
+func (f *Fetch) Wake(r cache.Result) {
+	if !f.post(func(live bool, now time.Time) { f.woken(r, live, now) }) {
+		f.woken(r, false, time.Now())
+	}
+}
+
+// woken goes on with a request that has waited. live says that its client is there.
+func (f *Fetch) woken(r cache.Result, live bool, now time.Time) {
+	switch {
+	case !live && r.Outcome == cache.Lead:
+		f.c.Store.HandOver(r.Flight, now)
+		return
+	case !live:
+		return
+	}
+	f.ticket = nil
+	switch r.Outcome {
+	case cache.Answer:
+		f.x.Serve(Answer{Entry: r.Entry, collapsed: true}, f.req.Fields)
+	case cache.Again:
+		f.again = true
+		f.Begin(f.x, f.post, now)
+	case cache.Lead:
+		f.lead(r.Flight, r.Entry)
+		f.Ask()
+	default:
+		f.fwd, f.why = cache.FwdURIMiss, r.Reason
+		f.Ask()
+	}
+}
+
+// StopWaiting has a request go to the app that waits too long. It reports false if it does not wait.
+func (f *Fetch) StopWaiting() bool {
+	if f.ticket == nil {
+		return false
+	}
+	if f.c.Store.Leave(f.ticket) { // or else it is woken just now
+		f.ticket, f.fwd, f.why = nil, cache.FwdURIMiss, cache.WaitedLong
+		f.Ask()
+	}
+	return true
+}
+
+// request returns the head and the body that the app is sent. A request that fetches for others asks about the stale entry,
+// not about what its own client has.
+func (f *Fetch) request() (head, body []byte) {
+	if f.flight == nil {
+		return f.raw, f.req.Body
+	}
+	line := bytes.IndexByte(f.raw, '\n') + 1
+	b := append(make([]byte, 0, len(f.raw)+128), f.raw[:line]...)
+	for l := range bytes.Lines(f.raw[line : len(f.raw)-2]) {
+		if name, _, _ := bytes.Cut(l, []byte(":")); !cache.IsCondition(name) {
+			b = append(b, l...)
+		}
+	}
+	if f.asks {
+		b = f.stale.AppendConditions(b)
+	}
+	return append(b, "\r\n"...), f.req.Body
+}
+
+// Replace looks at the app's response before anything of it is passed on. It returns what is to be done instead of that, once
+// the app's part has ended; nil: nothing. The fields include those that go no further.
+func (f *Fetch) Replace(a *http1.Answer, now time.Time) func() {
+	switch {
+	case f.flight == nil:
+	case a.Status == 304 && f.asks:
+		e, v := f.stale.Refresh(&f.rule.Policy, &f.req, a.Fields, now)
+		f.asks = false
+		switch {
+		case e != nil:
+			f.c.Store.Finish(f.flight, e, now)
+			f.flight = nil
+		case v.Reason == cache.OtherThan:
+			return f.Ask
+		default:
+			e = f.stale
+			f.abandon(v.Reason, v.Pass(), now)
+		}
+		return func() { f.x.Serve(Answer{Entry: e, validated: true, fwd: f.fwd}, f.req.Fields) }
+	case a.Status >= 500:
+		return f.Instead(now)
+	}
+	return nil
+}
+
+// Instead returns what is to be done if the app has failed; nil: nothing.
+func (f *Fetch) Instead(now time.Time) func() {
+	if f.flight == nil || f.stale == nil || !f.stale.MayFail(now) {
+		return nil
+	}
+	f.abandon(cache.Failed, time.Second, now)
+	return func() { f.x.Serve(Answer{Entry: f.stale}, f.req.Fields) }
+}
+
+func (f *Fetch) abandon(why cache.Reason, pass time.Duration, now time.Time) {
+	f.c.Store.Abandon(f.flight, why, pass, now)
+	f.flight, f.why, f.answer.on = nil, why, false
+}
+
+// Judge decides on a response that goes to the client, by all its fields.
+func (f *Fetch) Judge(a *http1.Answer, now time.Time) {
+	if f.flight == nil {
+		return
+	}
+	f.answer = recording{Response: cache.Response{Status: a.Status, Fields: a.Fields}, came: now}
+	v := cache.Judge(&f.rule.Policy, f.place, &f.req, f.answer.Response, now)
+	if w := cache.WishOf(f.req.Fields); v.Reason == cache.None && f.rule.HonorClient && !w.MayKeep() {
+		v.Reason = cache.NoStore
+	}
+	f.answer.verdict, f.why = v, v.Reason
+	switch v.Reason {
+	case cache.None:
+		f.answer.on = true
+	case cache.Failed:
+		f.answer.on, f.answer.share = true, true
+	default:
+		f.abandon(v.Reason, v.Pass(), now)
+	}
+}
+
+// Head records the response's head as the client is sent it. It reports whether the client has the response already, and is
+// sent a 304 instead.
+func (f *Fetch) Head(a *http1.Answer) (unchanged bool) {
+	if f.answer.on {
+		f.answer.line = bytes.Clone(a.Line)
+		f.answer.Fields = http1.CloneFields(a.Fields)
+	}
+	return f.flight != nil && a.Status == 200 && cache.IsUnchanged(f.req.Fields, a.Fields)
+}
+
+// Add records a piece of the response's body.
+func (f *Fetch) Add(p []byte, now time.Time) {
+	switch {
+	case !f.answer.on:
+	case len(f.answer.body)+len(p) > f.rule.MaxBytes:
+		f.answer.body = nil
+		f.abandon(cache.TooLarge, 2*time.Minute, now)
+	default:
+		f.answer.body = append(f.answer.body, p...)
+	}
+}
+
+// Complete stores a response that has come whole.
+func (f *Fetch) Complete(now time.Time) {
+	if !f.answer.on || f.flight == nil {
+		return
+	}
+	r := &f.answer
+	e := cache.NewEntry(&r.verdict, r.Response, r.line, r.body, r.came)
+	if r.share {
+		f.c.Store.Share(f.flight, e, now)
+	} else {
+		f.c.Store.Finish(f.flight, e, now)
+	}
+	f.flight, r.on = nil, false
+}
+
+// Close ends a request that is over, whatever it was doing: those who wait for it are told. answered says that a response
+// had begun.
+func (f *Fetch) Close(answered bool, now time.Time) {
+	switch {
+	case f.ticket != nil:
+		f.c.Store.Leave(f.ticket)
+		f.ticket = nil
+	case f.flight != nil && answered:
+		f.abandon(cache.Incomplete, 0, now)
+	case f.flight != nil:
+		f.c.Store.HandOver(f.flight, now)
+		f.flight = nil
+	}
+}
+
+// AppendStatus adds the line of Cache-Status to a response of the app.
+func (f *Fetch) AppendStatus(b []byte) []byte {
+	return cache.AppendForwarded(b, f.fwd, f.status, f.why)
+}
+
+// Append adds the head of the answer to a request with these fields, but for what is about the connection and the empty line,
+// and returns it with the status and the body.
+func (a *Answer) Append(b []byte, fields []http1.Field, now time.Time) (head []byte, status int, body []byte) {
+	if a.Unchanged(fields) {
+		status, b = 304, a.AppendNotModified(b)
+	} else {
+		status, body, b = a.Status(), a.Body(), a.AppendHead(b)
+	}
+	b = a.AppendAge(b, now)
+	switch {
+	case a.collapsed:
+		b = cache.AppendCollapsed(b, cache.FwdURIMiss, cache.None)
+	case a.validated:
+		b = cache.AppendForwarded(b, a.fwd, 304, cache.None)
+	default:
+		b = a.AppendHit(b, now)
+	}
+	return b, status, body
+}

@@ -1,0 +1,155 @@
+package proxy
+
+import (
+	"time"
+
+	"holdfast/internal/cache/fetch"
+	"holdfast/internal/http1"
+	"holdfast/internal/request"
+)
+
+// cacheSource is the source of a request that is answered from memory, that waits for what another one fetches, or whose body
+// has to be read to know what it asks for. It implements fetch.Exchange.
+type cacheSource exchange
+
+// cached reports whether the cache takes the request.
+func (x *exchange) cached(h *http1.Head, q *request.Request, body []byte) bool {
+	c := x.f.p.o.Cache
+	if c == nil || x.accel.hops > 0 {
+		return false
+	}
+	now := x.f.loop.Now()
+	entry, f := c.Find(h, q, body, x.upload.body.Done, now)
+	switch x.fetch = f; {
+	case entry != nil:
+		(*cacheSource)(x).Serve(fetch.Answer{Entry: entry}, h.Fields)
+	case f == nil:
+		x.change = c.Change(h, q)
+		return false
+	case f.NeedsBody(x.f.p.o.RequestBuffer):
+		x.source = (*cacheSource)(x)
+		x.upload.gathered = append(x.upload.gathered, body...)
+		x.source.bodyReady()
+	default:
+		f.Begin((*cacheSource)(x), x.poster(), now)
+	}
+	return true
+}
+
+// Serve implements fetch.Exchange.
+func (s *cacheSource) Serve(a fetch.Answer, fields []http1.Field) {
+	x := (*exchange)(s)
+	x.source, x.answered = s, true
+	if !x.upload.body.Done || x.f.p.draining.Load() {
+		x.client.keep = false
+	}
+	b, status, body := a.Append(x.f.loop.Out()[:0], fields, x.f.loop.Now())
+	if x.log.status = status; x.isHead {
+		body = nil
+	}
+	b = append(x.client.appendConnection(b), "\r\n"...)
+	x.client.heads += int64(len(b))
+	if x.client.pass(b, body) {
+		x.complete()
+	}
+}
+
+// Await implements fetch.Exchange.
+func (s *cacheSource) Await(d time.Duration) {
+	s.source = s
+	s.client.conn.SetDeadline(d)
+}
+
+// Ask implements fetch.Exchange.
+func (s *cacheSource) Ask(head, body []byte) {
+	x, h := (*exchange)(s), &s.f.head
+	x.client.conn.SetDeadline(0)
+	if r := h.Parse(head, http1.Limits{Bytes: len(head), Fields: x.f.p.o.HeaderFields + 2}); r != nil { // it was let in before
+		x.finishWith(r.Status, r)
+		return
+	}
+	x.source = x.f.p.newSource(x)
+	x.source.start(h, x.f.readRequest(x.client.conn, h), body)
+}
+
+// poster returns what posts to the loop of the exchange; see fetch.Fetch.Begin. Any goroutine may call that, when the exchange
+// may have another request.
+func (x *exchange) poster() func(f func(live bool, now time.Time)) bool {
+	loop, client, serial := x.f.loop, x.client.conn.Ref(), x.serial
+	return func(f func(live bool, now time.Time)) bool {
+		return loop.Post(func() {
+			if c, ok := client.Conn(); !ok || x.client.conn != c || x.serial != serial {
+				f(false, loop.Now())
+				return
+			}
+			x.run(func() { f(true, loop.Now()) })
+		})
+	}
+}
+
+// start implements source.
+func (*cacheSource) start(*http1.Head, *request.Request, []byte) {}
+
+// bodyReady implements source: the key has the body.
+func (s *cacheSource) bodyReady() {
+	x := (*exchange)(s)
+	u, in := &x.upload, x.f.loop.In()
+	for !u.body.Done {
+		n, ok := u.read(in)
+		if !ok {
+			return
+		}
+		u.gathered = append(u.gathered, in[:n]...)
+	}
+	x.fetch.BodyRead(u.gathered)
+	u.gathered = u.gathered[:0]
+	x.fetch.Begin(s, x.poster(), x.f.loop.Now())
+}
+
+// clientReady implements source.
+func (*cacheSource) clientReady() {}
+
+// close implements source.
+func (*cacheSource) close() {}
+
+// replaced reports whether the app's response, of which this is the head, goes no further, as what is stored stands for it.
+// bodyless says that it has no more than the head.
+func (x *exchange) replaced(a *http1.Answer, bodyless bool) bool {
+	if x.fetch == nil {
+		return false
+	}
+	instead := x.fetch.Replace(a, x.f.loop.Now())
+	if instead == nil {
+		return false
+	}
+	x.leaveApp(bodyless)
+	x.later(instead) // not within the reading of the response
+	return true
+}
+
+// failedOver reports whether something that is stored answers a request that the app does not.
+func (x *exchange) failedOver() bool {
+	if x.fetch == nil || x.client.begun {
+		return false
+	}
+	instead := x.fetch.Instead(x.f.loop.Now())
+	if instead != nil {
+		x.source.close()
+		instead()
+	}
+	return instead != nil
+}
+
+// closeFetch ends the cache's part: those who wait for the request's response are told.
+func (x *exchange) closeFetch() {
+	if x.fetch != nil {
+		x.fetch.Close(x.answered, x.f.loop.Now())
+	}
+	x.fetch, x.change = nil, nil
+}
+
+// unchanged makes a 304 of the head of a response that the client has already.
+func (c *clientLeg) unchanged(a *http1.Answer) {
+	c.silent, c.chunked = true, false
+	a.NotModified()
+}
