@@ -8,7 +8,7 @@ packages=(
 	tomcat10 tomcat10-examples
 	apache2 libapache2-mod-php php-fpm dokuwiki nginx-light
 	python3-django gunicorn litmus git tomcat10-admin mediawiki php-sqlite3 php-cli
-	wordpress mariadb-server php-mysql
+	wordpress mariadb-server php-mysql libjs-jquery libjs-prototype
 	slowhttptest chromium chromium-driver fonts-dejavu-core
 	haproxy logrotate openssl systemd
 )

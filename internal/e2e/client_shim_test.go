@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,8 @@ type shimApp struct {
 	hold   string         // of Push-Channel
 	status int            // of the polls' answers; 0: 200
 	silent bool           // there is no Push-Channel
+
+	libraries string // in the pages
 }
 
 // shimPage polls as a page from 2012 does, every 100 ms: XMLHttpRequest, or what query.by names.
@@ -66,10 +69,10 @@ func (a *shimApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/":
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		fmt.Fprintf(w, shimPage, shimTag)
+		fmt.Fprintf(w, shimPage, shimTag+a.libraries)
 	case "/plain":
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		fmt.Fprintf(w, shimPage, "")
+		fmt.Fprintf(w, shimPage, a.libraries)
 	case "/set":
 		a.states[id] = r.URL.Query().Get("to")
 		w.WriteHeader(204)
@@ -270,44 +273,125 @@ func TestShimLooksLikeTheBrowser(t *testing.T) {
 	app.set("b", "no JSON")
 	app.set("x", "<a><b/></a>")
 	s := startServer(t, startApp(t, app), "")
-	b := startBrowser(t)
-	observe := func(path string, rounds int) (seen string) {
-		b.open(s.url + path)
+	compareObserved(t, startBrowser(t), app, s.url, shimObserve, 100)
+}
+
+// compareObserved runs the scenarios on a page without the shim, and on one with it until no poll reaches the app, and
+// wants the page to have seen the same lines, at least so many.
+func compareObserved(t *testing.T, b *browser, app *shimApp, base, scenarios string, least int) {
+	t.Helper()
+	observe := func(path string, absorbed bool) []string {
+		b.open(base + path)
+		var seen string
 		asked := -1
 		eventually(t, "all is answered in the browser, if it is to be", func() bool {
-			b.eval(shimObserve, nil)
+			b.eval(scenarios, nil)
 			b.waitFor("the scenarios are over", "observed")
 			before := asked
 			app.with(func() {
 				asked = app.asked["GET /status a"] + app.asked["GET /status b"] + app.asked["GET /xml x"]
 			})
-			return rounds == 1 || asked == before
+			return !absorbed || asked == before
 		})
 		b.eval("return observed", &seen)
-		return seen
+		return strings.Split(seen, "\n")
 	}
-	want := strings.Split(observe("/plain", 1), "\n")
-	got := strings.Split(observe("/", 0), "\n")
-	section := ""
-	for i := range max(len(want), len(got)) {
-		w, g := "", ""
-		if i < len(want) {
-			w = want[i]
+	want, got := observe("/plain", false), observe("/", true)
+	scenario := ""
+	for i := range min(len(want), len(got)) {
+		if strings.HasPrefix(want[i], "-- ") {
+			scenario = want[i]
 		}
-		if i < len(got) {
-			g = got[i]
-		}
-		if strings.HasPrefix(w, "-- ") {
-			section = w
-		}
-		if w != g {
-			t.Fatalf("%s: line %d: with the shim\n%q, without\n%q", section, i, g, w)
+		if want[i] != got[i] {
+			t.Fatalf("%s: line %d: with the shim\n%q, without\n%q", scenario, i, got[i], want[i])
 		}
 	}
-	if len(want) < 100 {
-		t.Errorf("only %d lines were seen: %q", len(want), want)
+	if len(want) != len(got) || len(want) < least {
+		t.Errorf("the page saw %d lines with the shim, %d without, want %d at least", len(got), len(want), least)
 	}
 	b.wantQuiet(t)
+}
+
+// shimLibraries are scenarios for jQuery and Prototype.
+const shimLibraries = `
+window.observed = null;
+var lines = [];
+function see(what) { lines.push([].slice.call(what).map(function (v) {
+  if (v && v.documentElement) return v.documentElement.nodeName;
+  if (v && v.getAllResponseHeaders) return [v.readyState, v.status, v.statusText, v.responseText, v.getAllResponseHeaders().replace(/date: .*\r\n/, "")].join();
+  return v instanceof Error ? v.name : JSON.stringify(v);
+}).join(" ")); }
+function ajax(name, options, after) {
+  return function (next) {
+    see(["-- " + name]);
+    options.beforeSend = function () { see(["beforeSend"]); };
+    options.success = function (data, text, x) { see(["success", data, text, x]); };
+    options.error = function (x, text, e) { see(["error", x.status, x.readyState, text, String(e)]); };
+    options.complete = function (x, text) { see(["complete", x, text]); setTimeout(next); };
+    var x = jQuery.ajax(options);
+    see(["called", x.readyState]);
+    if (after) after(x);
+  };
+}
+function prototype(name, url, options, after) {
+  return function (next) {
+    see(["-- prototype " + name]); // it has other events 10 ms after it has sent a request, whatever the request's state is
+    ["onSuccess", "onFailure", "on200", "onComplete"].forEach(function (on) {
+      options[on] = function (r) {
+        see([on, r.readyState, r.status, r.statusText, r.responseText, r.responseJSON, r.getHeader && r.getHeader("X-Own")]);
+        if (on === "onComplete") setTimeout(next);
+      };
+    });
+    options.method = "get";
+    new Ajax.Request(url, options);
+  };
+}
+var steps = [
+  ajax("text", { url: "status?id=a" }),
+  ajax("json", { url: "status?id=a", dataType: "json" }),
+  ajax("not json", { url: "status?id=b", dataType: "json" }),
+  ajax("xml", { url: "xml?id=x" }),
+  ajax("xml asked for", { url: "xml?id=x", dataType: "xml" }),
+  ajax("not cached", { url: "status?id=a", cache: false }),
+  ajax("data", { url: "status", data: { id: "a" } }),
+  ajax("timeout", { url: "status?id=a", timeout: 60000 }),
+  ajax("fields", { url: "status?id=a", headers: { "X-Mine": "1" }, xhrFields: { withCredentials: true } }),
+  ajax("aborted", { url: "status?id=a" }, function (x) { x.abort(); }),
+  ajax("if modified", { url: "status?id=a", ifModified: true }),
+  function (next) {
+    see(["-- promises"]);
+    jQuery.when(jQuery.get("status?id=a"), jQuery.getJSON("status?id=a")).then(function (a, b) { see(a); see(b); next(); });
+  },
+  function (next) {
+    see(["-- load"]);
+    jQuery("#state").load("status?id=b", function (text, status) { see([text, status, jQuery("#state").html()]); next(); });
+  },
+  prototype("text", "status?id=a", {}),
+  prototype("json", "status?id=a", { evalJSON: "force" }),
+  prototype("parameters", "status", { parameters: { id: "b" } }),
+  function () { window.observed = lines.join("\n"); }
+];
+(function next() { steps.shift()(next); })();
+return 0`
+
+// TestShimUnderLibraries has jQuery and Prototype poll, with the shim and without.
+func TestShimUnderLibraries(t *testing.T) {
+	app := newShimApp()
+	app.set("a", `{"town": "Linz"}`)
+	app.set("b", "no JSON")
+	app.set("x", "<a><b/></a>")
+	for _, library := range []string{"prototype", "jquery"} {
+		file := fmt.Sprintf("/usr/share/javascript/%[1]s/%[1]s.js", library)
+		program(t, file, "libjs-"+library)
+		code, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		app.libraries += "<script>" + string(code) + "</script>"
+	}
+	app.libraries += "<script>jQuery.noConflict();</script>"
+	s := startServer(t, startApp(t, app), "")
+	compareObserved(t, startBrowser(t), app, s.url, shimLibraries, 60)
 }
 
 // TestShimWrites writes by each way: the next poll has it, though nobody publishes it.

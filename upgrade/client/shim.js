@@ -444,7 +444,7 @@
     clearTimeout(s.timer);
     for (var name in s.shown) delete x[name];
     if (s.end) s.end();
-    var odd = arguments.length > 3 || (arguments.length > 2 && !arguments[2]);
+    var odd = arguments[3] || arguments[4] || (arguments.length > 2 && !arguments[2]); // jQuery has five
     requests.set(x, { method: method, url: url, fields: [], odd: odd, mime: s.mime });
     if (s.shown) x.dispatchEvent(new Event("readystatechange")); // the browser takes it for opened already
   });
