@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fasthttp/websocket"
 )
@@ -52,7 +53,7 @@ foreach (['HTTP_HOST', 'SERVER_NAME', 'SERVER_PORT', 'HTTPS', 'REMOTE_ADDR', 'RE
 		return fmt.Sprintf("listen: %s\nupstream: fastcgi+unix:%s\nsite: {root: %s}\nhooks: {listen: %s}\ntrusted_proxies: [127.0.0.1]\nchannels: [{match: 'public.**', access: public}]\n",
 			listen, socket, root, hooks)
 	})
-	addr := strings.TrimPrefix(startNginxWith(t, nginxRecipe(t, strings.TrimPrefix(h.url, "http://"))), "http://")
+	addr := strings.TrimPrefix(startNginxWith(t, "server_name app.test;\n"+nginxRecipe(t, strings.TrimPrefix(h.url, "http://"))), "http://")
 	_, port, _ := strings.Cut(addr, ":")
 	evil := http.Header{}
 	for _, name := range forged {
@@ -79,6 +80,16 @@ HTTP_X_FORWARDED_FOR=127.0.0.1, 127.0.0.1
 `, "NUMBER", port)
 	if a.body != want {
 		t.Errorf("PHP was told\n%s\nwant\n%s", a.body, want)
+	}
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	io.WriteString(c, "GET / HTTP/1.0\r\n\r\n") //nolint:errcheck // reading fails
+	if old, err := io.ReadAll(c); err != nil || !strings.Contains(string(old), "SERVER_NAME=app.test\n") {
+		t.Errorf("a client of HTTP/1.0 without Host got %s, %v", old, err)
 	}
 	for origin, status := range map[string]int{"http://" + addr: http.StatusOK, "http://6.6.6.6": http.StatusForbidden} {
 		header := evil.Clone()
