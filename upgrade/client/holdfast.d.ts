@@ -15,6 +15,12 @@ declare class Holdfast {
   on<T extends keyof Holdfast.Events>(type: T, listener: (this: Holdfast, value: Holdfast.Events[T]) => void): this;
   off<T extends keyof Holdfast.Events>(type: T, listener: (this: Holdfast, value: Holdfast.Events[T]) => void): this;
 
+  /**
+   * Requests a URL when live, after a gap, and after each message that was published without data. The pages' requests are
+   * spread over this many milliseconds for each subscriber (default 1). A failed request is made again later.
+   */
+  refetch(url: string, done: (this: Holdfast, response: XMLHttpRequest) => void, spread?: number): this;
+
   /** Begins again after close() or a refusal, and tries at once while waiting. */
   open(): this;
   /** Ends it; another tab takes the shared connection over. */

@@ -97,6 +97,50 @@
       return self;
     };
 
+    // refetch hands the response of a URL to done, and again after each notification that something has changed. The
+    // requests of all pages are spread over so many milliseconds for each subscriber.
+    self.refetch = function (url, done, spread) {
+      var many = 1; // subscribers
+      var timer = 0;
+      var xhr = null;
+      var again = false; // something has changed since xhr was sent
+
+      function soon(least) {
+        again = !!xhr;
+        if (!again && !timer) timer = setTimeout(request, (least || 0) + Math.random() * many * (spread || 1));
+      }
+
+      function request() {
+        timer = 0;
+        if (!on) return;
+        xhr = new XMLHttpRequest();
+        xhr.open("GET", url, true);
+        xhr.onreadystatechange = function () {
+          var x = xhr;
+          if (x.readyState !== 4) return;
+          xhr = null;
+          if (!x.status || x.status > 428) return soon(1000 + Math.random() * most);
+          if (again) soon();
+          done.call(self, x);
+        };
+        xhr.send();
+      }
+
+      if (self.state === "live") soon();
+      return self
+        .on("message", function (m) {
+          if (m.event !== "changed") return;
+          many = (m.data && m.data.subscribers) || many;
+          soon();
+        })
+        .on("gap", function () {
+          soon();
+        })
+        .on("state", function (s) {
+          if (s.state === "live" && !s.resumed) soon();
+        });
+    };
+
     // open begins, or begins again after close() or a refusal.
     self.open = function () {
       tries = 0;
