@@ -30,7 +30,7 @@ func (x *exchange) clientGone() {
 	if !x.answered {
 		x.log.status = statusGone
 	}
-	x.endLog("client left")
+	x.endLog("client disconnected")
 	c := x.client.conn
 	x.release()
 	c.Close()

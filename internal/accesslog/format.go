@@ -11,7 +11,7 @@ import (
 	"holdfast/internal/http1"
 )
 
-// Request is what a request's head says. Its slices are read during Begin only.
+// Request has the logged parts of a request's head. Its slices are read during Begin only.
 type Request struct {
 	Client        netip.Addr
 	Line          []byte // the request line as it came; used when Method is empty
@@ -25,13 +25,13 @@ type Request struct {
 	Started       time.Time
 }
 
-// RequestOfLine returns what is known of a request whose head could not be read: b begins with what there is of it.
+// RequestOfLine returns a request whose head could not be parsed. b begins with the received part of the head.
 func RequestOfLine(b []byte, client netip.Addr) *Request {
 	line, _, _ := bytes.Cut(bytes.TrimLeft(b[:min(len(b), 1024)], "\r\n"), []byte("\n"))
 	return &Request{Client: client.Unmap(), Line: bytes.TrimSuffix(line, []byte("\r"))}
 }
 
-// RequestOf is what a line says of a request.
+// RequestOf returns the logged parts of a head.
 func RequestOf(h *http1.Head, client netip.Addr) *Request {
 	r := &Request{Client: client, Method: h.Method, Target: h.Target, Minor: h.Minor, Host: h.Host}
 	for i := range h.Fields {
@@ -47,15 +47,15 @@ func RequestOf(h *http1.Head, client netip.Addr) *Request {
 	return r
 }
 
-// Outcome is how a request ended.
+// Outcome is the result of a request.
 type Outcome struct {
-	Status   int   // 499: the client left before it was answered, as in nginx
+	Status   int   // 499: the client disconnected before the response, as in nginx
 	Bytes    int64 // of the response's body, as sent
 	Received int64 // of the request's body
 	Now      time.Time
 	Started  time.Time
-	Upstream string        // empty: the app was not asked
-	AppTime  time.Duration // from asking the app to the end of its response
+	Upstream string        // empty: the request was not sent to the app
+	AppTime  time.Duration // from sending the request to the app to the end of its response
 	End      string        // empty: complete; otherwise why it ended early
 }
 
@@ -63,7 +63,7 @@ type Outcome struct {
 // leaves no such byte in a part.
 const split = '\x00'
 
-// Begin appends to b what of the line is known already.
+// Begin appends to b the parts of the line that are known already.
 func (l *Log) Begin(b []byte, r *Request) []byte {
 	if l.secret != "" {
 		said := *r
@@ -143,7 +143,7 @@ func appendEscaped(b, s []byte) []byte {
 	return b
 }
 
-// user is the name in a Basic Authorization (RFC 7617), or nothing.
+// user returns the name in a Basic Authorization (RFC 7617), or nothing.
 func user(authorization []byte) []byte {
 	if len(authorization) < 7 || !bytes.EqualFold(authorization[:6], []byte("basic ")) {
 		return nil

@@ -11,23 +11,23 @@ import (
 )
 
 const (
-	flushAt   = 64 << 10           // bytes that are written without waiting further
-	flushTime = time.Second        // the longest that a line waits
-	maxQueue  = 4 << 20            // bytes that may wait for the disk
+	flushAt   = 64 << 10           // bytes that are written at once
+	flushTime = time.Second        // longest delay of a line
+	maxQueue  = 4 << 20            // bytes that may be queued
 	fileMode  = os.FileMode(0o640) // user agents and addresses are personal data
 )
 
-// Log is an access log. A nil Log is none: its methods do nothing.
+// Log is an access log. The methods of a nil Log do nothing.
 type Log struct {
 	json  bool
-	path  string // empty: the output is not ours to reopen
+	path  string // empty: standard output or error, which is not reopened
 	lines *asyncwriter.Writer
 
 	secretPaths []string // below them secret is a query parameter that is not logged
 	secret      string   // empty: none
 }
 
-// Open opens the log at path, which is created if it is not there; "stdout" and "stderr" are those.
+// Open opens the log at path, and creates the file if needed; "stdout" and "stderr" are the standard streams.
 func Open(path string, json bool) (*Log, error) {
 	switch path {
 	case "stdout":
@@ -56,8 +56,8 @@ func openFile(path string) (*os.File, error) {
 	return f, nil
 }
 
-// Reopen opens the file again by its name, after it was moved away; lines that wait go to the old one.
-// If that fails, the old one stays.
+// Reopen opens the file again by its name, after it was moved away; queued lines go to the old one. After an error, the
+// old one stays in use.
 func (l *Log) Reopen() error {
 	if l == nil || l.path == "" {
 		return nil
@@ -69,7 +69,7 @@ func (l *Log) Reopen() error {
 	return l.use(f)
 }
 
-// use writes what waits and closes the file; lines go to out from now on.
+// use writes the queued lines and closes the file; later lines go to out.
 func (l *Log) use(out io.Writer) error {
 	old, err := l.lines.Swap(out)
 	if f, ok := old.(*os.File); ok {
@@ -88,7 +88,7 @@ func (l *Log) End(begun []byte, o *Outcome) {
 	}
 }
 
-// Dropped returns how many lines are lost: the disk was too slow for them, or failed.
+// Dropped returns how many lines were dropped, as the disk was too slow or failed.
 func (l *Log) Dropped() int64 {
 	if l == nil {
 		return 0
@@ -97,8 +97,8 @@ func (l *Log) Dropped() int64 {
 	return dropped
 }
 
-// Serve writes lines until ctx ends, then what is left, and closes the file. An error of the disk does
-// not end it: report gets it, and later lines are tried again.
+// Serve writes lines until ctx ends, then the rest, and closes the file. An error of the disk does not end it: report
+// gets the error, and later lines are written again.
 func (l *Log) Serve(ctx context.Context, report func(error)) {
 	tell := func(err error) { report(fmt.Errorf("access log: %w", err)) }
 	l.lines.Serve(ctx, tell)
@@ -110,5 +110,5 @@ func (l *Log) Serve(ctx context.Context, report func(error)) {
 	}
 }
 
-// Flush writes the lines that wait.
+// Flush writes the queued lines.
 func (l *Log) Flush() error { return l.lines.Flush() }

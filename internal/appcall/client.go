@@ -70,8 +70,8 @@ func newClient(conns, maxBody int, timeout time.Duration, dial func(time.Duratio
 		MaxResponseBodySize: maxBody,
 		ReadBufferSize:      maxHead,
 
-		// A slow app does not get the same request again: that would multiply its load. Only a connection that
-		// is found stale before a byte is written to it is replaced, and each of the pool may be.
+		// A slow app does not get the same request again: that would multiply its load. Only a connection that is found
+		// stale before the first byte is replaced, and each of the pool may be.
 		MaxIdemponentCallAttempts: conns + 1,
 		RetryIfErr: func(_ *fasthttp.Request, _ int, err error) (resetTimeout, retry bool) {
 			return false, errors.Is(err, errStaleConn)
@@ -99,7 +99,7 @@ func writeClient(h *fasthttp.RequestHeader, q *auth.Request, host string) {
 		forwardedHost = q.Host
 	}
 	if http1.LogsInConnection([]byte(q.Authorization)) {
-		h.SetConnectionClose() // or the app would take another client's request for this user's
+		h.SetConnectionClose() // or the app could attribute another client's request to this user
 	}
 	for _, field := range [...]struct{ name, value string }{
 		{fasthttp.HeaderHost, host},

@@ -21,7 +21,7 @@ type appConn struct {
 	ended    bool // the app has closed it
 }
 
-// RemoteAddr returns an address that knows its connection: a response of fasthttp has nothing else of it.
+// RemoteAddr returns an address with a reference to its connection: a response of fasthttp has no other.
 func (c *appConn) RemoteAddr() net.Addr { return connAddr{c.Conn.RemoteAddr(), c} }
 
 type connAddr struct {
@@ -29,7 +29,7 @@ type connAddr struct {
 	conn *appConn
 }
 
-// endedByClose reports whether nothing but the end of its connection says that a response is complete.
+// endedByClose reports whether only the end of its connection shows that a response is complete.
 func endedByClose(resp *fasthttp.Response) bool {
 	a, ok := resp.RemoteAddr().(connAddr)
 	return ok && resp.ConnectionClose() && a.conn.ended // in this order: a connection that continues has another owner by now

@@ -17,14 +17,14 @@ import (
 	"holdfast/internal/strictjson"
 )
 
-// What can be wrong with a response that has come. The texts are for clients too.
+// Errors of a response that has arrived. The texts are for clients, too.
 var (
 	ErrReplyTooLarge = errors.New("the app's response is larger than push.max_reply")
 	ErrReplyInvalid  = errors.New("the app's response is not the JSON that its Content-Type says")
 	ErrReplyCut      = errors.New("the app closed the connection without a response, as a crash would")
 )
 
-// streamedFrom is the size of a message from which on its body is not made whole in memory.
+// streamedFrom is the size from which a message's body is streamed, and not built in memory.
 const streamedFrom = 64 << 10
 
 // MessageForwarderOptions are the properties of a MessageForwarder. All but Key are required.
@@ -50,7 +50,7 @@ type Reply struct {
 	Data   []byte
 	JSON   bool // Data is one JSON value
 	Binary bool // by its Content-Type, or because it is not UTF-8
-	None   bool // there is nothing for the client, not even an empty message
+	None   bool // nothing is sent to the client, not even an empty message
 }
 
 // MessageForwarder posts client messages to one path of the app. Any number of goroutines may use it.
@@ -71,9 +71,9 @@ func NewMessageForwarder(o MessageForwarderOptions) *MessageForwarder {
 // Close closes the connections that wait for the next message.
 func (f *MessageForwarder) Close() { f.client.CloseIdleConnections() }
 
-// Post sends a message to the app, with the client's own credentials. Whatever the app responds is a Reply. An error
-// means that there is no response, and the app may have the message or not; or it is one of the errors above, and the
-// app has the message. It is never posted twice.
+// Post sends a message to the app, with the client's own credentials. Any response of the app is a Reply. One of the
+// errors above means that the app has the message; any other that there is no response, and the app may or may not have
+// it. A message is never posted twice.
 func (f *MessageForwarder) Post(client auth.Request, m ClientMessage) (Reply, error) {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
@@ -120,8 +120,8 @@ func (f *MessageForwarder) send(req *fasthttp.Request, resp *fasthttp.Response, 
 	return err
 }
 
-// parseReply reads the app's response. Its Content-Type decides in which kind of frame it goes to the client. 204 and other
-// 2xx without a body are no answer; 200 with an empty one is an empty answer.
+// parseReply reads the app's response. Its Content-Type decides the kind of frame for the client. With 204, and other
+// 2xx without a body, nothing is sent; with an empty 200, an empty message is.
 func parseReply(resp *fasthttp.Response) (Reply, error) {
 	r := Reply{Status: resp.StatusCode(), Data: bytes.Clone(resp.Body())}
 	mediaType, _, _ := strings.Cut(string(resp.Header.ContentType()), ";")

@@ -17,7 +17,7 @@ import (
 
 const (
 	maxUser    = 255                       // bytes
-	maxExpires = 10 * 365 * 24 * time.Hour // more is as good as never
+	maxExpires = 10 * 365 * 24 * time.Hour // more counts as never
 )
 
 // takeFields copies the fields of a response that are for the client.

@@ -9,8 +9,8 @@ import (
 	"holdfast/internal/http1"
 )
 
-// Request is what a responder is told about a request (RFC 3875 §4.1, and what nginx adds to it). All
-// of it has been checked by the caller: no control bytes anywhere.
+// Request has the parameters of a request for a responder (RFC 3875 §4.1, and those that nginx adds). The caller has
+// checked all of it: no control bytes anywhere.
 type Request struct {
 	Method   []byte
 	Target   []byte // as it was sent, in origin form: REQUEST_URI

@@ -9,13 +9,12 @@ import (
 	"time"
 )
 
-// Answer is how a request is to be answered. The caller adds the status line, Date and what concerns the
-// connection.
+// Answer is the response to a request. The caller adds the status line, Date and the fields for the connection.
 type Answer struct {
 	Script *Script // run this instead; nothing else is set then
 
 	Status int
-	Reason string // for the log, where the site's rules refuse what there is; it names the key to set
+	Reason string // for the log, if the site's rules refuse a file that exists; it names the key to set
 	Head   []byte // field lines with their CRLF, to be appended to the head
 
 	// File has the body: Length bytes from Offset. The caller closes it, and cuts the connection if it

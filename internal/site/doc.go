@@ -1,9 +1,8 @@
-// Package site says what a request path means in a folder that a web server would serve: a script for
-// FastCGI, a file, a redirect, or nothing. It opens files and so may block: whoever is on the loop asks
-// on a worker.
+// Package site says what a request path means in a folder that a web server would serve: a script for FastCGI, a file,
+// a redirect, or nothing. It opens files and so may block: don't call it on a loop.
 //
-// The path is decoded once, and what is found under the decoded path is looked at again under the name
-// that symbolic links lead to. Both must pass the same rules:
+// The path is decoded once, and what is found under the decoded path is looked at again under the name that symbolic
+// links lead to. Both must pass the same rules:
 //
 //   - nothing outside of the root, unless Follow allows links that lead there
 //   - no name that begins with a dot, but for /.well-known/

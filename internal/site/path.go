@@ -141,13 +141,13 @@ func mayOpen(elements []string) bool {
 	return true
 }
 
-// isSafe reports whether the system may be asked for the element.
+// isSafe reports whether the element may be passed to the file system.
 func isSafe(e string) bool {
 	return isName(e) && filepath.IsLocal(e) && (runtime.GOOS != "windows" || !strings.ContainsAny(e, ":~")) // devices, streams, short names
 }
 
-// isHidden reports whether what has this name, as element i, is never served: it begins with a dot, or ends so that
-// it is the same file as without to some systems, and to nobody's rules.
+// isHidden reports whether a file of this name, as element i, is never served: its name begins with a dot, or has an
+// ending that some systems ignore, so that rules for names would miss it.
 func isHidden(i int, e string) bool {
 	return e[0] == '.' && (i > 0 || e != ".well-known") || strings.HasSuffix(e, ".") || strings.HasSuffix(e, " ")
 }

@@ -14,8 +14,7 @@ import (
 // maxLinks are followed for one path, as many as Linux would.
 const maxLinks = 40
 
-// ErrRoot means that the root could not be opened: nothing of the site can be said then, not even that
-// something is not there.
+// ErrRoot means that the root could not be opened, so not even a 404 would be certain.
 var ErrRoot = errors.New("site: the root cannot be opened")
 
 var (
@@ -29,7 +28,7 @@ type resolvedPath struct {
 	info     fs.FileInfo // nil for a folder
 	dir      *os.Root    // what holds a file in the root; nil for a folder
 	outside  string      // the whole name, if it is outside of the root, which Follow allows
-	asked    string      // the name that was asked for, which says the type
+	asked    string      // the requested name, which decides the media type
 }
 
 func (p *resolvedPath) isFolder() bool { return p.info == nil }
