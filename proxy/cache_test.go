@@ -25,7 +25,7 @@ type cachedApp struct {
 	answer atomic.Pointer[func(n int64, r *http.Request, body []byte) []byte]
 }
 
-func newCachedApp(t *testing.T, list []rules.Options, answer func(n int64, r *http.Request, body []byte) []byte) *cachedApp {
+func newCachedApp(t *testing.T, list []rules.Options, answer func(n int64, r *http.Request, body []byte) []byte, change ...func(*Options)) *cachedApp {
 	t.Helper()
 	h := cache.NewHasher()
 	set, err := rules.New(list, []string{"sid"}, h)
@@ -40,6 +40,9 @@ func newCachedApp(t *testing.T, list []rules.Options, answer func(n int64, r *ht
 	a.addr, a.proxy = start(t, up.Addr, func(o *Options) {
 		o.RequestBuffer = 64 << 10
 		o.Cache = &fetch.Cache{Rules: set, Store: a.store, Wait: wiretest.Timeout}
+		for _, f := range change {
+			f(o)
+		}
 	})
 	return a
 }
@@ -125,6 +128,13 @@ func TestCache(t *testing.T) {
 		a.want(r, body, 200, "abc", "hit")
 		if a.asked.Load() != 1 {
 			t.Errorf("the app was asked %d times", a.asked.Load())
+		}
+	})
+	t.Run("conditions where nothing is kept", func(t *testing.T) {
+		a := newCachedApp(t, poll, numbered("Set-Cookie: x=1\r\nETag: \"v1\"\r\n"))
+		for range 2 {
+			r, body := a.get("GET", "/poll", `If-None-Match: "v1"`)
+			a.want(r, body, 304, "", "fwd=")
 		}
 	})
 	t.Run("what is not kept", func(t *testing.T) {
@@ -271,4 +281,28 @@ func TestCacheLeaderLeaves(t *testing.T) {
 	r, body := second.Response("GET")
 	a.want(r, body, 200, "2", "fwd=uri-miss; stored")
 	close(release)
+}
+
+// TestCacheAccelRedirect: what another route answers with is not kept, and who waits is told at once. A change that is answered
+// so ends what is stored of its session.
+func TestCacheAccelRedirect(t *testing.T) {
+	a := newCachedApp(t, poll, func(n int64, r *http.Request, _ []byte) []byte {
+		switch {
+		case r.URL.Path == "/inside/x":
+			return ok("inside")
+		case r.Method == "POST", r.Header.Get("X-Redirect") != "":
+			return []byte("HTTP/1.1 200 OK\r\nX-Accel-Redirect: /inside/x\r\nContent-Length: 0\r\n\r\n")
+		}
+		return ok(fmt.Sprint(n))
+	}, func(o *Options) { o.Routes = []Route{{Match: "/inside", Internal: true}} })
+	r, body := a.get("GET", "/poll?x", "X-Redirect: 1")
+	if r.StatusCode != 200 || body != "inside" || a.store.Stats().Entries != 0 {
+		t.Fatalf("got %d %q, %d entries", r.StatusCode, body, a.store.Stats().Entries)
+	}
+	a.get("GET", "/poll", "Cookie: sid=anna")
+	r, body = a.get("GET", "/poll", "Cookie: sid=anna")
+	a.want(r, body, 200, body, "hit")
+	a.get("POST", "/change", "Cookie: sid=anna")
+	r, body = a.get("GET", "/poll", "Cookie: sid=anna")
+	a.want(r, body, 200, body, "fwd=uri-miss; stored")
 }

@@ -67,9 +67,6 @@ func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
 	x.log.status = a.Status
 	x.app.server.Answered()
 	x.client.unbuffered = a.Stream
-	if x.change != nil {
-		x.change.Apply(a)
-	}
 	if x.fetch != nil {
 		x.fetch.Judge(a, x.f.loop.Now())
 	}

@@ -46,6 +46,7 @@ type Fetch struct {
 	stale  *cache.Entry  // that the app is asked about, or that answers if the app fails; nil: none
 	again  bool          // it has waited before
 	asks   bool          // the app is asked about stale
+	strips bool          // the app is not told what the client has
 
 	fwd    cache.Forward // why the app is asked
 	why    cache.Reason  // why what it answers is not kept
@@ -240,7 +241,7 @@ func (f *Fetch) StopWaiting() bool {
 // request returns the head and the body that the app is sent. A request that fetches for others asks about the stale entry,
 // not about what its own client has.
 func (f *Fetch) request() (head, body []byte) {
-	if f.flight == nil {
+	if f.strips = f.flight != nil; !f.strips {
 		return f.raw, f.req.Body
 	}
 	line := bytes.IndexByte(f.raw, '\n') + 1
@@ -323,7 +324,7 @@ func (f *Fetch) Head(a *http1.Answer) (unchanged bool) {
 		f.answer.line = bytes.Clone(a.Line)
 		f.answer.Fields = http1.CloneFields(a.Fields)
 	}
-	return f.flight != nil && a.Status == 200 && cache.IsUnchanged(f.req.Fields, a.Fields)
+	return f.strips && a.Status == 200 && cache.IsUnchanged(f.req.Fields, a.Fields)
 }
 
 // Add records a piece of the response's body.
