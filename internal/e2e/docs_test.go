@@ -486,6 +486,7 @@ var inBrowser = []struct{ page, begins, before, works string }{
 	{"docs/reference/browser-client.md", "<meta", `Holdfast("public.news").on("message", function (m) { show(m.data); });`, `shown.includes("hello")`},
 	{"docs/reference/browser-client.md", `fetch("/parcel/42")`, `window.fetch = function () { return Promise.resolve(new Response("{}")); };`, `shown.includes("hello")`},
 	{"docs/reference/browser-client.md", "push.on(", `var light = {}, push = Holdfast("public.news");`, `light.className === "live"`},
+	{"docs/reference/browser-client.md", "push.refetch", `var push = Holdfast("public.news");`, `/DOCTYPE/.test(shown.join())`},
 	{"docs/tutorials/mediawiki.md", "new EventSource", `var mw = {notify: show};`, `shown.includes("Changed: hello")`},
 	{"docs/migrate/polling.md", "<meta", `Holdfast("public.news").on("message", function (m) { show(m.data); });`, `shown.includes("hello")`},
 	{"docs/migrate/polling.md", "var push", `window.fetch = function () { return Promise.resolve({json: function () { return "fetched"; }}); };`, `shown.includes("fetched") && shown.includes("hello")`},
