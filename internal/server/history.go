@@ -35,7 +35,7 @@ func (s *Server) newHub() (*hub.Hub, error) {
 		return nil, fmt.Errorf("push.history_file: %w", err)
 	}
 	if s.file.Foreign() {
-		s.log.Warn("history file was copied, restored or moved; clients that come back receive a gap", "file", c.Push.HistoryFile)
+		s.log.Warn("history file was copied, restored or moved; clients that reconnect receive a gap", "file", c.Push.HistoryFile)
 	}
 	s.owned.onStop(func(time.Time) {
 		if n := h.Stats().Unsaved; n > 0 {
