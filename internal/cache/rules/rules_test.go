@@ -2,6 +2,7 @@ package rules
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -431,12 +432,15 @@ func TestSessions(t *testing.T) {
 		{"/\nCookie: PHPSESSID=", "/\nCookie: PHPSESSID=", 0, 0},
 		{"/\nCookie: wp_a=1; wp_b=2", "/\nCookie: wp_a=1", 2, 1},
 		{"/\nCookie: wp_a=1; wp_a=1; wp_a=2", "/\nCookie: wp_a=2", 2, 1},
-		{"/\nCookie: wp_a=1", "/\nCookie: wp_b=1", 1, 0},
+		{"/\nCookie: wp_a=1", "/\nCookie: wp_b=1", 1, 1},
+		{"/\nCookie: PHPSESSID=1", "/\nCookie: wp_b=1", 1, 0},
+		{"/\nCookie: PHPSESSID=1", "/\nCookie: phpSESSID=1", 1, 1},
+		{"/\nCookie: %50HPSESSID=1", "/\nCookie: PHPSESSID=1", 3, 1},
 		{"/\nAuthorization: Basic eA==", "/\nAuthorization: Basic eA==", 1, 1},
 		{"/a;jsessionid=1?x", "/\nCookie: JSESSIONID=1", 1, 1},
 		{"/a;jsessionid=1;y/b", "/\nCookie: JSESSIONID=1", 1, 1},
 		{"/\n-Cookie: PHPSESSID=1", "/\nCookie: PHPSESSID=1", 0, 0},
-		{"/\nCookie: " + cookiesOf(40), "/\nCookie: wp_0=x", maxSessions + 1, 1},
+		{"/\nCookie: " + cookiesOf(40), "/\nCookie: wp_0=v0", maxSessions + 1, 1},
 	} {
 		a, b := set.Sessions(requestOf(t, c.a)), set.Sessions(requestOf(t, c.b))
 		overlaps := 0
@@ -456,7 +460,7 @@ func TestSessions(t *testing.T) {
 func cookiesOf(n int) string {
 	var b strings.Builder
 	for i := range n {
-		b.WriteString("wp_" + string(rune('0'+i)) + "=x; ")
+		fmt.Fprintf(&b, "wp_%d=v%d; ", i, i)
 	}
 	return b.String()
 }

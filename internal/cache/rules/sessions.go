@@ -58,8 +58,10 @@ func (rs *Set) Sessions(q *cache.Request) (list []cache.Tag) {
 	}
 	c := cookies{fields: q.Fields}
 	for name, v, ok := c.next(); ok; name, v, ok = c.next() {
-		if rs.isSession(name) {
-			add(string(name), v)
+		for _, wanted := range rs.sessions {
+			if isCookie(wanted, name) {
+				add(wanted, v) // however it is spelled
+			}
 		}
 	}
 	for i := range q.Fields {
