@@ -78,7 +78,7 @@ func (w *Watcher) poll(e *entry) (r result) {
 	for range 2 {
 		r.requests++
 		var stale bool
-		if r.changed, stale, failed = w.ask(e, r.requests == 1); !stale {
+		if r.changed, stale, failed = w.ask(e, r.requests == 1); !stale || !w.held(e) {
 			break
 		}
 	}
@@ -100,6 +100,12 @@ func (w *Watcher) poll(e *entry) (r result) {
 	return r
 }
 
+func (w *Watcher) held(e *entry) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return e.held
+}
+
 // putOff reports whether a message of somebody else puts the request off.
 func (w *Watcher) putOff(e *entry) bool {
 	_, id := w.o.Last(e.channel)
@@ -113,7 +119,8 @@ func (w *Watcher) putOff(e *entry) bool {
 }
 
 // ask requests the URL once and publishes what is new. Again says that it may be asked once more; stale, that it should be:
-// a message has been published meanwhile, which may be newer than the answer.
+// a message has been published meanwhile, which may be newer than the answer, or the connection has ended without one, as
+// it does when the app closes it in the moment in which it is used.
 func (w *Watcher) ask(e *entry, again bool) (changed, stale bool, failed *failure) {
 	kept, id := w.o.Last(e.channel)
 	if e.last = id; kept == nil && e.kept && e.failures > 0 {
@@ -125,7 +132,8 @@ func (w *Watcher) ask(e *entry, again bool) (changed, stale bool, failed *failur
 	}
 	page, err := e.rule.Get(e.path, known)
 	if err != nil {
-		return false, false, failureOf(err)
+		failed = failureOf(err)
+		return false, again && failed.reason == Cut, failed
 	}
 	if page.SetsCookie && !e.rule.Cookies {
 		w.noticeCookie(e)

@@ -216,6 +216,25 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// TestCutOnce: a connection that the app closes just when it is used is no failure.
+func TestCutOnce(t *testing.T) {
+	run(t, Options{}, "p.{id} /p?id={id} 10s body", func(w *world) {
+		var n atomic.Int64
+		w.answers(func(string, appcall.Validators) (appcall.Page, error) {
+			if n.Add(1)%2 == 1 {
+				return appcall.Page{}, appcall.ErrCut
+			}
+			return page(200, "a"), nil
+		})
+		m := w.hold("p.1")
+		w.pass(100 * second)
+		s := w.watcher.Stats()
+		want(t, "failures", s.Failures[Cut], 0)
+		want(t, "requests", s.Requests, 22)
+		want(t, "received and logged", m.text()+w.logged(), "a")
+	})
+}
+
 // TestBackoff: a channel that fails is asked after twice the interval, four times and so on, up to a minute.
 func TestBackoff(t *testing.T) {
 	for _, c := range []struct {
