@@ -64,7 +64,7 @@ internal/tunnel   internal/park internal/sendbuf
 internal/watch    internal/appcall internal/channelurl internal/hub internal/strictjson internal/throttle
 internal/wiretest
 internal/wsframe  internal/deflate
-proxy             internal/accesslog internal/balance internal/cache/fetch internal/fcgi internal/headread internal/http1 internal/metric internal/park internal/proxyheader internal/rate internal/request internal/route internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
+proxy             internal/accesslog internal/balance internal/cache/fetch internal/fcgi internal/headread internal/http1 internal/inject internal/metric internal/park internal/proxyheader internal/rate internal/request internal/route internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
 upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/http1 internal/hub internal/jsontext internal/park internal/receive internal/render internal/request internal/sendqueue internal/session internal/subscribe internal/wsframe upgrade/client
 upgrade/client    internal/http1
 `

@@ -49,6 +49,11 @@ func (c *clientLeg) appendConnection(b []byte) []byte {
 // passBody sends head, if any, and data to the client, in chunks if chunked is set. With last, the body is complete,
 // and the trailers follow. It may overwrite the bytes behind data in its buffer.
 func (c *clientLeg) passBody(head, data []byte, last bool, trailers []byte) bool {
+	data, err := c.x.page.Append(data, last)
+	if err != nil {
+		c.x.cut(err)
+		return false
+	}
 	if s := c.x.fetch; s != nil {
 		s.Add(data, c.x.f.loop.Now())
 		if last {

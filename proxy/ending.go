@@ -128,6 +128,7 @@ func (x *exchange) release() {
 	x.count()
 	x.f.p.inFlight.Add(-1)
 	x.closeFetch()
+	x.page.Close()
 	x.client.conn, x.accel.preserved = nil, nil
 	if f := x.f; len(f.free) < 64 && cap(x.client.early)+cap(x.upload.gathered)+cap(x.app.head)+cap(x.app.partialHead)+cap(x.accel.head) <= keepExchange {
 		f.free = append(f.free, x)
@@ -157,6 +158,7 @@ func (x *exchange) abandonUnless(whole *bool, serial uint64) {
 		x.source.close()
 	}
 	x.closeFetch()
+	x.page.Close()
 }
 
 // count updates Proxy.buffered.

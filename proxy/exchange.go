@@ -8,6 +8,7 @@ import (
 	"holdfast/internal/accesslog"
 	"holdfast/internal/cache/fetch"
 	"holdfast/internal/http1"
+	"holdfast/internal/inject"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
 	"holdfast/internal/route"
@@ -57,6 +58,7 @@ type exchange struct {
 	accel   accelState
 	fetch   *fetch.Fetch  // of a request that the cache knows, and has no answer to; nil: of others
 	change  *fetch.Change // what the request may change of what is cached; nil: nothing
+	page    *inject.Page  // that gets a script tag; nil: none does
 	session session
 	log     logEntry
 }
@@ -134,9 +136,17 @@ func (x *exchange) take(h *http1.Head, q *request.Request, body []byte) {
 		x.finishFields(301, 0, route.SlashLocation(h), errRedirected)
 		return
 	}
-	if x.cached(h, q, body) {
-		return
+	if x.accel.hops == 0 {
+		x.page = x.f.p.o.Inject.Page(h, q.Scheme(), q.Host)
 	}
+	if !x.cached(h, q, body) {
+		x.start(h, q, body)
+	}
+}
+
+// start gives the request to the source of its route without a look at the cache.
+func (x *exchange) start(h *http1.Head, q *request.Request, body []byte) {
+	x.page.Request(h)
 	x.source = x.f.p.newSource(x)
 	x.source.start(h, q, body)
 }

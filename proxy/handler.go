@@ -11,6 +11,7 @@ import (
 	"holdfast/internal/balance"
 	"holdfast/internal/cache/fetch"
 	"holdfast/internal/headread"
+	"holdfast/internal/inject"
 	"holdfast/internal/metric"
 	"holdfast/internal/park"
 	"holdfast/internal/proxyheader"
@@ -80,6 +81,7 @@ type Options struct {
 	ProxyProtocol bool // every connection begins with a PROXY header, and comes from a trusted peer
 
 	Trusted    func(netip.Addr) bool // peers whose X-Forwarded-* are believed, also one without an address (a unix socket); nil: none
+	Inject     *inject.Rules         // pages that get a script tag; nil: none
 	Cache      *fetch.Cache          // what is answered from memory; nil: nothing
 	Site       *site.Site            // with FastCGI upstreams: what a path means; nil: the upstreams speak HTTP
 	ServerAddr netip.AddrPort        // where clients connect, for SERVER_ADDR and SERVER_PORT; may be invalid

@@ -77,6 +77,10 @@ func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
 		x.route.Paths.Rewrite(a, &x.asked, x.app.server.Host)
 	}
 	x.accel.preserved.Override(a)
+	if x.page.Head(a) {
+		x.client.chunked = !x.client.http10
+		framed = x.client.chunked
+	}
 	if x.fetch != nil && x.fetch.Head(a) {
 		x.client.unchanged(a)
 		framed = true
@@ -108,9 +112,7 @@ func (x *exchange) ownHead(status int, fields []byte) []byte {
 	b := fmt.Appendf(x.f.loop.Out()[:0], "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
 	b = x.f.date.Append(b, x.f.loop.Now())
 	b = x.accel.preserved.Append(x.accel.preserved.AppendWithout(b, fields))
-	b = append(x.client.appendConnection(b), "\r\n"...)
-	x.client.heads += int64(len(b))
-	return b
+	return append(x.client.appendConnection(b), "\r\n"...)
 }
 
 // complete notes that the source has passed its whole response. The exchange continues until the client has it.

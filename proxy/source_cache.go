@@ -68,8 +68,7 @@ func (s *cacheSource) Ask(head, body []byte) {
 		x.finishWith(r.Status, r)
 		return
 	}
-	x.source = x.f.p.newSource(x)
-	x.source.start(h, x.f.readRequest(x.client.conn, h), body)
+	x.start(h, x.f.readRequest(x.client.conn, h), body)
 }
 
 // poster returns what posts to the loop of the exchange; see fetch.Fetch.Begin. Any goroutine may call that, when the exchange

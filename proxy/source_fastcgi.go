@@ -66,6 +66,7 @@ func (s *fcgiSource) request() {
 		s.x.finishWith(r.Status, r) // it passed the check before
 		return
 	}
+	s.x.page.Request(h)
 	length := h.Length
 	if h.Chunked {
 		length = s.x.upload.received

@@ -110,11 +110,16 @@ func (s *fileSource) resolved(a site.Answer, first []byte, err error) {
 
 // answer sends a file, or a head alone.
 func (s *fileSource) answer(a site.Answer, first []byte) {
-	b := s.x.ownHead(a.Status, a.Head)
+	c := &s.x.client
+	fields, isPage := s.x.page.HeadOf(a.Status, a.Head, !c.http10)
+	if isPage {
+		c.chunked, c.keep = !c.http10, c.keep && !c.http10
+	}
+	b := s.x.ownHead(a.Status, fields)
 	if a.File != nil {
 		s.f, s.off, s.end = a.File, a.Offset+int64(len(first)), a.Offset+a.Length
 	}
-	if s.x.client.pass(b, first) {
+	if c.passBody(b, first, s.off == s.end, nil) {
 		s.clientReady()
 	}
 }
@@ -167,7 +172,7 @@ func (s *fileSource) piece(p []byte, err error) {
 		return
 	}
 	s.off += int64(len(p))
-	if s.x.client.pass(nil, p) {
+	if s.x.client.passBody(nil, p, s.off == s.end, nil) {
 		s.clientReady()
 	}
 }

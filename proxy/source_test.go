@@ -29,7 +29,7 @@ func (s *memorySource) start(*http1.Head, *request.Request, []byte) {
 	if s.x.isHead {
 		s.rest = nil
 	}
-	if s.x.client.pass(head, s.piece()) {
+	if s.x.client.passBody(head, s.piece(), false, nil) {
 		s.clientReady()
 	}
 }
