@@ -469,6 +469,69 @@ func TestShimTabs(t *testing.T) {
 	wantOneHeld(t, s)
 }
 
+// TestShimFrozenTab blocks the tab that has the connection, as an alert or an endless loop does: polls of the others go out
+// until it moves again.
+func TestShimFrozenTab(t *testing.T) {
+	app := newShimApp()
+	app.set("1", "a")
+	app.set("2", "a")
+	release := make(chan struct{})
+	s := startServer(t, startApp(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/block" {
+			app.ServeHTTP(w, r)
+			return
+		}
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	})), "")
+	b := startBrowser(t)
+	b.open(s.url + "/?by=xhr&id=1")
+	b.waitAbsorbed(t, app, "1")
+	leads := b.currentTab()
+	shares := b.tab(s.url + "/?by=xhr&id=2")
+	b.waitAbsorbed(t, app, "2")
+	b.turnTo(leads)
+	b.eval(`new BroadcastChannel("block").onmessage = function () {
+		var x = new XMLHttpRequest();
+		x.open("GET", "/block", false);
+		x.send();
+	}; return 0`, nil)
+	b.turnTo(shares)
+	b.eval(`new BroadcastChannel("block").postMessage(0); return 0`, nil)
+	b.waitNotAbsorbed(t, app, "2")
+	app.set("2", "b")
+	s.publish(t, "public.state.2", "x")
+	b.waitFor("the other tab shows the change", "shown[shown.length - 1] === 'b'")
+	close(release)
+	b.waitAbsorbed(t, app, "2")
+	b.turnTo(leads)
+	b.waitAbsorbed(t, app, "1")
+	wantOneHeld(t, s)
+}
+
+// TestShimPageReturns goes to another page and back: nothing is held meanwhile, and what changed is seen.
+func TestShimPageReturns(t *testing.T) {
+	app := newShimApp()
+	app.set("42", "a")
+	s := startServer(t, startApp(t, app), "")
+	b := startBrowser(t)
+	b.open(s.url + "/?by=xhr&id=42")
+	b.waitAbsorbed(t, app, "42")
+	b.eval("window.kept = true; return 0", nil)
+	b.open(s.url + "/plain")
+	eventually(t, "the page that was left holds nothing", func() bool { return s.held(t) == 0 })
+	app.set("42", "b")
+	s.publish(t, "public.state.42", "x")
+	b.command(http.MethodPost, "/back", map[string]any{}, nil)
+	b.waitFor("the page shows the change", "shown[shown.length - 1] === 'b'")
+	b.waitAbsorbed(t, app, "42")
+	var kept bool
+	b.eval("return !!window.kept", &kept)
+	t.Logf("kept in the back/forward cache: %v", kept)
+}
+
 // TestShimOnPlainHTTP has tabs of an origin that is not secure: no locks there, so each holds a connection of its own, a
 // WebSocket, of which a browser opens more than six.
 func TestShimOnPlainHTTP(t *testing.T) {

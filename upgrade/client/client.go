@@ -51,12 +51,15 @@ func compress(source []byte) *script {
 	return s
 }
 
-// strip leaves out the lines that are comments and the indentation: a third of the bytes on the wire. The
-// source has no string or comment over several lines.
+// strip leaves out comments and indentation: more than a third of the bytes on the wire. The source has no string or
+// comment over several lines.
 func strip(code []byte) []byte {
 	out := []byte("// Holdfast, MIT licence. The source with comments: upgrade/client\n")
 	for line := range bytes.Lines(code) {
 		line = bytes.TrimSpace(line)
+		if i := bytes.LastIndex(line, []byte(" // ")); i > 0 && !bytes.ContainsAny(line[i:], "\"'`") { // no string goes on there
+			line = bytes.TrimSpace(line[:i])
+		}
 		if len(line) > 0 && !bytes.HasPrefix(line, []byte("//")) {
 			out = append(append(out, line...), '\n')
 		}

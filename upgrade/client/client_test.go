@@ -51,8 +51,8 @@ func TestScriptsAreES5(t *testing.T) {
 }
 
 func TestStripLeavesCodeAlone(t *testing.T) {
-	got := string(strip([]byte("// a comment\nif (a) {\n    // of b\n    b(\"// no comment\"); // kept\n\n}\n")))
-	want := "if (a) {\nb(\"// no comment\"); // kept\n}\n"
+	got := string(strip([]byte("// a comment\nif (a) {\n    // of b\n    b(\"// no comment\"); // left out\n\n  c(\" // d\"); // it's kept\n}\n")))
+	want := "if (a) {\nb(\"// no comment\");\nc(\" // d\"); // it's kept\n}\n"
 	if _, code, _ := bytes.Cut([]byte(got), []byte("\n")); string(code) != want {
 		t.Errorf("stripped to %q, want %q", code, want)
 	}
