@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"holdfast/internal/cache/headers"
 	"holdfast/internal/http1"
 )
 
@@ -27,7 +28,7 @@ func Unchanged(fields []http1.Field, etag, modified []byte) bool {
 	if given || len(modified) == 0 {
 		return false
 	}
-	since, n := value(fields, "if-modified-since")
+	since, n := headers.Value(fields, "if-modified-since")
 	if n != 1 {
 		return false
 	}
@@ -44,8 +45,8 @@ func Unchanged(fields []http1.Field, etag, modified []byte) bool {
 
 // IsUnchanged is the same for a response of which these are the fields.
 func IsUnchanged(request, response []http1.Field) bool {
-	etag, _ := value(response, "etag")
-	modified, _ := value(response, "last-modified")
+	etag, _ := headers.Value(response, "etag")
+	modified, _ := headers.Value(response, "last-modified")
 	return Unchanged(request, etag, modified)
 }
 
@@ -124,7 +125,7 @@ func (e *Entry) Refresh(p *Policy, q *Request, fields []http1.Field, now time.Ti
 	merged := make([]http1.Field, 0, len(fields)+16)
 	for line := range bytes.SplitSeq(e.fields, []byte("\r\n")) {
 		f, fault := http1.ParseField(line)
-		if fault == "" && (!has(fields, lowered(f.Name)) || isOfContent(f.Name)) && !(e.ownETag && http1.EqualFold(f.Name, "etag")) {
+		if fault == "" && (!headers.Has(fields, lowered(f.Name)) || isOfContent(f.Name)) && !(e.ownETag && http1.EqualFold(f.Name, "etag")) {
 			merged = append(merged, f)
 		}
 	}
@@ -143,10 +144,10 @@ func (e *Entry) Refresh(p *Policy, q *Request, fields []http1.Field, now time.Ti
 
 // isAbout reports whether a 304 can be about the entry: it names no other validator.
 func (e *Entry) isAbout(fields []http1.Field) bool {
-	if etag, n := value(fields, "etag"); n > 0 && len(e.etag) > 0 && !e.ownETag {
+	if etag, n := headers.Value(fields, "etag"); n > 0 && len(e.etag) > 0 && !e.ownETag {
 		return n == 1 && bytes.Equal(opaque(etag), opaque(e.etag))
 	}
-	modified, n := value(fields, "last-modified")
+	modified, n := headers.Value(fields, "last-modified")
 	return n == 0 || len(e.modified) == 0 || n == 1 && bytes.Equal(modified, e.modified)
 }
 

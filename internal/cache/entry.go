@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"holdfast/internal/cache/headers"
 	"holdfast/internal/http1"
 )
 
@@ -55,11 +56,11 @@ func NewEntry(v *Verdict, r Response, line, body []byte, now time.Time) *Entry {
 			kept = append(kept, f)
 		}
 	}
-	if !has(kept, "date") {
+	if !headers.Has(kept, "date") {
 		kept = append(kept, http1.Field{Name: []byte("Date"), Value: now.UTC().AppendFormat(nil, http.TimeFormat)})
 	}
-	etag, _ := value(kept, "etag")
-	modified, _ := value(kept, "last-modified")
+	etag, _ := headers.Value(kept, "etag")
+	modified, _ := headers.Value(kept, "last-modified")
 	if v.policy.ETag && len(etag)+len(modified) == 0 && r.Status == 200 {
 		etag, e.ownETag = bodyTag(body), true
 		kept = append(kept, http1.Field{Name: []byte("ETag"), Value: etag})
@@ -169,7 +170,7 @@ func (e *Entry) AppendNotModified(b []byte) []byte {
 // AppendAge adds the line of Age.
 func (e *Entry) AppendAge(b []byte, now time.Time) []byte {
 	b = append(b, "Age: "...)
-	b = strconv.AppendInt(b, min(int64(e.Age(now)/time.Second), maxSeconds), 10)
+	b = strconv.AppendInt(b, min(int64(e.Age(now)/time.Second), headers.MaxSeconds), 10)
 	return append(b, "\r\n"...)
 }
 

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"time"
 
-	"holdfast/internal/cache/structured"
+	"holdfast/internal/cache/headers"
 	"holdfast/internal/http1"
 )
 
@@ -49,7 +49,7 @@ type Policy struct {
 }
 
 // longest is how long anything is good at most, so that no sum of times overflows.
-const longest = maxSeconds * time.Second
+const longest = headers.MaxSeconds * time.Second
 
 // Verdict is what Judge says of a response.
 type Verdict struct {
@@ -111,8 +111,8 @@ func Judge(p *Policy, place *Place, q *Request, r Response, now time.Time) Verdi
 	if p.Most > 0 {
 		v.Fresh = min(v.Fresh, p.Most)
 	}
-	_, validators := value(r.Fields, "etag")
-	_, modified := value(r.Fields, "last-modified")
+	_, validators := headers.Value(r.Fields, "etag")
+	_, modified := headers.Value(r.Fields, "last-modified")
 	if validators+modified > 0 {
 		v.Revalidate = min(p.Revalidate, longest)
 	}
@@ -136,21 +136,21 @@ func (v *Verdict) judge(q *Request, r Response, now time.Time) Reason {
 	case !mayBeKept(p, r.Status):
 		return OtherStatus
 	}
-	if !p.WithoutCookies && has(r.Fields, "set-cookie") || has(r.Fields, "clear-site-data") {
+	if !p.WithoutCookies && headers.Has(r.Fields, "set-cookie") || headers.Has(r.Fields, "clear-site-data") {
 		return SetsCookie
 	}
-	if has(r.Fields, "x-accel-redirect") { // another answers, because the app has let this client in
+	if headers.Has(r.Fields, "x-accel-redirect") { // another answers, because the app has let this client in
 		return Private
 	}
 	var always, ok bool
-	if v.vary, always = ParseVary(r.Fields); always {
+	if v.vary, always = headers.ParseVary(r.Fields); always {
 		return VariesAlways
 	}
 	v.variant = v.place.hasher.variant(v.vary, q.Fields)
-	if v.groups, ok = Groups(r.Fields); !ok {
+	if v.groups, ok = headers.Groups(r.Fields); !ok {
 		return Malformed
 	}
-	authorized := !v.isOwn() && has(q.Fields, "authorization")
+	authorized := !v.isOwn() && headers.Has(q.Fields, "authorization")
 	v.Updating, v.Fail = p.Updating, p.Fail
 	if p.IgnoreApp {
 		if authorized && !p.Shared {
@@ -162,16 +162,16 @@ func (v *Verdict) judge(q *Request, r Response, now time.Time) Reason {
 		v.Fresh = p.Fresh
 		return None
 	}
-	d, targeted := cdnDirectives(r.Fields)
+	d, targeted := headers.CDNDirectives(r.Fields)
 	if !targeted {
-		d = ParseDirectives(r.Fields)
+		d = headers.ParseDirectives(r.Fields)
 	}
 	v.hidden = d.Hidden
-	if authorized && !d.Public && !d.MustRevalidate && d.SharedMaxAge == absent { // RFC 9111 §3.5
+	if authorized && !d.Public && !d.MustRevalidate && d.SharedMaxAge == headers.Absent { // RFC 9111 §3.5
 		return Authorized
 	}
-	v.Age = ageOf(r.Fields)
-	if fresh, keep, said := accelExpires(r.Fields, now); said {
+	v.Age = headers.Age(r.Fields)
+	if fresh, keep, said := headers.AccelExpires(r.Fields, now); said {
 		v.Age = 0 // it is a time of this cache's own
 		if !keep {
 			return NoStore
@@ -183,7 +183,7 @@ func (v *Verdict) judge(q *Request, r Response, now time.Time) Reason {
 }
 
 // obey applies Cache-Control, or the field that stands for it.
-func (v *Verdict) obey(d *Directives, targeted bool, r Response, now time.Time) Reason {
+func (v *Verdict) obey(d *headers.Directives, targeted bool, r Response, now time.Time) Reason {
 	p := v.policy
 	switch {
 	case d.Malformed:
@@ -193,26 +193,26 @@ func (v *Verdict) obey(d *Directives, targeted bool, r Response, now time.Time) 
 	case d.Private && !v.isOwn():
 		return Private
 	}
-	if d.StaleUpdating != absent {
-		v.Updating = seconds(d.StaleUpdating)
+	if d.StaleUpdating != headers.Absent {
+		v.Updating = headers.Seconds(d.StaleUpdating)
 	}
-	if d.StaleFail != absent {
-		v.Fail = seconds(d.StaleFail)
+	if d.StaleFail != headers.Absent {
+		v.Fail = headers.Seconds(d.StaleFail)
 	}
-	if d.NoCache || d.MustRevalidate || d.ProxyRevalidate || d.SharedMaxAge != absent { // RFC 9111 §4.2.4
+	if d.NoCache || d.MustRevalidate || d.ProxyRevalidate || d.SharedMaxAge != headers.Absent { // RFC 9111 §4.2.4
 		v.Updating, v.Fail = 0, 0
 	}
 	expires, dated := time.Duration(0), false
 	if !targeted { // RFC 9213 §2.2
-		expires, dated = expiresOf(r.Fields, now)
+		expires, dated = headers.Expires(r.Fields, now)
 	}
 	switch {
 	case d.NoCache:
 		v.Fresh = 0
-	case d.SharedMaxAge != absent:
-		v.Fresh = seconds(d.SharedMaxAge)
-	case d.MaxAge != absent:
-		v.Fresh = seconds(d.MaxAge)
+	case d.SharedMaxAge != headers.Absent:
+		v.Fresh = headers.Seconds(d.SharedMaxAge)
+	case d.MaxAge != headers.Absent:
+		v.Fresh = headers.Seconds(d.MaxAge)
 	case dated:
 		v.Fresh = expires
 	case isDefault(p, r.Status) && p.Fresh > 0:
@@ -228,25 +228,25 @@ func (v *Verdict) isOwn() bool { return v.policy.OwnSession && len(v.place.sessi
 
 // isStream reports whether a response may have no end: who waited for that would wait for ever.
 func isStream(fields []http1.Field) bool {
-	kind, _ := value(fields, "content-type")
+	kind, _ := headers.Value(fields, "content-type")
 	_, events := http1.CutPrefixFold(kind, "text/event-stream")
 	_, parts := http1.CutPrefixFold(kind, "multipart/x-mixed-replace")
-	buffering, _ := value(fields, "x-accel-buffering")
+	buffering, _ := headers.Value(fields, "x-accel-buffering")
 	return events || parts || http1.EqualFold(buffering, "no")
 }
 
 // isForAll reports whether an error is nobody's in particular.
 func (v *Verdict) isForAll(q *Request, r Response) bool {
 	p := v.policy
-	names, always := ParseVary(r.Fields)
-	if always || len(names) > 0 || has(r.Fields, "set-cookie") {
+	names, always := headers.ParseVary(r.Fields)
+	if always || len(names) > 0 || headers.Has(r.Fields, "set-cookie") {
 		return false
 	}
 	if v.isOwn() || p.IgnoreApp && p.Shared {
 		return true
 	}
-	d := ParseDirectives(r.Fields)
-	return !has(q.Fields, "authorization") && (p.IgnoreApp || !d.NoStore && !d.Private && !d.Malformed)
+	d := headers.ParseDirectives(r.Fields)
+	return !headers.Has(q.Fields, "authorization") && (p.IgnoreApp || !d.NoStore && !d.Private && !d.Malformed)
 }
 
 // mayBeKept reports whether responses of a status are ever kept. Parts (206), interim ones (1xx) and 304 never are. Nor are
@@ -282,7 +282,7 @@ func heuristic(p *Policy, r Response, now time.Time) time.Duration {
 	default:
 		return 0
 	}
-	modified, n := value(r.Fields, "last-modified")
+	modified, n := headers.Value(r.Fields, "last-modified")
 	if n == 0 || p.Heuristic <= 0 {
 		return 0
 	}
@@ -290,121 +290,6 @@ func heuristic(p *Policy, r Response, now time.Time) time.Duration {
 	if err != nil {
 		return 0
 	}
-	fresh := time.Duration(float64(max(dateOf(r.Fields, now).Sub(t), 0)) * min(p.Heuristic, 1))
+	fresh := time.Duration(float64(max(headers.Date(r.Fields, now).Sub(t), 0)) * min(p.Heuristic, 1))
 	return min(fresh, p.HeuristicMost)
 }
-
-// cdnDirectives reads CDN-Cache-Control (RFC 9213), which counts instead of Cache-Control and Expires. A field that is empty
-// or not a structured field, also by a value of another type than its directive's, counts as absent.
-func cdnDirectives(fields []http1.Field) (d Directives, ok bool) {
-	if !has(fields, "cdn-cache-control") {
-		return d, false
-	}
-	d = noDirectives
-	n := 0
-	ok = structured.Dictionary(appendList(nil, fields, "cdn-cache-control"), func(key string, v structured.Item) bool {
-		n++
-		flag := v.Kind == structured.Boolean
-		set := v.Number == 1
-		switch key {
-		case "no-store":
-			d.NoStore = set
-		case "private":
-			d.Private, flag = set || v.Kind == structured.String, flag || v.Kind == structured.String
-		case "public":
-			d.Public = set
-		case "must-revalidate":
-			d.MustRevalidate = set
-		case "proxy-revalidate":
-			d.ProxyRevalidate = set
-		case "must-understand":
-			d.MustUnderstand = set
-		case "no-cache":
-			d.NoCache, d.Hidden = false, nil
-			if v.Kind == structured.String {
-				d.noCache(v.Text)
-				return true
-			}
-			d.NoCache = set
-		case "max-age":
-			return cdnSeconds(&d.MaxAge, v)
-		case "s-maxage":
-			return cdnSeconds(&d.SharedMaxAge, v)
-		case "stale-while-revalidate":
-			return cdnSeconds(&d.StaleUpdating, v)
-		case "stale-if-error":
-			return cdnSeconds(&d.StaleFail, v)
-		default:
-			return true
-		}
-		return flag
-	})
-	return d, ok && n > 0
-}
-
-func cdnSeconds(to *int64, v structured.Item) bool {
-	*to = min(max(v.Number, 0), maxSeconds)
-	return v.Kind == structured.Integer
-}
-
-// accelExpires reads X-Accel-Expires, which comes before all others, as with nginx: seconds, or a time after an @. keep is
-// whether the response is kept, said whether there is such a field that can be read.
-func accelExpires(fields []http1.Field, now time.Time) (fresh time.Duration, keep, said bool) {
-	v, n := value(fields, "x-accel-expires")
-	if n == 0 || len(v) == 0 {
-		return 0, false, false
-	}
-	if v[0] != '@' {
-		s, ok := parseSeconds(v)
-		return seconds(s), s > 0, ok
-	}
-	at, ok := http1.ParseLength(v[1:])
-	if !ok {
-		return 0, false, false
-	}
-	left := min(at-now.Unix(), maxSeconds)
-	return seconds(max(left, 0)), left > 0, true
-}
-
-// ageOf returns the value of Age (RFC 9111 §5.1): the first of a list; what can't be read is ignored.
-func ageOf(fields []http1.Field) time.Duration {
-	v, _ := value(fields, "age")
-	for i, c := range v {
-		if c == ',' {
-			v = http1.TrimOWS(v[:i])
-			break
-		}
-	}
-	s, _ := parseSeconds(v)
-	return seconds(s)
-}
-
-// expiresOf returns how long after Date Expires is (RFC 9111 §4.2.1), which needs no clock of ours. One that can't be read,
-// as 0, is in the past (§5.3), and so are two that differ.
-func expiresOf(fields []http1.Field, now time.Time) (fresh time.Duration, said bool) {
-	v, n := value(fields, "expires")
-	if n == 0 {
-		return 0, false
-	}
-	for i := range fields {
-		if f := &fields[i]; n > 1 && !f.Drop && http1.EqualFold(f.Name, "expires") && string(f.Value) != string(v) {
-			return 0, true
-		}
-	}
-	t, err := http.ParseTime(string(v))
-	if err != nil {
-		return 0, true
-	}
-	return min(max(t.Sub(dateOf(fields, now)), 0), seconds(maxSeconds)), true
-}
-
-// dateOf returns Date, or now if there is none that can be read.
-func dateOf(fields []http1.Field, now time.Time) time.Time {
-	v, _ := value(fields, "date")
-	if t, err := http.ParseTime(string(v)); err == nil {
-		return t
-	}
-	return now
-}
-
-func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"holdfast/internal/cache/headers"
 )
 
 // strict keeps what RFC 9111 lets a shared cache keep, and validates.
@@ -154,7 +156,7 @@ func TestJudge(t *testing.T) {
 		{"cdn: private with fields", `CDN-Cache-Control: private="x", max-age=5`, "private"},
 		{"cdn: no-cache of a field", `CDN-Cache-Control: no-cache="x", max-age=5`, "5"},
 		{"groups", `Cache-Groups: "a"` + "\nCache-Control: max-age=60", "60"},
-		{"too many groups", "Cache-Groups: \"g\"" + strings.Repeat(`, "g"`, maxGroups) + "\nCache-Control: max-age=60", "malformed"},
+		{"too many groups", "Cache-Groups: \"g\"" + strings.Repeat(`, "g"`, headers.MaxGroups) + "\nCache-Control: max-age=60", "malformed"},
 		{"malformed groups", "Cache-Groups: a\nCache-Control: max-age=60", "60"},
 	} {
 		q := requestOf(t, "/", "")

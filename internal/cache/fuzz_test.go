@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/cache/headers"
 	"holdfast/internal/http1"
 )
 
@@ -44,14 +45,14 @@ func FuzzJudge(f *testing.F) {
 			if v.Reason != None {
 				continue
 			}
-			if has(r.Fields, "set-cookie") && !p.WithoutCookies || status < 200 || status >= 500 || status == 206 || status == 304 {
+			if headers.Has(r.Fields, "set-cookie") && !p.WithoutCookies || status < 200 || status >= 500 || status == 206 || status == 304 {
 				t.Fatalf("kept: %d, %q", status, response)
 			}
 			if v.Age < 0 || v.Age > longest || v.Fresh < 0 || v.Fresh > longest || v.Updating < 0 || v.Fail < 0 || v.Revalidate < 0 {
 				t.Fatalf("%+v", v)
 			}
-			if d := ParseDirectives(r.Fields); (d.NoStore && !d.MustUnderstand || d.Private) && !p.IgnoreApp && !p.OwnSession &&
-				!has(r.Fields, "x-accel-expires") && !has(r.Fields, "cdn-cache-control") {
+			if d := headers.ParseDirectives(r.Fields); (d.NoStore && !d.MustUnderstand || d.Private) && !p.IgnoreApp && !p.OwnSession &&
+				!headers.Has(r.Fields, "x-accel-expires") && !headers.Has(r.Fields, "cdn-cache-control") {
 				t.Fatalf("kept in spite of its Cache-Control: %q", response)
 			}
 			e := NewEntry(&v, r, []byte("200 OK"), []byte("body"), start)

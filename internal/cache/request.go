@@ -1,6 +1,9 @@
 package cache
 
-import "holdfast/internal/http1"
+import (
+	"holdfast/internal/cache/headers"
+	"holdfast/internal/http1"
+)
 
 // Request is what the cache looks at of a request. All of it points into somebody else's bytes, and is only read during a
 // call: who leads a fetch or waits for one keeps a Clone, for Judge and for its own turn. Fields that are dropped on the way
@@ -64,37 +67,4 @@ func (q *Request) Query() ([]byte, bool) {
 func (q *Request) IsHead() bool { return string(q.Method) == "HEAD" }
 
 // Field returns the value of the first field of a name, in lower case, and how many there are.
-func (q *Request) Field(name string) (first []byte, n int) { return value(q.Fields, name) }
-
-// value returns the value of the first field of a name, in lower case, and how many there are.
-func value(fields []http1.Field, name string) (first []byte, n int) {
-	for i := range fields {
-		if f := &fields[i]; !f.Drop && len(f.Name) == len(name) && http1.EqualFold(f.Name, name) {
-			if n == 0 {
-				first = f.Value
-			}
-			n++
-		}
-	}
-	return first, n
-}
-
-// has reports whether there is a field of a name.
-func has(fields []http1.Field, name string) bool {
-	_, n := value(fields, name)
-	return n > 0
-}
-
-// appendList appends the values of the fields of a name as one list.
-func appendList(b []byte, fields []http1.Field, name string) []byte {
-	n := 0
-	for i := range fields {
-		if f := &fields[i]; !f.Drop && len(f.Name) == len(name) && http1.EqualFold(f.Name, name) {
-			if n++; n > 1 {
-				b = append(b, ", "...)
-			}
-			b = append(b, f.Value...)
-		}
-	}
-	return b
-}
+func (q *Request) Field(name string) (first []byte, n int) { return headers.Value(q.Fields, name) }

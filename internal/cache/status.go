@@ -3,6 +3,8 @@ package cache
 import (
 	"strconv"
 	"time"
+
+	"holdfast/internal/cache/headers"
 )
 
 // Cache-Status (RFC 9211) says what has become of a request. These add its line, without an allocation.
@@ -35,7 +37,7 @@ func ttlSeconds(d time.Duration) int64 {
 	if d < 0 && d%time.Second != 0 {
 		n--
 	}
-	return max(min(n, maxSeconds), -maxSeconds)
+	return max(min(n, headers.MaxSeconds), -headers.MaxSeconds)
 }
 
 // AppendForwarded adds Cache-Status for a response of the app: why it was asked, and what became of the response. A reason

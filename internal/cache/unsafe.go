@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"net/url"
 	"strings"
+
+	"holdfast/internal/cache/headers"
 )
 
 // IsUnsafe reports whether a request of this method may change something (RFC 9110 §9.2.1). Methods that are not known may.
@@ -27,13 +29,13 @@ func (s *Store) Changed(q *Request, r Response) (dropped int) {
 	origin := originOf(q)
 	dropped = s.InvalidateURL(origin, string(q.Target))
 	for _, name := range [...]string{"location", "content-location"} {
-		if v, n := value(r.Fields, name); n > 0 {
+		if v, n := headers.Value(r.Fields, name); n > 0 {
 			if target, ok := sameOrigin(q, origin, v); ok {
 				dropped += s.InvalidateURL(origin, target)
 			}
 		}
 	}
-	for _, group := range InvalidatedGroups(r.Fields) {
+	for _, group := range headers.InvalidatedGroups(r.Fields) {
 		dropped += s.InvalidateGroup(origin, group)
 	}
 	return dropped

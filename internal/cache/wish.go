@@ -3,6 +3,7 @@ package cache
 import (
 	"time"
 
+	"holdfast/internal/cache/headers"
 	"holdfast/internal/http1"
 )
 
@@ -10,13 +11,13 @@ import (
 // be given out, the answer is a 504. The rest counts only if a rule says so. Otherwise, as with nginx and Varnish, any client
 // could have the app asked as often as it likes by a header that every browser sends at a reload, and polls by
 // XMLHttpRequest send it each time.
-type Wish struct{ d Directives }
+type Wish struct{ d headers.Directives }
 
 // WishOf reads it. Pragma: no-cache counts where there is no Cache-Control (RFC 9111 §5.4).
 func WishOf(fields []http1.Field) Wish {
-	w := Wish{d: ParseDirectives(fields)}
-	if !has(fields, "cache-control") {
-		pragma, _ := value(fields, "pragma")
+	w := Wish{d: headers.ParseDirectives(fields)}
+	if !headers.Has(fields, "cache-control") {
+		pragma, _ := headers.Value(fields, "pragma")
 		w.d.NoCache = http1.HasToken(pragma, "no-cache")
 	}
 	return w
@@ -31,6 +32,6 @@ func (w *Wish) MayKeep() bool { return !w.d.NoStore }
 // Accepts reports whether the client takes an entry that is fresh.
 func (w *Wish) Accepts(e *Entry, now time.Time) bool {
 	d := &w.d
-	return !d.NoCache && (d.MaxAge == absent || e.Age(now) <= seconds(d.MaxAge)) &&
-		(d.MinFresh == absent || e.TTL(now) >= seconds(d.MinFresh))
+	return !d.NoCache && (d.MaxAge == headers.Absent || e.Age(now) <= headers.Seconds(d.MaxAge)) &&
+		(d.MinFresh == headers.Absent || e.TTL(now) >= headers.Seconds(d.MinFresh))
 }

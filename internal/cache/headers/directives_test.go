@@ -1,4 +1,4 @@
-package cache
+package headers
 
 import (
 	"fmt"
@@ -29,7 +29,7 @@ func show(d Directives) string {
 	}{
 		{"max-age", d.MaxAge}, {"s-maxage", d.SharedMaxAge}, {"swr", d.StaleUpdating}, {"sie", d.StaleFail}, {"min-fresh", d.MinFresh},
 	} {
-		if f.v != absent {
+		if f.v != Absent {
 			b = append(b, fmt.Sprintf("%s=%d", f.name, f.v))
 		}
 	}
@@ -155,7 +155,7 @@ func FuzzDirectives(f *testing.F) {
 		d := noDirectives
 		d.parse(line)
 		for _, v := range []int64{d.MaxAge, d.SharedMaxAge, d.StaleUpdating, d.StaleFail, d.MinFresh} {
-			if v < absent || v > maxSeconds {
+			if v < Absent || v > MaxSeconds {
 				t.Fatalf("%q: a time of %d", line, v)
 			}
 		}

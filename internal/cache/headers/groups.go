@@ -1,4 +1,4 @@
-package cache
+package headers
 
 import (
 	"holdfast/internal/cache/structured"
@@ -8,7 +8,7 @@ import (
 // The bounds of what a response that is kept may say in Cache-Groups. RFC 9875 §2 asks for 32 groups of 32 characters. With
 // more, the response is not kept: of a list that is cut, an invalidation would miss some.
 const (
-	maxGroups = 64
+	MaxGroups = 64
 	maxGroup  = 256 // bytes
 )
 
@@ -16,7 +16,7 @@ const (
 // they are more, or longer, than can be kept.
 func Groups(fields []http1.Field) (list []string, ok bool) {
 	list = groups(fields, "cache-groups")
-	if len(list) > maxGroups {
+	if len(list) > MaxGroups {
 		return nil, false
 	}
 	for _, g := range list {
@@ -34,10 +34,10 @@ func InvalidatedGroups(fields []http1.Field) []string {
 }
 
 func groups(fields []http1.Field, name string) []string {
-	if !has(fields, name) {
+	if !Has(fields, name) {
 		return nil
 	}
-	list, ok := structured.Strings(appendList(nil, fields, name))
+	list, ok := structured.Strings(AppendList(nil, fields, name))
 	if !ok {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package cache
+package headers
 
 import (
 	"bytes"
@@ -6,13 +6,13 @@ import (
 	"holdfast/internal/http1"
 )
 
-// maxSeconds is what longer times count as (RFC 9111 §1.2.2).
-const maxSeconds = 1 << 31
+// MaxSeconds is what longer times count as (RFC 9111 §1.2.2).
+const MaxSeconds = 1 << 31
 
-// absent is a time that is not given.
-const absent = -1
+// Absent is a time that is not given.
+const Absent = -1
 
-// Directives are those of Cache-Control, of a request or a response. Times are in seconds, absent or 0 to maxSeconds.
+// Directives are those of Cache-Control, of a request or a response. Times are in seconds, Absent or 0 to MaxSeconds.
 // Names are read generously where they forbid something, also between semicolons and spaces; values are read strictly: one
 // that can't be read, or that comes twice and differs, is 0 (RFC 9111 §4.2.1).
 type Directives struct {
@@ -30,7 +30,7 @@ type Directives struct {
 
 // noDirectives is what is said without Cache-Control.
 var noDirectives = Directives{
-	MaxAge: absent, SharedMaxAge: absent, StaleUpdating: absent, StaleFail: absent, MinFresh: absent,
+	MaxAge: Absent, SharedMaxAge: Absent, StaleUpdating: Absent, StaleFail: Absent, MinFresh: Absent,
 }
 
 // ParseDirectives reads the fields of Cache-Control. They point into the fields' values.
@@ -165,20 +165,20 @@ func (d *Directives) noCache(v []byte) {
 // setSeconds sets a time that a directive gives.
 func setSeconds(to *int64, v []byte) {
 	n, ok := parseSeconds(v)
-	if !ok || *to != absent && *to != n {
+	if !ok || *to != Absent && *to != n {
 		n = 0
 	}
 	*to = n
 }
 
-// parseSeconds parses delta-seconds (RFC 9111 §1.2.2): digits only. What is larger counts as maxSeconds.
+// parseSeconds parses delta-seconds (RFC 9111 §1.2.2): digits only. What is larger counts as MaxSeconds.
 func parseSeconds(b []byte) (n int64, ok bool) {
 	for _, c := range b {
 		if !http1.IsDigit(c) {
 			return 0, false
 		}
-		if n = n*10 + int64(c-'0'); n > maxSeconds {
-			n = maxSeconds
+		if n = n*10 + int64(c-'0'); n > MaxSeconds {
+			n = MaxSeconds
 		}
 	}
 	return n, len(b) > 0
