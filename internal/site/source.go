@@ -10,7 +10,7 @@ import (
 var programs = []string{"php", "php3", "php4", "php5", "php6", "php7", "php8", "phps", "pht", "phtm", "phtml", "phar"}
 
 // sources are the endings of what else is not meant for clients: programs and templates of other languages, settings
-// with their passwords, dumps, logs, and what editors and people keep of a file.
+// with their passwords, dumps, logs, what editors and people keep of a file, and private keys.
 const sources = `
 	cgi fcgi pl pm py pyc pyo rb erb sh bash csh ksh zsh lua tcl
 	jsp jspx jspf asp aspx asa asax ascx ashx asmx cs vb cshtml cfm cfc
@@ -18,10 +18,12 @@ const sources = `
 	ini yml yaml toml neon conf cfg config env htaccess htpasswd
 	sql sqlite sqlite3 db mdb log
 	bak bck backup old orig save sav swp swo swn dist rej tmp lock
+	key ppk jks keystore kdbx
 `
 
-// sourceNames are files of tools that say what an app is made of.
-const sourceNames = "composer.json package.json package-lock.json gemfile makefile dockerfile rakefile procfile artisan"
+// sourceNames are files of tools that say what an app is made of, and private keys without an ending.
+const sourceNames = `composer.json package.json package-lock.json gemfile makefile dockerfile rakefile procfile artisan
+	id_rsa id_dsa id_ecdsa id_ed25519`
 
 // packings are endings behind which the one that counts stands: dump.sql.gz is a dump.
 const packings = "gz bz2 xz zst zip 7z rar tar tgz 1 2 3"

@@ -11,8 +11,10 @@ import (
 func TestSources(t *testing.T) {
 	hidden := strings.Fields(`a.cgi a.fcgi a.pl a.py a.rb a.sh a.jsp a.asp a.aspx a.twig a.tpl a.ini a.yml a.yaml a.sql a.bak a.log a.inc a.phps a.PY
 		a.php~ a.py~ #a.html# a.swp a.old a.orig a.html.orig a.dist a.lock a.env a.toml a.conf a.sqlite a.sql.gz dump.SQL.zip error.log.1 a.log.2.gz
-		composer.json composer.lock package.json Makefile a.inc.bak x.htpasswd a.module a.tex notes.txt`)
+		composer.json composer.lock package.json Makefile a.inc.bak x.htpasswd a.module a.tex notes.txt
+		server.key a.ppk a.JKS a.keystore id_rsa ID_ED25519 server.key.bak`)
 	served := strings.Fields(`a.html a.js a.css a.json a.map a.md a.txt a.xml a.pdf a.zip a.tar.gz a.jar a.ts a.wasm a.log.js jquery.tpl.js py log a.7z
+		a.pem a.crt a.p12 id_rsa.pub key a.keys
 		a.properties a.exe a.csv a.woff2 sql.html a.min.css release.1 data.sqlx`)
 	files := map[string]string{"x.php": "<?php"}
 	for _, name := range slices.Concat(hidden, served) {
