@@ -19,6 +19,10 @@ type Options struct {
 	// its result for a name must never change. Nil watches none.
 	Watch func(channel string) bool
 
+	// OnPublish is called with the channel of each message before it is accepted, so before a subscriber can have it. It is
+	// called without a lock, from any goroutine. Nil: nothing is.
+	OnPublish func(channel string)
+
 	Wildcards bool // subscribers may join patterns: orders.*, orders.**
 
 	HistoryTotal int64 // memory of all histories together, renderings included; zero means 64 MiB
@@ -42,6 +46,7 @@ type Hub struct {
 	lanes        []Lane
 	rule         func(string) (History, bool)
 	watch        func(string) bool           // nil: none
+	onPublish    func(channel string)        // nil: not set
 	onOccupancy  func()                      // set before use, never changed
 	onLarge      func(*Message, func()) bool // set before use, never changed; nil: not set
 	now          func() time.Time
@@ -62,9 +67,8 @@ type Hub struct {
 	groups      int
 	subscribers int
 	backlog     int64
-	published   uint64
-	refused     uint64
-	givenWay    uint64 // calls of giveWayLocked
+	publishes   struct{ accepted, refused uint64 } // messages
+	givenWay    uint64                             // calls of giveWayLocked
 }
 
 // New returns a hub. It starts nothing.
@@ -73,6 +77,7 @@ func New(o Options) *Hub {
 		lanes:        make([]Lane, max(o.Lanes, 1)),
 		rule:         o.Rule,
 		watch:        o.Watch,
+		onPublish:    o.OnPublish,
 		now:          o.Now,
 		historyTotal: o.HistoryTotal,
 		backlogMax:   o.Backlog,

@@ -146,9 +146,9 @@ func (h *Hub) Stats() Stats {
 		HistoryMessages: h.held.messages,
 		HistoryBytes:    h.held.bytes,
 		Backlog:         h.backlog,
-		Published:       h.published,
+		Published:       h.publishes.accepted,
 		Evicted:         h.held.evicted,
-		Refused:         h.refused,
+		Refused:         h.publishes.refused,
 	}
 	if k := h.saving; k != nil {
 		s.Unsaved, s.Saves, s.SaveErrors = k.bytes, k.commits, k.failed

@@ -68,6 +68,11 @@ func (h *Hub) publish(drafts []Draft, receipts []Receipt, room []preparedMessage
 		}
 		kept = kept || receipts[i].Kept
 	}
+	if h.onPublish != nil {
+		for i := range messages {
+			h.onPublish(messages[i].Channel)
+		}
+	}
 	var buf [16]*Lane
 	wake, err := h.accept(receipts, messages, kept, buf[:0])
 	for _, l := range wake {
@@ -90,12 +95,12 @@ func (h *Hub) accept(receipts []Receipt, messages []preparedMessage, kept bool, 
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.backlog > h.backlogMax {
-		h.refused += uint64(len(receipts))
+		h.publishes.refused += uint64(len(receipts))
 		return wake, ErrBusy
 	}
 	if kept {
 		if err := h.saving.roomLocked(h.backlogMax); err != nil {
-			h.refused += uint64(len(receipts))
+			h.publishes.refused += uint64(len(receipts))
 			return wake, err
 		}
 	}
@@ -155,7 +160,7 @@ func unique(names []string) []string {
 // have work now and had none.
 func (h *Hub) acceptLocked(r *Receipt, messages []preparedMessage, wake []*Lane) []*Lane {
 	h.last++
-	h.published++
+	h.publishes.accepted++
 	r.ID = h.last
 	r.Track.holdLocked() // until the whole draft is accepted
 	for _, p := range messages {
