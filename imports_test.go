@@ -31,7 +31,7 @@ internal/cache/structured internal/http1
 internal/channel
 internal/channelurl internal/channel
 internal/clientframe internal/hub internal/strictjson
-internal/config   internal/channel internal/channelurl internal/strictjson
+internal/config   internal/cache internal/cache/rules internal/channel internal/channelurl internal/strictjson
 internal/connection
 internal/deflate
 internal/demo
@@ -53,7 +53,7 @@ internal/request  internal/http1
 internal/route    internal/balance internal/http1 internal/site
 internal/sendbuf  internal/park
 internal/sendqueue internal/hub internal/park
-internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/channel internal/channelurl internal/config internal/connection internal/histfile internal/hub internal/metric internal/park internal/presence internal/site internal/throttle internal/token internal/watch proxy upgrade
+internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/cache internal/cache/fetch internal/cache/rules internal/channel internal/channelurl internal/config internal/connection internal/histfile internal/hub internal/metric internal/park internal/presence internal/site internal/throttle internal/token internal/watch proxy upgrade
 internal/session  internal/auth internal/channel
 internal/site     internal/http1
 internal/strictjson

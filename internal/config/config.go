@@ -31,6 +31,9 @@ type Config struct {
 	Events         Events         `yaml:"events"`
 	Channels       []Channel      `yaml:"channels" eg:"[{match: \"public.**\", access: public}]"`
 	Watch          []Watch        `yaml:"watch" eg:"[{channel: \"parcel.{id}\", url: \"/status.php?id={id}\"}]"`
+	Polls          []Poll         `yaml:"polls" eg:"[{match: /status.php, key: [query, session]}]"`
+	Cache          []Cache        `yaml:"cache" eg:"[{match: /catalog, key: [query]}]"`
+	CacheLimits    CacheLimits    `yaml:"cache_limits"`
 	Timeouts       Timeouts       `yaml:"timeouts"`
 	Limits         Limits         `yaml:"limits"`
 	Buffers        Buffers        `yaml:"buffers"`
@@ -193,6 +196,7 @@ func Default() *Config {
 		Events: Events{
 			Grace: seconds(5), Batch: 100, Delay: shortest, Timeout: seconds(5), Queue: 10_000, QueueSize: 4 * MB,
 		},
+		CacheLimits: CacheLimits{Size: 64 * MB, SessionSize: 1 * MB, Wait: seconds(5)},
 		Timeouts: Timeouts{
 			Header:    seconds(60),
 			Idle:      seconds(75),

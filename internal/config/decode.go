@@ -189,6 +189,10 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, key, example string) {
 			item.History, item.Presence, item.Slow = DefaultHistory(), channel.PresenceOff, channel.Disconnect
 		case *Watch:
 			*item = DefaultWatch()
+		case *Poll:
+			*item = DefaultPoll()
+		case *Cache:
+			*item = DefaultCache()
 		}
 		d.value(child, item, fmt.Sprintf("%s[%d]", key, i), strings.Trim(example, "[]"))
 		v.Set(reflect.Append(v, item))

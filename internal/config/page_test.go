@@ -88,7 +88,7 @@ func headingAnchor(key string) string {
 func describeKey(key string, isSection bool) string {
 	c := Default()
 	c.Upstreams, c.Routes, c.Channels = []Server{{}}, []Route{{}}, []Channel{defaultChannel()}
-	c.Watch = []Watch{DefaultWatch()}
+	c.Watch, c.Polls, c.Cache = []Watch{DefaultWatch()}, []Poll{DefaultPoll()}, []Cache{DefaultCache()}
 	v := reflect.ValueOf(c).Elem()
 	for name := range strings.SplitSeq(key, ".") {
 		name, isItem := strings.CutSuffix(name, "[0]")
@@ -127,6 +127,9 @@ func typeWord(t reflect.Type) string {
 	case reflect.Int:
 		return "number"
 	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Int {
+			return "list of numbers"
+		}
 		return "list of strings"
 	case reflect.Map:
 		return "names and values of headers"

@@ -58,6 +58,8 @@ func TestShippedFileStatesEveryRange(t *testing.T) {
 		c.Channels = []Channel{{Match: "a", Access: channel.Public, History: DefaultHistory()}}
 		c.Upstreams = []Server{{URL: c.Upstream}}
 		c.Watch = []Watch{{Channel: "a", URL: "/a", Every: seconds(1), Data: "body"}}
+		c.Polls, c.Cache = []Poll{DefaultPoll()}, []Cache{DefaultCache()}
+		c.Polls[0].Match, c.Cache[0].Match = "/p", "/c"
 		v := reflect.ValueOf(c).Elem()
 		for name := range strings.SplitSeq(key, ".") {
 			name, isItem := strings.CutSuffix(name, "[0]")
@@ -74,6 +76,7 @@ func TestShippedFileStatesEveryRange(t *testing.T) {
 		d.ranges(c)
 		d.channels(c)
 		d.watch(c)
+		d.caches(c)
 		d.events(c)
 		d.upstreams(c)
 		if len(d.errs) == 0 {
@@ -131,7 +134,7 @@ func allKeys(t reflect.Type, section string, seen map[reflect.Type]bool) []strin
 	return keys
 }
 
-// withExample is the shipped file with the examples of routes and of watch, which are comments there, in force.
+// withExample is the shipped file with the examples of its lists, which are comments there, in force.
 func withExample(t *testing.T) []byte {
 	t.Helper()
 	data, err := os.ReadFile(shipped)
@@ -139,7 +142,7 @@ func withExample(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	text := string(data)
-	for _, key := range []string{"routes", "watch"} {
+	for _, key := range []string{"routes", "watch", "polls", "cache"} {
 		before, rest, ok := strings.Cut(text, "\n"+key+": []\n")
 		if !ok {
 			t.Fatalf("no %s: [] in config.yaml", key)
@@ -171,6 +174,12 @@ func TestExamples(t *testing.T) {
 	want.Channel, want.URL = "parcel.{id}", "/status.php?id={id}"
 	if !reflect.DeepEqual(c.Watch, []Watch{want}) {
 		t.Errorf("watch = %+v", c.Watch)
+	}
+	poll, rule := DefaultPoll(), DefaultCache()
+	poll.Match, poll.Key, poll.Channel = "/status.php", []string{"query"}, "parcel.{query.id}"
+	rule.Match, rule.Key, rule.Statuses = "/catalog", []string{"query"}, []int{200, 204, 404}
+	if !reflect.DeepEqual(c.Polls, []Poll{poll}) || !reflect.DeepEqual(c.Cache, []Cache{rule}) {
+		t.Errorf("polls = %+v, cache = %+v", c.Polls, c.Cache)
 	}
 }
 

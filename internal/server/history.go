@@ -16,6 +16,7 @@ func (s *Server) newHub() (*hub.Hub, error) {
 	c := s.config
 	o := hub.Options{
 		Lanes: len(s.poller.Loops()), HistoryTotal: int64(c.Push.HistoryTotal), Rule: s.history, Watch: s.watched(), Rules: s.rules(),
+		OnPublish: s.cache.onPublish(),
 		Wildcards: s.channels.Any(func(r *channel.Rule) bool { return r.Wildcards }),
 	}
 	if c.Push.HistoryFile == "" {

@@ -66,6 +66,7 @@ type Server struct {
 	events    *appcall.EventSender      // the same
 	presence  *presence.Tracker         // nil: neither a rule nor events need it
 	watcher   *watching                 // nil: the configuration has no watch
+	cache     *caching                  // nil: it has neither polls nor cache
 	accessLog *accesslog.Log            // nil: none
 	served    bool                      // Serve has begun
 	draining  atomic.Bool
@@ -124,6 +125,9 @@ func (s *Server) open() (err error) {
 	if err := s.newWatcher(); err != nil {
 		return err
 	}
+	if s.cache, err = newCache(c); err != nil {
+		return err
+	}
 	if s.hub, err = s.newHub(); err != nil {
 		return err
 	}
@@ -134,6 +138,9 @@ func (s *Server) open() (err error) {
 	}
 	for _, warning := range WatchWarnings(s.config) {
 		s.log.Warn("watch may not do what is meant", "reason", warning)
+	}
+	for _, warning := range CacheWarnings(s.config) {
+		s.log.Warn("rule of polls or cache may not do what is meant", "reason", warning)
 	}
 	for _, warning := range Warnings(s.config) {
 		s.log.Warn("directory less protected than with Apache", "reason", warning)
@@ -290,6 +297,7 @@ func (s *Server) sweep(ctx context.Context) error {
 			return nil
 		case now := <-tick.C:
 			s.hub.Sweep(now)
+			s.cache.sweep(now)
 			full.look(s.hub.Stats().Evicted, now, s.log)
 			stats := s.poller.Stats()
 			moved := stats.Accepted - accepted + stats.Accepted - stats.Clients - left

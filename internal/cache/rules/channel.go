@@ -40,10 +40,10 @@ func (r *Rule) parseTemplate() error {
 			p.name = strings.ToLower(name)
 		}
 		if !found || !named || kind != "query" && kind != "cookie" && kind != "header" {
-			return fmt.Errorf("channel %q: want text with {query.NAME}, {cookie.NAME} or {header.NAME}", r.Channel)
+			return fmt.Errorf("%q: want text with {query.NAME}, {cookie.NAME} or {header.NAME}", r.Channel)
 		}
 		if !r.keyHas(p) {
-			return fmt.Errorf("channel %q: %s.%s is not among the parts of key", r.Channel, kind, name)
+			return fmt.Errorf("%q: %s.%s is not among the parts of key", r.Channel, kind, name)
 		}
 		r.template = append(r.template, piece{part: p})
 		rest = after

@@ -47,7 +47,7 @@ func (r *Rule) parseParts() error {
 		case text == "body":
 			r.body = true
 		case !named || name == "":
-			return fmt.Errorf("key part %q: want query, query.NAME, -query.NAME, session, cookie.NAME, header.NAME or body", text)
+			return fmt.Errorf("%q is not known; want query, query.NAME, -query.NAME, session, cookie.NAME, header.NAME or body", text)
 		case kind == "query":
 			r.query = max(r.query, someQuery)
 			r.parts = append(r.parts, part{kind: 'q', name: name})
@@ -58,19 +58,19 @@ func (r *Rule) parseParts() error {
 		case kind == "header":
 			lower := strings.ToLower(name)
 			if slices.Contains(http1.ForwardingNames[:], lower) || lower == "cookie" || lower == "authorization" {
-				return fmt.Errorf("key part %q: the app is told of clients by other means; cookie.NAME and session are for logins", text)
+				return fmt.Errorf("%q: the app is told of clients by other means; cookie.NAME and session are for logins", text)
 			}
 			r.parts = append(r.parts, part{kind: 'h', name: lower})
 		default:
-			return fmt.Errorf("key part %q: %q is not known", text, kind)
+			return fmt.Errorf("%q is not known; want query, query.NAME, -query.NAME, session, cookie.NAME, header.NAME or body", text)
 		}
 	}
 	for _, p := range r.parts {
 		if p.kind == 'q' && (p.skip != (r.query == allQuery)) {
-			return errors.New("key: -query.NAME goes with query, and query.NAME without it")
+			return errors.New("-query.NAME goes with query, and query.NAME without it")
 		}
 		if p.kind == 'q' && !isPlainName([]byte(p.name)) {
-			return fmt.Errorf("key part query.%s: want letters, digits, _, ~ and - only", p.name)
+			return fmt.Errorf("query.%s: want letters, digits, _, ~ and - only", p.name)
 		}
 	}
 	return nil

@@ -32,6 +32,18 @@ type Options struct {
 // ErrRule is what all errors of New are.
 var ErrRule = errors.New("bad rule")
 
+// Error says what is wrong with one of a rule's options, which Option names as the configuration does.
+type Error struct{ Option, Problem string }
+
+func (e *Error) Error() string { return e.Option + ": " + e.Problem }
+
+func at(option string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Option: option, Problem: err.Error()}
+}
+
 // Set is all rules, in order: the first that a request's path and method match counts.
 type Set struct {
 	hasher   *cache.Hasher
@@ -75,7 +87,7 @@ func New(list []Options, sessions []string, h *cache.Hasher) (*Set, error) {
 
 func (r *Rule) compile() error {
 	if !strings.HasPrefix(r.Match, "/") {
-		return errors.New("match is not a path: want one such as /status.php")
+		return at("match", errors.New("is not a path; want one such as /status.php"))
 	}
 	if len(r.Methods) == 0 {
 		r.Methods = []string{"GET"}
@@ -87,27 +99,27 @@ func (r *Rule) compile() error {
 		}
 	}
 	if err := r.parseParts(); err != nil {
-		return err
+		return at("key", err)
 	}
 	for _, m := range r.Methods {
 		switch {
 		case m != "GET" && m != "POST" && m != "QUERY":
-			return fmt.Errorf("method %q can't be absorbed: want GET, POST or QUERY", m)
+			return at("methods", fmt.Errorf("%q can't be absorbed; want GET, POST or QUERY", m))
 		case m != "GET" && !r.body:
-			return fmt.Errorf("method %s needs body among the parts of key", m)
+			return at("methods", fmt.Errorf("%s needs body among the parts of key", m))
 		}
 	}
 	if r.session && len(r.rules.sessions) == 0 {
-		return errors.New("key has session, and no session cookies are named: set push.logout.cookies")
+		return at("key", errors.New("has session, and no session cookies are named; set push.logout.cookies"))
 	}
 	if r.session && r.Shared {
-		return errors.New("key has session, and the rule is shared: it is one or the other")
+		return at("shared", errors.New("has no effect, as key has session; want one of the two"))
 	}
 	if r.session && r.Pass > 0 && (r.Policy.Most == 0 || r.Policy.Most > r.Pass) {
 		r.Policy.Most = r.Pass // any fetch of the key is one of the session
 	}
 	r.Policy.OwnSession, r.Policy.Shared = r.session, r.Shared
-	return r.parseTemplate()
+	return at("channel", r.parseTemplate())
 }
 
 // Match returns the rule of a request; nil: none. A path that could be read as one below another rule's has none.

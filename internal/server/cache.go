@@ -1,0 +1,134 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"holdfast/internal/cache"
+	"holdfast/internal/cache/fetch"
+	"holdfast/internal/cache/rules"
+	"holdfast/internal/channel"
+	"holdfast/internal/config"
+)
+
+// caching is what is answered from memory. Nil is nothing.
+type caching struct {
+	*fetch.Cache
+}
+
+// newCache returns nil if the configuration has no rule of polls or cache.
+func newCache(c *config.Config) (*caching, error) {
+	list := c.CacheRules()
+	if len(list) == 0 {
+		return nil, nil
+	}
+	h := cache.NewHasher()
+	set, err := rules.New(list, c.Push.Logout.Cookies, h)
+	if err != nil {
+		return nil, err // config has checked them
+	}
+	return &caching{Cache: &fetch.Cache{
+		Rules: set, Wait: time.Duration(c.CacheLimits.Wait), EndsSession: endsSession(c.Push.Logout.Paths),
+		Store: cache.NewStore(cache.Options{Bytes: int64(c.CacheLimits.Size), SessionBytes: int64(c.CacheLimits.SessionSize)}, h),
+	}}, nil
+}
+
+// source returns what the proxy asks; nil: nothing.
+func (x *caching) source() *fetch.Cache {
+	if x == nil {
+		return nil
+	}
+	return x.Cache
+}
+
+// endsSession returns what reports whether a path is one of push.logout.paths; nil without these.
+func endsSession(paths []string) func(path []byte) bool {
+	if len(paths) == 0 {
+		return nil
+	}
+	return func(path []byte) bool {
+		return slices.ContainsFunc(paths, func(p string) bool { return string(path) == p })
+	}
+}
+
+// onPublish returns what ends the stored responses of a channel; nil if no rule has one.
+func (x *caching) onPublish() func(channel string) {
+	if x == nil || !slices.ContainsFunc(x.Rules.All(), func(r *rules.Rule) bool { return r.Channel != "" }) {
+		return nil
+	}
+	return func(channel string) { x.Store.InvalidateChannel(channel) }
+}
+
+// sweep drops what is of no more use in the store.
+func (x *caching) sweep(now time.Time) {
+	if x == nil {
+		return
+	}
+	const slice = 2048 // entries that one call looks at
+	for left := x.Store.Stats().Entries; left > 0; left -= slice {
+		x.Store.Sweep(slice, now)
+	}
+}
+
+// CacheWarnings returns what the rules of polls and cache of c are likely not meant to do, in a sentence each.
+func CacheWarnings(c *config.Config) (list []string) {
+	all := c.CacheRules()
+	for i := range all {
+		r := &all[i]
+		warn := func(format string, args ...any) { list = append(list, r.Name+": "+fmt.Sprintf(format, args...)) }
+		named := len(c.Push.Logout.Cookies) > 0
+		switch {
+		case r.Shared && (named || c.Push.Authorize != ""):
+			warn("\"shared: true\" gives everybody the same response, whoever is logged in: it must not depend on the user")
+		case !r.Shared && !named:
+			warn("requests with any cookie go to the app, as push.logout.cookies names none: name the session cookie there, or set \"shared: true\" if the response is everybody's")
+		case !r.Shared && len(r.Parts) > 0 && !slices.Contains(r.Parts, "session"):
+			warn("requests of a session go to the app, as key has no session: add it, or set \"shared: true\" if the response is everybody's")
+		}
+		if route := c.RouteOf(r.Match); route != nil {
+			switch {
+			case route.Internal:
+				warn("%s is of the internal route %s, which clients can't reach", r.Match, route.Match)
+			case route.Redirect != "":
+				warn("%s is of the route %s, which redirects: nothing is stored", r.Match, route.Match)
+			case route.Root != "":
+				warn("%s is of the route %s, whose files Holdfast serves itself: nothing is gained", r.Match, route.Match)
+			}
+		}
+		if stars, ok := starsOf(r.Channel); ok && !slices.ContainsFunc(c.Channels, func(o config.Channel) bool {
+			return channel.ValidRule(o.Match) == nil && channel.Overlaps(o.Match, stars)
+		}) {
+			warn("channel %q matches no rule of channels, so nothing can be published on it", r.Channel)
+		}
+	}
+	return list
+}
+
+// starsOf returns a channel's template as a pattern, in which * stands for each segment with braces. ok is false without one.
+func starsOf(template string) (stars string, ok bool) {
+	var b bytes.Buffer
+	depth := false
+	for _, c := range template { // dots in braces are no separators
+		switch {
+		case c == '{':
+			depth = true
+		case c == '}':
+			depth = false
+		}
+		if depth && c == '.' {
+			c = '{'
+		}
+		b.WriteRune(c)
+	}
+	segments := strings.Split(b.String(), ".")
+	for i := range segments {
+		if strings.Contains(segments[i], "{") {
+			segments[i] = "*"
+		}
+	}
+	stars = strings.Join(segments, ".")
+	return stars, template != "" && channel.ValidRule(stars) == nil
+}

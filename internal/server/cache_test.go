@@ -1,0 +1,151 @@
+package server
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"holdfast/internal/config"
+	"holdfast/internal/wiretest"
+)
+
+// absorbed is Holdfast with rules of polls in front of an app that says which request it was asked with, and for whom.
+type absorbed struct {
+	t   *testing.T
+	app *polledApp
+	s   *Server
+	log *logBuffer
+}
+
+const absorbConfig = `
+push: {logout: {cookies: [sid], paths: [/out]}}
+channels: [{match: "**", access: public}]
+polls:
+- {match: /status.php, key: [query, session], channel: "parcel.{query.id}", fresh: 1h, pass: 0}
+- {match: /beat, methods: [POST], key: [query, body, session], fresh: 1h, pass: 0}
+- {match: /public, key: [query], shared: true, fresh: 1h, pass: 0}
+- {match: /plain, key: [query], fresh: 1h, pass: 0}
+`
+
+func newAbsorbed(t *testing.T, config string) *absorbed {
+	a := &absorbed{t: t, app: newPolledApp(t)}
+	a.app.responds(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.Header().Set("Cache-Control", "no-store") // as PHP
+		switch r.URL.Path {
+		case "/login":
+			w.Header().Set("Set-Cookie", "sid="+r.URL.Query().Get("as")+"; Path=/")
+		case "/expire":
+			w.Header().Set("Set-Cookie", "sid=; Max-Age=0")
+		case "/error":
+			w.WriteHeader(500)
+		}
+		who := "nobody"
+		if c, err := r.Cookie("sid"); err == nil {
+			who = c.Value
+		}
+		fmt.Fprintf(w, "%s %s%s #%d", who, r.RequestURI, body, a.app.count())
+	})
+	a.s, a.log, _ = serveWatch(t, a.app, config)
+	return a
+}
+
+// ask sends a request as a user, an empty name is none, and returns the body and what Cache-Status says of it.
+func (a *absorbed) ask(user, method, target, body string, fields ...string) (text, status string) {
+	a.t.Helper()
+	c := wiretest.Dial(a.t, a.s.Addr().String())
+	head := method + " " + target + " HTTP/1.1\r\nHost: app.test\r\n"
+	if user != "" {
+		head += "Cookie: sid=" + user + "\r\n"
+	}
+	for _, f := range fields {
+		head += f + "\r\n"
+	}
+	if method == "POST" {
+		head += fmt.Sprintf("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n", len(body))
+	}
+	c.Send(head + "\r\n" + body)
+	r, text := c.Response(method)
+	return text, strings.TrimPrefix(r.Header.Get("Cache-Status"), "holdfast; ")
+}
+
+// want asks and checks what came, and whether that is a hit.
+func (a *absorbed) want(user, method, target, body, want string, hit bool) {
+	a.t.Helper()
+	text, status := a.ask(user, method, target, body)
+	if text != want || strings.HasPrefix(status, "hit") != hit {
+		a.t.Fatalf("%s %s of %q: %q, %q; want %q, a hit %v", method, target, user, text, status, want, hit)
+	}
+}
+
+func (a *absorbed) publish(query, body string) {
+	a.t.Helper()
+	r, err := http.Post("http://"+a.s.HooksAddr().String()+"/publish"+query, "application/json", strings.NewReader(body))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if text, _ := io.ReadAll(r.Body); r.StatusCode != 200 {
+		a.t.Fatalf("publish: %d %s", r.StatusCode, text)
+	}
+}
+
+// TestAbsorbedPolls: a poll is answered from memory until a publish on its channel; sessions have answers of their own, and
+// end theirs by a change or a logout.
+func TestAbsorbedPolls(t *testing.T) {
+	a := newAbsorbed(t, absorbConfig)
+	a.want("ann", "GET", "/status.php?id=1", "", "ann /status.php?id=1 #1", false)
+	a.want("ann", "GET", "/status.php?id=1", "", "ann /status.php?id=1 #1", true)
+	a.want("bob", "GET", "/status.php?id=1", "", "bob /status.php?id=1 #2", false)
+	a.want("ann", "GET", "/status.php?id=2", "", "ann /status.php?id=2 #3", false)
+
+	a.publish("?channel=parcel.1", "changed") // in each way, and before the publisher has its answer
+	a.want("ann", "GET", "/status.php?id=1", "", "ann /status.php?id=1 #4", false)
+	a.want("bob", "GET", "/status.php?id=1", "", "bob /status.php?id=1 #5", false)
+	a.want("ann", "GET", "/status.php?id=2", "", "ann /status.php?id=2 #3", true)
+	a.publish("", `[{"channel":"other","data":1},{"channel":["x","parcel.1"],"data":2}]`)
+	a.want("ann", "GET", "/status.php?id=1", "", "ann /status.php?id=1 #6", false)
+
+	a.want("bob", "GET", "/status.php?id=1", "", "bob /status.php?id=1 #7", false)
+	a.ask("ann", "POST", "/save", "x=1") // #8: a session sees its own change
+	a.want("ann", "GET", "/status.php?id=1", "", "ann /status.php?id=1 #9", false)
+	a.want("bob", "GET", "/status.php?id=1", "", "bob /status.php?id=1 #7", true)
+	for i, out := range []string{"/out", "/expire", "/login?as=eve"} {
+		a.ask("ann", "GET", out, "")
+		a.want("ann", "GET", "/status.php?id=1", "", fmt.Sprintf("ann /status.php?id=1 #%d", 11+2*i), false)
+	}
+	a.want("bob", "GET", "/status.php?id=1", "", "bob /status.php?id=1 #7", true)
+	a.want("", "GET", "/status.php?id=1", "", "nobody /status.php?id=1 #16", false)
+	a.want("", "GET", "/public", "", "nobody /public #17", false)
+	a.want("ann", "GET", "/public", "", "nobody /public #17", true)
+	a.want("", "GET", "/plain", "", "nobody /plain #18", false)
+	a.want("ann", "GET", "/plain", "", "ann /plain #19", false) // not shared: who may be logged in gets an answer of the app
+	a.want("ann", "GET", "/plain", "", "ann /plain #20", false)
+	a.want("", "GET", "/plain", "", "nobody /plain #18", true)
+}
+
+// TestCacheWarnings: what a rule can't do, or does to everybody, is said.
+func TestCacheWarnings(t *testing.T) {
+	for _, tt := range []struct{ config, want string }{
+		{"polls: [{match: /a, key: [query]}]", "polls[0]: requests with any cookie go to the app, as push.logout.cookies names none"},
+		{"push: {logout: {cookies: [S]}}\npolls: [{match: /a, key: [query]}]", "polls[0]: requests of a session go to the app, as key has no session"},
+		{"push: {logout: {cookies: [S]}}\npolls: [{match: /a}]", ""},
+		{"push: {logout: {cookies: [S]}}\ncache: [{match: /a, shared: true}]", `cache[0]: "shared: true" gives everybody the same response`},
+		{"routes: [{match: /a, redirect: \"https://x.test\"}]\ncache: [{match: /a/b, shared: true}]", "cache[0]: /a/b is of the route /a, which redirects"},
+		{"polls: [{match: /a, shared: true, channel: \"p.{query.id}\"}]", `polls[0]: channel "p.{query.id}" matches no rule of channels`},
+		{"channels: [{match: \"p.*\", access: public}]\npolls: [{match: /a, shared: true, channel: \"p.{query.id}\"}]", ""},
+	} {
+		c, err := config.Parse("c.yaml", []byte(tt.config))
+		if err != nil {
+			t.Errorf("%s: %v", tt.config, err)
+			continue
+		}
+		got := CacheWarnings(c)
+		if tt.want == "" && len(got) > 0 || tt.want != "" && !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, tt.want) }) {
+			t.Errorf("%s: %q; want %q", tt.config, got, tt.want)
+		}
+	}
+}
