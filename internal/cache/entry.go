@@ -207,15 +207,20 @@ func (e *Entry) isUseful(now time.Time) bool {
 	return e.Age(now) < e.fresh+max(e.updating, e.fail, e.revalidate)
 }
 
-// entryCost is what an entry costs besides its bytes: itself, what the store keeps about it, and its share of the maps.
-const entryCost = 768
-
-// tagCost is what each of its tags costs.
-const tagCost = 72
+// What an entry costs besides its bytes: itself, what the store keeps about it, and its share of the maps; each of its tags;
+// and what tells it from others if it varies. TestBytes compares them with the heap.
+const (
+	entryCost = 640
+	tagCost   = 120
+	varyCost  = 256
+)
 
 // size returns what it counts as.
 func (e *Entry) size() int64 {
 	n := len(e.line) + len(e.fields) + cap(e.body) + len(e.etag) + len(e.modified) + len(e.tags)*tagCost
+	if len(e.vary) > 0 {
+		n += varyCost
+	}
 	for _, name := range e.vary {
 		n += len(name) + 16
 	}

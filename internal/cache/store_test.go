@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -269,6 +270,37 @@ func TestSessionBytes(t *testing.T) {
 	if n := s.InvalidateSession(1); n != have {
 		t.Errorf("%d of %d dropped", n, have)
 	}
+}
+
+// TestBytes: what entries count as is what they take, within a quarter.
+func TestBytes(t *testing.T) {
+	for _, fields := range []string{fresh, fresh + "\nVary: Accept\nETag: \"abc\"", "groups"} {
+		h := NewHasher()
+		s := NewStore(Options{Bytes: 1 << 30}, h)
+		const n = 10_000
+		before := heap()
+		for i := range n {
+			of := fields
+			if fields == "groups" {
+				of = fmt.Sprintf("%s\nCache-Groups: \"post.%d\", \"all\", \"author.%d\"", fresh, i, i%100)
+			}
+			q := requestOf(t, fmt.Sprintf("/some/path/%d?x=y", i), "Accept: x")
+			storeAt(t, s, h, Key{byte(i), byte(i >> 8), 1}, q, of+"\nContent-Type: text/html; charset=utf-8", strings.Repeat("x", 100), start)
+		}
+		took := heap() - before
+		if counted := s.Stats().Bytes; took > counted*5/4 || took < counted*3/4 {
+			t.Errorf("%.60q: %d bytes each on the heap, %d counted", fields, took/n, counted/n)
+		}
+	}
+}
+
+// heap returns what is in use after a collection.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 // TestSweep: what has expired is given back without a request for it.

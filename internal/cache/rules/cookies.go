@@ -49,7 +49,7 @@ func isCookieField(f *http1.Field) bool {
 func isPlainCookie(line []byte) bool { return !bytes.ContainsAny(line, "\",") }
 
 // isCookie reports whether an app may read a cookie's name as the wanted one, of which a trailing asterisk stands for any
-// ending. Letters may be of either case, as in ASP.NET; PHP makes an underscore of a dot, a space and a bracket; and old
+// ending. Letters may be of either case, as in ASP.NET; PHP makes an underscore of a dot, a space, a plus and a bracket; and old
 // versions of it decode names, so that a percent sign may stand for anything.
 func isCookie(wanted string, name []byte) bool {
 	if bytes.IndexByte(name, '%') >= 0 {
@@ -71,7 +71,7 @@ func foldCookie(c byte) byte {
 	switch {
 	case c >= 'A' && c <= 'Z':
 		return c | 0x20
-	case c == '.' || c == ' ' || c == '[':
+	case c == '.' || c == ' ' || c == '+' || c == '[':
 		return '_'
 	}
 	return c

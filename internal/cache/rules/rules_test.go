@@ -278,6 +278,7 @@ func TestPassed(t *testing.T) {
 		{Options{Parts: []string{"query"}}, "S*", "/a\nCookie: SX=1", cache.HasSession},
 		{Options{Parts: []string{"query"}}, "S*", "/a\nCookie: XS=1", cache.None},
 		{Options{Parts: []string{"query"}}, "my_sess", "/a\nCookie: my.sess=1", cache.HasSession},
+		{Options{Parts: []string{"query"}}, "my_sess", "/a\nCookie: my+sess=1", cache.HasSession},
 		{Options{Parts: []string{"query"}}, "connect.sid", "/a\nCookie: connect.sid=1", cache.HasSession},
 		{Options{Parts: []string{"query"}}, "S", "/a\nAuthorization: Basic eA==", cache.HasSession},
 		{Options{Parts: []string{"query"}}, "S", "/a;jsessionid=1", cache.HasSession},
