@@ -12,7 +12,8 @@
 // of it stays for a minute. If it is held again meanwhile, it is due when it would have been. So a page that is loaded again,
 // or a client that comes and goes, costs the app nothing.
 //
-// Beyond Options.MaxChannels, channels wait in line until another one is forgotten.
+// Beyond Options.MaxChannels, channels wait in line until another one is forgotten or fails. One that fails goes to the end of
+// the line.
 //
 // # What is published
 //

@@ -75,6 +75,7 @@ func (w *Watcher) leave(channel string, now time.Time) {
 		return
 	case e.place != nil: // in line
 		w.waiting.Remove(e.place)
+		w.failedLocked(e, "")
 		delete(w.channels, channel)
 		return
 	}
@@ -89,7 +90,7 @@ func (w *Watcher) restLocked(e *entry, now time.Time) {
 	e.since, e.place = now, w.resting.PushBack(e)
 	if w.waiting.Len() > 0 {
 		w.forgetLocked()
-		w.nextLocked()
+		w.nextLocked(now)
 	}
 	if w.resting.Len() == 1 {
 		w.wake()
@@ -110,13 +111,15 @@ func (w *Watcher) forgetLocked() bool {
 }
 
 // nextLocked gives the channel that has waited for longest a place, if one is free.
-func (w *Watcher) nextLocked() {
+func (w *Watcher) nextLocked(now time.Time) {
 	first := w.waiting.Front()
 	if first == nil || len(w.channels)-w.waiting.Len() >= w.o.MaxChannels {
 		return
 	}
 	e := w.waiting.Remove(first).(*entry)
-	e.place, e.due = nil, time.Now()
+	if e.place = nil; e.due.Before(now) {
+		e.due = now
+	}
 	w.scheduleLocked(e)
 }
 
@@ -206,10 +209,14 @@ func (w *Watcher) doneLocked(e *entry, r result, now time.Time) {
 		w.noteAppLocked(e.rule, r.reason, now)
 	}
 	e.asked, e.due = false, now.Add(r.wait)
-	if e.held {
-		w.scheduleLocked(e)
-	} else {
+	switch {
+	case !e.held:
 		w.restLocked(e, now)
+	case r.reason != "" && w.waiting.Len() > 0: // names that the app does not know must not keep others out
+		e.place = w.waiting.PushBack(e)
+		w.nextLocked(now)
+	default:
+		w.scheduleLocked(e)
 	}
 }
 

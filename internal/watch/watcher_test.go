@@ -190,6 +190,46 @@ func TestMaxChannels(t *testing.T) {
 	})
 }
 
+// TestFailingGivePlace: where not all channels have a place, those that fail do not keep it.
+func TestFailingGivePlace(t *testing.T) {
+	run(t, Options{MaxChannels: 2}, "p.{id} /p?id={id} 2s body", func(w *world) {
+		w.answers(func(path string, _ appcall.Validators) (appcall.Page, error) {
+			if path == "/p?id=1" {
+				return page(200, "a"), nil
+			}
+			return page(404, ""), nil
+		})
+		for i := 10; i < 30; i++ {
+			w.hold(fmt.Sprint("p.", i))
+		}
+		m := w.hold("p.1")
+		w.pass(second)
+		want(t, "received", m.text(), "a")
+		w.pass(10 * time.Minute)
+		each := map[string]int{}
+		for _, r := range w.requests() {
+			each[r.path]++
+		}
+		if n := each["/p?id=1"]; n < 290 {
+			t.Errorf("the one that works was asked for %d times", n)
+		}
+		for path, n := range each {
+			if path != "/p?id=1" && n > 20 {
+				t.Errorf("%s was asked for %d times", path, n)
+			}
+		}
+		s := w.watcher.Stats()
+		want(t, "stats", fmt.Sprint(s.Channels, s.Waiting, s.Failing), "2 19 20")
+		for i := 10; i < 30; i++ {
+			w.leave(fmt.Sprint("p.", i))
+		}
+		w.leave("p.1")
+		w.pass(2 * restTime)
+		s = w.watcher.Stats()
+		want(t, "in the end", fmt.Sprint(s.Channels, s.Waiting, s.Failing, len(w.watcher.channels)), "0 0 0 0")
+	})
+}
+
 // TestNames: a channel whose name does not fit the URL is not watched, and it is counted and logged.
 func TestNames(t *testing.T) {
 	run(t, Options{}, "p.{id} /p/{id} 10s body\n*.{id} /q?id={id} 10s body", func(w *world) {
