@@ -50,6 +50,7 @@ const (
 	isHead
 	isMeta
 	isScript
+	isEnd // an end tag of HTML
 )
 
 type state uint8
@@ -59,8 +60,9 @@ const (
 	inMark                    // of UTF-8
 	inText                    // between tokens
 	inOpen                    // behind "<"
-	inName                    // of a start tag
-	inAttributes              // of a start tag
+	inClose                   // behind "</"
+	inName                    // of a tag
+	inAttributes              // of a tag
 	inBang                    // behind "<!"
 	inComment                 // and behind "-" or "--" of its beginning or end:
 	inCommentStart
@@ -90,6 +92,8 @@ func (s *scanner) step(c byte) verdict {
 		return s.stepText(c)
 	case inOpen:
 		return s.stepOpen(c)
+	case inClose:
+		s.stepClose(c)
 	case inName:
 		return s.stepName(c)
 	case inAttributes:
@@ -186,13 +190,30 @@ func (s *scanner) stepOpen(c byte) verdict {
 		if s.state, s.slash = inBogus, false; s.xhtml {
 			s.state = inPI
 		}
+	case c == '/' && !s.xhtml:
+		s.state = inClose
 	case isLetter(c) || s.xhtml && (c == '_' || c == ':' || c >= 0x80):
-		s.state = inName
+		s.state, s.is = inName, isHTML
 		return s.stepName(c)
-	default: // an end tag, or text
+	default: // text, or in XHTML an end tag
 		return s.content()
 	}
 	return onward
+}
+
+// stepClose takes the byte behind "</".
+func (s *scanner) stepClose(c byte) {
+	switch {
+	case isLetter(c):
+		s.state, s.is = inName, isEnd
+		s.stepName(c)
+		return
+	case c == '>': // "</>" is nothing
+		s.state = inText
+	default:
+		s.state = inBogus
+	}
+	s.drop()
 }
 
 // stepName takes a byte of a tag's name, or the one behind it.
@@ -218,9 +239,15 @@ func (s *scanner) stepName(c byte) verdict {
 	return onward
 }
 
-// startHTML looks at the name of a start tag.
+// startHTML looks at the name of a tag.
 func (s *scanner) startHTML() verdict {
 	switch name := string(s.name); {
+	case s.is == isEnd:
+		switch name {
+		case "head", "body", "html", "br":
+			return s.content()
+		}
+		s.drop() // others are ignored where no element is open that they could end
 	case name == "html" && !s.head:
 		s.is, s.page = isHTML, true
 		s.drop()
@@ -261,11 +288,11 @@ func (s *scanner) startXHTML() verdict {
 	return onward
 }
 
-// endTag takes the ">" of a start tag.
+// endTag takes the ">" of a tag.
 func (s *scanner) endTag() verdict {
 	s.state = inText
 	switch s.is {
-	case isHTML, isHead:
+	case isHTML, isHead, isEnd:
 		if s.xhtml && s.slash { // an empty element
 			return s.giveUp(NoHead)
 		}
