@@ -469,6 +469,7 @@
     if (p && covered(p)) return answer(x, s, p);
     if (isWrite(s.method || "GET")) s.end = write();
     if (p || s.end) x.addEventListener("readystatechange", function f() {
+      if (requests.get(x) !== s) return x.removeEventListener("readystatechange", f); // opened again
       if (p && x.readyState === 2) learn(p, x.getResponseHeader("Push-Channel"));
       if (x.readyState !== 4) return;
       x.removeEventListener("readystatechange", f);
