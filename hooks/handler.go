@@ -34,6 +34,8 @@ func (s *Server) route(path []byte) (methods string, do func(*Server, *call) err
 		return getMethods, page
 	case "/publish":
 		return fasthttp.MethodPost, (*Server).publish
+	case "/changed":
+		return fasthttp.MethodPost, changed
 	case channelsPath:
 		return getMethods, (*Server).channels
 	case "/position":

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/internal/channel"
 	"holdfast/internal/hub"
 	"holdfast/internal/strictjson"
 )
@@ -250,11 +251,13 @@ func isPlain(body []byte) bool {
 }
 
 // publishable reports whether a message may go to the channel.
-func (s *Server) publishable(name string) error {
+func (s *Server) publishable(name string) error { return publishable(s.options.Channels, name) }
+
+func publishable(rules *channel.Rules, name string) error {
 	if err := validChannel(name); err != nil {
 		return err
 	}
-	if _, ok := s.options.Channels.Rule(name); !ok {
+	if _, ok := rules.Rule(name); !ok {
 		return fmt.Errorf("%w: %q; add one that matches to channels", errRule, name)
 	}
 	return nil

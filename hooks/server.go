@@ -44,6 +44,7 @@ type Options struct {
 	Presence *presence.Tracker // needed if a rule has presence
 
 	Connections Connections // nil: the API has no endpoints for connections
+	Cache       Cache       // nil: no response of the app is stored
 
 	Hub     *hub.Hub
 	Log     *slog.Logger           // nil: no log

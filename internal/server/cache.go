@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/hooks"
 	"holdfast/internal/cache"
 	"holdfast/internal/cache/fetch"
 	"holdfast/internal/cache/rules"
@@ -42,6 +43,14 @@ func (x *caching) source() *fetch.Cache {
 		return nil
 	}
 	return x.Cache
+}
+
+// changes returns what the API drops responses of; nil: nothing is stored.
+func (x *caching) changes() hooks.Cache {
+	if x == nil {
+		return nil
+	}
+	return x.Store
 }
 
 // endsSession returns what reports whether a path is one of push.logout.paths; nil without these.
