@@ -20,11 +20,13 @@ func (x *exchange) cached(h *http1.Head, q *request.Request, body []byte) bool {
 	}
 	now := x.f.loop.Now()
 	entry, f := c.Find(h, q, body, x.upload.body.Done, now)
+	if entry == nil {
+		x.change = c.Change(h, q, f)
+	}
 	switch x.fetch = f; {
 	case entry != nil:
 		(*cacheSource)(x).Serve(fetch.Answer{Entry: entry}, h.Fields)
 	case f == nil:
-		x.change = c.Change(h, q)
 		return false
 	case f.NeedsBody(x.f.p.o.RequestBuffer):
 		x.source = (*cacheSource)(x)

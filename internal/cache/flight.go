@@ -12,7 +12,7 @@ type Flight struct {
 	key   flightKey
 	names []string // by which the variant is told from others
 	place *Place
-	stale *Entry // what may answer if it fails; nil: nothing
+	stale *item // what may answer if it fails; nil: nothing
 
 	seq     uint64 // the number of the last invalidation when it began
 	checked uint64 // that of the last of which it is known not to be about this one
@@ -74,7 +74,7 @@ type Role uint8
 
 // The roles.
 const (
-	Hit    Role = iota // give the client the entry
+	Hit    Role = iota // give the client the entry, which is stale if the app has just failed
 	Leader             // fetch it; the entry is what can be validated, or nil. If that fails, Store.Fail says what to do
 	Wait               // the waiter will be woken
 	Busy               // somebody fetches it, and the request does not wait
@@ -103,15 +103,20 @@ func (s *Store) Begin(a *Ask, now time.Time) Turn {
 	defer s.unlock()
 	var e *Entry
 	state := Miss
-	if it := s.find(a.Key, a.Fields, now); it != nil {
+	it := s.find(a.Key, a.Fields, now)
+	if it != nil {
 		it.used = true
 		e, state = it.entry, it.state(now)
 	}
-	if state == Fresh {
+	switch {
+	case state == Fresh:
 		s.stats.Hits++
 		return Turn{Role: Hit, Entry: e}
+	case e != nil && now.Before(it.retry) && e.MayFail(now):
+		s.stats.Busy++
+		return Turn{Role: Hit, Entry: e}
 	}
-	f := &Flight{key: flightKey{line: a.Key}, place: a.Place, stale: e, seq: s.seq, checked: s.seq, began: now, alone: state == Pass}
+	f := &Flight{key: flightKey{line: a.Key}, place: a.Place, stale: it, seq: s.seq, checked: s.seq, began: now, alone: state == Pass}
 	if l := s.lines[a.Key]; l != nil && len(l.specs) > 0 {
 		f.names = l.specs[0].names
 		f.key.variant = s.hasher.variant(f.names, a.Fields)
@@ -233,11 +238,11 @@ func (s *Store) HandOver(f *Flight, now time.Time) bool {
 	s.flights.push(f)
 	s.trimLog()
 	s.stats.HandedOver++
-	f.stale = nil // it may be for the fields of the one before
-	if it := s.at(f.key.line, f.names, f.key.variant); it != nil && !s.isDead(it, now) {
-		f.stale = it.entry
+	var e *Entry
+	f.stale = s.at(f.key.line, f.names, f.key.variant) // what it was may be for the fields of the one before
+	if f.stale != nil && !s.isDead(f.stale, now) {
+		e = f.stale.entry
 	}
-	e := f.stale
 	s.unlock()
 	t.waiter.Wake(Result{Outcome: Lead, Flight: f, Entry: e})
 	return true
@@ -336,16 +341,17 @@ func (s *Store) Share(f *Flight, e *Entry, now time.Time) {
 }
 
 // Fail ends a flight because the app has failed before a response was passed on. It returns the stale entry that may be given
-// to the client instead, which those who wait are given too; without one, nil, they ask the app themselves.
+// to the client instead, which those who wait are given too, and those who come within a second: an app that fails by taking
+// its time would have each of them wait. Without one, nil, those who wait ask the app themselves.
 func (s *Store) Fail(f *Flight, now time.Time) *Entry {
 	s.mu.Lock()
 	if f.done {
 		s.unlock()
 		return nil
 	}
-	e := f.stale
-	if e != nil && (!e.MayFail(now) || s.firstChange(f, e) != 0) {
-		e = nil
+	var e *Entry
+	if it := f.stale; it != nil && it.entry != nil && it.entry.MayFail(now) && s.firstChange(f, it.entry) == 0 {
+		e, it.retry = it.entry, now.Add(passTimeError)
 	}
 	s.count(Failed)
 	list := s.end(f)

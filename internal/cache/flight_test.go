@@ -198,6 +198,13 @@ func TestFail(t *testing.T) {
 		if got != c.want || all(t, list) != c.told || s.Stats().Flights != 0 || s.Fail(f, later) != nil {
 			t.Errorf("%s: the leader has %q, the others are told %q", c.name, got, all(t, list))
 		}
+		want := map[bool]Role{true: Hit, false: Leader}[c.want != ""]
+		if turn := ask(s, h, Key{1}, q, &waiter{}, later.Add(passTimeError-1)); turn.Role != want {
+			t.Errorf("%s: who comes at once has role %d; want %d", c.name, turn.Role, want)
+		}
+		if turn := ask(s, h, Key{1}, q, &waiter{}, later.Add(passTimeError)); c.want != "" && turn.Role != Leader {
+			t.Errorf("%s: who comes after a second has role %d", c.name, turn.Role)
+		}
 	}
 }
 

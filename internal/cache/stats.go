@@ -8,7 +8,7 @@ type Stats struct {
 	Crowded    int64 // of these, because too many waited already
 	Waits      int64 // requests that waited for another's fetch
 	Left       int64 // of these, that did not wait until its end
-	Busy       int64 // requests that did not wait because they had a stale entry
+	Busy       int64 // requests that were given a stale entry because another fetches, or the app has just failed
 	HandedOver int64 // fetches whose leader went away
 
 	Stored        int64

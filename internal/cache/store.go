@@ -71,9 +71,10 @@ type item struct {
 	seq   uint64    // when its fetch began
 	began time.Time // the same
 	size  int64
-	slot  int    // in the clock
-	used  bool   // since the clock's hand came by
-	nodes []node // in the lists of its tags
+	slot  int       // in the clock
+	used  bool      // since the clock's hand came by
+	retry time.Time // until when it answers although it is stale, as the app has just failed
+	nodes []node    // in the lists of its tags
 
 	watches *Watch // the first of those who watch it
 }

@@ -14,10 +14,12 @@ type Change struct {
 	req      cache.Request // without fields; the zero value if the method is safe
 	sessions []cache.Tag
 	ends     bool // it ends what is stored of its sessions, whatever is answered
+	fetch    *Fetch
 }
 
-// Change returns what a request may change, or nil.
-func (c *Cache) Change(h *http1.Head, q *request.Request) *Change {
+// Change returns what a request may change, or nil. f is what Find has returned for it. A poll by POST that a rule absorbs
+// changes nothing, by what the rule says of it; one that it passes may.
+func (c *Cache) Change(h *http1.Head, q *request.Request, f *Fetch) *Change {
 	unsafe := cache.IsUnsafe(h.Method)
 	r := view(h, q)
 	var sessions []cache.Tag
@@ -27,7 +29,7 @@ func (c *Cache) Change(h *http1.Head, q *request.Request) *Change {
 	if !unsafe && len(sessions) == 0 {
 		return nil
 	}
-	x := &Change{c: c, sessions: sessions, ends: unsafe || c.EndsSession != nil && c.EndsSession(h.Path)}
+	x := &Change{c: c, fetch: f, sessions: sessions, ends: unsafe || c.EndsSession != nil && c.EndsSession(h.Path)}
 	if unsafe {
 		r.Method, r.Target, r.Host, r.Fields = bytes.Clone(r.Method), bytes.Clone(r.Target), bytes.Clone(r.Host), nil
 		r.Path = r.Target[:len(h.Path)]
@@ -39,10 +41,11 @@ func (c *Cache) Change(h *http1.Head, q *request.Request) *Change {
 // Apply is called with the app's response before the client has anything of it: the next poll of a session sees what the
 // session has changed.
 func (x *Change) Apply(a *http1.Answer) {
-	if x.req.Method != nil {
+	absorbed := x.fetch != nil && x.fetch.fwd != cache.FwdBypass
+	if x.req.Method != nil && !absorbed {
 		x.c.Store.Changed(&x.req, cache.Response{Status: a.Status, Fields: a.Fields})
 	}
-	if x.ends || x.c.Rules.SetsSession(a.Fields) {
+	if x.ends && !absorbed || x.c.Rules.SetsSession(a.Fields) {
 		for _, t := range x.sessions {
 			x.c.Store.InvalidateSession(t)
 		}

@@ -92,7 +92,7 @@ func view(h *http1.Head, q *request.Request) cache.Request {
 func (c *Cache) Find(h *http1.Head, q *request.Request, body []byte, whole bool, now time.Time) (*cache.Entry, *Fetch) {
 	r := view(h, q)
 	rule := c.Rules.Match(&r)
-	if rule == nil {
+	if rule == nil || c.EndsSession != nil && c.EndsSession(h.Path) { // the app has to know of each logout
 		return nil, nil
 	}
 	r.Body, r.Whole = body, whole
@@ -287,8 +287,12 @@ func (f *Fetch) Instead(now time.Time) func() {
 	if f.flight == nil || f.stale == nil || !f.stale.MayFail(now) {
 		return nil
 	}
-	f.abandon(cache.Failed, time.Second, now)
-	return func() { f.x.Serve(Answer{Entry: f.stale}, f.req.Fields) }
+	e := f.c.Store.Fail(f.flight, now)
+	f.flight, f.why, f.answer.on = nil, cache.Failed, false
+	if e == nil { // it was invalidated while the app was asked
+		return nil
+	}
+	return func() { f.x.Serve(Answer{Entry: e}, f.req.Fields) }
 }
 
 func (f *Fetch) abandon(why cache.Reason, pass time.Duration, now time.Time) {

@@ -1,0 +1,61 @@
+package proxy
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast/internal/cache"
+	"holdfast/internal/cache/rules"
+)
+
+// TestCacheSessions: what ends a session's answers does so also where a rule is about everything, and nobody else's.
+func TestCacheSessions(t *testing.T) {
+	everything := []rules.Options{{Name: "all", Match: "/", MaxBytes: 1 << 20, Policy: cache.Policy{Fresh: time.Hour, IgnoreApp: true}}}
+	for _, c := range []struct {
+		name, method, target string
+		ends                 bool
+	}{
+		{"a page", "GET", "/other", false},
+		{"a write", "POST", "/save", true},
+		{"a page that sets another session", "GET", "/login", true},
+		{"a page that sets another cookie", "GET", "/theme", false},
+		{"a logout", "GET", "/logout", true},
+		{"a write that fails", "POST", "/fail", true},
+	} {
+		a := newCachedApp(t, everything, func(n int64, r *http.Request, _ []byte) []byte {
+			fields, status := "", "200 OK"
+			switch {
+			case strings.HasPrefix(r.RequestURI, "/login"):
+				fields = "Set-Cookie: sid=new; Path=/\r\n"
+			case strings.HasPrefix(r.RequestURI, "/theme"):
+				fields = "Set-Cookie: theme=dark; Path=/\r\n"
+			case strings.HasPrefix(r.RequestURI, "/fail"):
+				status = "500 Failed"
+			}
+			text := fmt.Sprint(n)
+			return fmt.Appendf(nil, "HTTP/1.1 %s\r\n%sContent-Length: %d\r\n\r\n%s", status, fields, len(text), text)
+		}, func(o *Options) {
+			o.Cache.EndsSession = func(path []byte) bool { return string(path) == "/logout" }
+		})
+		page := func(session string) string {
+			_, body := a.get("GET", "/page", "Cookie: sid="+session)
+			return body
+		}
+		mine, others := page("1"), page("2")
+		if page("1") != mine || page("2") != others || mine == others {
+			t.Fatalf("%s: the pages are not kept", c.name)
+		}
+		_, first := a.get(c.method, c.target, "Cookie: sid=1")
+		if again := page("1"); (again != mine) != c.ends || page("2") != others {
+			t.Errorf("%s: after it the session has page %s, before it %s", c.name, again, mine)
+		}
+		if c.ends { // it reaches the app each time
+			if _, second := a.get(c.method, c.target, "Cookie: sid=1"); second == first {
+				t.Errorf("%s: it was answered from memory", c.name)
+			}
+		}
+	}
+}
