@@ -430,6 +430,30 @@ func TestShimWrites(t *testing.T) {
 	}
 	b.turnTo(other)
 	b.waitFor("the other tab has it too", "shown[shown.length - 1] === '4'")
+
+	// Writes elsewhere, such as a count of visits, change nothing.
+	b.waitAbsorbed(t, app, "42")
+	elsewhere := make(chan bool, 2)
+	url := "http://" + strings.TrimPrefix(startApp(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		elsewhere <- true
+	})), "http://") + "/count"
+	n := app.count("42")
+	b.eval(fmt.Sprintf(`
+		window.counted = 0;
+		fetch(%[1]q, { method: "POST", mode: "no-cors" }).then(function () { counted++; });
+		var x = new XMLHttpRequest();
+		x.onload = function () { counted++; };
+		x.open("POST", %[1]q);
+		x.send();
+		polls = 0;
+		return 0`, url), nil)
+	b.waitFor("they are answered", "counted === 2")
+	b.eval("polls = 0; return 0", nil)
+	b.waitFor("some polls", "polls >= 5")
+	if got := app.count("42"); got != n {
+		t.Errorf("the app was asked %d times after writes elsewhere", got-n)
+	}
 }
 
 // TestShimTabs has tabs with one connection between them, closes the one that has it, and cuts it.

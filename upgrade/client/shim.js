@@ -59,14 +59,18 @@
     for (var key in polls) if (polls[key].waits.length) renew(polls[key], 0);
   }
 
+  // resolve returns what is below the page's own origin, otherwise nothing.
+  function resolve(url) {
+    try {
+      url = new URL(url, doc.baseURI);
+      if (url.origin === location.origin && !url.username) return url;
+    } catch (e) {}
+  }
+
   // find returns the poll that a GET is, if it is one.
   function find(url, fields) {
-    var u;
-    try {
-      u = new URL(url, doc.baseURI);
-    } catch (e) {
-      return;
-    }
+    var u = resolve(url);
+    if (!u) return;
     var names;
     for (var path in rules) {
       if (u.pathname.slice(0, path.length) === path && /^([\/;]|$)/.test(u.pathname.slice(path.length))) {
@@ -74,7 +78,7 @@
         break;
       }
     }
-    if (names === undefined || u.origin !== location.origin || u.username) return;
+    if (names === undefined) return;
     var query = u.search.slice(1).split("&").filter(function (pair) {
       var name = pair.split("=")[0];
       return names ? names.indexOf(name) >= 0 : name !== "_";
@@ -217,8 +221,8 @@
     post({ t: "write" });
   }
 
-  function isWrite(method) {
-    return !/^(GET|HEAD|OPTIONS)$/i.test(method);
+  function isWrite(method, url) {
+    return !/^(GET|HEAD|OPTIONS)$/i.test(method) && resolve(url);
   }
 
   // ---- the connection
@@ -467,7 +471,7 @@
     if (local(x)) throw new DOMException("The object's state must be OPENED.", "InvalidStateError");
     var p = !s.odd && !s.mime && /^get$/i.test(s.method) && /^(text|json|arraybuffer|blob)?$/.test(x.responseType) && find(s.url, s.fields);
     if (p && covered(p)) return answer(x, s, p);
-    if (isWrite(s.method || "GET")) s.end = write();
+    if (isWrite(s.method || "GET", s.url)) s.end = write();
     if (p || s.end) x.addEventListener("readystatechange", function f() {
       if (requests.get(x) !== s) return x.removeEventListener("readystatechange", f); // opened again
       if (p && x.readyState === 2) learn(p, x.getResponseHeader("Push-Channel"));
@@ -628,7 +632,7 @@
       return fetch.apply(w, args);
     }
     var method = init.method || (input || {}).method || "GET";
-    if (isWrite(method)) {
+    if (isWrite(method, (input || {}).url || input)) {
       var done = write();
       return out().then(function (r) {
         done();
