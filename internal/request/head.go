@@ -2,6 +2,7 @@ package request
 
 import (
 	"bytes"
+	"slices"
 
 	"holdfast/internal/http1"
 )
@@ -52,23 +53,31 @@ func (r *Request) AppendHead(b []byte, h *http1.Head, m *http1.Mapping) []byte {
 	return append(b, "\r\n"...)
 }
 
+// What apps also take for the scheme, and for the URL or host of a request.
+var (
+	schemeFields = [...]string{"x-forwarded-ssl", "x-forwarded-scheme", "x-forwarded-protocol", "x-url-scheme", "front-end-https"}
+	urlFields    = [...]string{"x-original-url", "x-original-uri", "x-rewrite-url", "x-original-host"}
+)
+
 // withholds reports whether to drop a field that an app may trust: X-Forwarded-Prefix, -Server and others of an
-// untrusted peer, and a field for the scheme that contradicts the one read. Those in http1.ForwardingNames are dropped
-// from every head.
+// untrusted peer, as well as another URL than the one that was routed, and a field for the scheme that contradicts the
+// one read. Those in http1.ForwardingNames are dropped from every head.
 func (r *Request) withholds(f *http1.Field) bool {
-	claim, ok := http1.CutPrefixFold(f.Name, "x-forwarded-")
-	switch {
-	case !ok:
+	if c := f.Name[0] | 0x20; c != 'x' && c != 'f' { // most of them
 		return false
-	case !r.Trusted:
-		return true
-	case http1.EqualFold(claim, "ssl"), http1.EqualFold(claim, "scheme"), http1.EqualFold(claim, "protocol"):
-		return saysHTTPS(last(f.Value)) != r.HTTPS
+	}
+	is := func(name string) bool { return http1.EqualFold(f.Name, name) }
+	_, forwarded := http1.CutPrefixFold(f.Name, "x-forwarded-")
+	switch {
+	case slices.ContainsFunc(schemeFields[:], is):
+		return !r.Trusted || saysHTTPS(last(f.Value)) != r.HTTPS
+	case forwarded || slices.ContainsFunc(urlFields[:], is):
+		return !r.Trusted
 	}
 	return false
 }
 
-// saysHTTPS reports whether a value means TLS in X-Forwarded-Ssl, -Scheme or -Protocol.
+// saysHTTPS reports whether a value means TLS in one of schemeFields.
 func saysHTTPS(value []byte) bool {
 	for _, yes := range [...]string{"on", "1", "true", "ssl"} {
 		if http1.EqualFold(value, yes) {
