@@ -53,7 +53,7 @@ internal/request  internal/http1
 internal/route    internal/balance internal/http1 internal/site
 internal/sendbuf  internal/park
 internal/sendqueue internal/hub internal/park
-internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/cache internal/cache/fetch internal/cache/rules internal/channel internal/channelurl internal/config internal/connection internal/histfile internal/hub internal/metric internal/park internal/presence internal/site internal/throttle internal/token internal/watch proxy upgrade
+internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/cache internal/cache/fetch internal/cache/rules internal/channel internal/channelurl internal/config internal/connection internal/histfile internal/hub internal/inject internal/metric internal/park internal/presence internal/site internal/throttle internal/token internal/watch proxy upgrade upgrade/client
 internal/session  internal/auth internal/channel
 internal/site     internal/http1
 internal/strictjson

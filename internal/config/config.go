@@ -34,6 +34,7 @@ type Config struct {
 	Polls          []Poll         `yaml:"polls" eg:"[{match: /status.php, key: [query, session]}]"`
 	Cache          []Cache        `yaml:"cache" eg:"[{match: /catalog, key: [query]}]"`
 	CacheLimits    CacheLimits    `yaml:"cache_limits"`
+	Inject         []Inject       `yaml:"inject" eg:"[{match: /parcels, polls: [/status.php?id]}]"`
 	Timeouts       Timeouts       `yaml:"timeouts"`
 	Limits         Limits         `yaml:"limits"`
 	Buffers        Buffers        `yaml:"buffers"`

@@ -89,6 +89,7 @@ func describeKey(key string, isSection bool) string {
 	c := Default()
 	c.Upstreams, c.Routes, c.Channels = []Server{{}}, []Route{{}}, []Channel{defaultChannel()}
 	c.Watch, c.Polls, c.Cache = []Watch{DefaultWatch()}, []Poll{DefaultPoll()}, []Cache{DefaultCache()}
+	c.Inject = []Inject{{}}
 	v := reflect.ValueOf(c).Elem()
 	for name := range strings.SplitSeq(key, ".") {
 		name, isItem := strings.CutSuffix(name, "[0]")

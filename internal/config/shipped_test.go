@@ -60,6 +60,7 @@ func TestShippedFileStatesEveryRange(t *testing.T) {
 		c.Watch = []Watch{{Channel: "a", URL: "/a", Every: seconds(1), Data: "body"}}
 		c.Polls, c.Cache = []Poll{DefaultPoll()}, []Cache{DefaultCache()}
 		c.Polls[0].Match, c.Cache[0].Match = "/p", "/c"
+		c.Inject = []Inject{{Match: "/a", Polls: []string{"/b"}}}
 		v := reflect.ValueOf(c).Elem()
 		for name := range strings.SplitSeq(key, ".") {
 			name, isItem := strings.CutSuffix(name, "[0]")
@@ -77,6 +78,7 @@ func TestShippedFileStatesEveryRange(t *testing.T) {
 		d.channels(c)
 		d.watch(c)
 		d.caches(c)
+		d.injects(c)
 		d.events(c)
 		d.upstreams(c)
 		if len(d.errs) == 0 {
@@ -142,7 +144,7 @@ func withExample(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	text := string(data)
-	for _, key := range []string{"routes", "watch", "polls", "cache"} {
+	for _, key := range []string{"routes", "watch", "polls", "cache", "inject"} {
 		before, rest, ok := strings.Cut(text, "\n"+key+": []\n")
 		if !ok {
 			t.Fatalf("no %s: [] in config.yaml", key)
@@ -178,6 +180,9 @@ func TestExamples(t *testing.T) {
 	poll, rule := DefaultPoll(), DefaultCache()
 	poll.Match, poll.Key, poll.Channel = "/status.php", []string{"query"}, "parcel.{query.id}"
 	rule.Match, rule.Key, rule.Statuses = "/catalog", []string{"query"}, []int{200, 204, 404}
+	if !reflect.DeepEqual(c.Inject, []Inject{{Match: "/parcels", Polls: []string{"/status.php?id"}}}) {
+		t.Errorf("inject = %+v", c.Inject)
+	}
 	if !reflect.DeepEqual(c.Polls, []Poll{poll}) || !reflect.DeepEqual(c.Cache, []Cache{rule}) {
 		t.Errorf("polls = %+v, cache = %+v", c.Polls, c.Cache)
 	}

@@ -28,6 +28,7 @@ func (d *decoder) validate(c *Config) {
 	d.channels(c)
 	d.watch(c)
 	d.caches(c)
+	d.injects(c)
 	d.events(c)
 	if c.ProxyProtocol && len(c.TrustedProxies) == 0 && c.Listen.Network != "unix" {
 		d.add("proxy_protocol", "needs trusted_proxies, the addresses of the load balancers: no others may connect then")

@@ -662,3 +662,23 @@ func TestShimUnderAPolicy(t *testing.T) {
 	b.open(s.url + "/?by=xhr&id=42&allow=" + url.QueryEscape("'self'"))
 	b.waitAbsorbed(t, app, "42")
 }
+
+// TestShimInjected has the tag added on the way: the page and its templates stay as they are.
+func TestShimInjected(t *testing.T) {
+	b := startBrowser(t)
+	app := newShimApp()
+	app.set("42", "Linz")
+	s := startServer(t, startApp(t, app), "inject: [{match: /plain, polls: [\"/status?id\"]}]")
+	b.tab(s.url + "/plain?id=42&by=xhr")
+	b.waitAbsorbed(t, app, "42")
+	n := app.count("42")
+	app.set("42", "Wien")
+	s.publish(t, "public.state.42", "changed")
+	b.waitFor("the page shows the change", `shown[shown.length - 1] === "Wien"`)
+	b.waitAbsorbed(t, app, "42")
+	if got := app.count("42") - n; got != 1 {
+		t.Errorf("the app was asked %d times", got)
+	}
+	b.open("about:blank") // before the server goes
+	b.wantQuiet(t)
+}

@@ -88,6 +88,7 @@ var families = map[string]family{
 	"holdfast_upstream_active":                      {gauge, "Requests in progress, per upstream."},
 	"holdfast_upstream_notices_total":               {counter, "Faults in an upstream's responses that Holdfast corrects, by kind."},
 	"holdfast_upstream_up":                          {gauge, "1 while the upstream is used, 0 while it is marked down, or is the only one and fails."},
+	"holdfast_inject_skipped_total":                 {counter, "Responses below inject that have not got the script tag and are no error, by reason."},
 	"holdfast_watch_changes_total":                  {counter, "Changed values of watched URLs, each published once."},
 	"holdfast_watch_channels":                       {gauge, "Channels that a watched URL is requested for."},
 	"holdfast_watch_channels_failing":               {gauge, "Of these, the ones whose newest request failed."},

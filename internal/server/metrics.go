@@ -26,6 +26,7 @@ func (s *Server) writeMetrics(w *metric.Writer) {
 	s.writeHub(w)
 	s.writeHeld(w)
 	s.writeEvents(w)
+	s.writeInject(w)
 	s.writeWatch(w)
 	metrics.WriteProcessMetrics(w)
 }
@@ -149,6 +150,13 @@ func (s *Server) writeEvents(w *metric.Writer) {
 		w.Int("holdfast_presence_leaving", int64(r.Leaving))
 		w.Int("holdfast_presence_grace_cut_short_total", int64(r.ExpiredEarly))
 		w.Int("holdfast_presence_messages_dropped_total", int64(r.Unpublished))
+	}
+}
+
+// writeInject writes the counts of pages without the tag, if there are rules.
+func (s *Server) writeInject(w *metric.Writer) {
+	if s.injection != nil {
+		w.Ints("holdfast_inject_skipped_total", "reason", s.injection.skipped())
 	}
 }
 

@@ -67,6 +67,7 @@ type Server struct {
 	presence  *presence.Tracker         // nil: neither a rule nor events need it
 	watcher   *watching                 // nil: the configuration has no watch
 	cache     *caching                  // nil: it has neither polls nor cache
+	injection *injection                // nil: it has no inject
 	accessLog *accesslog.Log            // nil: none
 	served    bool                      // Serve has begun
 	draining  atomic.Bool

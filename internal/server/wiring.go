@@ -86,7 +86,7 @@ func (s *Server) newProxy() (*proxy.Proxy, error) {
 		Folder:        c.Buffers.TempDir(), FileBytes: int64(c.Buffers.File), FilesTotal: int64(c.Buffers.Files),
 		ASCIITargets: c.Limits.ASCII, ProxyProtocol: c.ProxyProtocol, RedirectHTTPS: c.RedirectHTTPS,
 		ExternalHTTPS: c.External.Scheme == "https", ExternalPort: uint16(c.External.Port), Site: folder, ServerAddr: addrPort(s.addr),
-		Trusted: s.trusted, Cache: s.cache.source(), Sessions: s.sessions(), Local: s.keeper, Access: s.accessLog, Log: s.log,
+		Trusted: s.trusted, Cache: s.cache.source(), Inject: s.newInjection(), Sessions: s.sessions(), Local: s.keeper, Access: s.accessLog, Log: s.log,
 	}), nil
 }
 
