@@ -27,6 +27,8 @@ type Publisher struct {
 	Hub      *hub.Hub
 	Channels *channel.Rules
 	Cache    Cache // nil: no response of the app is stored
+
+	OnChanged func(channel string) // as in Options
 }
 
 // Publish publishes a message. It does not wait until that is on disk.
@@ -68,7 +70,7 @@ func (p *Publisher) Changed(channels []string, event string) (dropped int, r hub
 	}
 	if len(d.Channels) > 0 {
 		notification(&d)
-		r, err = publisher{p.Hub}.PublishOne(d)
+		r, err = publisher{p.Hub, p.OnChanged}.PublishOne(d)
 	}
 	return dropped, r, err
 }
@@ -94,7 +96,9 @@ type place struct{ origin, target string }
 
 // changed responds to POST /changed.
 func changed(s *Server, c *call) error {
-	x := change{Publisher: &Publisher{Hub: s.options.Hub, Channels: s.options.Channels, Cache: s.options.Cache}}
+	x := change{Publisher: &Publisher{
+		Hub: s.options.Hub, Channels: s.options.Channels, Cache: s.options.Cache, OnChanged: s.options.OnChanged,
+	}}
 	if err := x.read(c); err != nil {
 		return err
 	}

@@ -19,25 +19,50 @@ func notification(d *hub.Draft) {
 }
 
 // publisher publishes drafts that may be notifications.
-type publisher struct{ *hub.Hub }
+type publisher struct {
+	*hub.Hub
+	onChanged func(channel string) // see Options.OnChanged
+}
 
-// complete gives a draft without data the number of its subscribers.
-func (p publisher) complete(d *hub.Draft) {
-	if d.JSON && len(d.Data) == 0 {
-		d.Data = append(strconv.AppendInt([]byte(`{"subscribers":`), int64(p.Count(d.Channels)), 10), '}')
+// complete gives a draft without data the number of its subscribers, and reports whether it is one.
+func (p publisher) complete(d *hub.Draft) bool {
+	if !d.JSON || len(d.Data) > 0 {
+		return false
+	}
+	d.Data = append(strconv.AppendInt([]byte(`{"subscribers":`), int64(p.Count(d.Channels)), 10), '}')
+	return true
+}
+
+// tell calls onChanged for the channels of notifications.
+func (p publisher) tell(channels []string) {
+	for _, name := range channels {
+		if p.onChanged != nil {
+			p.onChanged(name)
+		}
 	}
 }
 
 // Publish is Hub.Publish.
 func (p publisher) Publish(drafts []hub.Draft) ([]hub.Receipt, error) {
+	var changed []string
 	for i := range drafts {
-		p.complete(&drafts[i])
+		if p.complete(&drafts[i]) {
+			changed = append(changed, drafts[i].Channels...)
+		}
 	}
-	return p.Hub.Publish(drafts)
+	receipts, err := p.Hub.Publish(drafts)
+	if err == nil {
+		p.tell(changed)
+	}
+	return receipts, err
 }
 
 // PublishOne is Hub.PublishOne.
 func (p publisher) PublishOne(d hub.Draft) (hub.Receipt, error) {
-	p.complete(&d)
-	return p.Hub.PublishOne(d)
+	changed := p.complete(&d)
+	receipt, err := p.Hub.PublishOne(d)
+	if err == nil && changed {
+		p.tell(d.Channels)
+	}
+	return receipt, err
 }

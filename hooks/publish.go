@@ -216,7 +216,7 @@ func (s *Server) saved(receipts []hub.Receipt) error {
 
 // publishOnce publishes the drafts whose keys were not used before; again means that some were.
 func (s *Server) publishOnce(c *call, drafts []hub.Draft, keys []string) (receipts []hub.Receipt, again bool, err error) {
-	to := publisher{s.options.Hub}
+	to := publisher{s.options.Hub, s.options.OnChanged}
 	values := c.ctx.Request.Header.PeekAll(keyHeader)
 	switch {
 	case len(values) > 0 && keys != nil:

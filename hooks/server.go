@@ -46,6 +46,9 @@ type Options struct {
 	Connections Connections // nil: the API has no endpoints for connections
 	Cache       Cache       // nil: no response of the app is stored
 
+	// OnChanged is called for each channel of a message without data, after it was published. Nil: nobody wants to know.
+	OnChanged func(channel string)
+
 	Hub     *hub.Hub
 	Log     *slog.Logger           // nil: no log
 	Metrics func(w *metric.Writer) // writes the metrics of the other packages; the Server adds its own

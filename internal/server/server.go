@@ -209,7 +209,8 @@ func (s *Server) newHooks() *hooks.Server {
 		Token: c.Hooks.Token, Hosts: c.Hooks.Hosts, MaxBody: int(c.Hooks.MaxBody),
 		KeyAge: time.Duration(c.Hooks.IdempotencyAge), KeySize: int64(c.Hooks.IdempotencySize),
 		Channels: s.channels, Presence: s.presence, Connections: s.keeper, Cache: s.cache.changes(),
-		Hub: s.hub, Log: s.log, Version: Version(), Metrics: s.writeMetrics, Counts: s.counts, Ready: s.ready,
+		OnChanged: s.watcher.changed(),
+		Hub:       s.hub, Log: s.log, Version: Version(), Metrics: s.writeMetrics, Counts: s.counts, Ready: s.ready,
 	})
 }
 

@@ -21,6 +21,14 @@ type watching struct {
 	getters []*appcall.Getter
 }
 
+// changed returns what is told of channels whose state has changed, as the app says; nil: nobody.
+func (x *watching) changed() func(channel string) {
+	if x == nil {
+		return nil
+	}
+	return x.Watcher.Changed
+}
+
 // newWatcher makes s.watcher, if the configuration has a watch. The hub may come later.
 func (s *Server) newWatcher() error {
 	c := s.config

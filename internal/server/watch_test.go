@@ -303,6 +303,35 @@ func TestWatchAtShutdown(t *testing.T) {
 	}
 }
 
+// TestWatchWordFromTheApp: an app that says that something has changed is asked at once.
+func TestWatchWordFromTheApp(t *testing.T) {
+	a := newPolledApp(t)
+	a.set("1", "packed")
+	s, _, _ := serveWatch(t, a, `
+channels: [{match: "**", access: public, history: {messages: 5}}]
+watch: [{channel: "parcel.{id}", url: "/status.php?id={id}", every: 1h, data: /state}]
+`)
+	st := hold(t, s, "", "parcel.1")
+	st.until("packed")
+	for state, request := range map[string]string{
+		"sent":      "POST /changed?channel=parcel.1 HTTP/1.1\r\nContent-Length: 0\r\n",
+		"delivered": "POST /publish HTTP/1.1\r\nContent-Length: 22\r\n",
+	} {
+		body := ""
+		if strings.Contains(request, "22") {
+			body = `{"channel":"parcel.1"}`
+		}
+		a.set("1", state)
+		c := wiretest.Dial(t, s.HooksAddr().String())
+		c.Send(request + "Host: localhost\r\n\r\n" + body)
+		if resp, text := c.Response("POST"); resp.StatusCode != 200 {
+			t.Fatalf("%s: %d %s", request, resp.StatusCode, text)
+		}
+		st.until(`"event":"changed"`)
+		st.until(`"data":"` + state + `"`)
+	}
+}
+
 // TestWatchOfARoute: the URL is asked of the app of its route, with the path that this app knows.
 func TestWatchOfARoute(t *testing.T) {
 	main, shop := newPolledApp(t), newPolledApp(t)

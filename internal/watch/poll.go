@@ -71,7 +71,7 @@ func (w *Watcher) poll(e *entry) (r result) {
 			r = result{requests: max(r.requests, 1), reason: Internal, wait: maxBackoff}
 		}
 	}()
-	if w.putOff(e) {
+	if !w.takeUrgent(e) && w.putOff(e) {
 		return result{wait: e.rule.Every}
 	}
 	var failed *failure
@@ -100,6 +100,15 @@ func (w *Watcher) poll(e *entry) (r result) {
 	return r
 }
 
+// takeUrgent reports whether the app has said that the state has changed, since it was asked last.
+func (w *Watcher) takeUrgent(e *entry) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	urgent := e.urgent
+	e.urgent = false
+	return urgent
+}
+
 func (w *Watcher) held(e *entry) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -109,7 +118,7 @@ func (w *Watcher) held(e *entry) bool {
 // putOff reports whether a message of somebody else puts the request off.
 func (w *Watcher) putOff(e *entry) bool {
 	_, id := w.o.Last(e.channel)
-	if id == e.last || !e.begun || e.putOffs == maxPutOffs {
+	if id == e.last || !e.begun || e.failures > 0 || e.putOffs == maxPutOffs {
 		e.putOffs = 0
 		return false
 	}

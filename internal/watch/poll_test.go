@@ -403,6 +403,46 @@ func TestDirectPublish(t *testing.T) {
 	})
 }
 
+// TestChanged: the app says that its state has changed, and is asked at once, also for what is on its way.
+func TestChanged(t *testing.T) {
+	run(t, Options{}, "p.{id} /p?id={id} 1h body", func(w *world) {
+		w.says("a")
+		m := w.hold("p.1")
+		w.pass(2 * time.Hour)
+		w.requests()
+		for _, text := range []string{"b", "c"} {
+			w.says(text)
+			w.publish("p.1", "changed")
+			w.watcher.Changed("p.1")
+			w.pass(0)
+			want(t, "requests", len(w.requests()), 1)
+		}
+		w.answers(func(string, appcall.Validators) (appcall.Page, error) {
+			time.Sleep(3 * second)
+			return page(200, "c"), nil
+		})
+		w.watcher.Changed("p.1")
+		w.pass(second)
+		w.says("d")
+		w.watcher.Changed("p.1")
+		w.pass(second)
+		want(t, "requests while one is on its way", len(w.requests()), 1)
+		w.pass(second)
+		want(t, "requests behind it", len(w.requests()), 1)
+		want(t, "received", m.text(), "a|changed|b|changed|c|d")
+
+		w.leave("p.1")
+		w.watcher.Changed("p.1")
+		w.watcher.Changed("p.2")
+		w.says("e")
+		w.pass(second)
+		want(t, "requests for nobody", len(w.requests()), 0)
+		again := w.hold("p.1")
+		w.pass(0)
+		want(t, "received at once", again.text(), "e")
+	})
+}
+
 // TestOldAnswer: an answer that was made before a message that the app has published meanwhile is not published after it.
 func TestOldAnswer(t *testing.T) {
 	run(t, Options{}, "p.{id} /p?id={id} 10s body", func(w *world) {

@@ -208,7 +208,9 @@ func (w *Watcher) doneLocked(e *entry, r result, now time.Time) {
 		w.failedLocked(e, r.reason)
 		w.noteAppLocked(e.rule, r.reason, now)
 	}
-	e.asked, e.due = false, now.Add(r.wait)
+	if e.asked, e.due = false, now.Add(r.wait); e.urgent {
+		e.due = now
+	}
 	switch {
 	case !e.held:
 		w.restLocked(e, now)

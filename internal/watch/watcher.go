@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"container/heap"
 	"container/list"
 	"context"
 	"crypto/sha256"
@@ -87,6 +88,7 @@ type entry struct {
 	index  int           // in Watcher.due; -1: it is not there
 	place  *list.Element // in resting or waiting
 	since  time.Time     // when it began to rest
+	urgent bool          // the app says that its state has changed
 	reason string        // why the newest request failed; empty: it did not
 
 	// Owned by whoever asks.
@@ -156,6 +158,22 @@ func (w *Watcher) Occupied(list []hub.Occupancy) {
 		} else {
 			w.leave(o.Channel, now)
 		}
+	}
+}
+
+// Changed takes note that the state of a channel has changed, as the app says: it is due at once. What is on its way may be
+// older, and is asked for again.
+func (w *Watcher) Changed(channel string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := w.channels[channel]
+	if e == nil {
+		return
+	}
+	e.urgent, e.due = true, time.Now()
+	if e.index >= 0 {
+		heap.Fix(&w.due, e.index)
+		w.wake()
 	}
 }
 
