@@ -17,7 +17,8 @@
 //	               ├─ kept ──► at its end NewEntry and Store.Finish
 //	               ├─ not kept ──► Store.Abandon at once: nobody waits for the body
 //	               ├─ an error ──► Store.Fail: a stale entry instead; or Store.Share at its end, if it may be shared
-//	               └─ the client is gone ──► Store.HandOver, or the fetch continues
+//	               ├─ the response is cut ──► Store.Cut
+//	               └─ the client is gone before it ──► Store.HandOver
 //
 // A poll whose client has the entry already can be kept open: Store.Watch. Store.Sweep is to be called in each second.
 //

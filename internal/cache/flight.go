@@ -6,8 +6,8 @@ import (
 	"holdfast/internal/http1"
 )
 
-// Flight is a fetch that others may wait for. Who leads it ends it by exactly one of Store.Finish, Share, Fail, Abandon and
-// HandOver, also if the app fails or the client goes away; a second end does nothing.
+// Flight is a fetch that others may wait for. Who leads it ends it by exactly one of Store.Finish, Share, Fail, Abandon, Cut
+// and HandOver, also if the app fails or the client goes away; a second end does nothing.
 type Flight struct {
 	key   flightKey
 	names []string // by which the variant is told from others
@@ -20,6 +20,7 @@ type Flight struct {
 	alone   bool // nobody waits for it
 	behind  bool // another has taken its place in the table: nothing is kept of what it brings
 	done    bool
+	cut     bool // a response to it has been
 
 	first, last *Ticket // those who wait, in their order
 	waiters     int
@@ -248,6 +249,20 @@ func (s *Store) HandOver(f *Flight, now time.Time) bool {
 	return true
 }
 
+// Cut is for a leader whose response has ended before its end, because of the app or of its client. Once in a flight somebody
+// else tries, so that a client that goes away does not send all who wait to the app. The second time they ask it themselves.
+func (s *Store) Cut(f *Flight, now time.Time) {
+	s.mu.Lock()
+	again := f.cut
+	f.cut = true
+	s.unlock()
+	if again {
+		s.Abandon(f, Incomplete, 0, now)
+		return
+	}
+	s.HandOver(f, now)
+}
+
 // Place returns what the flight is about, for Judge.
 func (f *Flight) Place() *Place { return f.place }
 
@@ -291,7 +306,7 @@ func (s *Store) Finish(f *Flight, e *Entry, now time.Time) (kept bool) {
 		it := &item{entry: e, place: e.place, seq: f.seq, began: f.began, size: e.size()}
 		why = s.put(it, f.key.line, e.vary, e.variant, now)
 	}
-	s.count(why)
+	s.stats.count(why)
 	list := s.end(f)
 	s.unlock()
 	wake(list, func(t *Ticket) Result { return f.resultFor(t, e, changed, now) })
@@ -329,7 +344,7 @@ func (s *Store) Share(f *Flight, e *Entry, now time.Time) {
 		return
 	}
 	changed := s.firstChange(f, e)
-	s.count(Failed)
+	s.stats.count(Failed)
 	list := s.end(f)
 	s.unlock()
 	wake(list, func(t *Ticket) Result {
@@ -353,7 +368,7 @@ func (s *Store) Fail(f *Flight, now time.Time) *Entry {
 	if it := f.stale; it != nil && it.entry != nil && it.entry.MayFail(now) && s.firstChange(f, it.entry) == 0 {
 		e, it.retry = it.entry, now.Add(passTimeError)
 	}
-	s.count(Failed)
+	s.stats.count(Failed)
 	list := s.end(f)
 	s.unlock()
 	wake(list, func(*Ticket) Result {
@@ -376,7 +391,7 @@ func (s *Store) Abandon(f *Flight, why Reason, pass time.Duration, now time.Time
 	if pass > 0 && !f.behind && s.firstChange(f, nil) == 0 {
 		s.mark(f, why, pass, now)
 	}
-	s.count(why)
+	s.stats.count(why)
 	list := s.end(f)
 	s.unlock()
 	wake(list, func(*Ticket) Result { return Result{Outcome: Alone, Reason: why} })

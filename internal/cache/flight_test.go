@@ -498,6 +498,33 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
+// TestCut: after a response that was cut one of those who wait tries once more, and after a second all go at once.
+func TestCut(t *testing.T) {
+	h := NewHasher()
+	q := requestOf(t, "/", "")
+	for cuts := range 3 {
+		s := NewStore(Options{}, h)
+		f, list := crowd(t, s, h, Key{1}, q, 3, start)
+		for range cuts {
+			s.Cut(f, start)
+		}
+		want := [...]string{"answer one", "answer one", "alone"}[cuts]
+		if kept := s.Finish(f, entryFor(t, f, q, fresh, "one", start), start); kept != (cuts < 2) {
+			t.Errorf("after %d cuts, kept: %v", cuts, kept)
+		}
+		if got := list[0].outcome(t); cuts > 0 && got != "lead" || all(t, list[1:]) != want || s.Stats().Flights != 0 {
+			t.Errorf("after %d cuts the first is told %q, the others %q", cuts, got, all(t, list[1:]))
+		}
+	}
+	s := NewStore(Options{}, h)
+	f, _ := crowd(t, s, h, Key{1}, q, 0, start)
+	s.Cut(f, start)
+	s.Cut(f, start)
+	if st := s.Stats(); st.Flights != 0 {
+		t.Errorf("%d flights for which nobody waits", st.Flights)
+	}
+}
+
 // TestCrowded: who comes when too many wait goes alone, and what that brings may be kept.
 func TestCrowded(t *testing.T) {
 	h := NewHasher()

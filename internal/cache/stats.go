@@ -23,11 +23,11 @@ type Stats struct {
 }
 
 // count counts what became of a fetch.
-func (s *Store) count(why Reason) {
+func (s *Stats) count(why Reason) {
 	if why == None {
-		s.stats.Stored++
+		s.Stored++
 	} else {
-		s.stats.Refused[why]++
+		s.Refused[why]++
 	}
 }
 

@@ -276,20 +276,20 @@ func (f *Fetch) Replace(a *http1.Answer, now time.Time) func() {
 			f.abandon(v.Reason, v.Pass(), now)
 		}
 		return func() { f.x.Serve(Answer{Entry: e, validated: true, fwd: f.fwd}, f.req.Fields) }
-	case a.Status >= 500:
+	case a.Status >= 500 && f.stale != nil && f.stale.MayFail(now):
 		return f.Instead(now)
 	}
 	return nil
 }
 
-// Instead returns what is to be done if the app has failed; nil: nothing.
+// Instead returns what is to be done if the app has failed; nil: nothing. Those who wait are told in any case.
 func (f *Fetch) Instead(now time.Time) func() {
-	if f.flight == nil || f.stale == nil || !f.stale.MayFail(now) {
+	if f.flight == nil {
 		return nil
 	}
 	e := f.c.Store.Fail(f.flight, now)
 	f.flight, f.why, f.answer.on = nil, cache.Failed, false
-	if e == nil { // it was invalidated while the app was asked
+	if e == nil { // there is none, or it was invalidated while the app was asked
 		return nil
 	}
 	return func() { f.x.Serve(Answer{Entry: e}, f.req.Fields) }
@@ -366,7 +366,8 @@ func (f *Fetch) Close(answered bool, now time.Time) {
 		f.c.Store.Leave(f.ticket)
 		f.ticket = nil
 	case f.flight != nil && answered:
-		f.abandon(cache.Incomplete, 0, now)
+		f.c.Store.Cut(f.flight, now)
+		f.flight, f.answer.on = nil, false
 	case f.flight != nil:
 		f.c.Store.HandOver(f.flight, now)
 		f.flight = nil
