@@ -493,6 +493,46 @@ func TestShimTabs(t *testing.T) {
 	wantOneHeld(t, s)
 }
 
+// TestShimWithAbsorbedPolls has polls that Holdfast absorbs: the rule names the channel, not the app. After a change the app
+// is asked once, whatever the number of tabs.
+func TestShimWithAbsorbedPolls(t *testing.T) {
+	app := newShimApp()
+	app.silent = true
+	app.set("42", "0")
+	s := startServer(t, startApp(t, app), `
+polls:
+  - match: /status
+    key: [query.id]
+    fresh: 1h
+    channel: "public.state.{query.id}"
+`)
+	b := startBrowser(t)
+	var tabs []string
+	for range 3 {
+		tabs = append(tabs, b.tab(s.url+"/?id=42&by=xhr"))
+	}
+	s.waitSubscribers(t, "public.state.42", 1)
+	for i := range 5 {
+		n := app.count("42")
+		app.set("42", fmt.Sprint(i+1))
+		s.publish(t, "public.state.42", "x")
+		for _, tab := range tabs {
+			b.turnTo(tab)
+			b.waitFor("the tab shows the change", fmt.Sprintf("shown[shown.length - 1] === '%d'", i+1))
+		}
+		if got := app.count("42") - n; got != 1 {
+			t.Errorf("change %d: the app was asked %d times", i, got)
+		}
+	}
+	eventually(t, "the browser requests nothing while nothing changes", func() bool {
+		var requests int
+		b.eval("performance.clearResourceTimings(); polls = 0; return 0", nil)
+		b.waitFor("some polls", "polls >= 10")
+		b.eval("return performance.getEntriesByType('resource').length", &requests)
+		return requests == 0
+	})
+}
+
 // TestShimFrozenTab blocks the tab that has the connection, as an alert or an endless loop does: polls of the others go out
 // until it moves again.
 func TestShimFrozenTab(t *testing.T) {

@@ -29,7 +29,7 @@
   var LARGE = 1 << 18; // bytes of an answer that is not kept
   var POLLS = 50; // different ones of a page, after which it forgets them
   var CHANNELS = 32; // of the connection
-  var REPLY = 300; // ms for the word of the page that holds the connection
+  var REPLY = 500; // ms for the word of the page that holds the connection
 
   var rules = {};
   try {

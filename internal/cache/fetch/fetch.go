@@ -325,6 +325,7 @@ func (f *Fetch) Judge(a *http1.Answer, now time.Time) {
 // sent a 304 instead.
 func (f *Fetch) Head(a *http1.Answer) (unchanged bool) {
 	if f.answer.on {
+		f.announce(a)
 		f.answer.line = bytes.Clone(a.Line)
 		f.answer.Fields = http1.CloneFields(a.Fields)
 	}

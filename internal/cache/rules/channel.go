@@ -62,6 +62,12 @@ func (r *Rule) keyHas(p part) bool {
 	return i >= 0
 }
 
+// IsPublic reports whether the name of the channel has nothing of a request but values of its query. A page's scripts may
+// not see its cookies.
+func (r *Rule) IsPublic() bool {
+	return !slices.ContainsFunc(r.template, func(p piece) bool { return p.text == "" && p.part.kind != 'q' })
+}
+
 // ambiguous reports whether a value that the channel has comes twice: which one the app takes cannot be known.
 func (r *Rule) ambiguous(q *cache.Request) bool {
 	for i := range r.template {

@@ -1,0 +1,24 @@
+package fetch
+
+import (
+	"fmt"
+	"time"
+
+	"holdfast/internal/http1"
+)
+
+// announce adds the channel that ends a response, and for how many seconds it may be used without a word of that, for the
+// browser shim (upgrade/client/shim.js), which subscribes to it. The field of an app that names one itself stays.
+func (f *Fetch) announce(a *http1.Answer) {
+	fresh := f.answer.verdict.Fresh - f.answer.verdict.Age
+	if f.rule.Pass > 0 { // a request of the session has to come by that often
+		fresh = min(fresh, f.rule.Pass)
+	}
+	if f.answer.share || f.place.Channel == "" || fresh < time.Second || !f.rule.IsPublic() || a.Has("push-channel") {
+		return
+	}
+	a.Fields = append(a.Fields, http1.Field{
+		Name:  []byte("Push-Channel"),
+		Value: fmt.Appendf(nil, "%s; fresh=%d", f.place.Channel, int64(fresh/time.Second)),
+	})
+}
