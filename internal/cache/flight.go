@@ -237,10 +237,10 @@ func (s *Store) HandOver(f *Flight, now time.Time) bool {
 	s.flights.remove(f)
 	f.seq, f.checked, f.began = s.seq, s.seq, now
 	s.flights.push(f)
-	s.trimLog()
+	s.log.trim(s.flights.first)
 	s.stats.HandedOver++
 	var e *Entry
-	f.stale = s.at(f.key.line, f.names, f.key.variant) // what it was may be for the fields of the one before
+	f.stale = s.lines[f.key.line].at(f.names, f.key.variant) // what it was may be for the fields of the one before
 	if f.stale != nil && !s.isDead(f.stale, now) {
 		e = f.stale.entry
 	}
@@ -274,7 +274,7 @@ func (s *Store) end(f *Flight) []*Ticket {
 	s.leaveBehind(f)
 	f.done = true
 	s.flights.remove(f)
-	s.trimLog()
+	s.log.trim(s.flights.first)
 	list := make([]*Ticket, 0, f.waiters)
 	for t := f.first; t != nil; t = f.first {
 		f.remove(t)
@@ -399,7 +399,7 @@ func (s *Store) Abandon(f *Flight, why Reason, pass time.Duration, now time.Time
 
 // mark remembers that requests of a flight's key are not to wait for each other.
 func (s *Store) mark(f *Flight, why Reason, pass time.Duration, now time.Time) {
-	if old := s.at(f.key.line, f.names, f.key.variant); why == Failed && old != nil && old.entry != nil && !s.isDead(old, now) {
+	if old := s.lines[f.key.line].at(f.names, f.key.variant); why == Failed && old != nil && old.entry != nil && !s.isDead(old, now) {
 		return
 	}
 	it := &item{place: f.place, until: now.Add(pass), why: why, seq: f.seq, began: f.began, size: f.place.size() + entryCost}

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -40,23 +41,23 @@ func (s *Store) firstChange(f *Flight, e *Entry) uint64 {
 	if e != nil {
 		tags = e.tags
 	}
-	from, _ := slices.BinarySearchFunc(s.log.list, f.seq+1, func(c change, seq uint64) int { return compare(c.seq, seq) })
-	for i := range s.log.list[from:] {
-		if c := &s.log.list[from+i]; c.isAbout(f.place, tags) {
+	return s.log.first(f.seq, f.place, tags)
+}
+
+// first returns the number of the first invalidation after one that is about a place or a tag. 0: there is none.
+func (l *changeLog) first(after uint64, p *Place, tags []Tag) uint64 {
+	for i := l.behind(after); i < len(l.list); i++ {
+		if c := &l.list[i]; c.isAbout(p, tags) {
 			return c.seq
 		}
 	}
 	return 0
 }
 
-func compare(a, b uint64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
+// behind returns where the invalidations after one begin.
+func (l *changeLog) behind(seq uint64) int {
+	i, _ := slices.BinarySearchFunc(l.list, seq+1, func(c change, seq uint64) int { return cmp.Compare(c.seq, seq) })
+	return i
 }
 
 // isChanged reports whether something that a flight is about was invalidated since it was asked last. Its groups are not
@@ -65,11 +66,8 @@ func (s *Store) isChanged(f *Flight) bool {
 	if max(s.log.floor, s.cleared) > f.seq {
 		return true
 	}
-	from, _ := slices.BinarySearchFunc(s.log.list, f.checked+1, func(c change, seq uint64) int { return compare(c.seq, seq) })
-	for i := range s.log.list[from:] {
-		if c := &s.log.list[from+i]; c.isAbout(f.place, f.place.tags) {
-			return true
-		}
+	if s.log.first(f.checked, f.place, f.place.tags) != 0 {
+		return true
 	}
 	f.checked = s.seq
 	return false
@@ -90,16 +88,12 @@ func (s *Store) note(c change) uint64 {
 	return s.seq
 }
 
-// trimLog forgets what no fetch has to know any more.
-func (s *Store) trimLog() {
-	switch f := s.flights.first; {
-	case f == nil:
-		s.log.list = s.log.list[:0]
-	case len(s.log.list) > 0 && s.log.list[0].seq <= f.seq:
-		n, _ := slices.BinarySearchFunc(s.log.list, f.seq+1, func(c change, seq uint64) int { return compare(c.seq, seq) })
-		if n > len(s.log.list)/2 || n > maxLog/4 {
-			s.log.list = append(s.log.list[:0], s.log.list[n:]...)
-		}
+// trim forgets what no fetch has to know any more, of which the given one is the oldest.
+func (l *changeLog) trim(oldest *Flight) {
+	if oldest == nil {
+		l.list = l.list[:0]
+	} else if n := l.behind(oldest.seq); n > len(l.list)/2 || n > maxLog/4 {
+		l.list = append(l.list[:0], l.list[n:]...)
 	}
 }
 

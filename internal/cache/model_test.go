@@ -262,7 +262,7 @@ func (m *model) audit() {
 		}
 		n++
 		bytes += it.size
-		if it.slot != i || s.lines[it.line.key] != it.line || s.at(it.line.key, nil, Key{}) != it {
+		if it.slot != i || s.lines[it.line.key] != it.line || it.line.at(nil, Key{}) != it {
 			m.t.Fatalf("step %d: an item is not where it says", m.step)
 		}
 		for j := range it.nodes {

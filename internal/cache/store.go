@@ -204,7 +204,7 @@ func (s *Store) put(it *item, k Key, names []string, variant Key, now time.Time)
 	if it.size > s.o.Bytes/4 {
 		return TooLarge
 	}
-	old := s.at(k, names, variant)
+	old := s.lines[k].at(names, variant)
 	if old != nil && old.began.After(it.began) && !s.isDead(old, now) {
 		return Superseded
 	}
@@ -246,9 +246,8 @@ func (s *Store) put(it *item, k Key, names []string, variant Key, now time.Time)
 	return None
 }
 
-// at returns what is stored for a key under the same Vary.
-func (s *Store) at(k Key, names []string, variant Key) *item {
-	l := s.lines[k]
+// at returns what is stored under the same Vary. There may be no line.
+func (l *line) at(names []string, variant Key) *item {
 	if l == nil {
 		return nil
 	}
