@@ -316,14 +316,21 @@ func (s *Server) sweep(ctx context.Context) error {
 	}
 }
 
+// maxBacklogTime is how long a shutdown waits for published messages that have not reached the connections yet.
+const maxBacklogTime = time.Second
+
 // drain waits until the clients are gone or timeouts.drain is over, and returns when that is.
 func (s *Server) drain() (by time.Time) {
 	s.draining.Store(true)
 	s.log.Info("holdfast is shutting down", "drain", time.Duration(s.config.Timeouts.Drain))
 	s.poller.StopListening()
+	by = time.Now().Add(time.Duration(s.config.Timeouts.Drain))
+	// A message that was published before is sent first: history in memory ends with the process.
+	for end := time.Now().Add(maxBacklogTime); time.Now().Before(end) && time.Now().Before(by) && s.hub.Stats().Backlog > 0; {
+		time.Sleep(5 * time.Millisecond)
+	}
 	s.keeper.Drain()
 	s.proxy.Drain()
-	by = time.Now().Add(time.Duration(s.config.Timeouts.Drain))
 	for time.Now().Before(by) && s.poller.Stats().Clients > 0 {
 		time.Sleep(20 * time.Millisecond)
 	}

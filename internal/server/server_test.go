@@ -176,3 +176,37 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestDrainDeliversFirst: what was published before a shutdown is sent before the connections end, however long it takes
+// to render.
+func TestDrainDeliversFirst(t *testing.T) {
+	c, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\nupstream: "+newApp(t)+"\nhooks: {listen: 127.0.0.1:0, max_body: 16MB}\n"+
+		"push: {send_queue: 32MB}\nchannels: [{match: a, access: public}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	donec := make(chan error, 1)
+	go func() { donec <- s.Serve(ctx) }()
+	defer func() { cancel(); <-donec }()
+	client := wiretest.Dial(t, s.addr.String())
+	client.Send("GET /_push?channel=a HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n")
+	if _, err := client.Reader.Peek(1); err != nil { // it is held
+		t.Fatal(err)
+	}
+	const size = 8 << 20
+	api := wiretest.Dial(t, s.hooksAddr.String())
+	api.Send(fmt.Sprintf("POST /publish?channel=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size)))
+	if resp, body := api.Response(http.MethodPost); resp.StatusCode != 200 || !strings.Contains(body, `"subscribers":1`) {
+		t.Fatalf("published: %d %s", resp.StatusCode, body)
+	}
+	cancel()
+	if rest, _ := client.Rest(); strings.Count(rest, "x") < size || !strings.HasSuffix(rest, "\n\n") {
+		t.Errorf("the client has %d bytes, the last are %q; want the message and a retry", len(rest), rest[max(0, len(rest)-60):])
+	}
+	client.Close() // Holdfast waits for it
+}
