@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"holdfast/internal/accesslog"
+	"holdfast/internal/cache/fetch"
 	"holdfast/internal/http1"
 )
 
@@ -13,6 +14,7 @@ type logEntry struct {
 	line    []byte // begun; empty without a log
 	started time.Time
 	status  int // of the response
+	cache   fetch.Result
 }
 
 // statusGone is what nginx logs for a client that disconnected before the response.
@@ -22,13 +24,14 @@ const statusGone = 499
 func (x *exchange) endLog(end string) {
 	x.f.responses.Add(x.log.status)
 	x.f.durations.Add(x.f.loop.Now().Sub(x.log.started))
+	x.f.p.o.Cache.Count(x.log.cache)
 	l := x.f.p.o.Access
 	if l == nil {
 		return
 	}
 	o := accesslog.Outcome{
 		Status: x.log.status, Received: x.upload.received, Now: x.f.loop.Now(), Started: x.log.started,
-		AppTime: x.app.took, End: end,
+		AppTime: x.app.took, End: end, Cache: x.log.cache.String(),
 	}
 	o.Bytes = max(x.client.passed-x.client.heads-x.client.waiting(), 0)
 	if !x.app.asked.IsZero() {

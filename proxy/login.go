@@ -27,9 +27,7 @@ func (x *exchange) recordSession(h *http1.Head) {
 
 // notifySessions passes the app's response on to the cache, of which it may end something, and to Options.Sessions.
 func (x *exchange) notifySessions(a *http1.Answer) {
-	if x.change != nil {
-		x.change.Apply(a)
-	}
+	x.change.Apply(a)
 	if len(x.session.credentials) == 0 {
 		return
 	}

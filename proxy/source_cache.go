@@ -20,13 +20,11 @@ func (x *exchange) cached(h *http1.Head, q *request.Request, body []byte) bool {
 	}
 	now := x.f.loop.Now()
 	entry, f := c.Find(h, q, body, x.upload.body.Done, now)
-	if entry == nil {
-		x.change = c.Change(h, q, f)
-	}
 	switch x.fetch = f; {
 	case entry != nil:
 		(*cacheSource)(x).Serve(fetch.Answer{Entry: entry}, h.Fields)
 	case f == nil:
+		x.change = c.Change(h, q)
 		return false
 	case f.NeedsBody(x.f.p.o.RequestBuffer):
 		x.source = (*cacheSource)(x)
@@ -46,7 +44,7 @@ func (s *cacheSource) Serve(a fetch.Answer, fields []http1.Field) {
 		x.client.keep = false
 	}
 	b, status, body := a.Append(x.f.loop.Out()[:0], fields, x.f.loop.Now())
-	if x.log.status = status; x.isHead {
+	if x.log.status, x.log.cache = status, a.Result(); x.isHead {
 		body = nil
 	}
 	b = append(x.client.appendConnection(b), "\r\n"...)
@@ -65,6 +63,7 @@ func (s *cacheSource) Await(d time.Duration) {
 // Ask implements fetch.Exchange.
 func (s *cacheSource) Ask(head, body []byte) {
 	x, h := (*exchange)(s), &s.f.head
+	x.change, x.log.cache = x.fetch.Change(), x.fetch.Result()
 	x.client.conn.SetDeadline(0)
 	if r := h.Parse(head, http1.Limits{Bytes: len(head), Fields: x.f.p.o.HeaderFields + 2}); r != nil { // it was let in before
 		x.finishWith(r.Status, r)
@@ -143,9 +142,8 @@ func (x *exchange) failedOver() bool {
 
 // closeFetch ends the cache's part: those who wait for the request's response are told.
 func (x *exchange) closeFetch() {
-	if x.fetch != nil {
-		x.fetch.Close(x.answered, x.f.loop.Now())
-	}
+	x.fetch.Close(x.answered, x.f.loop.Now())
+	x.change.Close()
 	x.fetch, x.change = nil, nil
 }
 

@@ -57,6 +57,7 @@ type Outcome struct {
 	Upstream string        // empty: the request was not sent to the app
 	AppTime  time.Duration // from sending the request to the app to the end of its response
 	End      string        // empty: complete; otherwise why it ended early
+	Cache    string        // what the cache has done, as nginx's $upstream_cache_status; empty: no rule is about the request
 }
 
 // split separates the parts of a combined line between which something is filled in at the end. Escaping
@@ -115,6 +116,10 @@ func (l *Log) appendLine(b, begun []byte, o *Outcome) []byte {
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, o.Bytes, 10)
 	b = append(b, third...)
+	if l.cache {
+		b = append(b, ' ')
+		b = appendEscaped(b, []byte(o.Cache))
+	}
 	return append(b, '\n')
 }
 
@@ -191,6 +196,10 @@ func endJSON(b []byte, o *Outcome) []byte {
 		b = appendMember(b, "upstream", []byte(o.Upstream))
 		b = append(b, `"upstream_seconds":`...)
 		b = appendSeconds(b, o.AppTime)
+	}
+	if o.Cache != "" {
+		b = append(b, `,"cache":`...)
+		b = appendString(b, []byte(o.Cache))
 	}
 	if o.End != "" {
 		b = append(b, `,"end":`...)

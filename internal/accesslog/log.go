@@ -20,6 +20,7 @@ const (
 // Log is an access log. The methods of a nil Log do nothing.
 type Log struct {
 	json  bool
+	cache bool   // a line of text ends with Outcome.Cache; set before use
 	path  string // empty: standard output or error, which is not reopened
 	lines *asyncwriter.Writer
 
@@ -43,6 +44,9 @@ func Open(path string, json bool) (*Log, error) {
 	l.path = path
 	return l, nil
 }
+
+// ShowCache has lines of text end with what the cache has done.
+func (l *Log) ShowCache() { l.cache = true }
 
 func newLog(out io.Writer, json bool) *Log {
 	return &Log{json: json, lines: asyncwriter.New(out, asyncwriter.Options{Limit: maxQueue, FlushAt: flushAt, Every: flushTime})}

@@ -14,8 +14,9 @@ type Flight struct {
 	place *Place
 	stale *item // what may answer if it fails; nil: nothing
 
-	seq     uint64 // the number of the last invalidation when it began
-	checked uint64 // that of the last of which it is known not to be about this one
+	seq     uint64   // the number of the last invalidation when it began
+	checked uint64   // that of the last of which it is known not to be about this one
+	own     []uint64 // those that its own request has caused, of which none is about it
 	began   time.Time
 	alone   bool // nobody waits for it
 	behind  bool // another has taken its place in the table: nothing is kept of what it brings
@@ -235,7 +236,7 @@ func (s *Store) HandOver(f *Flight, now time.Time) bool {
 	}
 	f.remove(t)
 	s.flights.remove(f)
-	f.seq, f.checked, f.began = s.seq, s.seq, now
+	f.seq, f.checked, f.began, f.own = s.seq, s.seq, now, nil
 	s.flights.push(f)
 	s.log.trim(s.flights.first)
 	s.stats.HandedOver++
@@ -303,7 +304,11 @@ func (s *Store) Finish(f *Flight, e *Entry, now time.Time) (kept bool) {
 	case f.behind:
 		why = Superseded
 	default:
-		it := &item{entry: e, place: e.place, seq: f.seq, began: f.began, size: e.size()}
+		seq := f.seq
+		if len(f.own) > 0 { // no other has been about it
+			seq = s.seq
+		}
+		it := &item{entry: e, place: e.place, seq: seq, began: f.began, size: e.size()}
 		why = s.put(it, f.key.line, e.vary, e.variant, now)
 	}
 	s.stats.count(why)

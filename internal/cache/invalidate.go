@@ -41,13 +41,14 @@ func (s *Store) firstChange(f *Flight, e *Entry) uint64 {
 	if e != nil {
 		tags = e.tags
 	}
-	return s.log.first(f.seq, f.place, tags)
+	return s.log.first(f.seq, f.place, tags, f.own)
 }
 
-// first returns the number of the first invalidation after one that is about a place or a tag. 0: there is none.
-func (l *changeLog) first(after uint64, p *Place, tags []Tag) uint64 {
+// first returns the number of the first invalidation after one that is about a place or a tag, and is none of some. 0: there
+// is none.
+func (l *changeLog) first(after uint64, p *Place, tags []Tag, but []uint64) uint64 {
 	for i := l.behind(after); i < len(l.list); i++ {
-		if c := &l.list[i]; c.isAbout(p, tags) {
+		if c := &l.list[i]; c.isAbout(p, tags) && !slices.Contains(but, c.seq) {
 			return c.seq
 		}
 	}
@@ -66,7 +67,7 @@ func (s *Store) isChanged(f *Flight) bool {
 	if max(s.log.floor, s.cleared) > f.seq {
 		return true
 	}
-	if s.log.first(f.checked, f.place, f.place.tags) != 0 {
+	if s.log.first(f.checked, f.place, f.place.tags, f.own) != 0 {
 		return true
 	}
 	f.checked = s.seq
@@ -99,10 +100,13 @@ func (l *changeLog) trim(oldest *Flight) {
 
 // invalidate drops what has a tag. Those that are many are dropped one after the other when they are met; nothing of them
 // is found any more from now on. It returns how many there were.
-func (s *Store) invalidate(t Tag, why Reason) int {
+func (s *Store) invalidate(t Tag, why Reason, but *Flight) int {
 	s.mu.Lock()
 	defer s.unlock()
 	seq := s.note(change{tag: t})
+	if but != nil {
+		but.own = append(but.own, seq)
+	}
 	s.stats.Invalidations++
 	list := s.tags[t]
 	if list == nil {
@@ -124,25 +128,28 @@ func (s *Store) invalidate(t Tag, why Reason) int {
 // InvalidateURL drops all responses of a URL, those of all keys and variants: origin as in Place, empty for any, and target
 // a path with its query. A path stands for itself in all its spellings. It returns how many were dropped.
 func (s *Store) InvalidateURL(origin, target string) int {
-	return s.invalidate(s.hasher.tag(tagURL, origin, canonicalURL([]byte(target))), Purged)
+	return s.invalidate(s.hasher.tag(tagURL, origin, canonicalURL([]byte(target))), Purged, nil)
 }
 
 // InvalidateGroup drops the responses in a group (RFC 9875) of an origin, empty for any.
 func (s *Store) InvalidateGroup(origin, group string) int {
-	return s.invalidate(s.hasher.tag(tagGroup, origin, group), GroupChanged)
+	return s.invalidate(s.hasher.tag(tagGroup, origin, group), GroupChanged, nil)
 }
 
 // InvalidateChannel drops the responses whose channel this is.
 func (s *Store) InvalidateChannel(channel string) int {
-	return s.invalidate(s.hasher.tag(tagChannel, channel, ""), ChannelChanged)
+	return s.invalidate(s.hasher.tag(tagChannel, channel, ""), ChannelChanged, nil)
 }
 
-// InvalidateSession drops the responses of a session, one of rules.Set.Sessions.
-func (s *Store) InvalidateSession(session Tag) int { return s.invalidate(session, SessionChanged) }
+// InvalidateSession drops the responses of a session, one of rules.Set.Sessions, but for what a flight brings: what a request
+// has changed is in its own response already. A nil flight is none.
+func (s *Store) InvalidateSession(session Tag, but *Flight) int {
+	return s.invalidate(session, SessionChanged, but)
+}
 
 // InvalidateRule drops the responses of a rule.
 func (s *Store) InvalidateRule(name string) int {
-	return s.invalidate(s.hasher.tag(tagRule, name, ""), Purged)
+	return s.invalidate(s.hasher.tag(tagRule, name, ""), Purged, nil)
 }
 
 // InvalidatePrefix drops the responses of all URLs whose path and query begin with a prefix. It looks at everything that is

@@ -231,7 +231,7 @@ func (m *model) invalidate() {
 		m.s.InvalidateChannel(fmt.Sprintf("c%d", n%3))
 		about = func(f *modelFlight) bool { return f.key%3 == n%3 }
 	case 3:
-		m.s.InvalidateSession(Tag(n % 2))
+		m.s.InvalidateSession(Tag(n%2), nil)
 		about = func(f *modelFlight) bool { return f.key%2 == n%2 }
 	case 4:
 		m.s.InvalidateGroup("", fmt.Sprintf("g%d", n%3))

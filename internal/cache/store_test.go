@@ -267,7 +267,7 @@ func TestSessionBytes(t *testing.T) {
 	if put(Key{101}, 1, strings.Repeat("x", 10_000)) || s.Stats().Refused[TooLarge] != 1 {
 		t.Error("one that is larger than a session's share is kept")
 	}
-	if n := s.InvalidateSession(1); n != have {
+	if n := s.InvalidateSession(1, nil); n != have {
 		t.Errorf("%d of %d dropped", n, have)
 	}
 }

@@ -35,8 +35,16 @@ func (s *Store) Changed(q *Request, r Response) (dropped int) {
 			}
 		}
 	}
+	return dropped + ChangedGroups(s, q, r)
+}
+
+// ChangedGroups is Store.Changed of the groups alone: for a request that a rule is about, as all polls of an app may have one URL.
+func ChangedGroups(s *Store, q *Request, r Response) (dropped int) {
+	if !IsUnsafe(q.Method) || r.Status < 200 || r.Status >= 400 {
+		return 0
+	}
 	for _, group := range headers.InvalidatedGroups(r.Fields) {
-		dropped += s.InvalidateGroup(origin, group)
+		dropped += s.InvalidateGroup(originOf(q), group)
 	}
 	return dropped
 }

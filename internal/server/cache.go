@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 // caching is what is answered from memory. Nil is nothing.
 type caching struct {
 	*fetch.Cache
+	useless uselessRules
 }
 
 // newCache returns nil if the configuration has no rule of polls or cache.
@@ -32,8 +34,9 @@ func newCache(c *config.Config) (*caching, error) {
 		return nil, err // config has checked them
 	}
 	return &caching{Cache: &fetch.Cache{
-		Rules: set, Wait: time.Duration(c.CacheLimits.Wait), EndsSession: endsSession(c.Push.Logout.Paths),
-		Store: cache.NewStore(cache.Options{Bytes: int64(c.CacheLimits.Size), SessionBytes: int64(c.CacheLimits.SessionSize)}, h),
+		Rules: set, Wait: time.Duration(c.CacheLimits.Wait), EndsSession: isOneOf(c.Push.Logout.Paths),
+		Excludes: isOneOf(ownPaths(&c.Push)),
+		Store:    cache.NewStore(cache.Options{Bytes: int64(c.CacheLimits.Size), SessionBytes: int64(c.CacheLimits.SessionSize)}, h),
 	}}, nil
 }
 
@@ -53,8 +56,8 @@ func (x *caching) changes() hooks.Cache {
 	return x.Store
 }
 
-// endsSession returns what reports whether a path is one of push.logout.paths; nil without these.
-func endsSession(paths []string) func(path []byte) bool {
+// isOneOf returns what reports whether a path is one of a list; nil if that is empty.
+func isOneOf(paths []string) func(path []byte) bool {
 	if len(paths) == 0 {
 		return nil
 	}
@@ -71,8 +74,8 @@ func (x *caching) onPublish() func(channel string) {
 	return func(channel string) { x.Store.InvalidateChannel(channel) }
 }
 
-// sweep drops what is of no more use in the store.
-func (x *caching) sweep(now time.Time) {
+// sweep drops what is of no more use in the store, and logs which rules are of none.
+func (x *caching) sweep(now time.Time, log *slog.Logger) {
 	if x == nil {
 		return
 	}
@@ -80,6 +83,7 @@ func (x *caching) sweep(now time.Time) {
 	for left := x.Store.Stats().Entries; left > 0; left -= slice {
 		x.Store.Sweep(slice, now)
 	}
+	x.useless.look(x.Counts(), now, log)
 }
 
 // CacheWarnings returns what the rules of polls and cache of c are likely not meant to do, in a sentence each.

@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"holdfast/internal/config"
 	"holdfast/internal/wiretest"
@@ -125,6 +128,130 @@ func TestAbsorbedPolls(t *testing.T) {
 	a.want("ann", "GET", "/plain", "", "ann /plain #19", false) // not shared: who may be logged in gets an answer of the app
 	a.want("ann", "GET", "/plain", "", "ann /plain #20", false)
 	a.want("", "GET", "/plain", "", "nobody /plain #18", true)
+}
+
+// TestForeignAnswers: nothing that a request can say brings it what is stored of another's session, or the word that something
+// is. The requests come in all the forms that some app reads as the same question.
+func TestForeignAnswers(t *testing.T) {
+	a := newAbsorbed(t, absorbConfig)
+	a.want("ann", "POST", "/beat", "q=1", "ann /beatq=1 #1", false)
+	a.want("ann", "GET", "/status.php?id=1", "", "ann /status.php?id=1 #2", false)
+	fields := [][]string{
+		nil,
+		{"Cookie: sid="}, {"Cookie: SID=bob"}, {"Cookie: sid=bob; sid=bob"}, {"Cookie: sid=\"bob\""}, {"Cookie: sid=bob, sid=bob"},
+		{"Cookie: %73id=bob"}, {"Cookie: other=ann"}, {"Cookie: sid.=ann"}, {"Cookie: x=\"; sid=bob"}, {"Cookie: sid=bob", "Cookie: x=y"},
+		{"Authorization: Basic YW5uOmFubg=="}, {"Authorization: Bearer ann", "Cookie: sid=bob"},
+		{"If-None-Match: *"}, {"If-None-Match: *", "Cookie: sid=bob"}, {"If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT"},
+		{"Range: bytes=0-2"}, {"Cache-Control: only-if-cached"}, {"Cache-Control: max-stale=99999"},
+		{"X-Forwarded-For: 127.0.0.1"}, {"X-Original-URL: /status.php?id=1"}, {"X-Rewrite-URL: /status.php?id=1"},
+		{"X-Forwarded-Host: app.test"}, {"X-HTTP-Method-Override: GET"}, {"Vary: Cookie"}, {"Connection: Cookie", "Cookie: sid=bob"},
+	}
+	targets := []string{
+		"/status.php?id=1", "/status.php?id=1&", "/status.php?&id=1", "/status.php?id=01", "/status.php?ID=1", "/status.php?id=1&sid=ann",
+		"/status.php;sid=ann?id=1", "/status.php/?id=1", "/status.php/x?id=1", "//status.php?id=1", "/./status.php?id=1", "/x/../status.php?id=1",
+		"/%73tatus.php?id=1", "/status.php%3Fid=1", "http://app.test/status.php?id=1", "/status.php;jsessionid=ann?id=1",
+	}
+	n := 0
+	check := func(method, target, body string, fields []string) {
+		t.Helper()
+		text, status := a.ask("", method, target, body, fields...)
+		if strings.HasPrefix(text, "ann ") {
+			t.Errorf("%s %s with %q brings %q, %q", method, target, fields, text, status)
+		}
+		n++
+	}
+	_, status := a.ask("", "GET", "/status.php?id=1", "", "If-None-Match: *")
+	if strings.HasPrefix(status, "hit") {
+		t.Errorf("who has no session is told that something is stored: %s", status)
+	}
+	for _, f := range fields {
+		for _, target := range targets {
+			check("GET", target, "", f)
+		}
+		check("HEAD", "/status.php?id=1", "", f)
+		check("POST", "/beat", "q=1", f)
+		check("POST", "/beat", "q=1", append([]string{"Content-Encoding: identity"}, f...))
+	}
+	a.want("ann", "GET", "/status.php?id=1", "", "ann /status.php?id=1 #2", true) // nor have they ended it, or changed it
+	if n < 400 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// TestPollByPost: the same POST of a session is a question, a new one may be a change. That ends the session's other answers,
+// and not its own.
+func TestPollByPost(t *testing.T) {
+	a := newAbsorbed(t, absorbConfig)
+	a.want("ann", "POST", "/beat", "tab=1", "ann /beattab=1 #1", false)
+	a.want("ann", "POST", "/beat", "tab=2", "ann /beattab=2 #2", false)
+	a.want("ann", "POST", "/beat", "tab=1", "ann /beattab=1 #3", false) // tab=2 was new, and is known now
+	a.want("ann", "POST", "/beat", "tab=2", "ann /beattab=2 #2", true)
+	a.want("ann", "GET", "/status.php?id=1", "", "ann /status.php?id=1 #4", false)
+	a.want("bob", "GET", "/status.php?id=1", "", "bob /status.php?id=1 #5", false)
+	for range 3 {
+		a.want("ann", "POST", "/beat", "tab=1", "ann /beattab=1 #3", true)
+		a.want("ann", "POST", "/beat", "tab=2", "ann /beattab=2 #2", true)
+		a.want("ann", "GET", "/status.php?id=1", "", "ann /status.php?id=1 #4", true)
+	}
+
+	a.want("ann", "POST", "/beat", "tab=2&draft=x", "ann /beattab=2&draft=x #6", false)
+	a.want("ann", "POST", "/beat", "tab=2&draft=x", "ann /beattab=2&draft=x #6", true)
+	a.want("ann", "GET", "/status.php?id=1", "", "ann /status.php?id=1 #7", false)
+	a.want("ann", "POST", "/beat", "tab=1", "ann /beattab=1 #8", false)
+	a.want("ann", "POST", "/beat", "tab=2&draft=x", "ann /beattab=2&draft=x #6", true) // what was known ends nothing
+	a.want("bob", "GET", "/status.php?id=1", "", "bob /status.php?id=1 #5", true)
+
+	large := strings.Repeat("x", 70<<10) // more than any key has
+	a.ask("ann", "POST", "/beat", large) // #9
+	a.want("ann", "GET", "/status.php?id=1", "", "ann /status.php?id=1 #10", false)
+	a.want("bob", "GET", "/status.php?id=1", "", "bob /status.php?id=1 #5", true)
+}
+
+// TestCacheCounts: metrics, the access log and the log say what becomes of requests.
+func TestCacheCounts(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "access.log")
+	a := newAbsorbed(t, absorbConfig+"log: {access_log: "+file+", access_format: combined_cache}\n")
+	a.ask("ann", "GET", "/status.php?id=1", "")
+	a.ask("ann", "GET", "/status.php?id=1", "")
+	a.ask("ann", "GET", "/plain", "")
+	a.ask("ann", "GET", "/other", "")
+	var text string
+	wiretest.Eventually(t, "four lines are written", func() bool {
+		data, _ := os.ReadFile(file)
+		text = string(data)
+		return strings.Count(text, "\n") == 4
+	})
+	for i, line := range strings.Split(strings.TrimSpace(text), "\n") {
+		if want := []string{`"-" "-" MISS`, `"-" "-" HIT`, `"-" "-" BYPASS`, `"-" "-" -`}[i]; !strings.HasSuffix(line, want) {
+			t.Errorf("%s: want %s", line, want)
+		}
+	}
+	r, err := http.Get("http://" + a.s.HooksAddr().String() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	metrics, _ := io.ReadAll(r.Body)
+	for _, want := range []string{
+		`requests_total{result="HIT"} 1`, `requests_total{result="MISS"} 1`, `requests_total{result="BYPASS"} 1`, `requests_total{result="STALE"} 0`,
+		`passed_total{reason="session"} 1`, `passed_total{reason="waited"} 0`, `not_stored_total{reason="set_cookie"} 0`, "stored_total 1", "entries 1",
+	} {
+		if !strings.Contains(string(metrics), "holdfast_cache_"+want+"\n") {
+			t.Errorf("no holdfast_cache_%s in\n%s", want, metrics)
+		}
+	}
+
+	for range leastUseless {
+		a.ask("ann", "GET", "/plain", "")
+	}
+	now := time.Now()
+	for range 3 {
+		a.s.cache.sweep(now, a.s.log)
+	}
+	const line = `msg="rule of polls or cache stores nothing: its requests go to the app" rule=polls[3] match=/plain requests=6 reason=session see="session in key, or shared"`
+	if n := strings.Count(a.log.String(), line); n != 1 || strings.Count(a.log.String(), "stores nothing") != 1 {
+		t.Errorf("%d lines in\n%s", n, a.log)
+	}
 }
 
 // TestCacheWarnings: what a rule can't do, or does to everybody, is said.

@@ -28,6 +28,7 @@ func (s *Server) writeMetrics(w *metric.Writer) {
 	s.writeEvents(w)
 	s.writeInject(w)
 	s.writeWatch(w)
+	s.cache.write(w)
 	metrics.WriteProcessMetrics(w)
 }
 

@@ -159,6 +159,9 @@ func (s *Server) openAccessLog() (err error) {
 	if s.accessLog, err = accesslog.Open(c.Log.Access, c.Log.AccessFormat == "json"); err != nil {
 		return fmt.Errorf("log.access_log: %w", err)
 	}
+	if c.Log.AccessFormat == "combined_cache" {
+		s.accessLog.ShowCache()
+	}
 	s.accessLog.Hide("token", c.Push.AllPaths()...)
 	s.owned.run(func(ctx context.Context) {
 		s.accessLog.Serve(ctx, func(err error) { s.log.Error("access log not written; lines are lost", "error", err) })
@@ -299,7 +302,7 @@ func (s *Server) sweep(ctx context.Context) error {
 			return nil
 		case now := <-tick.C:
 			s.hub.Sweep(now)
-			s.cache.sweep(now)
+			s.cache.sweep(now, s.log)
 			full.look(s.hub.Stats().Evicted, now, s.log)
 			stats := s.poller.Stats()
 			moved := stats.Accepted - accepted + stats.Accepted - stats.Clients - left

@@ -12,6 +12,8 @@ package fetch
 
 import (
 	"bytes"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"holdfast/internal/cache"
@@ -27,6 +29,11 @@ type Cache struct {
 	Wait  time.Duration // how long a request waits for another's fetch before it goes to the app itself
 
 	EndsSession func(path []byte) bool // a request to this path ends its session; nil: none does
+	Excludes    func(path []byte) bool // no rule is about a request to this path; nil: none is excluded
+
+	results [results]atomic.Int64
+	once    sync.Once // guards the making of counts
+	counts  map[*rules.Rule]*ruleCounts
 }
 
 // Fetch is a request that a rule is about and for which nothing fresh is stored.
@@ -40,13 +47,15 @@ type Fetch struct {
 	head http1.Head
 	req  cache.Request
 
-	place  *cache.Place
-	flight *cache.Flight // it leads; nil: not
-	ticket *cache.Ticket // it waits; nil: not
-	stale  *cache.Entry  // that the app is asked about, or that answers if the app fails; nil: none
-	again  bool          // it has waited before
-	asks   bool          // the app is asked about stale
-	strips bool          // the app is not told what the client has
+	place   *cache.Place
+	flight  *cache.Flight // it leads; nil: not
+	ticket  *cache.Ticket // it waits; nil: not
+	stale   *cache.Entry  // that the app is asked about, or that answers if the app fails; nil: none
+	again   bool          // it has waited before
+	begun   bool
+	changes bool // it may change something, see mayChange
+	asks    bool // the app is asked about stale
+	strips  bool // the app is not told what the client has
 
 	fwd    cache.Forward // why the app is asked
 	why    cache.Reason  // why what it answers is not kept
@@ -78,6 +87,7 @@ type Answer struct {
 	collapsed bool // it was fetched for another request
 	validated bool // the app was asked about it
 	fwd       cache.Forward
+	result    Result // NoRule: as Answer.Result finds
 }
 
 // view returns what the cache looks at of a request.
@@ -92,7 +102,7 @@ func view(h *http1.Head, q *request.Request) cache.Request {
 func (c *Cache) Find(h *http1.Head, q *request.Request, body []byte, whole bool, now time.Time) (*cache.Entry, *Fetch) {
 	r := view(h, q)
 	rule := c.Rules.Match(&r)
-	if rule == nil || c.EndsSession != nil && c.EndsSession(h.Path) { // the app has to know of each logout
+	if rule == nil || c.EndsSession != nil && c.EndsSession(h.Path) || c.Excludes != nil && c.Excludes(h.Path) { // the app has to know
 		return nil, nil
 	}
 	r.Body, r.Whole = body, whole
@@ -140,6 +150,9 @@ func (f *Fetch) BodyRead(body []byte) {
 // loop of the exchange: live says that the request is still there. It reports false if the loop has ended.
 func (f *Fetch) Begin(x Exchange, post func(func(live bool, now time.Time)) bool, now time.Time) {
 	f.x, f.post = x, post
+	if !f.begun {
+		f.begun, f.changes = true, f.mayChange(now)
+	}
 	switch {
 	case f.why != cache.None:
 		f.fwd = cache.FwdBypass
@@ -169,10 +182,10 @@ func (f *Fetch) joins(now time.Time) bool {
 		f.x.Await(f.c.Wait)
 		return true
 	case turn.Role == cache.Hit && accepts(f.rule, f.req.Fields, turn.Entry, now):
-		f.x.Serve(Answer{Entry: turn.Entry, collapsed: f.again}, f.req.Fields)
+		f.x.Serve(f.answered(turn.Entry, f.again, now), f.req.Fields)
 		return true
 	case turn.Role == cache.Busy && turn.Entry != nil && turn.Entry.MayUpdate(now):
-		f.x.Serve(Answer{Entry: turn.Entry}, f.req.Fields)
+		f.x.Serve(Answer{Entry: turn.Entry, result: Updating}, f.req.Fields)
 		return true
 	default:
 		f.fwd = cache.FwdRequest
@@ -182,6 +195,9 @@ func (f *Fetch) joins(now time.Time) bool {
 
 // Ask sends the request to the app.
 func (f *Fetch) Ask() {
+	if f.flight == nil && !f.strips {
+		f.c.of(f.rule).passed[f.why].Add(1)
+	}
 	head, body := f.request()
 	f.x.Ask(head, body)
 }
@@ -213,7 +229,7 @@ func (f *Fetch) woken(r cache.Result, live bool, now time.Time) {
 	f.ticket = nil
 	switch r.Outcome {
 	case cache.Answer:
-		f.x.Serve(Answer{Entry: r.Entry, collapsed: true}, f.req.Fields)
+		f.x.Serve(f.answered(r.Entry, true, now), f.req.Fields)
 	case cache.Again:
 		f.again = true
 		f.Begin(f.x, f.post, now)
@@ -224,6 +240,15 @@ func (f *Fetch) woken(r cache.Result, live bool, now time.Time) {
 		f.fwd, f.why = cache.FwdURIMiss, r.Reason
 		f.Ask()
 	}
+}
+
+// answered returns what answers the request of what another has fetched, or what is stale as the app fails.
+func (*Fetch) answered(e *cache.Entry, collapsed bool, now time.Time) Answer {
+	a := Answer{Entry: e, collapsed: collapsed}
+	if !e.IsFresh(now) && e.Status() < 500 {
+		a.result = Stale
+	}
+	return a
 }
 
 // StopWaiting has a request go to the app that waits too long. It reports false if it does not wait.
@@ -267,8 +292,7 @@ func (f *Fetch) Replace(a *http1.Answer, now time.Time) func() {
 		f.asks = false
 		switch {
 		case e != nil:
-			f.c.Store.Finish(f.flight, e, now)
-			f.flight = nil
+			f.finish(e, now)
 		case v.Reason == cache.OtherThan:
 			return f.Ask
 		default:
@@ -289,15 +313,26 @@ func (f *Fetch) Instead(now time.Time) func() {
 	}
 	e := f.c.Store.Fail(f.flight, now)
 	f.flight, f.why, f.answer.on = nil, cache.Failed, false
+	f.c.of(f.rule).refused[cache.Failed].Add(1)
 	if e == nil { // there is none, or it was invalidated while the app was asked
 		return nil
 	}
-	return func() { f.x.Serve(Answer{Entry: e}, f.req.Fields) }
+	return func() { f.x.Serve(Answer{Entry: e, result: Stale}, f.req.Fields) }
 }
 
 func (f *Fetch) abandon(why cache.Reason, pass time.Duration, now time.Time) {
+	f.c.of(f.rule).refused[why].Add(1)
 	f.c.Store.Abandon(f.flight, why, pass, now)
 	f.flight, f.why, f.answer.on = nil, why, false
+}
+
+// finish stores an entry.
+func (f *Fetch) finish(e *cache.Entry, now time.Time) {
+	if f.c.Store.Finish(f.flight, e, now) {
+		f.c.of(f.rule).kept.Add(1)
+	}
+	f.noteSeen(now)
+	f.flight = nil
 }
 
 // Judge decides on a response that goes to the client, by all its fields.
@@ -352,9 +387,10 @@ func (f *Fetch) Complete(now time.Time) {
 	r := &f.answer
 	e := cache.NewEntry(&r.verdict, r.Response, r.line, r.body, r.came)
 	if r.share {
+		f.c.of(f.rule).refused[cache.Failed].Add(1)
 		f.c.Store.Share(f.flight, e, now)
 	} else {
-		f.c.Store.Finish(f.flight, e, now)
+		f.finish(e, now)
 	}
 	f.flight, r.on = nil, false
 }
@@ -363,6 +399,7 @@ func (f *Fetch) Complete(now time.Time) {
 // had begun.
 func (f *Fetch) Close(answered bool, now time.Time) {
 	switch {
+	case f == nil:
 	case f.ticket != nil:
 		f.c.Store.Leave(f.ticket)
 		f.ticket = nil

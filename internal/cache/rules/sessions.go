@@ -2,6 +2,7 @@ package rules
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 
 	"holdfast/internal/cache"
@@ -103,6 +104,23 @@ func (r *Rule) PassKey(q *cache.Request) (k cache.Key, ok bool) {
 		b = cache.AppendPart(b, 'j', v)
 	}
 	return cache.Sum(b), true
+}
+
+// Seen returns the key and the place for a note that the sessions of a request have asked what its key stands for. Changes of
+// the sessions do not end it, and it counts for the room of its own kind. ok is false if the request is of no session.
+func (r *Rule) Seen(k cache.Key, q *cache.Request) (seen cache.Key, p *cache.Place, ok bool) {
+	var tags []cache.Tag
+	b := append(r.rules.hasher.Start(nil), 'n', 0)
+	b = append(b, k[:]...)
+	for _, t := range r.rules.Sessions(q) {
+		text := fmt.Sprint(t)
+		tags = append(tags, r.rules.hasher.SessionTag("seen", text))
+		b = cache.AppendPart(b, 's', []byte(text))
+	}
+	if len(tags) == 0 {
+		return k, nil, false
+	}
+	return cache.Sum(b), r.rules.hasher.NewPlace(r.Name, "", &cache.Request{}, tags), true
 }
 
 // HasSessions reports whether a rule has the session in its key.

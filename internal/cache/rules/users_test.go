@@ -215,7 +215,7 @@ func (w *world) write() {
 	q := requestOf(w.t, "POST /save.php\nCookie: PHP_SESS="+session)
 	w.app.written[session]++
 	for _, t := range w.rules.Sessions(q) {
-		w.store.InvalidateSession(t)
+		w.store.InvalidateSession(t, nil)
 	}
 	w.store.Changed(q, cache.Response{Status: 200})
 }
@@ -237,7 +237,7 @@ func (w *world) logIn() {
 	}
 	w.app.users[session] = [...]string{"anna", "bert", "carla", ""}[w.r.IntN(4)]
 	for _, t := range w.rules.Sessions(requestOf(w.t, "POST /login.php\nCookie: PHP_SESS="+session)) {
-		w.store.InvalidateSession(t)
+		w.store.InvalidateSession(t, nil)
 	}
 }
 
