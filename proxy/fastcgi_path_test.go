@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"holdfast/internal/site"
@@ -56,6 +57,7 @@ func TestScriptPaths(t *testing.T) {
 		{"/upload%2Fevil.php", 200, "/index.php||/upload%2Fevil.php"},
 		{"/app.php/x%2F..%2F..%2Fupload/evil.php", 400, ""},
 		{"/app.php/x%0a", 400, ""},
+		{"/wiki/pasted%0D%0A?x=%0A", 400, ""}, // there are routes
 		{"/%C0%AE%C0%AE/x", 400, ""},
 	} {
 		c := wiretest.Dial(t, addr)
@@ -63,6 +65,38 @@ func TestScriptPaths(t *testing.T) {
 		resp, body := c.Response(http.MethodGet)
 		if resp.StatusCode != tt.status || tt.status == 200 && body != tt.body {
 			t.Errorf("%s: %d %q; want %d %q", tt.target, resp.StatusCode, body, tt.status, tt.body)
+		}
+	}
+}
+
+// TestPastedLineEnd: a link with its line end is the front controller's, and never a file's or another script's.
+func TestPastedLineEnd(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"index.php", "app.php", "upload/evil.php", "a.txt", "b\n.txt"} {
+		name = filepath.Join(root, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte("file"), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := site.New(site.Options{Root: root, TryFiles: []string{"/index.php"}, NoScripts: []string{"/upload"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fpm := responder(t, func(id uint16, p map[string]string, _ string) string {
+		return whole(id, "Content-Type: text/plain\r\n\r\n"+p["SCRIPT_NAME"]+"|"+p["PATH_INFO"]+"|"+p["REQUEST_URI"])
+	})
+	addr, _ := start(t, fpm.Addr, func(o *Options) { o.Site = s })
+	for target, want := range map[string]string{
+		"/page%0D%0A?x=%0A": "200 /index.php||/page%0D%0A?x=%0A", "/a%09b": "200 /index.php||/a%09b", "/app.php%0a": "200 /index.php||/app.php%0a",
+		"/upload/evil.php%0a": "200 /index.php||/upload/evil.php%0a", "/upload/a.txt%0a.php": "200 /index.php||/upload/a.txt%0a.php",
+		"/a.txt%0a": "200 /index.php||/a.txt%0a", "/b%0a.txt": "200 /index.php||/b%0a.txt",
+		"/page%00": "400", "/app.php/x%0a": "400", "/..%0a/../..": "400",
+	} {
+		c := wiretest.Dial(t, addr)
+		c.Send(lines("GET "+target+" HTTP/1.1", "Host: h"))
+		resp, body := c.Response(http.MethodGet)
+		if got := strconv.Itoa(resp.StatusCode); got != want && got+" "+body != want {
+			t.Errorf("%s: %s %s; want %s", target, got, body, want)
 		}
 	}
 }

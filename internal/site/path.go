@@ -15,8 +15,9 @@ var errPath = errors.New("site: path that has no single meaning")
 // back. slash says that the path names a folder: it ends in a slash, or in a dot element.
 //
 // A path is bytes, in whatever encoding. An element may have an encoded slash or a backslash in it, which PATH_INFO
-// may have too; no file has such a name (see isName). Refused is what two readings would take to different places:
-// dot segments between such slashes, or in overlong UTF-8, bad escapes, control bytes, and a path that leaves the root.
+// may have too, or control bytes, as links that were pasted with the end of their line; no file has such a name (see
+// isName). Refused is what two readings would take to different places: dot segments between such slashes, or in
+// overlong UTF-8, bad escapes, NUL, and a path that leaves the root.
 func split(path string) (elements []string, slash bool, err error) {
 	if path == "" || path[0] != '/' {
 		return nil, false, errPath
@@ -59,7 +60,7 @@ func decode(path string) (string, error) {
 			c = byte(high<<4 | low)
 			i += 2
 		}
-		if c < ' ' || c == 0x7f {
+		if c == 0 {
 			return "", errPath
 		}
 		b = append(b, c)
@@ -83,14 +84,14 @@ func hasDotSegment(element string) bool {
 	return false
 }
 
-// isName reports whether a file may have this name: no separator is in it. A backslash behind a byte above 127 is
+// isName reports whether a file may have this name: no separator and no control byte is in it. A backslash behind a byte above 127 is
 // the second byte of a character in Shift_JIS, GBK and Big5, and but on Windows a byte like others.
 func isName(element string) bool {
 	for i := range len(element) {
-		switch element[i] {
-		case '/':
+		switch c := element[i]; {
+		case c == '/' || isControl(c):
 			return false
-		case '\\':
+		case c == '\\':
 			if i == 0 || element[i-1] < 0x80 || runtime.GOOS == "windows" {
 				return false
 			}
@@ -98,6 +99,8 @@ func isName(element string) bool {
 	}
 	return true
 }
+
+func isControl(c byte) bool { return c < ' ' || c == 0x7f }
 
 func hexValue(c byte) int {
 	switch {

@@ -109,7 +109,7 @@ type target struct {
 func (s *Site) resolve(path string) (target, error) {
 	elements, slash, err := split(path)
 	if err != nil {
-		return target{status: 400, reason: "path that can be read in two ways: bad escapes, control bytes or dot segments"}, nil
+		return target{status: 400, reason: "path that can be read in two ways: bad escapes, NUL or dot segments"}, nil
 	}
 	t, err := s.find(elements, slash)
 	for _, try := range s.tryFiles {
@@ -120,7 +120,7 @@ func (s *Site) resolve(path string) (target, error) {
 	}
 	if err == nil && t.status == 0 && !t.found() && slices.ContainsFunc(elements, func(e string) bool { return !isName(e) }) {
 		// Nothing has such a name, and some would read another.
-		return target{status: 400, reason: "encoded slash or backslash in the name of a file; site.try_files leaves such paths to a script"}, nil
+		return target{status: 400, reason: "encoded slash, backslash or control byte in the name of a file; site.try_files leaves such paths to a script"}, nil
 	}
 	return settle(t, err)
 }
@@ -220,6 +220,9 @@ func (s *Site) script(p *resolvedPath, elements, rest []string, slash bool) (tar
 		return hide("link by the name of a script to what is none"), nil
 	case s.scriptsDisabled(elements) || s.scriptsDisabled(p.elements):
 		return hide("script below a prefix of site.no_scripts"), nil
+	}
+	if slices.ContainsFunc([]byte(strings.Join(rest, "")), isControl) { // which scripts write to logs and pages
+		return target{status: 400, reason: "encoded control byte in PATH_INFO"}, nil
 	}
 	root, err := s.rootOfScripts()
 	if err != nil {

@@ -248,7 +248,7 @@ func TestTryFiles(t *testing.T) {
 // TestPathsAreBytes has names in EUC-KR, Shift_JIS and Latin-1, which are files, scripts' PATH_INFO, or the app's.
 func TestPathsAreBytes(t *testing.T) {
 	root := newTree(t, hostile)
-	for _, name := range []string{"\xc7\xd1\xb1\xdb.hwp", "caf\xe9.pdf", "\xc0\xaf\xc0\xda.jpg", "\x83\x5c\x95\x5c.txt", "\xc0\xcc/x.css", "\xe9.php"} {
+	for _, name := range []string{"line\nend.txt", "\xc7\xd1\xb1\xdb.hwp", "caf\xe9.pdf", "\xc0\xaf\xc0\xda.jpg", "\x83\x5c\x95\x5c.txt", "\xc0\xcc/x.css", "\xe9.php"} {
 		name = filepath.Join(root, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte("bytes"), 0o644)); err != nil {
 			t.Fatal(err)
@@ -293,7 +293,9 @@ func TestPathsAreBytes(t *testing.T) {
 		{"/upload%2fevil.php", "400", app}, {"/upload%5cevil.php", "400", app}, {"/sub%2fpage.php/x", "400", app},
 		{"/index.php/a%2f..%2f..%2fupload/evil.php", "400", "400"}, {"/a%5c..%5cx", "400", "400"}, {"/a%2f.%2fx", "400", "400"},
 		{"/..%2fout.txt", "400", "400"}, {"/%c0%ae%c0%ae/out.txt", "400", "400"}, {"/a%c0%af..%c0%afx", "400", "400"},
-		{"/a%e0%80%af%e0%80%ae.%c1%9cx", "400", "400"}, {"/index.php/%c0%ae.", "400", "400"}, {"/x%00", "400", "400"}, {"/x%0a", "400", "400"},
+		{"/a%e0%80%af%e0%80%ae.%c1%9cx", "400", "400"}, {"/index.php/%c0%ae.", "400", "400"}, {"/x%00", "400", "400"}, {"/x%0a", "400", app}, {"/wiki/a%0D%0A", "400", app}, {"/a%09b/c", "400", app}, {"/x%7F", "400", app},
+		{"/upload/evil.php%0a", "400", app}, {"/upload/x.jpg%0a.php", "400", app}, {"/style.css%0a", "400", app}, {"/index.php%0a", "400", app}, {"/docs%0a/", "400", app},
+		{"/index.php/%7f", "400", "400"}, {"/index.php/a/b%0Ac/d", "400", "400"}, {"/line%0Aend.txt", "400", app}, {"/..%0a/x", "400", app}, {"/%0a..%2f..", "400", "400"},
 		{"/index.php/x%0d", "400", "400"}, {"/100%", "400", "400"}, {"/../x", "400", "400"},
 	}
 	for _, test := range tests {
@@ -312,7 +314,7 @@ func TestReasons(t *testing.T) {
 	for path, want := range map[string]string{
 		"/links/out.txt": "site.follow_links", "/links/out/out.txt": "site.follow_links", "/links/out.php": "site.follow_links", "/upload/evil.php": "site.no_scripts",
 		"/.git/config": "begins with a dot", "/dot.": "begins with a dot", "/config.php.bak": "source of a program", "/lib.inc": "site.serve_files",
-		"/sub%2fx.html": "site.try_files", "/x%0a": "in two ways", "/nothing": "", "/.not-there": "", "/links/nowhere": "", "/style.css": "",
+		"/sub%2fx.html": "site.try_files", "/x%0a": "control byte", "/index.php/x%0a": "PATH_INFO", "/x%00": "in two ways", "/nothing": "", "/.not-there": "", "/links/nowhere": "", "/style.css": "",
 	} {
 		a, err := s.Serve(&Request{Method: "GET", Path: path})
 		if err != nil || !strings.Contains(a.Reason, want) || (a.Reason == "") != (want == "") {
