@@ -493,9 +493,9 @@ func TestShimTabs(t *testing.T) {
 	wantOneHeld(t, s)
 }
 
-// TestShimWithAbsorbedPolls has polls that Holdfast absorbs: the rule names the channel, not the app. After a change the app
-// is asked once, whatever the number of tabs.
-func TestShimWithAbsorbedPolls(t *testing.T) {
+// TestShimByConfiguration changes nothing in the app and its page: Holdfast adds the tag, absorbs the polls and names their
+// channel. After a change the app is asked once, whatever the number of tabs.
+func TestShimByConfiguration(t *testing.T) {
 	app := newShimApp()
 	app.silent = true
 	app.set("42", "0")
@@ -505,11 +505,14 @@ polls:
     key: [query.id]
     fresh: 1h
     channel: "public.state.{query.id}"
+inject:
+  - match: /plain
+    polls: ["/status?id"]
 `)
 	b := startBrowser(t)
 	var tabs []string
 	for range 3 {
-		tabs = append(tabs, b.tab(s.url+"/?id=42&by=xhr"))
+		tabs = append(tabs, b.tab(s.url+"/plain?id=42&by=xhr"))
 	}
 	s.waitSubscribers(t, "public.state.42", 1)
 	for i := range 5 {
