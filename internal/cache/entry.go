@@ -82,7 +82,7 @@ func NewEntry(v *Verdict, r Response, line, body []byte, now time.Time) *Entry {
 	}
 	e.fields = bytes.Clone(e.fields) // without what it has grown by
 	e.etag, e.modified = bytes.Clone(etag), bytes.Clone(modified)
-	e.tags = v.place.tagsWith(v.groups)
+	e.tags = v.place.tagsWith(v.groups, v.channels)
 	return e
 }
 

@@ -60,13 +60,14 @@ type Verdict struct {
 
 	Updating, Fail, Revalidate time.Duration // how long after Fresh it may be used in these ways
 
-	policy  *Policy
-	place   *Place
-	hidden  [][]byte // names of fields that are not kept
-	vary    []string
-	variant Key // of the request, by vary
-	groups  []string
-	shared  bool // an error that is good for all
+	policy   *Policy
+	place    *Place
+	hidden   [][]byte // names of fields that are not kept
+	vary     []string
+	variant  Key // of the request, by vary
+	groups   []string
+	channels []string // of Push-Channel
+	shared   bool     // an error that is good for all
 }
 
 // How long Pass has requests of a key pass: Varnish's two minutes, and after an error of the app only until the next try.
@@ -148,6 +149,9 @@ func (v *Verdict) judge(q *Request, r Response, now time.Time) Reason {
 	}
 	v.variant = v.place.hasher.variant(v.vary, q.Fields)
 	if v.groups, ok = headers.Groups(r.Fields); !ok {
+		return Malformed
+	}
+	if v.channels, ok = headers.Channels(r.Fields); !ok {
 		return Malformed
 	}
 	authorized := !v.isOwn() && headers.Has(q.Fields, "authorization")

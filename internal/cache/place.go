@@ -30,9 +30,12 @@ func (h *Hasher) NewPlace(rule, channel string, q *Request, sessions []Tag) *Pla
 	return p
 }
 
-// tagsWith returns the tags of a response there that is in groups, each once.
-func (p *Place) tagsWith(groups []string) []Tag {
-	tags := append(make([]Tag, 0, len(p.tags)+2*len(groups)), p.tags...)
+// tagsWith returns the tags of a response there that is in groups and shows channels, each once.
+func (p *Place) tagsWith(groups, channels []string) []Tag {
+	tags := append(make([]Tag, 0, len(p.tags)+2*len(groups)+len(channels)), p.tags...)
+	for _, c := range channels {
+		tags = append(tags, p.hasher.tag(tagChannel, c, ""))
+	}
 	for _, g := range groups {
 		tags = append(tags, p.hasher.tag(tagGroup, p.Origin, g), p.hasher.tag(tagGroup, "", g))
 	}

@@ -66,9 +66,10 @@ func isOneOf(paths []string) func(path []byte) bool {
 	}
 }
 
-// onPublish returns what ends the stored responses of a channel; nil if no rule has one.
+// onPublish returns what ends the stored responses of a channel, which a rule or the response itself has named; nil if nothing
+// is stored.
 func (x *caching) onPublish() func(channel string) {
-	if x == nil || !slices.ContainsFunc(x.Rules.All(), func(r *rules.Rule) bool { return r.Channel != "" }) {
+	if x == nil {
 		return nil
 	}
 	return func(channel string) { x.Store.InvalidateChannel(channel) }

@@ -1,6 +1,8 @@
 package headers
 
 import (
+	"bytes"
+
 	"holdfast/internal/cache/structured"
 	"holdfast/internal/http1"
 )
@@ -25,6 +27,27 @@ func Groups(fields []http1.Field) (list []string, ok bool) {
 		}
 	}
 	return list, true
+}
+
+// Channels returns the channels whose state a response shows, as Push-Channel says. ok is as of Groups.
+func Channels(fields []http1.Field) (list []string, ok bool) {
+	for i := range fields {
+		if f := &fields[i]; !f.Drop && http1.EqualFold(f.Name, "push-channel") {
+			list = AppendChannels(list, f.Value)
+		}
+	}
+	return list, len(list) <= MaxGroups
+}
+
+// AppendChannels appends the channels that a value of Push-Channel names. What follows a semicolon is for the client.
+func AppendChannels(list []string, value []byte) []string {
+	for element := range bytes.SplitSeq(value, []byte(",")) {
+		name, _, _ := bytes.Cut(element, []byte(";"))
+		if name = http1.TrimOWS(name); len(name) > 0 {
+			list = append(list, string(name))
+		}
+	}
+	return list
 }
 
 // InvalidatedGroups returns the groups that the response to a request of an unsafe method invalidates (RFC 9875 §3). The
