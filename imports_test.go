@@ -49,11 +49,12 @@ internal/proxyheader internal/park
 internal/rate
 internal/receive  internal/throttle
 internal/render   internal/deflate internal/http1 internal/hub internal/jsontext
+internal/pushfields internal/cache internal/cache/headers internal/http1 internal/hub internal/throttle
 internal/request  internal/http1
 internal/route    internal/balance internal/http1 internal/site
 internal/sendbuf  internal/park
 internal/sendqueue internal/hub internal/park
-internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/cache internal/cache/fetch internal/cache/rules internal/channel internal/channelurl internal/config internal/connection internal/histfile internal/hub internal/inject internal/metric internal/park internal/presence internal/site internal/throttle internal/token internal/watch proxy upgrade upgrade/client
+internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/cache internal/cache/fetch internal/cache/rules internal/channel internal/channelurl internal/config internal/connection internal/histfile internal/hub internal/inject internal/metric internal/park internal/presence internal/pushfields internal/site internal/throttle internal/token internal/watch proxy upgrade upgrade/client
 internal/session  internal/auth internal/channel
 internal/site     internal/http1
 internal/strictjson
@@ -65,7 +66,7 @@ internal/tunnel   internal/park internal/sendbuf
 internal/watch    internal/appcall internal/channelurl internal/hub internal/strictjson internal/throttle
 internal/wiretest
 internal/wsframe  internal/deflate
-proxy             internal/accesslog internal/balance internal/cache/fetch internal/fcgi internal/headread internal/http1 internal/inject internal/metric internal/park internal/proxyheader internal/rate internal/request internal/route internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
+proxy             internal/accesslog internal/balance internal/cache/fetch internal/fcgi internal/headread internal/http1 internal/inject internal/metric internal/park internal/proxyheader internal/pushfields internal/rate internal/request internal/route internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
 upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/http1 internal/hub internal/jsontext internal/park internal/receive internal/render internal/request internal/sendqueue internal/session internal/subscribe internal/wsframe upgrade/client
 upgrade/client    internal/http1
 `

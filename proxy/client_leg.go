@@ -49,6 +49,7 @@ func (c *clientLeg) appendConnection(b []byte) []byte {
 // passBody sends head, if any, and data to the client, in chunks if chunked is set. With last, the body is complete,
 // and the trailers follow. It may overwrite the bytes behind data in its buffer.
 func (c *clientLeg) passBody(head, data []byte, last bool, trailers []byte) bool {
+	c.x.push.Add(data, last)
 	data, err := c.x.page.Append(data, last)
 	if err != nil {
 		c.x.cut(err)

@@ -10,6 +10,7 @@ import (
 	"holdfast/internal/http1"
 	"holdfast/internal/inject"
 	"holdfast/internal/park"
+	"holdfast/internal/pushfields"
 	"holdfast/internal/request"
 	"holdfast/internal/route"
 	"holdfast/internal/sendbuf"
@@ -56,9 +57,10 @@ type exchange struct {
 	isHead     bool // HEAD: the response has no body whatever it says
 
 	accel   accelState
-	fetch   *fetch.Fetch  // of a request that the cache knows, and has no answer to; nil: of others
-	change  *fetch.Change // what the request may change of what is cached; nil: nothing
-	page    *inject.Page  // that gets a script tag; nil: none does
+	fetch   *fetch.Fetch         // of a request that the cache knows, and has no answer to; nil: of others
+	change  *fetch.Change        // what the request may change of what is cached; nil: nothing
+	push    *pushfields.Response // what the app publishes by its response; nil: nothing
+	page    *inject.Page         // that gets a script tag; nil: none does
 	session session
 	log     logEntry
 }
@@ -147,6 +149,7 @@ func (x *exchange) take(h *http1.Head, q *request.Request, body []byte) {
 // start gives the request to the source of its route without a look at the cache.
 func (x *exchange) start(h *http1.Head, q *request.Request, body []byte) {
 	x.page.Request(h)
+	x.push = x.f.p.o.Push.Request(h, x.route.Publishes)
 	x.source = x.f.p.newSource(x)
 	x.source.start(h, q, body)
 }

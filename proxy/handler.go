@@ -15,6 +15,7 @@ import (
 	"holdfast/internal/metric"
 	"holdfast/internal/park"
 	"holdfast/internal/proxyheader"
+	"holdfast/internal/pushfields"
 	"holdfast/internal/rate"
 	"holdfast/internal/request"
 	"holdfast/internal/route"
@@ -83,6 +84,7 @@ type Options struct {
 	Trusted    func(netip.Addr) bool // peers whose X-Forwarded-* are believed, also one without an address (a unix socket); nil: none
 	Inject     *inject.Rules         // pages that get a script tag; nil: none
 	Cache      *fetch.Cache          // what is answered from memory; nil: nothing
+	Push       *pushfields.Reader    // reads what the app publishes by its responses; nil: nothing does
 	Site       *site.Site            // with FastCGI upstreams: what a path means; nil: the upstreams speak HTTP
 	ServerAddr netip.AddrPort        // where clients connect, for SERVER_ADDR and SERVER_PORT; may be invalid
 	Access     *accesslog.Log        // nil: none
@@ -159,7 +161,7 @@ func New(p *park.Poller, o Options) *Proxy {
 		MaxFails: o.MaxFails, FailTime: o.FailTime, Sticky: o.Sticky,
 		CheckPath: o.CheckPath, CheckEvery: o.CheckEvery, ConnectTime: o.ConnectTime, Lookup: o.Lookup, Log: o.Log,
 	})
-	x.routes = route.NewTable(x.servers, route.Options{Match: "/", Upstreams: o.Upstreams, Site: o.Site}, o.Routes)
+	x.routes = route.NewTable(x.servers, route.Options{Match: "/", Upstreams: o.Upstreams, Site: o.Site, Publishes: true}, o.Routes)
 	x.lines = balance.NewLines(p.Loops(), o.Queue)
 	for _, l := range p.Loops() {
 		f := &Front{p: x, loop: l, refused: throttle.PerSecond{Lines: maxRefusedLines}}

@@ -140,8 +140,9 @@ func (x *exchange) failedOver() bool {
 	return instead != nil
 }
 
-// closeFetch ends the cache's part: those who wait for the request's response are told.
+// closeFetch ends the part of those who read the response besides the client: who waits for it in the cache is told.
 func (x *exchange) closeFetch() {
+	x.push.Close()
 	x.fetch.Close(x.answered, x.f.loop.Now())
 	x.change.Close()
 	x.fetch, x.change = nil, nil

@@ -146,6 +146,7 @@ func (s *httpSource) receiveHead(p []byte, seen int) bool {
 			return false
 		}
 		if a.Status != 100 && !s.x.client.http10 && s.x.client.out == nil { // Holdfast has sent its own 100; hints are dropped for a slow client
+			s.x.push.Interim(a)
 			b := append(a.Append(s.x.f.loop.Out()[:0]), "\r\n"...)
 			s.x.client.passed += int64(len(b))
 			s.x.client.heads += int64(len(b))

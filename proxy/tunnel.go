@@ -25,6 +25,7 @@ func (s *httpSource) switchProtocols(a *http1.Answer, rest []byte) bool {
 		return false
 	}
 	x, f := s.x, s.x.f
+	x.push.Interim(a)
 	b := append(a.AppendUpgrade(a.Append(f.loop.Out()[:0])), "\r\n"...)
 	t := &switched{f: f, started: x.log.started, server: s.server}
 	s.server = nil

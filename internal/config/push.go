@@ -16,6 +16,7 @@ type Push struct {
 	AuthorizeCache    Duration `yaml:"authorize_cache"` // 0: off
 	AuthorizeGrace    Duration `yaml:"authorize_grace"` // 0: none
 	JWT               JWT      `yaml:"jwt"`
+	Headers           bool     `yaml:"headers"`
 	Logout            Logout   `yaml:"logout"`
 	Origins           []string `yaml:"origins" eg:"[https://www.example.com]"` // as browsers send them: lower case, no default port
 	Heartbeat         Duration `yaml:"heartbeat"`                              // 0: none are sent

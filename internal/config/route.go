@@ -20,6 +20,7 @@ type Route struct {
 	Prefix    string   `yaml:"upstream_prefix" eg:"/"`
 	Host      string   `yaml:"upstream_host" eg:"shop.internal"`
 	Internal  bool     `yaml:"internal"`
+	Headers   bool     `yaml:"push_headers"`
 }
 
 // Servers returns the route's own upstreams; without any, requests go to those of everything else.
@@ -150,6 +151,9 @@ func (d *decoder) routeKind(c *Config, r *Route, own []Server, key string) {
 		if err := checkHost(host); err != nil {
 			d.add(key+".upstream_host", err.Error()+"; want a name with or without a port, such as shop.internal")
 		}
+	}
+	if r.Headers && len(own) == 0 {
+		d.add(key+".push_headers", "has no effect here; it is for a route with an upstream of its own")
 	}
 	if r.Redirect == "" {
 		return

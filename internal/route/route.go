@@ -19,9 +19,10 @@ type Options struct {
 	Files     *site.Site         // files to serve instead; a path below Match is a path below their root
 	Redirect  string             // URL to redirect clients to instead, followed by the path after Match
 
-	Prefix   string // replaces Match in requests to the app; empty: Match itself
-	Host     string // replaces the client's Host in requests to the app; empty: the client's
-	Internal bool   // reached only by an app's X-Accel-Redirect
+	Prefix    string // replaces Match in requests to the app; empty: Match itself
+	Host      string // replaces the client's Host in requests to the app; empty: the client's
+	Publishes bool   // its app may publish by fields of its responses
+	Internal  bool   // reached only by an app's X-Accel-Redirect
 }
 
 // Route is Options in use.

@@ -304,7 +304,7 @@ channels: [{match: "open.*", access: public}, {match: "**", access: authorize}]
 // users asks the API listener who is in a channel.
 func users(t *testing.T, s *Server, channel string) string {
 	t.Helper()
-	c := wiretest.Dial(t, s.hooksAddr.String())
+	c := wiretest.Dial(t, s.HooksAddr().String())
 	c.Send("GET /channels/" + channel + "/users HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 	_, body := c.Response("GET")
 	return strings.TrimSpace(body)

@@ -29,6 +29,7 @@ func (s *Server) writeMetrics(w *metric.Writer) {
 	s.writeInject(w)
 	s.writeWatch(w)
 	s.cache.write(w)
+	writePushed(w, s.pushed)
 	metrics.WriteProcessMetrics(w)
 }
 

@@ -32,7 +32,7 @@ channels: [{match: "room.*", access: public, wildcards: true, history: {messages
 		var at struct {
 			LastID string `json:"last_id"`
 		}
-		status, text := request(s.hooksAddr.String(), "GET /position?"+query, "")
+		status, text := request(s.HooksAddr().String(), "GET /position?"+query, "")
 		if err := json.Unmarshal([]byte(text), &at); err != nil || status != 200 || at.LastID == "" {
 			t.Fatalf("%s: %d %s", query, status, text)
 		}
@@ -40,7 +40,7 @@ channels: [{match: "room.*", access: public, wildcards: true, history: {messages
 	}
 	publish := func(channel string, n int) {
 		t.Helper()
-		if status, text := request(s.hooksAddr.String(), "POST /publish?channel="+channel, strconv.Itoa(n)); status != 200 {
+		if status, text := request(s.HooksAddr().String(), "POST /publish?channel="+channel, strconv.Itoa(n)); status != 200 {
 			t.Errorf("publish: %d %s", status, text)
 		}
 	}
@@ -121,7 +121,7 @@ channels: [{match: "room.*", access: public, wildcards: true, history: {messages
 		"channel=room.x&last_id=1":       `parameter \"last_id\"`,
 		"channel=room.x&channel=room.**": "a pattern needs one",
 	} {
-		if status, text := request(s.hooksAddr.String(), "GET /position?"+query, ""); status != 400 || !strings.Contains(text, want) {
+		if status, text := request(s.HooksAddr().String(), "GET /position?"+query, ""); status != 400 || !strings.Contains(text, want) {
 			t.Errorf("%q: %d %s; want %s", query, status, text, want)
 		}
 	}

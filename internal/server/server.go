@@ -25,6 +25,7 @@ import (
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
 	"holdfast/internal/presence"
+	"holdfast/internal/pushfields"
 	"holdfast/internal/token"
 	"holdfast/proxy"
 	"holdfast/upgrade"
@@ -66,14 +67,15 @@ type Server struct {
 	events    *appcall.EventSender      // the same
 	presence  *presence.Tracker         // nil: neither a rule nor events need it
 	watcher   *watching                 // nil: the configuration has no watch
+	pushed    *pushfields.Reader        // nil: push.headers is not set
 	cache     *caching                  // nil: it has neither polls nor cache
 	injection *injection                // nil: it has no inject
 	accessLog *accesslog.Log            // nil: none
 	served    bool                      // Serve has begun
 	draining  atomic.Bool
 
-	hooksListener   net.Listener
-	addr, hooksAddr net.Addr
+	hooksListener net.Listener
+	addr          net.Addr
 }
 
 // New opens the listeners and the files that c names and returns a server that is ready for Serve. If it
@@ -95,7 +97,7 @@ func New(c *config.Config, log *slog.Logger) (*Server, error) {
 func (s *Server) Addr() net.Addr { return s.addr }
 
 // HooksAddr returns the address of the API listener.
-func (s *Server) HooksAddr() net.Addr { return s.hooksAddr }
+func (s *Server) HooksAddr() net.Addr { return s.hooksListener.Addr() }
 
 // open builds everything. Its caller stops what was opened before an error.
 func (s *Server) open() (err error) {
@@ -119,7 +121,7 @@ func (s *Server) open() (err error) {
 	if s.hooksListener, err = s.listen("hooks.listen", c.Hooks.Listen); err != nil {
 		return err
 	}
-	s.addr, s.hooksAddr = front.Addr(), s.hooksListener.Addr()
+	s.addr = front.Addr()
 	if err := s.newPoller(); err != nil {
 		return err
 	}

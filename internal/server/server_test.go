@@ -40,7 +40,7 @@ func serveChild(file string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stderr, "holdfast is up listen=%s hooks=%s\n", s.addr, s.hooksAddr)
+	fmt.Fprintf(os.Stderr, "holdfast is up listen=%s hooks=%s\n", s.addr, s.HooksAddr())
 	return s.Serve(context.Background())
 }
 
@@ -114,7 +114,7 @@ func TestDrain(t *testing.T) {
 		}
 		return err != nil
 	})
-	probe := wiretest.Dial(t, s.hooksAddr.String())
+	probe := wiretest.Dial(t, s.HooksAddr().String())
 	probe.Send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	if resp, body := probe.Response(http.MethodGet); resp.StatusCode != 503 || !strings.Contains(body, "shutting down") {
 		t.Errorf("/readyz while draining: %d %q", resp.StatusCode, body)
@@ -199,7 +199,7 @@ func TestDrainDeliversFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	const size = 8 << 20
-	api := wiretest.Dial(t, s.hooksAddr.String())
+	api := wiretest.Dial(t, s.HooksAddr().String())
 	api.Send(fmt.Sprintf("POST /publish?channel=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size)))
 	if resp, body := api.Response(http.MethodPost); resp.StatusCode != 200 || !strings.Contains(body, `"subscribers":1`) {
 		t.Fatalf("published: %d %s", resp.StatusCode, body)

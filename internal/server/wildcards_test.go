@@ -25,7 +25,7 @@ channels:
 		if body == "" {
 			method = "GET"
 		}
-		c := wiretest.Dial(t, s.hooksAddr.String())
+		c := wiretest.Dial(t, s.HooksAddr().String())
 		c.Send(fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
 			method, target, len(body), body))
 		resp, text := c.Response(method)

@@ -43,6 +43,7 @@ func newRoute(c *config.Route, pool config.UpstreamPool, main config.Site) (r pr
 	r = proxy.Route{
 		Match: c.Match, Upstreams: proxyUpstreams(c.Servers(pool)),
 		Redirect: c.Redirect, Prefix: c.Prefix, Host: c.Host, Internal: c.Internal,
+		Publishes: c.Headers || len(c.Servers(pool)) == 0,
 	}
 	if r.Site, err = newSite(c.Site); err != nil || c.Root == "" {
 		return r, err
@@ -86,7 +87,7 @@ func (s *Server) newProxy() (*proxy.Proxy, error) {
 		Folder:        c.Buffers.TempDir(), FileBytes: int64(c.Buffers.File), FilesTotal: int64(c.Buffers.Files),
 		ASCIITargets: c.Limits.ASCII, ProxyProtocol: c.ProxyProtocol, RedirectHTTPS: c.RedirectHTTPS,
 		ExternalHTTPS: c.External.Scheme == "https", ExternalPort: uint16(c.External.Port), Site: folder, ServerAddr: addrPort(s.addr),
-		Trusted: s.trusted, Cache: s.cache.source(), Inject: s.newInjection(), Sessions: s.sessions(), Local: s.keeper, Access: s.accessLog, Log: s.log,
+		Trusted: s.trusted, Cache: s.cache.source(), Push: newPushed(s), Inject: s.newInjection(), Sessions: s.sessions(), Local: s.keeper, Access: s.accessLog, Log: s.log,
 	}), nil
 }
 

@@ -1,0 +1,30 @@
+package server
+
+import (
+	"holdfast/hooks"
+	"holdfast/internal/metric"
+	"holdfast/internal/pushfields"
+)
+
+// newPushed makes s.pushed, which publishes as the API does, if push.headers is set, and returns it.
+func newPushed(s *Server) *pushfields.Reader {
+	c := s.config
+	if c.Push.Headers {
+		s.pushed = pushfields.New(pushfields.Options{
+			Publisher:  &hooks.Publisher{Hub: s.hub, Channels: s.channels, Cache: s.cache.changes(), OnChanged: s.watcher.changed()},
+			MaxMessage: int(c.Push.MaxMessage), MaxTotal: int64(c.Push.ReceiveTotal), Log: s.log,
+		})
+	}
+	return s.pushed
+}
+
+// writePushed writes the counts of messages in responses of the app, if there can be any.
+func writePushed(w *metric.Writer, r *pushfields.Reader) {
+	if r == nil {
+		return
+	}
+	x := r.Stats()
+	w.Int("holdfast_push_headers_published_total", x.Published)
+	w.Ints("holdfast_push_headers_failed_total", "reason", x.Failed)
+	w.Int("holdfast_push_headers_bytes", x.Buffered)
+}
