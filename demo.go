@@ -38,10 +38,8 @@ func runDemo(args []string, out, errs io.Writer) error {
 listen: %q
 upstream: "http://%s"
 hooks: {listen: %q}
-channels:
-  - {match: "public.**", access: public}
 log: {level: warn}
-`, freePort(f, "listen", *address), app.Addr(), freePort(f, "hooks", *hooksAddress)))
+%s`, freePort(f, "listen", *address), app.Addr(), freePort(f, "hooks", *hooksAddress), demo.Rules()))
 	if err != nil {
 		return err
 	}
@@ -61,7 +59,7 @@ log: {level: warn}
 		stop()
 	}()
 	fmt.Fprintf(out, `
-  The parcel, watched by polling and by push:
+  The parcel, followed in six ways from polling to push:
 
       http://%[1]s/
 

@@ -18,23 +18,23 @@ var ErrClosed = errors.New("demo: closed")
 type Options struct {
 	HooksURL    string        // where Holdfast's API listener is; http://127.0.0.1:9090
 	PushPath    string        // push.path of the Holdfast in front; /_push
-	StatusDelay time.Duration // how long /status takes; 400ms
+	StatusDelay time.Duration // how long a status takes; 400ms
 	AutoMove    time.Duration // the parcel moves by itself when it has stood still for so long; 0 is never
 	Log         *slog.Logger  // nil is silence
 }
 
 // App is the demo app. Its state lives as long as it does.
 type App struct {
-	options  Options
-	log      *slog.Logger
-	handler  http.Handler
-	server   http.Server
-	client   http.Client
-	parcel   *parcel
-	sessions *sessions
+	options Options
+	log     *slog.Logger
+	handler http.Handler
+	server  http.Server
+	client  http.Client
+	parcel  *parcel
+	ledger  *ledger
 
 	// moving is held from a change until it is published, so that the messages of a parcel leave in the
-	// order of its changes. The parcel's own lock is not: /status does not wait for the API listener.
+	// order of its changes. The parcel's own lock is not: a status does not wait for the API listener.
 	moving sync.Mutex
 
 	conns sync.WaitGroup // connections of server
@@ -60,10 +60,10 @@ func New(o Options) *App {
 	}
 	o.HooksURL = strings.TrimRight(o.HooksURL, "/")
 	a := &App{
-		options:  o,
-		log:      o.Log,
-		parcel:   newParcel(time.Now()),
-		sessions: newSessions(maxSessions),
+		options: o,
+		log:     o.Log,
+		parcel:  newParcel(time.Now()),
+		ledger:  newLedger(time.Now()),
 	}
 	a.life, a.kill = context.WithCancel(context.Background())
 	a.handler = a.routes()

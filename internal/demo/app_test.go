@@ -80,16 +80,6 @@ func do(t *testing.T, a *App, method, target, body string, fields ...string) *ht
 	return w
 }
 
-// login opens the page and returns the field that carries its cookie.
-func login(t *testing.T, a *App) string {
-	t.Helper()
-	cookies := do(t, a, "GET", "/", "").Result().Cookies()
-	if len(cookies) != 1 {
-		t.Fatalf("the page came with %d cookies, want 1", len(cookies))
-	}
-	return "Cookie: " + cookies[0].Name + "=" + cookies[0].Value
-}
-
 func wantStatus(t *testing.T, w *httptest.ResponseRecorder, status int) {
 	t.Helper()
 	if w.Code != status {
@@ -180,13 +170,13 @@ func TestAutoMove(t *testing.T) {
 }
 
 func TestShutdown(t *testing.T) {
-	const request = "GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\nCookie: "
+	const request = "GET /poll/status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 	t.Run("waits for a request", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			a, ln, servec := New(Options{}), newPipes(), make(chan error, 1)
 			go func() { servec <- a.Serve(ln) }()
-			c := ln.dial(t, request+strings.TrimPrefix(login(t, a), "Cookie: ")+"\r\n\r\n")
+			c := ln.dial(t, request)
 			defer c.Close() //nolint:errcheck
 			synctest.Wait()
 			downc := make(chan error, 1)
@@ -208,7 +198,7 @@ func TestShutdown(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			a, ln, servec := New(Options{StatusDelay: time.Hour}), newPipes(), make(chan error, 1)
 			go func() { servec <- a.Serve(ln) }()
-			c := ln.dial(t, request+strings.TrimPrefix(login(t, a), "Cookie: ")+"\r\n\r\n")
+			c := ln.dial(t, request)
 			defer c.Close() //nolint:errcheck
 			synctest.Wait()
 			begin := time.Now()

@@ -24,14 +24,6 @@ var page = template.Must(template.New("page.html").
 	Funcs(template.FuncMap{"inc": func(i int) int { return i + 1 }}).
 	ParseFS(files, "page.html"))
 
-// paneView is one half of the page as it is at first. The page counts changes from there.
-type paneView struct {
-	ID         pane
-	Title, How string
-	Now        state
-	Steps      []string
-}
-
 // errStatus is a move to a state that a parcel does not have.
 var errStatus = errors.New("demo: no such status")
 
@@ -48,7 +40,7 @@ func (a *App) routes() http.Handler {
 	mux.HandleFunc("GET /{$}", a.getPage)
 	mux.Handle("GET /page.css", asset(assets, "text/css; charset=utf-8"))
 	mux.Handle("GET /page.js", asset(assets, "text/javascript; charset=utf-8"))
-	mux.HandleFunc("GET /status", a.getStatus)
+	mux.HandleFunc("GET /{pane}/status", a.getStatus)
 	mux.Handle("POST /parcels/{parcel}/move", moves.Handler(http.HandlerFunc(a.postMove)))
 	return mux
 }
@@ -64,19 +56,16 @@ func asset(h http.Handler, contentType string) http.Handler {
 	})
 }
 
-func (a *App) getPage(w http.ResponseWriter, r *http.Request) {
+func (a *App) getPage(w http.ResponseWriter, _ *http.Request) {
 	body, err := a.page()
 	if err != nil {
 		a.log.Error("demo page", "error", err)
 		http.Error(w, "The page cannot be shown.", http.StatusInternalServerError)
 		return
 	}
-	if a.sessions.id(r) == "" {
-		a.sessions.start(w)
-	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Cache-Control", "no-store") // it comes with a cookie
+	h.Set("Cache-Control", "no-store") // the page counts from what is in it
 	h.Set("Content-Security-Policy", contentSecurityPolicy)
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -84,44 +73,46 @@ func (a *App) getPage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *App) page() ([]byte, error) {
-	now := a.parcel.state()
-	nowJSON, err := json.Marshal(now)
+	atLoad := a.answer()
+	atLoadJSON, err := json.Marshal(atLoad)
 	if err != nil {
 		return nil, err
 	}
+	views := paneViews
+	for i := range views {
+		views[i].Now, views[i].Steps = atLoad.State, steps[:]
+	}
 	var body bytes.Buffer
 	err = page.Execute(&body, struct {
-		Now                    state
-		NowJSON                string
-		PushPath, Channel      string
-		PollEvery, StatusDelay time.Duration
-		AutoMove               time.Duration
-		Poll, Push             paneView
+		Now                        state
+		AtLoad                     string
+		PushPath, Channel, Watched string
+		PollEvery, StatusDelay     time.Duration
+		AutoMove                   time.Duration
+		Panes                      []paneView
 	}{
-		Now: now, NowJSON: string(nowJSON),
-		PushPath: a.options.PushPath, Channel: channel,
+		Now: atLoad.State, AtLoad: string(atLoadJSON),
+		PushPath: a.options.PushPath, Channel: channel, Watched: watched,
 		PollEvery: pollEvery, StatusDelay: a.options.StatusDelay, AutoMove: a.options.AutoMove,
-		Poll: paneView{panePoll, "Polling", fmt.Sprintf("Asks GET /status every %g seconds.", pollEvery.Seconds()), now, steps[:]},
-		Push: paneView{panePush, "Push", "Asks once, then waits in Holdfast.", now, steps[:]},
+		Panes: views[:],
 	})
 	return body.Bytes(), err
 }
 
+// status is what the app answers to a poll. The page takes the costs from the answers to pane 0, which all come from the app.
+type status struct {
+	State state `json:"state"`
+	costs
+}
+
+func (a *App) answer() status { return status{a.parcel.state(), a.ledger.costs()} }
+
 // getStatus is slow first and looks then, so what it says is fresh: polling is shown at its best.
 func (a *App) getStatus(w http.ResponseWriter, r *http.Request) {
 	begin := time.Now()
-	id := a.sessions.id(r)
-	if id == "" {
-		refuse(w, http.StatusUnauthorized, "no session: open / first")
-		return
-	}
-	p := pane(r.URL.Query().Get("pane"))
-	switch p {
-	case "":
-		p = panePoll
-	case panePoll, panePush:
-	default:
-		refuse(w, http.StatusBadRequest, "pane is poll or push")
+	p := pane(r.PathValue("pane"))
+	if !a.ledger.has(p) {
+		refuse(w, http.StatusNotFound, "no such pane")
 		return
 	}
 	work := time.NewTimer(a.options.StatusDelay)
@@ -131,15 +122,11 @@ func (a *App) getStatus(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 		return // the client has gone: there is nobody to answer
 	}
-	spent, ok := a.sessions.charge(id, p, time.Since(begin))
-	if !ok {
-		refuse(w, http.StatusUnauthorized, "the session has ended: open / first")
-		return
+	a.ledger.charge(p, time.Since(begin))
+	if p == paneShim { // whose page polls again once it is answered, so a poll may wait
+		w.Header().Set("Push-Channel", channel+"; hold=10")
 	}
-	writeJSON(w, http.StatusOK, struct {
-		state
-		cost
-	}{a.parcel.state(), spent})
+	writeJSON(w, http.StatusOK, a.answer())
 }
 
 func (a *App) postMove(w http.ResponseWriter, r *http.Request) {

@@ -14,15 +14,9 @@ import (
 
 // statusAnswer is what the page reads.
 type statusAnswer struct {
-	Parcel    string
-	Status    string
-	Step      int
-	Steps     int
-	Version   int
-	ChangedAt int64 `json:"changed_at"`
-	Pane      string
-	Answered  int
-	BusyMS    int64 `json:"busy_ms"`
+	State state
+	Since int64
+	Costs map[pane]cost
 }
 
 func TestPage(t *testing.T) {
@@ -33,11 +27,13 @@ func TestPage(t *testing.T) {
 		t.Errorf("Content-Type is %s", got)
 	}
 	body := w.Body.String()
-	for _, id := range []string{
-		"move", "move-result", "curl",
-		"poll-count", "poll-busy", "poll-delay", "poll-average", "poll-status", "poll-light", "poll-changes", "poll-missed",
-		"push-count", "push-busy", "push-delay", "push-average", "push-status", "push-light", "push-changes", "push-missed",
-	} {
+	ids := []string{"move", "move-result", "curl", "stream", "panes"}
+	for _, p := range paneViews {
+		for _, part := range []string{"count", "busy", "delay", "average", "status", "light", "changes", "missed"} {
+			ids = append(ids, string(p.ID)+"-"+part)
+		}
+	}
+	for _, id := range ids {
 		if n := strings.Count(body, fmt.Sprintf(`id=%q`, id)); n != 1 {
 			t.Errorf("id %s is there %d times", id, n)
 		}
@@ -88,111 +84,76 @@ func TestPageWorksOffline(t *testing.T) {
 	}
 }
 
-func TestSession(t *testing.T) {
-	a := New(Options{StatusDelay: time.Nanosecond})
-	w := do(t, a, "GET", "/", "")
-	cookies := w.Result().Cookies()
-	if len(cookies) != 1 {
-		t.Fatalf("%d cookies, want 1", len(cookies))
-	}
-	c := cookies[0]
-	if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || len(c.Value) < 26 {
-		t.Errorf("the cookie is %s", c)
-	}
-	if w.Header().Get("Cache-Control") != "no-store" {
-		t.Error("a page with a cookie may be stored")
-	}
-	cookie := "Cookie: " + c.Name + "=" + c.Value
-	if again := do(t, a, "GET", "/", "", cookie).Result().Cookies(); len(again) != 0 {
-		t.Errorf("a session that is known gets another cookie: %s", again)
-	}
-	if other := login(t, a); other == cookie {
-		t.Error("two sessions have one cookie")
-	}
-	stale := "Cookie: " + cookieName + "=of-a-former-run"
-	if again := do(t, a, "GET", "/", "", stale).Result().Cookies(); len(again) != 1 {
-		t.Error("a cookie that is not known is not replaced")
-	}
-	wantStatus(t, do(t, a, "GET", "/status", "", cookie), http.StatusOK)
-	wantStatus(t, do(t, a, "GET", "/status", ""), http.StatusUnauthorized)
-	wantStatus(t, do(t, a, "GET", "/status", "", stale), http.StatusUnauthorized)
-	wantStatus(t, do(t, a, "GET", "/status?pane=left", "", cookie), http.StatusBadRequest)
-}
-
-func TestSessionsAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a := New(Options{StatusDelay: time.Nanosecond})
-		a.sessions.max = 3
-		var cookies []string
-		for range 3 {
-			cookies = append(cookies, login(t, a))
-			time.Sleep(time.Second)
-		}
-		wantStatus(t, do(t, a, "GET", "/status", "", cookies[0]), http.StatusOK) // so the second was idle the longest
-		cookies = append(cookies, login(t, a))
-		for i, status := range []int{http.StatusOK, http.StatusUnauthorized, http.StatusOK, http.StatusOK} {
-			wantStatus(t, do(t, a, "GET", "/status", "", cookies[i]), status)
-		}
-	})
-}
-
 func TestStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		a := New(Options{}) // 400ms, as documented
 		a.client.Transport = new(hooksListener)
-		cookie := login(t, a)
 		ask := func(target string) statusAnswer {
 			t.Helper()
 			before := time.Now()
-			w := do(t, a, "GET", target, "", cookie)
+			w := do(t, a, "GET", target, "")
 			wantStatus(t, w, http.StatusOK)
 			if took := time.Since(before); took != 400*time.Millisecond {
 				t.Errorf("it took %v, want 400ms", took)
 			}
 			return decode[statusAnswer](t, w.Body.Bytes())
 		}
-		want := statusAnswer{
-			Parcel: "HF-2041", Status: "Order received", Step: 1, Steps: 6, Version: 1,
-			ChangedAt: begin.UnixMilli(), Pane: "poll", Answered: 1, BusyMS: 400,
-		}
-		if got := ask("/status"); got != want {
-			t.Errorf("got  %+v\nwant %+v", got, want)
+		want := state{Parcel: "HF-2041", Status: "Order received", Step: 1, Steps: 6, Version: 1, ChangedAt: begin.UnixMilli()}
+		got := ask("/poll/status")
+		if c := got.Costs[panePoll]; got.State != want || c != costOf(1) || got.Since != begin.UnixMilli() {
+			t.Errorf("got %+v, want %+v", got, want)
 		}
 
 		// It says what is so at its end, not at its beginning.
 		move := time.AfterFunc(399*time.Millisecond, func() { do(t, a, "POST", "/parcels/HF-2041/move", "") })
 		defer move.Stop()
 		want.Status, want.Step, want.Version, want.ChangedAt = "Packed", 2, 2, time.Now().Add(399*time.Millisecond).UnixMilli()
-		want.Answered, want.BusyMS = 2, 800
-		if got := ask("/status?pane=poll"); got != want {
-			t.Errorf("got  %+v\nwant %+v", got, want)
+		got = ask("/poll/status")
+		if got.State != want || got.Costs[panePoll] != costOf(2) {
+			t.Errorf("got %+v, want %+v", got, want)
 		}
 	})
 }
 
-func TestCountsArePerPaneAndSession(t *testing.T) {
+// costOf is the cost of n answers that take 400 ms each.
+func costOf(n int) cost { return cost{Answered: n, BusyMS: int64(400 * n)} }
+
+func TestCountsArePerPane(t *testing.T) {
 	a := New(Options{StatusDelay: time.Nanosecond})
-	anna, bert := login(t, a), login(t, a)
-	for i, step := range []struct {
-		who, target, pane string
-		answered          int
-	}{
-		{anna, "/status", "poll", 1},
-		{anna, "/status?pane=push", "push", 1},
-		{anna, "/status", "poll", 2},
-		{anna, "/status?pane=poll", "poll", 3},
-		{bert, "/status", "poll", 1},
-		{anna, "/status?pane=push", "push", 2},
-		{bert, "/status?pane=push", "push", 1},
-		{anna, "/status", "poll", 4},
-	} {
-		w := do(t, a, "GET", step.target, "", step.who)
+	var got statusAnswer
+	for _, p := range []pane{panePoll, panePush, panePoll, paneWatch, panePoll, paneTold} {
+		w := do(t, a, "GET", "/"+string(p)+"/status", "")
 		wantStatus(t, w, http.StatusOK)
-		got := decode[statusAnswer](t, w.Body.Bytes())
-		if got.Pane != step.pane || got.Answered != step.answered {
-			t.Errorf("request %d: pane %s answered %d, want %s %d", i, got.Pane, got.Answered, step.pane, step.answered)
+		got = decode[statusAnswer](t, w.Body.Bytes())
+	}
+	for p, want := range map[pane]int{panePoll: 3, paneAbsorbed: 0, paneTold: 1, paneShim: 0, paneWatch: 1, panePush: 1} {
+		if c, ok := got.Costs[p]; !ok || c.Answered != want {
+			t.Errorf("%s: answered %d, want %d", p, c.Answered, want)
 		}
+	}
+	wantStatus(t, do(t, a, "GET", "/left/status", ""), http.StatusNotFound)
+}
+
+// TestRules wants the configuration of the panes to be about paths and channels of the app: the shim's poll names the
+// channel that ends it.
+func TestRules(t *testing.T) {
+	a := New(Options{StatusDelay: time.Nanosecond})
+	rules := Rules()
+	for _, p := range []pane{paneAbsorbed, paneTold, paneShim, paneWatch} {
+		path := "/" + string(p) + "/status"
+		wantStatus(t, do(t, a, "GET", path, ""), http.StatusOK)
+		if !strings.Contains(rules, " "+path+",") {
+			t.Errorf("no rule is about %s", path)
+		}
+	}
+	for _, p := range []pane{panePoll, panePush} {
+		if strings.Contains(rules, "/"+string(p)+"/") {
+			t.Errorf("a rule is about %s", p)
+		}
+	}
+	if got := do(t, a, "GET", "/shim/status", "").Header().Get("Push-Channel"); got != channel+"; hold=10" {
+		t.Errorf("Push-Channel is %s", got)
 	}
 }
 
@@ -200,19 +161,17 @@ func TestCountsArePerPaneAndSession(t *testing.T) {
 func TestClientGoesDuringStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := New(Options{})
-		cookie := login(t, a)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
-		r := httptest.NewRequestWithContext(ctx, "GET", "/status", nil)
-		r.Header.Set("Cookie", strings.TrimPrefix(cookie, "Cookie: "))
+		r := httptest.NewRequestWithContext(ctx, "GET", "/poll/status", nil)
 		w := httptest.NewRecorder()
 		a.Handler().ServeHTTP(w, r)
 		if w.Body.Len() > 0 {
 			t.Errorf("a client that has gone gets %s", w.Body)
 		}
-		got := decode[statusAnswer](t, do(t, a, "GET", "/status", "", cookie).Body.Bytes())
-		if got.Answered != 1 {
-			t.Errorf("answered is %d, want 1", got.Answered)
+		got := decode[statusAnswer](t, do(t, a, "GET", "/poll/status", "").Body.Bytes())
+		if n := got.Costs[panePoll].Answered; n != 1 {
+			t.Errorf("answered is %d, want 1", n)
 		}
 	})
 }
@@ -251,7 +210,7 @@ func TestMessagesLeaveInOrder(t *testing.T) {
 		last := int64(0)
 		for i, request := range got {
 			_, body, _ := strings.Cut(request, " {")
-			s := decode[statusAnswer](t, []byte("{"+body))
+			s := decode[state](t, []byte("{"+body))
 			if s.Version != i+2 || s.ChangedAt <= last {
 				t.Errorf("message %d has version %d, changed at %d after %d", i, s.Version, s.ChangedAt, last)
 			}

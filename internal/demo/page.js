@@ -1,10 +1,10 @@
 "use strict";
 
-// The page follows one parcel twice. What a pane shows of its cost is what the app has counted and put
-// into its answers; what it shows of delays is the time from the app's changed_at until the page knew.
+// The page follows one parcel in six ways. What a pane shows of its cost is what the app has counted and put
+// into its answers; what it shows of delays is the time from the app's changed_at until the pane knew.
 
 const settings = document.body.dataset;
-const atLoad = JSON.parse(settings.now);
+const atLoad = JSON.parse(settings.atLoad);
 const every = Number(settings.every);
 const retryAfter = 3000;
 const span = 60000; // of the drawn lanes
@@ -27,13 +27,14 @@ function duration(ms) {
 class Pane {
   constructor(name) {
     this.name = name;
-    this.last = atLoad;
+    this.last = atLoad.state;
     this.changes = 0;
     this.missed = 0;
     this.delays = 0; // how many were measured, and their sum
     this.delaySum = 0;
-    this.had = { answered: 0, busy_ms: 0 }; // of the app, in this session
-    this.before = { answered: 0, busy_ms: 0 }; // in sessions that were lost
+    this.had = atLoad.costs[name]; // of the app, since it runs
+    this.answered = 0; // since the page was opened
+    this.busy = 0;
   }
 
   part(name) {
@@ -50,16 +51,16 @@ class Pane {
     this.text("light", { connecting: "Connecting", live: "Live", offline: "Offline" }[state]);
   }
 
-  // cost takes the app's own count from an answer to a request made at begin.
-  cost(answer, begin) {
-    if (answer.answered <= this.had.answered) { // a new session counts from one
-      this.before.answered += this.had.answered;
-      this.before.busy_ms += this.had.busy_ms;
-    }
-    this.had = answer;
-    this.text("count", this.before.answered + answer.answered);
-    this.text("busy", `${((this.before.busy_ms + answer.busy_ms) / 1000).toFixed(1)} s`);
-    this.mark("busy", begin, Date.now());
+  // cost takes the app's own count of answers to this pane in all pages. After a restart it counts from zero.
+  cost(now, restarted) {
+    const had = restarted ? { answered: 0, busy_ms: 0 } : this.had;
+    this.had = now;
+    if (now.answered <= had.answered) return;
+    this.answered += now.answered - had.answered;
+    this.busy += now.busy_ms - had.busy_ms;
+    this.text("count", this.answered);
+    this.text("busy", `${(this.busy / 1000).toFixed(1)} s`);
+    this.mark("busy", Date.now() - (now.busy_ms - had.busy_ms), Date.now());
   }
 
   // see takes a state of the parcel. One that is not newer than the last is no change: it was overtaken.
@@ -85,26 +86,7 @@ class Pane {
       if (i + 1 === state.step) step.setAttribute("aria-current", "step");
       else step.removeAttribute("aria-current");
     });
-    this.log(state, now, delay);
     this.mark("late", Math.min(state.changed_at, now), now);
-  }
-
-  log(state, now, delay) {
-    const row = document.createElement("li");
-    row.className = "new";
-    const cell = (tag, name, text) => {
-      const part = document.createElement(tag);
-      if (name) part.className = name;
-      part.textContent = text;
-      row.append(part);
-    };
-    cell("time", "", new Date(now).toLocaleTimeString("en-GB"));
-    cell("span", "what", state.status);
-    cell("span", "after", delay === null ? "not in view" : `after ${duration(delay)}`);
-    const log = this.part("log");
-    log.querySelector(".none")?.remove();
-    log.prepend(row);
-    while (log.children.length > 3) log.lastElementChild.remove();
   }
 
   // A mark keeps its place on the belt of its lane; draw moves the belt, and takes off what has gone by.
@@ -128,33 +110,27 @@ class Pane {
   }
 }
 
-// status asks the app. It knows nobody after a restart, or when a session was idle for long: the page then
-// fetches itself once, for the cookie that comes with it.
-async function status(query) {
-  const ask = () => fetch(`/status${query}`, { cache: "no-store", signal: AbortSignal.timeout(15000) });
-  let answer = await ask();
-  if (answer.status === 401) {
-    await newSession();
-    answer = await ask();
-  }
+async function status(pane) {
+  const answer = await fetch(`/${pane.name}/status`, { cache: "no-store", signal: AbortSignal.timeout(15000) });
   if (!answer.ok) throw new Error(`the app answered ${answer.status}`);
   return answer.json();
 }
 
-let starting = null;
-function newSession() {
-  starting ??= fetch("/", { cache: "no-store", signal: AbortSignal.timeout(15000) }).finally(() => { starting = null; });
-  return starting;
+// costs gives the panes what an answer says of them. Only those to pane 0 all come from the app; others are older.
+let since = atLoad.since;
+function costs(answer) {
+  for (const pane of panes) pane.cost(answer.costs[pane.name], answer.since !== since);
+  since = answer.since;
 }
 
-// The left pane.
+// poll is the script of panes 0 to 3: the same, whatever is between it and the app.
 async function poll(pane) {
   for (;;) {
     const begin = Date.now();
     try {
-      const answer = await status("");
-      pane.cost(answer, begin);
-      pane.see(answer);
+      const answer = await status(pane);
+      if (pane.name === "poll") costs(answer);
+      pane.see(answer.state);
       pane.light("live");
     } catch {
       pane.light("offline");
@@ -163,19 +139,23 @@ async function poll(pane) {
   }
 }
 
-// The right pane. It asks for the state after it has subscribed, so that no change falls in between; and
+// watch is the script of pane 4, with the client, whose one connection is for all tabs.
+function watch(pane) {
+  new Holdfast(settings.watched, { url: `${settings.push}?last=1` })
+    .on("message", (message) => pane.see(message.data))
+    .on("state", (now) => pane.light(now.state === "live" ? "live" : now.state === "connecting" ? "connecting" : "offline"));
+}
+
+// push is the script of pane 5. It asks for the state after it has subscribed, so that no change falls in between; and
 // again after each time that the connection was lost.
 function push(pane) {
   let turn = 0;
   async function ask() {
     const mine = ++turn;
     while (mine === turn) {
-      const begin = Date.now();
       try {
-        const answer = await status("?pane=push");
-        if (mine !== turn) return; // the next one knows better
-        pane.cost(answer, begin);
-        pane.see(answer);
+        const answer = await status(pane);
+        if (mine === turn) pane.see(answer.state); // or the next one knows better
         return;
       } catch {
         await sleep(retryAfter);
@@ -202,13 +182,14 @@ function push(pane) {
 }
 
 async function move() {
+  byId("panes").scrollIntoView({ block: "nearest" }); // a phone then shows them all
   const result = byId("move-result");
   const say = (text, bad) => {
     result.textContent = text;
     result.classList.toggle("bad", bad);
   };
   try {
-    const answer = await fetch(`/parcels/${encodeURIComponent(atLoad.parcel)}/move`, { method: "POST", signal: AbortSignal.timeout(15000) });
+    const answer = await fetch(`/parcels/${encodeURIComponent(atLoad.state.parcel)}/move`, { method: "POST", signal: AbortSignal.timeout(15000) });
     const moved = await answer.json();
     if (!answer.ok) {
       say(`The app refused: ${moved.error}`, true);
@@ -241,15 +222,14 @@ async function copy(button) {
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
 }
 
-show("curl", `curl -X POST ${location.origin}/parcels/${atLoad.parcel}/move`);
+show("curl", `curl -X POST ${location.origin}/parcels/${atLoad.state.parcel}/move`);
 show("stream", `curl -N -H 'Accept: text/event-stream' '${location.origin}${settings.push}?channel=${settings.channel}'`);
 byId("move").addEventListener("click", move);
 for (const button of document.querySelectorAll(".copy")) button.addEventListener("click", () => copy(button));
 // Out of the back/forward cache its connections are gone and its figures old.
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
-const left = new Pane("poll");
-const right = new Pane("push");
-setInterval(() => { left.draw(); right.draw(); }, 1000);
-push(right);
-poll(left);
+const panes = [...document.querySelectorAll(".pane")].map((part) => new Pane(part.dataset.pane));
+const ways = { poll, absorbed: poll, told: poll, shim: poll, watch, push };
+setInterval(() => panes.forEach((pane) => pane.draw()), 1000);
+for (const pane of panes) ways[pane.name](pane);

@@ -18,7 +18,7 @@ var steps = [...]string{
 	"Delivered",
 }
 
-// state is where a parcel is: what /status answers and what is published.
+// state is where a parcel is: what a status has and what is published.
 type state struct {
 	Parcel    string `json:"parcel"`
 	Status    string `json:"status"`

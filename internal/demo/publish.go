@@ -13,6 +13,7 @@ import (
 
 const (
 	channel = "public.parcel." + parcelID
+	watched = "public.watched." + parcelID // what Holdfast publishes itself, of the app that it polls
 
 	// The API listener is on this machine and answers at once, or it is not there.
 	publishTimeout = 2 * time.Second

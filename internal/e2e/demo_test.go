@@ -22,28 +22,35 @@ func startDemo(t *testing.T) (h *holdfast, curl string) {
 	return h, curl
 }
 
-// TestDemo watches the demo's page in a browser: a parcel that moves shows in both panes, and the
-// pane that polls has asked the app more often.
+// demoPanes are the panes of the demo's page, from polling to push.
+var demoPanes = []string{"poll", "absorbed", "told", "shim", "watch", "push"}
+
+// TestDemo watches the demo's page in a browser: a parcel that moves shows in all panes, and each costs the app what its
+// step says.
 func TestDemo(t *testing.T) {
 	demo, curl := startDemo(t)
 	b := startBrowser(t)
 	b.resize(1280, 800, false)
 	b.open(demo.url + "/")
-	b.waitFor("both panes are there",
-		"document.querySelector('#push-changes') && document.querySelector('#poll-changes') && document.querySelector('#move')")
+	b.waitFor("all panes are live", fmt.Sprintf("document.querySelectorAll('.light[data-state=live]').length === %d", len(demoPanes)))
 	b.waitFor("the polling pane has asked", "Number(document.querySelector('#poll-count').textContent) > 0")
 
-	// moved wants both panes to see a change that f makes.
+	// moved wants all panes to see a change that f makes.
 	moved := func(how string, f func()) {
 		t.Helper()
-		push, poll := b.number("#push-changes"), b.number("#poll-changes")
+		before := map[string]int{}
+		for _, pane := range demoPanes {
+			before[pane] = b.number("#" + pane + "-changes")
+		}
 		f()
-		b.waitFor("the push pane shows the parcel moved by "+how,
-			fmt.Sprintf("Number(document.querySelector('#push-changes').textContent) > %d", push))
-		b.waitFor("the polling pane shows the parcel moved by "+how,
-			fmt.Sprintf("Number(document.querySelector('#poll-changes').textContent) > %d", poll))
+		for i := len(demoPanes) - 1; i >= 0; i-- {
+			b.waitFor("the pane "+demoPanes[i]+" shows the parcel moved by "+how,
+				fmt.Sprintf("Number(document.querySelector('#%s-changes').textContent) > %d", demoPanes[i], before[demoPanes[i]]))
+		}
 	}
 	moved("the button", func() { b.click("#move") })
+	wantNoOverflow(t, b, "desktop")
+	b.screenshot("demo-desktop.png")
 	moved("the curl line that the demo prints", func() {
 		// As a person would paste it. The shell is told to stop at the first failure.
 		out, err := exec.Command("sh", "-ec", strings.Replace(curl, "curl ", "curl -sSf --max-time 30 ", 1)).CombinedOutput()
@@ -51,17 +58,23 @@ func TestDemo(t *testing.T) {
 			t.Fatalf("%s: %v\n%s", curl, err, out)
 		}
 	})
+	for _, pane := range []string{"absorbed", "told", "shim", "push"} {
+		b.waitFor("the polling pane has asked the app more often than "+pane,
+			fmt.Sprintf("Number(document.querySelector('#poll-count').textContent) > Number(document.querySelector('#%s-count').textContent)", pane))
+	}
 
-	b.waitFor("the polling pane has asked the app more often",
-		"Number(document.querySelector('#poll-count').textContent) > Number(document.querySelector('#push-count').textContent)")
-	wantNoOverflow(t, b, "desktop")
-	b.screenshot("demo-desktop.png")
 	b.resize(390, 844, true)
 	b.waitFor("the page is as wide as the phone", "window.innerWidth === 390")
 	wantNoOverflow(t, b, "phone")
-	b.screenshot("demo-phone.png")
 	moved("the button, on a phone", func() { b.click("#move") })
-	t.Logf("the app answered %d polls and %d requests of the push pane", b.number("#poll-count"), b.number("#push-count"))
+	b.waitFor("a phone shows all panes and the button at once", `[...document.querySelectorAll(".pane, #move")].every((part) => {
+		const box = part.getBoundingClientRect();
+		return box.top >= 0 && box.bottom <= innerHeight;
+	}) && document.querySelector("#move").getBoundingClientRect().bottom <= document.querySelector(".pane").getBoundingClientRect().top`)
+	b.screenshot("demo-phone.png")
+	for _, pane := range demoPanes {
+		t.Logf("the app answered %d requests of the pane %s", b.number("#"+pane+"-count"), pane)
+	}
 }
 
 // wantNoOverflow wants a page that needs no scrolling sideways.
