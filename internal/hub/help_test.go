@@ -114,7 +114,9 @@ func check(t *testing.T, h *Hub) {
 			bytes, before := int64(0), ch.floor
 			for i := range k.n {
 				m := k.at(i)
-				if m.ID <= before || m.Channel != name || !m.held {
+				// A channel that is new in a publish may get its floor from another's loss there, as they share entries.
+				shared := i == 0 && m.ID == before
+				if m.ID <= before && !shared || m.Channel != name || !m.held {
 					t.Errorf("channel %q: history message %d is wrong", name, i)
 				}
 				before = m.ID
