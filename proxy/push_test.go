@@ -236,6 +236,29 @@ func TestPushCut(t *testing.T) {
 	})
 }
 
+// TestPushUnseen: a request that may have changed something and whose client leaves before the app responds is counted.
+func TestPushUnseen(t *testing.T) {
+	for method, want := range map[string]int64{"POST": 1, "GET": 0} {
+		var p published
+		asked := make(chan struct{})
+		up := wiretest.NewUpstream(t, func(up *wiretest.Recorded) {
+			if _, err := http.ReadRequest(up.Reader); err == nil {
+				close(asked)
+				io.Copy(io.Discard, up)
+			}
+		})
+		addr, proxy := start(t, up.Addr, p.use)
+		c := wiretest.Dial(t, addr)
+		c.Send(lines(method+" / HTTP/1.1", "Host: x", "Content-Length: 0"))
+		<-asked
+		c.Close()
+		settled(t, proxy)
+		if got := p.Stats().Unseen; got != want {
+			t.Errorf("%s: %d are counted, want %d", method, got, want)
+		}
+	}
+}
+
 // TestPushMemory: bodies that come slowly take no more than their share together.
 func TestPushMemory(t *testing.T) {
 	var p published

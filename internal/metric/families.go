@@ -93,6 +93,7 @@ var families = map[string]family{
 	"holdfast_push_headers_bytes":                   {gauge, "Bytes of responses with Push-Body that have not come whole."},
 	"holdfast_push_headers_failed_total":            {counter, "Messages in responses of the app that were not published, by reason."},
 	"holdfast_push_headers_published_total":         {counter, "Messages that responses of the app have published."},
+	"holdfast_push_headers_unseen_total":            {counter, "POST requests and the like that ended without a response of the app, so without its headers."},
 	"holdfast_request_duration_seconds":             {histogram, "Seconds from a request's head to the end of its response."},
 	"holdfast_responses_total":                      {counter, "Responses to requests that are not to push.path, by status code; 499: the client disconnected before the response."},
 	"holdfast_send_queue_bytes":                     {gauge, "Bytes in the send queues."},

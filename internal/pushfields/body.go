@@ -53,8 +53,13 @@ func (x *Response) Add(data []byte, last bool) {
 
 // Close ends a response, complete or not.
 func (x *Response) Close() {
-	if x != nil && x.reading {
+	switch {
+	case x == nil:
+	case x.reading:
 		x.fail(cutBody, errCut)
+	case !x.seen && !x.safe && x.allowed: // whether it would have published is not known
+		x.seen = true
+		x.r.unseen.Add(1)
 	}
 }
 

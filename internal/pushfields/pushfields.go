@@ -46,6 +46,7 @@ type Reader struct {
 	o         Options
 	buffered  atomic.Int64
 	published atomic.Int64
+	unseen    atomic.Int64
 	failed    map[string]*throttle.Throttle // by reason; not changed
 }
 
@@ -91,12 +92,13 @@ func New(o Options) *Reader {
 type Stats struct {
 	Published int64            // messages
 	Failed    map[string]int64 // responses whose message was not published, by reason
+	Unseen    int64            // requests that may have changed something and ended without a response of the app
 	Buffered  int64            // bytes of bodies that have not come whole
 }
 
 // Stats returns what the reader has done.
 func (r *Reader) Stats() Stats {
-	s := Stats{Published: r.published.Load(), Failed: map[string]int64{}, Buffered: r.buffered.Load()}
+	s := Stats{Published: r.published.Load(), Failed: map[string]int64{}, Unseen: r.unseen.Load(), Buffered: r.buffered.Load()}
 	for reason, n := range r.failed {
 		s.Failed[reason] = n.Total()
 	}
@@ -111,6 +113,7 @@ type Response struct {
 	isHead  bool
 	path    string // of the request, for the log
 
+	seen     bool // the final response has come
 	reading  bool // the body is the message
 	draft    hub.Draft
 	reserved int64 // of Reader.buffered
@@ -190,6 +193,7 @@ func (x *Response) Head(a *http1.Answer) {
 	if x == nil {
 		return
 	}
+	x.seen = true
 	f := take(a, func(f *fields) bool { return !x.allowed || !x.safe || !f.isStatement() })
 	switch {
 	case f.isEmpty(), x.allowed && x.safe && f.isStatement() && f.eventCount == 0:

@@ -26,5 +26,6 @@ func writePushed(w *metric.Writer, r *pushfields.Reader) {
 	x := r.Stats()
 	w.Int("holdfast_push_headers_published_total", x.Published)
 	w.Ints("holdfast_push_headers_failed_total", "reason", x.Failed)
+	w.Int("holdfast_push_headers_unseen_total", x.Unseen)
 	w.Int("holdfast_push_headers_bytes", x.Buffered)
 }
