@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"holdfast/internal/cache"
+	"holdfast/internal/cache/fetch"
 	"holdfast/internal/cache/rules"
+	"holdfast/internal/wiretest"
 )
 
 // TestCacheSessions: what ends a session's answers does so also where a rule is about everything, and nobody else's.
@@ -56,6 +58,40 @@ func TestCacheSessions(t *testing.T) {
 			if _, second := a.get(c.method, c.target, "Cookie: sid=1"); second == first {
 				t.Errorf("%s: it was answered from memory", c.name)
 			}
+		}
+	}
+}
+
+// TestCacheConnectionLogin: who has logged in a connection, of which no later field tells, gets nothing from memory, and
+// nothing that they get is stored for others.
+func TestCacheConnectionLogin(t *testing.T) {
+	list := []rules.Options{{Name: "all", Match: "/", Parts: []string{"query"}, MaxBytes: 1 << 20, Policy: cache.Policy{Fresh: time.Hour, IgnoreApp: true}}}
+	h := cache.NewHasher()
+	set, err := rules.New(list, []string{"sid"}, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, _ := start(t, iis(t, "NTLM", "").Addr, func(o *Options) {
+		o.PoolIdle = wiretest.Timeout
+		o.Cache = &fetch.Cache{Rules: set, Store: cache.NewStore(cache.Options{}, h), Wait: wiretest.Timeout}
+	})
+	ask := func(c *wiretest.Client, target string, fields ...string) string {
+		c.Send(lines(append([]string{"GET " + target + " HTTP/1.1", "Host: x"}, fields...)...))
+		_, body := c.Response(http.MethodGet)
+		_, user, _ := strings.Cut(body, " ")
+		return user
+	}
+	anna, bob := wiretest.Dial(t, addr), wiretest.Dial(t, addr)
+	if got := ask(bob, "/a"); got != "nobody" {
+		t.Fatalf("bob is %s", got)
+	}
+	ask(anna, "/", "Authorization: NTLM anna")
+	for _, target := range []string{"/a", "/b"} {
+		if got := ask(anna, target); got != "anna" {
+			t.Errorf("anna gets %s of %s", target, got)
+		}
+		if got := ask(bob, target); got != "nobody" {
+			t.Errorf("bob gets %s of %s", target, got)
 		}
 	}
 }

@@ -197,7 +197,7 @@ func Default() *Config {
 		Events: Events{
 			Grace: seconds(5), Batch: 100, Delay: shortest, Timeout: seconds(5), Queue: 10_000, QueueSize: 4 * MB,
 		},
-		CacheLimits: CacheLimits{Size: 64 * MB, SessionSize: 1 * MB, Wait: seconds(5)},
+		CacheLimits: CacheLimits{Size: 64 * MB, SessionSize: 1 * MB, Wait: seconds(10)},
 		Timeouts: Timeouts{
 			Header:    seconds(60),
 			Idle:      seconds(75),

@@ -34,9 +34,9 @@ func newCache(c *config.Config) (*caching, error) {
 		return nil, err // config has checked them
 	}
 	return &caching{Cache: &fetch.Cache{
-		Rules: set, Wait: time.Duration(c.CacheLimits.Wait), EndsSession: isOneOf(c.Push.Logout.Paths),
+		Rules: set, Pending: int64(c.CacheLimits.Size) / 4, Wait: time.Duration(c.CacheLimits.Wait), EndsSession: isOneOf(c.Push.Logout.Paths),
 		Excludes: isOneOf(ownPaths(&c.Push)),
-		Store:    cache.NewStore(cache.Options{Bytes: int64(c.CacheLimits.Size), SessionBytes: int64(c.CacheLimits.SessionSize)}, h),
+		Store:    cache.NewStore(cache.Options{Bytes: int64(c.CacheLimits.Size), SessionBytes: int64(c.CacheLimits.SessionSize), FlightAge: time.Duration(c.CacheLimits.Wait)}, h),
 	}}, nil
 }
 

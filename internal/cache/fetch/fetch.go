@@ -31,6 +31,11 @@ type Cache struct {
 	EndsSession func(path []byte) bool // a request to this path ends its session; nil: none does
 	Excludes    func(path []byte) bool // no rule is about a request to this path; nil: none is excluded
 
+	// Pending bounds the bytes of requests that wait and of responses that come, until they are stored: what does not fit is
+	// not waited for, and not stored. 0: 16 MB.
+	Pending int64
+	pending atomic.Int64
+
 	results [results]atomic.Int64
 	once    sync.Once // guards the making of counts
 	counts  map[*rules.Rule]*ruleCounts
@@ -53,9 +58,10 @@ type Fetch struct {
 	stale   *cache.Entry  // that the app is asked about, or that answers if the app fails; nil: none
 	again   bool          // it has waited before
 	begun   bool
-	changes bool // it may change something, see mayChange
-	asks    bool // the app is asked about stale
-	strips  bool // the app is not told what the client has
+	held    int64 // bytes that count in Cache.pending
+	changes bool  // it may change something, see mayChange
+	asks    bool  // the app is asked about stale
+	strips  bool  // the app is not told what the client has
 
 	fwd    cache.Forward // why the app is asked
 	why    cache.Reason  // why what it answers is not kept
@@ -79,15 +85,6 @@ type Exchange interface {
 	Serve(a Answer, fields []http1.Field) // answers the client
 	Await(d time.Duration)                // waits for Fetch.Wake, or for so long
 	Ask(head, body []byte)                // sends the request to the app
-}
-
-// Answer is what a request is answered with instead of asking the app.
-type Answer struct {
-	*cache.Entry
-	collapsed bool // it was fetched for another request
-	validated bool // the app was asked about it
-	fwd       cache.Forward
-	result    Result // NoRule: as Answer.Result finds
 }
 
 // view returns what the cache looks at of a request.
@@ -143,7 +140,9 @@ func (f *Fetch) NeedsBody(most int) bool {
 // BodyRead completes the request by its body.
 func (f *Fetch) BodyRead(body []byte) {
 	f.req.Body, f.req.Whole = bytes.Clone(body), true
-	f.key, f.why = f.rule.Key(&f.req)
+	if f.key, f.why = f.rule.Key(&f.req); !f.hold(len(body)) {
+		f.why = cache.NoRoom
+	}
 }
 
 // Begin has the request answered: from what is stored, by what another fetches, or by the app. post runs a function on the
@@ -199,7 +198,24 @@ func (f *Fetch) Ask() {
 		f.c.of(f.rule).passed[f.why].Add(1)
 	}
 	head, body := f.request()
+	if f.flight == nil { // it is not asked again
+		f.req.Body = nil
+	}
 	f.x.Ask(head, body)
+}
+
+// hold counts bytes that are kept while the request is in progress. It reports false if there is no room for them.
+func (f *Fetch) hold(n int) bool {
+	most := f.c.Pending
+	if most == 0 {
+		most = 16 << 20
+	}
+	if f.c.pending.Add(int64(n)) > most {
+		f.c.pending.Add(int64(-n))
+		return false
+	}
+	f.held += int64(n)
+	return true
 }
 
 // lead makes the request the one that fetches.
@@ -240,15 +256,6 @@ func (f *Fetch) woken(r cache.Result, live bool, now time.Time) {
 		f.fwd, f.why = cache.FwdURIMiss, r.Reason
 		f.Ask()
 	}
-}
-
-// answered returns what answers the request of what another has fetched, or what is stale as the app fails.
-func (*Fetch) answered(e *cache.Entry, collapsed bool, now time.Time) Answer {
-	a := Answer{Entry: e, collapsed: collapsed}
-	if !e.IsFresh(now) && e.Status() < 500 {
-		a.result = Stale
-	}
-	return a
 }
 
 // StopWaiting has a request go to the app that waits too long. It reports false if it does not wait.
@@ -374,6 +381,9 @@ func (f *Fetch) Add(p []byte, now time.Time) {
 	case len(f.answer.body)+len(p) > f.rule.MaxBytes:
 		f.answer.body = nil
 		f.abandon(cache.TooLarge, 2*time.Minute, now)
+	case !f.hold(len(p)):
+		f.answer.body = nil
+		f.abandon(cache.NoRoom, 0, now)
 	default:
 		f.answer.body = append(f.answer.body, p...)
 	}
@@ -398,8 +408,12 @@ func (f *Fetch) Complete(now time.Time) {
 // Close ends a request that is over, whatever it was doing: those who wait for it are told. answered says that a response
 // had begun.
 func (f *Fetch) Close(answered bool, now time.Time) {
+	if f == nil {
+		return
+	}
+	f.c.pending.Add(-f.held)
+	f.held = 0
 	switch {
-	case f == nil:
 	case f.ticket != nil:
 		f.c.Store.Leave(f.ticket)
 		f.ticket = nil
@@ -415,24 +429,4 @@ func (f *Fetch) Close(answered bool, now time.Time) {
 // AppendStatus adds the line of Cache-Status to a response of the app.
 func (f *Fetch) AppendStatus(b []byte) []byte {
 	return cache.AppendForwarded(b, f.fwd, f.status, f.why)
-}
-
-// Append adds the head of the answer to a request with these fields, but for what is about the connection and the empty line,
-// and returns it with the status and the body.
-func (a *Answer) Append(b []byte, fields []http1.Field, now time.Time) (head []byte, status int, body []byte) {
-	if a.Unchanged(fields) {
-		status, b = 304, a.AppendNotModified(b)
-	} else {
-		status, body, b = a.Status(), a.Body(), a.AppendHead(b)
-	}
-	b = a.AppendAge(b, now)
-	switch {
-	case a.collapsed:
-		b = cache.AppendCollapsed(b, cache.FwdURIMiss, cache.None)
-	case a.validated:
-		b = cache.AppendForwarded(b, a.fwd, 304, cache.None)
-	default:
-		b = a.AppendHit(b, now)
-	}
-	return b, status, body
 }

@@ -32,7 +32,7 @@ const (
 //	query          the whole query, as it came
 //	-query.NAME    without this parameter, as the _ that jQuery adds against caches
 //	query.NAME     this parameter only, or several of these
-//	session        the session cookies, and Authorization
+//	session        the session cookies, and Authorization; without these, all cookies
 //	cookie.NAME    this cookie; a trailing asterisk stands for any ending
 //	header.NAME    this header
 //	body           the body, with its Content-Type
@@ -91,6 +91,13 @@ func (r *Rule) appendParts(b []byte, q *cache.Request) []byte {
 		case 'c':
 			b = append(append(append(b, 'c'), p.name...), 0)
 			b = appendCookies(b, q, p.name)
+		}
+	}
+	if r.session && !r.rules.hasSession(q) { // a cookie that nobody has named may be a login too
+		for i := range q.Fields {
+			if f := &q.Fields[i]; isCookieField(f) {
+				b = cache.AppendPart(b, 'l', f.Value)
+			}
 		}
 	}
 	if r.session {

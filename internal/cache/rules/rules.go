@@ -172,7 +172,7 @@ func (r *Rule) Key(q *cache.Request) (cache.Key, cache.Reason) {
 		f := &q.Fields[i]
 		switch {
 		case f.Drop:
-		case isKeyed(f.Name) || q.Trusted && isForwarded(f.Name):
+		case isKeyed(f.Name) || q.Trusted && isForwarded(f.Name) || !r.Shared && isCredential(f.Name):
 			b = appendLower(append(b, 'f'), f.Name)
 			b = cache.AppendPart(b, 'v', f.Value)
 		case len(f.Name) == 6 && http1.EqualFold(f.Name, "accept"):
@@ -229,6 +229,53 @@ func isKeyed(name []byte) bool {
 		return http1.EqualFold(name, "x-http-host-override")
 	}
 	return false
+}
+
+// isCredential reports whether a field of a request may say who it is from, as X-API-Key, X-Remote-User of a proxy in front
+// and so on do: what one gets by it is no answer to others. Tokens against forgery of requests are not meant.
+func isCredential(name []byte) bool {
+	if len(name) < 4 || http1.EqualFold(name, "user-agent") || http1.EqualFold(name, "authorization") { // that is a part of the session
+		return false
+	}
+	if _, ok := http1.CutPrefixFold(name, "sec-"); ok {
+		return false
+	}
+	found := false
+	for i := range name {
+		rest := name[i:]
+		switch name[i] | 0x20 {
+		case 'a':
+			found = found || begins(rest, "auth") || begins(rest, "assertion") || begins(rest, "account")
+		case 'u':
+			found = found || begins(rest, "user")
+		case 't':
+			found = found || begins(rest, "token") || begins(rest, "tenant")
+		case 'k':
+			found = found || begins(rest, "key")
+		case 'c':
+			found = found || begins(rest, "cert") || begins(rest, "client-")
+			if begins(rest, "csrf") {
+				return false
+			}
+		case 'x':
+			if begins(rest, "xsrf") {
+				return false
+			}
+		case 's':
+			found = found || begins(rest, "session")
+		case 'p':
+			found = found || begins(rest, "principal")
+		case 'j':
+			found = found || begins(rest, "jwt")
+		case 'o':
+			found = found || begins(rest, "oidc")
+		}
+	}
+	return found
+}
+
+func begins(b []byte, lower string) bool {
+	return len(b) >= len(lower) && http1.EqualFold(b[:len(lower)], lower)
 }
 
 // wanted returns which kinds of answers a value of Accept names, of those between which apps choose without saying so in

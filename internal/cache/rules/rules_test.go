@@ -112,6 +112,9 @@ func TestKey(t *testing.T) {
 		{"query", "/a", "/a\nX-Forwarded-Prefix: /p", true}, // the app is not sent it
 		{"query", "/a", "/a\n-X-Forwarded-Host: evil", true},
 
+		{"query session", "/a\nCookie: remember=ann", "/a\nCookie: remember=bob", false}, // a login that nobody has named
+		{"query session", "/a\nCookie: remember=ann", "/a", false},
+
 		// The query.
 		{"query", "/a?x=1", "/a?x=1", true},
 		{"query", "/a?x=1", "/a?x=2", false},
@@ -554,4 +557,32 @@ func FuzzKey(f *testing.F) {
 			t.Errorf("%q %q %q and %q %q %q: the same is %v", pathA, queryA, cookieA, pathB, queryB, cookieB, !same)
 		}
 	})
+}
+
+// TestCredentials: what says who a request is from by other means than the session's tells answers apart, unless the rule is
+// shared.
+func TestCredentials(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{"X-API-Key: 1", "X-API-Key: 2", false},
+		{"X-Remote-User: ann", "X-Remote-User: bob", false},
+		{"X-Auth-Token: 1", "X-Other: 1", false},
+		{"X-SSL-Client-DN: ann", "X-SSL-Client-DN: bob", false},
+		{"Cf-Access-Jwt-Assertion: 1", "Cf-Access-Jwt-Assertion: 2", false},
+		{"User-Agent: 1", "User-Agent: 2", true},
+		{"Sec-Fetch-User: ?1", "Sec-Fetch-User: ?0", true},
+		{"X-CSRF-Token: 1", "X-CSRF-Token: 2", true},
+		{"X-XSRF-TOKEN: 1", "X-Request-ID: 2", true},
+	} {
+		for _, shared := range []bool{false, true} {
+			r := ruleOf(t, Options{Name: "r", Match: "/a", Parts: []string{"query"}, Shared: shared}, "S")
+			a, whyA := r.Key(requestOf(t, "/a\n"+c.a))
+			b, whyB := r.Key(requestOf(t, "/a\n"+c.b))
+			if whyA != cache.None || whyB != cache.None || (a == b) != (c.same || shared) {
+				t.Errorf("%s and %s, shared %v: the same is %v, %v, %v", c.a, c.b, shared, a == b, whyA, whyB)
+			}
+		}
+	}
 }
