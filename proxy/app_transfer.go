@@ -198,11 +198,7 @@ func (a *appLeg) pumpFile() bool {
 			return
 		}
 		if err != nil {
-			if a.x.client.begun {
-				a.x.cut(errTempFile)
-			} else {
-				a.x.finishWith(500, errTempFile)
-			}
+			a.x.finishWith(500, errTempFile)
 			return
 		}
 		if !a.sendPiece(b) {

@@ -44,10 +44,7 @@ func (x *exchange) fail(status int, err error) {
 	}
 	x.f.p.o.Log.Error("upstream failed", "upstream", x.upstreamName(), "status", status, "error", err,
 		"begun", x.client.begun, "reused", x.app.reused, "after", x.f.loop.Now().Sub(x.log.started).Round(time.Millisecond))
-	switch {
-	case x.client.begun || x.client.out != nil:
-		x.cut(err)
-	case !x.failedOver():
+	if x.client.begun || x.client.out != nil || !x.failedOver() {
 		x.finishWith(status, err)
 	}
 }
@@ -64,7 +61,7 @@ func (x *exchange) cut(why error) {
 	c.Abort()
 }
 
-// finishWith responds with a short page of Holdfast's own. why is the reason for the log.
+// finishWith responds with a short page of Holdfast's own, or cuts off a response that has begun. why is for the log.
 func (x *exchange) finishWith(status int, why error) { x.finishAfter(status, 0, why) }
 
 // finishAfter is finishWith with a Retry-After.
@@ -74,8 +71,10 @@ func (x *exchange) finishAfter(status int, after time.Duration, why error) {
 
 // finishFields is finishAfter with more header lines.
 func (x *exchange) finishFields(status int, after time.Duration, fields []byte, why error) {
-	x.log.status = status
-	if x.client.out != nil { // the client has not even read an interim response
+	if !x.client.begun {
+		x.log.status = status
+	}
+	if x.client.begun || x.client.out != nil { // the latter has not even read an interim response
 		x.cut(why)
 		return
 	}

@@ -23,6 +23,7 @@ var (
 	errHeadSize = errors.New("response head too large")
 	errExtra    = errors.New("switched protocols without being asked")
 	errTooLarge = errors.New("request body too large")
+	errShutdown = errors.New("timeouts.drain is over")
 	errNobody   = errors.New("no upstream is left to try")
 )
 
@@ -218,8 +219,6 @@ func (x *exchange) clientExpired() {
 	case x.client.out != nil:
 		x.cut(errTimeout)
 	case x.upload.body.Done || x.app.out != nil:
-	case x.client.begun:
-		x.cut(errTimeout)
 	default:
 		x.finishWith(408, errTimeout)
 	}

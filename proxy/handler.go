@@ -196,17 +196,23 @@ func (x *Proxy) Resume(c *park.Conn, rest []byte, more bool) {
 // it, after the listeners are closed.
 func (x *Proxy) Drain() {
 	x.draining.Store(true)
-	for _, f := range x.fronts {
-		f.loop.Post(func() {
-			f.loop.VisitAll(func(*park.Conn) bool { return true }, func(c *park.Conn) {
-				if _, waits := c.Handler().(*proxyheader.Conn); waits {
-					c.Close()
-				} else {
-					headread.Close(c)
-				}
-			}, func() {})
-		})
-	}
+	x.fronts[0].loop.Poller().VisitAll(nil, func(c *park.Conn) {
+		if _, waits := c.Handler().(*proxyheader.Conn); waits {
+			c.Close()
+		} else {
+			headread.Close(c)
+		}
+	})
+}
+
+// Cut ends what is in progress, after a drain. What has begun is reset: after an ordinary close, the part of a response,
+// or of a request to the app, could look complete. It is not for a loop's goroutine.
+func (x *Proxy) Cut() {
+	x.fronts[0].loop.Poller().VisitAll(nil, func(c *park.Conn) {
+		if e, ok := c.Handler().(*exchange); ok && c == e.client.conn {
+			e.run(func() { e.finishWith(503, errShutdown) })
+		}
+	})()
 }
 
 // Stats may be called from any goroutine.

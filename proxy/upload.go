@@ -113,8 +113,6 @@ func (u *upload) read(in []byte) (n int, ok bool) {
 		case ok && u.x.client.out == nil:
 			u.x.client.conn.SetDeadline(d)
 		case ok:
-		case u.x.client.begun:
-			u.x.cut(errTooSlow)
 		default:
 			u.x.finishWith(408, errTooSlow)
 		}
@@ -193,9 +191,5 @@ func (x *exchange) badRequest(err error) {
 	}
 	x.f.logRefused(x.from, status, err.Error())
 	x.upload.body.Done = false // the app's request is incomplete, too; and as bytes behind the body are lost, the connection ends
-	if x.client.begun {
-		x.cut(err)
-		return
-	}
 	x.finishWith(status, err)
 }

@@ -168,15 +168,11 @@ func (k *Keeper) renderLarge(m *hub.Message, done func()) bool {
 // Drain ends every held connection as its dialect does at a shutdown, and refuses new ones.
 func (k *Keeper) Drain() {
 	k.draining.Store(true)
-	for _, l := range k.o.Poller.Loops() {
-		l.Post(func() {
-			l.VisitAll(isHeld, func(c *park.Conn) {
-				if x, ok := c.Handler().(*held); ok {
-					step(x, func() { x.form.drain(x) })
-				}
-			}, func() {})
-		})
-	}
+	k.o.Poller.VisitAll(isHeld, func(c *park.Conn) {
+		if x, ok := c.Handler().(*held); ok {
+			step(x, func() { x.form.drain(x) })
+		}
+	})
 }
 
 // jitter returns a random duration between half of d and d.

@@ -145,11 +145,11 @@ func (l *Loop) Visit(list []Ref, f func(*Conn), done func()) {
 	}
 }
 
-// VisitAll is Visit of every open connection of the loop for which choose returns true.
+// VisitAll is Visit of every open connection of the loop for which choose returns true; nil: of all.
 func (l *Loop) VisitAll(choose func(*Conn) bool, f func(*Conn), done func()) {
 	var list []Ref
 	l.Each(func(c *Conn) {
-		if choose(c) {
+		if choose == nil || choose(c) {
 			list = append(list, c.Ref())
 		}
 	})

@@ -137,6 +137,20 @@ func (p *Poller) Listen(ln net.Listener, accept func(l *Loop) Handler) error {
 	return nil
 }
 
+// VisitAll is Loop.VisitAll on every loop. wait returns when that is done, or the loops have ended; it is not for a
+// loop's goroutine.
+func (p *Poller) VisitAll(choose func(*Conn) bool, f func(*Conn)) (wait func()) {
+	var waits []func()
+	for _, l := range p.loops {
+		waits = append(waits, l.Do(func(done func()) { l.VisitAll(choose, f, done) }))
+	}
+	return func() {
+		for _, wait := range waits {
+			wait()
+		}
+	}
+}
+
 // StopListening closes the listeners; connections stay.
 func (p *Poller) StopListening() {
 	p.mu.Lock()

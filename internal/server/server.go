@@ -339,5 +339,6 @@ func (s *Server) drain() (by time.Time) {
 	for time.Now().Before(by) && s.poller.Stats().Clients > 0 {
 		time.Sleep(20 * time.Millisecond)
 	}
+	s.proxy.Cut()
 	return by
 }

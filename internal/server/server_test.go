@@ -210,3 +210,50 @@ func TestDrainDeliversFirst(t *testing.T) {
 	}
 	client.Close() // Holdfast waits for it
 }
+
+// TestDrainCutsVisibly: what is in progress when timeouts.drain is over is not ended as if it were complete.
+func TestDrainCutsVisibly(t *testing.T) {
+	began := make(chan struct{}, 2)
+	app := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
+		req, err := http.ReadRequest(c.Reader)
+		if err != nil {
+			return
+		}
+		if req.URL.Path == "/part" {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\npart")
+		}
+		began <- struct{}{}
+		io.Copy(io.Discard, c.Reader)
+	})
+	c, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\nupstream: http://"+app.Addr+"\nhooks: {listen: 127.0.0.1:0}\ntimeouts: {drain: 0}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	donec := make(chan error, 1)
+	go func() { donec <- s.Serve(ctx) }()
+	part, none := wiretest.Dial(t, s.addr.String()), wiretest.Dial(t, s.addr.String())
+	part.Send("GET /part HTTP/1.0\r\n\r\n") // its response ends with the connection
+	if resp, err := http.ReadResponse(part.Reader, nil); err != nil || resp.StatusCode != 200 {
+		t.Fatal(resp, err)
+	}
+	part.Expect("part")
+	none.Send("GET /none HTTP/1.1\r\nHost: x\r\n\r\n")
+	for range 2 {
+		<-began
+	}
+	cancel()
+	if rest, reset := part.Rest(); rest != "" || !reset {
+		t.Errorf("a response that has begun ends with %q, reset %v; want a reset", rest, reset)
+	}
+	if resp, _ := none.Response(http.MethodGet); resp.StatusCode != 503 {
+		t.Errorf("a request without a response gets %d; want 503", resp.StatusCode)
+	}
+	if err := <-donec; err != nil {
+		t.Error(err)
+	}
+}
