@@ -116,3 +116,41 @@ channels: [{match: "parcel.*", access: public, history: {messages: 10, age: 1m}}
 		t.Errorf("%d responses that broke off are counted", n)
 	}
 }
+
+// TestTomcatPushHeaders: a servlet publishes with the one line of Java of docs/how-to/response-headers.md. Tomcat refuses headers
+// of more than 8 kB in all by itself, and then nothing is published.
+func TestTomcatPushHeaders(t *testing.T) {
+	dir := publicTempDir(t)
+	writeFile(t, filepath.Join(dir, "index.jsp"), `<%@ page import="java.net.URLEncoder, java.nio.charset.StandardCharsets" %><%
+		String text = request.getParameter("text");
+		int times = Integer.parseInt(request.getParameter("times"));
+		response.setHeader("Push-Channel", "parcel.42");
+		response.setHeader("Push-Data", URLEncoder.encode(text.repeat(times), StandardCharsets.UTF_8)); %>moved`)
+	upstream := startTomcat(t, map[string]string{"": dir})
+	h := startHoldfastAt(t, freeAddr(t), freeAddr(t), func(listen, hooks string) string {
+		return fmt.Sprintf("listen: %s\nupstream: http://%s\nhooks: {listen: %s}\npush: {headers: true}\n"+
+			"channels: [{match: 'parcel.*', access: public}]\n", listen, upstream, hooks)
+	})
+	client, v := holdSSE(t, newVisitor(t, h.url), "parcel.42"), newVisitor(t, h.url)
+	send := func(text string, times, status int) {
+		t.Helper()
+		a := v.post("/index.jsp", url.Values{"text": {text}, "times": {fmt.Sprint(times)}})
+		if a.StatusCode != status || a.Header.Get("Push-Channel")+a.Header.Get("Push-Data") != "" {
+			t.Errorf("%d %v", a.StatusCode, a.Header)
+		}
+	}
+	const text = "50% \"a\" + b*~'é' & "
+	send(text, 1, 200)
+	if got := client.receive(t); got != text {
+		t.Errorf("received %q, want %q", got, text)
+	}
+	send("x", 7000, 200)
+	if got := client.receive(t); got != strings.Repeat("x", 7000) {
+		t.Errorf("received %d bytes", len(got))
+	}
+	send("x", 9000, 500)
+	send("last", 1, 200)
+	if got := client.receive(t); got != "last" {
+		t.Errorf("received %.100q", got)
+	}
+}
