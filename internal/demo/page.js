@@ -24,6 +24,9 @@ function duration(ms) {
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(ms < 10000 ? 2 : 1)} s`;
 }
 
+// The times of the newest changes that any pane has seen. A pane that missed some was out of date from the first of them.
+let known = [];
+
 class Pane {
   constructor(name) {
     this.name = name;
@@ -67,6 +70,8 @@ class Pane {
   see(state) {
     if (state.changed_at <= this.last.changed_at) return;
     const now = Date.now();
+    if (!known.includes(state.changed_at)) known = [...known, state.changed_at].slice(-100);
+    const outdated = Math.min(...known.filter((at) => at > this.last.changed_at), now);
     const delay = state.changed_at >= inViewSince ? Math.max(0, now - state.changed_at) : null;
     this.changes++;
     // Versions count from one again when the app has started anew.
@@ -86,7 +91,7 @@ class Pane {
       if (i + 1 === state.step) step.setAttribute("aria-current", "step");
       else step.removeAttribute("aria-current");
     });
-    this.mark("late", Math.min(state.changed_at, now), now);
+    this.mark("late", outdated, now);
   }
 
   // A mark keeps its place on the belt of its lane; draw moves the belt, and takes off what has gone by.
