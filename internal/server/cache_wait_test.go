@@ -1,0 +1,143 @@
+package server
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"holdfast/internal/wiretest"
+)
+
+// TestSlowReaderHoldsUpNobody: a client that asks the app for all and reads nothing of the response has nobody wait. It would
+// be for ten minutes.
+func TestSlowReaderHoldsUpNobody(t *testing.T) {
+	a := newAbsorbed(t, "polls: [{match: /large, shared: true, fresh: 1h, max_size: 16MB}]\ncache_limits: {wait: 10m}\n")
+	body := strings.Repeat("x", 12<<20)
+	a.app.responds(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, body) })
+	slow := wiretest.Dial(t, a.s.Addr().String())
+	slow.Send("GET /large HTTP/1.1\r\nHost: app.test\r\n\r\n")
+	wiretest.Eventually(t, "the app is asked", func() bool { return a.app.count() == 1 })
+	if text, status := a.ask("", "GET", "/large", ""); text != body || a.app.count() != 1 {
+		t.Errorf("%d bytes, %q, after %d requests to the app", len(text), status, a.app.count())
+	}
+	slow.Close()
+}
+
+// TestOwnChangeIsSeen: users poll, write and log out at random and at once. No answer is another user's, and none is older
+// than what the same user has written before it was asked for.
+func TestOwnChangeIsSeen(t *testing.T) {
+	a := newAbsorbed(t, absorbConfig)
+	var versions sync.Map // of users: what the app has
+	version := func(user string) *atomic.Int64 {
+		v, _ := versions.LoadOrStore(user, new(atomic.Int64))
+		return v.(*atomic.Int64)
+	}
+	a.app.responds(func(w http.ResponseWriter, r *http.Request) {
+		user := "nobody"
+		if c, err := r.Cookie("sid"); err == nil {
+			user = c.Value
+		}
+		v := version(user)
+		text, _ := io.ReadAll(r.Body)
+		if r.URL.Path == "/save" || strings.Contains(string(text), "draft") {
+			v.Add(1)
+		}
+		fmt.Fprintf(w, "%s %d", user, v.Load())
+	})
+	var group sync.WaitGroup
+	var hits atomic.Int64
+	for tab := range 12 {
+		user := fmt.Sprintf("user%d", tab%4)
+		random := rand.New(rand.NewPCG(1, uint64(tab)))
+		group.Go(func() {
+			for i := range 60 {
+				method, target, body := "GET", fmt.Sprintf("/status.php?id=%d", random.IntN(2)), ""
+				switch random.IntN(12) {
+				case 0:
+					method, target, body = "POST", "/save", "x=1"
+				case 1:
+					method, target, body = "POST", "/beat", fmt.Sprintf("draft=%d.%d", tab, i)
+				case 2:
+					target = "/out"
+				case 3, 4:
+					method, target, body = "POST", "/beat", "tab=1"
+				}
+				text, status := a.ask(user, method, target, body)
+				var got string
+				var at int64
+				if _, err := fmt.Sscan(text, &got, &at); err != nil || got != user {
+					t.Errorf("%s of %s: %q, %v", target, user, text, err)
+				}
+				if strings.HasPrefix(status, "hit") {
+					hits.Add(1)
+				}
+				if method == "GET" || body == "tab=1" {
+					continue
+				}
+				text, _ = a.ask(user, "GET", "/status.php?id=0", "")
+				var now int64
+				if _, err := fmt.Sscan(text, &got, &now); err != nil || got != user || now < at {
+					t.Errorf("after %s brought %s %d: %q, %v", target, user, at, text, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if hits.Load() < 50 {
+		t.Errorf("%d hits", hits.Load())
+	}
+}
+
+// TestColdKey: many ask at once for what is not stored. The app is asked once; if its response can't be for all, each is asked
+// for at once, and nobody waits for what the others get.
+func TestColdKey(t *testing.T) {
+	const clients = 100
+	for _, tt := range []struct {
+		name    string
+		respond func(w http.ResponseWriter)
+		status  int
+		asked   int
+	}{
+		{"a response", func(w http.ResponseWriter) {}, 200, 1},
+		{"an error", func(w http.ResponseWriter) { w.WriteHeader(503) }, 503, 1},
+		{"a cookie", func(w http.ResponseWriter) { w.Header().Set("Set-Cookie", "a=b") }, 200, clients},
+		{"an unknown status", func(w http.ResponseWriter) { w.WriteHeader(402) }, 402, clients},
+		{"a cut", func(w http.ResponseWriter) { w.Header().Set("Content-Length", "100") }, 0, clients},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newAbsorbed(t, "polls: [{match: /, shared: true, fresh: 1h}]\ncache_limits: {wait: 10m}\n")
+			all := make(chan struct{})
+			a.app.responds(func(w http.ResponseWriter, r *http.Request) {
+				<-all
+				tt.respond(w)
+				io.WriteString(w, "state")
+			})
+			var group sync.WaitGroup
+			for range clients {
+				group.Go(func() {
+					r, err := http.Get("http://" + a.s.Addr().String() + "/")
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					body, err := io.ReadAll(r.Body)
+					r.Body.Close()
+					if tt.status == 0 && err == nil || tt.status > 0 && (err != nil || r.StatusCode != tt.status || string(body) != "state") {
+						t.Errorf("got %d %q, %v", r.StatusCode, body, err)
+					}
+				})
+			}
+			wiretest.Eventually(t, "all others wait", func() bool { return a.s.cache.Store.Stats().Waits == clients-1 })
+			close(all)
+			group.Wait()
+			if n := a.app.count(); n > tt.asked || tt.asked == 1 && n != 1 {
+				t.Errorf("the app is asked %d times; want %d", n, tt.asked)
+			}
+		})
+	}
+}
