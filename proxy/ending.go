@@ -14,11 +14,11 @@ const keepExchange = 128 << 10
 
 // clientGone ends the exchange because the client has disconnected.
 func (x *exchange) clientGone() {
-	if x.app.conn != nil && x.app.connected && x.upload.body.Done && (!x.upload.passedOn() || x.app.out != nil) {
+	if x.app.conn != nil && x.app.connected && x.upload.body.Done && (!x.upload.passedOn() || x.app.out != nil || x.push.Awaited()) {
 		// The request is complete here, and the app has a part of it. An app may process a part as if it were complete
-		// (PHP does), so send the rest.
+		// (PHP does), so send the rest. Subscribers may wait for what it says of a change.
 		if !x.client.gone {
-			x.client.gone = true
+			x.client.gone, x.client.keep = true, false
 			x.client.conn.SetDeadline(0)
 			sendbuf.Drop(&x.client.out)
 			x.count()

@@ -236,25 +236,48 @@ func TestPushCut(t *testing.T) {
 	})
 }
 
-// TestPushUnseen: a request that may have changed something and whose client leaves before the app responds is counted.
-func TestPushUnseen(t *testing.T) {
-	for method, want := range map[string]int64{"POST": 1, "GET": 0} {
+// TestPushAbandoned: a client that leaves does not take with it what the app says of its change. A request that only reads ends
+// with its client, and one that the app does not answer is counted.
+func TestPushAbandoned(t *testing.T) {
+	for _, c := range []struct {
+		method, answer string
+		want           string
+		unseen         int64
+	}{
+		{"POST", "HTTP/1.1 200 OK\r\nPush-Channel: a\r\nContent-Length: 2\r\n\r\nok", "changed a", 0},
+		{"POST", "HTTP/1.1 303 See Other\r\nLocation: /x\r\nPush-Channel: a\r\nPush-Data: x\r\nContent-Length: 0\r\n\r\n", "publish a  x", 0},
+		{"POST", "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", "", 0},
+		{"POST", "", "", 1},
+		{"GET", "HTTP/1.1 200 OK\r\nPush-Channel: a\r\nPush-Data: x\r\nContent-Length: 0\r\n\r\n", "", 0},
+	} {
 		var p published
-		asked := make(chan struct{})
+		asked, left := make(chan struct{}), make(chan struct{})
 		up := wiretest.NewUpstream(t, func(up *wiretest.Recorded) {
-			if _, err := http.ReadRequest(up.Reader); err == nil {
+			r, err := http.ReadRequest(up.Reader)
+			switch {
+			case err != nil:
+			case r.URL.Path == "/other":
+				up.Write(ok("other"))
+			default:
 				close(asked)
-				io.Copy(io.Discard, up)
+				<-left
+				io.WriteString(up, c.answer)
 			}
 		})
 		addr, proxy := start(t, up.Addr, p.use)
-		c := wiretest.Dial(t, addr)
-		c.Send(lines(method+" / HTTP/1.1", "Host: x", "Content-Length: 0"))
+		client := wiretest.Dial(t, addr)
+		client.Send(lines(c.method+" / HTTP/1.1", "Host: x", "Content-Length: 0"))
 		<-asked
-		c.Close()
+		client.Close()
+		for range 8 { // by then both loops have seen that the client has left
+			other := wiretest.Dial(t, addr)
+			other.Send(lines("GET /other HTTP/1.1", "Host: x"))
+			other.Response("GET")
+		}
+		close(left)
 		settled(t, proxy)
-		if got := p.Stats().Unseen; got != want {
-			t.Errorf("%s: %d are counted, want %d", method, got, want)
+		if got := p.take(); got != c.want || p.failures() != "" || p.Stats().Unseen != c.unseen {
+			t.Errorf("%s, %.60q: published %q, want %q; %+v", c.method, c.answer, got, c.want, p.Stats())
 		}
 	}
 }

@@ -57,7 +57,7 @@ func (x *Response) Close() {
 	case x == nil:
 	case x.reading:
 		x.fail(cutBody, errCut)
-	case !x.seen && !x.safe && x.allowed: // whether it would have published is not known
+	case x.Awaited(): // whether it would have published is not known
 		x.seen = true
 		x.r.unseen.Add(1)
 	}

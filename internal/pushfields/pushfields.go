@@ -180,6 +180,9 @@ func (f *fields) isEmpty() bool {
 // isStatement reports whether the fields of a response to a safe method publish nothing.
 func (f *fields) isStatement() bool { return f.dataCount+f.bodyCount == 0 }
 
+// Awaited reports whether the head has not come that may say what has changed, so that it is of use also without a client.
+func (x *Response) Awaited() bool { return x != nil && !x.seen && !x.safe && x.allowed }
+
 // Interim drops the fields of a response that is not the final one.
 func (x *Response) Interim(a *http1.Answer) {
 	if x != nil {
