@@ -118,6 +118,26 @@ func CacheWarnings(c *config.Config) (list []string) {
 			warn("channel %q matches no rule of channels, so nothing can be published on it", r.Channel)
 		}
 	}
+	return append(list, watchedFromMemory(c, all)...)
+}
+
+// watchedFromMemory returns a warning for each watched URL that is requested through Holdfast's own listener, as those of
+// FastCGI are, and that a rule has answered from memory.
+func watchedFromMemory(c *config.Config, all []rules.Options) (list []string) {
+	for i := range c.Watch {
+		path, _, _ := strings.Cut(c.Watch[i].URL, "?")
+		servers := c.Servers()
+		if route := c.RouteOf(path); route != nil && len(route.Servers(c.UpstreamPool)) > 0 {
+			servers = route.Servers(c.UpstreamPool)
+		}
+		for j := range all {
+			match := strings.TrimRight(all[j].Match, "/")
+			if servers[0].URL.FastCGI && (path == match || strings.HasPrefix(path, match+"/")) {
+				list = append(list, fmt.Sprintf("%s: watch[%d] requests %s too and gets what is stored: changes are seen later by up to fresh", all[j].Name, i, path))
+				break
+			}
+		}
+	}
 	return list
 }
 

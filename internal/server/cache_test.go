@@ -130,6 +130,35 @@ func TestAbsorbedPolls(t *testing.T) {
 	a.want("", "GET", "/plain", "", "nobody /plain #18", true)
 }
 
+// TestExcludedPaths: a rule about everything is not about what decides on logins and channels.
+func TestExcludedPaths(t *testing.T) {
+	a := newAbsorbed(t, "push: {authorize_path: \"/authorize?x=1\", message_path: /message, logout: {cookies: [sid], paths: [/out]}}\npolls: [{match: /, key: [session], fresh: 1h}]\n")
+	for _, path := range []string{"/authorize", "/authorize?x=1", "/message", "/out"} {
+		for range 2 {
+			if text, status := a.ask("ann", "GET", path, ""); status != "" || text == "" {
+				t.Errorf("%s: %q", path, status)
+			}
+		}
+	}
+	a.want("ann", "GET", "/x", "", "ann /x #9", false)
+	a.want("ann", "GET", "/x", "", "ann /x #9", true)
+}
+
+// TestPass: of each session, one request of a shared poll goes to the app now and then, by GET and by POST.
+func TestPass(t *testing.T) {
+	a := newAbsorbed(t, "push: {logout: {cookies: [sid]}}\npolls: [{match: /get, shared: true, fresh: 1h, pass: 1h}, {match: /post, methods: [POST], key: [body], shared: true, fresh: 1h, pass: 1h}]\n")
+	for _, poll := range [][3]string{{"GET", "/get", ""}, {"POST", "/post", "q=1"}, {"POST", "/post", strings.Repeat("x", 40<<10)}} {
+		a.ask("", poll[0], poll[1], poll[2]) // stored
+		for _, user := range []string{"ann" + poll[0] + fmt.Sprint(len(poll[2])), "bob" + poll[0] + fmt.Sprint(len(poll[2]))} {
+			for i, want := range []string{"fwd=bypass; detail=pass_due", "hit"} {
+				if _, status := a.ask(user, poll[0], poll[1], poll[2]); !strings.HasPrefix(status, want) {
+					t.Errorf("%s %s, %d bytes, of %s, request %d: %q; want %q", poll[0], poll[1], len(poll[2]), user, i, status, want)
+				}
+			}
+		}
+	}
+}
+
 // TestForeignAnswers: nothing that a request can say brings it what is stored of another's session, or the word that something
 // is. The requests come in all the forms that some app reads as the same question.
 func TestForeignAnswers(t *testing.T) {
@@ -263,6 +292,10 @@ func TestCacheWarnings(t *testing.T) {
 		{"push: {logout: {cookies: [S]}}\ncache: [{match: /a, shared: true}]", `cache[0]: "shared: true" gives everybody the same response`},
 		{"routes: [{match: /a, redirect: \"https://x.test\"}]\ncache: [{match: /a/b, shared: true}]", "cache[0]: /a/b is of the route /a, which redirects"},
 		{"polls: [{match: /a, shared: true, channel: \"p.{query.id}\"}]", `polls[0]: channel "p.{query.id}" matches no rule of channels`},
+		{
+			"upstream: fastcgi://127.0.0.1:9000\nsite: {root: /srv}\nchannels: [{match: p, access: public}]\nwatch: [{channel: p, url: \"/a/b?x=1\"}]\npolls: [{match: /a, shared: true}]",
+			"polls[0]: watch[0] requests /a/b too and gets what is stored",
+		},
 		{"channels: [{match: \"p.*\", access: public}]\npolls: [{match: /a, shared: true, channel: \"p.{query.id}\"}]", ""},
 	} {
 		c, err := config.Parse("c.yaml", []byte(tt.config))

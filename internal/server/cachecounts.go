@@ -2,6 +2,7 @@ package server
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 
 	"holdfast/internal/cache"
@@ -88,13 +89,13 @@ func (u *uselessRules) look(counts []fetch.RuleCounts, now time.Time, log *slog.
 		*last = *c
 		if _, due := u.throttles[i].DueOf(total, now); due {
 			log.Warn("rule of polls or cache stores nothing: its requests go to the app", "rule", c.Rule.Name, "match", c.Rule.Match,
-				"requests", total, "reason", why.String(), "see", remedyOf(why))
+				"requests", total, "reason", why.String(), "see", remedyOf(why, c.Rule.Name))
 		}
 	}
 }
 
 // remedyOf returns what an operator can do so that responses are stored.
-func remedyOf(why cache.Reason) string {
+func remedyOf(why cache.Reason, rule string) string {
 	switch why {
 	case cache.SetsCookie:
 		return "drop_cookies"
@@ -107,7 +108,9 @@ func remedyOf(why cache.Reason) string {
 	case cache.TooLarge:
 		return "max_size"
 	case cache.OtherStatus:
-		return "statuses"
+		if strings.HasPrefix(rule, "cache") {
+			return "statuses"
+		}
 	case cache.NoRoom, cache.SessionFull, cache.Full:
 		return "cache_limits"
 	case cache.WaitedLong:

@@ -57,6 +57,7 @@ type Fetch struct {
 	ticket  *cache.Ticket // it waits; nil: not
 	stale   *cache.Entry  // that the app is asked about, or that answers if the app fails; nil: none
 	again   bool          // it has waited before
+	late    bool          // its body came after Find
 	begun   bool
 	held    int64 // bytes that count in Cache.pending
 	changes bool  // it may change something, see mayChange
@@ -104,10 +105,8 @@ func (c *Cache) Find(h *http1.Head, q *request.Request, body []byte, whole bool,
 	}
 	r.Body, r.Whole = body, whole
 	key, why := rule.Key(&r)
-	if why == cache.None {
-		if pass, ok := rule.PassKey(&r); ok && c.Store.Due(pass, rule.Place(&r), rule.Pass, now) {
-			why = cache.PassDue
-		}
+	if why == cache.None && c.isDue(rule, &r, now) {
+		why = cache.PassDue
 	}
 	if why == cache.None {
 		if e, state := c.Store.Find(key, h.Fields, now); state == cache.Fresh && accepts(rule, h.Fields, e, now) {
@@ -121,6 +120,12 @@ func (c *Cache) Find(h *http1.Head, q *request.Request, body []byte, whole bool,
 	f.req = view(&f.head, q)
 	f.req.Host, f.req.Body, f.req.Whole = bytes.Clone(q.Host), bytes.Clone(body), whole
 	return nil, f
+}
+
+// isDue reports whether a request of a session has to go to the app because none has for so long, and notes that it does.
+func (c *Cache) isDue(rule *rules.Rule, r *cache.Request, now time.Time) bool {
+	pass, ok := rule.PassKey(r)
+	return ok && c.Store.Due(pass, rule.Place(r), rule.Pass, now)
 }
 
 // accepts reports whether the client takes a fresh entry, where the rule lets it say so.
@@ -139,7 +144,7 @@ func (f *Fetch) NeedsBody(most int) bool {
 
 // BodyRead completes the request by its body.
 func (f *Fetch) BodyRead(body []byte) {
-	f.req.Body, f.req.Whole = bytes.Clone(body), true
+	f.req.Body, f.req.Whole, f.late = bytes.Clone(body), true, true
 	if f.key, f.why = f.rule.Key(&f.req); !f.hold(len(body)) {
 		f.why = cache.NoRoom
 	}
@@ -151,6 +156,9 @@ func (f *Fetch) Begin(x Exchange, post func(func(live bool, now time.Time)) bool
 	f.x, f.post = x, post
 	if !f.begun {
 		f.begun, f.changes = true, f.mayChange(now)
+		if f.why == cache.None && f.late && f.c.isDue(f.rule, &f.req, now) { // Find did not know the key
+			f.why = cache.PassDue
+		}
 	}
 	switch {
 	case f.why != cache.None:

@@ -234,10 +234,7 @@ func isKeyed(name []byte) bool {
 // isCredential reports whether a field of a request may say who it is from, as X-API-Key, X-Remote-User of a proxy in front
 // and so on do: what one gets by it is no answer to others. Tokens against forgery of requests are not meant.
 func isCredential(name []byte) bool {
-	if len(name) < 4 || http1.EqualFold(name, "user-agent") || http1.EqualFold(name, "authorization") { // that is a part of the session
-		return false
-	}
-	if _, ok := http1.CutPrefixFold(name, "sec-"); ok {
+	if len(name) < 4 || isHarmless(name) {
 		return false
 	}
 	found := false
@@ -276,6 +273,40 @@ func isCredential(name []byte) bool {
 
 func begins(b []byte, lower string) bool {
 	return len(b) >= len(lower) && http1.EqualFold(b[:len(lower)], lower)
+}
+
+// isHarmless reports whether a field is one of those that browsers send, which are no credentials, or the session's own: it
+// spares these the search.
+func isHarmless(name []byte) bool {
+	switch name[0] | 0x20 {
+	case 'a':
+		return begins(name, "accept") || len(name) == 13 && begins(name, "authorization")
+	case 'c':
+		switch len(name) {
+		case 6:
+			return begins(name, "cookie")
+		case 10:
+			return begins(name, "connection")
+		case 13:
+			return begins(name, "cache-control")
+		}
+		return begins(name, "content-")
+	case 'h':
+		return len(name) == 4
+	case 'i':
+		return begins(name, "if-")
+	case 'o':
+		return begins(name, "origin")
+	case 'p':
+		return begins(name, "pragma") || begins(name, "priority")
+	case 'r':
+		return begins(name, "referer")
+	case 's':
+		return begins(name, "sec-")
+	case 'u':
+		return begins(name, "user-agent") || begins(name, "upgrade")
+	}
+	return len(name) == 16 && begins(name, "x-requested-with")
 }
 
 // wanted returns which kinds of answers a value of Accept names, of those between which apps choose without saying so in
