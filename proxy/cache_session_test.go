@@ -95,3 +95,32 @@ func TestCacheConnectionLogin(t *testing.T) {
 		}
 	}
 }
+
+// TestCacheUnansweredChange: a write that the app has and does not answer may have been made; one that it has not was not.
+func TestCacheUnansweredChange(t *testing.T) {
+	list := []rules.Options{{Name: "all", Match: "/", MaxBytes: 1 << 20, Policy: cache.Policy{Fresh: time.Hour, IgnoreApp: true}}}
+	a := newCachedApp(t, list, func(n int64, r *http.Request, _ []byte) []byte {
+		if r.Method == "POST" {
+			return nil // nothing, and the connection is closed by the client's end
+		}
+		return ok(fmt.Sprint(n))
+	}, func(o *Options) { o.BodyBytes, o.UpstreamTime = 100, wiretest.Timeout })
+	page := func() string {
+		_, body := a.get("GET", "/page", "Cookie: sid=1")
+		return body
+	}
+	before := page()
+	c := wiretest.Dial(t, a.addr)
+	c.Send(lines("POST /page HTTP/1.1", "Host: app.test", "Cookie: sid=1", "Content-Length: 1000"))
+	if r, _ := c.Response("POST"); r.StatusCode != 413 {
+		t.Fatalf("too large a body: %d", r.StatusCode)
+	}
+	if got := page(); got != before {
+		t.Errorf("a request that the app has not ends what is stored: %s, before it %s", got, before)
+	}
+	c = wiretest.Dial(t, a.addr)
+	c.Send(lines("POST /page HTTP/1.1", "Host: app.test", "Cookie: sid=1", "Content-Length: 3") + "a=b")
+	wiretest.Eventually(t, "the app has it", func() bool { return a.asked.Load() == 2 })
+	c.Close()
+	wiretest.Eventually(t, "the page is fetched anew", func() bool { return page() != before })
+}

@@ -144,7 +144,7 @@ func (x *exchange) failedOver() bool {
 func (x *exchange) closeFetch() {
 	x.push.Close()
 	x.fetch.Close(x.answered, x.f.loop.Now())
-	x.change.Close()
+	x.change.Close(!x.app.asked.IsZero())
 	x.fetch, x.change = nil, nil
 }
 

@@ -69,9 +69,10 @@ func (x *Change) endSessions(but *cache.Flight) {
 	}
 }
 
-// Close is called at the end of the request. An app that has not answered may have made the change, or makes it yet.
-func (x *Change) Close() {
-	if x == nil || x.applied || !x.ends {
+// Close is called at the end of the request. asked says that the app has a part of it: if it has not answered, it may have made
+// the change, or makes it yet.
+func (x *Change) Close(asked bool) {
+	if x == nil || x.applied || !x.ends || !asked {
 		return
 	}
 	x.endSessions(nil)
