@@ -159,6 +159,27 @@ func TestPass(t *testing.T) {
 	}
 }
 
+// TestDroppedCookies: a response is stored without its cookies if the rule says so, but not one that begins a session.
+func TestDroppedCookies(t *testing.T) {
+	a := newAbsorbed(t, "push: {logout: {cookies: [sid]}}\npolls: [{match: /, fresh: 1h, drop_cookies: true}]\n")
+	set := "sid=new; Path=/"
+	a.app.responds(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Set-Cookie", set) })
+	for range 3 {
+		if _, status := a.ask("", "GET", "/begin", ""); !strings.HasPrefix(status, "fwd=uri-miss; detail=set_cookie") {
+			t.Errorf("a response that begins a session: %q", status)
+		}
+	}
+	set = "theme=dark"
+	for _, want := range []string{"fwd=uri-miss; stored", "hit"} {
+		c := wiretest.Dial(t, a.s.Addr().String())
+		c.Send("GET /theme HTTP/1.1\r\nHost: app.test\r\n\r\n")
+		r, _ := c.Response("GET")
+		if got := r.Header.Get("Cache-Status"); !strings.Contains(got, want) || len(r.Cookies()) != strings.Count(want, "stored") {
+			t.Errorf("%q with cookies %v; want %s", got, r.Cookies(), want)
+		}
+	}
+}
+
 // TestForeignAnswers: nothing that a request can say brings it what is stored of another's session, or the word that something
 // is. The requests come in all the forms that some app reads as the same question.
 func TestForeignAnswers(t *testing.T) {

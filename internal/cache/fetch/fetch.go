@@ -360,6 +360,9 @@ func (f *Fetch) Judge(a *http1.Answer, now time.Time) {
 	if w := cache.WishOf(f.req.Fields); v.Reason == cache.None && f.rule.HonorClient && !w.MayKeep() {
 		v.Reason = cache.NoStore
 	}
+	if v.Reason == cache.None && f.c.Rules.SetsSession(a.Fields) { // it is a new session's, and to nobody else
+		v.Reason = cache.SetsCookie
+	}
 	f.answer.verdict, f.why = v, v.Reason
 	switch v.Reason {
 	case cache.None:
