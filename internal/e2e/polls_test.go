@@ -131,6 +131,12 @@ polls:
 	if a := bob.post("/beat.php", url.Values{"screen": {"list"}}); a.body != "user1 at list" {
 		t.Errorf("the heartbeat of another brings %q", a.body)
 	}
+	large := url.Values{"screen": {"list"}, "pad": {strings.Repeat("x", 40<<10)}} // in several readings
+	for i, want := range []string{"stored", "hit"} {
+		if a := ann.post("/beat.php", large); a.body != "user0 at list" || !strings.Contains(a.Header.Get("Cache-Status"), want) {
+			t.Errorf("large heartbeat %d: %q, %s", i, a.body, a.Header.Get("Cache-Status"))
+		}
+	}
 	ann.get("/logout.php")
 	ann.get("/status.php").wantText(t, `"user":"nobody"`)
 
