@@ -51,6 +51,7 @@ func (x *exchange) accelRedirect(a *http1.Answer, bodyless bool) bool {
 	}
 	raw := http1.RedirectedHead(x.accel.head, a.Redirect, x.isHead)
 	x.leaveApp(bodyless)
+	x.fetch.Elsewhere(x.f.loop.Now())
 	x.closeFetch() // it is not of use to others
 	x.idempotent, x.client.unbuffered = true, false
 	x.accel.head = append(x.accel.head[:0], raw...)

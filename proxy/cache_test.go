@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -131,10 +132,75 @@ func TestCache(t *testing.T) {
 		}
 	})
 	t.Run("conditions where nothing is kept", func(t *testing.T) {
-		a := newCachedApp(t, poll, numbered("Set-Cookie: x=1\r\nETag: \"v1\"\r\n"))
+		var asked []string
+		a := newCachedApp(t, poll, func(n int64, r *http.Request, body []byte) []byte {
+			if asked = append(asked, r.Header.Get("If-None-Match")); asked[len(asked)-1] != "" {
+				return []byte("HTTP/1.1 304 Not Modified\r\nETag: \"v1\"\r\n\r\n")
+			}
+			return numbered("Set-Cookie: x=1\r\nETag: \"v1\"\r\n")(n, r, body)
+		})
 		for range 2 {
 			r, body := a.get("GET", "/poll", `If-None-Match: "v1"`)
 			a.want(r, body, 304, "", "fwd=")
+		}
+		if !slices.Equal(asked, []string{"", `"v1"`}) { // it is the app that says so, once it is known that others do not wait
+			t.Errorf("the app was asked with %q", asked)
+		}
+	})
+	t.Run("a 304 that sets a cookie", func(t *testing.T) {
+		list := []rules.Options{{Name: "p", Match: "/poll", MaxBytes: 100, Policy: cache.Policy{Fresh: time.Nanosecond, IgnoreApp: true, Revalidate: time.Hour}}}
+		a := newCachedApp(t, list, func(n int64, r *http.Request, _ []byte) []byte {
+			if r.Header.Get("If-None-Match") != "" {
+				return []byte("HTTP/1.1 304 Not Modified\r\nETag: \"v1\"\r\nSet-Cookie: sid=new\r\n\r\n")
+			}
+			return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nETag: \"v1\"\r\n%sContent-Length: 1\r\n\r\n%d", strings.Repeat("Set-Cookie: sid=new\r\n", min(int(n)-1, 1)), n)
+		})
+		a.get("GET", "/poll")
+		if r, body := a.get("GET", "/poll"); r.StatusCode != 200 || body != "3" || r.Header.Get("Set-Cookie") != "sid=new" {
+			t.Errorf("%d %q, %v", r.StatusCode, body, r.Header)
+		}
+	})
+	t.Run("a field that is not to be used again", func(t *testing.T) {
+		rest := make(chan struct{})
+		up := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
+			c.Read(make([]byte, 4096))
+			c.Write([]byte("HTTP/1.1 200 OK\r\nCache-Control: max-age=60, no-cache=\"X-User\"\r\nX-User: anna\r\nContent-Length: 300\r\n\r\n"))
+			<-rest
+			c.Write([]byte(strings.Repeat("y", 300)))
+		})
+		h := cache.NewHasher()
+		set, err := rules.New([]rules.Options{{Name: "c", Match: "/", MaxBytes: 1000}}, nil, h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr, _ := start(t, up.Addr, func(o *Options) {
+			o.Cache = &fetch.Cache{Rules: set, Store: cache.NewStore(cache.Options{}, h), Wait: wiretest.Timeout}
+		})
+		c := wiretest.Dial(t, addr)
+		c.Send(lines("GET / HTTP/1.1", "Host: app.test"))
+		c.Expect("HTTP/1.1 200 OK\r\n") // the head has come alone
+		close(rest)
+		for range 2 {
+			second := wiretest.Dial(t, addr)
+			second.Send(lines("GET / HTTP/1.1", "Host: app.test"))
+			if r, body := second.Response("GET"); len(body) != 300 || r.Header.Get("X-User") != "" {
+				t.Errorf("%d bytes, %v", len(body), r.Header)
+			}
+		}
+	})
+	t.Run("a large body for a client that is slow", func(t *testing.T) {
+		list := []rules.Options{{Name: "p", Match: "/poll", MaxBytes: 8 << 20, Policy: cache.Policy{Fresh: time.Hour, IgnoreApp: true}}}
+		large := strings.Repeat("0123456789abcdef", 400_000)
+		a := newCachedApp(t, list, func(int64, *http.Request, []byte) []byte { return ok(large) })
+		a.get("GET", "/poll")
+		c := wiretest.Dial(t, a.addr)
+		c.Send(lines("GET /poll HTTP/1.1", "Host: app.test"))
+		wiretest.Eventually(t, "it waits for the client", func() bool { return a.proxy.buffered.Load() > 0 })
+		if n := a.proxy.buffered.Load(); n > maxServed {
+			t.Errorf("%d bytes were copied for it", n)
+		}
+		if r, body := c.Response("GET"); body != large || !strings.HasPrefix(r.Header.Get("Cache-Status"), "holdfast; hit") {
+			t.Errorf("%d bytes, %v", len(body), r.Header)
 		}
 	})
 	t.Run("what is not kept", func(t *testing.T) {
@@ -296,8 +362,8 @@ func TestCacheAccelRedirect(t *testing.T) {
 		return ok(fmt.Sprint(n))
 	}, func(o *Options) { o.Routes = []Route{{Match: "/inside", Internal: true}} })
 	r, body := a.get("GET", "/poll?x", "X-Redirect: 1")
-	if r.StatusCode != 200 || body != "inside" || a.store.Stats().Entries != 0 {
-		t.Fatalf("got %d %q, %d entries", r.StatusCode, body, a.store.Stats().Entries)
+	if r.StatusCode != 200 || body != "inside" || a.store.Stats().Stored != 0 {
+		t.Fatalf("got %d %q, %d kept", r.StatusCode, body, a.store.Stats().Stored)
 	}
 	a.get("GET", "/poll", "Cookie: sid=anna")
 	r, body = a.get("GET", "/poll", "Cookie: sid=anna")

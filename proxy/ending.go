@@ -44,7 +44,10 @@ func (x *exchange) fail(status int, err error) {
 	}
 	x.f.p.o.Log.Error("upstream failed", "upstream", x.upstreamName(), "status", status, "error", err,
 		"begun", x.client.begun, "reused", x.app.reused, "after", x.f.loop.Now().Sub(x.log.started).Round(time.Millisecond))
-	if x.client.begun || x.client.out != nil || !x.failedOver() {
+	switch {
+	case x.client.silent && x.client.out == nil: // the client has all that it gets
+		x.finish()
+	case x.client.begun || x.client.out != nil || !x.failedOver():
 		x.finishWith(status, err)
 	}
 }
@@ -128,7 +131,7 @@ func (x *exchange) release() {
 	x.f.p.inFlight.Add(-1)
 	x.closeFetch()
 	x.page.Close()
-	x.client.conn, x.accel.preserved = nil, nil
+	x.client.conn, x.accel.preserved, x.stored = nil, nil, nil
 	if f := x.f; len(f.free) < 64 && cap(x.client.early)+cap(x.upload.gathered)+cap(x.app.head)+cap(x.app.partialHead)+cap(x.accel.head) <= keepExchange {
 		f.free = append(f.free, x)
 	}

@@ -61,6 +61,7 @@ type exchange struct {
 	fetch   *fetch.Fetch         // of a request that the cache knows, and has no answer to; nil: of others
 	change  *fetch.Change        // what the request may change of what is cached; nil: nothing
 	push    *pushfields.Response // what the app publishes by its response; nil: nothing
+	stored  []byte               // of a response in memory, what was not passed yet
 	page    *inject.Page         // that gets a script tag; nil: none does
 	session session
 	log     logEntry

@@ -82,7 +82,8 @@ func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
 		framed = x.client.chunked
 	}
 	if x.fetch != nil && x.fetch.Head(a) {
-		x.client.unchanged(a)
+		x.client.silent, x.client.chunked = true, false
+		a.NotModified()
 		framed = true
 	}
 	if !framed || !x.upload.body.Done || x.f.p.draining.Load() {

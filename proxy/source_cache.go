@@ -49,10 +49,15 @@ func (s *cacheSource) Serve(a fetch.Answer, fields []http1.Field) {
 	}
 	b = append(x.client.appendConnection(b), "\r\n"...)
 	x.client.heads += int64(len(b))
-	if x.client.pass(b, body) {
-		x.complete()
+	first := body[:min(len(body), maxServed)]
+	x.stored = body[len(first):]
+	if x.client.pass(b, first) {
+		s.clientReady()
 	}
 }
+
+// maxServed is how much of a stored body is passed at once: what the client does not take is copied.
+const maxServed = 32 << 10
 
 // Await implements fetch.Exchange.
 func (s *cacheSource) Await(d time.Duration) {
@@ -107,7 +112,24 @@ func (s *cacheSource) bodyReady() {
 }
 
 // clientReady implements source.
-func (*cacheSource) clientReady() {}
+func (s *cacheSource) clientReady() {
+	x := (*exchange)(s)
+	for turn := 0; x.answered && x.client.out == nil; turn++ {
+		switch n := min(len(x.stored), maxServed); {
+		case n == 0:
+			x.complete()
+			return
+		case turn == maxTurns:
+			x.later(s.clientReady)
+			return
+		default:
+			piece := x.stored[:n]
+			if x.stored = x.stored[n:]; !x.client.pass(nil, piece) {
+				return
+			}
+		}
+	}
+}
 
 // close implements source.
 func (*cacheSource) close() {}
@@ -117,6 +139,9 @@ func (*cacheSource) close() {}
 func (x *exchange) replaced(a *http1.Answer, bodyless bool) bool {
 	if x.fetch == nil {
 		return false
+	}
+	if a.Status == 304 && x.fetch.Asks() {
+		x.page.Head(a) // the tag of what is stored is the page's
 	}
 	instead := x.fetch.Replace(a, x.f.loop.Now())
 	if instead == nil {
@@ -146,10 +171,4 @@ func (x *exchange) closeFetch() {
 	x.fetch.Close(x.answered, x.f.loop.Now())
 	x.change.Close(!x.app.asked.IsZero())
 	x.fetch, x.change = nil, nil
-}
-
-// unchanged makes a 304 of the head of a response that the client has already.
-func (c *clientLeg) unchanged(a *http1.Answer) {
-	c.silent, c.chunked = true, false
-	a.NotModified()
 }

@@ -62,7 +62,7 @@ func (s *fcgiSource) endsAtClose() bool { return false }
 // request sends the request as records. The body is complete, in gathered or in a file.
 func (s *fcgiSource) request() {
 	h := &s.x.f.head
-	if r := h.Parse(s.raw, http1.Limits{Bytes: s.x.f.p.o.HeaderBytes, Fields: s.x.f.p.o.HeaderFields}); r != nil {
+	if r := h.Parse(s.raw, http1.Limits{Bytes: len(s.raw), Fields: s.x.f.p.o.HeaderFields + 2}); r != nil {
 		s.x.finishWith(r.Status, r) // it passed the check before
 		return
 	}

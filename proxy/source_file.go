@@ -111,6 +111,7 @@ func (s *fileSource) resolved(a site.Answer, first []byte, err error) {
 // answer sends a file, or a head alone.
 func (s *fileSource) answer(a site.Answer, first []byte) {
 	c := &s.x.client
+	s.x.fetch.Elsewhere(s.x.f.loop.Now())
 	fields, isPage := s.x.page.HeadOf(a.Status, a.Head, !c.http10)
 	if isPage {
 		c.chunked, c.keep = !c.http10, c.keep && !c.http10

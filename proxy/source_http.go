@@ -171,7 +171,7 @@ func (s *httpSource) answer(a *http1.Answer, rest []byte) bool {
 	if a.Redirect != nil && s.x.f.p.routes.Internal {
 		return s.x.accelRedirect(a, len(rest) == 0 && (s.x.isHead || a.Length == 0 || a.Status == 204))
 	}
-	if s.x.replaced(a, a.Status == 304 || len(rest) == 0 && a.Length == 0) {
+	if s.x.replaced(a, len(rest) == 0 && (a.Status == 304 || a.Length == 0)) {
 		return false
 	}
 	switch {

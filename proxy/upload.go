@@ -57,30 +57,11 @@ func (u *upload) collect() {
 	}
 }
 
-// Errors of a request body that can't be collected.
-var (
-	errUploadMemory  = errors.New("request body larger than buffers.request, and buffers.temp_dir is none")
-	errUploadBuffers = errors.New("request body past buffers.total, and buffers.temp_dir is none")
-	errUploadFile    = errors.New("request body larger than buffers.temp_file_size")
-	errUploadTotal   = errors.New("request body past buffers.temp_total_size, the total of temporary files")
-	errUploadBroken  = errors.New("request body not written to buffers.temp_dir")
-)
-
 // refuse refuses a request whose body can't be collected. The app never gets a body that may still be cut off: PHP runs
 // the script with the part it has, in php-fpm and in Apache, after a close or a reset, and with any framing.
 func (u *upload) refuse() {
 	p := u.x.f.p
-	status, after, err := 413, time.Duration(0), errUploadFile
-	switch {
-	case p.o.Folder == "" && p.buffered.Load() > p.o.BufferTotal:
-		status, after, err = 503, time.Second, errUploadBuffers
-	case p.o.Folder == "":
-		err = errUploadMemory
-	case u.file.Broken():
-		status, err = 503, errUploadBroken
-	case p.files.Full():
-		status, after, err = 503, time.Second, errUploadTotal
-	}
+	status, after, err := p.files.Refusal(u.file, p.buffered.Load() > p.o.BufferTotal)
 	p.stats.refused.Add(1)
 	u.x.f.logRefused(u.x.from, status, err.Error()+": the app needs it whole (see buffers.stream_uploads)")
 	u.x.finishAfter(status, after, err)

@@ -38,6 +38,9 @@ type flightTable struct {
 	n           int
 }
 
+// IsAlone reports whether nobody waits for it, now and later.
+func (f *Flight) IsAlone() bool { return f.alone }
+
 // Waiter is a request that waits for another's fetch. Wake is called once, from whatever goroutine ends the fetch and with
 // no mutex held, and must not block: it posts the result to the request's loop. It is not called after Leave has returned
 // true.

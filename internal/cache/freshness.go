@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"net/http"
 	"time"
 
@@ -170,7 +171,9 @@ func (v *Verdict) judge(q *Request, r Response, now time.Time) Reason {
 	if !targeted {
 		d = headers.ParseDirectives(r.Fields)
 	}
-	v.hidden = d.Hidden
+	for _, name := range d.Hidden { // they are looked at when the body is here, and the head's bytes are not
+		v.hidden = append(v.hidden, bytes.Clone(name))
+	}
 	if authorized && !d.Public && !d.MustRevalidate && d.SharedMaxAge == headers.Absent { // RFC 9111 §3.5
 		return Authorized
 	}

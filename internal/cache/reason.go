@@ -34,6 +34,7 @@ const (
 	Incomplete // cut, or the app failed
 	Failed     // an error of the app that is given to all who wait
 	OtherThan  // a 304 that is about another response than the stored one
+	Elsewhere  // it is a file, or what another route has responded
 	Changed    // something that it is about was invalidated while it was fetched
 	Superseded // a newer one is stored
 	NoRoom     // making room would have taken too long
@@ -56,7 +57,7 @@ var reasonTexts = [reasons]string{
 	"none", "method", "conditional", "upgrade", "disguised", "body", "session", "many_sessions", "ambiguous",
 	"pass_due", "waited",
 	"status", "stream", "no_store", "private", "authorization", "set_cookie", "vary", "stale", "malformed", "too_large",
-	"incomplete", "error", "mismatch", "changed", "superseded", "no_room",
+	"incomplete", "error", "mismatch", "elsewhere", "changed", "superseded", "no_room",
 	"full", "session_full", "variants_full", "expired", "replaced", "purged", "group", "channel", "session_changed",
 }
 

@@ -59,26 +59,16 @@ type Fetch struct {
 	again   bool          // it has waited before
 	late    bool          // its body came after Find
 	begun   bool
-	held    int64 // bytes that count in Cache.pending
-	changes bool  // it may change something, see mayChange
-	asks    bool  // the app is asked about stale
-	strips  bool  // the app is not told what the client has
+	until   time.Time // it waits for others at most until then
+	held    int64     // bytes that count in Cache.pending
+	changes bool      // it may change something, see mayChange
+	asks    bool      // the app is asked about stale
+	strips  bool      // the app is not told what the client has
 
 	fwd    cache.Forward // why the app is asked
 	why    cache.Reason  // why what it answers is not kept
 	status int           // of the app's response, if that is not the client's
 	answer recording
-}
-
-// recording is what is kept of the app's response while it comes.
-type recording struct {
-	on      bool
-	share   bool // it is an error that those who wait are given
-	verdict cache.Verdict
-	cache.Response
-	line []byte
-	body []byte
-	came time.Time // its head
 }
 
 // Exchange is the request's connections. Its methods are called on their loop.
@@ -91,7 +81,7 @@ type Exchange interface {
 // view returns what the cache looks at of a request.
 func view(h *http1.Head, q *request.Request) cache.Request {
 	r := cache.RequestOf(h)
-	r.HTTPS, r.Host, r.Port, r.Trusted = q.HTTPS, q.Host, q.Port, q.Trusted
+	r.HTTPS, r.Host, r.Port, r.Trusted = q.HTTPS, q.Host, q.ForwardedPort(), q.Trusted
 	return r
 }
 
@@ -186,7 +176,10 @@ func (f *Fetch) joins(now time.Time) bool {
 		f.lead(turn.Flight, turn.Entry)
 	case turn.Role == cache.Wait:
 		f.ticket = turn.Ticket
-		f.x.Await(f.c.Wait)
+		if f.until.IsZero() {
+			f.until = now.Add(f.c.Wait)
+		}
+		f.x.Await(max(f.until.Sub(now), time.Millisecond))
 		return true
 	case turn.Role == cache.Hit && accepts(f.rule, f.req.Fields, turn.Entry, now):
 		f.x.Serve(f.answered(turn.Entry, f.again, now), f.req.Fields)
@@ -281,7 +274,8 @@ func (f *Fetch) StopWaiting() bool {
 // request returns the head and the body that the app is sent. A request that fetches for others asks about the stale entry,
 // not about what its own client has.
 func (f *Fetch) request() (head, body []byte) {
-	if f.strips = f.flight != nil; !f.strips {
+	// Nobody waits for one that is fetched alone: the app may tell its client that nothing has changed.
+	if f.strips = f.flight != nil && (f.asks || !f.flight.IsAlone()); !f.strips {
 		return f.raw, f.req.Body
 	}
 	line := bytes.IndexByte(f.raw, '\n') + 1
@@ -297,11 +291,17 @@ func (f *Fetch) request() (head, body []byte) {
 	return append(b, "\r\n"...), f.req.Body
 }
 
+// Asks reports whether the app was asked if what is stored has changed.
+func (f *Fetch) Asks() bool { return f.asks }
+
 // Replace looks at the app's response before anything of it is passed on. It returns what is to be done instead of that, once
 // the app's part has ended; nil: nothing. The fields include those that go no further.
 func (f *Fetch) Replace(a *http1.Answer, now time.Time) func() {
 	switch {
 	case f.flight == nil:
+	case a.Status == 304 && f.asks && a.Has("set-cookie"): // the client has to get it, and not with a response that is kept
+		f.asks = false
+		return f.Ask
 	case a.Status == 304 && f.asks:
 		e, v := f.stale.Refresh(&f.rule.Policy, &f.req, a.Fields, now)
 		f.asks = false
@@ -341,6 +341,16 @@ func (f *Fetch) abandon(why cache.Reason, pass time.Duration, now time.Time) {
 	f.flight, f.why, f.answer.on = nil, why, false
 }
 
+// Elsewhere is called if the response is not the app's: it is not kept, and requests for it do not wait for each other.
+func (f *Fetch) Elsewhere(now time.Time) {
+	if f != nil && f.flight != nil {
+		f.abandon(cache.Elsewhere, passElsewhere, now)
+	}
+}
+
+// passElsewhere is how long it is remembered that a response is not the app's.
+const passElsewhere = 2 * time.Minute
+
 // finish stores an entry.
 func (f *Fetch) finish(e *cache.Entry, now time.Time) {
 	if f.c.Store.Finish(f.flight, e, now) {
@@ -372,48 +382,6 @@ func (f *Fetch) Judge(a *http1.Answer, now time.Time) {
 	default:
 		f.abandon(v.Reason, v.Pass(), now)
 	}
-}
-
-// Head records the response's head as the client is sent it. It reports whether the client has the response already, and is
-// sent a 304 instead.
-func (f *Fetch) Head(a *http1.Answer) (unchanged bool) {
-	if f.answer.on {
-		f.announce(a)
-		f.answer.line = bytes.Clone(a.Line)
-		f.answer.Fields = http1.CloneFields(a.Fields)
-	}
-	return f.strips && a.Status == 200 && cache.IsUnchanged(f.req.Fields, a.Fields)
-}
-
-// Add records a piece of the response's body.
-func (f *Fetch) Add(p []byte, now time.Time) {
-	switch {
-	case !f.answer.on:
-	case len(f.answer.body)+len(p) > f.rule.MaxBytes:
-		f.answer.body = nil
-		f.abandon(cache.TooLarge, 2*time.Minute, now)
-	case !f.hold(len(p)):
-		f.answer.body = nil
-		f.abandon(cache.NoRoom, 0, now)
-	default:
-		f.answer.body = append(f.answer.body, p...)
-	}
-}
-
-// Complete stores a response that has come whole.
-func (f *Fetch) Complete(now time.Time) {
-	if !f.answer.on || f.flight == nil {
-		return
-	}
-	r := &f.answer
-	e := cache.NewEntry(&r.verdict, r.Response, r.line, r.body, r.came)
-	if r.share {
-		f.c.of(f.rule).refused[cache.Failed].Add(1)
-		f.c.Store.Share(f.flight, e, now)
-	} else {
-		f.finish(e, now)
-	}
-	f.flight, r.on = nil, false
 }
 
 // Close ends a request that is over, whatever it was doing: those who wait for it are told. answered says that a response
