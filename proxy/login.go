@@ -28,8 +28,8 @@ func (x *exchange) recordSession(h *http1.Head) {
 // notifySessions passes the app's response on to all who may learn of a change by it: subscribers, the cache, of which it may
 // end something, and Options.Sessions.
 func (x *exchange) notifySessions(a *http1.Answer) {
+	x.change.Apply(a) // before subscribers ask for what has changed
 	x.push.Head(a)
-	x.change.Apply(a)
 	if len(x.session.credentials) == 0 {
 		return
 	}

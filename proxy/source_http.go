@@ -145,14 +145,15 @@ func (s *httpSource) receiveHead(p []byte, seen int) bool {
 			s.x.fail(502, http1.Malformed("too many interim responses"))
 			return false
 		}
-		if a.Status != 100 && !s.x.client.http10 && s.x.client.out == nil { // Holdfast has sent its own 100; hints are dropped for a slow client
+		if a.Status != 100 && !s.x.client.http10 && s.x.client.out == nil && !s.x.client.gone { // Holdfast has sent its own 100; hints are dropped for a slow client
 			s.x.push.Interim(a)
 			b := append(a.Append(s.x.f.loop.Out()[:0]), "\r\n"...)
 			s.x.client.passed += int64(len(b))
 			s.x.client.heads += int64(len(b))
 			if err := sendbuf.Send(s.x.client.conn, &s.x.client.out, b, nil); err != nil {
-				s.x.clientGone()
-				return false
+				if s.x.clientGone(); s.x.client.conn == nil { // or else the message of the app's response is awaited
+					return false
+				}
 			}
 		}
 		p, seen = append([]byte(nil), rest...), 0

@@ -129,6 +129,9 @@ func TestURL(t *testing.T) {
 		{"parcel.{id}", "/parcels/{id}", "parcel.1%3Fa=2", ""},
 		{"parcel.{id}", "/parcels/{id}", "parcel.1%23", ""},
 		{"parcel.{id}", "/parcels/{id}", "parcel.%C0%AF", ""},
+		{"parcel.{id}", "/status.php?id={id}", "parcel.%30", ""}, // parcel.0 by another name
+		{"parcel.{id}", "/status.php?id={id}", "parcel.4%32", ""},
+		{"parcel.{id}", "/status.php?id={id}", "parcel.%5F", ""},
 	} {
 		made := mustParse(t, c.pattern, c.url)
 		if c.want == "" && channel.ValidName(c.channel) != nil {

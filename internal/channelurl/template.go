@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -155,6 +156,9 @@ func (t *Template) URL(channel string) (string, error) {
 			b.WriteString(p.text)
 			continue
 		}
+		if hasAlias(segments[p.segment]) {
+			return "", fmt.Errorf("%w: a segment escapes a letter or a digit, and may pass a rule for the name without", ErrName)
+		}
 		value, err := url.PathUnescape(segments[p.segment])
 		if err != nil {
 			return "", fmt.Errorf("%w: %w", ErrName, err)
@@ -167,6 +171,22 @@ func (t *Template) URL(channel string) (string, error) {
 		appendEscaped(&b, value)
 	}
 	return b.String(), nil
+}
+
+// hasAlias reports whether a segment escapes what no encoder escapes: rules of channels compare names as they are, so that
+// another rule may be for parcel.%30 than for parcel.0, of which it would get the URL.
+func hasAlias(segment string) bool {
+	for rest := segment; ; {
+		_, after, found := strings.Cut(rest, "%")
+		if !found || len(after) < 2 {
+			return false
+		}
+		c, err := strconv.ParseUint(after[:2], 16, 8)
+		if b := byte(c); err == nil && (b == '-' || b == '_' || b >= '0' && b <= '9' || b|0x20 >= 'a' && b|0x20 <= 'z') {
+			return true
+		}
+		rest = after[2:]
+	}
 }
 
 // pathProblem says what some app may read a value in a path as, apart from a part of one segment.

@@ -104,6 +104,7 @@
       var timer = 0;
       var xhr = null;
       var again = false; // something has changed since xhr was sent
+      var missed = false; // something has changed, and the connection was closed before the request
 
       function soon(least) {
         again = !!xhr;
@@ -112,7 +113,7 @@
 
       function request() {
         timer = 0;
-        if (!on) return;
+        if ((missed = !on)) return;
         xhr = new XMLHttpRequest();
         xhr.open("GET", url, true);
         xhr.onreadystatechange = function () {
@@ -137,7 +138,7 @@
           soon();
         })
         .on("state", function (s) {
-          if (s.state === "live" && !s.resumed) soon();
+          if (s.state === "live" && (missed || !s.resumed)) soon();
         });
     };
 

@@ -340,8 +340,9 @@
       post(state());
     } else if (f.type === "unsubscribed" || f.type === "error") return lost();
     else if (f.channel) {
-      post({ t: "change", c: f.channel, s: f.spread });
-      change(f.channel, f.spread);
+      var spread = f.event === "changed" && f.data && f.data.subscribers;
+      post({ t: "change", c: f.channel, s: spread });
+      change(f.channel, spread);
     }
     due = now() + beat;
   }
