@@ -2,11 +2,9 @@ package server
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -18,7 +16,6 @@ import (
 	"time"
 
 	"holdfast/internal/appcall"
-	"holdfast/internal/config"
 	"holdfast/internal/wiretest"
 )
 
@@ -126,25 +123,8 @@ func (a *toldApp) await(n int) string {
 // serveTold runs Holdfast in front of the app until the function it returns is called.
 func serveTold(t *testing.T, a *toldApp, more string) (*Server, func()) {
 	t.Helper()
-	c, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\nupstream: http+unix:"+a.socket+
-		"\nhooks: {listen: 127.0.0.1:0}\ntimeouts: {drain: 1s}\npush: {authorize_path: /push/authorize}\n"+more))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := New(c, slog.New(slog.NewTextHandler(io.Discard, nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	donec := make(chan error, 1)
-	go func() { donec <- s.Serve(ctx) }()
-	stop := sync.OnceFunc(func() {
-		cancel()
-		if err := <-donec; err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(stop)
+	s, _, stop := serve(t, "listen: 127.0.0.1:0\nupstream: http+unix:"+a.socket+
+		"\nhooks: {listen: 127.0.0.1:0}\ntimeouts: {drain: 1s}\npush: {authorize_path: /push/authorize}\n"+more, io.Discard)
 	return s, stop
 }
 

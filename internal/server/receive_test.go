@@ -1,16 +1,13 @@
 package server
 
 import (
-	"context"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"holdfast/internal/config"
 	"holdfast/internal/wiretest"
 )
 
@@ -26,19 +23,8 @@ func TestLargestMessageFits(t *testing.T) {
 		io.WriteString(w, "ok")
 	}))
 	t.Cleanup(app.Close)
-	c, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\nupstream: "+app.URL+"\nhooks: {listen: 127.0.0.1:0}\n"+
-		"push: {message_path: /message, max_message: 64KB, receive_total: 64KB}\nchannels: [{match: a, access: public}]\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := New(c, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	donec := make(chan error, 1)
-	go func() { donec <- s.Serve(ctx) }()
-	defer func() { cancel(); <-donec }()
+	s, _, _ := serve(t, "listen: 127.0.0.1:0\nupstream: "+app.URL+"\nhooks: {listen: 127.0.0.1:0}\n"+
+		"push: {message_path: /message, max_message: 64KB, receive_total: 64KB}\nchannels: [{match: a, access: public}]\n", io.Discard)
 
 	client := wiretest.Dial(t, s.addr.String())
 	client.Send("GET /_push?channel=a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +

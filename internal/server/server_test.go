@@ -180,19 +180,8 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 // TestDrainDeliversFirst: what was published before a shutdown is sent before the connections end, however long it takes
 // to render.
 func TestDrainDeliversFirst(t *testing.T) {
-	c, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\nupstream: "+newApp(t)+"\nhooks: {listen: 127.0.0.1:0, max_body: 16MB}\n"+
-		"push: {send_queue: 32MB}\nchannels: [{match: a, access: public}]\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := New(c, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	donec := make(chan error, 1)
-	go func() { donec <- s.Serve(ctx) }()
-	defer func() { cancel(); <-donec }()
+	s, shutDown, _ := serve(t, "listen: 127.0.0.1:0\nupstream: "+newApp(t)+"\nhooks: {listen: 127.0.0.1:0, max_body: 16MB}\n"+
+		"push: {send_queue: 32MB}\nchannels: [{match: a, access: public}]\n", io.Discard)
 	client := wiretest.Dial(t, s.addr.String())
 	client.Send("GET /_push?channel=a HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n")
 	if _, err := client.Reader.Peek(1); err != nil { // it is held
@@ -204,7 +193,7 @@ func TestDrainDeliversFirst(t *testing.T) {
 	if resp, body := api.Response(http.MethodPost); resp.StatusCode != 200 || !strings.Contains(body, `"subscribers":1`) {
 		t.Fatalf("published: %d %s", resp.StatusCode, body)
 	}
-	cancel()
+	shutDown()
 	if rest, _ := client.Rest(); strings.Count(rest, "x") < size || !strings.HasSuffix(rest, "\n\n") {
 		t.Errorf("the client has %d bytes, the last are %q; want the message and a retry", len(rest), rest[max(0, len(rest)-60):])
 	}
@@ -225,17 +214,7 @@ func TestDrainCutsVisibly(t *testing.T) {
 		began <- struct{}{}
 		io.Copy(io.Discard, c.Reader)
 	})
-	c, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\nupstream: http://"+app.Addr+"\nhooks: {listen: 127.0.0.1:0}\ntimeouts: {drain: 0}\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := New(c, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	donec := make(chan error, 1)
-	go func() { donec <- s.Serve(ctx) }()
+	s, shutDown, _ := serve(t, "listen: 127.0.0.1:0\nupstream: http://"+app.Addr+"\nhooks: {listen: 127.0.0.1:0}\ntimeouts: {drain: 0}\n", io.Discard)
 	part, none := wiretest.Dial(t, s.addr.String()), wiretest.Dial(t, s.addr.String())
 	part.Send("GET /part HTTP/1.0\r\n\r\n") // its response ends with the connection
 	if resp, err := http.ReadResponse(part.Reader, nil); err != nil || resp.StatusCode != 200 {
@@ -246,14 +225,11 @@ func TestDrainCutsVisibly(t *testing.T) {
 	for range 2 {
 		<-began
 	}
-	cancel()
+	shutDown()
 	if rest, reset := part.Rest(); rest != "" || !reset {
 		t.Errorf("a response that has begun ends with %q, reset %v; want a reset", rest, reset)
 	}
 	if resp, _ := none.Response(http.MethodGet); resp.StatusCode != 503 {
 		t.Errorf("a request without a response gets %d; want 503", resp.StatusCode)
-	}
-	if err := <-donec; err != nil {
-		t.Error(err)
 	}
 }

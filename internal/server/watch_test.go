@@ -2,10 +2,8 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -123,26 +121,9 @@ func (l *logBuffer) String() string {
 // serveWatch runs Holdfast in front of the app until the function that it returns is called.
 func serveWatch(t *testing.T, a *polledApp, more string) (*Server, *logBuffer, func()) {
 	t.Helper()
-	c, err := config.Parse("test.yaml", []byte("listen: 127.0.0.1:0\nupstream: http+unix:"+a.socket+
-		"\nhooks: {listen: 127.0.0.1:0}\ntimeouts: {drain: 1s}\n"+more))
-	if err != nil {
-		t.Fatal(err)
-	}
 	log := new(logBuffer)
-	s, err := New(c, slog.New(slog.NewTextHandler(log, nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	donec := make(chan error, 1)
-	go func() { donec <- s.Serve(ctx) }()
-	stop := sync.OnceFunc(func() {
-		cancel()
-		if err := <-donec; err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(stop)
+	s, _, stop := serve(t, "listen: 127.0.0.1:0\nupstream: http+unix:"+a.socket+
+		"\nhooks: {listen: 127.0.0.1:0}\ntimeouts: {drain: 1s}\n"+more, log)
 	return s, log, stop
 }
 
