@@ -15,7 +15,7 @@ type cacheSource exchange
 // cached reports whether the cache takes the request.
 func (x *exchange) cached(h *http1.Head, q *request.Request, body []byte) bool {
 	c := x.f.p.o.Cache
-	if _, bound := x.f.bound.Server(x.client.conn.Ref()); c == nil || x.accel.hops > 0 || bound { // bound: to a login in no field
+	if c == nil || x.accel.hops > 0 || x.f.bound.Has(x.client.conn.Ref()) { // by a login of the connection, which no field tells
 		return false
 	}
 	now := x.f.loop.Now()

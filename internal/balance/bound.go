@@ -28,6 +28,9 @@ func (b *Bound) Server(client park.Ref) (index int, ok bool) {
 	return x.server, true
 }
 
+// Has reports whether a client has a connection to any server.
+func (b *Bound) Has(client park.Ref) bool { return b.conns[client] != nil }
+
 // Get removes and returns the client's connection to a server. bound means that there was one; c is nil if it is no
 // longer usable.
 func (b *Bound) Get(client park.Ref, server int) (c *park.Conn, bound bool) {
