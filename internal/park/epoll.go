@@ -36,6 +36,7 @@ type sysLoop struct {
 	wakefd int
 	events []unix.EpollEvent
 	armed  uint32 // tick for which the read deadline is set
+	waits  bool   // for blockTime, before it sleeps
 	iov    [2]unix.Iovec
 }
 
@@ -96,6 +97,7 @@ func (l *Loop) sysWake() {
 // false to wait: as the netpoller's edge is only forgotten when Read begins, nothing is missed between
 // an empty epoll_wait and the wait.
 func (l *Loop) sysRun() {
+	l.sys.waits = runtime.GOMAXPROCS(0) > len(l.poller.loops)
 	for !l.stopped {
 		err := l.sys.raw.Read(func(uintptr) bool { return l.turn() })
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -115,7 +117,8 @@ const yieldTime = 2 * time.Millisecond
 
 // blockTime is how long a loop that has run out of events waits in the kernel, in milliseconds, before it leaves the
 // waiting to Go's netpoller. A loop that is busy with pauses is woken by the kernel alone, in less time and with less
-// work; one that is idle keeps no thread.
+// work; one that is idle keeps no thread. It does so only if there are more processors than loops: the call keeps its own,
+// and other goroutines would wait for that.
 const blockTime = 1
 
 // yield calls the scheduler. Tests count its calls.
@@ -127,7 +130,7 @@ func (l *Loop) turn() bool {
 	yielded := time.Now()
 	blocks := false // nothing is left to do but what the kernel has
 	for {
-		n, errno := epollWait(l.sys.epfd, l.sys.events, blocks)
+		n, errno := epollWait(l.sys.epfd, l.sys.events, blocks && l.sys.waits)
 		if errno != 0 && errno != unix.EINTR {
 			panic(fmt.Sprintf("park: epoll_wait: %v", errno))
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -103,5 +104,27 @@ func TestGateTellsOfWhatIsThere(t *testing.T) {
 	l.gate(true)
 	if !told() {
 		t.Error("an event is not told of when nobody has looked at it before")
+	}
+}
+
+// TestSpareProcessor: a loop keeps a processor while it waits in the kernel only where others have one.
+func TestSpareProcessor(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, processors := range []int{1, 2, 3} {
+		runtime.GOMAXPROCS(processors)
+		p, err := New(Options{Loops: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var serving sync.WaitGroup
+		serving.Go(func() { p.Serve() })
+		waitc := make(chan bool)
+		loop := p.Loops()[0]
+		loop.Post(func() { waitc <- loop.sys.waits })
+		if waits := <-waitc; waits != (processors > 2) {
+			t.Errorf("two loops on %d processors: waits is %v", processors, waits)
+		}
+		p.Shutdown()
+		serving.Wait()
 	}
 }
