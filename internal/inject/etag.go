@@ -45,38 +45,15 @@ func (r *Rule) restore(list []byte) (tags []byte, dropped bool) {
 	if !bytes.Contains(list, []byte(markStrong)) && !bytes.Contains(list, []byte(markWeak)) {
 		return list, false
 	}
-	for rest := list; ; {
-		rest = bytes.TrimLeft(rest, " \t,")
-		if len(rest) == 0 {
-			return tags, dropped
-		}
-		n := entityTag(rest)
-		if n == 0 {
-			return list, false
-		}
-		tag, keep := r.unmark(rest[:n])
-		if rest = rest[n:]; !keep {
+	tags, changed := http1.MapEntityTags(list, func(tag []byte) []byte {
+		own, keep := r.unmark(tag)
+		if !keep {
 			dropped = true
-			continue
+			return nil
 		}
-		if len(tags) > 0 {
-			tags = append(tags, ", "...)
-		}
-		tags = append(tags, tag...)
-	}
-}
-
-// entityTag returns the length of the entity tag that b begins with, 0 if it begins with none.
-func entityTag(b []byte) int {
-	opaque, _ := bytes.CutPrefix(b, []byte("W/"))
-	if len(opaque) < 2 || opaque[0] != '"' {
-		return 0
-	}
-	end := bytes.IndexByte(opaque[1:], '"')
-	if end < 0 {
-		return 0
-	}
-	return len(b) - len(opaque) + end + 2
+		return own
+	})
+	return tags, dropped && changed
 }
 
 // unmark returns the app's entity tag for one of a client. keep is false if its mark is another rule's.
