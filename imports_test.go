@@ -31,6 +31,7 @@ internal/cache/structured internal/http1
 internal/channel
 internal/channelurl internal/channel
 internal/clientframe internal/hub internal/strictjson
+internal/compress internal/deflate internal/http1 internal/park internal/throttle
 internal/config   internal/cache internal/cache/rules internal/channel internal/channelurl internal/strictjson
 internal/connection
 internal/deflate
@@ -51,7 +52,7 @@ internal/receive  internal/throttle
 internal/render   internal/deflate internal/http1 internal/hub internal/jsontext
 internal/pushfields internal/cache internal/cache/headers internal/http1 internal/hub internal/throttle
 internal/request  internal/http1
-internal/route    internal/balance internal/http1 internal/site
+internal/route    internal/balance internal/compress internal/http1 internal/site
 internal/sendbuf  internal/park
 internal/sendqueue internal/hub internal/park
 internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/cache internal/cache/fetch internal/cache/rules internal/channel internal/channelurl internal/config internal/connection internal/histfile internal/hub internal/inject internal/metric internal/park internal/presence internal/pushfields internal/site internal/throttle internal/token internal/watch proxy upgrade upgrade/client
@@ -66,7 +67,7 @@ internal/tunnel   internal/park internal/sendbuf
 internal/watch    internal/appcall internal/channelurl internal/hub internal/strictjson internal/throttle
 internal/wiretest
 internal/wsframe  internal/deflate
-proxy             internal/accesslog internal/balance internal/cache/fetch internal/fcgi internal/headread internal/http1 internal/inject internal/metric internal/park internal/proxyheader internal/pushfields internal/rate internal/request internal/route internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
+proxy             internal/accesslog internal/balance internal/cache/fetch internal/compress internal/fcgi internal/headread internal/http1 internal/inject internal/metric internal/park internal/proxyheader internal/pushfields internal/rate internal/request internal/route internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
 upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/http1 internal/hub internal/jsontext internal/park internal/receive internal/render internal/request internal/sendqueue internal/session internal/subscribe internal/wsframe upgrade/client
 upgrade/client    internal/http1
 `
@@ -78,6 +79,8 @@ github.com/fasthttp/websocket
 github.com/gobwas/httphead
 github.com/gobwas/ws
 github.com/golang-jwt/jwt/v5
+github.com/klauspost/compress
+github.com/molecule-man/go-brrr
 github.com/valyala/fasthttp
 go.etcd.io/bbolt
 golang.org/x/sys

@@ -84,7 +84,7 @@ func (c *clientLeg) drainFile() bool {
 		c.file = nil
 		c.conn.SetDeadline(0)
 		c.x.count()
-		if c.x.completed {
+		if c.x.completed && c.x.coder.Done() {
 			c.x.finish()
 			return false
 		}

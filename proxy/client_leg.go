@@ -46,7 +46,7 @@ func (c *clientLeg) appendConnection(b []byte) []byte {
 	return b
 }
 
-// passBody sends head, if any, and data to the client, in chunks if chunked is set. With last, the body is complete,
+// passBody sends head, if any, and data through all that changes or reads a body to the client. With last, the body is complete,
 // and the trailers follow. It may overwrite the bytes behind data in its buffer.
 func (c *clientLeg) passBody(head, data []byte, last bool, trailers []byte) bool {
 	c.x.push.Add(data, last)
@@ -64,6 +64,36 @@ func (c *clientLeg) passBody(head, data []byte, last bool, trailers []byte) bool
 			data = nil
 		}
 	}
+	if c.x.coder.IsOn() {
+		return c.x.coder.Add(head, data, c.unbuffered, last, trailers)
+	}
+	return c.frame(head, data, last, trailers)
+}
+
+// Run implements compress.Client.
+func (c *clientLeg) Run(step func()) { c.x.run(step) }
+
+// Send implements compress.Client.
+func (c *clientLeg) Send(head, data []byte, chunked, last bool, trailers []byte) bool {
+	c.chunked = chunked
+	return c.frame(head, data, last, trailers)
+}
+
+// Fail implements compress.Client.
+func (c *clientLeg) Fail(err error) { c.x.cut(err) }
+
+// Sent implements compress.Client.
+func (c *clientLeg) Sent() {
+	switch {
+	case c.x.completed:
+		c.x.complete()
+	case !c.full():
+		c.x.source.clientReady()
+	}
+}
+
+// frame sends head, if any, and data to the client, in chunks if chunked is set.
+func (c *clientLeg) frame(head, data []byte, last bool, trailers []byte) bool {
 	n := len(data)
 	if c.chunked {
 		if n > 0 {
@@ -130,7 +160,7 @@ func (c *clientLeg) flush() bool {
 	if c.file != nil {
 		return c.drainFile()
 	}
-	if c.x.completed {
+	if c.x.completed && c.x.coder.Done() {
 		c.x.finish()
 		return false
 	}

@@ -131,7 +131,8 @@ func (x *exchange) release() {
 	x.f.p.inFlight.Add(-1)
 	x.closeFetch()
 	x.page.Close()
-	x.client.conn, x.accel.preserved, x.stored = nil, nil, nil
+	x.coder.Close()
+	x.client.conn, x.accel.preserved, x.stored, x.coder = nil, nil, nil, nil
 	if f := x.f; len(f.free) < 64 && cap(x.client.early)+cap(x.upload.gathered)+cap(x.app.head)+cap(x.app.partialHead)+cap(x.accel.head) <= keepExchange {
 		f.free = append(f.free, x)
 	}
@@ -161,11 +162,12 @@ func (x *exchange) abandonUnless(whole *bool, serial uint64) {
 	}
 	x.closeFetch()
 	x.page.Close()
+	x.coder.Close()
 }
 
 // count updates Proxy.buffered.
 func (x *exchange) count() {
-	if n := x.client.out.Len() + len(x.upload.gathered) + len(x.upload.tail) + len(x.client.fileTail); n != x.ahead {
+	if n := x.client.out.Len() + len(x.upload.gathered) + len(x.upload.tail) + len(x.client.fileTail) + x.coder.Pending(); n != x.ahead {
 		x.f.p.buffered.Add(int64(n - x.ahead))
 		x.ahead = n
 	}

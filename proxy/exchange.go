@@ -7,6 +7,7 @@ import (
 
 	"holdfast/internal/accesslog"
 	"holdfast/internal/cache/fetch"
+	"holdfast/internal/compress"
 	"holdfast/internal/http1"
 	"holdfast/internal/inject"
 	"holdfast/internal/park"
@@ -63,7 +64,8 @@ type exchange struct {
 	push    *pushfields.Response // what the app publishes by its response; nil: nothing
 	stored  []byte               // of a response in memory, what was not passed yet
 	page    *inject.Page         // that gets a script tag; nil: none does
-	session session
+	coder   *compress.Response   // that is compressed; nil: it passes as it is
+	session request.Session
 	log     logEntry
 }
 
@@ -120,8 +122,8 @@ func (f *Front) forward(c *park.Conn, r *route.Route, h *http1.Head, q *request.
 		return
 	}
 	x.client.early = append(x.client.early, rest[used:]...)
-	x.recordSession(h)
-	x.recordConnectionLogin(h)
+	x.session = request.SessionOf(x.f.p.o.Sessions, h)
+	x.app.connLogin = http1.LogsIn(h.Fields)
 	if f.p.routes.Internal {
 		x.accel.head = append(x.accel.head, h.Raw...)
 	}
@@ -143,6 +145,7 @@ func (x *exchange) take(h *http1.Head, q *request.Request, body []byte) {
 	if x.accel.hops == 0 {
 		x.page = x.f.p.o.Inject.Page(h, q.Scheme(), q.Host)
 	}
+	x.coder = r.Compress.Begin(x.f.compress, h, &x.client)
 	if !x.cached(h, q, body) {
 		x.start(h, q, body)
 	}
@@ -151,6 +154,7 @@ func (x *exchange) take(h *http1.Head, q *request.Request, body []byte) {
 // start gives the request to the source of its route without a look at the cache.
 func (x *exchange) start(h *http1.Head, q *request.Request, body []byte) {
 	x.page.Request(h)
+	x.coder.Request(h)
 	x.push = x.f.p.o.Push.Request(h, x.route.Publishes)
 	x.source = x.f.p.newSource(x)
 	x.source.start(h, q, body)

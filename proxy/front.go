@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"holdfast/internal/balance"
+	"holdfast/internal/compress"
 	"holdfast/internal/headread"
 	"holdfast/internal/http1"
 	"holdfast/internal/metric"
@@ -24,6 +25,8 @@ type Front struct {
 	date   http1.Date
 	ans    http1.Answer // of the response in hand
 	free   []*exchange
+
+	compress *compress.Loop
 
 	lastID    uint16 // of a FastCGI request
 	refused   throttle.PerSecond

@@ -10,6 +10,7 @@ import (
 	"holdfast/internal/accesslog"
 	"holdfast/internal/balance"
 	"holdfast/internal/cache/fetch"
+	"holdfast/internal/compress"
 	"holdfast/internal/headread"
 	"holdfast/internal/inject"
 	"holdfast/internal/metric"
@@ -27,6 +28,7 @@ import (
 type (
 	Upstream = balance.Upstream // the app, or one of several that can answer the same requests
 	Route    = route.Options    // where requests at and below a path go
+	Sessions = request.Sessions // is notified when a response of the app may end a client's session
 )
 
 // Options of a Proxy. A time of zero is no limit.
@@ -83,6 +85,8 @@ type Options struct {
 
 	Trusted    func(netip.Addr) bool // peers whose X-Forwarded-* are believed, also one without an address (a unix socket); nil: none
 	Inject     *inject.Rules         // pages that get a script tag; nil: none
+	Compress   *compress.Rule        // which responses are compressed, of routes that do not say; nil: none
+	Encoders   int64                 // compressors that belong to a response for long; 0: 64
 	Cache      *fetch.Cache          // what is answered from memory; nil: nothing
 	Push       *pushfields.Reader    // reads what the app publishes by its responses; nil: nothing does
 	Site       *site.Site            // with FastCGI upstreams: what a path means; nil: the upstreams speak HTTP
@@ -103,16 +107,6 @@ type PushHandler interface {
 	Serve(c *park.Conn, r *request.Request)
 }
 
-// Sessions is notified when a response of the app may end a client's session.
-type Sessions interface {
-	// Credentials returns the sessions of the app that a request may belong to; none if no connection depends on them.
-	Credentials(cookies [][]byte, target []byte) []uint64
-
-	// OnResponse is called with the app's response to such a request, before the client receives it. The slices are
-	// valid during the call only.
-	OnResponse(credentials []uint64, path []byte, cookies [][]byte)
-}
-
 // Proxy forwards requests to the upstreams of their routes. It has a Front per loop and starts no goroutine; its owner
 // runs the checks and lookups of Upstreams.
 type Proxy struct {
@@ -129,6 +123,7 @@ type Proxy struct {
 	inFlight  atomic.Int64
 	buffered  atomic.Int64 // bytes gathered, or taken ahead of clients
 	files     *tempfile.Store
+	compress  *compress.Pool
 }
 
 // Stats are counts for metrics.
@@ -157,14 +152,15 @@ func New(p *park.Poller, o Options) *Proxy {
 	}
 	x := &Proxy{o: o, newSource: newSource, reader: request.Reader{Trusted: o.Trusted, HTTPS: o.ExternalHTTPS, Port: o.ExternalPort, Listen: o.ServerAddr.Port()}, rate: rate.New(o.Rate, o.Burst)}
 	x.files = tempfile.NewStore(o.Folder, o.FileBytes, o.FilesTotal, o.Log)
+	x.compress = compress.NewPool(p, o.Encoders, o.Log)
 	x.servers = balance.NewSet(balance.Options{
 		MaxFails: o.MaxFails, FailTime: o.FailTime, Sticky: o.Sticky,
 		CheckPath: o.CheckPath, CheckEvery: o.CheckEvery, ConnectTime: o.ConnectTime, Lookup: o.Lookup, Log: o.Log,
 	})
-	x.routes = route.NewTable(x.servers, route.Options{Match: "/", Upstreams: o.Upstreams, Site: o.Site, Publishes: true}, o.Routes)
+	x.routes = route.NewTable(x.servers, route.Options{Match: "/", Upstreams: o.Upstreams, Site: o.Site, Compress: o.Compress, Publishes: true}, o.Routes)
 	x.lines = balance.NewLines(p.Loops(), o.Queue)
 	for _, l := range p.Loops() {
-		f := &Front{p: x, loop: l, refused: throttle.PerSecond{Lines: maxRefusedLines}}
+		f := &Front{p: x, loop: l, compress: x.compress.Loop(l), refused: throttle.PerSecond{Lines: maxRefusedLines}}
 		f.reader = headread.Reader{Owner: f, Loop: l, FirstTime: o.HeaderTime, IdleTime: o.IdleTime, MaxBytes: o.HeaderBytes}
 		for range x.servers.Servers() {
 			f.pools = append(f.pools, &balance.Pool{Limit: (o.Pool + len(p.Loops()) - 1) / len(p.Loops()), Keep: o.PoolIdle})

@@ -1,9 +1,6 @@
 package proxy
 
 import (
-	"fmt"
-	"net/http"
-
 	"holdfast/internal/http1"
 	"holdfast/internal/request"
 )
@@ -60,7 +57,7 @@ type appSource interface {
 	endsAtClose() bool
 }
 
-// responseHead renders the response's head without the empty line. framed means that the response has an end without
+// responseHead renders the head of the app's response. framed means that the response has an end without
 // closing the connection.
 func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
 	x.answered = true
@@ -76,50 +73,67 @@ func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
 	if x.route.Paths.Rewrites() {
 		x.route.Paths.Rewrite(a, &x.asked, x.app.server.Host)
 	}
-	x.accel.preserved.Override(a)
-	if x.page.Head(a) {
-		x.client.chunked = !x.client.http10
-		framed = x.client.chunked
-	}
-	if x.fetch != nil && x.fetch.Head(a) {
-		x.client.silent, x.client.chunked = true, false
-		a.NotModified()
-		framed = true
-	}
-	if !framed || !x.upload.body.Done || x.f.p.draining.Load() {
-		x.client.keep = false
-	}
 	x.app.head, x.upload.gathered = x.app.head[:0], x.upload.gathered[:0] // too late to try again
-	b := x.accel.preserved.Append(x.route.Servers.AppendSticky(a.Append(x.f.loop.Out()[:0]), x.app.server, x.app.sticky))
+	b := x.appendHead(x.f.loop.Out()[:0], a, framed)
+	b = x.route.Servers.AppendSticky(b, x.app.server, x.app.sticky)
 	if a.Status == 426 {
 		b = a.AppendUpgrade(b)
-	}
-	if !a.Has("date") {
-		b = x.f.date.Append(b, x.f.loop.Now())
 	}
 	if x.fetch != nil {
 		b = x.fetch.AppendStatus(b)
 	}
-	return x.client.appendConnection(b)
+	return append(b, "\r\n"...)
 }
 
-// ownHead renders the head of a response that is Holdfast's own. fields are lines with its length. After an
-// X-Accel-Redirect, the preserved fields of the app's response are added.
+// appendHead appends the head of a response, with what its body goes through, but without the empty line.
+func (x *exchange) appendHead(b []byte, a *http1.Answer, framed bool) []byte {
+	c := &x.client
+	x.accel.preserved.Merge(a)
+	if x.page.Head(a) {
+		c.chunked = !c.http10
+		framed = c.chunked
+	}
+	if x.fetch != nil && x.fetch.Head(a) {
+		c.silent, c.chunked = true, false
+		a.NotModified()
+		framed = true
+	}
+	if x.coder.Head(a) {
+		c.chunked, framed = false, true
+	}
+	if !framed || !x.upload.body.Done || x.f.p.draining.Load() {
+		c.keep = false
+	}
+	b = a.Append(b)
+	if !a.Has("date") {
+		b = x.f.date.Append(b, x.f.loop.Now())
+	}
+	if c.chunked && !a.Has("transfer-encoding") {
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	}
+	return c.appendConnection(b)
+}
+
+// ownHead renders the head of a response that is Holdfast's own. fields are lines with its length.
 func (x *exchange) ownHead(status int, fields []byte) []byte {
 	x.answered, x.log.status = true, status
-	if !x.upload.body.Done || x.f.p.draining.Load() {
-		x.client.keep = false
-	}
-	b := fmt.Appendf(x.f.loop.Out()[:0], "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
-	b = x.f.date.Append(b, x.f.loop.Now())
-	b = x.accel.preserved.Append(x.accel.preserved.AppendWithout(b, fields))
-	return append(x.client.appendConnection(b), "\r\n"...)
+	a := &x.f.ans
+	a.Set(status, fields)
+	return append(x.appendHead(x.f.loop.Out()[:0], a, true), "\r\n"...)
+}
+
+// announce passes the app's response on to all who may learn of a change by it: subscribers, the cache, of which it may end
+// something, and Options.Sessions.
+func (x *exchange) announce(a *http1.Answer) {
+	x.change.Apply(a) // before subscribers ask for what has changed
+	x.push.Head(a)
+	x.session.OnResponse(a)
 }
 
 // complete notes that the source has passed its whole response. The exchange continues until the client has it.
 func (x *exchange) complete() {
 	x.completed = true
-	if x.client.out == nil && x.client.file == nil {
+	if x.client.out == nil && x.client.file == nil && x.coder.Done() {
 		x.finish()
 	}
 }

@@ -160,6 +160,7 @@ func (x *exchange) failedOver() bool {
 	instead := x.fetch.Instead(x.f.loop.Now())
 	if instead != nil {
 		x.source.close()
+		x.coder = x.coder.Again()
 		instead()
 	}
 	return instead != nil

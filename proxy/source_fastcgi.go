@@ -67,6 +67,7 @@ func (s *fcgiSource) request() {
 		return
 	}
 	s.x.page.Request(h)
+	s.x.coder.Request(h)
 	length := h.Length
 	if h.Chunked {
 		length = s.x.upload.received
@@ -128,7 +129,7 @@ func (s *fcgiSource) answer(rest []byte, err error) bool {
 	a := &s.x.f.ans
 	s.response.Fill(a)
 	s.noticeAll(s.response.Odd)
-	s.x.notifySessions(a)
+	s.x.announce(a)
 	if a.Redirect != nil && s.x.f.p.routes.Internal {
 		return s.x.accelRedirect(a, false)
 	}
@@ -139,11 +140,7 @@ func (s *fcgiSource) answer(rest []byte, err error) bool {
 	s.noBody = s.x.isHead || a.Status == 204 || a.Status == 304
 	c := &s.x.client
 	c.chunked = a.Length < 0 && !c.http10 && !s.noBody
-	b := s.x.responseHead(a, s.noBody || a.Length >= 0 || c.chunked)
-	if c.chunked {
-		b = append(b, "Transfer-Encoding: chunked\r\n"...)
-	}
-	return s.receiveBody(append(b, "\r\n"...), rest, err)
+	return s.receiveBody(s.x.responseHead(a, s.noBody || a.Length >= 0 || c.chunked), rest, err)
 }
 
 // receiveBody sends head, if any, and the script's output, and ends the response when the script has ended.

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"time"
@@ -99,7 +98,7 @@ func (s *fileSource) resolved(a site.Answer, first []byte, err error) {
 		s.script.start(nil, nil, nil)
 	case a.Reason != "":
 		s.x.f.p.stats.refused.Add(1)
-		s.x.f.logRefused(s.x.from, a.Status, a.Reason, "path", s.path())
+		s.x.f.logRefused(s.x.from, a.Status, a.Reason, "path", http1.PathOf(s.raw))
 		s.x.finishWith(a.Status, errors.New(a.Reason))
 	case a.File == nil && a.Status >= 300 && a.Status != 304:
 		s.x.finishFields(a.Status, 0, a.Head, errors.New("answered by Holdfast"))
@@ -112,11 +111,7 @@ func (s *fileSource) resolved(a site.Answer, first []byte, err error) {
 func (s *fileSource) answer(a site.Answer, first []byte) {
 	c := &s.x.client
 	s.x.fetch.Elsewhere(s.x.f.loop.Now())
-	fields, isPage := s.x.page.HeadOf(a.Status, a.Head, !c.http10)
-	if isPage {
-		c.chunked, c.keep = !c.http10, c.keep && !c.http10
-	}
-	b := s.x.ownHead(a.Status, fields)
+	b := s.x.ownHead(a.Status, a.Head)
 	if a.File != nil {
 		s.f, s.off, s.end = a.File, a.Offset+int64(len(first)), a.Offset+a.Length
 	}
@@ -131,7 +126,7 @@ func (s *fileSource) bodyReady() {}
 // clientReady implements source: it reads on after the client has taken everything passed so far.
 func (s *fileSource) clientReady() {
 	switch {
-	case !s.x.answered || s.reading || s.x.client.out != nil:
+	case !s.x.answered || s.reading || s.x.client.out != nil || s.x.coder.Full():
 		return
 	case s.off < s.end:
 		s.reading = true
@@ -176,13 +171,4 @@ func (s *fileSource) piece(p []byte, err error) {
 	if s.x.client.passBody(nil, p, s.off == s.end, nil) {
 		s.clientReady()
 	}
-}
-
-// path returns the target's path, as it was sent, for the log.
-func (s *fileSource) path() string {
-	_, target, _ := bytes.Cut(s.raw, []byte(" "))
-	if end := bytes.IndexAny(target, " ?\r\n"); end >= 0 {
-		target = target[:end]
-	}
-	return string(target[:min(len(target), 200)])
 }

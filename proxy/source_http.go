@@ -167,7 +167,7 @@ func (s *httpSource) receiveHead(p []byte, seen int) bool {
 // answer sends the final response's head, and the part of the body in rest.
 func (s *httpSource) answer(a *http1.Answer, rest []byte) bool {
 	s.keep = !a.Close
-	s.x.notifySessions(a)
+	s.x.announce(a)
 	s.connLogin = s.connLogin || a.ConnLogin
 	if a.Redirect != nil && s.x.f.p.routes.Internal {
 		return s.x.accelRedirect(a, len(rest) == 0 && (s.x.isHead || a.Length == 0 || a.Status == 204))
@@ -195,11 +195,7 @@ func (s *httpSource) answer(a *http1.Answer, rest []byte) bool {
 	}
 	unframed := s.body.Framing == http1.ByChunks || s.body.Framing == http1.ByClose
 	c.chunked = unframed && !c.http10
-	b := s.x.responseHead(a, !unframed || c.chunked)
-	if c.chunked && !a.Chunked {
-		b = append(b, "Transfer-Encoding: chunked\r\n"...)
-	}
-	return s.receiveBody(append(b, "\r\n"...), rest)
+	return s.receiveBody(s.x.responseHead(a, !unframed || c.chunked), rest)
 }
 
 // receiveBody sends head, if any, and body bytes to the client.

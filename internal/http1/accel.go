@@ -33,8 +33,8 @@ func (h *PreservedHeaders) has(name []byte) bool {
 	return false
 }
 
-// Override drops the fields of another response that are replaced.
-func (h *PreservedHeaders) Override(a *Answer) {
+// Merge puts the kept fields into another response, and drops those that they replace.
+func (h *PreservedHeaders) Merge(a *Answer) {
 	if h == nil {
 		return
 	}
@@ -43,27 +43,10 @@ func (h *PreservedHeaders) Override(a *Answer) {
 			a.Fields[i].Drop = true
 		}
 	}
-}
-
-// Append appends the kept fields to a head.
-func (h *PreservedHeaders) Append(b []byte) []byte {
-	if h == nil {
-		return b
+	for line := range bytes.Lines(h.lines) {
+		f, _ := ParseField(bytes.TrimRight(line, "\r\n")) // it was parsed before
+		a.Fields = append(a.Fields, f)
 	}
-	return append(b, h.lines...)
-}
-
-// AppendWithout appends field lines, without those that are replaced.
-func (h *PreservedHeaders) AppendWithout(b, lines []byte) []byte {
-	if h == nil {
-		return append(b, lines...)
-	}
-	for line := range bytes.Lines(lines) {
-		if name, _, _ := bytes.Cut(line, []byte(":")); !h.has(name) {
-			b = append(b, line...)
-		}
-	}
-	return b
 }
 
 // RedirectedHead returns a request's head for another path, with its conditions and without a body. The method is GET

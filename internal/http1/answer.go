@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 )
 
 // Answer is the head of the app's response, checked.
@@ -290,5 +291,23 @@ func (a *Answer) noteConnectionLogin(f *Field) {
 		a.ConnLogin = a.ConnLogin || EqualFold(f.Name, "persistent-auth") && !EqualFold(f.Value, "false")
 	case 16:
 		a.ConnLogin = a.ConnLogin || EqualFold(f.Name, "www-authenticate") && LogsInConnection(f.Value)
+	}
+}
+
+// Set makes the head that of a response of Holdfast's own, from lines of fields with their CRLF.
+func (a *Answer) Set(status int, lines []byte) {
+	*a = Answer{Status: status, Minor: 1, Fields: a.Fields[:0], Length: -1}
+	a.Line = fmt.Appendf(nil, "%d %s", status, http.StatusText(status))
+	for line := range bytes.Lines(lines) {
+		f, fault := ParseField(bytes.TrimRight(line, "\r\n"))
+		if fault != "" {
+			continue
+		}
+		if EqualFold(f.Name, "content-length") {
+			if n, ok := ParseLength(f.Value); ok {
+				a.Length = n
+			}
+		}
+		a.Fields = append(a.Fields, f)
 	}
 }

@@ -1,6 +1,9 @@
 package http1
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // LogsInConnection reports whether the value of Authorization or WWW-Authenticate names a scheme that logs in a
 // connection, not a request (RFC 4559 §6).
@@ -14,4 +17,10 @@ func LogsInConnection(value []byte) bool {
 		}
 	}
 	return false
+}
+
+// LogsIn reports whether a request with these fields logs in its connection.
+func LogsIn(fields []Field) bool {
+	var buf [4][]byte
+	return slices.ContainsFunc(AppendValues(buf[:0], fields, "authorization"), LogsInConnection)
 }

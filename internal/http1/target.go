@@ -88,3 +88,12 @@ func hidesDelimiter(b []byte) bool {
 	}
 	return false
 }
+
+// PathOf returns the path of a request's head, as it was sent, for the log: 200 bytes at most.
+func PathOf(head []byte) string {
+	_, target, _ := bytes.Cut(head, []byte(" "))
+	if end := bytes.IndexAny(target, " ?\r\n"); end >= 0 {
+		target = target[:end]
+	}
+	return string(target[:min(len(target), 200)])
+}

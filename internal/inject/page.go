@@ -1,7 +1,6 @@
 package inject
 
 import (
-	"bytes"
 	"errors"
 
 	"holdfast/internal/http1"
@@ -68,30 +67,6 @@ func (p *Page) Head(a *http1.Answer) bool {
 	}
 	p.filter.Adjust(a, -1)
 	return true
-}
-
-// HeadOf is Head for a response whose head is field lines, each with its CRLF. It returns those of the page with the tag, with
-// chunks if the client takes them.
-func (p *Page) HeadOf(status int, lines []byte, chunks bool) (fields []byte, is bool) {
-	if p == nil || p.off {
-		return lines, false
-	}
-	a := http1.Answer{Status: status, Length: -1}
-	for line := range bytes.Lines(lines) {
-		if f, fault := http1.ParseField(bytes.TrimRight(line, "\r\n")); fault == "" {
-			a.Fields = append(a.Fields, f)
-		}
-	}
-	is = p.Head(&a)
-	for _, f := range a.Fields {
-		if !f.Drop {
-			fields = http1.AppendField(fields, f.Name, f.Value)
-		}
-	}
-	if is && chunks {
-		fields = append(fields, "Transfer-Encoding: chunked\r\n"...)
-	}
-	return fields, is
 }
 
 // note tells of a response that the operator might take for a page.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"holdfast/internal/balance"
+	"holdfast/internal/compress"
 	"holdfast/internal/http1"
 	"holdfast/internal/site"
 )
@@ -19,10 +20,11 @@ type Options struct {
 	Files     *site.Site         // files to serve instead; a path below Match is a path below their root
 	Redirect  string             // URL to redirect clients to instead, followed by the path after Match
 
-	Prefix    string // replaces Match in requests to the app; empty: Match itself
-	Host      string // replaces the client's Host in requests to the app; empty: the client's
-	Publishes bool   // its app may publish by fields of its responses
-	Internal  bool   // reached only by an app's X-Accel-Redirect
+	Prefix    string         // replaces Match in requests to the app; empty: Match itself
+	Host      string         // replaces the client's Host in requests to the app; empty: the client's
+	Compress  *compress.Rule // which of its responses are compressed; nil: none
+	Publishes bool           // its app may publish by fields of its responses
+	Internal  bool           // reached only by an app's X-Accel-Redirect
 }
 
 // Route is Options in use.

@@ -344,6 +344,7 @@ func (f *Fetch) abandon(why cache.Reason, pass time.Duration, now time.Time) {
 // Elsewhere is called if the response is not the app's: it is not kept, and requests for it do not wait for each other.
 func (f *Fetch) Elsewhere(now time.Time) {
 	if f != nil && f.flight != nil {
+		f.strips = false
 		f.abandon(cache.Elsewhere, passElsewhere, now)
 	}
 }
