@@ -57,6 +57,7 @@ const (
 	connV6
 	connCounted // in Poller.addresses
 	connTLS     // see SetTLS
+	connLayered // see SetLayer
 )
 
 // Loop returns the loop that owns c. It may be called from any goroutine while c is open.
@@ -97,7 +98,7 @@ func (c *Conn) SetRemoteAddr(a netip.AddrPort) {
 	c.setRemote(a)
 }
 
-// SetTLS notes whether the client used TLS up to the peer, as a PROXY header says.
+// SetTLS notes whether the client uses TLS: on this connection or, as a PROXY header says, up to the peer.
 func (c *Conn) SetTLS(on bool) {
 	c.state &^= connTLS
 	if on {
@@ -121,28 +122,65 @@ func (c *Conn) setRemote(a netip.AddrPort) {
 }
 
 // Read reads available bytes into p. It returns ErrAgain if there are none, and io.EOF at the end of the stream.
-func (c *Conn) Read(p []byte) (int, error) { return c.sysRead(p) }
+func (c *Conn) Read(p []byte) (int, error) {
+	if c.state&connLayered != 0 {
+		return layerOf(c).Read(Socket{c: c}, p)
+	}
+	return c.sysRead(p)
+}
 
 // Write writes as much of p as the kernel accepts. If n < len(p), it returns an error; after ErrAgain, write the rest
 // after Writable.
-func (c *Conn) Write(p []byte) (int, error) { return c.sysWrite(p) }
+func (c *Conn) Write(p []byte) (int, error) {
+	if c.state&connLayered != 0 {
+		return layerOf(c).Write(Socket{c: c}, p, nil)
+	}
+	return c.sysWrite(p)
+}
 
 // Writev is Write of a and then b, in one system call.
-func (c *Conn) Writev(a, b []byte) (int, error) { return c.sysWritev(a, b) }
+func (c *Conn) Writev(a, b []byte) (int, error) {
+	if c.state&connLayered != 0 {
+		return layerOf(c).Write(Socket{c: c}, a, b)
+	}
+	return c.sysWritev(a, b)
+}
 
 // Stale reports whether an idle connection has something to read: the end, an error or stray bytes.
 // The bytes stay unread.
-func (c *Conn) Stale() bool { return c.sysStale() }
+func (c *Conn) Stale() bool {
+	if c.state&connLayered != 0 {
+		return layerOf(c).Stale(Socket{c: c})
+	}
+	return c.sysStale()
+}
 
 // Unsent returns how many written bytes the peer has not acknowledged. With a slow peer this can be megabytes, for
 // which the kernel sends no event.
-func (c *Conn) Unsent() int { return c.sysUnsent() }
+func (c *Conn) Unsent() int {
+	if c.state&connLayered != 0 {
+		return layerOf(c).Unsent() + c.sysUnsent()
+	}
+	return c.sysUnsent()
+}
 
 // DialError returns nil after a connection made by Dial is established, ErrAgain before, and the error if it failed.
-func (c *Conn) DialError() error { return c.sysDialError() }
+func (c *Conn) DialError() error {
+	if c.state&connLayered != 0 {
+		if x, ok := layerOf(c).(interface{ DialError() error }); ok {
+			return x.DialError()
+		}
+	}
+	return c.sysDialError()
+}
 
 // CloseWrite ends the sending side of the stream; reading continues.
-func (c *Conn) CloseWrite() error { return c.sysCloseWrite() }
+func (c *Conn) CloseWrite() error {
+	if c.state&connLayered != 0 {
+		return layerOf(c).CloseWrite(Socket{c: c})
+	}
+	return c.sysCloseWrite()
+}
 
 // Close closes c; bytes that were written are still sent.
 func (c *Conn) Close() { c.close(false) }
@@ -167,6 +205,13 @@ func (c *Conn) close(reset bool) {
 		return
 	}
 	l := c.Loop()
+	if s, ok := c.handler.(*Stream); ok && !l.stopped {
+		s.abandon()
+		return
+	}
+	if c.state&connLayered != 0 && closeLayer(c, reset) {
+		return
+	}
 	l.wheel.unlink(c)
 	if c.state&connClient != 0 {
 		l.poller.clients.Add(-1)

@@ -201,6 +201,9 @@ func (l *Loop) dispatch(c *Conn, ev Event) {
 			}
 		}
 	}()
+	if ev&Writable != 0 && c.state&connLayered != 0 {
+		flushLayer(c)
+	}
 	if h := c.handler; h != nil {
 		h.Ready(c, ev)
 	}

@@ -280,6 +280,37 @@ func (c *Conn) sysStale() bool {
 	return len(x.in) > 0 || x.inErr != nil || x.outErr != nil
 }
 
+func peek(c *Conn, p []byte) (int, error) {
+	x := c.sys.io
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch {
+	case len(x.in) > 0:
+		return copy(p, x.in), nil
+	case x.inErr == nil:
+		return 0, ErrAgain
+	case errors.Is(x.inErr, io.EOF), errors.Is(x.inErr, io.ErrClosedPipe):
+		return 0, io.EOF
+	}
+	return 0, x.inErr
+}
+
+func received(c *Conn) int {
+	x := c.sys.io
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.in)
+}
+
+// sendRest gives b to the connection's writer, which sends it after the close, and reports that the close is to go on.
+func sendRest(c *Conn, b []byte) bool {
+	x := c.sys.io
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.out = append(x.out, b...)
+	return false
+}
+
 // sysBreak ends both directions; a worker that still uses the slot releases it.
 func (c *Conn) sysBreak() {
 	x := c.sys.io

@@ -18,13 +18,21 @@ type slots struct {
 	pages []atomic.Pointer[page]
 	used  []atomic.Int32 // slots of each page that are open or about to be opened; dropping: the page is being dropped
 	floor []uint32       // first generation of a page's slots; guarded by mu
+
+	layers []atomic.Pointer[layerPage] // of each page; nil until a slot of it has one
 }
+
+// layerPage has the layers of a page's slots. An entry belongs to the owner of its slot.
+type layerPage [pageSize]Layer
 
 const dropping = -1
 
 func newSlots(limit int) *slots {
 	n := (limit + pageSize - 1) / pageSize
-	return &slots{pages: make([]atomic.Pointer[page], n), used: make([]atomic.Int32, n), floor: make([]uint32, n)}
+	return &slots{
+		pages: make([]atomic.Pointer[page], n), used: make([]atomic.Int32, n), floor: make([]uint32, n),
+		layers: make([]atomic.Pointer[layerPage], n),
+	}
 }
 
 // get returns slot n, or nil if its page does not exist: then it is not open.
@@ -68,6 +76,23 @@ func (s *slots) take(n int) (*Conn, error) {
 	return &p[n%pageSize], nil
 }
 
+// layer returns the layer of open slot n, which has one.
+func (s *slots) layer(n int32) Layer { return s.layers[n/pageSize].Load()[n%pageSize] }
+
+// setLayer sets the layer of open slot n.
+func (s *slots) setLayer(n int32, x Layer) {
+	p := s.layers[n/pageSize].Load()
+	if p == nil {
+		s.mu.Lock()
+		if p = s.layers[n/pageSize].Load(); p == nil {
+			p = new(layerPage)
+			s.layers[n/pageSize].Store(p)
+		}
+		s.mu.Unlock()
+	}
+	p[n%pageSize] = x
+}
+
 // release is called when slot n is closed and not used any more.
 func (s *slots) release(n int32) { s.used[n/pageSize].Add(-1) }
 
@@ -85,6 +110,7 @@ func (s *slots) trim() {
 			s.floor[i] = max(s.floor[i], p[j].gen.Load())
 		}
 		s.pages[i].Store(nil)
+		s.layers[i].Store(nil)
 		s.used[i].Store(0)
 	}
 }

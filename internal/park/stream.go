@@ -16,9 +16,10 @@ import (
 // returns io.EOF instead of waiting, so that fasthttp's ServeConn returns. Close is only noted; the worker calls
 // Release after ServeConn has returned.
 type Stream struct {
-	c    *Conn
-	loop *Loop
-	wake chan struct{} // buffered; never closed
+	c     *Conn
+	loop  *Loop
+	layer Layer         // of c; nil: none
+	wake  chan struct{} // buffered; never closed
 
 	head    []byte // bytes read by the loop and not yet by the worker
 	idle    bool
@@ -29,7 +30,8 @@ type Stream struct {
 	local   net.Addr
 	remote  net.Addr
 
-	released bool // guarded by the loop's mu
+	released  bool // guarded by the loop's mu
+	abandoned bool // owned by the loop: the connection was closed meanwhile
 }
 
 var _ net.Conn = (*Stream)(nil)
@@ -39,6 +41,9 @@ var _ net.Conn = (*Stream)(nil)
 func NewStream(c *Conn, head []byte) *Stream {
 	s := &Stream{c: c, loop: c.Loop(), wake: make(chan struct{}, 1), head: head}
 	c.SetDeadline(0)
+	if s.layer = c.Layer(); s.layer != nil {
+		s.layer.Lend(Socket{c: c}, true)
+	}
 	if ap := c.RemoteAddr(); ap.IsValid() {
 		s.remote = net.TCPAddrFromAddrPort(ap)
 	} else {
@@ -70,7 +75,7 @@ func (s *Stream) Idle() { s.idle = true }
 func (s *Stream) Closed() bool { return s.closed }
 
 // Release gives the connection back: f runs on the loop with the bytes that were not read. The stream must not be used
-// afterwards. If the loop has ended, f does not run, and the connection is closed.
+// afterwards. If the loop has ended, or has closed the connection meanwhile, f does not run, and the connection is closed.
 func (s *Stream) Release(f func(c *Conn, rest []byte)) {
 	c, rest, l := s.c, s.head, s.loop
 	l.mu.Lock()
@@ -80,7 +85,29 @@ func (s *Stream) Release(f func(c *Conn, rest []byte)) {
 		return
 	}
 	s.released = true
-	l.postLocked(func() { f(c, rest) })
+	l.postLocked(func() {
+		s.Cancel()
+		if s.abandoned {
+			c.Close()
+			return
+		}
+		f(c, rest)
+	})
+}
+
+// Cancel takes the connection back, on the loop, if no worker has got the stream.
+func (s *Stream) Cancel() {
+	s.c.handler = nil
+	if s.layer != nil {
+		s.layer.Lend(Socket{c: s.c}, false)
+	}
+}
+
+// abandon ends both directions for the worker. The descriptor is its until Release, which closes it.
+func (s *Stream) abandon() {
+	s.abandoned = true
+	s.c.sysBreak()
+	s.Ready(s.c, HangUp)
 }
 
 func (s *Stream) Read(p []byte) (int, error) {
@@ -96,7 +123,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 		if s.idle {
 			return 0, io.EOF
 		}
-		n, err := s.c.sysRead(p)
+		n, err := s.read(p)
 		if !errors.Is(err, ErrAgain) {
 			return n, err
 		}
@@ -112,7 +139,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 	}
 	written := 0
 	for {
-		n, err := s.c.sysWrite(p[written:])
+		n, err := s.write(p[written:])
 		written += n
 		if !errors.Is(err, ErrAgain) {
 			return written, err
@@ -121,6 +148,29 @@ func (s *Stream) Write(p []byte) (int, error) {
 			return written, err
 		}
 	}
+}
+
+func (s *Stream) read(p []byte) (int, error) {
+	if s.layer != nil {
+		return s.layer.Read(Socket{c: s.c, worker: true}, p)
+	}
+	return s.c.sysRead(p)
+}
+
+// write is Conn.Write. With a layer, it returns nil only after the kernel has everything: nobody else flushes the layer
+// meanwhile.
+func (s *Stream) write(p []byte) (n int, err error) {
+	if s.layer == nil {
+		return s.c.sysWrite(p)
+	}
+	socket := Socket{c: s.c, worker: true}
+	if len(p) > 0 {
+		n, err = s.layer.Write(socket, p, nil)
+	}
+	if err == nil {
+		err = s.layer.Flush(socket)
+	}
+	return n, err
 }
 
 // wait blocks until the loop has an event for the stream, or the deadline passes.

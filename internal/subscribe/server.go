@@ -125,6 +125,7 @@ func (s *Server) Serve(c *park.Conn, r *request.Request) {
 		run = s.o.Auth.Go
 	}
 	if !run(v.serve) {
+		v.Stream.Cancel()
 		if !needsApp { // otherwise auth.Service has logged it
 			s.LogRejected(slog.LevelWarn, "all workers are busy and their queue is full", request.AddrText(r.Client))
 		}
