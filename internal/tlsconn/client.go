@@ -1,0 +1,95 @@
+package tlsconn
+
+import (
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"time"
+
+	"holdfast/internal/park"
+)
+
+// Client makes TLS connections to upstreams. It starts nothing; its workers end with the poller.
+type Client struct{ engine }
+
+// NewClient returns a client on the poller's loops, with a time limit for each handshake. Call it before the poller's
+// Serve.
+func NewClient(p *park.Poller, limit time.Duration, log *slog.Logger) *Client {
+	x := &Client{}
+	x.init(p, true, limit, 512, log)
+	return x
+}
+
+// HardenClient returns a copy of c for upstreams that speak HTTP/1.1.
+func HardenClient(c *tls.Config) *tls.Config {
+	c = Harden(c)
+	c.NextProtos = []string{httpProtocol}
+	c.ClientSessionCache = nil // connections are kept instead, and their tickets are not read
+	return c
+}
+
+// Dial is park.Loop.Dial with a handshake, by a configuration that HardenClient has made. h gets Writable or HangUp
+// after the handshake, and Conn.DialError returns its error.
+func (x *Client) Dial(l *park.Loop, network, address string, config *tls.Config, h park.Handler) (*park.Conn, error) {
+	return l.Dial(network, address, &dialing{x: x, config: config, next: h})
+}
+
+// dialing is the handler of a connection until it is made and its handshake begins.
+type dialing struct {
+	x      *Client
+	config *tls.Config
+	next   park.Handler
+}
+
+// Ready implements park.Handler.
+func (d *dialing) Ready(c *park.Conn, ev park.Event) {
+	if ev&park.Expired != 0 {
+		c.Hold(d.next)
+		d.next.Ready(c, ev)
+		return
+	}
+	switch err := c.DialError(); err { // the kernel tells it once only
+	case park.ErrAgain:
+	default:
+		d.failed(c, err)
+	case nil:
+		d.x.begin(c, job{tls: d.client, next: d.made, failed: d.failed})
+	}
+}
+
+func (d *dialing) client(h *handshake) *tls.Conn {
+	config := d.config.Clone()
+	config.KeyLogWriter = h
+	return tls.Client(h.wire, config)
+}
+
+func (d *dialing) made(c *park.Conn, _ *tls.ConnectionState) {
+	c.Hold(d.next)
+	d.next.Ready(c, park.Writable|park.Readable) // a response, or the end, may be there without another event
+}
+
+// failed gives the connection to its handler as one that could not be made.
+func (d *dialing) failed(c *park.Conn, err error) {
+	c.SetLayer(&unmade{err: err})
+	c.Hold(d.next)
+	d.next.Ready(c, park.Writable|park.HangUp)
+}
+
+// unmade is the layer of a connection whose handshake has failed.
+type unmade struct{ err error }
+
+var _ park.Layer = (*unmade)(nil)
+
+var errUnmade = errors.New("tls: the connection was not made")
+
+// DialError is what park.Conn.DialError returns.
+func (x *unmade) DialError() error { return x.err }
+
+func (x *unmade) Read(park.Socket, []byte) (int, error)          { return 0, errUnmade }
+func (x *unmade) Write(park.Socket, []byte, []byte) (int, error) { return 0, errUnmade }
+func (x *unmade) Flush(park.Socket) error                        { return nil }
+func (x *unmade) Unsent() int                                    { return 0 }
+func (x *unmade) Stale(park.Socket) bool                         { return true }
+func (x *unmade) CloseWrite(park.Socket) error                   { return errUnmade }
+func (x *unmade) Lend(park.Socket, bool)                         {}
+func (x *unmade) Close(park.Socket, bool) []byte                 { return nil }

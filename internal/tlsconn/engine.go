@@ -1,0 +1,165 @@
+package tlsconn
+
+import (
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"holdfast/internal/park"
+	"holdfast/internal/throttle"
+)
+
+// maxQueue is how many connections may wait for the beginning of their handshake.
+const maxQueue = 16 << 10
+
+// engine makes handshakes on workers of its own, and has what its connections share.
+type engine struct {
+	client bool
+	time   time.Duration
+	log    *slog.Logger
+	pool   *park.Pool
+	cpu    chan struct{} // one for each handshake that computes
+	groups []*group
+	open   open
+	made   [versions]atomic.Int64 // handshakes
+	kept   atomic.Int64           // of those, how many resumed a session
+
+	mu       sync.Mutex // guards what follows
+	failures map[string]*throttle.Throttle
+}
+
+func (e *engine) init(p *park.Poller, client bool, limit time.Duration, most int, log *slog.Logger) {
+	e.client, e.time, e.log = client, limit, log
+	if e.log == nil {
+		e.log = slog.Default()
+	}
+	e.pool = p.NewPool(most, maxQueue)
+	e.cpu = make(chan struct{}, runtime.GOMAXPROCS(0))
+	e.failures = map[string]*throttle.Throttle{}
+	for _, l := range p.Loops() {
+		e.groups = append(e.groups, &group{e: e, loop: l})
+	}
+}
+
+// resume waits until the handshake may compute, and yield lets another one. More at once than there are processors would
+// only delay the loops.
+func (e *engine) resume() { e.cpu <- struct{}{} }
+func (e *engine) yield()  { <-e.cpu }
+
+// job is one handshake to make.
+type job struct {
+	head   []byte                                 // read from the connection already
+	tls    func(h *handshake) *tls.Conn           // makes its tls.Conn
+	next   func(*park.Conn, *tls.ConnectionState) // takes the connection over, on the loop
+	failed func(*park.Conn, error)                // does so after a failure
+}
+
+// begin makes the handshake of c on a worker.
+func (e *engine) begin(c *park.Conn, j job) {
+	h := &handshake{e: e, stream: park.NewStream(c, append([]byte(nil), j.head...)), client: c.RemoteAddr()}
+	h.wire = &wire{Conn: h.stream, hand: h}
+	by := time.Now().Add(e.time)
+	_ = h.stream.SetDeadline(by) // it does not fail
+	g := e.groups[c.Loop().Index]
+	err := errPanic // unless run returns
+	end := func() {
+		h.stream.Release(func(c *park.Conn, _ []byte) { j.failed(c, err) })
+	}
+	started := e.pool.Go(func() {
+		defer func() {
+			if err != nil {
+				end()
+			}
+		}()
+		var m *made
+		m, err = h.run(g, by, j.tls)
+		if err != nil {
+			reason, fields := h.cause(err)
+			e.failed(reason, err, h.client, fields...)
+			return
+		}
+		h.stream.Release(func(c *park.Conn, rest []byte) { e.establish(c, m, rest, j.next) })
+	})
+	if !started {
+		err = errBusy
+		e.failed("busy", err, h.client, "limit", maxQueue)
+		h.stream.Cancel()
+		j.failed(c, err)
+	}
+}
+
+// made is a connection after its handshake.
+type made struct {
+	layer   layer
+	version version
+	state   tls.ConnectionState
+}
+
+// layer is a park.Layer that takes what was read with the handshake.
+type layer interface {
+	park.Layer
+	unread(b []byte)
+}
+
+// establish puts the layer on the connection and gives it to next.
+func (e *engine) establish(c *park.Conn, m *made, rest []byte, next func(*park.Conn, *tls.ConnectionState)) {
+	e.open[m.version].Add(1)
+	e.made[m.version].Add(1)
+	if m.state.DidResume {
+		e.kept.Add(1)
+	}
+	m.layer.unread(rest)
+	c.SetLayer(m.layer)
+	c.SetTLS(true)
+	next(c, &m.state)
+}
+
+var (
+	errBusy  = errors.New("tls: too many connections wait for a handshake")
+	errPanic = errors.New("tls: the handshake has panicked")
+)
+
+// failed counts what went wrong, and logs one of each reason a minute.
+func (e *engine) failed(reason string, err error, client netip.AddrPort, fields ...any) {
+	e.mu.Lock()
+	t := e.failures[reason]
+	if t == nil {
+		t = new(throttle.Throttle)
+		e.failures[reason] = t
+	}
+	e.mu.Unlock()
+	total, due := t.Due(time.Now())
+	if !due {
+		return
+	}
+	fields = append([]any{"reason", reason, "error", err, "client", client, "total", total}, fields...)
+	e.log.Info("TLS connection failed", fields...)
+}
+
+// Stats are counts for metrics.
+type Stats struct {
+	Open     map[string]int64 // connections, by version
+	Made     map[string]int64 // handshakes, by version
+	Resumed  int64            // of those, the ones that resumed a session
+	Failures map[string]int64 // by reason
+	Waiting  int64            // connections whose handshake waits for a worker
+}
+
+// Stats may be called from any goroutine.
+func (e *engine) Stats() Stats {
+	s := Stats{Open: map[string]int64{}, Made: map[string]int64{}, Failures: map[string]int64{}, Resumed: e.kept.Load(), Waiting: int64(e.pool.Waiting())}
+	for v, name := range versionNames {
+		s.Open[name], s.Made[name] = e.open[v].Load(), e.made[v].Load()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for reason, t := range e.failures {
+		s.Failures[reason] = t.Total()
+	}
+	return s
+}
