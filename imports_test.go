@@ -32,13 +32,16 @@ internal/channel
 internal/channelurl internal/channel
 internal/clientframe internal/hub internal/strictjson
 internal/compress internal/deflate internal/http1 internal/park internal/throttle
-internal/config   internal/cache internal/cache/rules internal/channel internal/channelurl internal/strictjson
+internal/config   internal/cache internal/cache/rules internal/channel internal/channelurl internal/deny internal/expand internal/hosts internal/strictjson
 internal/connection
 internal/deflate
 internal/demo
+internal/deny     internal/http1
+internal/expand
 internal/fcgi     internal/http1
 internal/headread internal/http1 internal/park
 internal/histfile internal/hub
+internal/hosts    internal/http1
 internal/http1
 internal/hub
 internal/inject   internal/deflate internal/http1
@@ -52,12 +55,12 @@ internal/receive  internal/throttle
 internal/render   internal/deflate internal/http1 internal/hub internal/jsontext
 internal/pushfields internal/cache internal/cache/headers internal/http1 internal/hub internal/throttle
 internal/request  internal/http1
-internal/route    internal/balance internal/compress internal/http1 internal/site
+internal/route    internal/balance internal/cache/rules internal/compress internal/deny internal/expand internal/hosts internal/http1 internal/inject internal/rate internal/site
 internal/sendbuf  internal/park
 internal/sendqueue internal/hub internal/park
 internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/cache internal/cache/fetch internal/cache/rules internal/channel internal/channelurl internal/config internal/connection internal/histfile internal/hub internal/inject internal/metric internal/park internal/presence internal/pushfields internal/site internal/throttle internal/token internal/watch proxy upgrade upgrade/client
 internal/session  internal/auth internal/channel
-internal/site     internal/http1
+internal/site     internal/expand internal/http1
 internal/strictjson
 internal/subscribe internal/accesslog internal/auth internal/channel internal/http1 internal/hub internal/park internal/render internal/request internal/throttle
 internal/tempfile internal/park

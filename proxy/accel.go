@@ -61,7 +61,7 @@ func (x *exchange) accelRedirect(a *http1.Answer, bodyless bool) bool {
 		x.fail(502, fmt.Errorf("X-Accel-Redirect: %w", r))
 		return false
 	}
-	route, r := x.f.p.routes.Find(h.Path)
+	route, r := x.route.Table.Find(h.Path)
 	switch {
 	case r != nil:
 		x.fail(502, fmt.Errorf("X-Accel-Redirect to %.200q: %w", h.Target, r))

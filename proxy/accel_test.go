@@ -49,9 +49,9 @@ func accelWorld(t *testing.T) (addr string, app, other *wiretest.Upstream) {
 	}))
 	addr, _ = start(t, app.Addr, func(o *Options) {
 		o.Routes = []Route{
-			{Match: "/files", Internal: true, Files: open(site.Options{Plain: true})},
+			{Match: "/files", Internal: true, Below: true, Files: open(site.Options{Plain: true})},
 			{Match: "/within", Internal: true, Prefix: "/", Upstreams: []Upstream{{Network: "tcp", Address: other.Addr, Host: other.Addr}}},
-			{Match: "/assets", Files: open(site.Options{NoScripts: []string{"/"}})},
+			{Match: "/assets", Below: true, Files: open(site.Options{NoScripts: []string{"/"}})},
 		}
 	})
 	return addr, app, other
@@ -155,7 +155,7 @@ func TestAccelLeavesTheApp(t *testing.T) {
 		}
 		c.Read(b)
 	})
-	addr, _ := start(t, u.Addr, func(o *Options) { o.Routes = []Route{{Match: "/files", Internal: true, Files: s}} })
+	addr, _ := start(t, u.Addr, func(o *Options) { o.Routes = []Route{{Match: "/files", Internal: true, Below: true, Files: s}} })
 	c := wiretest.Dial(t, addr)
 	for range 3 {
 		c.Send(lines("GET /x HTTP/1.1", "Host: h"))
@@ -185,7 +185,7 @@ func TestRoutesOfScripts(t *testing.T) {
 	addr, p := start(t, main.Addr, func(o *Options) {
 		o.Routes = []Route{
 			{Match: "/app.php", Site: scripts.Site, Upstreams: []Upstream{{Network: "tcp", Address: fpm.Addr, Host: "localhost"}}},
-			{Match: "/hidden", Files: scripts.Site, Internal: true},
+			{Match: "/hidden", Below: true, Files: scripts.Site, Internal: true},
 		}
 	})
 	c := wiretest.Dial(t, addr)
@@ -218,7 +218,7 @@ func TestAccelRedirectBeforeTheBody(t *testing.T) {
 			io.Copy(io.Discard, c)
 		}
 	})
-	addr, _ := start(t, app.Addr, func(o *Options) { o.Routes = []Route{{Match: "/files", Internal: true, Files: folder}} })
+	addr, _ := start(t, app.Addr, func(o *Options) { o.Routes = []Route{{Match: "/files", Internal: true, Below: true, Files: folder}} })
 	c := wiretest.Dial(t, addr)
 	c.Send("POST /get HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n01234")
 	resp, body := c.Response("POST")

@@ -155,13 +155,13 @@ func (a *appLeg) giveBack() {
 
 // notice counts an oddity of the server.
 func (a *appLeg) notice(n balance.Notice) {
-	a.x.f.p.servers.Notice(a.server, n, a.x.route.Paths.Match, a.x.f.loop.Now())
+	a.x.f.p.servers.Notice(a.server, n, a.x.route.Label(), a.x.f.loop.Now())
 }
 
 // noticeAll is notice for each oddity of a response.
 func (a *appLeg) noticeAll(odd http1.Oddity) {
 	if odd != 0 {
-		a.x.f.p.servers.NoticeAll(a.server, odd, a.x.route.Paths.Match, a.x.f.loop.Now())
+		a.x.f.p.servers.NoticeAll(a.server, odd, a.x.route.Label(), a.x.f.loop.Now())
 	}
 }
 
@@ -187,7 +187,7 @@ func (a *appLeg) dial() {
 		return
 	}
 	a.connected, a.reused, a.hung = false, false, false
-	a.conn.SetDeadline(a.x.f.p.o.ConnectTime)
+	a.conn.SetDeadline(a.x.route.ConnectTime)
 }
 
 // unreachable tries the next address of the server's name, and then the next server: nothing was sent yet.
@@ -236,9 +236,9 @@ func (a *appLeg) ready(ev park.Event) {
 	if ev&park.Expired != 0 {
 		switch {
 		case a.x.client.full(): // the client is slow, not the upstream
-			a.conn.SetDeadline(a.x.f.p.o.UpstreamTime)
+			a.conn.SetDeadline(a.x.route.UpstreamTime)
 		case !a.x.upload.body.Done && a.out == nil: // the client has not sent the whole body yet
-			a.conn.SetDeadline(a.x.f.p.o.UpstreamTime)
+			a.conn.SetDeadline(a.x.route.UpstreamTime)
 		default:
 			a.unanswered(504, fmt.Errorf("response: %w", errTimeout), a.x.f.p.o.NextTimeout)
 		}

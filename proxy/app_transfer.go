@@ -10,7 +10,7 @@ import (
 
 // sendHead sends the request's head and the part of its body received so far.
 func (a *appLeg) sendHead(head, body []byte) {
-	a.conn.SetDeadline(a.x.f.p.o.UpstreamTime)
+	a.conn.SetDeadline(a.x.route.UpstreamTime)
 	if err := sendbuf.Send(a.conn, &a.out, head, body); err != nil {
 		a.failed(err)
 		return
@@ -38,7 +38,7 @@ func (a *appLeg) pumpUp() {
 				a.failed(err)
 				return
 			}
-			a.conn.SetDeadline(a.x.f.p.o.UpstreamTime)
+			a.conn.SetDeadline(a.x.route.UpstreamTime)
 		}
 		if a.pumpFile() {
 			return
@@ -95,7 +95,7 @@ func (a *appLeg) pumpDown() {
 		}
 		in := in
 		if a.x.client.out != nil && a.x.client.file == nil { // what is read is buffered, so read no more than fits
-			in = in[:min(len(in), max(a.x.f.p.o.ResponseBuffer-a.x.client.out.Len(), smallReading))]
+			in = in[:min(len(in), max(a.x.route.ResponseBuffer-a.x.client.out.Len(), smallReading))]
 		}
 		n, err := a.conn.Read(in)
 		if err == park.ErrAgain {
@@ -105,7 +105,7 @@ func (a *appLeg) pumpDown() {
 			a.ended(err)
 			return
 		}
-		a.conn.SetDeadline(a.x.f.p.o.UpstreamTime)
+		a.conn.SetDeadline(a.x.route.UpstreamTime)
 		if !a.source.receive(in[:n]) {
 			return
 		}
@@ -217,6 +217,6 @@ func (a *appLeg) sendPiece(b []byte) bool {
 		a.failed(err)
 		return false
 	}
-	a.conn.SetDeadline(a.x.f.p.o.UpstreamTime)
+	a.conn.SetDeadline(a.x.route.UpstreamTime)
 	return true
 }

@@ -74,6 +74,7 @@ func TestCacheConnectionLogin(t *testing.T) {
 	addr, _ := start(t, iis(t, "NTLM", "").Addr, func(o *Options) {
 		o.PoolIdle = wiretest.Timeout
 		o.Cache = &fetch.Cache{Rules: set, Store: cache.NewStore(cache.Options{}, h), Wait: wiretest.Timeout}
+		o.Rules = set.Whole()
 	})
 	ask := func(c *wiretest.Client, target string, fields ...string) string {
 		c.Send(lines(append([]string{"GET " + target + " HTTP/1.1", "Host: x"}, fields...)...))

@@ -41,6 +41,7 @@ func newCachedApp(t *testing.T, list []rules.Options, answer func(n int64, r *ht
 	a.addr, a.proxy = start(t, up.Addr, func(o *Options) {
 		o.RequestBuffer = 64 << 10
 		o.Cache = &fetch.Cache{Rules: set, Store: a.store, Wait: wiretest.Timeout}
+		o.Rules = set.Whole()
 		for _, f := range change {
 			f(o)
 		}
@@ -175,6 +176,7 @@ func TestCache(t *testing.T) {
 		}
 		addr, _ := start(t, up.Addr, func(o *Options) {
 			o.Cache = &fetch.Cache{Rules: set, Store: cache.NewStore(cache.Options{}, h), Wait: wiretest.Timeout}
+			o.Rules = set.Whole()
 		})
 		c := wiretest.Dial(t, addr)
 		c.Send(lines("GET / HTTP/1.1", "Host: app.test"))

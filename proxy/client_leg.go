@@ -137,8 +137,7 @@ func (c *clientLeg) full() bool {
 	if c.out == nil {
 		return false
 	}
-	o := &c.x.f.p.o
-	return c.unbuffered || c.out.Len() >= o.ResponseBuffer || c.x.f.p.buffered.Load() > o.BufferTotal
+	return c.unbuffered || c.out.Len() >= c.x.route.ResponseBuffer || c.x.f.p.buffered.Load() > c.x.f.p.o.BufferTotal
 }
 
 // flush writes what is queued. It reports whether the exchange continues.
@@ -154,7 +153,7 @@ func (c *clientLeg) flush() bool {
 	}
 	c.conn.SetDeadline(0)
 	if !c.x.upload.body.Done && c.x.app.out == nil { // from now on the exchange waits for the body
-		d, _ := c.x.upload.pace.Wait(c.x.f.loop.Now(), c.x.upload.received, c.x.f.p.o.BodyTime, c.x.f.p.o.BodyRate)
+		d, _ := c.x.upload.pace.Wait(c.x.f.loop.Now(), c.x.upload.received, c.x.route.BodyTime, c.x.route.BodyRate)
 		c.conn.SetDeadline(max(d, time.Millisecond))
 	}
 	if c.file != nil {
@@ -170,7 +169,7 @@ func (c *clientLeg) flush() bool {
 // await sets the deadline of a client that has bytes to read. It reports false if the client has been too slow already.
 func (c *clientLeg) await() bool {
 	c.x.count()
-	o := &c.x.f.p.o
+	o := c.x.route
 	if o.SendRate > 0 {
 		c.progressed()
 	}

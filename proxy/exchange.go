@@ -41,6 +41,7 @@ const (
 type exchange struct {
 	f      *Front
 	route  *route.Route
+	gate   *route.Gate // of the route that the request came to
 	client clientLeg
 	upload upload
 	app    appLeg
@@ -78,7 +79,7 @@ func (f *Front) forward(c *park.Conn, r *route.Route, h *http1.Head, q *request.
 		x = new(exchange)
 	}
 	*x = exchange{
-		f: f, route: r, serial: x.serial + 1,
+		f: f, route: r, gate: r.Gate, serial: x.serial + 1,
 		client: clientLeg{x: x, conn: c, early: x.client.early[:0]},
 		upload: upload{x: x, gathered: x.upload.gathered[:0]},
 		app:    appLeg{x: x, head: x.app.head[:0], partialHead: x.app.partialHead[:0], sticky: -1},
@@ -89,6 +90,7 @@ func (f *Front) forward(c *park.Conn, r *route.Route, h *http1.Head, q *request.
 	whole := false
 	defer x.abandonUnless(&whole, x.serial)
 	f.p.inFlight.Add(1)
+	x.gate.Enter()
 	x.log.started = f.loop.Now()
 	x.client.keep = !h.Close
 	x.client.http10 = h.Minor == 0
@@ -124,7 +126,7 @@ func (f *Front) forward(c *park.Conn, r *route.Route, h *http1.Head, q *request.
 	x.client.early = append(x.client.early, rest[used:]...)
 	x.session = request.SessionOf(x.f.p.o.Sessions, h)
 	x.app.connLogin = http1.LogsIn(h.Fields)
-	if f.p.routes.Internal {
+	if r.Table.Internal {
 		x.accel.head = append(x.accel.head, h.Raw...)
 	}
 	x.take(h, q, rest[:n])
@@ -134,6 +136,10 @@ func (f *Front) forward(c *park.Conn, r *route.Route, h *http1.Head, q *request.
 // take gives the request to the source of its route. body is the part of the request's body received so far.
 func (x *exchange) take(h *http1.Head, q *request.Request, body []byte) {
 	r := x.route
+	if r.Deny != nil && x.accel.hops == 0 && r.Deny.Denies(h.Path) {
+		x.denied(h)
+		return
+	}
 	if r.Redirect != "" {
 		x.redirect(h, q)
 		return
@@ -143,7 +149,7 @@ func (x *exchange) take(h *http1.Head, q *request.Request, body []byte) {
 		return
 	}
 	if x.accel.hops == 0 {
-		x.page = x.f.p.o.Inject.Page(h, q.Scheme(), q.Host)
+		x.page = r.Inject.Page(h, q.Scheme(), q.Host)
 	}
 	x.coder = r.Compress.Begin(x.f.compress, h, &x.client)
 	if !x.cached(h, q, body) {
@@ -203,7 +209,7 @@ func (x *exchange) clientReady(ev park.Event) {
 // its request, or before the request was sent to the app. A client that has disconnected looks the same until it is
 // sent something.
 func (x *exchange) isHalfClose(ev park.Event) bool {
-	grace := x.f.p.o.HalfClose
+	grace := x.route.HalfClose
 	if grace <= 0 || ev&park.Broken != 0 {
 		return false
 	}

@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"time"
-
 	"holdfast/internal/balance"
 	"holdfast/internal/compress"
 	"holdfast/internal/headread"
@@ -10,6 +8,7 @@ import (
 	"holdfast/internal/metric"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
+	"holdfast/internal/route"
 	"holdfast/internal/throttle"
 )
 
@@ -43,31 +42,30 @@ func (f *Front) HeadRead(c *park.Conn, b, rest []byte, more bool) {
 	}
 	q := f.readRequest(c, h)
 	q.Rest = rest
-	if max := f.p.o.BodyBytes; max > 0 && h.Length > max {
-		f.refuseClient(c, q.Client, http1.Refuse(413, "request body too large"), b)
+	site, refusal := f.p.sites.Find(h.Host, q.Host)
+	if refusal != nil {
+		f.refuseClient(c, q.Client, refusal, b, "host", string(h.Host), "forwarded_host", string(h.Forwarding[http1.ForwardedHost]))
 		return
 	}
-	if r := f.limit(q); r != nil {
-		f.refuseClient(c, q.Client, r, b)
-		return
-	}
-	route := f.p.insecure(h, q)
-	if route == nil {
-		if f.p.o.Local != nil && f.p.o.Local.Owns(h.Path) {
-			f.p.o.Local.Serve(c, q)
-			return
-		}
-		var r *http1.Refusal
-		if route, r = f.p.routes.Find(h.Path); r == nil && route.Internal {
-			r = http1.Refuse(404, "route that is internal")
-		}
-		if r != nil {
-			f.refuseClient(c, q.Client, r, b)
-			return
+	r, limits := f.p.insecure(h, q), site.Rest()
+	own := r == nil && f.p.o.Local != nil && site.Push && f.p.o.Local.Owns(h.Path)
+	if r == nil && !own {
+		if r, refusal = site.Open(h.Path); refusal == nil {
+			limits = r
 		}
 	}
-	f.p.stats.requests.Add(1)
-	f.forward(c, route, h, q, rest, more)
+	if over := f.limit(h, q, limits.Settings); over != nil {
+		refusal = over
+	}
+	switch {
+	case refusal != nil:
+		f.refuseClient(c, q.Client, refusal, b)
+	case own:
+		f.p.o.Local.Serve(c, q)
+	default:
+		f.p.stats.requests.Add(1)
+		f.forward(c, r, h, q, rest, more)
+	}
 }
 
 // readRequest returns the client, scheme, host and port of a checked request. The result is valid as long as the head,
@@ -88,20 +86,17 @@ func (f *Front) HeaderRefused(c *park.Conn, err error) {
 	c.Abort()
 }
 
-// limit refuses a request beyond the rate of its address, or beyond the requests in flight.
-func (f *Front) limit(q *request.Request) *http1.Refusal {
-	p := f.p
-	if p.rate != nil {
-		if wait, ok := p.rate.Admit(q.Client.Addr(), f.loop.Now()); !ok {
-			p.stats.rateLimited.Add(1)
-			return &http1.Refusal{Status: 429, Reason: "more requests than limits.requests_per_second allows", After: wait}
-		}
+// limit refuses a request beyond the limits of its route.
+func (f *Front) limit(h *http1.Head, q *request.Request, s *route.Settings) *http1.Refusal {
+	r := s.Refuses(h.Length, q.Client.Addr(), f.loop.Now())
+	switch {
+	case r == nil:
+	case r.Status == 429:
+		f.p.stats.rateLimited.Add(1)
+	case r.Status == 503:
+		f.p.stats.overloaded.Add(1)
 	}
-	if p.o.MaxRequests > 0 && p.inFlight.Load() >= int64(p.o.MaxRequests) {
-		p.stats.overloaded.Add(1)
-		return &http1.Refusal{Status: 503, Reason: "more requests in flight than limits.max_requests_in_flight", After: time.Second}
-	}
-	return nil
+	return r
 }
 
 // resume parks c until its next request, or begins with the bytes that are here already. more means that further bytes

@@ -12,12 +12,10 @@ import (
 	"holdfast/internal/cache/fetch"
 	"holdfast/internal/compress"
 	"holdfast/internal/headread"
-	"holdfast/internal/inject"
 	"holdfast/internal/metric"
 	"holdfast/internal/park"
 	"holdfast/internal/proxyheader"
 	"holdfast/internal/pushfields"
-	"holdfast/internal/rate"
 	"holdfast/internal/request"
 	"holdfast/internal/route"
 	"holdfast/internal/site"
@@ -33,13 +31,16 @@ type (
 
 // Options of a Proxy. A time of zero is no limit.
 type Options struct {
-	Upstreams   []Upstream    // at least one, at most 64 with those of the routes
-	Routes      []Route       // the first that matches gets a request; others go to Upstreams
-	Pool        int           // idle connections kept of each upstream, over all loops
-	PoolIdle    time.Duration // how long one is kept; below the app's own keep-alive time
-	Queue       int           // requests that may wait for an upstream at its limit
-	QueueTime   time.Duration // how long a request may wait
-	MaxFails    int           // consecutive failures after which an upstream is marked down for FailTime; 0: never
+	route.Settings // of all requests for which no site and no route has others
+
+	Upstreams   []Upstream          // at least one, at most 64 with those of the sites and routes
+	Sites       []route.SiteOptions // by the Host of a request; none: one for all hosts, which has Site and Routes
+	Routes      []Route             // the first that matches gets a request; others go to Upstreams
+	Pool        int                 // idle connections kept of each upstream, over all loops
+	PoolIdle    time.Duration       // how long one is kept; below the app's own keep-alive time
+	Queue       int                 // requests that may wait for an upstream at its limit
+	QueueTime   time.Duration       // how long a request may wait
+	MaxFails    int                 // consecutive failures after which an upstream is marked down for FailTime; 0: never
 	FailTime    time.Duration
 	NextError   bool   // an idempotent request whose upstream ends the connection without a response goes to the next
 	NextTimeout bool   // so does one whose upstream sends none in time
@@ -49,32 +50,16 @@ type Options struct {
 	CheckPath  string                                                       // path that Check requests from each upstream; empty: no checks
 	CheckEvery time.Duration
 
-	HeaderTime   time.Duration // a request's head must be complete
-	IdleTime     time.Duration // between two requests
-	BodyTime     time.Duration // between two reads of a request body
-	SendTime     time.Duration // between two writes to a client
-	ConnectTime  time.Duration
-	UpstreamTime time.Duration // between two reads or writes on the upstream
-	HalfClose    time.Duration // how long after its request a client may end its side and still get the response; 0: never
-	TunnelTime   time.Duration // a tunnel with no byte either way
+	HeaderTime time.Duration // a request's head must be complete
+	IdleTime   time.Duration // between two requests
 
-	HeaderBytes  int   // of a request's head
-	HeaderFields int   // header fields of a request
-	BodyBytes    int64 // of a request's body; 0: the app decides
-	BodyRate     int   // bytes per second, the minimum rate of a request's body; 0: any
-	SendRate     int   // bytes per second, the minimum rate at which a client accepts a response; 0: any
+	HeaderBytes  int // of a request's head
+	HeaderFields int // header fields of a request
 
-	MaxRequests int // in progress at once; one more gets 503; 0: any number
-	Rate        int // requests per second of one address; more get 429; 0: any
-	Burst       int // requests of one address beyond Rate at once
-
-	RequestBuffer  int    // bytes of a request's body that are read before the request is sent to the app; 0: none
-	StreamUploads  bool   // a body larger than the buffers is streamed to an HTTP app; otherwise it is refused
-	ResponseBuffer int    // bytes read from the app ahead of one client; 0: one reading
-	Folder         string // directory for temporary files of bodies larger than the buffers; empty: none
-	FileBytes      int64  // in the file of one body
-	FilesTotal     int64  // in all files together; beyond it, no other body gets a file
-	BufferTotal    int64  // bytes of both kinds of bodies in memory, all clients together; beyond it, 8 kB each; default 16 MB
+	Folder      string // directory for temporary files of bodies larger than the buffers; empty: none
+	FileBytes   int64  // in the file of one body
+	FilesTotal  int64  // in all files together; beyond it, no other body gets a file
+	BufferTotal int64  // bytes of both kinds of bodies in memory, all clients together; beyond it, 8 kB each; default 16 MB
 
 	ExternalHTTPS bool   // clients use https, unless a trusted proxy says otherwise
 	ExternalPort  uint16 // port that clients connect to if neither Host nor a trusted proxy names one; 0: the scheme's default
@@ -84,8 +69,6 @@ type Options struct {
 	ProxyProtocol bool // every connection begins with a PROXY header, and comes from a trusted peer
 
 	Trusted    func(netip.Addr) bool // peers whose X-Forwarded-* are believed, also one without an address (a unix socket); nil: none
-	Inject     *inject.Rules         // pages that get a script tag; nil: none
-	Compress   *compress.Rule        // which responses are compressed, of routes that do not say; nil: none
 	Encoders   int64                 // compressors that belong to a response for long; 0: 64
 	Cache      *fetch.Cache          // what is answered from memory; nil: nothing
 	Push       *pushfields.Reader    // reads what the app publishes by its responses; nil: nothing does
@@ -113,10 +96,9 @@ type Proxy struct {
 	o         Options
 	fronts    []*Front
 	servers   *balance.Set
-	routes    *route.Table
+	sites     *route.Sites
 	newSource func(*exchange) source
 	lines     *balance.Lines // exchanges that wait for a server
-	rate      *rate.Limiter
 	reader    request.Reader
 	stats     counters
 	draining  atomic.Bool
@@ -139,7 +121,7 @@ type counters struct {
 	requests, refused, upstreamErrors, retries, clientGone, cut, tunnels, dialled, rateLimited, overloaded atomic.Int64
 }
 
-// New returns a proxy on the poller's loops. It starts nothing.
+// New returns a proxy on the poller's loops. It starts nothing. It panics as route.MustSites does.
 func New(p *park.Poller, o Options) *Proxy {
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -150,14 +132,18 @@ func New(p *park.Poller, o Options) *Proxy {
 	if o.Trusted == nil {
 		o.Trusted = func(netip.Addr) bool { return false }
 	}
-	x := &Proxy{o: o, newSource: newSource, reader: request.Reader{Trusted: o.Trusted, HTTPS: o.ExternalHTTPS, Port: o.ExternalPort, Listen: o.ServerAddr.Port()}, rate: rate.New(o.Rate, o.Burst)}
+	x := &Proxy{o: o, newSource: newSource, reader: request.Reader{Trusted: o.Trusted, HTTPS: o.ExternalHTTPS, Port: o.ExternalPort, Listen: o.ServerAddr.Port()}}
 	x.files = tempfile.NewStore(o.Folder, o.FileBytes, o.FilesTotal, o.Log)
 	x.compress = compress.NewPool(p, o.Encoders, o.Log)
 	x.servers = balance.NewSet(balance.Options{
 		MaxFails: o.MaxFails, FailTime: o.FailTime, Sticky: o.Sticky,
 		CheckPath: o.CheckPath, CheckEvery: o.CheckEvery, ConnectTime: o.ConnectTime, Lookup: o.Lookup, Log: o.Log,
 	})
-	x.routes = route.NewTable(x.servers, route.Options{Match: "/", Upstreams: o.Upstreams, Site: o.Site, Compress: o.Compress, Publishes: true}, o.Routes)
+	list := o.Sites
+	if len(list) == 0 {
+		list = []route.SiteOptions{{Default: true, Push: true, Main: Route{Match: "/", Site: o.Site, Publishes: true}, Routes: o.Routes}}
+	}
+	x.sites = route.MustSites(x.servers, Route{Upstreams: o.Upstreams, Site: o.Site, Settings: &x.o.Settings}, list)
 	x.lines = balance.NewLines(p.Loops(), o.Queue)
 	for _, l := range p.Loops() {
 		f := &Front{p: x, loop: l, compress: x.compress.Loop(l), refused: throttle.PerSecond{Lines: maxRefusedLines}}

@@ -13,7 +13,6 @@ import (
 	"holdfast/internal/balance"
 	"holdfast/internal/http1"
 	"holdfast/internal/request"
-	"holdfast/internal/route"
 	"holdfast/internal/wiretest"
 )
 
@@ -67,7 +66,7 @@ func FuzzHead(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	p := &Proxy{routes: route.NewTable(balance.NewSet(balance.Options{}), Route{Upstreams: []Upstream{{Host: "up"}}}, nil), reader: request.Reader{Trusted: func(netip.Addr) bool { return false }}}
+	p := &Proxy{sites: oneSite(balance.NewSet(balance.Options{}), Route{Upstreams: []Upstream{{Host: "up"}}}, nil), reader: request.Reader{Trusted: func(netip.Addr) bool { return false }}}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		n, r := http1.HeadEnd(in, 0)
 		if r != nil || n == 0 {

@@ -13,6 +13,7 @@ import (
 
 	"holdfast/internal/park"
 	"holdfast/internal/request"
+	"holdfast/internal/route"
 	"holdfast/internal/wiretest"
 )
 
@@ -35,9 +36,12 @@ func startPrepared(t testing.TB, upstream string, prepare func(*Proxy), change .
 	o := Options{
 		Upstreams: []Upstream{{Network: "tcp", Address: upstream, Host: upstream}},
 		Pool:      8, PoolIdle: 5 * time.Second,
-		HeaderTime: wiretest.Timeout, IdleTime: wiretest.Timeout, BodyTime: wiretest.Timeout,
-		SendTime: wiretest.Timeout, ConnectTime: wiretest.Timeout, UpstreamTime: wiretest.Timeout,
-		TunnelTime: wiretest.Timeout, HeaderBytes: 16 << 10, HeaderFields: 100, StreamUploads: true, Log: log,
+		HeaderTime: wiretest.Timeout, IdleTime: wiretest.Timeout,
+		Settings: route.Settings{
+			BodyTime: wiretest.Timeout, SendTime: wiretest.Timeout, ConnectTime: wiretest.Timeout, UpstreamTime: wiretest.Timeout,
+			TunnelTime: wiretest.Timeout, StreamUploads: true,
+		},
+		HeaderBytes: 16 << 10, HeaderFields: 100, Log: log,
 	}
 	for _, f := range change {
 		f(&o)

@@ -97,7 +97,7 @@ func TestInjectionInFiles(t *testing.T) {
 	up := wiretest.NewUpstream(t, wiretest.Answer(func(*http.Request, []byte) []byte { return ok("") }))
 	addr, _ := start(t, up.Addr, func(o *Options) {
 		o.Inject = shimRules()
-		o.Routes = []Route{{Match: "/pages", Files: files}}
+		o.Routes = []Route{{Match: "/pages", Below: true, Files: files}}
 	})
 	c := wiretest.Dial(t, addr)
 	for range 2 { // the connection continues

@@ -118,13 +118,13 @@ func TestPanicInPostedSteps(t *testing.T) {
 	}{
 		{"what a worker has found", strings.Replace(get, "a.txt", "a.php", 1), func(t *testing.T) (string, *Proxy) {
 			return startPrepared(t, up(t), func(*Proxy) {}, func(o *Options) {
-				o.Routes = []Route{{Match: "/files", Files: folder(t)}}
+				o.Routes = []Route{{Match: "/files", Below: true, Files: folder(t)}}
 				o.Log = slog.New(brokenLog{slog.DiscardHandler, "request refused"})
 			})
 		}},
 		{"what a worker does", get, func(t *testing.T) (string, *Proxy) {
-			return startPrepared(t, up(t), func(p *Proxy) { p.routes.Routes[0].Files, p.newSource = nil, newFileSource }, func(o *Options) {
-				o.Routes = []Route{{Match: "/files", Files: folder(t)}}
+			return startPrepared(t, up(t), func(p *Proxy) { p.sites.Tables[0].Routes[0].Files, p.newSource = nil, newFileSource }, func(o *Options) {
+				o.Routes = []Route{{Match: "/files", Below: true, Files: folder(t)}}
 			})
 		}},
 		{"a body that is in a file", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n" + strings.Repeat("x", 300000), func(t *testing.T) (string, *Proxy) {

@@ -5,12 +5,13 @@ import (
 	"sync"
 	"testing"
 
+	"holdfast/internal/route"
 	"holdfast/internal/wiretest"
 )
 
 func TestRequestsPerAddress(t *testing.T) {
 	u := wiretest.NewUpstream(t, wiretest.Answer(echo))
-	addr, p := start(t, u.Addr, trusting, func(o *Options) { o.Rate, o.Burst = 1, 1 })
+	addr, p := start(t, u.Addr, trusting, func(o *Options) { o.Gate = route.NewGate(0, 1, 1) })
 	for i, want := range []int{200, 200, 429, 429} {
 		c := wiretest.Dial(t, addr)
 		c.Send(lines("GET / HTTP/1.1", "Host: x", "X-Forwarded-For: 192.0.2.1"))
@@ -34,7 +35,7 @@ func TestRequestsInFlight(t *testing.T) {
 	free := sync.OnceFunc(func() { close(release) })
 	defer free()
 	u := wiretest.NewUpstream(t, wiretest.Answer(func(*http.Request, []byte) []byte { <-release; return ok("done") }))
-	addr, p := start(t, u.Addr, func(o *Options) { o.MaxRequests = 2 })
+	addr, p := start(t, u.Addr, func(o *Options) { o.Gate = route.NewGate(2, 0, 0) })
 	var held []*wiretest.Client
 	for range 2 {
 		c := wiretest.Dial(t, addr)

@@ -11,7 +11,7 @@ import (
 var errRedirected = errors.New("redirected")
 
 // toHTTPS is the route of a request that has to come again by https.
-var toHTTPS = &route.Route{Options: route.Options{Redirect: "https:"}}
+var toHTTPS = &route.Route{Options: route.Options{Redirect: "https:", Settings: new(route.Settings)}, Table: new(route.Table)}
 
 // insecure returns the route of a request that a trusted proxy says came by plain http, where that is to be
 // redirected, or nil. Who comes without a proxy that says so is served: a redirect could lead back here for ever.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 
 	"holdfast/internal/http1"
@@ -9,15 +10,18 @@ import (
 	"holdfast/internal/request"
 )
 
+var errDenied = errors.New("denied")
+
 // HeadRefused implements headread.Owner. The head can't be parsed, so the peer counts as the client.
 func (f *Front) HeadRefused(c *park.Conn, r *http1.Refusal, b []byte) {
 	f.refuseClient(c, c.RemoteAddr(), r, b)
 }
 
-// refuseClient responds to a refused request and closes. b begins with the received part of its head.
-func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, r *http1.Refusal, b []byte) {
+// refuseClient responds to a refused request and closes. b begins with the received part of its head; fields are more for the
+// log.
+func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, r *http1.Refusal, b []byte, fields ...any) {
 	f.p.stats.refused.Add(1)
-	f.logRefused(client, r.Status, r.Reason)
+	f.logRefused(client, r.Status, r.Reason, fields...)
 	answer := http1.Page(r.Status, r.After, "Connection: close\r\n", true)
 	if r.Told { // for clients that can't show an HTML page
 		answer = http1.TextPage(r.Status, r.Reason)
@@ -25,6 +29,13 @@ func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, r *http1.Refus
 	f.logRefusal(client.Addr(), b, r, len(answer)-bytes.Index(answer, []byte("\r\n\r\n"))-4)
 	c.Write(answer) // if the peer accepts no bytes, the rest is lost
 	park.Linger(c)
+}
+
+// denied answers as if there were nothing.
+func (x *exchange) denied(h *http1.Head) {
+	x.f.p.stats.refused.Add(1)
+	x.f.logRefused(x.from, 404, "path that deny of the configuration names", "path", string(h.Path[:min(len(h.Path), 200)]))
+	x.finishWith(404, errDenied)
 }
 
 // maxRefusedLines is how many refusals a loop logs per second.

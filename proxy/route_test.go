@@ -18,6 +18,11 @@ import (
 	"holdfast/internal/wiretest"
 )
 
+// oneSite makes routes for all hosts.
+func oneSite(set *balance.Set, main Route, list []Route) *route.Sites {
+	return route.MustSites(set, Route{}, []route.SiteOptions{{Default: true, Main: main, Routes: list}})
+}
+
 // routes makes a proxy of which only the rules are used.
 func routes(t testing.TB, match ...string) *Proxy {
 	t.Helper()
@@ -26,12 +31,12 @@ func routes(t testing.TB, match ...string) *Proxy {
 	for i, m := range match {
 		o.Routes = append(o.Routes, Route{Match: m, Upstreams: []Upstream{{Address: fmt.Sprint("127.0.0.1:", i+2)}}})
 	}
-	p.routes = route.NewTable(p.servers, Route{Match: "/", Upstreams: o.Upstreams}, o.Routes)
+	p.sites = oneSite(p.servers, Route{Match: "/", Upstreams: o.Upstreams}, o.Routes)
 	return p
 }
 
 // main is the route of what no other is for.
-func (p *Proxy) main() *route.Route { return p.routes.Routes[len(p.routes.Routes)-1] }
+func (p *Proxy) main() *route.Route { return p.sites.Tables[0].Rest() }
 
 // TestRouteOfAPath is the table of what has more than one reading: a path that some app reads as one below /admin
 // goes to the upstream of /admin or nowhere.
@@ -56,7 +61,7 @@ func TestRouteOfAPath(t *testing.T) {
 		{"/100%25", "/"}, {"/%25", "/"}, {"/a b", "/"}, {"*", "/"},
 	} {
 		got := ""
-		if r, refused := p.routes.Find([]byte(tt.path)); refused != nil {
+		if r, refused := p.sites.Tables[0].Find([]byte(tt.path)); refused != nil {
 			got = fmt.Sprint(refused.Status)
 		} else if got = r.Match; (got == "/") != (r == p.main()) {
 			t.Errorf("%s: route %q that is not the main one", tt.path, got)
@@ -124,7 +129,7 @@ func FuzzFind(f *testing.F) {
 		if r := h.Parse([]byte("GET /"+s+" HTTP/1.1\r\nHost: x\r\n\r\n"), http1.Limits{Bytes: 16 << 10, Fields: 10}); r != nil {
 			return
 		}
-		r, refused := p.routes.Find(h.Path)
+		r, refused := p.sites.Tables[0].Find(h.Path)
 		if refused != nil {
 			return
 		}

@@ -19,14 +19,14 @@ func (x *exchange) cached(h *http1.Head, q *request.Request, body []byte) bool {
 		return false
 	}
 	now := x.f.loop.Now()
-	entry, f := c.Find(h, q, body, x.upload.body.Done, now)
+	entry, f := c.Find(x.route.Rules, h, q, body, x.upload.body.Done, now)
 	switch x.fetch = f; {
 	case entry != nil:
 		(*cacheSource)(x).Serve(fetch.Answer{Entry: entry}, h.Fields)
 	case f == nil:
 		x.change = c.Change(h, q)
 		return false
-	case f.NeedsBody(x.f.p.o.RequestBuffer):
+	case f.NeedsBody(x.route.RequestBuffer):
 		x.source = (*cacheSource)(x)
 		x.upload.gathered = append(x.upload.gathered, body...)
 		x.source.bodyReady()

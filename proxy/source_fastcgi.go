@@ -82,7 +82,9 @@ func (s *fcgiSource) request() {
 		Root: s.script.Root, Filename: s.script.Filename, ScriptName: s.script.Name, PathInfo: s.script.PathInfo,
 		Length: length, Client: q.Client, Server: s.x.f.p.o.ServerAddr, Fields: q.ScriptFields(h),
 	}
-	if _, query, ok := bytes.Cut(h.Target, []byte("?")); ok {
+	if _, query, ok := bytes.Cut(h.Target, []byte("?")); s.script.HasQuery {
+		req.Query = []byte(s.script.Query)
+	} else if ok {
 		req.Query = query
 	}
 	head := req.Append(nil, s.id, false) // a kept connection would hold one of php-fpm's few processes
@@ -130,7 +132,7 @@ func (s *fcgiSource) answer(rest []byte, err error) bool {
 	s.response.Fill(a)
 	s.noticeAll(s.response.Odd)
 	s.x.announce(a)
-	if a.Redirect != nil && s.x.f.p.routes.Internal {
+	if a.Redirect != nil && s.x.route.Table.Internal {
 		return s.x.accelRedirect(a, false)
 	}
 	if s.x.replaced(a, false) {

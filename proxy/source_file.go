@@ -29,10 +29,7 @@ func newFileSource(x *exchange) source { return &fileSource{x: x} }
 // start has a worker look up the path.
 func (s *fileSource) start(h *http1.Head, _ *request.Request, body []byte) {
 	s.x.upload.gathered = append(s.x.upload.gathered, body...)
-	req := site.RequestOf(h)
-	if s.x.route.Files != nil {
-		req.Path, req.Base = string(s.x.route.Below(h.Path)), s.x.route.Paths.Match
-	}
+	req := s.x.route.Lookup(h)
 	s.raw = append([]byte(nil), h.Raw...)
 	folder := s.x.route.Folder()
 	ask := func() func(bool) {

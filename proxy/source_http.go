@@ -25,14 +25,14 @@ func newHTTPSource(x *exchange) source {
 // start implements source. A body that fits into the buffers is collected before the request is sent to the app.
 func (s *httpSource) start(h *http1.Head, q *request.Request, body []byte) {
 	x := s.x
-	p, r := x.f.p, x.route
+	r := x.route
 	s.upgrade = string(h.Upgrade)
 	s.sticky = r.Servers.StickyOf(h)
 	if r.Paths.Rewrites() {
 		x.asked.Set(&r.Paths, h.Host, q.Host, q.HTTPS)
 	}
 	b := q.AppendHead(x.f.loop.Out()[:0], h, &r.Paths)
-	streams := !x.upload.body.Done && !s.needsWhole() && !p.gathers(h.Length)
+	streams := !x.upload.body.Done && !s.needsWhole() && !x.upload.gathers(h.Length)
 	if !h.Chunked && (x.upload.body.Done || streams) {
 		s.begin(b, body)
 		return
@@ -48,7 +48,7 @@ func (s *httpSource) start(h *http1.Head, q *request.Request, body []byte) {
 }
 
 // needsWhole implements appSource.
-func (s *httpSource) needsWhole() bool { return !s.x.f.p.o.StreamUploads }
+func (s *httpSource) needsWhole() bool { return !s.x.route.StreamUploads }
 
 // collected implements appSource.
 func (s *httpSource) collected() {
@@ -169,7 +169,7 @@ func (s *httpSource) answer(a *http1.Answer, rest []byte) bool {
 	s.keep = !a.Close
 	s.x.announce(a)
 	s.connLogin = s.connLogin || a.ConnLogin
-	if a.Redirect != nil && s.x.f.p.routes.Internal {
+	if a.Redirect != nil && s.x.route.Table.Internal {
 		return s.x.accelRedirect(a, len(rest) == 0 && (s.x.isHead || a.Length == 0 || a.Status == 204))
 	}
 	if s.x.replaced(a, len(rest) == 0 && (a.Status == 304 || a.Length == 0)) {

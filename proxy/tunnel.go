@@ -35,10 +35,11 @@ func (s *httpSource) switchProtocols(a *http1.Answer, rest []byte) bool {
 	client, app := tunnel.Leg{Conn: x.client.conn, Out: x.client.out}, tunnel.Leg{Conn: s.conn, Out: s.out}
 	x.client.out, s.out, s.conn = nil, nil, nil
 	early := append([]byte(nil), x.client.early...)
+	tunnelTime := x.route.TunnelTime
 	x.release()
 	f.p.stats.tunnels.Add(1)
 	f.responses.Add(http.StatusSwitchingProtocols)
-	tunnel.Start(f.loop, t, f.p.o.TunnelTime, client, app, b, rest, early)
+	tunnel.Start(f.loop, t, tunnelTime, client, app, b, rest, early)
 	return false
 }
 

@@ -25,11 +25,9 @@ type upload struct {
 
 // gathers reports whether a request body of that length (-1: unknown) is collected before the request is sent to the
 // app, so that a slow upload does not occupy one of its threads.
-func (p *Proxy) gathers(length int64) bool {
-	if p.o.RequestBuffer <= 0 {
-		return false
-	}
-	return length <= int64(p.o.RequestBuffer) && p.buffered.Load() <= p.o.BufferTotal || p.files.Fits(length)
+func (u *upload) gathers(length int64) bool {
+	p, most := u.x.f.p, u.x.route.RequestBuffer
+	return most > 0 && (length <= int64(most) && p.buffered.Load() <= p.o.BufferTotal || p.files.Fits(length))
 }
 
 // collect gathers the request's body until it is complete or more than RequestBuffer.
@@ -72,11 +70,10 @@ const wholeBuffer = 64 << 10
 
 // atLimit reports whether the body may take no more memory.
 func (u *upload) atLimit() bool {
-	o := &u.x.f.p.o
+	o, limit := &u.x.f.p.o, u.x.route.RequestBuffer
 	if !u.x.app.source.needsWhole() {
-		return len(u.gathered) > o.RequestBuffer || u.x.f.p.buffered.Load() > o.BufferTotal
+		return len(u.gathered) > limit || u.x.f.p.buffered.Load() > o.BufferTotal
 	}
-	limit := o.RequestBuffer
 	if limit <= 0 {
 		limit = wholeBuffer
 	}
@@ -88,8 +85,7 @@ func (u *upload) atLimit() bool {
 func (u *upload) read(in []byte) (n int, ok bool) {
 	n, err := u.x.client.conn.Read(in)
 	if err == park.ErrAgain {
-		o := &u.x.f.p.o
-		d, ok := u.pace.Wait(u.x.f.loop.Now(), u.received, o.BodyTime, o.BodyRate)
+		d, ok := u.pace.Wait(u.x.f.loop.Now(), u.received, u.x.route.BodyTime, u.x.route.BodyRate)
 		switch {
 		case ok && u.x.client.out == nil:
 			u.x.client.conn.SetDeadline(d)
@@ -120,7 +116,7 @@ func (u *upload) feed(p []byte) (n, used int, err error) {
 	if u.body.Done {
 		u.ended = u.x.f.loop.Now()
 	}
-	if max := u.x.f.p.o.BodyBytes; err == nil && max > 0 && u.received > max {
+	if max := u.x.route.BodyBytes; err == nil && max > 0 && u.received > max {
 		err = errTooLarge
 	}
 	return n, used, err

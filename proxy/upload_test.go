@@ -284,7 +284,7 @@ func TestEarlyResponseLeavesNoUpload(t *testing.T) {
 				t.Fatal(err)
 			}
 			addr, p := start(t, u.Addr, files(t), func(o *Options) {
-				o.Routes = []Route{{Match: "/files", Files: s, Internal: true}}
+				o.Routes = []Route{{Match: "/files", Below: true, Files: s, Internal: true}}
 			})
 			c := wiretest.Dial(t, addr)
 			body := noise(5, 32<<20)

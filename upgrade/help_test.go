@@ -19,6 +19,7 @@ import (
 	"holdfast/internal/channel"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
+	"holdfast/internal/route"
 	"holdfast/internal/wiretest"
 	"holdfast/proxy"
 	"holdfast/upgrade"
@@ -101,8 +102,11 @@ func startBehind(t testing.TB, trusted func(netip.Addr) bool, change ...func(*up
 	w.keeper = upgrade.New(o)
 	w.proxy = proxy.New(w.poller, proxy.Options{
 		Upstreams: []proxy.Upstream{{Network: "tcp", Address: w.app.Addr, Host: w.app.Addr}}, Pool: 8, PoolIdle: 5 * time.Second,
-		HeaderTime: wiretest.Timeout, IdleTime: wiretest.Timeout, BodyTime: wiretest.Timeout, SendTime: wiretest.Timeout,
-		ConnectTime: wiretest.Timeout, UpstreamTime: wiretest.Timeout, TunnelTime: wiretest.Timeout,
+		HeaderTime: wiretest.Timeout, IdleTime: wiretest.Timeout,
+		Settings: route.Settings{
+			BodyTime: wiretest.Timeout, SendTime: wiretest.Timeout, ConnectTime: wiretest.Timeout, UpstreamTime: wiretest.Timeout,
+			TunnelTime: wiretest.Timeout,
+		},
 		HeaderBytes: 256 << 10, HeaderFields: 100, Trusted: trusted, Local: w.keeper, Log: log,
 	})
 	ln := wiretest.Listen(t)

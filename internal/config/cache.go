@@ -60,20 +60,60 @@ func DefaultCache() Cache { return Cache{MaxSize: 1 * MB} }
 // maxKeyBody is the largest body of a request that is a part of a key.
 const maxKeyBody = 64 * KB
 
-// CacheRules returns the rules of polls and of cache. The name of each is its key.
+// CacheRules returns the rules of polls and of cache of all levels, each once. The name of each is its key.
 func (c *Config) CacheRules() (list []rules.Options) {
-	for i := range c.Polls {
-		p := &c.Polls[i]
+	seen := map[string]bool{}
+	c.EachLevel(func(b *Block, at ...string) {
+		of := func(name string) (string, bool) {
+			key := join(at[0], name)
+			ok := !seen[key] && (at[0] == "" || c.given[key])
+			seen[key] = true
+			return key, ok
+		}
+		if key, ok := of("polls"); ok {
+			list = append(list, pollRules(b, key)...)
+		}
+		if key, ok := of("cache"); ok {
+			list = append(list, cacheRules(b.Cache, key)...)
+		}
+	})
+	return list
+}
+
+// RuleNames returns the names of the rules that a level has, in their order. at are as those of Source.
+func (c *Config) RuleNames(b *Block, at ...string) (names []string) {
+	for _, list := range []struct {
+		name string
+		n    int
+	}{{"polls", len(b.Polls)}, {"cache", len(b.Cache)}} {
+		key := c.Source(list.name, at...)
+		if key == "" {
+			key = list.name
+		}
+		for i := range list.n {
+			names = append(names, fmt.Sprintf("%s[%d]", key, i))
+		}
+	}
+	return names
+}
+
+func pollRules(b *Block, key string) (list []rules.Options) {
+	for i := range b.Polls {
+		p := &b.Polls[i]
 		list = append(list, rules.Options{
-			Name: fmt.Sprintf("polls[%d]", i), Match: p.Match, Methods: p.Methods, Parts: p.Key, Shared: p.Shared, Channel: p.Channel,
-			MaxBytes: int(p.MaxSize), MaxBody: int(min(c.Buffers.Request, maxKeyBody)), Pass: time.Duration(p.Pass),
+			Name: fmt.Sprintf("%s[%d]", key, i), Match: p.Match, Methods: p.Methods, Parts: p.Key, Shared: p.Shared, Channel: p.Channel,
+			MaxBytes: int(p.MaxSize), MaxBody: int(min(b.Buffers.Request, maxKeyBody)), Pass: time.Duration(p.Pass),
 			Policy: cache.Policy{Fresh: time.Duration(p.Fresh), IgnoreApp: p.IgnoreApp, WithoutCookies: p.DropCookies, ETag: true},
 		})
 	}
-	for i := range c.Cache {
-		r := &c.Cache[i]
+	return list
+}
+
+func cacheRules(of []Cache, key string) (list []rules.Options) {
+	for i := range of {
+		r := &of[i]
 		list = append(list, rules.Options{
-			Name: fmt.Sprintf("cache[%d]", i), Match: r.Match, Parts: r.Key, Shared: r.Shared, Channel: r.Channel,
+			Name: fmt.Sprintf("%s[%d]", key, i), Match: r.Match, Parts: r.Key, Shared: r.Shared, Channel: r.Channel,
 			MaxBytes: int(r.MaxSize), HonorClient: r.HonorClient,
 			Policy: cache.Policy{
 				Fresh: time.Duration(r.Fresh), Statuses: r.Statuses, IgnoreApp: r.IgnoreApp, WithoutCookies: r.DropCookies,
@@ -91,16 +131,33 @@ func (d *decoder) caches(c *Config) {
 	inRange(d, "cache_limits.session_size", l.SessionSize, 64*KB, 1*GB, "")
 	inRange(d, "cache_limits.wait", l.Wait, shortest, seconds(600), "")
 	if l.SessionSize > l.Size {
-		d.add(d.given("cache_limits.session_size", "cache_limits.size"), fmt.Sprintf("cache_limits.session_size %s is more than cache_limits.size %s", l.SessionSize, l.Size))
+		d.add(d.firstGiven("cache_limits.session_size", "cache_limits.size"), fmt.Sprintf("cache_limits.session_size %s is more than cache_limits.size %s", l.SessionSize, l.Size))
 	}
-	for i := range c.Polls {
-		p, key := &c.Polls[i], fmt.Sprintf("polls[%d]", i)
+	c.EachLevel(func(b *Block, at ...string) { d.cacheRanges(b, at[0]) })
+	list := c.CacheRules()
+	for i := range list {
+		if !d.failed[list[i].Name] {
+			d.cacheRule(c, list, i)
+		}
+	}
+}
+
+// cacheRanges checks the values of the rules that a level has itself.
+func (d *decoder) cacheRanges(b *Block, level string) {
+	for i := range b.Polls {
+		p, key := &b.Polls[i], fmt.Sprintf("%s[%d]", join(level, "polls"), i)
+		if level != "" && !d.given[join(level, "polls")] {
+			break
+		}
 		inRange(d, key+".fresh", p.Fresh, shortest, Duration(24*time.Hour), "")
 		inRange(d, key+".pass", p.Pass, seconds(1), Duration(24*time.Hour), "never")
 		inRange(d, key+".max_size", p.MaxSize, 1*KB, 64*MB, "")
 	}
-	for i := range c.Cache {
-		r, key := &c.Cache[i], fmt.Sprintf("cache[%d]", i)
+	for i := range b.Cache {
+		r, key := &b.Cache[i], fmt.Sprintf("%s[%d]", join(level, "cache"), i)
+		if level != "" && !d.given[join(level, "cache")] {
+			break
+		}
 		inRange(d, key+".fresh", r.Fresh, seconds(1), Duration(30*24*time.Hour), "what the app says")
 		inRange(d, key+".stale_updating", r.StaleUpdating, seconds(1), Duration(30*24*time.Hour), "never")
 		inRange(d, key+".stale_error", r.StaleError, seconds(1), Duration(30*24*time.Hour), "never")
@@ -115,13 +172,10 @@ func (d *decoder) caches(c *Config) {
 			d.add(key+".ignore_app", "needs fresh, the time that counts instead of what the app says")
 		}
 	}
-	list := c.CacheRules()
-	for i := range list {
-		if !d.failed[list[i].Name] {
-			d.cacheRule(c, list, i)
-		}
-	}
 }
+
+// levelOf returns the level of a rule by its name: what stands before polls[0] or cache[0].
+func levelOf(name string) string { return name[:strings.LastIndexByte(name, '.')+1] }
 
 // cacheRule checks a rule alone, and against those before it.
 func (d *decoder) cacheRule(c *Config, list []rules.Options, i int) {
@@ -141,7 +195,7 @@ func (d *decoder) cacheRule(c *Config, list []rules.Options, i int) {
 		}
 	}
 	for j := range list[:i] {
-		if e := &list[j]; e.Match != "" && isAtOrBelow(r.Match, e.Match) && coversMethods(e.Methods, r.Methods) {
+		if e := &list[j]; levelOf(e.Name) == levelOf(r.Name) && e.Match != "" && isAtOrBelow(r.Match, e.Match) && coversMethods(e.Methods, r.Methods) {
 			d.add(r.Name+".match", fmt.Sprintf("%s is never reached, as %s of %s at line %d matches all of it and the first match wins", show(r.Match), show(e.Match), e.Name,
 				d.position(e.Name+".match").line))
 			return

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"slices"
 	"time"
 )
 
@@ -17,10 +16,9 @@ const maxFile = 1 * MB
 //
 // In the tags, yaml is the key and eg an example for the error that a wrong type earns.
 type Config struct {
-	Listen         Listen         `yaml:"listen"`
-	Upstream       Upstream       `yaml:"upstream"`
-	Upstreams      []Server       `yaml:"upstreams" eg:"[{url: http://127.0.0.1:8081}]"` // empty: Upstream
-	Site           Site           `yaml:"site"`
+	Listen         Listen `yaml:"listen"`
+	Block          `yaml:",inline"`
+	Sites          []Site         `yaml:"sites" eg:"[{hosts: [www.example.com], upstream: http://127.0.0.1:8082}]"` // empty: one for all hosts
 	Routes         []Route        `yaml:"routes" eg:"[{match: /shop, upstream: http://127.0.0.1:8082}]"`
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" eg:"[10.0.0.0/8]"`
 	ProxyProtocol  bool           `yaml:"proxy_protocol"`
@@ -31,15 +29,11 @@ type Config struct {
 	Events         Events         `yaml:"events"`
 	Channels       []Channel      `yaml:"channels" eg:"[{match: \"public.**\", access: public}]"`
 	Watch          []Watch        `yaml:"watch" eg:"[{channel: \"parcel.{id}\", url: \"/status.php?id={id}\"}]"`
-	Polls          []Poll         `yaml:"polls" eg:"[{match: /status.php, key: [query, session]}]"`
-	Cache          []Cache        `yaml:"cache" eg:"[{match: /catalog, key: [query]}]"`
 	CacheLimits    CacheLimits    `yaml:"cache_limits"`
-	Inject         []Inject       `yaml:"inject" eg:"[{match: /parcels, polls: [/status.php?id]}]"`
-	Timeouts       Timeouts       `yaml:"timeouts"`
-	Limits         Limits         `yaml:"limits"`
-	Buffers        Buffers        `yaml:"buffers"`
 	UpstreamPool   UpstreamPool   `yaml:"upstream_pool"`
 	Log            Log            `yaml:"log"`
+
+	given map[string]bool // keys that the file has, by their paths; nil: the configuration is no file's
 }
 
 // External is the scheme and port that clients use, unless a trusted proxy reports them.
@@ -59,65 +53,12 @@ type Hooks struct {
 	IdempotencySize Size     `yaml:"idempotency_size"`
 }
 
-// Timeouts limit every wait for a peer.
-type Timeouts struct {
-	Header    Duration `yaml:"header"`
-	Idle      Duration `yaml:"idle"`
-	Body      Duration `yaml:"body"`
-	Send      Duration `yaml:"send"`
-	Connect   Duration `yaml:"connect"`
-	Upstream  Duration `yaml:"upstream"`
-	HalfClose Duration `yaml:"half_close"` // 0: a client that ends its side counts as disconnected
-	Tunnel    Duration `yaml:"tunnel"`
-	Drain     Duration `yaml:"drain"` // 0: requests in progress are cut
-}
-
-// Limits limit what a client may send.
-type Limits struct {
-	Header      Size `yaml:"header"`
-	Fields      int  `yaml:"fields"`
-	Body        Size `yaml:"body"` // 0: the app decides
-	ASCII       bool `yaml:"ascii_targets"`
-	BodyRate    Size `yaml:"min_body_rate"`           // a second; 0: any
-	SendRate    Size `yaml:"min_send_rate"`           // a second; 0: any
-	Requests    int  `yaml:"max_requests_in_flight"`  // in flight; 0: any number
-	Rate        int  `yaml:"requests_per_second"`     // of one address, a second; 0: any
-	Burst       int  `yaml:"burst"`                   // of one address, beyond Rate
-	Connections int  `yaml:"connections"`             // 0: bounded by the file limit only
-	PerAddress  int  `yaml:"connections_per_address"` // 0: any number
-}
-
-// Buffers keep slow clients from blocking the app.
-type Buffers struct {
-	Request  Size `yaml:"request"` // 0: none
-	Stream   bool `yaml:"stream_uploads"`
-	Response Size `yaml:"response"` // 0: no buffer
-	Total    Size `yaml:"total"`
-
-	Folder string `yaml:"temp_dir" eg:"/var/tmp"` // empty: os.TempDir(); NoFolder: none
-	File   Size   `yaml:"temp_file_size"`
-	Files  Size   `yaml:"temp_total_size"`
-}
-
 // Server is one of several upstreams.
 type Server struct {
 	URL      Upstream `yaml:"url"`
 	MaxConns int      `yaml:"max_conns"` // 0: upstream_pool.max_conns
 	Backup   bool     `yaml:"backup"`
 	Route    string   `yaml:"sticky_route" eg:"node1"`
-}
-
-// Site is the directory whose scripts a FastCGI upstream runs.
-type Site struct {
-	Root        string   `yaml:"root" eg:"/var/www/html"` // empty unless the upstream speaks FastCGI
-	ScriptRoot  string   `yaml:"script_root" eg:"/var/www/html"`
-	Index       []string `yaml:"index" eg:"[index.php, index.html]"`
-	NoScripts   []string `yaml:"no_scripts" eg:"[/upload]"`
-	TryFiles    []string `yaml:"try_files" eg:"[/index.php]"`
-	FollowLinks bool     `yaml:"follow_links"`
-	HideFiles   []string `yaml:"hide_files" eg:"[.tex, notes.txt]"`
-	ServeFiles  []string `yaml:"serve_files" eg:"[.log]"`
-	Types       []string `yaml:"types" eg:"[image/x-pcx pcx]"`
 }
 
 // UpstreamPool configures the idle connections, queues, failures, stickiness and health checks of all upstreams.
@@ -159,9 +100,8 @@ var (
 func Default() *Config {
 	return &Config{
 		Listen:   Listen{Network: "tcp", Address: "127.0.0.1:8080"},
-		Upstream: Upstream{Network: "tcp", Address: "127.0.0.1:8081", Host: "127.0.0.1:8081"},
+		Block:    defaultBlock(),
 		External: External{Scheme: "http"},
-		Site:     Site{Index: []string{"index.php", "index.html"}},
 		Hooks: Hooks{
 			Listen:  Listen{Network: "tcp", Address: "127.0.0.1:9090"},
 			MaxBody: 1 * MB,
@@ -198,19 +138,6 @@ func Default() *Config {
 			Grace: seconds(5), Batch: 100, Delay: shortest, Timeout: seconds(5), Queue: 10_000, QueueSize: 4 * MB,
 		},
 		CacheLimits: CacheLimits{Size: 64 * MB, SessionSize: 1 * MB, Wait: seconds(10)},
-		Timeouts: Timeouts{
-			Header:    seconds(60),
-			Idle:      seconds(75),
-			Body:      seconds(60),
-			Send:      seconds(60),
-			Connect:   seconds(5),
-			Upstream:  seconds(60),
-			HalfClose: Duration(200 * time.Millisecond),
-			Tunnel:    Duration(time.Hour),
-			Drain:     seconds(10),
-		},
-		Limits:  Limits{Header: 16 * KB, Fields: 100, BodyRate: 500, SendRate: 500},
-		Buffers: Buffers{Request: 64 * KB, Response: 64 * KB, Total: 16 * MB, File: 1 * GB, Files: 8 * GB},
 		UpstreamPool: UpstreamPool{
 			Idle: 64, IdleTimeout: seconds(4), Queue: 1024, QueueTimeout: seconds(30),
 			MaxFails: 1, FailTimeout: seconds(10), NextUpstream: "error timeout", CheckEvery: seconds(5),
@@ -247,24 +174,11 @@ func Parse(name string, data []byte) (*Config, error) {
 	if root != nil {
 		d.document(root, c)
 	}
+	c.given = d.given
 	d.validate(c)
 	if len(d.errs) > 0 {
 		d.errs.sort()
 		return nil, d.errs
 	}
 	return c, nil
-}
-
-// Servers returns the upstreams, at least one, each with its own limit.
-func (c *Config) Servers() []Server {
-	list := slices.Clone(c.Upstreams)
-	if len(list) == 0 {
-		list = []Server{{URL: c.Upstream}}
-	}
-	for i := range list {
-		if list[i].MaxConns == 0 {
-			list[i].MaxConns = c.UpstreamPool.MaxConns
-		}
-	}
-	return list
 }

@@ -31,7 +31,11 @@ type decoder struct {
 	file   string
 	errs   Errors
 	at     map[string]mark // key → its value
+	given  map[string]bool // keys that have a value
 	failed map[string]bool // keys whose value could not be read; the struct has their default
+
+	above  *Block     // of the level that the list in hand is in
+	shared *yaml.Node // the routes of the top, for sites that have none
 }
 
 // mark is a place in the file, counted from 1; zero is nowhere.
@@ -40,12 +44,14 @@ type mark struct{ line, column int }
 func markOf(n *yaml.Node) mark { return mark{n.Line, n.Column} }
 
 func newDecoder(file string) *decoder {
-	return &decoder{file: file, at: map[string]mark{}, failed: map[string]bool{}}
+	return &decoder{file: file, at: map[string]mark{}, given: map[string]bool{}, failed: map[string]bool{}}
 }
 
 func (d *decoder) addAt(m mark, key, problem string) {
-	if d.full() {
-		return
+	if d.full() || slices.ContainsFunc(d.errs, func(e *Error) bool {
+		return e.Key == key && e.Problem == problem && e.Line == m.line && e.Column == m.column
+	}) {
+		return // routes that several sites share are checked for each
 	}
 	d.errs = append(d.errs, &Error{File: d.file, Line: m.line, Column: m.column, Key: key, Problem: problem})
 }
@@ -117,6 +123,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, key, example string) {
 	}
 	d.at[key] = markOf(n)
 	null := n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
+	d.given[key] = !null
 	switch {
 	case isScalar(v.Type()):
 		d.scalar(n, v, key, wantOf(v.Type(), example))
@@ -137,8 +144,9 @@ func (d *decoder) section(n *yaml.Node, v reflect.Value, key string) {
 		d.fail(n, key, describe(n)+"; want "+wantOf(v.Type(), ""))
 		return
 	}
-	known := keysOf(v.Type())
+	known, fields := keysOf(v.Type()), fieldsOf(v.Type())
 	seen := map[string]int{}
+	late := make([]*yaml.Node, len(known))
 	for i := 0; i+1 < len(n.Content) && !d.full(); i += 2 {
 		k, child := n.Content[i], n.Content[i+1]
 		if k.Kind == yaml.AliasNode {
@@ -159,13 +167,26 @@ func (d *decoder) section(n *yaml.Node, v reflect.Value, key string) {
 		}
 		seen[k.Value] = k.Line
 		index := slices.Index(known, k.Value)
+		if f := earlierFolder(v.Addr().Interface()); f != nil && k.Value == "site" {
+			d.value(child, reflect.ValueOf(f).Elem(), name, "")
+			continue
+		}
 		if index < 0 {
 			d.addAt(markOf(k), name, "unknown key"+hintKey(key, k.Value, known))
 			continue
 		}
-		field := v.Type().Field(index)
-		d.value(child, v.Field(index), name, field.Tag.Get("eg"))
+		field := fields[index]
+		if field.Tag.Get("level") == "top" && isLevel(key) {
+			d.addAt(markOf(k), name, "is for connections, or for all requests together; want it at the top only")
+			continue
+		}
+		if k.Value == "routes" || k.Value == "sites" {
+			late[index] = child
+			continue
+		}
+		d.value(child, v.FieldByIndex(field.Index), name, field.Tag.Get("eg"))
 	}
+	d.level(v, key, late)
 }
 
 // list reads a sequence into a slice, replacing what was there.
@@ -193,6 +214,8 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, key, example string) {
 			*item = DefaultPoll()
 		case *Cache:
 			*item = DefaultCache()
+		case level:
+			item.begin(d.above, fmt.Sprintf("%s[%d]", key, i))
 		}
 		d.value(child, item, fmt.Sprintf("%s[%d]", key, i), strings.Trim(example, "[]"))
 		v.Set(reflect.Append(v, item))
@@ -287,11 +310,27 @@ func describe(n *yaml.Node) string {
 	return "a single value"
 }
 
+// fieldsOf returns the fields of a struct that have keys, in their order, and those of embedded structs in their place.
+func fieldsOf(t reflect.Type) (list []reflect.StructField) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		switch {
+		case f.Anonymous:
+			for _, inner := range fieldsOf(f.Type) {
+				inner.Index = append(slices.Clone(f.Index), inner.Index...)
+				list = append(list, inner)
+			}
+		case f.IsExported():
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
 // keysOf returns the yaml keys of a struct, in the order of its fields.
-func keysOf(t reflect.Type) []string {
-	keys := make([]string, t.NumField())
-	for i := range keys {
-		keys[i] = t.Field(i).Tag.Get("yaml")
+func keysOf(t reflect.Type) (keys []string) {
+	for _, f := range fieldsOf(t) {
+		keys = append(keys, f.Tag.Get("yaml"))
 	}
 	return keys
 }
@@ -304,9 +343,9 @@ func suggestKey(section, key string, known []string) string {
 	}
 	var elsewhere []string
 	top := reflect.TypeFor[Config]()
-	for i, name := range keysOf(top) {
-		if t := top.Field(i).Type; t.Kind() == reflect.Struct && !isScalar(t) && slices.Contains(keysOf(t), key) {
-			elsewhere = append(elsewhere, name+"."+key)
+	for _, f := range fieldsOf(top) {
+		if t := f.Type; t.Kind() == reflect.Struct && !isScalar(t) && slices.Contains(keysOf(t), key) {
+			elsewhere = append(elsewhere, f.Tag.Get("yaml")+"."+key)
 		}
 	}
 	if section != "" && slices.Contains(keysOf(top), key) {

@@ -74,7 +74,7 @@ func (d *decoder) events(c *Config) {
 	inRange(d, "events.queue", e.Queue, 1, 1_000_000, "")
 	inRange(d, "events.queue_size", e.QueueSize, 64*KB, 1*GB, "")
 	if e.Queue < e.Batch {
-		d.add(d.given("events.queue", "events.batch"), fmt.Sprintf("events.queue %d is less than events.batch %d", e.Queue, e.Batch))
+		d.add(d.firstGiven("events.queue", "events.batch"), fmt.Sprintf("events.queue %d is less than events.batch %d", e.Queue, e.Batch))
 	}
 	for i, t := range e.Types {
 		key := fmt.Sprintf("events.types[%d]", i)

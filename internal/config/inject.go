@@ -29,14 +29,22 @@ func (i *Inject) ShimPolls() map[string][]string {
 	return list
 }
 
-// injects checks inject.
+// injects checks inject of each level.
 func (d *decoder) injects(c *Config) {
-	for i := range c.Inject {
-		r, key := &c.Inject[i], fmt.Sprintf("inject[%d]", i)
+	c.EachLevel(func(b *Block, at ...string) {
+		if at[0] == "" || d.given[join(at[0], "inject")] {
+			d.injectList(b.Inject, join(at[0], "inject"))
+		}
+	})
+}
+
+func (d *decoder) injectList(list []Inject, name string) {
+	for i := range list {
+		r, key := &list[i], fmt.Sprintf("%s[%d]", name, i)
 		if d.failed[key] {
 			continue
 		}
-		d.injectMatch(c, i)
+		d.injectMatch(list, i, name)
 		if len(r.Polls) == 0 && !d.failed[key+".polls"] {
 			d.add(key+".polls", "missing; want the paths that the pages poll, such as [/status.php?id]")
 		}
@@ -58,8 +66,8 @@ func (d *decoder) injects(c *Config) {
 }
 
 // injectMatch checks the path of pages.
-func (d *decoder) injectMatch(c *Config, i int) {
-	r, key := &c.Inject[i], fmt.Sprintf("inject[%d].match", i)
+func (d *decoder) injectMatch(list []Inject, i int, name string) {
+	r, key := &list[i], fmt.Sprintf("%s[%d].match", name, i)
 	if d.failed[key] {
 		return
 	}
@@ -71,9 +79,9 @@ func (d *decoder) injectMatch(c *Config, i int) {
 		d.add(key, show(r.Match)+" "+problem+"; want a path of pages such as /parcels")
 		return
 	}
-	for j := range c.Inject[:i] {
-		if e := &c.Inject[j]; e.Match != "" && isAtOrBelow(r.Match, e.Match) {
-			d.add(key, fmt.Sprintf("%s is never reached, as inject[%d] matches all of it and the first match wins", show(r.Match), j))
+	for j := range list[:i] {
+		if e := &list[j]; e.Match != "" && isAtOrBelow(r.Match, e.Match) {
+			d.add(key, fmt.Sprintf("%s is never reached, as %s[%d] matches all of it and the first match wins", show(r.Match), name, j))
 			return
 		}
 	}

@@ -135,13 +135,13 @@ func (d *decoder) push(p *Push) {
 		d.add("push.history_file", show(p.HistoryFile)+" is not an absolute path; want one such as /var/lib/holdfast/history")
 	}
 	if p.Wait > p.MaxWait {
-		d.add(d.given("push.poll_wait", "push.poll_max_wait"), fmt.Sprintf("push.poll_wait %s is more than push.poll_max_wait %s", p.Wait, p.MaxWait))
+		d.add(d.firstGiven("push.poll_wait", "push.poll_max_wait"), fmt.Sprintf("push.poll_wait %s is more than push.poll_max_wait %s", p.Wait, p.MaxWait))
 	}
 	if p.SendQueue > p.SendQueueTotal {
-		d.add(d.given("push.send_queue", "push.send_queue_total"), fmt.Sprintf("push.send_queue %s is more than push.send_queue_total %s", p.SendQueue, p.SendQueueTotal))
+		d.add(d.firstGiven("push.send_queue", "push.send_queue_total"), fmt.Sprintf("push.send_queue %s is more than push.send_queue_total %s", p.SendQueue, p.SendQueueTotal))
 	}
 	if p.MaxMessage > p.ReceiveTotal {
-		d.add(d.given("push.max_message", "push.receive_total"), fmt.Sprintf("push.max_message %s is more than push.receive_total %s", p.MaxMessage, p.ReceiveTotal))
+		d.add(d.firstGiven("push.max_message", "push.receive_total"), fmt.Sprintf("push.max_message %s is more than push.receive_total %s", p.MaxMessage, p.ReceiveTotal))
 	}
 }
 

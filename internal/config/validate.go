@@ -21,7 +21,8 @@ const maxConnections = 10_000_000
 func (d *decoder) validate(c *Config) {
 	d.listeners(c)
 	d.upstreams(c)
-	d.site(c)
+	d.top(c)
+	d.sites(c)
 	d.routes(c)
 	d.hooks(&c.Hooks)
 	d.push(&c.Push)
@@ -65,9 +66,9 @@ func (d *decoder) position(key string) mark {
 	return d.at[""]
 }
 
-// given returns the first of keys that the file has. A conflict of two keys is reported at one that the file has, not
+// firstGiven returns the first of keys that the file has. A conflict of two keys is reported at one that the file has, not
 // at one with its default.
-func (d *decoder) given(keys ...string) string {
+func (d *decoder) firstGiven(keys ...string) string {
 	for _, key := range keys {
 		if _, ok := d.at[key]; ok {
 			return key
@@ -81,14 +82,17 @@ func (d *decoder) listeners(c *Config) {
 	if d.failed["listen"] || d.failed["hooks.listen"] || d.failed["upstream"] {
 		return // a default would be compared with a value of the file
 	}
+	if !c.UsesTop() {
+		u = Upstream{}
+	}
 	if sameAddress(l.Network, l.Address, u.Network, u.Address) {
-		d.add(d.given("upstream", "listen"), fmt.Sprintf("upstream %s and listen %s are the same address; Holdfast would call itself", u, l))
+		d.add(d.firstGiven("upstream", "listen"), fmt.Sprintf("upstream %s and listen %s are the same address; Holdfast would call itself", u, l))
 	}
 	if sameAddress(h.Network, h.Address, u.Network, u.Address) {
-		d.add(d.given("upstream", "hooks.listen"), fmt.Sprintf("upstream %s and hooks.listen %s are the same address; clients would reach the API", u, h))
+		d.add(d.firstGiven("upstream", "hooks.listen"), fmt.Sprintf("upstream %s and hooks.listen %s are the same address; clients would reach the API", u, h))
 	}
 	if sameAddress(l.Network, l.Address, h.Network, h.Address) {
-		d.add(d.given("hooks.listen", "listen"), fmt.Sprintf("hooks.listen %s and listen %s are the same address; want two", h, l))
+		d.add(d.firstGiven("hooks.listen", "listen"), fmt.Sprintf("hooks.listen %s and listen %s are the same address; want two", h, l))
 	}
 }
 
@@ -131,12 +135,12 @@ func (d *decoder) upstreams(c *Config) {
 		d.add("upstreams", "some have a sticky_route and some have none; want all or none")
 	}
 	if routes > 0 && c.UpstreamPool.Sticky == "" {
-		d.add(d.given("upstream_pool.sticky", "upstreams"), "sticky_route has no effect without upstream_pool.sticky, the cookie that ends in it")
+		d.add(d.firstGiven("upstream_pool.sticky", "upstreams"), "sticky_route has no effect without upstream_pool.sticky, the cookie that ends in it")
 	}
 }
 
-// site checks what belongs to FastCGI. What paths are fit for it is checked where they are used.
-func (d *decoder) site(c *Config) {
+// top checks who answers where no site or route says otherwise. What paths are fit for FastCGI is checked where they are used.
+func (d *decoder) top(c *Config) {
 	list := c.Servers()
 	fast := list[0].URL.FastCGI
 	for _, s := range list {
@@ -145,13 +149,19 @@ func (d *decoder) site(c *Config) {
 			return
 		}
 	}
-	switch {
-	case fast && c.Site.Root == "":
-		d.add("site.root", "missing; a fastcgi upstream needs the folder of its scripts, such as /var/www/html")
-	case !fast && c.Site.Root != "":
-		d.add("site.root", "has no effect without a fastcgi upstream")
-	case c.Site.Root != "" && !filepath.IsAbs(c.Site.Root):
-		d.add("site.root", show(c.Site.Root)+" is not an absolute path; want one such as /var/www/html")
+	d.redirect(&c.Block, "", nil, false)
+	app := d.given["upstream"] || d.given["upstreams"]
+	switch root := d.rootKey("")[1:]; {
+	case d.given["site.root"] && d.given["root"]:
+		d.add("root", "is set besides site.root, as it was written before; want it once")
+	case fast && c.Root == "" && len(c.Sites) == 0:
+		d.add(root, "missing; a fastcgi upstream needs the folder of its scripts, such as /var/www/html")
+	case !fast && c.Root != "" && (app || d.given["site.root"]):
+		d.add(root, "has no effect without a fastcgi upstream")
+	case c.Redirect != "" && (app || c.Root != ""):
+		d.add("redirect", "is set besides upstream or root; want one")
+	case c.Root != "" && !filepath.IsAbs(c.Root):
+		d.add(root, show(c.Root)+" is not an absolute path; want one such as /var/www/html")
 	case c.ProxyProtocol && fast && c.Push.Authorize != "":
 		d.add("push.authorize_path", "cannot be a path of a fastcgi upstream while proxy_protocol is on")
 	case c.ProxyProtocol && fast && c.Push.Message != "":

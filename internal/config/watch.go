@@ -176,8 +176,12 @@ func (d *decoder) watchURL(c *Config, w *Watch, key string, p channelurl.Pattern
 		}
 		closed(path, "which is a push path")
 	}
-	for i := range c.Routes {
-		closed(c.Routes[i].Match, fmt.Sprintf("of routes[%d]", i))
+	for _, s := range c.Levels() {
+		for i := range s.Routes {
+			r := &s.Routes[i]
+			closed(r.Match, "of "+r.key)
+			closed(r.Exact, "of "+r.key)
+		}
 	}
 	if c.ProxyProtocol && c.Servers()[0].URL.FastCGI {
 		d.add(key, "cannot be a path of a fastcgi upstream while proxy_protocol is on")

@@ -35,6 +35,22 @@ func IsCanonical(path []byte) bool {
 // there were dot segments. ok is false for a path that is refused: with control bytes, bad escapes, or more ".." than
 // segments. Bytes above 127 are characters of any encoding.
 func Canonical(dst, path []byte, how PathForm) (_ []byte, dots, ok bool) {
+	dst, dots, _, ok = readPath(dst, path, how)
+	return dst, dots, ok
+}
+
+// PlainPath appends a path as RFC 3986 reads it: as Canonical, with the slash at its end, if it has one. An encoded slash is
+// a zero byte.
+func PlainPath(dst, path []byte) (_ []byte, ok bool) {
+	dst, _, slash, ok := readPath(dst, path, 0)
+	if slash {
+		dst = append(dst, '/')
+	}
+	return dst, ok
+}
+
+// readPath is Canonical. slash says that the path ends in a slash, or in a dot segment, and is more than that.
+func readPath(dst, path []byte, how PathForm) (_ []byte, dots, slash, ok bool) {
 	path, ok = decodePath(make([]byte, 0, len(path)), path, how, false)
 	if how&formOverlong != 0 {
 		path = readOverlong(path)
@@ -45,7 +61,7 @@ func Canonical(dst, path []byte, how PathForm) (_ []byte, dots, ok bool) {
 		}
 	}
 	if !ok || len(path) == 0 || path[0] != '/' {
-		return dst, false, false
+		return dst, false, false, false
 	}
 	start := len(dst)
 	for rest := path[1:]; rest != nil; {
@@ -58,7 +74,7 @@ func Canonical(dst, path []byte, how PathForm) (_ []byte, dots, ok bool) {
 		if how&stripParams != 0 {
 			segment, _, _ = bytes.Cut(segment, []byte(";"))
 		}
-		switch string(segment) {
+		switch slash = true; string(segment) {
 		case "":
 			if how&keepEmpty != 0 && rest != nil {
 				dst = append(dst, '/')
@@ -68,17 +84,17 @@ func Canonical(dst, path []byte, how PathForm) (_ []byte, dots, ok bool) {
 		case "..":
 			dots = true
 			if len(dst) == start {
-				return dst, dots, false
+				return dst, dots, false, false
 			}
 			dst = dst[:start+bytes.LastIndexByte(dst[start:], '/')]
 		default:
-			dst = append(append(dst, '/'), segment...)
+			dst, slash = append(append(dst, '/'), segment...), false
 		}
 	}
 	if len(dst) == start {
-		dst = append(dst, '/')
+		return append(dst, '/'), dots, false, true
 	}
-	return dst, dots, true
+	return dst, dots, slash, true
 }
 
 // decodePath decodes percent-encoding, once. again means that it was decoded once before: then an invalid escape stays

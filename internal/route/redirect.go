@@ -21,10 +21,25 @@ func SlashLocation(h *http1.Head) []byte {
 	return append(append(b, h.Target[len(h.Path):]...), "\r\n"...)
 }
 
-// Location is that of a request to a route that redirects.
+// Location is that of a request to a route that redirects. What has variables, or is for one path or a pattern, is the whole
+// of it, and the query of the request follows unless it has one.
 func (r *Route) Location(h *http1.Head) []byte {
-	b := append([]byte("Location: "), bytes.TrimRight([]byte(r.Redirect), "/")...)
-	return append(append(b, r.Below(h.Target)...), "\r\n"...)
+	b := []byte("Location: ")
+	if r.redirect == nil {
+		b = append(b, bytes.TrimRight([]byte(r.Redirect), "/")...)
+		return append(append(b, r.rest(h.Target)...), "\r\n"...)
+	}
+	to := r.redirect.Append(nil, r.values(h))
+	if r.redirect.Start() == "" && (len(to) == 0 || to[0] != '/') {
+		b = append(b, '/') // or it could have a scheme
+	} else if len(to) > 1 && to[0] == '/' && (to[1] == '/' || to[1] == '\\') {
+		b = append(b, "/."...) // or it would name a host
+	}
+	b = append(b, to...)
+	if query := h.Target[len(h.Path):]; len(query) > 0 && bytes.IndexByte(to, '?') < 0 {
+		b = append(b, query...)
+	}
+	return append(b, "\r\n"...)
 }
 
 // HTTPSLocation is that of a request that has to come again by https: to a host[:port], of which the given port takes the

@@ -102,14 +102,15 @@ func CacheWarnings(c *config.Config) (list []string) {
 		case !r.Shared && len(r.Parts) > 0 && !slices.Contains(r.Parts, "session"):
 			warn("requests of a session go to the app, as key has no session: add it, or set \"shared: true\" if the response is everybody's")
 		}
-		if route := c.RouteOf(r.Match); route != nil {
-			switch {
+		if levels := c.Levels(); len(levels) == 1 {
+			switch route := levels[0].RouteOf(r.Match); {
+			case route == nil:
 			case route.Internal:
-				warn("%s is of the internal route %s, which clients can't reach", r.Match, route.Match)
+				warn("%s is of the internal route %s, which clients can't reach", r.Match, route.Label())
 			case route.Redirect != "":
-				warn("%s is of the route %s, which redirects: nothing is stored", r.Match, route.Match)
-			case route.Root != "":
-				warn("%s is of the route %s, whose files Holdfast serves itself: nothing is gained", r.Match, route.Match)
+				warn("%s is of the route %s, which redirects: nothing is stored", r.Match, route.Label())
+			case route.Files():
+				warn("%s is of the route %s, whose files Holdfast serves itself: nothing is gained", r.Match, route.Label())
 			}
 		}
 		if stars, ok := starsOf(r.Channel); ok && !slices.ContainsFunc(c.Channels, func(o config.Channel) bool {
@@ -126,13 +127,14 @@ func CacheWarnings(c *config.Config) (list []string) {
 func watchedFromMemory(c *config.Config, all []rules.Options) (list []string) {
 	for i := range c.Watch {
 		path, _, _ := strings.Cut(c.Watch[i].URL, "?")
-		servers := c.Servers()
-		if route := c.RouteOf(path); route != nil && len(route.Servers(c.UpstreamPool)) > 0 {
-			servers = route.Servers(c.UpstreamPool)
+		site := c.Levels()[0]
+		fast := site.FastCGI()
+		if route := site.RouteOf(path); route != nil {
+			fast = route.FastCGI()
 		}
 		for j := range all {
 			match := strings.TrimRight(all[j].Match, "/")
-			if servers[0].URL.FastCGI && (path == match || strings.HasPrefix(path, match+"/")) {
+			if fast && (path == match || strings.HasPrefix(path, match+"/")) {
 				list = append(list, fmt.Sprintf("%s: watch[%d] requests %s too and gets what is stored: changes are seen later by up to fresh", all[j].Name, i, path))
 				break
 			}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"sync"
 
+	"holdfast/internal/config"
 	"holdfast/internal/inject"
 	"holdfast/upgrade/client"
 )
@@ -16,26 +17,26 @@ type injection struct {
 	counts map[inject.Reason]int64
 }
 
-// newInjection returns what the proxy adds to pages; nil: nothing.
-func (s *Server) newInjection() *inject.Rules {
-	if len(s.config.Inject) == 0 {
-		return nil
-	}
-	x := &injection{s: s, logged: map[string]bool{}, counts: map[inject.Reason]int64{}}
-	for _, why := range []inject.Reason{inject.Charset, inject.Encoding, inject.Download, inject.Range, inject.NoTransform, inject.Policy, inject.Fragment, inject.NoHead} {
-		x.counts[why] = 0
-	}
-	s.injection = x
-	rules := &inject.Rules{Noted: x.noted}
-	for i := range s.config.Inject {
-		r := &s.config.Inject[i]
-		polls, err := json.Marshal(r.ShimPolls())
-		if err != nil {
-			panic(err) // it is a map of lists of strings
+// newInjection returns what makes the rules for the pages of a level.
+func (s *Server) newInjection() func([]config.Inject) *inject.Rules {
+	return func(list []config.Inject) *inject.Rules {
+		if s.injection == nil {
+			s.injection = &injection{s: s, logged: map[string]bool{}, counts: map[inject.Reason]int64{}}
+			for _, why := range []inject.Reason{inject.Charset, inject.Encoding, inject.Download, inject.Range, inject.NoTransform, inject.Policy, inject.Fragment, inject.NoHead} {
+				s.injection.counts[why] = 0
+			}
 		}
-		rules.Add(r.Match, inject.NewRule(s.config.Push.Path+client.ShimPath, inject.Attr{Name: "data-polls", Value: string(polls)}))
+		rules := &inject.Rules{Noted: s.injection.noted}
+		for i := range list {
+			r := &list[i]
+			polls, err := json.Marshal(r.ShimPolls())
+			if err != nil {
+				panic(err) // it is a map of lists of strings
+			}
+			rules.Add(r.Match, inject.NewRule(s.config.Push.Path+client.ShimPath, inject.Attr{Name: "data-polls", Value: string(polls)}))
+		}
+		return rules
 	}
-	return rules
 }
 
 // noted counts a page without the tag, and logs each reason once for a rule.

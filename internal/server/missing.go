@@ -30,7 +30,6 @@ func Missing(c *config.Config) (list []string) {
 			list = append(list, fmt.Sprintf("%s: %s is not a directory", key, path))
 		}
 	}
-	directory("site.root", c.Site.Root)
 	directory("buffers.temp_dir", c.Buffers.Folder)
 	if path := c.Push.HistoryFile; path != "" {
 		directory("push.history_file", filepath.Dir(path))
@@ -44,15 +43,16 @@ func Missing(c *config.Config) (list []string) {
 	if c.Hooks.Listen.Network == "unix" {
 		directory("hooks.listen", filepath.Dir(c.Hooks.Listen.Address))
 	}
-	servers := c.Servers()
-	for i := range c.Routes {
-		r := &c.Routes[i]
-		directory(fmt.Sprintf("routes[%d].root", i), r.Root)
-		if r.Site.Root != c.Site.Root {
-			directory(fmt.Sprintf("routes[%d].site.root", i), r.Site.Root)
-		}
-		servers = append(servers, r.Servers(c.UpstreamPool)...)
+	var servers []config.Server
+	if c.UsesTop() {
+		servers = c.Servers()
 	}
+	c.EachLevel(func(b *config.Block, at ...string) {
+		if key := c.Source("root", at[0]); key != "" {
+			directory(key, b.Root)
+		}
+		servers = append(servers, b.OwnServers(c.UpstreamPool)...)
+	})
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTime)
 	defer cancel()
 	seen := map[string]bool{}

@@ -2,47 +2,69 @@ package server
 
 import (
 	"fmt"
+	"slices"
 
+	"holdfast/internal/balance"
 	"holdfast/internal/config"
+	"holdfast/internal/route"
 	"holdfast/internal/site"
 )
 
-// checkSites reports what is wrong in the folders of c, apart from what the file system has there.
+// checkSites reports what is wrong in the sites, routes and folders of c, apart from what the file system has there.
 func checkSites(c *config.Config) error {
-	if _, err := newSite(c.Site); err != nil {
+	cache, err := newCache(c)
+	if err != nil {
 		return err
 	}
-	for i := range c.Routes {
-		if _, err := newRoute(&c.Routes[i], c.UpstreamPool, c.Site); err != nil {
-			return fmt.Errorf("routes, %s: %w", c.Routes[i].Match, err)
-		}
+	app, list, err := newRouting(c, cache, nil).sites()
+	if err == nil {
+		_, err = route.NewSites(balance.NewSet(balance.Options{}), app, list)
 	}
-	return nil
+	return err
 }
 
 // Warnings returns what c is likely meant to do and does not, in a sentence each.
 func Warnings(c *config.Config) (list []string) {
-	warn := func(root, at string, noScripts, closed []string) {
-		if root == "" {
-			return
+	if len(c.Sites) > 0 && len(c.Channels) > 0 && !slices.ContainsFunc(c.Sites, func(s config.Site) bool { return s.Push }) {
+		list = append(list, "push: no site has the push path, as each has an app of its own; set push: true in the site whose pages subscribe")
+	}
+	seen := map[string]bool{}
+	for _, s := range c.Levels() {
+		for _, u := range unprotected(&s) {
+			if text := fmt.Sprintf("%s has %q, which only Apache reads; set %s", u.File, u.Line, u.Rule); !seen[text] {
+				seen[text] = true
+				list = append(list, text)
+			}
 		}
-		for _, u := range site.FindUnprotected(root, at, noScripts, closed) {
-			list = append(list, fmt.Sprintf("%s has %q, which only Apache reads; set %s", u.File, u.Line, u.Rule))
+	}
+	return list
+}
+
+// unprotected returns the folders of a site that Apache protects by an .htaccess.
+func unprotected(s *config.Site) (list []site.Unprotected) {
+	find := func(b *config.Block, at string, closed []string) {
+		noScripts := b.NoScripts
+		if b.Files() {
+			noScripts = []string{"/"}
+		}
+		if b.Root != "" && b.Redirect == "" && (b.Files() || b.FastCGI()) {
+			list = append(list, site.FindUnprotected(b.Root, at, noScripts, closed)...)
 		}
 	}
 	var closed []string // by the routes so far: what is below them has no client, or is not of the folders behind
-	for i := range c.Routes {
-		r := &c.Routes[i]
-		if !r.Internal {
-			warn(r.Root, r.Match, []string{"/"}, closed)
-			if r.Site.Root != c.Site.Root {
-				warn(r.Site.Root, "/", r.Site.NoScripts, closed)
+	for i := range s.Routes {
+		r := &s.Routes[i]
+		if !r.Internal && r.Own() {
+			at := "/"
+			if r.Cuts() {
+				at = r.Match
 			}
+			find(&r.Block, at, closed)
 		}
-		if r.Internal || r.Redirect != "" || r.Root != "" || len(r.Servers(c.UpstreamPool)) > 0 && r.Site.Root != c.Site.Root {
+		if r.Match != "" && (r.Internal || r.Own()) {
 			closed = append(closed, r.Match)
 		}
 	}
-	warn(c.Site.Root, "/", c.Site.NoScripts, closed)
+	find(&s.Block, "/", closed)
 	return list
 }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -11,22 +10,9 @@ import (
 	"holdfast/internal/channel"
 	"holdfast/internal/config"
 	"holdfast/internal/park"
-	"holdfast/internal/site"
 	"holdfast/proxy"
 	"holdfast/upgrade"
 )
-
-// newSite returns the site of a FastCGI upstream; nil for others.
-func newSite(c config.Site) (*site.Site, error) {
-	if c.Root == "" {
-		return nil, nil
-	}
-	return site.New(site.Options{
-		Root: c.Root, ScriptRoot: c.ScriptRoot, Index: c.Index, NoScripts: c.NoScripts,
-		TryFiles: c.TryFiles, Follow: c.FollowLinks,
-		Hide: c.HideFiles, Serve: c.ServeFiles, Types: c.Types,
-	})
-}
 
 func proxyUpstreams(list []config.Server) []proxy.Upstream {
 	var upstreams []proxy.Upstream
@@ -39,55 +25,25 @@ func proxyUpstreams(list []config.Server) []proxy.Upstream {
 	return upstreams
 }
 
-func newRoute(c *config.Route, pool config.UpstreamPool, main config.Site) (r proxy.Route, err error) {
-	r = proxy.Route{
-		Match: c.Match, Upstreams: proxyUpstreams(c.Servers(pool)),
-		Redirect: c.Redirect, Prefix: c.Prefix, Host: c.Host, Internal: c.Internal,
-		Publishes: c.Headers || len(c.Servers(pool)) == 0,
-	}
-	if r.Site, err = newSite(c.Site); err != nil || c.Root == "" {
-		return r, err
-	}
-	o := site.Options{Root: c.Root, Index: []string{"index.html"}, NoScripts: []string{"/"}, Plain: c.Internal, Hide: main.HideFiles, Serve: main.ServeFiles, Types: main.Types}
-	r.Files, err = site.New(o)
-	return r, err
-}
-
 func (s *Server) newProxy() (*proxy.Proxy, error) {
 	c := s.config
-	folder, err := newSite(c.Site)
+	app, sites, err := newRouting(c, s.cache, s.newInjection()).sites()
 	if err != nil {
 		return nil, err
 	}
-	var routes []proxy.Route
-	for i := range c.Routes {
-		r, err := newRoute(&c.Routes[i], c.UpstreamPool, c.Site)
-		if err != nil {
-			return nil, fmt.Errorf("routes, %s: %w", c.Routes[i].Match, err)
-		}
-		routes = append(routes, r)
-	}
 	return proxy.New(s.poller, proxy.Options{
-		Upstreams: proxyUpstreams(c.Servers()), Routes: routes,
+		Upstreams: app.Upstreams, Site: app.Site, Sites: sites,
 		Pool: c.UpstreamPool.Idle, PoolIdle: time.Duration(c.UpstreamPool.IdleTimeout),
 		Queue: c.UpstreamPool.Queue, QueueTime: time.Duration(c.UpstreamPool.QueueTimeout),
 		NextError: strings.HasPrefix(c.UpstreamPool.NextUpstream, "error"), NextTimeout: strings.HasSuffix(c.UpstreamPool.NextUpstream, "timeout"),
 		MaxFails: c.UpstreamPool.MaxFails, FailTime: time.Duration(c.UpstreamPool.FailTimeout),
 		Sticky: c.UpstreamPool.Sticky, CheckPath: c.UpstreamPool.Check, CheckEvery: time.Duration(c.UpstreamPool.CheckEvery),
 		HeaderTime: time.Duration(c.Timeouts.Header), IdleTime: time.Duration(c.Timeouts.Idle),
-		BodyTime: time.Duration(c.Timeouts.Body), SendTime: time.Duration(c.Timeouts.Send),
-		ConnectTime: time.Duration(c.Timeouts.Connect), UpstreamTime: time.Duration(c.Timeouts.Upstream),
-		HalfClose:   time.Duration(c.Timeouts.HalfClose),
-		TunnelTime:  time.Duration(c.Timeouts.Tunnel),
-		HeaderBytes: int(c.Limits.Header), HeaderFields: c.Limits.Fields, BodyBytes: int64(c.Limits.Body),
-		MaxRequests: c.Limits.Requests, Rate: c.Limits.Rate, Burst: c.Limits.Burst,
-		BodyRate: int(c.Limits.BodyRate), SendRate: int(c.Limits.SendRate),
-		RequestBuffer: int(c.Buffers.Request), ResponseBuffer: int(c.Buffers.Response), BufferTotal: int64(c.Buffers.Total),
-		StreamUploads: c.Buffers.Stream,
-		Folder:        c.Buffers.TempDir(), FileBytes: int64(c.Buffers.File), FilesTotal: int64(c.Buffers.Files),
+		HeaderBytes: int(c.Limits.Header), HeaderFields: c.Limits.Fields,
+		BufferTotal: int64(c.Buffers.Total), Folder: c.Buffers.TempDir(), FileBytes: int64(c.Buffers.File), FilesTotal: int64(c.Buffers.Files),
 		ASCIITargets: c.Limits.ASCII, ProxyProtocol: c.ProxyProtocol, RedirectHTTPS: c.RedirectHTTPS,
-		ExternalHTTPS: c.External.Scheme == "https", ExternalPort: uint16(c.External.Port), Site: folder, ServerAddr: addrPort(s.addr),
-		Trusted: s.trusted, Cache: s.cache.source(), Push: newPushed(s), Inject: s.newInjection(), Sessions: s.sessions(), Local: s.keeper, Access: s.accessLog, Log: s.log,
+		ExternalHTTPS: c.External.Scheme == "https", ExternalPort: uint16(c.External.Port), ServerAddr: addrPort(s.addr),
+		Trusted: s.trusted, Cache: s.cache.source(), Push: newPushed(s), Sessions: s.sessions(), Local: s.keeper, Access: s.accessLog, Log: s.log,
 	}), nil
 }
 
@@ -176,8 +132,8 @@ func (s *Server) newForwarder() *appcall.MessageForwarder {
 // target returns a path at an upstream, followed by the app's other upstreams if it is the app's first one.
 func (s *Server) target(first config.Upstream, path string) appcall.Target {
 	t := appcall.Target{Endpoints: []appcall.Endpoint{{Network: first.Network, Address: first.Address}}, Host: first.Host, Path: path}
-	servers := s.config.Servers()
-	if first != servers[0].URL {
+	servers := s.pushSite().Servers(s.config.UpstreamPool)
+	if len(servers) == 0 || first != servers[0].URL {
 		return t
 	}
 	for _, other := range servers[1:] {
@@ -186,11 +142,31 @@ func (s *Server) target(first config.Upstream, path string) appcall.Target {
 	return t
 }
 
+// pushSite returns the site whose app Holdfast makes requests to. Where several have the push path, it is the one whose Host they
+// have if they are made for no client.
+func (s *Server) pushSite() *config.Site {
+	levels := s.config.Levels()
+	for i := range levels {
+		if levels[i].Push {
+			return &levels[i]
+		}
+	}
+	return &levels[0]
+}
+
 // appEndpoint returns the upstream for a path that the configuration names, and the path there, as its route has it.
 func (s *Server) appEndpoint(named string) (who config.Upstream, path string) {
-	c := s.config
-	who, path = c.Servers()[0].URL, named
-	if r := c.RouteOf(path); r != nil {
+	c, site := s.config, s.pushSite()
+	host, self := "", c.PushSites() > 1 // each client's request is for the site that the client uses
+	if list := site.Servers(c.UpstreamPool); len(list) > 0 {
+		who, host = list[0].URL, list[0].URL.Host
+	}
+	if h := c.PushHost(); h != "" {
+		host = h
+	}
+	b, path := &site.Block, named
+	if r := site.RouteOf(path); r != nil {
+		b = &r.Block
 		if list := r.Servers(c.UpstreamPool); len(list) > 0 {
 			who = list[0].URL
 		}
@@ -200,12 +176,10 @@ func (s *Server) appEndpoint(named string) (who config.Upstream, path string) {
 				path = "/" + path
 			}
 		}
-		if r.Host != "" || r.Root != "" || r.Redirect != "" {
-			who, path = config.Upstream{FastCGI: true}, named
-		}
 	}
-	if who.FastCGI { // request it like a client, as only the proxy speaks FastCGI and rewrites hosts
-		return config.Upstream{Network: s.addr.Network(), Address: s.addr.String(), Host: c.Servers()[0].URL.Host}, named
+	// Request it like a client, as only the proxy speaks FastCGI, rewrites hosts, and knows the sites.
+	if self || who.FastCGI || b.Host != "" || b.Files() || b.Redirect != "" {
+		return config.Upstream{Network: s.addr.Network(), Address: s.addr.String(), Host: host}, named
 	}
 	return who, path
 }

@@ -39,11 +39,15 @@ func (s *Site) Serve(r *Request) (a Answer, err error) {
 }
 
 func (s *Site) serve(r *Request) (Answer, error) {
-	t, err := s.resolve(r.Path)
+	t, err := s.resolve(r)
 	switch {
 	case err != nil:
 		return Answer{}, err
 	case t.script != nil:
+		t.script.Name = strings.TrimRight(r.Base, "/") + t.script.Name
+		if r.rewrites && !t.script.HasQuery {
+			t.script.Query, t.script.HasQuery = r.Query, true
+		}
 		return Answer{Script: t.script}, nil
 	case t.redirect != nil:
 		return redirect(r, t.redirect), nil

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/internal/expand"
 	"holdfast/internal/http1"
 )
 
@@ -13,6 +14,9 @@ type Request struct {
 	Path   string // as it was sent, without the query
 	Query  string // without the '?'
 	Base   string // what stands before Path for the client, "/files"; empty without
+
+	Values   *expand.Values // for try_files with variables; see Expands
+	rewrites bool           // Path and Query are not the client's
 
 	// What makes it conditional (RFC 9110 §13.1) or asks for a part (§14.2); Field fills it in.
 	ifMatch, ifNoneMatch       string
@@ -42,6 +46,9 @@ func RequestOf(h *http1.Head) *Request {
 	}
 	return r
 }
+
+// SetQuery has a script get another query than the client's.
+func (r *Request) SetQuery(query string) { r.Query, r.rewrites = query, true }
 
 // Field takes one of the request's fields and keeps a copy if it matters.
 func (r *Request) Field(name, value []byte) {

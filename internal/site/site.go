@@ -16,7 +16,8 @@ type Options struct {
 	ScriptRoot string   // path of the same directory for php-fpm; empty means Root with its links resolved
 	Index      []string // index files of a directory; nil means index.php, index.html
 	NoScripts  []string // paths below which no script is run, such as "/upload"
-	TryFiles   []string // paths to try instead of one that does not exist, such as "/index.php"
+	TryFiles   []string // paths to try instead of one that does not exist, such as "/index.php", with variables
+	Groups     []string // names of the groups that TryFiles may have: those of the route's pattern; nil: it has none
 	Follow     bool     // symbolic links may lead out of the root
 	Hide       []string // endings (".tex") and names of more files that are not served
 	Serve      []string // endings and names of files that are served although they are hidden; never programs
@@ -31,7 +32,8 @@ type Site struct {
 	resolved   bool // scriptRoot is what root leads to
 	index      []string
 	noScripts  [][]string
-	tryFiles   [][]string
+	tryFiles   []tryFile
+	expands    bool // one of tryFiles has variables
 	follow     bool
 	plain      bool
 	rules      fileRules
@@ -76,14 +78,11 @@ func New(o Options) (*Site, error) {
 		s.noScripts = append(s.noScripts, elements)
 	}
 	for _, p := range o.TryFiles {
-		elements, slash, err := split(p)
-		if err == nil && (slash || !mayOpen(elements)) {
-			err = errPath
-		}
+		try, err := newTryFile(p, o.Groups)
 		if err != nil {
 			return nil, fmt.Errorf("site: try file %q: %w", p, err)
 		}
-		s.tryFiles = append(s.tryFiles, elements)
+		s.tryFiles, s.expands = append(s.tryFiles, try), s.expands || try.text != nil
 	}
 	return s, nil
 }
@@ -94,6 +93,8 @@ type Script struct {
 	Filename string // SCRIPT_FILENAME
 	Name     string // SCRIPT_NAME
 	PathInfo string // decoded; empty without
+	Query    string // instead of the request's, if HasQuery is set
+	HasQuery bool
 }
 
 // target is the result of a lookup. Exactly one of script, file, redirect and status is set.
@@ -105,18 +106,18 @@ type target struct {
 	redirect []string // the directory's path, which lacks its slash
 }
 
-// resolve looks up a path. Close the resolvedPath that it returns. The error is one of the system.
-func (s *Site) resolve(path string) (target, error) {
-	elements, slash, err := split(path)
+// resolve looks up a request's path. Close the resolvedPath that it returns. The error is one of the system.
+func (s *Site) resolve(r *Request) (target, error) {
+	elements, slash, err := split(r.Path)
 	if err != nil {
 		return target{status: 400, reason: "path that can be read in two ways: bad escapes, NUL or dot segments"}, nil
 	}
 	t, err := s.find(elements, slash)
-	for _, try := range s.tryFiles {
+	for i := range s.tryFiles {
 		if err != nil || t.status != 0 || t.found() {
 			break
 		}
-		t, err = s.find(try, false)
+		t, err = s.try(&s.tryFiles[i], r.Values)
 	}
 	if err == nil && t.status == 0 && !t.found() && slices.ContainsFunc(elements, func(e string) bool { return !isName(e) }) {
 		// Nothing has such a name, and some would read another.

@@ -357,10 +357,10 @@ func TestNoScriptsAnywhere(t *testing.T) {
 func TestScriptAsTheResponderSeesIt(t *testing.T) {
 	root := newTree(t, hostile)
 	for script, want := range map[string]Script{
-		"":      {root, root + "/sub/page.php", "/sub/page.php", "/x"},
-		"/app":  {"/app", "/app/sub/page.php", "/sub/page.php", "/x"},
-		"/app/": {"/app", "/app/sub/page.php", "/sub/page.php", "/x"},
-		"/":     {"/", "/sub/page.php", "/sub/page.php", "/x"},
+		"":      {Root: root, Filename: root + "/sub/page.php", Name: "/sub/page.php", PathInfo: "/x"},
+		"/app":  {Root: "/app", Filename: "/app/sub/page.php", Name: "/sub/page.php", PathInfo: "/x"},
+		"/app/": {Root: "/app", Filename: "/app/sub/page.php", Name: "/sub/page.php", PathInfo: "/x"},
+		"/":     {Root: "/", Filename: "/sub/page.php", Name: "/sub/page.php", PathInfo: "/x"},
 	} {
 		a, err := newSite(t, Options{Root: root, ScriptRoot: script}).Serve(&Request{Method: "POST", Path: "/sub/page.php/x"})
 		if err != nil || a.Script == nil || *a.Script != want {
@@ -413,11 +413,11 @@ func TestScriptOfARelease(t *testing.T) {
 		}
 		folder := root + "/releases/" + release
 		for _, o := range []Options{{Root: current}, {Root: filepath.Join(root, "abs")}, {Root: folder}} {
-			if got, want := run(o), (Script{folder, folder + "/index.php", "/index.php", "/x"}); got != want {
+			if got, want := run(o), (Script{Root: folder, Filename: folder + "/index.php", Name: "/index.php", PathInfo: "/x"}); got != want {
 				t.Errorf("%s: %+v, want %+v", o.Root, got, want)
 			}
 		}
-		if got, want := run(Options{Root: current, ScriptRoot: "/app/current"}), (Script{"/app/current", "/app/current/index.php", "/index.php", "/x"}); got != want {
+		if got, want := run(Options{Root: current, ScriptRoot: "/app/current"}), (Script{Root: "/app/current", Filename: "/app/current/index.php", Name: "/index.php", PathInfo: "/x"}); got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 	}

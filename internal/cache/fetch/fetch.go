@@ -85,11 +85,14 @@ func view(h *http1.Head, q *request.Request) cache.Request {
 	return r
 }
 
-// Find looks up a request. body is what there is of its body, and whole says that this is all. It returns a fresh entry, or
+// Find looks up a request, by the rules of its scope. body is what there is of its body, and whole says that this is all. It returns a fresh entry, or
 // a Fetch, or neither where no rule is about the request. It does not allocate but for a Fetch.
-func (c *Cache) Find(h *http1.Head, q *request.Request, body []byte, whole bool, now time.Time) (*cache.Entry, *Fetch) {
+func (c *Cache) Find(scope *rules.Scope, h *http1.Head, q *request.Request, body []byte, whole bool, now time.Time) (*cache.Entry, *Fetch) {
+	if scope == nil {
+		return nil, nil
+	}
 	r := view(h, q)
-	rule := c.Rules.Match(&r)
+	rule := scope.Match(&r)
 	if rule == nil || c.EndsSession != nil && c.EndsSession(h.Path) || c.Excludes != nil && c.Excludes(h.Path) { // the app has to know
 		return nil, nil
 	}

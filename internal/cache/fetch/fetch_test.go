@@ -60,7 +60,7 @@ func (w *world) begin(user, target, body string) (*client, *Fetch) {
 	if r := h.Parse(raw, http1.Limits{Bytes: len(raw), Fields: 10}); r != nil {
 		w.t.Fatal(r)
 	}
-	e, f := w.Find(&h, &request.Request{Head: raw, Host: h.Host}, nil, body == "", w.now)
+	e, f := w.Find(w.Rules.Whole(), &h, &request.Request{Head: raw, Host: h.Host}, nil, body == "", w.now)
 	c := new(client)
 	switch {
 	case e != nil:

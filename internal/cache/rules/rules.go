@@ -44,12 +44,17 @@ func at(option string, err error) error {
 	return &Error{Option: option, Problem: err.Error()}
 }
 
-// Set is all rules, in order: the first that a request's path and method match counts.
+// Set is all rules.
 type Set struct {
 	hasher   *cache.Hasher
 	sessions []string // names of cookies
-	table    http1.PathTable
 	rules    []*Rule
+}
+
+// Scope is the rules for some requests, in order: the first that a request's path and method match counts. A nil Scope has none.
+type Scope struct {
+	table http1.PathTable
+	rules []*Rule
 }
 
 // Rule is a rule in use. It is never changed.
@@ -79,7 +84,6 @@ func New(list []Options, sessions []string, h *cache.Hasher) (*Set, error) {
 		if slices.ContainsFunc(rs.rules, func(o *Rule) bool { return o.Name == r.Name }) {
 			return nil, fmt.Errorf("%w: %s: another rule has the name %q", ErrRule, r.Match, r.Name)
 		}
-		rs.table = append(rs.table, http1.PathEntry{Path: strings.TrimRight(r.Match, "/")})
 		rs.rules = append(rs.rules, r)
 	}
 	return rs, nil
@@ -122,14 +126,43 @@ func (r *Rule) compile() error {
 	return at("channel", r.parseTemplate())
 }
 
+// Scope returns those rules of the set that have one of names, in the order of the names; nil if there are none.
+func (rs *Set) Scope(names ...string) *Scope {
+	s := new(Scope)
+	for _, name := range names {
+		for _, r := range rs.rules {
+			if r.Name == name {
+				s.table = append(s.table, http1.PathEntry{Path: strings.TrimRight(r.Match, "/")})
+				s.rules = append(s.rules, r)
+			}
+		}
+	}
+	if len(s.rules) == 0 {
+		return nil
+	}
+	return s
+}
+
+// Whole returns the scope of all rules.
+func (rs *Set) Whole() *Scope {
+	var names []string
+	for _, r := range rs.rules {
+		names = append(names, r.Name)
+	}
+	return rs.Scope(names...)
+}
+
 // Match returns the rule of a request; nil: none. A path that could be read as one below another rule's has none.
-func (rs *Set) Match(q *cache.Request) *Rule {
-	for from := 0; from < len(rs.rules); {
-		i, refusal := rs.table[from:].Find(q.Path)
-		if from += i; refusal != nil || from == len(rs.rules) {
+func (s *Scope) Match(q *cache.Request) *Rule {
+	if s == nil {
+		return nil
+	}
+	for from := 0; from < len(s.rules); {
+		i, refusal := s.table[from:].Find(q.Path)
+		if from += i; refusal != nil || from == len(s.rules) {
 			return nil
 		}
-		if r := rs.rules[from]; r.takes(q.Method) {
+		if r := s.rules[from]; r.takes(q.Method) {
 			return r
 		}
 		from++

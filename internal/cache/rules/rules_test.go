@@ -325,7 +325,7 @@ func TestMatch(t *testing.T) {
 		"/static/../poll": "get", "/static/..%2fpoll": "", "/%70oll": "get", "/static%2fa": "", "/x/..;/poll": "", "*": "",
 	} {
 		got := ""
-		if r := set.Match(requestOf(t, request)); r != nil {
+		if r := set.Whole().Match(requestOf(t, request)); r != nil {
 			got = r.Name
 		}
 		if got != want {
@@ -333,7 +333,7 @@ func TestMatch(t *testing.T) {
 		}
 	}
 	everything := ruleOf(t, Options{Match: "/"})
-	if everything.rules.Match(requestOf(t, "/any/thing")) != everything {
+	if everything.rules.Whole().Match(requestOf(t, "/any/thing")) != everything {
 		t.Error("a rule for / does not match")
 	}
 }
@@ -515,7 +515,7 @@ func TestKeyDoesNotAllocate(t *testing.T) {
 	}
 	q := requestOf(t, "POST /a?id=1&_=5\n!body: abc\nCookie: S=1; wp_x=2; x=3\nY: z\nContent-Type: a/b\nX-Requested-With: x\nAuthorization: x")
 	if n := testing.AllocsPerRun(100, func() {
-		r := set.Match(q)
+		r := set.Whole().Match(q)
 		if _, why := r.Key(q); why != cache.None {
 			t.Fatal(why)
 		}

@@ -112,7 +112,7 @@ func (w *world) poll() {
 	id := w.r.IntN(3)
 	q := w.request(session, id)
 	p := &poll{w: w, q: q, answer: -1, parcel: w.app.parcels[id], written: w.app.written[w.app.sessionOf(q)], began: w.now}
-	p.rule = w.rules.Match(q)
+	p.rule = w.rules.Whole().Match(q)
 	k, why := p.rule.Key(q)
 	if p.key = k; why != cache.None {
 		return // the app answers
