@@ -96,7 +96,7 @@ func measureFile(sizes map[string]int, name string, text []byte) error {
 		case *ast.GenDecl:
 			for _, spec := range decl.Specs {
 				s, ok := spec.(*ast.TypeSpec)
-				if !ok || in == "internal/config" || strings.HasSuffix(s.Name.Name, "Options") {
+				if !ok || in == "internal/config" || strings.HasSuffix(s.Name.Name, "Options") || strings.HasSuffix(s.Name.Name, "Settings") {
 					continue
 				}
 				if body, ok := s.Type.(*ast.StructType); ok {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"holdfast/internal/http1"
+	"holdfast/internal/route"
 	"holdfast/internal/sendbuf"
 )
 
@@ -11,6 +12,7 @@ import (
 type accelState struct {
 	head      []byte                  // of the request, as the client sent it
 	preserved *http1.PreservedHeaders // of the app's answer; nil without
+	gate      *route.Gate             // of the route that the request came to
 	hops      int
 }
 
@@ -61,16 +63,16 @@ func (x *exchange) accelRedirect(a *http1.Answer, bodyless bool) bool {
 		x.fail(502, fmt.Errorf("X-Accel-Redirect: %w", r))
 		return false
 	}
-	route, r := x.route.Table.Find(h.Path)
+	to, r := x.route.Table.Find(h.Path)
 	switch {
 	case r != nil:
 		x.fail(502, fmt.Errorf("X-Accel-Redirect to %.200q: %w", h.Target, r))
 		return false
-	case route.Redirect != "" || http1.HasDots(h.Path): // dot segments may lead out of Match; nginx refuses them, too
+	case to.Redirect != "" || http1.HasDots(h.Path): // dot segments may lead out of Match; nginx refuses them, too
 		x.fail(502, fmt.Errorf("X-Accel-Redirect to %.200q: no route matches this path; see routes", h.Target))
 		return false
 	}
-	x.route = route
+	x.route = to
 	x.later(func() { // not now: the response of the first upstream is still being read
 		h := &x.f.head
 		if h.Parse(x.accel.head, http1.Limits{Bytes: len(x.accel.head), Fields: x.f.p.o.HeaderFields}) == nil {

@@ -129,7 +129,7 @@ func (x *exchange) release() {
 	x.upload.gathered = x.upload.gathered[:0]
 	x.count()
 	x.f.p.inFlight.Add(-1)
-	x.gate.Leave()
+	x.accel.gate.Leave()
 	x.closeFetch()
 	x.page.Close()
 	x.coder.Close()
@@ -154,7 +154,7 @@ func (x *exchange) abandonUnless(whole *bool, serial uint64) {
 	x.app.releaseServer()
 	x.app.dequeue()
 	x.f.p.inFlight.Add(-1)
-	x.gate.Leave()
+	x.accel.gate.Leave()
 	x.f.p.buffered.Add(int64(-x.ahead))
 	x.f.p.stats.cut.Add(1)
 	x.upload.file.Close()

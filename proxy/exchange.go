@@ -41,7 +41,6 @@ const (
 type exchange struct {
 	f      *Front
 	route  *route.Route
-	gate   *route.Gate // of the route that the request came to
 	client clientLeg
 	upload upload
 	app    appLeg
@@ -79,18 +78,18 @@ func (f *Front) forward(c *park.Conn, r *route.Route, h *http1.Head, q *request.
 		x = new(exchange)
 	}
 	*x = exchange{
-		f: f, route: r, gate: r.Gate, serial: x.serial + 1,
+		f: f, route: r, serial: x.serial + 1,
 		client: clientLeg{x: x, conn: c, early: x.client.early[:0]},
 		upload: upload{x: x, gathered: x.upload.gathered[:0]},
 		app:    appLeg{x: x, head: x.app.head[:0], partialHead: x.app.partialHead[:0], sticky: -1},
-		accel:  accelState{head: x.accel.head[:0]},
+		accel:  accelState{head: x.accel.head[:0], gate: r.Gate},
 		asked:  http1.Asked{Host: x.asked.Host[:0], Client: x.asked.Client[:0]},
 		log:    logEntry{line: x.log.line[:0]},
 	}
 	whole := false
 	defer x.abandonUnless(&whole, x.serial)
 	f.p.inFlight.Add(1)
-	x.gate.Enter()
+	x.accel.gate.Enter()
 	x.log.started = f.loop.Now()
 	x.client.keep = !h.Close
 	x.client.http10 = h.Minor == 0

@@ -9,7 +9,7 @@ import (
 // Block is the settings that the top, each site and each route can have. What a route does not say it takes from its site, and
 // what a site does not say from the top: whole values, so that a list replaces a list.
 //
-// A new setting is a field here, with its default in defaultBlock and its range in blockRanges: a site begins as a copy of the
+// A new setting is a field here, with its default in defaultBlock and its range in levelCheck.ranges: a site begins as a copy of the
 // top, and a route as a copy of its site, before their keys are read. A key with the tag level:"top" is for connections, or for
 // all requests together, and an error below the top. The rest of what a setting needs is at route.Settings.
 type Block struct {
@@ -173,11 +173,12 @@ func (c *Config) EachLevel(f func(b *Block, at ...string)) {
 func (d *decoder) settle(b *Block, key string) {
 	has := func(name string) bool { return d.given[join(key, name)] || d.given[join(key, "site."+name)] }
 	top := key == ""
-	app, root, redirect := has("upstream") || has("upstreams"), has("root"), has("redirect")
-	if has("upstream") && !has("upstreams") {
+	several := has("upstreams") && len(b.Upstreams) > 0
+	app, root, redirect := has("upstream") || several, has("root") && b.Root != "", has("redirect") && b.Redirect != ""
+	if has("upstream") && !several {
 		b.Upstreams = nil
 	}
-	if has("upstreams") && !has("upstream") && !top {
+	if several && !has("upstream") && !top {
 		b.Upstream = Upstream{}
 	}
 	fast := func() bool {

@@ -18,8 +18,8 @@ const maxFile = 1 * MB
 type Config struct {
 	Listen         Listen `yaml:"listen"`
 	Block          `yaml:",inline"`
-	Sites          []Site         `yaml:"sites" eg:"[{hosts: [www.example.com], upstream: http://127.0.0.1:8082}]"` // empty: one for all hosts
 	Routes         []Route        `yaml:"routes" eg:"[{match: /shop, upstream: http://127.0.0.1:8082}]"`
+	Sites          []Site         `yaml:"sites" eg:"[{hosts: [www.example.com], upstream: http://127.0.0.1:8082}]"` // empty: one for all hosts
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" eg:"[10.0.0.0/8]"`
 	ProxyProtocol  bool           `yaml:"proxy_protocol"`
 	External       External       `yaml:"external"`

@@ -200,6 +200,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, key, example string) {
 		return
 	}
 	v.SetZero()
+	above := d.above
 	for i, child := range n.Content {
 		if d.full() {
 			return
@@ -215,7 +216,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, key, example string) {
 		case *Cache:
 			*item = DefaultCache()
 		case level:
-			item.begin(d.above, fmt.Sprintf("%s[%d]", key, i))
+			item.begin(above, fmt.Sprintf("%s[%d]", key, i))
 		}
 		d.value(child, item, fmt.Sprintf("%s[%d]", key, i), strings.Trim(example, "[]"))
 		v.Set(reflect.Append(v, item))

@@ -26,11 +26,17 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
+		if len(c.Routes)+len(c.Sites) > 0 {
+			return // written out, they would have for their own what they take from above
+		}
 		again, err := yaml.Marshal(c)
 		if err != nil {
 			t.Fatal(err)
 		}
 		c2, err := Parse("again.yaml", again)
+		if err == nil {
+			c.given, c2.given = nil, nil
+		}
 		if err != nil || !reflect.DeepEqual(c, c2) {
 			t.Fatalf("%v\n%+v\n%+v", err, c, c2)
 		}

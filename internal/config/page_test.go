@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -87,13 +86,13 @@ func headingAnchor(key string) string {
 // describeKey returns a key's type and default as a line of the page.
 func describeKey(key string, isSection bool) string {
 	c := Default()
-	c.Upstreams, c.Routes, c.Channels = []Server{{}}, []Route{{}}, []Channel{defaultChannel()}
+	c.Upstreams, c.Routes, c.Sites, c.Channels = []Server{{}}, []Route{{}}, []Site{{}}, []Channel{defaultChannel()}
 	c.Watch, c.Polls, c.Cache = []Watch{DefaultWatch()}, []Poll{DefaultPoll()}, []Cache{DefaultCache()}
 	c.Inject = []Inject{{}}
 	v := reflect.ValueOf(c).Elem()
 	for name := range strings.SplitSeq(key, ".") {
 		name, isItem := strings.CutSuffix(name, "[0]")
-		v = v.Field(slices.Index(keysOf(v.Type()), name))
+		v = fieldByKey(v, name)
 		if isItem {
 			v = v.Index(0)
 		}

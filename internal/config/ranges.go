@@ -2,11 +2,8 @@ package config
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
-
-	"holdfast/internal/deny"
 )
 
 func (d *decoder) ranges(c *Config) {
@@ -15,7 +12,7 @@ func (d *decoder) ranges(c *Config) {
 	inRange(d, "hooks.idempotency_age", c.Hooks.IdempotencyAge, seconds(1), Duration(24*time.Hour), "")
 	inRange(d, "hooks.idempotency_size", c.Hooks.IdempotencySize, 64*KB, 1*GB, "")
 	d.pushRanges(&c.Push)
-	d.blockRanges(&c.Block, "")
+	(&levelCheck{d, &c.Block, ""}).ranges()
 	d.poolRanges(&c.UpstreamPool)
 }
 
@@ -46,73 +43,6 @@ func (d *decoder) pushRanges(p *Push) {
 	inRange(d, "push.max_connections", p.MaxConnections, 1, maxConnections, "bounded by the file limit")
 	inRange(d, "push.max_connections_per_user", p.MaxPerUser, 1, maxConnections, "any number")
 	inRange(d, "push.history_total", p.HistoryTotal, 1*KB, 1*TB, "")
-}
-
-// blockRanges checks the values that a level has itself.
-func (d *decoder) blockRanges(b *Block, key string) {
-	t, l := &b.Timeouts, &b.Limits
-	of := &levelRange{d, key}
-	rangeOf(of, "timeouts.header", t.Header, shortest, seconds(600), "")
-	rangeOf(of, "timeouts.idle", t.Idle, shortest, Duration(24*time.Hour), "")
-	rangeOf(of, "timeouts.body", t.Body, shortest, Duration(time.Hour), "")
-	rangeOf(of, "timeouts.send", t.Send, shortest, Duration(time.Hour), "")
-	rangeOf(of, "timeouts.connect", t.Connect, shortest, seconds(300), "")
-	rangeOf(of, "timeouts.upstream", t.Upstream, shortest, Duration(24*time.Hour), "")
-	rangeOf(of, "timeouts.half_close", t.HalfClose, Duration(time.Millisecond), Duration(24*time.Hour), "off")
-	rangeOf(of, "timeouts.tunnel", t.Tunnel, shortest, Duration(7*24*time.Hour), "")
-	rangeOf(of, "timeouts.drain", t.Drain, shortest, Duration(time.Hour), "off")
-
-	rangeOf(of, "limits.header", l.Header, 1*KB, 1*MB, "")
-	rangeOf(of, "limits.fields", l.Fields, 1, 10_000, "")
-	rangeOf(of, "limits.body", l.Body, 1, 1*TB, "the app decides")
-	rangeOf(of, "limits.min_body_rate", l.BodyRate, 1, 1*GB, "any")
-	rangeOf(of, "limits.min_send_rate", l.SendRate, 1, 1*GB, "any")
-	rangeOf(of, "limits.max_requests_in_flight", l.Requests, 1, maxConnections, "any number")
-	rangeOf(of, "limits.requests_per_second", l.Rate, 1, 1_000_000, "any")
-	rangeOf(of, "limits.burst", l.Burst, 1, 1_000_000, "none")
-	if l.Burst > 0 && l.Rate == 0 && of.has("limits.burst") {
-		d.add(join(key, "limits.burst"), "has no effect without limits.requests_per_second")
-	}
-	rangeOf(of, "limits.connections_per_address", l.PerAddress, 1, maxConnections, "any number")
-	rangeOf(of, "limits.connections", l.Connections, 1, maxConnections, "bounded by the file limit")
-
-	rangeOf(of, "buffers.request", b.Buffers.Request, 1*KB, 64*MB, "as 64KB; with stream_uploads, bodies are streamed at once")
-	rangeOf(of, "buffers.response", b.Buffers.Response, 1*KB, 64*MB, "no buffer")
-	rangeOf(of, "buffers.total", b.Buffers.Total, 64*KB, 1*TB, "")
-	rangeOf(of, "buffers.temp_file_size", b.Buffers.File, 64*KB, 1*TB, "")
-	rangeOf(of, "buffers.temp_total_size", b.Buffers.Files, 64*KB, 1*TB, "")
-	if f := b.Buffers.Folder; f != "" && f != NoFolder && !filepath.IsAbs(f) && of.has("buffers.temp_dir") {
-		d.add("buffers.temp_dir", show(f)+" is not an absolute path; want one such as /var/tmp, or none")
-	}
-	d.denied(b, key)
-}
-
-// levelRange checks values of the level at a key.
-type levelRange struct {
-	d   *decoder
-	key string
-}
-
-// has reports whether a value is the level's own. The top has all that nothing else has.
-func (l *levelRange) has(name string) bool { return l.key == "" || l.d.given[join(l.key, name)] }
-
-// rangeOf is inRange for a value that is the level's own.
-func rangeOf[T int | Duration | Size](l *levelRange, name string, got, lo, hi T, zero string) {
-	if l.has(name) {
-		inRange(l.d, join(l.key, name), got, lo, hi, zero)
-	}
-}
-
-// denied checks the patterns of deny.
-func (d *decoder) denied(b *Block, key string) {
-	if key != "" && !d.given[join(key, "deny")] {
-		return
-	}
-	for i, p := range b.Deny {
-		if err := deny.Check(p); err != nil {
-			d.add(fmt.Sprintf("%s[%d]", join(key, "deny"), i), show(p)+" "+err.Error()+"; want a name such as *.sql, or a path such as /data/**")
-		}
-	}
 }
 
 func (d *decoder) poolRanges(u *UpstreamPool) {

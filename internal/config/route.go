@@ -2,11 +2,8 @@ package config
 
 import (
 	"fmt"
-	"net/url"
 	"path"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 
 	"holdfast/internal/expand"
@@ -78,8 +75,10 @@ func (d *decoder) routes(c *Config) {
 	for _, s := range c.Levels() {
 		all += len(s.OwnServers(c.UpstreamPool))
 		if s.key != "" && !d.failed[s.key] {
-			d.levelKind(c, &s.Block, s.key)
-			d.redirect(&s.Block, s.key, nil, false)
+			l := &levelCheck{d, &s.Block, s.key}
+			l.answers(c)
+			l.ranges()
+			l.redirect(nil, false)
 		}
 		for i := range s.Routes {
 			r := &s.Routes[i]
@@ -88,70 +87,15 @@ func (d *decoder) routes(c *Config) {
 				continue
 			}
 			d.routeMatch(s.Routes, i)
-			d.levelKind(c, &r.Block, r.key)
+			l := &levelCheck{d, &r.Block, r.key}
+			l.answers(c)
+			l.ranges()
 			d.routeKind(r)
 		}
 	}
 	if all > maxUpstreams {
 		d.add(d.firstGiven("routes", "sites"), fmt.Sprintf("%d upstreams, those of all sites and routes; want at most %d", all, maxUpstreams))
 	}
-}
-
-// levelKind checks what a site or route says of who answers: an app, scripts, files or a redirect.
-func (d *decoder) levelKind(c *Config, b *Block, key string) {
-	own := b.OwnServers(c.UpstreamPool)
-	if d.given[key+".upstream"] && len(b.Upstreams) > 0 {
-		d.add(key+".upstream", "is set besides upstreams; want one of the two")
-	}
-	fast := len(own) > 0 && own[0].URL.FastCGI
-	for j, s := range own {
-		at := fmt.Sprintf("%s.upstreams[%d]", key, j)
-		if s.URL.Address == "" {
-			d.add(at+".url", "missing; want "+wantUpstream)
-			continue
-		}
-		inRange(d, at+".max_conns", s.MaxConns, 1, maxConnections, "as upstream_pool.max_conns")
-		at = d.firstGiven(key+".upstream", key+".upstreams")
-		if l := c.Listen; sameAddress(l.Network, l.Address, s.URL.Network, s.URL.Address) {
-			d.add(at, fmt.Sprintf("%s and listen %s are the same address; Holdfast would call itself", s.URL, l))
-		}
-		if h := c.Hooks.Listen; sameAddress(h.Network, h.Address, s.URL.Network, s.URL.Address) {
-			d.add(at, fmt.Sprintf("%s and hooks.listen %s are the same address; clients would reach the API", s.URL, h))
-		}
-		if s.URL.FastCGI != fast {
-			d.add(key+".upstreams", "some speak FastCGI and some HTTP; want one kind")
-		}
-	}
-	if len(own) > 0 && !slices.ContainsFunc(own, func(s Server) bool { return !s.Backup }) {
-		d.add(key+".upstreams", "all are backups; want at least one that is not")
-	}
-	hasRoot, old := d.given[key+".root"] || d.given[key+".site.root"], d.given[key+".site"]
-	switch {
-	case d.given[key+".redirect"] && (len(own) > 0 || hasRoot), len(own) > 0 && !fast && d.given[key+".root"]:
-		d.add(key, "has more than one of upstream, root and redirect; want one")
-		return
-	case old && d.given[key+".root"]:
-		d.add(key+".root", "is set besides site.root, as it was written before; want it once")
-	case old && len(own) == 0 || old && !fast && hasRoot:
-		d.add(key+".site.root", "has no effect without a fastcgi upstream of the route")
-	case fast && b.Root == "":
-		d.add(key+d.rootKey(key), "missing; a fastcgi upstream needs the folder of its scripts, such as /var/www/html")
-	case hasRoot && !filepath.IsAbs(b.Root):
-		d.add(key+d.rootKey(key), show(b.Root)+" is not an absolute path; want one such as /var/www/html")
-	}
-	app := !b.files && b.Redirect == "" && !b.FastCGI()
-	if d.given[key+".upstream_host"] && !app {
-		d.add(key+".upstream_host", "has no effect here; it is for upstreams that speak HTTP")
-	}
-	d.blockRanges(b, key)
-}
-
-// rootKey returns how the file writes the root of a route.
-func (d *decoder) rootKey(key string) string {
-	if d.given[join(key, "site")] {
-		return ".site.root"
-	}
-	return ".root"
 }
 
 // routeMatch checks what a route matches, alone and against the routes before it.
@@ -242,19 +186,9 @@ func (d *decoder) routeKind(r *Route) {
 			d.add(r.key+".rewrite", show(r.Rewrite)+" does not begin with /; want a path such as /index.php")
 		}
 	}
-	d.redirect(&r.Block, r.key, groups, r.Match == "")
+	(&levelCheck{d, &r.Block, r.key}).redirect(groups, r.Match == "")
 	if r.Internal && r.Redirect != "" {
 		d.add(r.key+".internal", "has no effect with redirect")
-	}
-}
-
-// redirect checks where a level redirects to; whole says that nothing follows it.
-func (d *decoder) redirect(b *Block, key string, groups []string, whole bool) {
-	if b.Redirect == "" || key != "" && !d.given[key+".redirect"] {
-		return
-	}
-	if problem := redirectProblem(b.Redirect, groups, whole); problem != "" {
-		d.add(join(key, "redirect"), show(b.Redirect)+" "+problem+"; want one such as https://www.example.com/shop, or a path such as /shop")
 	}
 }
 
@@ -264,33 +198,4 @@ func (r *Route) Groups() []string {
 		return re.SubexpNames()
 	}
 	return nil
-}
-
-// redirectProblem checks a URL or a path that clients are redirected to. Variables stand in its path or query only: otherwise
-// what a client sends could choose the host.
-func redirectProblem(s string, groups []string, whole bool) string {
-	text, err := expand.Parse(s, groups)
-	if err != nil {
-		return err.Error()
-	}
-	_, isPlain := text.Plain()
-	start := text.Start()
-	switch {
-	case authorizeProblem("/"+s) != "":
-		return "has a space, a control character, a fragment or a byte outside ASCII"
-	case isPlain && !whole && strings.Contains(s, "?"):
-		return "has a query, and the path after match follows it"
-	case strings.HasPrefix(start, "//") || strings.HasPrefix(start, `/\`):
-		return "names a host without a scheme"
-	case strings.HasPrefix(start, "/"), start == "" && !isPlain: // Location begins with a slash then
-		return ""
-	}
-	u, err := url.Parse(start)
-	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil:
-		return "is not a plain http or https URL"
-	case !isPlain && !strings.HasPrefix(u.Path, "/"):
-		return "has a variable in its host; want it behind the slash that follows the host"
-	}
-	return ""
 }

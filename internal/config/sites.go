@@ -118,6 +118,18 @@ func (c *Config) PushHost() string {
 	return ""
 }
 
+// PushSite returns the site whose app Holdfast makes requests to. Where several have the push path, it is the one whose Host they
+// have if they are made for no client.
+func (c *Config) PushSite() *Site {
+	levels := c.Levels()
+	for i := range levels {
+		if levels[i].Push {
+			return &levels[i]
+		}
+	}
+	return &levels[0]
+}
+
 // PushSites returns how many sites have the push path.
 func (c *Config) PushSites() (n int) {
 	for _, s := range c.Levels() {

@@ -149,9 +149,11 @@ func (d *decoder) top(c *Config) {
 			return
 		}
 	}
-	d.redirect(&c.Block, "", nil, false)
+	l := &levelCheck{d, &c.Block, ""}
+	l.redirect(nil, false)
+	l.host()
 	app := d.given["upstream"] || d.given["upstreams"]
-	switch root := d.rootKey("")[1:]; {
+	switch root := l.rootKey()[1:]; {
 	case d.given["site.root"] && d.given["root"]:
 		d.add("root", "is set besides site.root, as it was written before; want it once")
 	case fast && c.Root == "" && len(c.Sites) == 0:

@@ -112,7 +112,7 @@ func TestChannelErrors(t *testing.T) {
 		{"a route without a cookie", "upstreams: [{url: 'http://127.0.0.1:1', sticky_route: a}]", `1:12: upstreams: sticky_route has no effect without upstream_pool.sticky, the cookie that ends in it`},
 		{"routes for some", "upstream_pool: {sticky: S}\nupstreams: [{url: 'http://127.0.0.1:1', sticky_route: a}, {url: 'http://127.0.0.1:2'}]", `2:12: upstreams: some have a sticky_route and some have none; want all or none`},
 		{"check that is no path", "upstream_pool: {health_check_path: health}", `1:36: upstream_pool.health_check_path: "health" does not begin with one /; want a path on the app such as /health`},
-		{"fastcgi without a site", "upstream: fastcgi://127.0.0.1:9000", `1:1: site.root: missing; a fastcgi upstream needs the folder of its scripts, such as /var/www/html`},
+		{"fastcgi without a site", "upstream: fastcgi://127.0.0.1:9000", `1:1: root: missing; a fastcgi upstream needs the folder of its scripts, such as /var/www/html`},
 		{"a site without fastcgi", "site: {root: /var/www}", `1:14: site.root: has no effect without a fastcgi upstream`},
 		{"relative root", "upstream: fastcgi://127.0.0.1\nsite: {root: www}", `2:14: site.root: "www" is not an absolute path; want one such as /var/www/html`},
 		{"HTTP and FastCGI", "upstreams: [{url: 'http://127.0.0.1:1'}, {url: 'fastcgi://127.0.0.1:2'}]", `1:12: upstreams: some speak FastCGI and some HTTP; want one kind`},

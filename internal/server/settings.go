@@ -46,7 +46,7 @@ func (x *routing) sites() (app proxy.Route, list []route.SiteOptions, err error)
 			r := &s.Routes[j]
 			made, err := x.route(&r.Block, r, r.Key(), s.Key(), "")
 			if err != nil {
-				return app, nil, fmt.Errorf("%s, %s: %w", r.Key(), r.Label(), err)
+				return app, nil, fmt.Errorf("routes, %s: %w", r.Label(), err)
 			}
 			o.Routes = append(o.Routes, made)
 		}

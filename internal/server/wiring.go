@@ -132,7 +132,7 @@ func (s *Server) newForwarder() *appcall.MessageForwarder {
 // target returns a path at an upstream, followed by the app's other upstreams if it is the app's first one.
 func (s *Server) target(first config.Upstream, path string) appcall.Target {
 	t := appcall.Target{Endpoints: []appcall.Endpoint{{Network: first.Network, Address: first.Address}}, Host: first.Host, Path: path}
-	servers := s.pushSite().Servers(s.config.UpstreamPool)
+	servers := s.config.PushSite().Servers(s.config.UpstreamPool)
 	if len(servers) == 0 || first != servers[0].URL {
 		return t
 	}
@@ -142,21 +142,9 @@ func (s *Server) target(first config.Upstream, path string) appcall.Target {
 	return t
 }
 
-// pushSite returns the site whose app Holdfast makes requests to. Where several have the push path, it is the one whose Host they
-// have if they are made for no client.
-func (s *Server) pushSite() *config.Site {
-	levels := s.config.Levels()
-	for i := range levels {
-		if levels[i].Push {
-			return &levels[i]
-		}
-	}
-	return &levels[0]
-}
-
 // appEndpoint returns the upstream for a path that the configuration names, and the path there, as its route has it.
 func (s *Server) appEndpoint(named string) (who config.Upstream, path string) {
-	c, site := s.config, s.pushSite()
+	c, site := s.config, s.config.PushSite()
 	host, self := "", c.PushSites() > 1 // each client's request is for the site that the client uses
 	if list := site.Servers(c.UpstreamPool); len(list) > 0 {
 		who, host = list[0].URL, list[0].URL.Host

@@ -1,12 +1,12 @@
-package config
+package value
 
 import "strings"
 
-// longestGuess bounds the work per unknown key; the longest key we have is 17 bytes.
-const longestGuess = 32
+// LongestGuess bounds the work per unknown key; the longest key we have is 17 bytes.
+const LongestGuess = 32
 
-// didYouMean is the end of a message about an unknown word: empty unless one of known is near.
-func didYouMean(word string, known []string) string {
+// DidYouMean is the end of a message about an unknown word: empty unless one of known is near.
+func DidYouMean(word string, known []string) string {
 	if near := nearest(word, known); near != "" {
 		return `; did you mean "` + near + `"?`
 	}
@@ -16,7 +16,7 @@ func didYouMean(word string, known []string) string {
 // nearest returns the closest of known, or "" when none could be a slip of the fingers: more
 // than a third of the word wrong is another word.
 func nearest(word string, known []string) string {
-	if len(word) > longestGuess {
+	if len(word) > LongestGuess {
 		return ""
 	}
 	word = strings.ToLower(word)
@@ -32,11 +32,11 @@ func nearest(word string, known []string) string {
 // distance counts insertions, deletions, substitutions and swaps of neighbours (optimal string
 // alignment): a swap is one slip, so heartbaet is nearer to heartbeat than Levenshtein says.
 func distance(a, b string) int {
-	var before, above, row [longestGuess + 1]int
-	for j := range min(len(b), longestGuess) + 1 {
+	var before, above, row [LongestGuess + 1]int
+	for j := range min(len(b), LongestGuess) + 1 {
 		above[j] = j
 	}
-	b = b[:min(len(b), longestGuess)]
+	b = b[:min(len(b), LongestGuess)]
 	for i := 1; i <= len(a); i++ {
 		row[0] = i
 		for j := 1; j <= len(b); j++ {

@@ -1,4 +1,4 @@
-package config
+package value
 
 import (
 	"errors"
@@ -6,13 +6,15 @@ import (
 	"time"
 )
 
-const wantDuration = "a duration such as 25s"
+// WantDuration is what the notation is, for errors.
+const WantDuration = "a duration such as 25s"
 
-// Duration is a time.Duration that is written with its unit: a bare 25 has been read as seconds,
+// Duration is a time.Duration that is written with its unit: a bare 25 has been read as Seconds,
 // milliseconds and minutes by one program or another. Where 0 is in a key's range it means off.
 type Duration time.Duration
 
-func seconds(n int) Duration { return Duration(n) * Duration(time.Second) }
+// Seconds returns a duration of n seconds.
+func Seconds(n int) Duration { return Duration(n) * Duration(time.Second) }
 
 // UnmarshalText reads Go's notation; yaml calls it for a scalar.
 func (d *Duration) UnmarshalText(text []byte) error {
@@ -20,11 +22,11 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(s)
 	switch {
 	case err != nil && s != "" && strings.Trim(s, "0123456789") == "":
-		return errors.New(show(s) + " has no unit; want " + wantDuration)
+		return errors.New(Show(s) + " has no unit; want " + WantDuration)
 	case err != nil:
-		return errors.New(show(s) + " is not a duration; want " + wantDuration)
+		return errors.New(Show(s) + " is not a duration; want " + WantDuration)
 	case parsed < 0:
-		return errors.New(show(s) + " is negative; want " + wantDuration)
+		return errors.New(Show(s) + " is negative; want " + WantDuration)
 	}
 	*d = Duration(parsed)
 	return nil

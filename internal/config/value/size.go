@@ -1,4 +1,4 @@
-package config
+package value
 
 import (
 	"errors"
@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-const wantSize = "a size such as 64KB"
+// WantSize is what the notation is, for errors.
+const WantSize = "a size such as 64KB"
 
 // Size is a number of bytes.
 type Size int64
@@ -38,19 +39,19 @@ func (s *Size) UnmarshalText(text []byte) error {
 	unit := strings.ToUpper(string(text)[len(digits):])
 	n, err := strconv.ParseUint(digits, 10, 63)
 	if errors.Is(err, strconv.ErrRange) {
-		return errors.New(show(string(text)) + " is too large; want " + wantSize)
+		return errors.New(Show(string(text)) + " is too large; want " + WantSize)
 	}
 	for _, u := range sizeUnits {
 		if err != nil || unit != u.names[0] && unit != u.names[1] && unit != u.names[2] {
 			continue
 		}
 		if n > math.MaxInt64/uint64(u.bytes) {
-			return errors.New(show(string(text)) + " is too large; want " + wantSize)
+			return errors.New(Show(string(text)) + " is too large; want " + WantSize)
 		}
 		*s = Size(n) * u.bytes
 		return nil
 	}
-	return errors.New(show(string(text)) + " is not a size; want " + wantSize)
+	return errors.New(Show(string(text)) + " is not a size; want " + WantSize)
 }
 
 // MarshalText is the inverse of UnmarshalText.

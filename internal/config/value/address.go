@@ -1,4 +1,4 @@
-package config
+package value
 
 import (
 	"errors"
@@ -10,10 +10,11 @@ import (
 	"strings"
 )
 
+// What the notation of a value is, for errors.
 const (
-	wantListen   = "host:port such as 127.0.0.1:8080, or unix:/path"
-	wantUpstream = "http://host:port such as http://127.0.0.1:8081, http+unix:/path, fastcgi://host:port or fastcgi+unix:/path"
-	wantPrefix   = "an address or a block such as 10.0.0.0/8"
+	WantListen   = "host:port such as 127.0.0.1:8080, or unix:/path"
+	WantUpstream = "http://host:port such as http://127.0.0.1:8081, http+unix:/path, fastcgi://host:port or fastcgi+unix:/path"
+	WantPrefix   = "an address or a block such as 10.0.0.0/8"
 )
 
 // maxUnixPath is sun_path of Linux without its final NUL.
@@ -31,17 +32,17 @@ func (l *Listen) UnmarshalText(text []byte) error {
 	s := string(text)
 	if p, ok := strings.CutPrefix(s, "unix:"); ok {
 		if err := checkUnixPath(p); err != nil {
-			return fmt.Errorf("%w; want %s", err, wantListen)
+			return fmt.Errorf("%w; want %s", err, WantListen)
 		}
 		*l = Listen{Network: "unix", Address: p}
 		return nil
 	}
-	host, port, err := splitHostPort(s)
+	host, port, err := SplitHostPort(s)
 	if err == nil && host != "" {
-		err = checkHost(host)
+		err = CheckHost(host)
 	}
 	if err != nil {
-		return fmt.Errorf("%w; want %s", err, wantListen)
+		return fmt.Errorf("%w; want %s", err, WantListen)
 	}
 	*l = Listen{Network: "tcp", Address: net.JoinHostPort(host, port)}
 	return nil
@@ -64,7 +65,7 @@ func (l Listen) Local() bool {
 		return true
 	}
 	host, _, _ := net.SplitHostPort(l.Address)
-	return isLoopback(host)
+	return IsLoopback(host)
 }
 
 // Upstream is where the app listens; Network and Address are what net.Dial takes.
@@ -77,9 +78,9 @@ type Upstream struct {
 
 // UnmarshalText reads http://host[:port] or http+unix:/path, and the same with fastcgi.
 func (u *Upstream) UnmarshalText(text []byte) error {
-	parsed, err := parseUpstream(string(text))
+	parsed, err := ParseUpstream(string(text))
 	if err != nil {
-		return fmt.Errorf("%w; want %s", err, wantUpstream)
+		return fmt.Errorf("%w; want %s", err, WantUpstream)
 	}
 	*u = parsed
 	return nil
@@ -99,7 +100,8 @@ func (u Upstream) String() string {
 	return scheme + "://" + u.Host
 }
 
-func parseUpstream(s string) (Upstream, error) {
+// ParseUpstream reads the notation of Upstream.UnmarshalText.
+func ParseUpstream(s string) (Upstream, error) {
 	for _, scheme := range []string{"http", "fastcgi"} {
 		if p, ok := strings.CutPrefix(s, scheme+"+unix:"); ok {
 			if err := checkUnixPath(p); err != nil {
@@ -118,24 +120,24 @@ func parseUpstream(s string) (Upstream, error) {
 	case strings.HasPrefix(s, "https:"):
 		return Upstream{}, errors.New("https is not supported: use http on this machine or a private network")
 	case !ok:
-		return Upstream{}, fmt.Errorf("%s is not an upstream", show(s))
+		return Upstream{}, fmt.Errorf("%s is not an upstream", Show(s))
 	case strings.Contains(authority, "@"):
 		// Not shown: it may be a password.
 		return Upstream{}, errors.New("a user or password is not supported")
 	case strings.ContainsAny(authority, "/?#"):
 		rest := authority[strings.IndexAny(authority, "/?#"):]
-		return Upstream{}, fmt.Errorf("%s after the host is not supported, as requests keep the path they came with", show(rest))
+		return Upstream{}, fmt.Errorf("%s after the host is not supported, as requests keep the path they came with", Show(rest))
 	}
 	hostPort := authority
 	if _, _, err := net.SplitHostPort(authority); err != nil {
 		hostPort = authority + defaultPort // if the port was not what is missing, the next line says so
 	}
-	host, port, err := splitHostPort(hostPort)
+	host, port, err := SplitHostPort(hostPort)
 	if err == nil {
-		err = checkHost(host)
+		err = CheckHost(host)
 	}
 	if err == nil && (strings.Contains(host, "%") || port == "0") {
-		err = fmt.Errorf("%s cannot be connected to", show(authority))
+		err = fmt.Errorf("%s cannot be connected to", Show(authority))
 	}
 	if err != nil {
 		return Upstream{}, err
@@ -143,33 +145,35 @@ func parseUpstream(s string) (Upstream, error) {
 	return Upstream{Network: "tcp", Address: net.JoinHostPort(host, port), Host: authority, FastCGI: fast}, nil
 }
 
-func splitHostPort(s string) (host, port string, err error) {
+// SplitHostPort splits host:port, with a port that is a number.
+func SplitHostPort(s string) (host, port string, err error) {
 	host, port, err = net.SplitHostPort(s)
 	if err != nil {
-		return "", "", fmt.Errorf("%s has no host:port", show(s))
+		return "", "", fmt.Errorf("%s has no host:port", Show(s))
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
-		return "", "", fmt.Errorf("port %s is not a number from 0 to 65535", show(port))
+		return "", "", fmt.Errorf("port %s is not a number from 0 to 65535", Show(port))
 	}
 	return host, strconv.FormatUint(n, 10), nil
 }
 
-const lettersDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+// LettersDigits are those of ASCII.
+const LettersDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-// checkHost accepts addresses and DNS names, with the underscore that container names have. A name whose last label is
+// CheckHost accepts addresses and DNS names, with the underscore that container names have. A name whose last label is
 // a number is a mistyped address.
-func checkHost(host string) error {
+func CheckHost(host string) error {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return nil
 	}
-	bad := fmt.Errorf("%s is neither an address nor a host name", show(host))
+	bad := fmt.Errorf("%s is neither an address nor a host name", Show(host))
 	if len(host) > 253 {
 		return bad
 	}
 	last := ""
 	for label := range strings.SplitSeq(host, ".") {
-		if label == "" || len(label) > 63 || strings.Trim(label, lettersDigits+"-_") != "" {
+		if label == "" || len(label) > 63 || strings.Trim(label, LettersDigits+"-_") != "" {
 			return bad
 		}
 		last = label
@@ -183,17 +187,17 @@ func checkHost(host string) error {
 func checkUnixPath(p string) error {
 	switch {
 	case !strings.HasPrefix(p, "/") || strings.HasPrefix(p, "//"):
-		return fmt.Errorf("%s is not the absolute path of a socket", show(p))
+		return fmt.Errorf("%s is not the absolute path of a socket", Show(p))
 	case len(p) > maxUnixPath:
 		return fmt.Errorf("a socket's path of %d bytes is over the system's %d", len(p), maxUnixPath)
-	case hasControl(p):
-		return fmt.Errorf("%s has a control character", show(p))
+	case HasControl(p):
+		return fmt.Errorf("%s has a control character", Show(p))
 	}
 	return nil
 }
 
-// parsePrefix reads a block, or an address as the block of that one address.
-func parsePrefix(s string) (netip.Prefix, error) {
+// ParsePrefix reads a block, or an address as the block of that one address.
+func ParsePrefix(s string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
 		addr = addr.Unmap()
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
@@ -201,19 +205,19 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(s)
 	switch {
 	case err != nil:
-		return p, fmt.Errorf("%s is not an address or a block; want %s", show(s), wantPrefix)
+		return p, fmt.Errorf("%s is not an address or a block; want %s", Show(s), WantPrefix)
 	case p.Addr().Is4In6():
 		// Peers are compared as IPv4, so this block would match no peer.
-		return p, fmt.Errorf("%s is IPv4 inside IPv6; write it as IPv4", show(s))
+		return p, fmt.Errorf("%s is IPv4 inside IPv6; write it as IPv4", Show(s))
 	case p != p.Masked():
-		return p, fmt.Errorf("%s has bits set behind its /%d; did you mean %s?", show(s), p.Bits(), p.Masked())
+		return p, fmt.Errorf("%s has bits set behind its /%d; did you mean %s?", Show(s), p.Bits(), p.Masked())
 	}
 	return p, nil
 }
 
-// sameAddress reports whether connecting to b could reach a listener bound to a. Different names
+// SameAddress reports whether connecting to b could reach a listener bound to a. Different names
 // for one machine are not looked up; the names of this machine that everybody writes are known.
-func sameAddress(aNetwork, a, bNetwork, b string) bool {
+func SameAddress(aNetwork, a, bNetwork, b string) bool {
 	if aNetwork != bNetwork {
 		return false
 	}
@@ -225,25 +229,26 @@ func sameAddress(aNetwork, a, bNetwork, b string) bool {
 	if aPort != bPort || aPort == "0" {
 		return false
 	}
-	aHost, bHost = canonicalHost(aHost), canonicalHost(bHost)
+	aHost, bHost = CanonicalHost(aHost), CanonicalHost(bHost)
 	switch aAny, bAny := isWildcard(aHost), isWildcard(bHost); {
 	case aAny || bAny:
-		return (aAny || isLoopback(aHost)) && (bAny || isLoopback(bHost))
+		return (aAny || IsLoopback(aHost)) && (bAny || IsLoopback(bHost))
 	case aHost == "localhost" || bHost == "localhost":
-		return isLoopback(aHost) && isLoopback(bHost)
+		return IsLoopback(aHost) && IsLoopback(bHost)
 	}
 	return aHost == bHost
 }
 
-// canonicalHost gives two spellings of one address, or of one name, the same text.
-func canonicalHost(host string) string {
+// CanonicalHost gives two spellings of one address, or of one name, the same text.
+func CanonicalHost(host string) string {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return addr.Unmap().String()
 	}
 	return strings.ToLower(host)
 }
 
-func isLoopback(host string) bool {
+// IsLoopback reports whether a name or an address is this machine's own.
+func IsLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
 }
