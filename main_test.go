@@ -212,7 +212,7 @@ func TestPublishWithoutSubscribers(t *testing.T) {
 func TestPublishOverASocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "hooks.sock")
 	c := config.Default()
-	c.Listen.Address, c.Hooks.Listen = "127.0.0.1:0", config.Listen{Network: "unix", Address: path}
+	c.Listen[0].Address.Address, c.Hooks.Listen = "127.0.0.1:0", config.Listen{Network: "unix", Address: path}
 	c.Channels = []config.Channel{{Match: "public.**", Access: channel.Public, History: config.DefaultHistory()}}
 	s, err := server.New(c, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {

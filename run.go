@@ -32,6 +32,6 @@ func run(args []string, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log.Info("holdfast is up", "listen", s.Addr(), "upstream", c.Servers()[0].URL, "hooks", s.HooksAddr(), "push", strings.Join(c.Push.AllPaths(), " "))
+	log.Info("holdfast is up", "listen", strings.Join(s.Addrs(), " "), "upstream", c.Servers()[0].URL, "hooks", s.HooksAddr(), "push", strings.Join(c.Push.AllPaths(), " "))
 	return s.Serve(ctx)
 }

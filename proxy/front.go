@@ -47,7 +47,7 @@ func (f *Front) HeadRead(c *park.Conn, b, rest []byte, more bool) {
 		f.refuseClient(c, q.Client, refusal, b, "host", string(h.Host), "forwarded_host", string(h.Forwarding[http1.ForwardedHost]))
 		return
 	}
-	r, limits := f.p.insecure(h, q), site.Rest()
+	r, limits := f.p.insecure(c, h, q), site.Rest()
 	own := r == nil && f.p.o.Local != nil && site.Push && f.p.o.Local.Owns(h.Path)
 	if r == nil && !own {
 		if r, refusal = site.Open(h.Path); refusal == nil {

@@ -63,6 +63,7 @@ type Options struct {
 
 	ExternalHTTPS bool   // clients use https, unless a trusted proxy says otherwise
 	ExternalPort  uint16 // port that clients connect to if neither Host nor a trusted proxy names one; 0: the scheme's default
+	HTTPSPort     uint16 // port of redirects to https; 0: the scheme's
 	ASCIITargets  bool   // a target with a byte above 127 is refused
 	RedirectHTTPS bool   // redirects a client that used plain http, as a trusted proxy says, to https
 

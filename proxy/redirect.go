@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"holdfast/internal/http1"
+	"holdfast/internal/park"
 	"holdfast/internal/request"
 	"holdfast/internal/route"
 )
@@ -13,10 +14,10 @@ var errRedirected = errors.New("redirected")
 // toHTTPS is the route of a request that has to come again by https.
 var toHTTPS = &route.Route{Options: route.Options{Redirect: "https:", Settings: new(route.Settings)}, Table: new(route.Table)}
 
-// insecure returns the route of a request that a trusted proxy says came by plain http, where that is to be
-// redirected, or nil. Who comes without a proxy that says so is served: a redirect could lead back here for ever.
-func (p *Proxy) insecure(h *http1.Head, q *request.Request) *route.Route {
-	if p.o.RedirectHTTPS && q.Declared && !q.HTTPS && h.Path[0] == '/' {
+// insecure returns the route of a request by plain http that is to be redirected, or nil. c is marked if its listener
+// redirects. On others only a trusted proxy can say that a client used plain http, as a redirect could lead back here.
+func (p *Proxy) insecure(c *park.Conn, h *http1.Head, q *request.Request) *route.Route {
+	if !(q.Declared && q.HTTPS) && (park.Marked(c) || p.o.RedirectHTTPS && q.Declared && h.Path[0] == '/') {
 		return toHTTPS
 	}
 	return nil
@@ -29,13 +30,9 @@ func (x *exchange) redirect(h *http1.Head, q *request.Request) {
 		x.finishFields(status, 0, x.route.Location(h), errRedirected)
 		return
 	}
-	port := uint16(0)
-	if x.f.p.o.ExternalHTTPS {
-		port = x.f.p.o.ExternalPort
-	}
-	if location := route.HTTPSLocation(h, q.Host, port); location != nil {
+	if location := route.HTTPSLocation(h, q.Host, x.f.p.o.HTTPSPort); location != nil {
 		x.finishFields(status, 0, location, errRedirected)
 	} else {
-		x.finishWith(400, errors.New("no Host to redirect to"))
+		x.finishWith(400, errors.New("no Host, or no path, to redirect to"))
 	}
 }

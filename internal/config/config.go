@@ -16,7 +16,7 @@ const maxFile = 1 * MB
 //
 // In the tags, yaml is the key and eg an example for the error that a wrong type earns.
 type Config struct {
-	Listen         Listen `yaml:"listen"`
+	Listen         Listeners `yaml:"listen"`
 	Block          `yaml:",inline"`
 	Routes         []Route        `yaml:"routes" eg:"[{match: /shop, upstream: http://127.0.0.1:8082}]"`
 	Sites          []Site         `yaml:"sites" eg:"[{hosts: [www.example.com], upstream: http://127.0.0.1:8082}]"` // empty: one for all hosts
@@ -99,7 +99,7 @@ var (
 // rule, so every channel is refused.
 func Default() *Config {
 	return &Config{
-		Listen:   Listen{Network: "tcp", Address: "127.0.0.1:8080"},
+		Listen:   Listeners{{Address: Listen{Network: "tcp", Address: "127.0.0.1:8080"}}},
 		Block:    defaultBlock(),
 		External: External{Scheme: "http"},
 		Hooks: Hooks{

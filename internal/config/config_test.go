@@ -44,7 +44,7 @@ channels:
 		t.Fatal(err)
 	}
 	want := Default()
-	want.Listen = Listen{Network: "unix", Address: "/run/holdfast.sock"}
+	want.Listen = Listeners{{Address: Listen{Network: "unix", Address: "/run/holdfast.sock"}}}
 	want.Upstream = Upstream{Network: "unix", Address: "/run/app.sock", Host: "localhost"}
 	for _, p := range []string{"10.0.0.0/8", "192.168.1.5/32", "::1/128", "10.1.1.1/32"} {
 		want.TrustedProxies = append(want.TrustedProxies, netip.MustParsePrefix(p))

@@ -125,6 +125,8 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, key, example string) {
 	null := n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
 	d.given[key] = !null
 	switch {
+	case v.Type() == reflect.TypeFor[Listeners]():
+		readListeners(d, n, v.Addr().Interface().(*Listeners), key)
 	case isScalar(v.Type()):
 		d.scalar(n, v, key, wantOf(v.Type(), example))
 	case null:

@@ -35,7 +35,7 @@ func (l *levelCheck) answers(c *Config) {
 		}
 		inRange(d, at+".max_conns", s.MaxConns, 1, maxConnections, "as upstream_pool.max_conns")
 		at = d.firstGiven(key+".upstream", key+".upstreams")
-		if o := c.Listen; sameAddress(o.Network, o.Address, s.URL.Network, s.URL.Address) {
+		if o, ok := c.Listen.Same(s.URL.Network, s.URL.Address); ok {
 			d.add(at, fmt.Sprintf("%s and listen %s are the same address; Holdfast would call itself", s.URL, o))
 		}
 		if h := c.Hooks.Listen; sameAddress(h.Network, h.Address, s.URL.Network, s.URL.Address) {

@@ -98,6 +98,8 @@ func describeKey(key string, isSection bool) string {
 		}
 	}
 	switch {
+	case v.Type() == reflect.TypeFor[Listeners]():
+		return fmt.Sprintf("Type: address, or list of addresses. Default: %s.", defaultWord(v))
 	case v.Kind() == reflect.Slice && !isScalar(v.Type().Elem()):
 		return "Type: list. Default: none."
 	case isSection:
@@ -146,7 +148,7 @@ func defaultWord(v reflect.Value) string {
 		panic(err)
 	}
 	text := strings.TrimSpace(string(data))
-	if v.Kind() == reflect.Slice {
+	if v.Kind() == reflect.Slice && v.Type() != reflect.TypeFor[Listeners]() {
 		text = "[" + strings.ReplaceAll(strings.TrimPrefix(text, "- "), "\n- ", ", ") + "]"
 	}
 	return "`" + text + "`"

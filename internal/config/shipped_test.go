@@ -99,7 +99,7 @@ func TestShippedFileStatesEveryRange(t *testing.T) {
 // A file made from a Config means the same Config.
 func TestRoundTrip(t *testing.T) {
 	want := Default()
-	want.Listen = Listen{Network: "unix", Address: "/run/holdfast.sock"}
+	want.Listen = Listeners{{Address: Listen{Network: "unix", Address: "/run/holdfast.sock"}}}
 	want.Channels = []Channel{{Match: "a.*.**", Access: channel.Public, History: History{Messages: 7, Age: seconds(3605), Bytes: 1500}}}
 	want.Watch = []Watch{{Channel: "a.{b}.{c}", URL: "/{b}.json?c={c}", Every: seconds(7), Data: "/d/0", As: Header{"Cookie": "a=b; c=\"d\"", "Host": "x"}}}
 	data, err := yaml.Marshal(want)
@@ -151,10 +151,14 @@ func withExample(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	text := string(data)
-	for _, key := range []string{"routes", "sites", "watch", "polls", "cache", "inject"} {
-		before, rest, ok := strings.Cut(text, "\n"+key+": []\n")
+	for _, key := range []string{"listen", "routes", "sites", "watch", "polls", "cache", "inject"} {
+		line := "\n" + key + ": []\n"
+		if key == "listen" {
+			line = "\nlisten: 127.0.0.1:8080\n"
+		}
+		before, rest, ok := strings.Cut(text, line)
 		if !ok {
-			t.Fatalf("no %s: [] in config.yaml", key)
+			t.Fatalf("no %q in config.yaml", line)
 		}
 		example, after, _ := strings.Cut(rest, "\n\n")
 		var b strings.Builder
@@ -175,6 +179,9 @@ func TestExamples(t *testing.T) {
 	c, err := Parse("config.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(c.Listen, Default().Listen) {
+		t.Errorf("listen = %+v", c.Listen)
 	}
 	if len(c.Routes) != 8 || c.Routes[0].Prefix != "/" || !c.Routes[7].Internal || len(c.Sites) != 2 {
 		t.Errorf("routes = %+v", c.Routes)

@@ -31,10 +31,10 @@ func (d *decoder) validate(c *Config) {
 	d.caches(c)
 	d.injects(c)
 	d.events(c)
-	if c.ProxyProtocol && len(c.TrustedProxies) == 0 && c.Listen.Network != "unix" {
+	if c.ProxyProtocol && len(c.TrustedProxies) == 0 && !c.Listen.Unix() {
 		d.add("proxy_protocol", "needs trusted_proxies, the addresses of the load balancers: no others may connect then")
 	}
-	if c.RedirectHTTPS && len(c.TrustedProxies) == 0 && c.Listen.Network != "unix" {
+	if c.RedirectHTTPS && len(c.TrustedProxies) == 0 && !c.Listen.Unix() {
 		d.add("redirect_https", "needs trusted_proxies, the addresses of the TLS terminators: only they can say that a client used plain http")
 	}
 	d.ranges(c)
@@ -75,25 +75,6 @@ func (d *decoder) firstGiven(keys ...string) string {
 		}
 	}
 	return keys[0]
-}
-
-func (d *decoder) listeners(c *Config) {
-	l, h, u := c.Listen, c.Hooks.Listen, c.Servers()[0].URL
-	if d.failed["listen"] || d.failed["hooks.listen"] || d.failed["upstream"] {
-		return // a default would be compared with a value of the file
-	}
-	if !c.UsesTop() {
-		u = Upstream{}
-	}
-	if sameAddress(l.Network, l.Address, u.Network, u.Address) {
-		d.add(d.firstGiven("upstream", "listen"), fmt.Sprintf("upstream %s and listen %s are the same address; Holdfast would call itself", u, l))
-	}
-	if sameAddress(h.Network, h.Address, u.Network, u.Address) {
-		d.add(d.firstGiven("upstream", "hooks.listen"), fmt.Sprintf("upstream %s and hooks.listen %s are the same address; clients would reach the API", u, h))
-	}
-	if sameAddress(l.Network, l.Address, h.Network, h.Address) {
-		d.add(d.firstGiven("hooks.listen", "listen"), fmt.Sprintf("hooks.listen %s and listen %s are the same address; want two", h, l))
-	}
 }
 
 // upstreams checks the list against itself and against the single upstream.

@@ -238,8 +238,8 @@ func TestDockerfile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Listen.Address != ":8080" || c.Hooks.Listen.Address != "127.0.0.1:9090" {
-			t.Errorf("it listens on %s, and for the API on %s", c.Listen.Address, c.Hooks.Listen.Address)
+		if c.Listen.String() != ":8080" || c.Hooks.Listen.Address != "127.0.0.1:9090" {
+			t.Errorf("it listens on %s, and for the API on %s", c.Listen, c.Hooks.Listen.Address)
 		}
 	})
 	t.Run("a request passes through", func(t *testing.T) {

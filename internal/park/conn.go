@@ -58,6 +58,7 @@ const (
 	connCounted // in Poller.addresses
 	connTLS     // see SetTLS
 	connLayered // see SetLayer
+	connMarked  // see ListenMarked
 )
 
 // Loop returns the loop that owns c. It may be called from any goroutine while c is open.
@@ -108,6 +109,9 @@ func (c *Conn) SetTLS(on bool) {
 
 // TLS reports what SetTLS has noted.
 func (c *Conn) TLS() bool { return c.state&connTLS != 0 }
+
+// Marked reports whether ListenMarked accepted c.
+func Marked(c *Conn) bool { return c.state&connMarked != 0 }
 
 func (c *Conn) setRemote(a netip.AddrPort) {
 	c.state &^= connV4 | connV6

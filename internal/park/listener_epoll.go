@@ -21,11 +21,12 @@ type listener struct {
 	loop   *Loop
 	ref    Ref
 	accept func(*Loop) Handler
+	state  uint8  // of the connections it accepts
 	unlink string // path of a unix socket, removed on close
 }
 
-func (p *Poller) newListener(ln net.Listener, accept func(*Loop) Handler) (*listener, error) {
-	x := &listener{p: p, loop: p.loops[0], accept: accept}
+func (p *Poller) newListener(ln net.Listener, accept func(*Loop) Handler, state uint8) (*listener, error) {
+	x := &listener{p: p, loop: p.loops[0], accept: accept, state: state}
 	var file *os.File
 	var err error
 	switch ln := ln.(type) {
@@ -125,7 +126,7 @@ func (x *listener) take(fd int, sa unix.Sockaddr) {
 	}
 	x.p.accepted.Add(1)
 	l.opening.Lock()
-	_, err := l.open(fd, h, remote, connClient|counted, unix.EPOLLIN|unix.EPOLLOUT)
+	_, err := l.open(fd, h, remote, x.state|counted, unix.EPOLLIN|unix.EPOLLOUT)
 	l.opening.Unlock()
 	if err != nil {
 		x.p.acceptFailed(err)

@@ -15,11 +15,12 @@ type listener struct {
 	p      *Poller
 	ln     net.Listener
 	accept func(*Loop) Handler
+	state  uint8         // of the connections it accepts
 	donec  chan struct{} // closed by close
 }
 
-func (p *Poller) newListener(ln net.Listener, accept func(*Loop) Handler) (*listener, error) {
-	x := &listener{p: p, ln: ln, accept: accept, donec: make(chan struct{})}
+func (p *Poller) newListener(ln net.Listener, accept func(*Loop) Handler, state uint8) (*listener, error) {
+	x := &listener{p: p, ln: ln, accept: accept, state: state, donec: make(chan struct{})}
 	p.sys.wg.Go(x.acceptLoop)
 	return x, nil
 }
@@ -79,7 +80,7 @@ func (x *listener) take(nc net.Conn) {
 		return
 	}
 	x.p.accepted.Add(1)
-	io, err := l.adopt(nc, h, remote, connClient|counted)
+	io, err := l.adopt(nc, h, remote, x.state|counted)
 	switch {
 	case err == nil:
 		io.tell(Writable)

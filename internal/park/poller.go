@@ -124,12 +124,22 @@ func (p *Poller) Shutdown() {
 // accept runs on any loop and must not touch the connection. After Listen the poller owns ln. The new connection's
 // handler gets Readable when the first bytes arrive.
 func (p *Poller) Listen(ln net.Listener, accept func(l *Loop) Handler) error {
+	return p.listen(ln, accept, 0)
+}
+
+// ListenMarked is Listen for connections of which Marked is true, so that their handlers can tell them from those
+// of other listeners.
+func (p *Poller) ListenMarked(ln net.Listener, accept func(l *Loop) Handler) error {
+	return p.listen(ln, accept, connMarked)
+}
+
+func (p *Poller) listen(ln net.Listener, accept func(l *Loop) Handler, state uint8) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return ErrClosed
 	}
-	x, err := p.newListener(ln, accept)
+	x, err := p.newListener(ln, accept, connClient|state)
 	if err != nil {
 		return fmt.Errorf("park: listen on %s: %w", ln.Addr(), err)
 	}

@@ -43,10 +43,10 @@ func (r *Route) Location(h *http1.Head) []byte {
 }
 
 // HTTPSLocation is that of a request that has to come again by https: to a host[:port], of which the given port takes the
-// place; 0: that of https. It is nil if there is no host.
+// place; 0: that of https. It is nil if there is no host, or if the target is not a path.
 func HTTPSLocation(h *http1.Head, host []byte, port uint16) []byte {
 	host, _ = http1.SplitHost(host)
-	if len(host) == 0 {
+	if len(host) == 0 || h.Path[0] != '/' {
 		return nil
 	}
 	b := append([]byte("Location: https://"), host...)

@@ -215,7 +215,7 @@ func TestUnusableHistoryFile(t *testing.T) {
 		used: "in use by another process", text: "not a history file", filepath.Join(folder, "none", "history"): "no such file",
 	} {
 		c := config.Default()
-		c.Listen.Address, c.Hooks.Listen.Address, c.Push.HistoryFile = "127.0.0.1:0", "127.0.0.1:0", path
+		c.Listen[0].Address.Address, c.Hooks.Listen.Address, c.Push.HistoryFile = "127.0.0.1:0", "127.0.0.1:0", path
 		_, err := New(c, slog.New(slog.DiscardHandler))
 		if err == nil || !strings.HasPrefix(err.Error(), "push.history_file: ") || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)

@@ -37,8 +37,10 @@ func Missing(c *config.Config) (list []string) {
 	if path := c.Log.Access; filepath.IsAbs(path) {
 		directory("log.access_log", filepath.Dir(path))
 	}
-	if c.Listen.Network == "unix" {
-		directory("listen", filepath.Dir(c.Listen.Address))
+	for i, l := range c.Listen {
+		if l.Address.Network == "unix" {
+			directory(c.Listen.Key(i), filepath.Dir(l.Address.Address))
+		}
 	}
 	if c.Hooks.Listen.Network == "unix" {
 		directory("hooks.listen", filepath.Dir(c.Hooks.Listen.Address))

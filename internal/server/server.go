@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -48,7 +46,7 @@ func NewLog(c *config.Config, w io.Writer) *slog.Logger {
 
 var errDraining = errors.New("shutting down")
 
-// Server is one running Holdfast: its packages, connected to each other, and its two listeners.
+// Server is one running Holdfast: its packages, connected to each other, and its listeners.
 type Server struct {
 	config    *config.Config
 	channels  *channel.Rules // of config
@@ -74,8 +72,7 @@ type Server struct {
 	served    bool                      // Serve has begun
 	draining  atomic.Bool
 
-	hooksListener net.Listener
-	addr          net.Addr
+	listeners
 }
 
 // New opens the listeners and the files that c names and returns a server that is ready for Serve. If it
@@ -93,12 +90,6 @@ func New(c *config.Config, log *slog.Logger) (*Server, error) {
 	return s, nil
 }
 
-// Addr returns the address that clients connect to.
-func (s *Server) Addr() net.Addr { return s.addr }
-
-// HooksAddr returns the address of the API listener.
-func (s *Server) HooksAddr() net.Addr { return s.hooksListener.Addr() }
-
 // open builds everything. Its caller stops what was opened before an error.
 func (s *Server) open() (err error) {
 	c := s.config
@@ -114,14 +105,9 @@ func (s *Server) open() (err error) {
 		return err
 	}
 	s.owned.run(s.handleSignals)
-	front, err := s.listen("listen", c.Listen)
-	if err != nil {
+	if err := s.listeners.open(c, &s.owned); err != nil {
 		return err
 	}
-	if s.hooksListener, err = s.listen("hooks.listen", c.Hooks.Listen); err != nil {
-		return err
-	}
-	s.addr = front.Addr()
 	if err := s.newPoller(); err != nil {
 		return err
 	}
@@ -149,7 +135,7 @@ func (s *Server) open() (err error) {
 		s.log.Warn("directory less protected than with Apache", "reason", warning)
 	}
 	s.hooks = s.newHooks()
-	return s.poller.Listen(front, s.proxy.Accept)
+	return s.listeners.serve(s.poller, s.proxy.Accept)
 }
 
 // openAccessLog opens log.access_log, if it is set, and starts writing to it.
@@ -227,23 +213,6 @@ func maxConns(c *config.Config) int {
 		return c.Limits.Connections
 	}
 	return limit - max(limit/32, 32)
-}
-
-// listen opens the listener of a key of the configuration.
-func (s *Server) listen(key string, l config.Listen) (net.Listener, error) {
-	if l.Network == "unix" { // a socket left by a process that is gone
-		if c, err := net.Dial("unix", l.Address); err == nil {
-			c.Close()
-		} else if errors.Is(err, syscall.ECONNREFUSED) {
-			os.Remove(l.Address)
-		}
-	}
-	ln, err := net.Listen(l.Network, l.Address)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", key, err)
-	}
-	s.owned.onStop(func(time.Time) { ln.Close() }) // who serves it may have closed it before
-	return ln, nil
 }
 
 // Serve runs everything until ctx ends, then drains: it accepts no new connections, ends held ones, and gives requests

@@ -42,7 +42,7 @@ func (s *Server) newProxy() (*proxy.Proxy, error) {
 		HeaderBytes: int(c.Limits.Header), HeaderFields: c.Limits.Fields,
 		BufferTotal: int64(c.Buffers.Total), Folder: c.Buffers.TempDir(), FileBytes: int64(c.Buffers.File), FilesTotal: int64(c.Buffers.Files),
 		ASCIITargets: c.Limits.ASCII, ProxyProtocol: c.ProxyProtocol, RedirectHTTPS: c.RedirectHTTPS,
-		ExternalHTTPS: c.External.Scheme == "https", ExternalPort: uint16(c.External.Port), ServerAddr: addrPort(s.addr),
+		ExternalHTTPS: c.External.Scheme == "https", ExternalPort: uint16(c.External.Port), HTTPSPort: httpsPort(c), ServerAddr: addrPort(s.addr),
 		Trusted: s.trusted, Cache: s.cache.source(), Push: newPushed(s), Sessions: s.sessions(), Local: s.keeper, Access: s.accessLog, Log: s.log,
 	}), nil
 }
@@ -167,7 +167,7 @@ func (s *Server) appEndpoint(named string) (who config.Upstream, path string) {
 	}
 	// Request it like a client, as only the proxy speaks FastCGI, rewrites hosts, and knows the sites.
 	if self || who.FastCGI || b.Host != "" || b.Files() || b.Redirect != "" {
-		return config.Upstream{Network: s.addr.Network(), Address: s.addr.String(), Host: host}, named
+		return config.Upstream{Network: s.ownAddr().Network(), Address: s.ownAddr().String(), Host: host}, named
 	}
 	return who, path
 }
@@ -176,7 +176,7 @@ func (s *Server) appEndpoint(named string) (who config.Upstream, path string) {
 // permissions decide who can connect.
 func (s *Server) trusted(a netip.Addr) bool {
 	if !a.IsValid() {
-		return s.config.Listen.Network == "unix"
+		return s.config.Listen.Unix() || s.own != nil
 	}
 	for _, p := range s.config.TrustedProxies {
 		if p.Contains(a.Unmap()) {
