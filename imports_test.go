@@ -23,7 +23,7 @@ internal/appcall  internal/auth internal/http1 internal/hub internal/strictjson
 internal/asyncwriter
 internal/auth     internal/channel internal/http1 internal/throttle
 internal/balance  internal/fcgi internal/http1 internal/park internal/site internal/throttle
-internal/cache    internal/cache/headers internal/http1
+internal/cache    internal/cache/headers internal/http1 internal/linked
 internal/cache/fetch internal/cache internal/cache/rules internal/http1 internal/request
 internal/cache/headers internal/cache/structured internal/http1
 internal/cache/rules internal/cache internal/http1
@@ -47,6 +47,7 @@ internal/http1
 internal/hub
 internal/inject   internal/deflate internal/http1
 internal/jsontext
+internal/linked
 internal/metric
 internal/park
 internal/presence internal/hub internal/throttle

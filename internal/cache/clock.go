@@ -55,7 +55,7 @@ func (s *Store) makeRoom(size int64, now time.Time) bool {
 		switch {
 		case s.isDead(it, now):
 			s.drop(it, s.causeOf(it))
-		case (it.used || it.watches != nil) && steps < maxSteps: // then whatever comes
+		case (it.used || it.watches.Len() > 0) && steps < maxSteps: // then whatever comes
 			it.used = false
 			continue
 		default:
@@ -74,13 +74,13 @@ func (s *Store) Sweep(n int, now time.Time) (dropped int) {
 	defer s.unlock()
 	for len(s.dying) > 0 && dropped < maxDrops {
 		list := s.dying[0]
-		if list.n == 0 || list.head.item.seq >= list.changed {
+		if list.items.Len() == 0 || list.first().seq >= list.changed {
 			list.dying = false
 			s.dying = s.dying[1:]
 			continue
 		}
-		dropped += list.head.item.cost()
-		s.drop(list.head.item, Purged)
+		dropped += list.first().cost()
+		s.drop(list.first(), Purged)
 	}
 	for n = min(n, len(s.clock.slots), maxSteps); n > 0 && dropped < maxDrops; n-- {
 		if it := s.clock.next(&s.clock.broom); it != nil && s.isDead(it, now) {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"holdfast/internal/http1"
+	"holdfast/internal/linked"
 )
 
 // Flight is a fetch that others may wait for. Who leads it ends it by exactly one of Store.Finish, Share, Fail, Abandon, Cut
@@ -23,9 +24,8 @@ type Flight struct {
 	done    bool
 	cut     bool // a response to it has been
 
-	first, last *Ticket // those who wait, in their order
-	waiters     int
-	prev, next  *Flight // by seq
+	waiting linked.List[*Ticket] // those who wait, in their order
+	node    linked.Node[*Flight] // in flightTable.all
 }
 
 // flightKey is what a fetch is for: a key, and if it is known what its responses vary by, a variant.
@@ -33,9 +33,8 @@ type flightKey struct{ line, variant Key }
 
 // flightTable is what is being fetched.
 type flightTable struct {
-	byKey       map[flightKey]*Flight // those that may be waited for
-	first, last *Flight               // all, by seq
-	n           int
+	byKey map[flightKey]*Flight // those that may be waited for
+	all   linked.List[*Flight]  // by seq
 }
 
 // IsAlone reports whether nobody waits for it, now and later.
@@ -67,11 +66,11 @@ type Result struct {
 
 // Ticket is a waiter's place in a flight.
 type Ticket struct {
-	waiter     Waiter
-	flight     *Flight // nil: it has left, or is woken
-	seq        uint64  // the number of the last invalidation when it came
-	again      bool
-	prev, next *Ticket
+	waiter Waiter
+	flight *Flight // nil: it has left, or is woken
+	seq    uint64  // the number of the last invalidation when it came
+	again  bool
+	node   linked.Node[*Ticket]
 }
 
 // Role is what Begin tells a request to do.
@@ -133,7 +132,7 @@ func (s *Store) Begin(a *Ask, now time.Time) Turn {
 		case a.Waiter == nil:
 			s.stats.Busy++
 			return Turn{Role: Busy, Entry: e}
-		case other.waiters < s.o.MaxWaiters:
+		case other.waiting.Len() < s.o.MaxWaiters:
 			s.stats.Waits++
 			return Turn{Role: Wait, Ticket: other.add(a.Waiter, s.seq, a.Again)}
 		default:
@@ -146,35 +145,23 @@ func (s *Store) Begin(a *Ask, now time.Time) Turn {
 	} else {
 		s.stats.Alone++
 	}
-	s.flights.push(f)
+	s.flights.add(f)
 	s.stats.Fetches++
 	return Turn{Role: Leader, Entry: e, Flight: f}
 }
 
-// push puts a flight behind all others.
-func (t *flightTable) push(f *Flight) {
-	f.prev, f.next = t.last, nil
-	if t.last != nil {
-		t.last.next = f
-	} else {
-		t.first = f
-	}
-	t.last = f
-	t.n++
+// add puts a flight behind all others.
+func (t *flightTable) add(f *Flight) {
+	f.node.Value = f
+	t.all.Add(&f.node)
 }
 
-func (t *flightTable) remove(f *Flight) {
-	if f.prev != nil {
-		f.prev.next = f.next
-	} else {
-		t.first = f.next
+// oldest returns the flight that began first, or nil.
+func (t *flightTable) oldest() *Flight {
+	if n := t.all.First(); n != nil {
+		return n.Value
 	}
-	if f.next != nil {
-		f.next.prev = f.prev
-	} else {
-		t.last = f.prev
-	}
-	t.n--
+	return nil
 }
 
 // leaveBehind takes a flight out of the table: who comes from now on does not wait for it.
@@ -187,31 +174,24 @@ func (s *Store) leaveBehind(f *Flight) {
 
 // add adds a waiter.
 func (f *Flight) add(w Waiter, seq uint64, again bool) *Ticket {
-	t := &Ticket{waiter: w, flight: f, seq: seq, again: again, prev: f.last}
-	if f.last != nil {
-		f.last.next = t
-	} else {
-		f.first = t
-	}
-	f.last = t
-	f.waiters++
+	t := &Ticket{waiter: w, flight: f, seq: seq, again: again}
+	t.node.Value = t
+	f.waiting.Add(&t.node)
 	return t
+}
+
+// first returns the one who has waited longest, or nil.
+func (f *Flight) first() *Ticket {
+	if n := f.waiting.First(); n != nil {
+		return n.Value
+	}
+	return nil
 }
 
 // remove takes a waiter out.
 func (f *Flight) remove(t *Ticket) {
-	if t.prev != nil {
-		t.prev.next = t.next
-	} else {
-		f.first = t.next
-	}
-	if t.next != nil {
-		t.next.prev = t.prev
-	} else {
-		f.last = t.prev
-	}
-	t.flight, t.prev, t.next = nil, nil, nil
-	f.waiters--
+	f.waiting.Remove(&t.node)
+	t.flight = nil
 }
 
 // Leave takes a waiter out whose client has gone, or who does not wait any longer. It reports false if it is too late: Wake
@@ -231,17 +211,17 @@ func (s *Store) Leave(t *Ticket) bool {
 // reports false if nobody waits; then the flight has ended.
 func (s *Store) HandOver(f *Flight, now time.Time) bool {
 	s.mu.Lock()
-	t := f.first
+	t := f.first()
 	if f.done || t == nil {
 		s.end(f)
 		s.unlock()
 		return false
 	}
 	f.remove(t)
-	s.flights.remove(f)
+	s.flights.all.Remove(&f.node)
 	f.seq, f.checked, f.began, f.own = s.seq, s.seq, now, nil
-	s.flights.push(f)
-	s.log.trim(s.flights.first)
+	s.flights.add(f)
+	s.log.trim(s.flights.oldest())
 	s.stats.HandedOver++
 	var e *Entry
 	f.stale = s.lines[f.key.line].at(f.names, f.key.variant) // what it was may be for the fields of the one before
@@ -277,10 +257,10 @@ func (s *Store) end(f *Flight) []*Ticket {
 	}
 	s.leaveBehind(f)
 	f.done = true
-	s.flights.remove(f)
-	s.log.trim(s.flights.first)
-	list := make([]*Ticket, 0, f.waiters)
-	for t := f.first; t != nil; t = f.first {
+	s.flights.all.Remove(&f.node)
+	s.log.trim(s.flights.oldest())
+	list := make([]*Ticket, 0, f.waiting.Len())
+	for t := f.first(); t != nil; t = f.first() {
 		f.remove(t)
 		list = append(list, t)
 	}

@@ -1,20 +1,23 @@
 package cache
 
+import "holdfast/internal/linked"
+
 // tagList is the items that have a tag, those that were stored first in front.
 type tagList struct {
-	tag        Tag
-	head, tail *node
-	n          int
-	bytes      int64
-	changed    uint64 // the number of the last invalidation: items of an earlier fetch are dead
-	dying      bool   // it is in Store.dying
+	tag     Tag
+	items   linked.List[*item]
+	bytes   int64
+	changed uint64 // the number of the last invalidation: items of an earlier fetch are dead
+	dying   bool   // it is in Store.dying
 }
+
+// first returns the item that was stored first; there is one.
+func (l *tagList) first() *item { return l.items.First().Value }
 
 // node is an item's place in a tagList.
 type node struct {
-	list       *tagList
-	item       *item
-	prev, next *node
+	list *tagList
+	linked.Node[*item]
 }
 
 // link puts an item into the lists of its tags.
@@ -27,14 +30,8 @@ func (s *Store) link(it *item, tags []Tag) {
 			s.tags[t] = list
 		}
 		n := &it.nodes[i]
-		*n = node{list: list, item: it, prev: list.tail}
-		if list.tail != nil {
-			list.tail.next = n
-		} else {
-			list.head = n
-		}
-		list.tail = n
-		list.n++
+		n.list, n.Value = list, it
+		list.items.Add(&n.Node)
 		list.bytes += it.size
 	}
 }
@@ -47,19 +44,9 @@ func (s *Store) unlink(it *item) {
 	for i := range it.nodes {
 		n := &it.nodes[i]
 		list := n.list
-		if n.prev != nil {
-			n.prev.next = n.next
-		} else {
-			list.head = n.next
-		}
-		if n.next != nil {
-			n.next.prev = n.prev
-		} else {
-			list.tail = n.prev
-		}
-		list.n--
+		list.items.Remove(&n.Node)
 		list.bytes -= it.size
-		if list.n == 0 {
+		if list.items.Len() == 0 {
 			delete(s.tags, list.tag)
 		}
 	}
@@ -73,12 +60,12 @@ func (s *Store) makeSessionRoom(p *Place, size int64) Reason {
 	}
 	drops := 0
 	for _, t := range p.sessions {
-		for list := s.tags[t]; list != nil && list.n > 0 && list.bytes+size > s.o.SessionBytes; {
+		for list := s.tags[t]; list != nil && list.items.Len() > 0 && list.bytes+size > s.o.SessionBytes; {
 			if drops >= maxDrops {
 				return NoRoom
 			}
-			drops += list.head.item.cost()
-			s.drop(list.head.item, SessionFull)
+			drops += list.first().cost()
+			s.drop(list.first(), SessionFull)
 		}
 	}
 	return None

@@ -77,7 +77,7 @@ func (s *Store) isChanged(f *Flight) bool {
 // note gives an invalidation its number, and tells it to the fetches under way.
 func (s *Store) note(c change) uint64 {
 	s.seq++
-	if c.seq = s.seq; s.flights.n == 0 {
+	if c.seq = s.seq; s.flights.all.Len() == 0 {
 		return s.seq
 	}
 	if len(s.log.list) == maxLog {
@@ -113,12 +113,12 @@ func (s *Store) invalidate(t Tag, why Reason, but *Flight) int {
 		return 0
 	}
 	list.changed = seq
-	n := list.n
-	for drops := 0; list.n > 0 && drops < maxDrops; {
-		drops += list.head.item.cost()
-		s.drop(list.head.item, why)
+	n := list.items.Len()
+	for drops := 0; list.items.Len() > 0 && drops < maxDrops; {
+		drops += list.first().cost()
+		s.drop(list.first(), why)
 	}
-	if list.n > 0 && !list.dying {
+	if list.items.Len() > 0 && !list.dying {
 		list.dying = true
 		s.dying = append(s.dying, list)
 	}

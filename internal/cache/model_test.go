@@ -277,12 +277,12 @@ func (m *model) audit() {
 	}
 	for _, list := range s.tags {
 		bytes, n := int64(0), 0
-		for node := list.head; node != nil; node = node.next {
+		for node := list.items.First(); node != nil; node = node.Next() {
 			n++
-			bytes += node.item.size
+			bytes += node.Value.size
 		}
-		if n != list.n || bytes != list.bytes || n == 0 {
-			m.t.Fatalf("step %d: a list of %d items of %d bytes says %d of %d", m.step, n, bytes, list.n, list.bytes)
+		if n != list.items.Len() || bytes != list.bytes || n == 0 {
+			m.t.Fatalf("step %d: a list of %d items of %d bytes says %d of %d", m.step, n, bytes, list.items.Len(), list.bytes)
 		}
 	}
 	watches := 0
@@ -298,8 +298,8 @@ func (m *model) audit() {
 	if watches != s.stats.Watches {
 		m.t.Fatalf("step %d: %d watches; the books say %d", m.step, watches, s.stats.Watches)
 	}
-	if s.flights.n != len(m.flight) {
-		m.t.Fatalf("step %d: %d flights; want %d", m.step, s.flights.n, len(m.flight))
+	if n := s.flights.all.Len(); n != len(m.flight) {
+		m.t.Fatalf("step %d: %d flights; want %d", m.step, n, len(m.flight))
 	}
 }
 

@@ -36,7 +36,7 @@ func (s *Store) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.stats
-	st.Flights = s.flights.n
+	st.Flights = s.flights.all.Len()
 	return st
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"holdfast/internal/http1"
+	"holdfast/internal/linked"
 )
 
 // Options bound a store.
@@ -76,7 +77,7 @@ type item struct {
 	retry time.Time // until when it answers although it is stale, as the app has just failed
 	nodes []node    // in the lists of its tags
 
-	watches *Watch // the first of those who watch it
+	watches linked.List[*Watch] // those who watch it
 }
 
 // NewStore returns an empty store. The hasher is that of the rules.

@@ -175,7 +175,7 @@ func TestSpecsAreBounded(t *testing.T) {
 		turn := ask(s, h, Key{1}, q, nil, start)
 		if turn.Role != Leader {
 			turn = Turn{Flight: &Flight{key: flightKey{line: Key{1}}, place: h.NewPlace("rule", "", q, nil), began: start, alone: true}}
-			s.flights.push(turn.Flight)
+			s.flights.add(turn.Flight)
 		}
 		s.Finish(turn.Flight, entryFor(t, turn.Flight, q, fmt.Sprintf("%s\nVary: X-%d", fresh, i), "x", start), start)
 	}

@@ -4,14 +4,15 @@ import (
 	"time"
 
 	"holdfast/internal/http1"
+	"holdfast/internal/linked"
 )
 
 // Watch is a request that is kept open because its client has the entry already: it is woken when that is not what answers
 // the request any more.
 type Watch struct {
-	waiter     Waiter
-	item       *item // nil: it has ended
-	prev, next *Watch
+	waiter Waiter
+	item   *item // nil: it has ended
+	node   linked.Node[*Watch]
 }
 
 // Watch has a waiter woken with Again when a change, a newer response or another one's need for room ends the entry with
@@ -27,11 +28,9 @@ func (s *Store) Watch(k Key, fields []http1.Field, e *Entry, w Waiter, now time.
 	if it == nil || it.entry != e || !e.IsFresh(now) {
 		return nil
 	}
-	x := &Watch{waiter: w, item: it, next: it.watches}
-	if it.watches != nil {
-		it.watches.prev = x
-	}
-	it.watches = x
+	x := &Watch{waiter: w, item: it}
+	x.node.Value = x
+	it.watches.Add(&x.node)
 	s.stats.Watches++
 	return x
 }
@@ -45,14 +44,7 @@ func (s *Store) Unwatch(x *Watch) bool {
 	if it == nil {
 		return false
 	}
-	if x.prev != nil {
-		x.prev.next = x.next
-	} else {
-		it.watches = x.next
-	}
-	if x.next != nil {
-		x.next.prev = x.prev
-	}
+	it.watches.Remove(&x.node)
 	x.item = nil
 	s.stats.Watches--
 	return true
@@ -60,12 +52,12 @@ func (s *Store) Unwatch(x *Watch) bool {
 
 // endWatches has those who watch an item woken when the mutex is free.
 func (s *Store) endWatches(it *item) {
-	for x := it.watches; x != nil; x = x.next {
-		x.item = nil
+	for n := it.watches.First(); n != nil; n = n.Next() {
+		n.Value.item = nil
 		s.stats.Watches--
-		s.waking = append(s.waking, x.waiter)
+		s.waking = append(s.waking, n.Value.waiter)
 	}
-	it.watches = nil
+	it.watches = linked.List[*Watch]{}
 }
 
 // unlock frees the mutex and wakes those whose watch has ended.
