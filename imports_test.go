@@ -21,12 +21,12 @@ hooks             internal/channel internal/connection internal/hub internal/met
 internal/accesslog internal/asyncwriter internal/http1
 internal/appcall  internal/auth internal/http1 internal/hub internal/strictjson
 internal/asyncwriter
-internal/auth     internal/channel internal/http1 internal/throttle
+internal/auth     internal/channel internal/cookie internal/http1 internal/throttle
 internal/balance  internal/fcgi internal/http1 internal/park internal/site internal/throttle
 internal/cache    internal/cache/headers internal/http1 internal/linked
 internal/cache/fetch internal/cache internal/cache/rules internal/http1 internal/request
 internal/cache/headers internal/cache/structured internal/http1
-internal/cache/rules internal/cache internal/http1
+internal/cache/rules internal/cache internal/cookie internal/http1
 internal/cache/structured internal/http1
 internal/channel
 internal/channelurl internal/channel
@@ -35,6 +35,7 @@ internal/compress internal/deflate internal/http1 internal/park internal/throttl
 internal/config   internal/cache internal/cache/rules internal/channel internal/channelurl internal/config/value internal/deny internal/expand internal/hosts internal/strictjson
 internal/config/value
 internal/connection
+internal/cookie   internal/http1
 internal/deflate
 internal/demo
 internal/deny     internal/http1

@@ -2,10 +2,9 @@ package auth
 
 import (
 	"bytes"
-	"hash/maphash"
 	"slices"
-	"strings"
 
+	"holdfast/internal/cookie"
 	"holdfast/internal/http1"
 )
 
@@ -15,20 +14,19 @@ const MaxCredentials = 16
 // Credentials identifies sessions of the app by hashes of their cookies. Any goroutine may use it.
 type Credentials struct {
 	names []string
-	seed  maphash.Seed
 }
 
 // NewCredentials identifies sessions by the cookies of these names; a trailing asterisk stands for any ending.
 func NewCredentials(names []string) *Credentials {
-	return &Credentials{names: names, seed: maphash.MakeSeed()}
+	return &Credentials{names: names}
 }
 
 // Of returns the sessions that a request may belong to, by its fields of Cookie and by ;jsessionid= in its target: the
 // first name's before the second's. If a cookie comes twice, for two paths, only the app knows which one it uses. The
 // list is one longer than MaxCredentials if there are more.
 func (c *Credentials) Of(cookies [][]byte, target []byte) (list []uint64) {
-	add := func(name string, value []byte) {
-		if h := c.hash(name, value); h != 0 && len(list) <= MaxCredentials && !slices.Contains(list, h) {
+	add := func(wanted string, name, value []byte) {
+		if h := cookie.Credential(wanted, name, value); h != 0 && len(list) <= MaxCredentials && !slices.Contains(list, h) {
 			list = append(list, h)
 		}
 	}
@@ -36,8 +34,8 @@ func (c *Credentials) Of(cookies [][]byte, target []byte) (list []uint64) {
 		for _, line := range cookies {
 			for pair := range bytes.SplitSeq(line, []byte(";")) {
 				n, value, ok := bytes.Cut(pair, []byte("="))
-				if name := http1.TrimOWS(n); ok && isCookie(wanted, name) {
-					add(string(name), bytes.Trim(http1.TrimOWS(value), `"`))
+				if name := http1.TrimOWS(n); ok && cookie.Is(wanted, name) {
+					add(wanted, name, value)
 				}
 			}
 		}
@@ -46,31 +44,11 @@ func (c *Credentials) Of(cookies [][]byte, target []byte) (list []uint64) {
 				if i := bytes.IndexAny(value, ";/?#"); i >= 0 {
 					value = value[:i]
 				}
-				add(wanted, value)
+				add(wanted, []byte(wanted), value)
 			}
 		}
 	}
 	return list
-}
-
-// isCookie reports whether a cookie's name is the wanted one, or begins as that does before a trailing asterisk.
-func isCookie(wanted string, name []byte) bool {
-	if prefix, ok := strings.CutSuffix(wanted, "*"); ok {
-		return bytes.HasPrefix(name, []byte(prefix))
-	}
-	return string(name) == wanted
-}
-
-func (c *Credentials) hash(name string, value []byte) uint64 {
-	if len(value) == 0 {
-		return 0
-	}
-	var h maphash.Hash
-	h.SetSeed(c.seed)
-	_, _ = h.WriteString(name)
-	_ = h.WriteByte(0)
-	_, _ = h.Write(value)
-	return max(h.Sum64(), 1)
 }
 
 // CookieEffect is the effect of a Set-Cookie on a session.
@@ -88,7 +66,7 @@ func (c *Credentials) ParseSetCookie(line []byte) (name string, effect CookieEff
 	pair, _, _ := bytes.Cut(line, []byte(";"))
 	n, _, ok := bytes.Cut(pair, []byte("="))
 	n = http1.TrimOWS(n)
-	if !ok || !slices.ContainsFunc(c.names, func(wanted string) bool { return isCookie(wanted, n) }) {
+	if !ok || !slices.ContainsFunc(c.names, func(wanted string) bool { return cookie.Is(wanted, n) }) {
 		return "", CookieUntouched
 	}
 	if clearsCookie(line) {

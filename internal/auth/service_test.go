@@ -79,7 +79,7 @@ func TestServiceKnowsEverySession(t *testing.T) {
 			NewPool: func(int, int) Pool { return &fullPool{} }, Log: slog.New(slog.NewTextHandler(&text, nil)), LogoutCookies: []string{"login_*"},
 			Authorizer: answering(func(Request) (Result, error) { return Result{Allowed: true, SetCookie: set}, nil }),
 		})
-		r := &Request{Cookie: "login_a=1; login_b=2"}
+		r := &Request{Cookie: "login_a=a; login_b=b"}
 		subject := Subject{Credentials: s.credentialsOf(r)}
 		var seq uint64
 		result, err := s.Ask(r, &subject, &seq, nil)

@@ -54,6 +54,7 @@ const (
 	tagSession
 	tagChannel
 	tagRule
+	tagSeen
 )
 
 // tag returns the tag of a kind and two texts.
@@ -67,5 +68,17 @@ func (h *Hasher) tag(kind byte, a, b string) Tag {
 	return Tag(m.Sum64())
 }
 
-// SessionTag returns the tag of a session, by the name and the value of what tells it apart.
-func (h *Hasher) SessionTag(name, value string) Tag { return h.tag(tagSession, name, value) }
+// SessionTag returns the tag of a session, by what stands for it: cookie.Credential.
+func (h *Hasher) SessionTag(credential uint64) Tag { return h.tagOf(tagSession, credential) }
+
+// SeenTag returns the tag of what is noted of a session besides its answers, which is not invalidated with them.
+func (h *Hasher) SeenTag(session Tag) Tag { return h.tagOf(tagSeen, uint64(session)) }
+
+func (h *Hasher) tagOf(kind byte, n uint64) Tag {
+	var m maphash.Hash
+	m.SetSeed(h.seed)
+	b := [9]byte{kind}
+	binary.BigEndian.PutUint64(b[1:], n)
+	_, _ = m.Write(b[:])
+	return Tag(m.Sum64())
+}

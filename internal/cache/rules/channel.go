@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"holdfast/internal/cache"
+	"holdfast/internal/cookie"
 	"holdfast/internal/http1"
 )
 
@@ -91,9 +92,9 @@ func (p *part) of(q *cache.Request) (first []byte, n int) {
 	case 'h':
 		return q.Field(p.name)
 	case 'c':
-		c := cookies{fields: q.Fields}
-		for name, v, ok := c.next(); ok; name, v, ok = c.next() {
-			if isCookie(p.name, name) {
+		c := cookie.Cookies{Fields: q.Fields}
+		for name, v, ok := c.Next(); ok; name, v, ok = c.Next() {
+			if cookie.MayBe(p.name, name) {
 				if n == 0 {
 					first = v
 				}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"holdfast/internal/cache"
+	"holdfast/internal/cookie"
 	"holdfast/internal/http1"
 )
 
@@ -95,7 +96,7 @@ func (r *Rule) appendParts(b []byte, q *cache.Request) []byte {
 	}
 	if r.session && !r.rules.hasSession(q) { // a cookie that nobody has named may be a login too
 		for i := range q.Fields {
-			if f := &q.Fields[i]; isCookieField(f) {
+			if f := &q.Fields[i]; cookie.IsField(f) {
 				b = cache.AppendPart(b, 'l', f.Value)
 			}
 		}
@@ -127,13 +128,13 @@ func (r *Rule) appendParts(b []byte, q *cache.Request) []byte {
 // read in their own ways count whole.
 func appendCookies(b []byte, q *cache.Request, wanted string) []byte {
 	for i := range q.Fields {
-		if f := &q.Fields[i]; isCookieField(f) && !isPlainCookie(f.Value) {
+		if f := &q.Fields[i]; cookie.IsField(f) && !cookie.IsPlain(f.Value) {
 			b = cache.AppendPart(b, 'l', f.Value)
 		}
 	}
-	c := cookies{fields: q.Fields}
-	for name, v, ok := c.next(); ok; name, v, ok = c.next() {
-		if isCookie(wanted, name) {
+	c := cookie.Cookies{Fields: q.Fields}
+	for name, v, ok := c.Next(); ok; name, v, ok = c.Next() {
+		if cookie.MayBe(wanted, name) {
 			b = cache.AppendPart(b, 'n', name)
 			b = cache.AppendPart(b, 'v', v)
 		}
@@ -184,7 +185,7 @@ func (r *Rule) isPlain(query []byte) bool {
 			return false
 		}
 		for _, s := range r.rules.sessions {
-			if isCookie(s, name) {
+			if cookie.MayBe(s, name) {
 				return false
 			}
 		}

@@ -2,10 +2,11 @@ package rules
 
 import (
 	"bytes"
-	"fmt"
+	"encoding/binary"
 	"slices"
 
 	"holdfast/internal/cache"
+	"holdfast/internal/cookie"
 	"holdfast/internal/http1"
 )
 
@@ -17,8 +18,8 @@ func (rs *Set) hasSession(q *cache.Request) bool {
 	if _, n := q.Field("authorization"); n > 0 || bytes.Contains(q.Path, jsessionid) {
 		return true
 	}
-	c := cookies{fields: q.Fields}
-	for name, _, ok := c.next(); ok; name, _, ok = c.next() {
+	c := cookie.Cookies{Fields: q.Fields}
+	for name, _, ok := c.Next(); ok; name, _, ok = c.Next() {
 		if len(rs.sessions) == 0 || rs.isSession(name) {
 			return true
 		}
@@ -28,7 +29,7 @@ func (rs *Set) hasSession(q *cache.Request) bool {
 
 func (rs *Set) isSession(name []byte) bool {
 	for _, wanted := range rs.sessions {
-		if isCookie(wanted, name) {
+		if cookie.MayBe(wanted, name) {
 			return true
 		}
 	}
@@ -38,8 +39,8 @@ func (rs *Set) isSession(name []byte) bool {
 // hasMany reports whether a request has more session cookies than are told apart.
 func (rs *Set) hasMany(q *cache.Request) bool {
 	n := 0
-	c := cookies{fields: q.Fields}
-	for name, _, ok := c.next(); ok; name, _, ok = c.next() {
+	c := cookie.Cookies{Fields: q.Fields}
+	for name, _, ok := c.Next(); ok; name, _, ok = c.Next() {
 		if rs.isSession(name) {
 			n++
 		}
@@ -51,30 +52,30 @@ func (rs *Set) hasMany(q *cache.Request) bool {
 // login. What one session cookie tells apart is invalidated by a request that has only another one of the same browser, as
 // cookies differ by path; so a change is one of each of them.
 func (rs *Set) Sessions(q *cache.Request) (list []cache.Tag) {
-	add := func(name string, value []byte) {
-		t := rs.hasher.SessionTag(name, string(bytes.Trim(value, `"`)))
-		if len(value) > 0 && len(list) <= maxSessions && !slices.Contains(list, t) {
+	add := func(wanted string, name, value []byte) {
+		credential := cookie.Credential(wanted, name, value)
+		if t := rs.hasher.SessionTag(credential); credential != 0 && len(list) <= maxSessions && !slices.Contains(list, t) {
 			list = append(list, t)
 		}
 	}
-	c := cookies{fields: q.Fields}
-	for name, v, ok := c.next(); ok; name, v, ok = c.next() {
+	c := cookie.Cookies{Fields: q.Fields}
+	for name, v, ok := c.Next(); ok; name, v, ok = c.Next() {
 		for _, wanted := range rs.sessions {
-			if isCookie(wanted, name) {
-				add(wanted, v) // however it is spelled
+			if cookie.MayBe(wanted, name) {
+				add(wanted, name, v)
 			}
 		}
 	}
 	for i := range q.Fields {
 		if f := &q.Fields[i]; !f.Drop && http1.EqualFold(f.Name, "authorization") {
-			add("authorization", f.Value)
+			add("", []byte("authorization"), f.Value)
 		}
 	}
 	if _, v, ok := bytes.Cut(q.Path, jsessionid); ok {
 		if i := bytes.IndexAny(v, ";/"); i >= 0 {
 			v = v[:i]
 		}
-		add("JSESSIONID", v)
+		add("", []byte("JSESSIONID"), v)
 	}
 	return list
 }
@@ -113,9 +114,8 @@ func (r *Rule) Seen(k cache.Key, q *cache.Request) (seen cache.Key, p *cache.Pla
 	b := append(r.rules.hasher.Start(nil), 'n', 0)
 	b = append(b, k[:]...)
 	for _, t := range r.rules.Sessions(q) {
-		text := fmt.Sprint(t)
-		tags = append(tags, r.rules.hasher.SessionTag("seen", text))
-		b = cache.AppendPart(b, 's', []byte(text))
+		tags = append(tags, r.rules.hasher.SeenTag(t))
+		b = binary.BigEndian.AppendUint64(append(b, 's'), uint64(t))
 	}
 	if len(tags) == 0 {
 		return k, nil, false
