@@ -10,6 +10,7 @@ import (
 	"holdfast/internal/cache"
 	"holdfast/internal/cache/fetch"
 	"holdfast/internal/cache/rules"
+	"holdfast/internal/http1"
 	"holdfast/internal/wiretest"
 )
 
@@ -25,6 +26,8 @@ func TestCacheSessions(t *testing.T) {
 		{"a page that sets another session", "GET", "/login", true},
 		{"a page that sets another cookie", "GET", "/theme", false},
 		{"a logout", "GET", "/logout", true},
+		{"a logout in other words", "GET", "/%6cogout", true},
+		{"a logout by a detour", "GET", "/x/../logout/", true},
 		{"a write that fails", "POST", "/fail", true},
 	} {
 		a := newCachedApp(t, everything, func(n int64, r *http.Request, _ []byte) []byte {
@@ -40,7 +43,7 @@ func TestCacheSessions(t *testing.T) {
 			text := fmt.Sprint(n)
 			return fmt.Appendf(nil, "HTTP/1.1 %s\r\n%sContent-Length: %d\r\n\r\n%s", status, fields, len(text), text)
 		}, func(o *Options) {
-			o.Cache.EndsSession = func(path []byte) bool { return string(path) == "/logout" }
+			o.Cache.EndsSession = http1.NewPathSet([]string{"/logout"})
 		})
 		page := func(session string) string {
 			_, body := a.get("GET", "/page", "Cookie: sid="+session)

@@ -15,6 +15,7 @@ import (
 	"holdfast/internal/auth"
 	"holdfast/internal/channel"
 	"holdfast/internal/connection"
+	"holdfast/internal/http1"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
 	"holdfast/internal/receive"
@@ -62,7 +63,7 @@ type Options struct {
 	AuthorizeCache time.Duration // how long an allowed response is cached for an identical request; 0: not at all
 	AuthorizeGrace time.Duration // how long a connection continues whose authorization has expired while the app can't be reached
 	LogoutCookies  []string      // session cookies that the app clears at logout
-	LogoutPaths    []string      // after a request to one, the session's connections are authorized again
+	LogoutPaths    http1.PathSet // after a request to one, the session's connections are authorized again
 	OwnPaths       []string      // requested by Holdfast itself: a new session cookie in such a response is no reason to authorize again
 
 	Observer connection.Observer // nil: no notifications

@@ -17,7 +17,7 @@ func (k *Keeper) Credentials(cookies [][]byte, target []byte) []uint64 {
 // logout concerns all of the credentials: a connection may have begun when another cookie had another value. Any
 // goroutine may call it.
 func (k *Keeper) OnResponse(credentials []uint64, path []byte, cookies [][]byte) {
-	ask := slices.Contains(k.o.LogoutPaths, string(path))
+	ask := k.o.LogoutPaths.Has(path)
 	if ask {
 		for _, credential := range credentials {
 			k.auth.Revoke(auth.Revocation{Credential: credential})

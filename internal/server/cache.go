@@ -14,6 +14,7 @@ import (
 	"holdfast/internal/cache/rules"
 	"holdfast/internal/channel"
 	"holdfast/internal/config"
+	"holdfast/internal/http1"
 )
 
 // caching is what is answered from memory. Nil is nothing.
@@ -34,8 +35,8 @@ func newCache(c *config.Config) (*caching, error) {
 		return nil, err // config has checked them
 	}
 	return &caching{Cache: &fetch.Cache{
-		Rules: set, Pending: int64(c.CacheLimits.Size) / 4, Wait: time.Duration(c.CacheLimits.Wait), EndsSession: isOneOf(c.Push.Logout.Paths),
-		Excludes: isOneOf(ownPaths(&c.Push)),
+		Rules: set, Pending: int64(c.CacheLimits.Size) / 4, Wait: time.Duration(c.CacheLimits.Wait), EndsSession: http1.NewPathSet(c.Push.Logout.Paths),
+		Excludes: http1.NewPathSet(ownPaths(&c.Push)),
 		Store:    cache.NewStore(cache.Options{Bytes: int64(c.CacheLimits.Size), SessionBytes: int64(c.CacheLimits.SessionSize), FlightAge: time.Duration(c.CacheLimits.Wait)}, h),
 	}}, nil
 }
@@ -54,16 +55,6 @@ func (x *caching) changes() hooks.Cache {
 		return nil
 	}
 	return x.Store
-}
-
-// isOneOf returns what reports whether a path is one of a list; nil if that is empty.
-func isOneOf(paths []string) func(path []byte) bool {
-	if len(paths) == 0 {
-		return nil
-	}
-	return func(path []byte) bool {
-		return slices.ContainsFunc(paths, func(p string) bool { return string(path) == p })
-	}
 }
 
 // onPublish returns what ends the stored responses of a channel, which a rule or the response itself has named; nil if nothing

@@ -30,7 +30,7 @@ func (c *Cache) Change(h *http1.Head, q *request.Request) *Change {
 	if !unsafe && len(sessions) == 0 {
 		return nil
 	}
-	x := &Change{c: c, sessions: sessions, ends: unsafe || c.EndsSession != nil && c.EndsSession(h.Path)}
+	x := &Change{c: c, sessions: sessions, ends: unsafe || c.EndsSession.Has(h.Path)}
 	if unsafe {
 		r.Method, r.Target, r.Host, r.Fields = bytes.Clone(r.Method), bytes.Clone(r.Target), bytes.Clone(r.Host), nil
 		r.Path = r.Target[:len(h.Path)]

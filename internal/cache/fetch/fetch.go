@@ -28,8 +28,8 @@ type Cache struct {
 	Store *cache.Store
 	Wait  time.Duration // how long a request waits for another's fetch before it goes to the app itself
 
-	EndsSession func(path []byte) bool // a request to this path ends its session; nil: none does
-	Excludes    func(path []byte) bool // no rule is about a request to this path; nil: none is excluded
+	EndsSession http1.PathSet // a request to one of these ends its session
+	Excludes    http1.PathSet // no rule is about a request to one of these
 
 	// Pending bounds the bytes of requests that wait and of responses that come, until they are stored: what does not fit is
 	// not waited for, and not stored. 0: 16 MB.
@@ -93,7 +93,7 @@ func (c *Cache) Find(scope *rules.Scope, h *http1.Head, q *request.Request, body
 	}
 	r := view(h, q)
 	rule := scope.Match(&r)
-	if rule == nil || c.EndsSession != nil && c.EndsSession(h.Path) || c.Excludes != nil && c.Excludes(h.Path) { // the app has to know
+	if rule == nil || c.EndsSession.Has(h.Path) || c.Excludes.Has(h.Path) { // the app has to know
 		return nil, nil
 	}
 	r.Body, r.Whole = body, whole
