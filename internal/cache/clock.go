@@ -68,7 +68,7 @@ func (s *Store) makeRoom(size int64, now time.Time) bool {
 
 // Sweep drops what was invalidated and not dropped yet, and entries that are of no more use, of up to n that it looks at. A
 // call in each second, for a part of all of them, gives their memory back when nothing else is stored, and wakes who watches
-// them. It returns about how many it has dropped: not less than 256 say that there is more to do at once.
+// them. It returns about how many it has dropped: not less than MaxSwept say that there is more to do at once.
 func (s *Store) Sweep(n int, now time.Time) (dropped int) {
 	s.mu.Lock()
 	defer s.unlock()

@@ -119,7 +119,7 @@ func (s *Store) invalidate(t Tag, why Reason, but *Flight) int {
 		s.drop(list.first(), why)
 	}
 	if list.items.Len() > 0 && !list.dying {
-		list.dying = true
+		list.dying, s.behind = true, s.o.Behind != nil
 		s.dying = append(s.dying, list)
 	}
 	return n

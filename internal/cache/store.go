@@ -17,11 +17,18 @@ type Options struct {
 
 	// FlightAge is how long a fetch has others wait for it. A request that comes later fetches itself. 0: 2 minutes.
 	FlightAge time.Duration
+
+	// Behind is called, with no mutex held, after an invalidation that leaves entries for Sweep to drop, of which some may be
+	// watched. It must not block. nil: nobody is told.
+	Behind func()
 }
+
+// MaxSwept is about how many entries one call of Store.Sweep drops at most.
+const MaxSwept = 256
 
 // The bounds of what one call does, so that none holds the mutex long.
 const (
-	maxDrops = 256  // entries that are dropped
+	maxDrops = MaxSwept
 	maxSteps = 2048 // entries that are looked at for one to drop
 	maxSpecs = 4    // sets of fields that responses of one key vary by
 	maxLog   = 1024 // invalidations that are known to fetches which began before them
@@ -43,6 +50,7 @@ type Store struct {
 	stats   Stats
 	dying   []*tagList // whose items are dead and not all dropped yet
 	waking  []Waiter   // by unlock
+	behind  bool       // unlock calls Options.Behind
 }
 
 // line is what is stored for one key.

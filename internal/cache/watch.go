@@ -20,7 +20,8 @@ type Watch struct {
 // Entry.TTL at most. It returns nil if the entry does not answer the request now; then it is to be looked up again, as it is
 // by who is woken.
 //
-// Of a change that ends more entries than one call drops, some are woken by the calls of Sweep that follow.
+// Of a change that ends more entries than one call drops, some are woken by the calls of Sweep that follow; see
+// Options.Behind.
 func (s *Store) Watch(k Key, fields []http1.Field, e *Entry, w Waiter, now time.Time) *Watch {
 	s.mu.Lock()
 	defer s.unlock()
@@ -62,10 +63,13 @@ func (s *Store) endWatches(it *item) {
 
 // unlock frees the mutex and wakes those whose watch has ended.
 func (s *Store) unlock() {
-	waking := s.waking
-	s.waking = nil
+	waking, behind := s.waking, s.behind
+	s.waking, s.behind = nil, false
 	s.mu.Unlock()
 	for _, w := range waking {
 		w.Wake(Result{Outcome: Again})
+	}
+	if behind {
+		s.o.Behind()
 	}
 }

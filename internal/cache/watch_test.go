@@ -84,7 +84,8 @@ func TestWatchWhatAnswers(t *testing.T) {
 // TestManyWatches: of a change that ends more than one call drops, all are woken in the end, and nothing that is new is.
 func TestManyWatches(t *testing.T) {
 	h := NewHasher()
-	s := NewStore(Options{}, h)
+	behind := 0
+	s := NewStore(Options{Behind: func() { behind++ }}, h)
 	var list []*waiter
 	put := func(i int) {
 		k := Key{byte(i), byte(i >> 8), 1}
@@ -100,6 +101,9 @@ func TestManyWatches(t *testing.T) {
 	s.InvalidateGroup("", "g")
 	if n := s.Stats().Watches; n == 0 || n > 1000-maxDrops {
 		t.Errorf("after one call %d watch", n)
+	}
+	if s.InvalidateGroup("", "another"); behind != 1 {
+		t.Errorf("told %d times that Sweep has to be called", behind)
 	}
 	put(2000)
 	calls := 0

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -21,6 +22,7 @@ import (
 type caching struct {
 	*fetch.Cache
 	useless uselessRules
+	behind  chan struct{} // holds one: Store.Sweep has something to do at once
 }
 
 // newCache returns nil if the configuration has no rule of polls or cache.
@@ -34,11 +36,37 @@ func newCache(c *config.Config) (*caching, error) {
 	if err != nil {
 		return nil, err // config has checked them
 	}
-	return &caching{Cache: &fetch.Cache{
-		Rules: set, Pending: int64(c.CacheLimits.Size) / 4, Wait: time.Duration(c.CacheLimits.Wait), EndsSession: http1.NewPathSet(c.Push.Logout.Paths),
-		Excludes: http1.NewPathSet(ownPaths(&c.Push)),
-		Store:    cache.NewStore(cache.Options{Bytes: int64(c.CacheLimits.Size), SessionBytes: int64(c.CacheLimits.SessionSize), FlightAge: time.Duration(c.CacheLimits.Wait)}, h),
-	}}, nil
+	x := &caching{behind: make(chan struct{}, 1)}
+	x.Cache = &fetch.Cache{
+		Rules: set, Pending: int64(c.CacheLimits.Size) / 4, Wait: time.Duration(c.CacheLimits.Wait),
+		EndsSession: http1.NewPathSet(c.Push.Logout.Paths), Excludes: http1.NewPathSet(ownPaths(&c.Push)),
+		Store: cache.NewStore(cache.Options{
+			Bytes: int64(c.CacheLimits.Size), SessionBytes: int64(c.CacheLimits.SessionSize),
+			FlightAge: time.Duration(c.CacheLimits.Wait), Behind: x.isBehind,
+		}, h),
+	}
+	return x, nil
+}
+
+// isBehind has serve drop what is left. Any goroutine may call it.
+func (x *caching) isBehind() {
+	select {
+	case x.behind <- struct{}{}:
+	default:
+	}
+}
+
+// serve drops what large invalidations leave, at once, as requests may be held until it is.
+func (x *caching) serve(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-x.behind:
+			for x.Store.Sweep(0, time.Now()) >= cache.MaxSwept {
+			}
+		}
+	}
 }
 
 // source returns what the proxy asks; nil: nothing.
@@ -72,8 +100,10 @@ func (x *caching) sweep(now time.Time, log *slog.Logger) {
 		return
 	}
 	const slice = 2048 // entries that one call looks at
-	for left := x.Store.Stats().Entries; left > 0; left -= slice {
-		x.Store.Sweep(slice, now)
+	for left := x.Store.Stats().Entries; left > 0; {
+		if x.Store.Sweep(slice, now) < cache.MaxSwept {
+			left -= slice
+		}
 	}
 	x.useless.look(x.Counts(), now, log)
 }

@@ -117,6 +117,9 @@ func (s *Server) open() (err error) {
 	if s.cache, err = newCache(c); err != nil {
 		return err
 	}
+	if s.cache != nil {
+		s.owned.run(s.cache.serve)
+	}
 	if s.hub, err = s.newHub(); err != nil {
 		return err
 	}
