@@ -124,6 +124,9 @@ func (s *Server) disconnect(c *call) error {
 	if which == (connection.Selection{}) {
 		return errSelection
 	}
+	if which.Channel != "" && s.options.Cache != nil { // who is shut out must not be shown it from memory
+		s.options.Cache.InvalidateChannel(which.Channel)
+	}
 	n := s.options.Connections.Disconnect(which, code, reason)
 	s.log.Info("disconnected", "user", which.User, "connection", which.Connection, "channel", which.Channel, "connections", n)
 	s.answerJSON(c.ctx, struct {

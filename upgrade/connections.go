@@ -144,6 +144,9 @@ func (k *Keeper) Disconnect(s connection.Selection, code int, reason string) (n 
 		if s.Connection != "" && k.auth.Cache != nil {
 			k.auth.Cache.EvictClient(&auth.Request{Channels: x.membership.Group().Channels()}, x.session.Credential(), x.session.User())
 		}
+		if credentials := x.session.Credentials(); len(credentials) > 0 && k.o.Disconnected != nil {
+			k.o.Disconnected(credentials)
+		}
 		x.form.close(x, closing{status: 403, text: "disconnected", code: ws.StatusCode(code), codeText: reason, why: disconnected})
 	})
 	return n

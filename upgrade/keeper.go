@@ -68,6 +68,8 @@ type Options struct {
 
 	Observer connection.Observer // nil: no notifications
 
+	Disconnected func(credentials []uint64) // is called on a loop with the sessions of a connection that Disconnect closes; nil: nothing is
+
 	Hub    *hub.Hub
 	Poller *park.Poller
 	Log    *slog.Logger

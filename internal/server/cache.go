@@ -94,6 +94,19 @@ func (x *caching) onPublish() func(channel string) {
 	return func(channel string) { x.Store.InvalidateChannel(channel) }
 }
 
+// onDisconnect returns what ends the stored responses of the sessions whose connections the app has closed; nil if nothing
+// is stored.
+func (x *caching) onDisconnect() func(credentials []uint64) {
+	if x == nil {
+		return nil
+	}
+	return func(credentials []uint64) {
+		for _, c := range credentials {
+			x.Store.InvalidateSession(x.Rules.SessionTag(c), nil)
+		}
+	}
+}
+
 // sweep drops what is of no more use in the store, and logs which rules are of none.
 func (x *caching) sweep(now time.Time, log *slog.Logger) {
 	if x == nil {

@@ -58,6 +58,14 @@ func (s *Session[C]) User() string {
 	return s.user
 }
 
+// Credentials returns all sessions of the app that the client has.
+func (s *Session[C]) Credentials() []uint64 {
+	if s == nil || s.credential == 0 {
+		return nil
+	}
+	return append([]uint64{s.credential}, s.more...)
+}
+
 // Credential returns the connection's own credential; zero: it has none.
 func (s *Session[C]) Credential() uint64 {
 	if s == nil {

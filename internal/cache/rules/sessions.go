@@ -80,6 +80,9 @@ func (rs *Set) Sessions(q *cache.Request) (list []cache.Tag) {
 	return list
 }
 
+// SessionTag returns the tag of a session, by what cookie.Credential returns of its cookie.
+func (rs *Set) SessionTag(credential uint64) cache.Tag { return rs.hasher.SessionTag(credential) }
+
 // PassKey returns the key for Store.Due of a session's request, which has to go to the app once in Rule.Pass although the
 // answer is everybody's. ok is false if it has not: the rule does not say so, the key has the session anyway, or there is
 // none.
