@@ -68,7 +68,7 @@ func (r *Rule) Request(h *http1.Head) Reason {
 		case f.Drop:
 		case http1.EqualFold(f.Name, "x-requested-with") && http1.EqualFold(f.Value, "XMLHttpRequest"):
 			return Script
-		case http1.EqualFold(f.Name, "sec-fetch-dest") && !isPageDest(f.Value):
+		case http1.EqualFold(f.Name, "sec-fetch-dest") && !http1.IsPageDest(f.Value):
 			return Script
 		}
 	}
@@ -89,10 +89,4 @@ func (r *Rule) Request(h *http1.Head) Reason {
 		}
 	}
 	return ""
-}
-
-// isPageDest reports whether a Sec-Fetch-Dest is that of a page. fetch and XMLHttpRequest have "empty". Browsers send the
-// field on secure origins only, and old ones never.
-func isPageDest(value []byte) bool {
-	return len(value) == 0 || http1.EqualFold(value, "document") || http1.EqualFold(value, "iframe") || http1.EqualFold(value, "frame")
 }

@@ -210,6 +210,8 @@ func (r *Rule) Key(q *cache.Request) (cache.Key, cache.Reason) {
 			b = cache.AppendPart(b, 'v', f.Value)
 		case len(f.Name) == 6 && http1.EqualFold(f.Name, "accept"):
 			b = append(b, 'A', wanted(f.Value))
+		case len(f.Name) == 14 && http1.EqualFold(f.Name, "sec-fetch-dest") && !http1.IsPageDest(f.Value): // no tag of inject is in it
+			b = append(b, 'D')
 		}
 	}
 	return cache.Sum(r.appendParts(b, q)), cache.None
