@@ -23,7 +23,7 @@ func check(args []string, out, errs io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "configuration: %s\n", from)
-	for _, warning := range slices.Concat(server.Missing(c), server.Warnings(c), server.WatchWarnings(c), server.CacheWarnings(c)) {
+	for _, warning := range slices.Concat(server.Missing(c), server.Warnings(c), server.WatchWarnings(c), server.CacheWarnings(c), server.CookieWarnings(c)) {
 		fmt.Fprintf(out, "warning: %s\n", warning)
 	}
 	fmt.Fprintf(out, "ok: %s in front of %s, hooks on %s, push under %s with %d channel rules\n",

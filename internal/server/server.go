@@ -134,6 +134,9 @@ func (s *Server) open() (err error) {
 	for _, warning := range CacheWarnings(s.config) {
 		s.log.Warn("rule of polls or cache may not do what is meant", "reason", warning)
 	}
+	for _, warning := range CookieWarnings(s.config) {
+		s.log.Warn("session cookie may not do what is meant", "reason", warning)
+	}
 	for _, warning := range Warnings(s.config) {
 		s.log.Warn("directory less protected than with Apache", "reason", warning)
 	}
