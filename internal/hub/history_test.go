@@ -158,10 +158,10 @@ func TestLastAndRenew(t *testing.T) {
 	second := say(t, h, "2", "state")
 	want(t, "two kept", last("state"), "2 true")
 	c.add(50 * time.Second)
-	h.Renew("state", first) // not the newest
-	h.Renew("state", second)
-	h.Renew("state", second+1)
-	h.Renew("none", second)
+	want(t, "stored, and not the newest", fmt.Sprint(h.Renew("state", first)), "true")
+	want(t, "the newest", fmt.Sprint(h.Renew("state", second)), "true")
+	want(t, "no message", fmt.Sprint(h.Renew("state", second+1)), "false")
+	want(t, "no channel", fmt.Sprint(h.Renew("none", second)), "false")
 	c.add(50 * time.Second)
 	h.Sweep(c.now())
 	want(t, "one is young", kept(h, "state"), "state:2")
@@ -169,7 +169,7 @@ func TestLastAndRenew(t *testing.T) {
 	c.add(11 * time.Second)
 	h.Sweep(c.now())
 	want(t, "it is old again", last("state"), "none false")
-	h.Renew("state", second) // gone
+	want(t, "gone", fmt.Sprint(h.Renew("state", second)), "false")
 	checkEmpty(t, h)
 
 	var s recorder
@@ -181,5 +181,30 @@ func TestLastAndRenew(t *testing.T) {
 	c.add(time.Hour)
 	h.Sweep(c.now())
 	want(t, "held, and too old", last("state"), "none true")
+	check(t, h)
+}
+
+// TestQuiet: a message that is only stored is found by those who subscribe later, and is no change.
+func TestQuiet(t *testing.T) {
+	c := newClock()
+	var told []string
+	h := New(Options{
+		Now: c.now, OnPublish: func(channel string) { told = append(told, channel) },
+		Rule: func(name string) (History, bool) { return map[string]History{"state": {Messages: 2}}[name], true },
+	})
+	var s recorder
+	h.Lane(0).Join(&s, []string{"state", "bare"}, 0, false)
+	say(t, h, "1", "state")
+	for _, channel := range []string{"state", "bare"} {
+		r, err := h.PublishOne(Draft{Channels: []string{channel}, Data: []byte("2"), Quiet: true})
+		if err != nil || r.Subscribers != 0 {
+			t.Fatalf("%d subscribers, %v", r.Subscribers, err)
+		}
+	}
+	for h.Lane(0).Step(100) {
+	}
+	want(t, "stored", kept(h, "state"), "state:1 state:2")
+	want(t, "delivered", s.text(), "state:1")
+	want(t, "told", fmt.Sprint(told), "[state]")
 	check(t, h)
 }

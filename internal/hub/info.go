@@ -2,6 +2,7 @@ package hub
 
 import (
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -62,18 +63,22 @@ func (h *Hub) Last(channel string) (kept *Message, id ID) {
 }
 
 // Renew sets the age of a message to zero, if it is the newest stored one of its channel, as it is still true. In a
-// store, its age stays.
-func (h *Hub) Renew(channel string, id ID) {
+// store, its age stays. It reports whether the message is stored: one that others follow leaves the history as it ages.
+func (h *Hub) Renew(channel string, id ID) (stored bool) {
 	now := h.now().UnixNano()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	ch := h.channels[channel]
 	if ch == nil || ch.hist == nil {
-		return
+		return false
 	}
-	if m := ch.hist.at(ch.hist.n - 1); m.ID == id {
+	k := ch.hist
+	if m := k.at(k.n - 1); m.ID == id {
 		m.at = now
+		return true
 	}
+	i := sort.Search(k.n, func(i int) bool { return k.at(i).ID >= id })
+	return i < k.n && k.at(i).ID == id
 }
 
 // Position returns the newest id that was given out: a client that resumes after it gets what is published from now on, of

@@ -20,6 +20,7 @@ type Draft struct {
 	Data     []byte
 	JSON     bool // Data is one JSON value
 	Track    bool // count deliveries in Receipt.Track
+	Quiet    bool // store it for those who subscribe later, and deliver it to nobody: the others have had the same before
 }
 
 // Receipt is the result of a draft.
@@ -33,7 +34,8 @@ type Receipt struct {
 // preparedMessage is a message without its ID, and the limits of its channel's history.
 type preparedMessage struct {
 	*Message
-	rule History
+	rule  History
+	quiet bool
 }
 
 // Publish accepts all drafts, in their order, or returns an error and accepts none: ErrNoChannel or ErrNoRule (both
@@ -70,7 +72,9 @@ func (h *Hub) publish(drafts []Draft, receipts []Receipt, room []preparedMessage
 	}
 	if h.onPublish != nil {
 		for i := range messages {
-			h.onPublish(messages[i].Channel)
+			if !messages[i].quiet {
+				h.onPublish(messages[i].Channel)
+			}
 		}
 	}
 	var buf [16]*Lane
@@ -137,7 +141,7 @@ func (h *Hub) prepare(d *Draft, r *Receipt, list []preparedMessage, now int64) (
 		if i > 0 {
 			list[len(list)-1].next = m
 		}
-		list = append(list, preparedMessage{m, rule})
+		list = append(list, preparedMessage{m, rule, d.Quiet})
 		r.Kept = r.Kept || h.saving != nil && rule.Messages > 0
 	}
 	return list, nil
@@ -167,6 +171,9 @@ func (h *Hub) acceptLocked(r *Receipt, messages []preparedMessage, wake []*Lane)
 		m, n := p.Message, 0
 		m.ID = h.last
 		ch := h.channels[m.Channel]
+		if p.quiet && p.rule.Messages <= 0 {
+			continue
+		}
 		if ch == nil {
 			if p.rule.Messages <= 0 { // the channel has no subscribers by its name, and no history
 				*h.lostFloor(m.Channel, false) = m.ID
@@ -179,10 +186,12 @@ func (h *Hub) acceptLocked(r *Receipt, messages []preparedMessage, wake []*Lane)
 		}
 		m.Channel = ch.name
 		ch.last = m.ID
-		n, wake = ch.pushLocked(m, wake)
-		r.Subscribers += n
-		n, wake = h.wild.pushLocked(m, wake)
-		r.Subscribers += n
+		if !p.quiet {
+			n, wake = ch.pushLocked(m, wake)
+			r.Subscribers += n
+			n, wake = h.wild.pushLocked(m, wake)
+			r.Subscribers += n
+		}
 		h.keepLocked(ch, m, p.rule)
 		h.forgetLocked(ch)
 	}

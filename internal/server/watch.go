@@ -46,7 +46,7 @@ func (s *Server) newWatcher() error {
 	}
 	s.watcher.Watcher = watch.New(watch.Options{
 		Rules: rules, InFlight: c.Push.WatchInFlight, MaxChannels: c.Push.WatchChannels, Log: s.log,
-		Last: s.lastMessage, Renew: func(channel string, id hub.ID) { s.hub.Renew(channel, id) },
+		Last: s.lastMessage, Renew: func(channel string, id hub.ID) bool { return s.hub.Renew(channel, id) },
 		Publish: func(d hub.Draft) (hub.Receipt, error) { return s.hub.PublishOne(d) },
 	})
 	return nil

@@ -160,34 +160,41 @@ func (w *Watcher) ask(e *entry, again bool) (changed, stale bool, failed *failur
 	}
 	sum := v.sum()
 	if e.known && sum == e.sum {
-		e.valid = page.Validators
-		w.same(e)
-		return false, false, nil
+		if e.valid = page.Validators; w.same(e) {
+			return false, false, nil
+		}
 	}
 	kept, id = w.o.Last(e.channel)
 	if again && id != e.last {
 		return false, true, nil
 	}
-	if changed, failed = w.publish(e, v, kept); failed == nil {
-		e.known, e.sum, e.valid = true, sum, page.Validators
+	if changed, failed = w.publish(e, v, kept, e.lost && sum == e.sum); failed == nil {
+		e.lost, e.known, e.sum, e.valid = false, true, sum, page.Validators
 	}
 	return changed, false, failed
 }
 
-// same takes note that the value is what it was.
-func (w *Watcher) same(e *entry) {
+// same takes note that the value is what it was. It reports false if it has to be stored once more: other messages have
+// followed it, and it has left the history, where later subscribers would look for it.
+func (w *Watcher) same(e *entry) bool {
 	e.changes = 0
-	w.o.Renew(e.channel, e.message)
+	if now := time.Now(); !w.o.Renew(e.channel, e.message) && e.kept && !now.Before(e.again.at) {
+		e.again.wait = min(max(2*e.again.wait, minAgain), maxAgain)
+		e.again.at = now.Add(e.again.wait) // where history has no room for it, it must not drive out others all the time
+		e.known, e.lost = false, true
+	}
+	return e.known
 }
 
-// publish publishes a new value, unless the channel's newest message has the same data.
-func (w *Watcher) publish(e *entry, v value, kept *hub.Message) (changed bool, failed *failure) {
+// publish publishes a new value, unless the channel's newest message has the same data. Quiet says that all who have subscribed
+// have it.
+func (w *Watcher) publish(e *entry, v value, kept *hub.Message, quiet bool) (changed bool, failed *failure) {
 	if kept != nil && kept.JSON == v.json && bytes.Equal(kept.Data, v.data) {
 		e.message, e.kept = kept.ID, true
 		w.same(e)
 		return false, nil
 	}
-	receipt, err := w.o.Publish(hub.Draft{Channels: []string{e.channel}, Data: v.data, JSON: v.json})
+	receipt, err := w.o.Publish(hub.Draft{Channels: []string{e.channel}, Data: v.data, JSON: v.json, Quiet: quiet})
 	if err != nil {
 		return false, &failure{reason: Unpublished, hint: "the change is published later", err: err}
 	}
@@ -195,11 +202,12 @@ func (w *Watcher) publish(e *entry, v value, kept *hub.Message) (changed bool, f
 	kept, e.last = w.o.Last(e.channel)
 	e.kept = kept != nil
 	if e.known {
+		e.again.wait, e.again.at = 0, time.Time{}
 		if e.changes++; e.changes == restless {
 			w.noticeRestless(e)
 		}
 	}
-	return true, nil
+	return !quiet, nil
 }
 
 // next returns how long a channel waits after a request that did not fail. Not longer than the interval; but an app that

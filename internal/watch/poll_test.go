@@ -160,6 +160,51 @@ func TestHistoryLostWhileFailing(t *testing.T) {
 	})
 }
 
+// TestHistoryOthersFollow: a value that has left the history behind messages of others is there again for later subscribers. Those
+// who have it do not get it again, and it does not drive out the others' messages each time.
+func TestHistoryOthersFollow(t *testing.T) {
+	run(t, Options{}, "p.{id} /p?id={id} 5s body", func(w *world) {
+		w.says("state")
+		m := w.hold("p.1")
+		w.pass(12 * second)
+		newest := func() string {
+			kept, _ := w.hub.Last("p.1")
+			return string(kept.Data)
+		}
+		w.publish("p.1", "event")
+		want(t, "newest", newest(), "event")
+		for range 14 { // what is older than a minute leaves the history
+			w.pass(5 * second)
+			w.hub.Sweep(time.Now())
+		}
+		want(t, "after a minute", newest(), "state")
+		w.publish("p.1", "1")
+		w.publish("p.1", "2") // of two messages that the history has
+		w.pass(30 * second)
+		want(t, "behind two others", newest(), "state")
+		want(t, "received", m.text(), "state|event|1|2")
+		stored := 0
+		for range 120 {
+			w.publish("p.1", "3")
+			w.publish("p.1", "4")
+			w.pass(5 * second)
+			if newest() == "state" {
+				stored++
+			}
+		}
+		if stored > 10 || stored < 3 {
+			t.Errorf("among many other messages it was stored %d times", stored)
+		}
+		want(t, "received of it", strings.Count(m.text(), "state"), 1)
+		w.says("new")
+		w.pass(30 * second)
+		if got := m.text(); !strings.HasSuffix(got, "|4|new") {
+			t.Errorf("received %s", got)
+		}
+		want(t, "changes", w.watcher.Stats().Changes, 2)
+	})
+}
+
 // TestFailures: holders are told nothing, the reason is counted, and the log has one line with the likely cause and one when
 // it is over.
 func TestFailures(t *testing.T) {

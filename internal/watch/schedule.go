@@ -43,9 +43,9 @@ func (w *Watcher) hold(r *rule, channel string, now time.Time) {
 	full := false
 	switch e := w.channels[channel]; {
 	case e == nil:
-		e = &entry{channel: channel, rule: r, path: path, index: -1, held: true, due: now}
+		e = &entry{channel: channel, rule: r, path: path, index: -1, held: true, due: now, placed: now}
 		w.channels[channel] = e
-		if len(w.channels)-w.waiting.Len() > w.o.MaxChannels && !w.forgetLocked() {
+		if len(w.channels)-w.inLineLocked() > w.o.MaxChannels && !w.forgetLocked() {
 			e.place, full = w.waiting.PushBack(e), true
 			break
 		}
@@ -54,11 +54,11 @@ func (w *Watcher) hold(r *rule, channel string, now time.Time) {
 		e.held = true
 		if !e.asked {
 			w.resting.Remove(e.place)
-			e.place = nil
+			e.place, e.placed = nil, now
 			w.scheduleLocked(e)
 		}
 	}
-	waiting := w.waiting.Len()
+	waiting := w.inLineLocked()
 	w.mu.Unlock()
 	if full {
 		w.noticeFull(waiting, now)
@@ -75,6 +75,7 @@ func (w *Watcher) leave(channel string, now time.Time) {
 		return
 	case e.place != nil: // in line
 		w.waiting.Remove(e.place)
+		w.failing.Remove(e.place) // it is in one of them
 		w.failedLocked(e, "")
 		delete(w.channels, channel)
 		return
@@ -88,9 +89,9 @@ func (w *Watcher) leave(channel string, now time.Time) {
 // restLocked puts a channel aside that nobody holds. Its place goes to one that waits.
 func (w *Watcher) restLocked(e *entry, now time.Time) {
 	e.since, e.place = now, w.resting.PushBack(e)
-	if w.waiting.Len() > 0 {
+	if w.inLineLocked() > 0 {
 		w.forgetLocked()
-		w.nextLocked(now)
+		w.nextLocked(now, now)
 	}
 	if w.resting.Len() == 1 {
 		w.wake()
@@ -110,15 +111,27 @@ func (w *Watcher) forgetLocked() bool {
 	return true
 }
 
-// nextLocked gives the channel that has waited for longest a place, if one is free.
-func (w *Watcher) nextLocked(now time.Time) {
-	first := w.waiting.Front()
-	if first == nil || len(w.channels)-w.waiting.Len() >= w.o.MaxChannels {
+// inLineLocked returns how many channels wait for a place.
+func (w *Watcher) inLineLocked() int { return w.waiting.Len() + w.failing.Len() }
+
+// nextLocked gives the channel that has waited for longest a place, if one is free. It is not asked before a time. Those that
+// have failed and are due take turns with the others.
+func (w *Watcher) nextLocked(now, earliest time.Time) {
+	if len(w.channels)-w.inLineLocked() >= w.o.MaxChannels {
 		return
 	}
-	e := w.waiting.Remove(first).(*entry)
-	if e.place = nil; e.due.Before(now) {
-		e.due = now
+	line, failed := &w.waiting, w.failing.Front()
+	if failed != nil && (line.Len() == 0 || w.failed && !failed.Value.(*entry).due.After(now)) {
+		line = &w.failing
+	}
+	first := line.Front()
+	if first == nil {
+		return
+	}
+	w.failed = line == &w.waiting
+	e := line.Remove(first).(*entry)
+	if e.place, e.placed = nil, now; e.due.Before(earliest) {
+		e.due = earliest
 	}
 	w.scheduleLocked(e)
 }
@@ -214,9 +227,12 @@ func (w *Watcher) doneLocked(e *entry, r result, now time.Time) {
 	switch {
 	case !e.held:
 		w.restLocked(e, now)
-	case r.reason != "" && w.waiting.Len() > 0: // names that the app does not know must not keep others out
+	case r.reason != "" && w.inLineLocked() > 0: // names that the app does not know must not keep others out
+		e.place = w.failing.PushBack(e)
+		w.nextLocked(now, now)
+	case w.waiting.Len() > 0 && now.Sub(e.placed) >= max(turnTime, 10*e.rule.Every): // nor those that it answers to whatever they are
 		e.place = w.waiting.PushBack(e)
-		w.nextLocked(now)
+		w.nextLocked(now, e.due) // no more requests than without a change of places
 	default:
 		w.scheduleLocked(e)
 	}

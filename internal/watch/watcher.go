@@ -17,10 +17,13 @@ import (
 )
 
 const (
-	restTime   = time.Minute     // what is known of a channel that nobody holds stays for so long
-	maxBackoff = time.Minute     // between two requests for a channel that fails; an interval above it counts as it is
-	maxPutOffs = 4               // in a row, by messages of others
-	maxWait    = 5 * time.Minute // that the app's Retry-After is followed for
+	restTime   = time.Minute      // what is known of a channel that nobody holds stays for so long
+	maxBackoff = time.Minute      // between two requests for a channel that fails; an interval above it counts as it is
+	maxPutOffs = 4                // in a row, by messages of others
+	maxWait    = 5 * time.Minute  // that the app's Retry-After is followed for
+	turnTime   = 30 * time.Second // or ten intervals: then a channel gives its place to one that waits
+	minAgain   = 10 * time.Second // until a value is stored again that history has lost; doubled each time,
+	maxAgain   = 10 * time.Minute // up to this
 )
 
 // Rule says for which channels the app is asked, and how.
@@ -43,7 +46,7 @@ type Options struct {
 
 	// Last and Renew are those of the hub.
 	Last    func(channel string) (kept *hub.Message, id hub.ID)
-	Renew   func(channel string, id hub.ID)
+	Renew   func(channel string, id hub.ID) (stored bool)
 	Publish func(hub.Draft) (hub.Receipt, error)
 
 	Log *slog.Logger // nil: no log
@@ -63,6 +66,8 @@ type Watcher struct {
 	due      schedule  // channels that are held and neither asked nor waiting
 	resting  list.List // of *entry: channels that nobody holds, by the time since when
 	waiting  list.List // of *entry: held, and beyond MaxChannels
+	failing  list.List // the same, of those whose newest request failed
+	failed   bool      // the next place is for one of failing
 	asking   int       // workers
 	stopped  bool
 	stats    Stats // but for what is counted when it is read
@@ -86,18 +91,24 @@ type entry struct {
 	asked  bool          // now
 	due    time.Time     // when it is to be asked next
 	index  int           // in Watcher.due; -1: it is not there
-	place  *list.Element // in resting or waiting
+	place  *list.Element // in resting, waiting or failing
 	since  time.Time     // when it began to rest
+	placed time.Time     // when it got its place among MaxChannels
 	urgent bool          // the app says that its state has changed
 	reason string        // why the newest request failed; empty: it did not
 
 	// Owned by whoever asks.
-	begun    bool // it was asked before
-	known    bool // sum is that of a value
-	sum      [sha256.Size]byte
-	valid    appcall.Validators
-	message  hub.ID // which has the value; zero: none
-	kept     bool   // history has kept it
+	begun   bool // it was asked before
+	known   bool // sum is that of a value
+	sum     [sha256.Size]byte
+	valid   appcall.Validators
+	message hub.ID   // which has the value; zero: none
+	kept    bool     // history has kept it
+	lost    bool     // and has it no more
+	again   struct { // when history has lost it
+		wait time.Duration // until the value is stored once more
+		at   time.Time     // not before
+	}
 	last     hub.ID // newest of the channel when it was asked
 	putOffs  int    // in a row
 	failures int    // in a row
@@ -209,7 +220,7 @@ func (w *Watcher) Stats() Stats {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.stats
-	s.Waiting = w.waiting.Len()
+	s.Waiting = w.inLineLocked()
 	s.Channels = len(w.channels) - w.resting.Len() - s.Waiting
 	s.InFlight = w.asking
 	if len(w.due) > 0 {

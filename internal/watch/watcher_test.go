@@ -144,14 +144,15 @@ func TestSlowApp(t *testing.T) {
 	})
 }
 
-// TestMaxChannels: what is beyond waits until another channel has no holder, in its order, and one place is for one channel.
+// TestMaxChannels: what is beyond waits until another channel has no holder or has had its turn, in its order, and one place is
+// for one channel.
 func TestMaxChannels(t *testing.T) {
 	run(t, Options{MaxChannels: 2}, "p.{id} /p?id={id} 10s body", func(w *world) {
 		w.says("a")
 		for _, channel := range []string{"p.1", "p.2", "p.3", "p.4", "p.5"} {
 			w.hold(channel)
 		}
-		w.pass(100 * second)
+		w.pass(60 * second)
 		for _, r := range w.requests() {
 			if r.path != "/p?id=1" && r.path != "/p?id=2" {
 				t.Errorf("%s was asked for", r.path)
@@ -227,6 +228,39 @@ func TestFailingGivePlace(t *testing.T) {
 		w.pass(2 * restTime)
 		s = w.watcher.Stats()
 		want(t, "in the end", fmt.Sprint(s.Channels, s.Waiting, s.Failing, len(w.watcher.channels)), "0 0 0 0")
+	})
+}
+
+// TestTurns: where not all channels have a place, and the app answers to all of them, each has its turn, and the app gets no
+// more requests than there are places.
+func TestTurns(t *testing.T) {
+	run(t, Options{MaxChannels: 4}, "p.{id} /p?id={id} 2s body", func(w *world) {
+		w.says("a")
+		for i := range 12 {
+			w.hold(fmt.Sprint("p.", i))
+		}
+		const minutes = 10
+		w.pass(minutes * time.Minute)
+		each, last := map[string]int{}, map[string]time.Duration{}
+		gap := time.Duration(0)
+		list := w.requests()
+		for _, r := range list {
+			gap = max(gap, r.at-last[r.path])
+			each[r.path]++
+			last[r.path] = r.at
+		}
+		if most := minutes*60/2*4 + 12; len(list) > most || len(list) < most*9/10 {
+			t.Errorf("%d requests; want about %d", len(list), most)
+		}
+		for i := range 12 {
+			if n := each[fmt.Sprintf("/p?id=%d", i)]; n < len(list)/12*3/4 {
+				t.Errorf("p.%d was asked for %d times of %d", i, n, len(list))
+			}
+		}
+		if gap > 100*second { // two of three turns of 30 s are others'
+			t.Errorf("a channel was not asked for during %v", gap)
+		}
+		want(t, "stats", fmt.Sprint(w.watcher.Stats().Channels, w.watcher.Stats().Waiting), "4 8")
 	})
 }
 
