@@ -45,7 +45,8 @@ func TestPublishAllocations(t *testing.T) {
 	}{
 		{"data as it is", request("POST /publish?channel=public.news", "", "hello"), 3},
 		{"an event", request("POST /publish?channel=public.news&event=tick", "", "hello"), 3},
-		{"JSON", request("POST /publish", "", `{"channel":"public.news","data":{"n":1}}`), 47},
+		{"JSON", request("POST /publish", "", `{"channel":"public.news","data":{"n":1}}`), 4},
+		{"JSON text", request("POST /publish", "", `{"channel": ["public.news"], "data": "it's", "event": "tick"}`), 5},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := hub.New(hub.Options{})

@@ -3,7 +3,6 @@ package hooks
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -197,7 +196,7 @@ func (c *call) drafts(q *publishQuery, publishable func(string) error) (drafts [
 	case len(q.events) > 0:
 		return nil, nil, false, fmt.Errorf("%w: event without channel; a JSON body has both in it", errQuery)
 	}
-	drafts, keys, batch, err = parsePublish(body, publishable)
+	drafts, keys, batch, err = c.publish.parsePublish(body, publishable)
 	if err != nil && isPlain(body) {
 		return nil, nil, false, fmt.Errorf("%w: no channel in the URL, and the body is not JSON; want /publish?channel=NAME or {\"channel\":…,\"data\":…}", strictjson.Error)
 	}
@@ -285,25 +284,32 @@ func validEvent(name string) error {
 
 // parsePublish reads the JSON forms of a publish: one object, an array of them, or one a line. Keys are their
 // idempotency keys, nil if there is none. batch means that the response is a list. The drafts share no memory with
-// body.
-func parsePublish(body []byte, channel func(string) error) (drafts []hub.Draft, keys []string, batch bool, err error) {
-	values, array, err := strictjson.Split(body)
+// body. A single one is in r.
+func (r *publishRoom) parsePublish(body []byte, channel func(string) error) (drafts []hub.Draft, keys []string, batch bool, err error) {
+	var room [1]strictjson.Value
+	values, array, err := strictjson.Split(body, room[:0])
 	if err != nil {
 		return nil, nil, false, err
 	}
 	if len(values) == 0 && !array {
 		return nil, nil, false, fmt.Errorf("%w: the body is empty; data goes with ?channel=", strictjson.Error)
 	}
-	drafts = make([]hub.Draft, 0, len(values))
-	seen := map[string]bool{}
+	names := r.channels[:0] // for the only message: a batch has more of them
+	if drafts = r.draft[:0]; len(values) > 1 {
+		drafts, names = make([]hub.Draft, 0, len(values)), nil
+	}
+	var seen map[string]bool
 	for i, v := range values {
-		d, key, err := parseDraft(v, channel)
+		d, key, err := parseDraft(v, channel, names)
 		if err != nil {
 			return nil, nil, false, err
 		}
 		drafts = append(drafts, d)
 		if key == "" {
 			continue
+		}
+		if seen == nil {
+			seen = make(map[string]bool)
 		}
 		if seen[key] {
 			return nil, nil, false, v.At(fmt.Errorf("%w: %q is on an earlier message of this batch", errKey, key))
@@ -316,57 +322,52 @@ func parsePublish(body []byte, channel func(string) error) (drafts []hub.Draft, 
 	return drafts, keys, array || len(drafts) > 1, nil
 }
 
-// draft reads one message.
-func parseDraft(v strictjson.Value, channel func(string) error) (d hub.Draft, idempotency string, err error) {
+// parseDraft reads one message; names is an empty list for its channels.
+func parseDraft(v strictjson.Value, channel func(string) error, names []string) (d hub.Draft, idempotency string, err error) {
+	d.Channels = names
 	hasData := false
-	err = v.Members(func(key string, m strictjson.Value) error {
-		switch key {
+	member := v.Read()
+	for member.Next() {
+		m := member.Value
+		switch member.Key {
 		case "channel":
-			if d.Channels, err = m.StringOrStrings(); err != nil {
-				return m.At(fmt.Errorf("%w: want a name or a list of names", errChannel))
+			if d.Channels, err = m.AppendStrings(d.Channels); err != nil {
+				return d, "", m.At(fmt.Errorf("%w: want a name or a list of names", errChannel))
 			}
 			for _, name := range d.Channels {
 				if err := channel(name); err != nil {
-					return m.At(err)
+					return d, "", m.At(err)
 				}
 			}
 		case "event":
 			if d.Event, err = m.Text(); err != nil {
-				return m.At(fmt.Errorf("%w: want text", errEvent))
+				return d, "", m.At(fmt.Errorf("%w: want text", errEvent))
 			}
 			if err := validEvent(d.Event); err != nil {
-				return m.At(err)
+				return d, "", m.At(err)
 			}
 		case "data":
 			hasData = true
-			if m.IsString() {
-				text, err := m.Text()
-				if err != nil {
-					return err
-				}
-				d.Data = []byte(text)
-				return nil
+			if d.JSON = !m.IsString(); d.JSON {
+				d.Data = m.Compact()
+			} else if d.Data, err = m.Bytes(); err != nil {
+				return d, "", m.At(err)
 			}
-			var b bytes.Buffer
-			if err := json.Compact(&b, m.Raw()); err != nil {
-				return m.At(fmt.Errorf("%w: %w", strictjson.Error, err))
-			}
-			d.Data, d.JSON = b.Bytes(), true
 		case "idempotency_key":
 			if idempotency, err = m.Text(); err != nil {
-				return m.At(fmt.Errorf("%w: want text", errKey))
+				return d, "", m.At(fmt.Errorf("%w: want text", errKey))
 			}
 			if err := validKey(idempotency); err != nil {
-				return m.At(err)
+				return d, "", m.At(err)
 			}
 		default:
-			return m.At(fmt.Errorf("%w: unknown key %s; want channel, data, event or idempotency_key", strictjson.Error, strconv.Quote(clip(key))))
+			return d, "", m.At(fmt.Errorf("%w: unknown key %s; want channel, data, event or idempotency_key",
+				strictjson.Error, strconv.Quote(clip(member.Key))))
 		}
-		return nil
-	})
+	}
 	switch {
-	case err != nil:
-		return d, "", err
+	case member.Err() != nil:
+		return d, "", member.Err()
 	case len(d.Channels) == 0:
 		return d, "", v.At(fmt.Errorf("%w: the message names none", errChannel))
 	case !hasData:

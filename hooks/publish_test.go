@@ -48,7 +48,7 @@ func TestParsePublish(t *testing.T) {
 		{"\r\n{\"channel\":\"a\",\"data\":1}\r\n\r\n{\"channel\":\"b\",\"data\":2}", `a [] JSON "1"; b [] JSON "2"`, true},
 		{"{\"channel\":\"a\",\"data\":1}\n\n", `a [] JSON "1"`, false},
 	} {
-		got, _, batch, err := parsePublish([]byte(c.body), anyChannel)
+		got, _, batch, err := new(publishRoom).parsePublish([]byte(c.body), anyChannel)
 		if err != nil || drafts(got) != c.want || batch != c.batch {
 			t.Errorf("%s\ngot  %s, batch %v, %v\nwant %s, batch %v", c.body, drafts(got), batch, err, c.want, c.batch)
 		}
@@ -114,7 +114,7 @@ func TestParsePublishRefuses(t *testing.T) {
 		{strings.Repeat("[", 20000), strictjson.Error, "nested more than 512 deep"},
 		{`{"channel":"a","data":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`, strictjson.Error, "nested more than 512 deep"},
 	} {
-		got, _, _, err := parsePublish([]byte(c.body), anyChannel)
+		got, _, _, err := new(publishRoom).parsePublish([]byte(c.body), anyChannel)
 		if got != nil || !errors.Is(err, c.err) || !strings.Contains(fmt.Sprint(err), c.says) {
 			t.Errorf("%.60q\ngot  %v\nwant %s", c.body, err, c.says)
 		}
@@ -320,7 +320,7 @@ func FuzzPublishJSON(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, _, batch, err := parsePublish(body, anyChannel)
+		got, _, batch, err := new(publishRoom).parsePublish(body, anyChannel)
 		if err != nil {
 			if got != nil {
 				t.Fatalf("%d drafts and %v", len(got), err)

@@ -2,6 +2,7 @@
 package clientframe
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -91,7 +92,7 @@ func (s *Frame) member(key string, m strictjson.Value) (err error) {
 			return errors.New("channels: want a list of names")
 		}
 	case "data":
-		s.Data = m.Raw()
+		s.Data = bytes.Clone(m.Raw()) // the frame is read into a buffer of the loop
 	case "token":
 		if s.Token, err = m.Text(); err != nil {
 			return errors.New("token: want text")

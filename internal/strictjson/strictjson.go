@@ -31,7 +31,7 @@ type Value struct {
 	offset int    // of raw in body
 }
 
-// Raw returns the value's text, without space around it.
+// Raw returns the value's text, without space around it. It is a part of the body: clone what must outlive that.
 func (v Value) Raw() []byte { return v.raw }
 
 // IsObject reports whether the value is an object.
@@ -48,9 +48,9 @@ func failAt(body []byte, offset int, err error) error {
 }
 
 // Split returns the values of a body that is one value, an array of values, or one value a line.
-// An array's elements are returned; array says that it was one.
-func Split(body []byte) (values []Value, array bool, err error) {
-	values, err = lines(body)
+// An array's elements are returned; array says that it was one. room is empty, and is used if it is large enough.
+func Split(body []byte, room []Value) (values []Value, array bool, err error) {
+	values, err = lines(body, room)
 	if err != nil || len(values) != 1 || values[0].raw[0] != '[' {
 		return values, false, err
 	}
@@ -60,7 +60,8 @@ func Split(body []byte) (values []Value, array bool, err error) {
 
 // One returns the one value that is the body.
 func One(body []byte) (v Value, err error) {
-	values, err := lines(body)
+	var room [1]Value
+	values, err := lines(body, room[:0])
 	switch {
 	case err != nil:
 		return v, err
@@ -72,7 +73,8 @@ func One(body []byte) (v Value, err error) {
 
 // Object returns the one object that is the body.
 func Object(body []byte) (v Value, err error) {
-	values, err := lines(body)
+	var room [1]Value
+	values, err := lines(body, room[:0])
 	if err == nil && (len(values) != 1 || !values[0].IsObject()) {
 		err = fmt.Errorf("%w: want one object", Error)
 	}
@@ -82,14 +84,17 @@ func Object(body []byte) (v Value, err error) {
 	return values[0], nil
 }
 
-// lines returns the values of a body, each on lines of its own.
-func lines(body []byte) (values []Value, err error) {
+// lines returns the values of a body, each on lines of its own, in room if that is large enough.
+func lines(body []byte, room []Value) (values []Value, err error) {
 	if err := check(body); err != nil {
 		return nil, err
 	}
 	skipped := 0
 	if bytes.HasPrefix(body, bom) {
 		skipped = len(bom)
+	}
+	if values, ok := scanLines(room, body, skipped); ok {
+		return values, nil
 	}
 	dec := json.NewDecoder(bytes.NewReader(body[skipped:]))
 	for {
@@ -158,49 +163,28 @@ func next(dec *json.Decoder, body []byte, base int) (v Value, err error) {
 
 // Elements returns the elements of an array.
 func (v Value) Elements() (list []Value, err error) {
-	if len(v.raw) == 0 || v.raw[0] != '[' {
-		return nil, fmt.Errorf("%w; want an array", errKind)
-	}
-	dec := json.NewDecoder(bytes.NewReader(v.raw))
-	if _, err := dec.Token(); err != nil {
-		return nil, v.At(fmt.Errorf("%w: %w", Error, err))
-	}
-	for dec.More() {
-		e, err := next(dec, v.body, v.offset)
-		if err != nil {
-			return nil, err
-		}
+	err = v.each(func(e Value) error {
 		list = append(list, e)
-	}
-	return list, nil
+		return nil
+	})
+	return list, err
 }
 
-// Members calls f for every member of an object, and refuses what is no object or has a key twice.
-func (v Value) Members(f func(key string, m Value) error) error {
-	if !v.IsObject() {
-		return v.At(fmt.Errorf("%w: want an object", Error))
+// each calls f for every element of an array, up to the first error.
+func (v Value) each(f func(Value) error) error {
+	if len(v.raw) == 0 || v.raw[0] != '[' {
+		return fmt.Errorf("%w; want an array", errKind)
 	}
-	dec := json.NewDecoder(bytes.NewReader(v.raw))
-	if _, err := dec.Token(); err != nil {
-		return v.At(fmt.Errorf("%w: %w", Error, err))
-	}
-	seen := make(map[string]bool, 8)
-	for dec.More() {
-		token, err := dec.Token()
-		if err != nil {
-			return v.At(fmt.Errorf("%w: %w", Error, err))
+	for i := skipSpace(v.raw, 1); i < len(v.raw) && v.raw[i] != ']'; {
+		end := scan(v.raw, i, MaxDepth)
+		if end < 0 {
+			return v.At(Error) // the array was checked, so this does not happen
 		}
-		key, _ := token.(string) // of an object nothing else is a key
-		m, err := next(dec, v.body, v.offset)
-		if err != nil {
+		if err := f(Value{v.raw[i:end:end], v.body, v.offset + i}); err != nil {
 			return err
 		}
-		if seen[key] {
-			return m.At(fmt.Errorf("%w: key %.100q for the second time", Error, key))
-		}
-		seen[key] = true
-		if err := f(key, m); err != nil {
-			return err
+		if i = skipSpace(v.raw, end); i < len(v.raw) && v.raw[i] == ',' {
+			i = skipSpace(v.raw, i+1)
 		}
 	}
 	return nil
@@ -211,32 +195,62 @@ func (v Value) Text() (s string, err error) {
 	if !v.IsString() {
 		return "", fmt.Errorf("%w; want a string", errKind)
 	}
-	err = json.Unmarshal(v.raw, &s)
-	return s, err
+	return text(v.raw), nil
+}
+
+// Bytes is Text as bytes, which are a copy.
+func (v Value) Bytes() ([]byte, error) {
+	if !v.IsString() {
+		return nil, fmt.Errorf("%w; want a string", errKind)
+	}
+	if plain := v.raw[1 : len(v.raw)-1]; bytes.IndexByte(plain, '\\') < 0 {
+		return bytes.Clone(plain), nil
+	}
+	return []byte(text(v.raw)), nil
 }
 
 // Strings returns the texts of an array of strings.
-func (v Value) Strings() ([]string, error) {
-	elements, err := v.Elements()
+func (v Value) Strings() ([]string, error) { return v.appendElements([]string{}) }
+
+// StringOrStrings returns the text of a string, or the texts of an array of them.
+func (v Value) StringOrStrings() ([]string, error) { return v.AppendStrings([]string{}) }
+
+// AppendStrings appends what StringOrStrings returns.
+func (v Value) AppendStrings(list []string) ([]string, error) {
+	if v.IsString() {
+		return append(list, text(v.raw)), nil
+	}
+	return v.appendElements(list)
+}
+
+func (v Value) appendElements(list []string) ([]string, error) {
+	err := v.each(func(e Value) error {
+		s, err := e.Text()
+		list = append(list, s)
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	list := make([]string, len(elements))
-	for i, e := range elements {
-		if list[i], err = e.Text(); err != nil {
-			return nil, err
-		}
 	}
 	return list, nil
 }
 
-// StringOrStrings returns the text of a string, or the texts of an array of them.
-func (v Value) StringOrStrings() ([]string, error) {
-	if !v.IsString() {
-		return v.Strings()
+// Compact returns a copy of the value's text without space between its parts.
+func (v Value) Compact() []byte {
+	b := make([]byte, 0, len(v.raw))
+	for i := 0; i < len(v.raw); {
+		end := i + 1
+		switch v.raw[i] {
+		case ' ', '\t', '\r', '\n':
+			i++
+			continue
+		case '"':
+			end = scanString(v.raw, i)
+		}
+		b = append(b, v.raw[i:end]...)
+		i = end
 	}
-	s, err := v.Text()
-	return []string{s}, err
+	return b
 }
 
 // Number returns a number.

@@ -55,7 +55,7 @@ func TestSplit(t *testing.T) {
 		{`{"a":1,}`, "bad JSON", "bad JSON", "bad JSON"},
 		{`// x`, "bad JSON", "bad JSON", "bad JSON"},
 	} {
-		values, _, err := Split([]byte(tt.body))
+		values, _, err := Split([]byte(tt.body), nil)
 		var list []string
 		for _, v := range values {
 			list = append(list, show(v))
