@@ -57,18 +57,14 @@ func (r *Reader) Begin(c *park.Conn, rest []byte) {
 func (r *Reader) Resume(c *park.Conn, rest []byte, more bool) {
 	c.Hold(r)
 	c.SetDeadline(r.IdleTime)
-	if len(rest) > 0 {
-		rest = append([]byte(nil), rest...)
-	}
 	if len(rest) == 0 && !more {
 		return
 	}
 	// Not at once: a client that pipelines must not keep the loop to itself, nor deepen the stack. Until then nothing
 	// may read from c, as those bytes follow rest.
-	r.Loop.PutOff(c, func(c *park.Conn) {
-		c.Hold(r)
-		r.goOn(c, rest)
-	})
+	x := takePartial(r, rest)
+	x.off = true
+	r.Loop.PutOff(c, x)
 }
 
 // goOn handles rest, and then reads on.
@@ -102,9 +98,7 @@ func (r *Reader) take(c *park.Conn, b []byte, more bool) {
 	case refusal != nil:
 		r.Owner.HeadRefused(c, refusal, b)
 	case n == 0:
-		x := partialPool.Get().(*partial)
-		x.r = r
-		x.b = append(x.b[:0], b...)
+		x := takePartial(r, b)
 		c.Hold(x)
 		c.SetDeadline(r.FirstTime)
 		if !x.grow(c, 0) && more {
@@ -129,6 +123,9 @@ func Close(c *park.Conn) bool {
 	switch h := c.Handler().(type) {
 	case *Reader:
 	case *partial:
+		if h.off {
+			return false
+		}
 		h.release()
 	default:
 		return false
@@ -139,14 +136,27 @@ func Close(c *park.Conn) bool {
 
 var partialPool = sync.Pool{New: func() any { return new(partial) }}
 
-// partial is the handler of a connection in the middle of a request's head.
+// partial is the handler of a connection in the middle of a request's head, or of one that was put off with the bytes
+// of its next request.
 type partial struct {
-	r *Reader
-	b []byte
+	r   *Reader
+	b   []byte
+	off bool
+}
+
+// takePartial returns one with a copy of b.
+func takePartial(r *Reader, b []byte) *partial {
+	x := partialPool.Get().(*partial)
+	x.r, x.b, x.off = r, append(x.b[:0], b...), false
+	return x
 }
 
 // Ready implements park.Handler.
 func (x *partial) Ready(c *park.Conn, ev park.Event) {
+	if x.off {
+		x.putOff(c, ev)
+		return
+	}
 	if ev&park.Expired != 0 {
 		x.r.Owner.HeadRefused(c, http1.Refuse(408, "request head not complete in time"), x.b)
 		x.release()
@@ -172,6 +182,20 @@ func (x *partial) Ready(c *park.Conn, ev park.Event) {
 			return
 		}
 	}
+}
+
+// putOff is Ready of a connection that was put off: until its turn, received bytes wait.
+func (x *partial) putOff(c *park.Conn, ev park.Event) {
+	switch {
+	case ev&park.Turn != 0:
+		c.Hold(x.r)
+		x.r.goOn(c, x.b)
+	case ev&park.Expired != 0:
+		c.Close()
+	default:
+		return
+	}
+	x.release()
 }
 
 // grow handles the bytes from offset seen on. It reports whether the connection was passed on.

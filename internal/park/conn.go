@@ -16,6 +16,7 @@ const (
 	HangUp                     // the peer closed its side or the connection broke; bytes may still wait
 	Expired                    // the deadline has passed; it is cleared
 	Broken                     // besides HangUp: nothing that is written reaches the peer any more
+	Turn                       // alone: c was put off, and it is its turn now
 )
 
 // ErrAgain means that the call would block: try again after Handler.Ready.

@@ -20,8 +20,8 @@ type Loop struct {
 	in, out []byte
 	tick    uint32
 	now     time.Time
-	later   []func()
-	spare   []func()
+	later   []task
+	spare   []task
 	running []func() // posted functions that have to run next
 	room    []func() // the array that running is a part of; reused for posted when running is empty
 	stopped bool
@@ -96,26 +96,27 @@ func (l *Loop) postLocked(f func()) {
 
 // Later runs f on the loop after the events that are ready now. Only the loop itself may call it. Long work uses it to
 // run in slices.
-func (l *Loop) Later(f func()) { l.later = append(l.later, f) }
+func (l *Loop) Later(f func()) { l.later = append(l.later, task{f: f}) }
 
-// PutOff runs f as Later does, unless c is closed by then. Until then c has no handler, and received bytes wait; f must
-// set a handler.
-func (l *Loop) PutOff(c *Conn, f func(c *Conn)) {
-	h, ref := &putOff{}, c.Ref()
-	c.Hold(h)
-	l.Later(func() {
-		if c, ok := ref.Conn(); ok && c.Handler() == Handler(h) {
-			f(c)
-		}
-	})
+// task is a function that runs later, or a connection that was put off.
+type task struct {
+	f   func() // nil: the connection
+	ref Ref
+	h   Handler
 }
 
-// putOff is the handler of a connection that was put off.
-type putOff struct{ _ byte } // not of size zero, so that each has an address of its own
+// PutOff makes h the handler of c, and gives it a Turn when Later would run a function, if c is open and h is its handler
+// then.
+func (l *Loop) PutOff(c *Conn, h Handler) {
+	c.Hold(h)
+	l.later = append(l.later, task{ref: c.Ref(), h: h})
+}
 
-func (*putOff) Ready(c *Conn, ev Event) {
-	if ev&Expired != 0 {
-		c.Close()
+func (l *Loop) do(t *task) {
+	if t.f != nil {
+		l.call(t.f)
+	} else if c, ok := t.ref.Conn(); ok && c.handler == t.h {
+		l.dispatch(c, Turn)
 	}
 }
 
@@ -234,9 +235,9 @@ func (l *Loop) runPosted() (more bool) {
 	if len(l.later) > 0 {
 		run := l.later
 		l.later = l.spare[:0]
-		for i, f := range run {
-			l.call(f)
-			run[i] = nil
+		for i := range run {
+			l.do(&run[i])
+			run[i] = task{}
 		}
 		l.spare = run[:0]
 	}
