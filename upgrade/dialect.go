@@ -91,24 +91,23 @@ type form struct {
 // render returns a message as the dialect has it.
 func (f *form) render(m *hub.Message) []byte { return m.Rendered(f.encoding()) }
 
-// together returns the first messages of a batch as rendered, in buf if they are several, and their number; queued:
-// one.
+// together returns the first messages of a batch as rendered, in buf if they are several or no other subscriber gets
+// them, and their number; queued: one, which stays as it is.
 func (f *form) together(batch []*hub.Message, buf []byte, queued bool) (b []byte, n int) {
-	b = f.render(batch[0])
-	if len(batch) == 1 || queued {
-		return b, 1
+	if queued {
+		return f.render(batch[0]), 1
 	}
 	buf = buf[:0]
 	for n < len(batch) {
-		r := f.render(batch[n])
-		if len(buf)+len(r) > cap(buf) {
-			break
+		b = batch[n].RenderedIn(buf[len(buf):], f.encoding())
+		switch {
+		case len(batch) == 1, n == 0 && len(b) > cap(buf):
+			return b, 1
+		case len(buf)+len(b) > cap(buf):
+			return buf, n
 		}
-		buf = append(buf, r...)
+		buf = append(buf, b...)
 		n++
-	}
-	if n < 2 {
-		return b, 1
 	}
 	return buf, n
 }

@@ -151,11 +151,14 @@ func (d longPoll) answer(x *held, batch []*hub.Message, gaps []hub.Gap) {
 		return
 	}
 	next := x.membership.Position()
-	n, size := render.FirstMessages(batch, d.k.o.SendQueue)
+	s, out := pollOf(x), x.c.Loop().Out()
+	n, size := 1, 0
+	if s.gzip || !render.Alone(batch, cap(out)/2) {
+		n, size = render.FirstMessages(batch, d.k.o.SendQueue)
+	}
 	if n < len(batch) {
 		next = batch[n-1].ID
 	}
-	s, out := pollOf(x), x.c.Loop().Out()
 	r := render.PollResponse{
 		Messages: batch[:n], Next: next, Gaps: gaps, Date: x.index().date.Line(x.c.Loop().Now()),
 		Fields: s.fields, Varies: d.k.o.Compress > 0, Gzip: s.gzip && size >= d.k.o.Compress, Close: s.close,

@@ -10,7 +10,9 @@ import (
 
 const ndjsonType = "application/x-ndjson"
 
-var encodingNDJSON = &hub.Encoding{Render: func(m *hub.Message) []byte { return append(render.Message(m), '\n') }}
+var encodingNDJSON = &hub.Encoding{Render: func(m *hub.Message, room []byte) []byte {
+	return append(render.AppendMessage(render.Room(m, room), m), '\n')
+}}
 
 // ndjson is a stream of the subprotocol's objects, one a line, for programs that read line by line. Each has its type, so
 // that a reader tells a message from a gap. An empty line is the heartbeat.

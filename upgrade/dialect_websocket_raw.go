@@ -29,18 +29,28 @@ func newDeflatedWebSocketRaw(k *Keeper) dialect {
 	}
 	d := newWebSocketRaw(k).(*webSocketRaw)
 	d.deflated = true
-	d.rendered = &hub.Encoding{Render: func(m *hub.Message) []byte {
+	d.rendered = &hub.Encoding{Render: func(m *hub.Message, room []byte) []byte {
 		if len(m.Data) >= k.o.Compress {
 			if b := wsframe.Deflated(wsframe.DataOp(m.Binary), m.Data); b != nil {
 				return b
 			}
 		}
-		return m.Rendered(encodingRaw)
+		return orRendered(m, room, encodingRaw)
 	}}
 	return d
 }
 
-func renderRaw(m *hub.Message) []byte { return wsframe.Append(nil, wsframe.DataOp(m.Binary), m.Data) }
+func renderRaw(m *hub.Message, room []byte) []byte {
+	return wsframe.Append(room, wsframe.DataOp(m.Binary), m.Data)
+}
+
+// orRendered is Render of an encoding that renders some messages as e does, and then shares what e has.
+func orRendered(m *hub.Message, room []byte, e *hub.Encoding) []byte {
+	if room != nil {
+		return e.Render(m, room)
+	}
+	return m.Rendered(e)
+}
 
 func (d *webSocketRaw) Name() string {
 	if d.deflated {

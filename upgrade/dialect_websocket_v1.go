@@ -40,19 +40,22 @@ func newDeflatedWebSocketV1(k *Keeper) dialect {
 	}
 	d := newWebSocketV1(k).(*webSocketV1)
 	d.deflated = true
-	d.rendered = &hub.Encoding{Render: func(m *hub.Message) []byte {
+	d.rendered = &hub.Encoding{Render: func(m *hub.Message, room []byte) []byte {
 		if len(m.Data) >= k.o.Compress {
 			if b := wsframe.Deflated(ws.OpText, render.Message(m)); b != nil {
 				return b
 			}
 		}
-		return m.Rendered(encodingV1)
+		return orRendered(m, room, encodingV1)
 	}}
 	return d
 }
 
-func renderV1(m *hub.Message) []byte {
-	return wsframe.PutHead(render.AppendMessage(render.Room(m)[:wsframe.MaxHead], m), ws.OpText)
+func renderV1(m *hub.Message, room []byte) []byte {
+	if cap(room) < wsframe.MaxHead {
+		room = nil
+	}
+	return wsframe.PutHead(render.AppendMessage(render.Room(m, room)[:wsframe.MaxHead], m), ws.OpText)
 }
 
 func (d *webSocketV1) Name() string {

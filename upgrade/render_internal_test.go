@@ -26,7 +26,7 @@ func TestRenderAllocations(t *testing.T) {
 			if m.Binary && e == render.Event {
 				want = 2 // the data in base64
 			}
-			if n := testing.AllocsPerRun(100, func() { e.Render(m) }); n > want {
+			if n := testing.AllocsPerRun(100, func() { e.Render(m, nil) }); n > want {
 				t.Errorf("%s of %s: %v allocations, want %v", name, form, n, want)
 			}
 		}
@@ -40,7 +40,7 @@ func TestRenderV1(t *testing.T) {
 		for i := range m.Data {
 			m.Data[i] = '1'
 		}
-		if got, want := string(renderV1(m)), string(wsframe.Append(nil, ws.OpText, render.Message(m))); got != want {
+		if got, want := string(renderV1(m, nil)), string(wsframe.Append(nil, ws.OpText, render.Message(m))); got != want {
 			t.Errorf("%d bytes of data: %.40q, want %.40q", n, got, want)
 		}
 	}

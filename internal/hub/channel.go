@@ -8,14 +8,16 @@ import (
 // channel is one name with subscribers or history; without both it is deleted. All fields are guarded by Hub.mu.
 type channel struct {
 	name        string // never changed
-	groups      []*Group
+	groups      []*Group // at first in groupRoom
 	hist        *history // nil without stored messages
 	last        ID       // newest message since the channel exists; 0: none
 	floor       ID       // newest message that may have existed and is not stored
-	subscribers int
+	subscribers uint32
 	pattern     bool // its name is a pattern; never changed
 	watched     bool // TakeOccupancy reports its first and last subscriber
 	kept        bool // its history is in a store, too; never changed
+
+	groupRoom [1]*Group
 }
 
 // channelLocked returns the channel of that name, and creates it if needed. kept means that its history is in a store,
@@ -25,6 +27,7 @@ func (h *Hub) channelLocked(name string, kept bool) *channel {
 	if ch == nil {
 		// The name may be a part of a long URL or of a buffer: only a copy lets these be freed.
 		ch = &channel{name: strings.Clone(name), floor: *h.lostFloor(name, kept), kept: kept}
+		ch.groups = ch.groupRoom[:0]
 		h.channels[ch.name] = ch
 		if h.wild.lost != nil && isPattern(name) {
 			ch.pattern = true

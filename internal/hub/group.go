@@ -24,6 +24,10 @@ type Group struct {
 	cursor  uint32 // members[:cursor] have the batch
 	members []Subscriber
 	batch   []*Message // what the pass in progress delivers; nil between passes
+
+	// Memory for lists of one: most groups have one channel and one member, and fewer objects are less to collect.
+	linkRoom   [1]link
+	memberRoom [1]Subscriber
 }
 
 // link is a group's entry in a channel: channel.groups[index] is the group.
@@ -69,7 +73,9 @@ func (g *Group) As(m *Message) *Message {
 func (g *Group) add(s Subscriber) {
 	p := s.Membership()
 	p.group, p.index = g, uint32(len(g.members))
-	g.members = append(g.members, s)
+	if g.members = append(g.members, s); len(g.members) == 2 {
+		g.memberRoom[0] = nil
+	}
 }
 
 // remove takes the member at p out. In a pass nobody is visited twice and nobody is missed: a hole
@@ -111,10 +117,16 @@ func (l *Lane) groupLocked(set []*channel) *Group {
 	if g != nil {
 		return g
 	}
-	g = &Group{lane: l, links: make([]link, len(set))}
+	g = &Group{lane: l}
+	g.members = g.memberRoom[:0]
+	if g.links = g.linkRoom[:]; len(set) > 1 {
+		g.links = make([]link, len(set))
+	}
 	for i, ch := range set {
 		g.links[i] = link{ch, uint32(len(ch.groups))}
-		ch.groups = append(ch.groups, g)
+		if ch.groups = append(ch.groups, g); len(ch.groups) == 2 {
+			ch.groupRoom[0] = nil
+		}
 		g.wild = g.wild || ch.pattern
 	}
 	if len(set) == 1 {

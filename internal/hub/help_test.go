@@ -85,7 +85,7 @@ func check(t *testing.T, h *Hub) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	groups := make(map[*Group]bool)
-	histories, messages, held := 0, 0, int64(0)
+	histories, messages, held, blocks := 0, 0, int64(0), 0
 	for name, ch := range h.channels {
 		if ch.name != name {
 			t.Errorf("channel %q is listed as %q", ch.name, name)
@@ -102,7 +102,7 @@ func check(t *testing.T, h *Hub) {
 				t.Errorf("channel %q: group %d does not know its place", name, i)
 			}
 		}
-		if subscribers != ch.subscribers {
+		if subscribers != int(ch.subscribers) {
 			t.Errorf("channel %q counts %d subscribers, has %d", name, ch.subscribers, subscribers)
 		}
 		if ch.floor < h.start {
@@ -115,13 +115,15 @@ func check(t *testing.T, h *Hub) {
 			for i := range k.n {
 				m := k.at(i)
 				// A channel that is new in a publish may get its floor from another's loss there, as they share entries.
-				shared := i == 0 && m.ID == before
-				if m.ID <= before && !shared || m.Channel != name || !m.held {
+				shared := i == 0 && m.id == before
+				copied := h.held.slab.load(m, name)
+				if m.id <= before && !shared || len(copied.Data)+len(copied.Event) != int(m.size) {
 					t.Errorf("channel %q: history message %d is wrong", name, i)
 				}
-				before = m.ID
-				bytes += int64(len(m.Data) + len(m.Event))
-				held += m.sizeLocked()
+				before = m.id
+				bytes += int64(m.size)
+				held += m.cost()
+				blocks += blocksOf(copied)
 			}
 			if bytes != k.bytes || k.n == 0 {
 				t.Errorf("channel %q: history counts %d bytes, has %d in %d messages", name, k.bytes, bytes, k.n)
@@ -129,6 +131,7 @@ func check(t *testing.T, h *Hub) {
 		}
 	}
 	checkWildcards(t, h, histories)
+	checkSlab(t, &h.held.slab, blocks)
 	listed := 0
 	for k := h.held.root.next; k != &h.held.root; k = k.next {
 		listed++
@@ -223,7 +226,7 @@ func checkWildcards(t *testing.T, h *Hub, histories int) {
 	}
 	fresh, before := 0, h.last+1
 	for k := w.fresh.fresh.next; k != &w.fresh; k = k.fresh.next {
-		id := k.at(k.n - 1).ID
+		id := k.newest()
 		if fresh++; id > before || k.fresh.next.fresh.prev != k {
 			t.Errorf("histories are not listed from the newest message to the oldest")
 		}

@@ -16,64 +16,80 @@ type History struct {
 // history is the stored messages of one channel: its newest ones, without holes. It exists while it has messages. All
 // fields are guarded by Hub.mu.
 type history struct {
-	hub     *Hub     // never changed
 	channel *channel // never changed; nil in the marks of a list
 	rule    History
 
-	ring  []*Message // len is a power of two
-	first int        // index of the oldest
-	n     int
-	bytes int64 // of data and event names
+	ring   []stored // len is a power of two
+	first  int      // index of the oldest
+	n      int
+	bytes  int64     // of data and event names
+	copies *copySet // of messages that were read lately; nil: none
 
 	prev, next *history                      // in histories
 	fresh      struct{ prev, next *history } // in wildcards; nil if there are no patterns
 }
 
-func (k *history) at(i int) *Message { return k.ring[(k.first+i)&(len(k.ring)-1)] }
+func (k *history) at(i int) stored { return k.ring[k.index(i)] }
 
-func (k *history) push(m *Message) {
+func (k *history) index(i int) int { return (k.first + i) & (len(k.ring) - 1) }
+
+// newest returns the ID of the newest message.
+func (k *history) newest() ID { return k.at(k.n - 1).id }
+
+// since returns the index of the oldest message with an ID above after.
+func (k *history) since(after ID) int {
+	return sort.Search(k.n, func(i int) bool { return k.at(i).id > after })
+}
+
+func (k *history) push(m stored) {
 	if k.n == len(k.ring) {
-		ring := make([]*Message, max(1, 2*len(k.ring)))
+		ring := make([]stored, max(1, 2*len(k.ring)))
 		for i := range k.n {
 			ring[i] = k.at(i)
 		}
+		k.copies.move(k, len(ring))
 		k.ring, k.first = ring, 0
 	}
-	k.ring[(k.first+k.n)&(len(k.ring)-1)] = m
+	k.ring[k.index(k.n)] = m
 	k.n++
-	k.bytes += int64(len(m.Data) + len(m.Event))
+	k.bytes += int64(m.size)
 }
 
-func (k *history) pop() *Message {
+func (k *history) pop() stored {
 	m := k.ring[k.first]
-	k.ring[k.first] = nil
-	k.first = (k.first + 1) & (len(k.ring) - 1)
+	k.copies.remove(k.first)
+	k.first = k.index(1)
 	k.n--
-	k.bytes -= int64(len(m.Data) + len(m.Event))
+	k.bytes -= int64(m.size)
+	if len(k.ring) > minRing && k.n < len(k.ring)/4 {
+		ring := make([]stored, len(k.ring)/2)
+		for i := range k.n {
+			ring[i] = k.at(i)
+		}
+		k.copies.move(k, len(ring))
+		k.ring, k.first = ring, 0
+	}
 	return m
 }
 
-// appendSince appends the messages with an id above after to list.
-func (k *history) appendSince(list []*Message, after ID) []*Message {
-	for i := sort.Search(k.n, func(i int) bool { return k.at(i).ID > after }); i < k.n; i++ {
-		list = append(list, k.at(i))
-	}
-	return list
-}
+// minRing is the length from which on a ring shrinks when most of it is empty.
+const minRing = 16
 
-// exceeds reports whether the oldest message exceeds a limit of the channel's rule.
-func (k *history) exceeds(now int64) bool {
+// exceedsLocked reports whether the oldest message exceeds a limit of the channel's rule.
+func (h *Hub) exceedsLocked(k *history, now int64) bool {
 	return k.n > k.rule.Messages ||
 		k.rule.Bytes > 0 && k.bytes > k.rule.Bytes ||
-		k.rule.Age > 0 && now-k.at(0).at > int64(k.rule.Age)
+		k.rule.Age > 0 && now-h.held.slab.time(k.at(0)) > int64(k.rule.Age)
 }
 
 // histories is all stored messages, in a ring list from the most to the least recently used channel. All fields are
 // guarded by Hub.mu.
 type histories struct {
 	root     history // root.next was used last, root.prev longest ago
+	slab     slab
+	copies   copies
 	messages int
-	bytes    int64 // memory of all messages, renderings included
+	bytes    int64 // memory of all messages, see storedCost
 	evicted  uint64
 }
 
@@ -108,7 +124,7 @@ func (l *histories) oldest() *history {
 // keepLocked appends m to the channel's history, within the limits of its rule, and raises the floor for messages that
 // are not stored, or dropped.
 func (h *Hub) keepLocked(ch *channel, m *Message, rule History) {
-	if rule.Messages <= 0 || m.sizeLocked() > h.historyTotal {
+	if rule.Messages <= 0 || m.historyCost() > h.historyTotal {
 		// This message is not stored, so with older ones the history would have a hole.
 		for ch.hist != nil {
 			h.evictLocked(ch.hist)
@@ -120,22 +136,22 @@ func (h *Hub) keepLocked(ch *channel, m *Message, rule History) {
 	}
 	k := ch.hist
 	if k == nil {
-		k = &history{hub: h, channel: ch}
+		k = &history{channel: ch}
 		ch.hist = k
 		h.held.insert(k, h.held.root.next)
 	} else {
 		h.held.touch(k)
 	}
 	k.rule = rule
-	h.unsavedLocked(ch, m, Keep)
-	k.push(m)
+	h.unsavedLocked(ch, m)
+	s := h.held.slab.store(m)
+	k.push(s)
 	if h.wild.lost != nil {
 		h.wild.moveToFront(k)
 	}
-	m.hist, m.held = k, true
 	h.held.messages++
-	h.held.bytes += m.sizeLocked()
-	for ch.hist != nil && k.exceeds(m.at) {
+	h.held.bytes += s.cost()
+	for ch.hist != nil && h.exceedsLocked(k, m.at) {
 		h.evictLocked(k)
 	}
 	h.trimLocked()
@@ -144,13 +160,14 @@ func (h *Hub) keepLocked(ch *channel, m *Message, rule History) {
 // evictLocked drops the oldest message of k.
 func (h *Hub) evictLocked(k *history) {
 	m := k.pop()
-	m.held = false
+	h.held.slab.drop(m)
 	h.held.messages--
-	h.held.bytes -= m.sizeLocked()
-	h.unsavedLocked(k.channel, m, Drop)
-	k.channel.floor = m.ID
-	h.loseToPatternsLocked(k.channel.name, m.ID)
+	h.held.bytes -= m.cost()
+	h.droppedLocked(k.channel, m.id)
+	k.channel.floor = m.id
+	h.loseToPatternsLocked(k.channel.name, m.id)
 	if k.n == 0 {
+		k.copies.forget()
 		h.held.remove(k)
 		h.wild.unlinkRecent(k)
 		k.channel.hist = nil
@@ -172,6 +189,14 @@ func (h *Hub) trimLocked() {
 // sweepSlice is how many channels Sweep looks at before it lets others have the lock.
 const sweepSlice = 256
 
+// lowerLocked moves the text of k's messages out of the chunks from limit on, so that these can be released.
+func (h *Hub) lowerLocked(k *history, limit blockRef) {
+	for i := range k.n {
+		m := &k.ring[k.index(i)]
+		m.text = h.held.slab.lower(m.text, limit)
+	}
+}
+
 // Sweep drops messages that are older at now than their rule allows. Call it every few seconds.
 func (h *Hub) Sweep(now time.Time) {
 	h.mu.Lock()
@@ -180,13 +205,18 @@ func (h *Hub) Sweep(now time.Time) {
 	// them later.
 	mark := new(history)
 	h.held.insert(mark, &h.held.root)
+	h.held.copies.sweep()
+	limit := h.held.slab.crowded()
 	for seen := 1; mark.prev != &h.held.root; seen++ {
 		k := mark.prev
 		h.held.remove(mark)
 		h.held.insert(mark, k)
 		if k.channel != nil {
-			for k.channel.hist != nil && k.exceeds(now.UnixNano()) {
+			for k.channel.hist != nil && h.exceedsLocked(k, now.UnixNano()) {
 				h.evictLocked(k)
+			}
+			if limit != 0 {
+				h.lowerLocked(k, limit)
 			}
 			h.forgetLocked(k.channel)
 		}

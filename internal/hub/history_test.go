@@ -2,6 +2,7 @@ package hub
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -55,7 +56,7 @@ func TestHistoryRules(t *testing.T) {
 
 // The least recently used channel gives first, and a resume is a use.
 func TestHistoryTotal(t *testing.T) {
-	h := New(Options{Rule: keep(100), HistoryTotal: 6*(messageCost+10) + 5})
+	h := New(Options{Rule: keep(100), HistoryTotal: 6*(storedCost+10) + 5})
 	say10 := func(channel string, n int) { t.Helper(); say(t, h, fmt.Sprintf("%010d", n), channel) }
 	for n := range 3 {
 		say10("kept1", n)
@@ -92,33 +93,81 @@ func TestHistoryTotal(t *testing.T) {
 	check(t, h)
 }
 
-// Renderings of kept messages count, as long as they are kept.
-func TestHistoryCountsRenderings(t *testing.T) {
-	h := New(Options{Rule: keep(2), HistoryTotal: 2000})
-	var s recorder
-	h.Lane(0).Join(&s, []string{"kept", "bare"}, 0, false)
-	render := func(*Message) []byte { return make([]byte, 500) }
-	one := &Encoding{Render: render}
-	for range 4 {
-		say(t, h, "x", "kept")
-		say(t, h, "x", "bare")
-	}
-	run(h)
-	for _, m := range s.got {
-		m.Rendered(one)
-		m.Rendered(one)
+// TestCopiesAreShared: subscribers that resume at the same time share messages and renderings, of limited size and for a
+// limited time.
+func TestCopiesAreShared(t *testing.T) {
+	const size = 500
+	h := New(Options{Rule: keep(8), HistoryTotal: copiesPart * 12 * (messageCost + 1 + 8 + size)})
+	e := &Encoding{Render: func(*Message, []byte) []byte { return make([]byte, size) }}
+	resume := func() (list []*Message) {
+		var s recorder
+		list = h.Lane(0).Join(&s, []string{"kept"}, h.start, true).Messages
+		h.Lane(0).Leave(&s)
+		for _, m := range list {
+			m.Rendered(e)
+		}
 		check(t, h)
+		return list
 	}
-	if got, want := h.Stats().HistoryBytes, int64(2*(messageCost+1+500)); got != want {
-		t.Errorf("%d bytes, want %d", got, want)
+	for i := range 12 {
+		say(t, h, fmt.Sprint(i%10), "kept")
 	}
-	for range 7 {
-		s.got[len(s.got)-2].Rendered(&Encoding{Render: render})
+	one, two := resume(), resume()
+	want(t, "resumed", texts(one), "kept:4 kept:5 kept:6 kept:7 kept:8 kept:9 kept:0 kept:1")
+	if !slices.Equal(one, two) {
+		t.Error("messages are read from history again")
 	}
-	if st := h.Stats(); st.Evicted != 2 || st.HistoryBytes != 0 {
-		t.Errorf("renderings beyond the total: %+v", st)
+	say(t, h, "2", "kept")
+	if two = resume(); !slices.Equal(one[1:], two[:7]) || two[7] == one[0] {
+		t.Errorf("after a publish: %s", texts(two))
 	}
+	h.Sweep(h.now())
+	if one = resume(); !slices.Equal(one, two) {
+		t.Error("a sweep drops what is in use")
+	}
+	h.Sweep(h.now())
+	h.Sweep(h.now())
+	if two = resume(); slices.Equal(one, two) || texts(one) != texts(two) {
+		t.Errorf("after it was not in use: %s", texts(two))
+	}
+	for range 8 {
+		two[0].Rendered(&Encoding{Render: e.Render})
+	}
+	say(t, h, "3", "kept")
+	resume() // at its end, all are dropped
+	if one = resume(); one[0] == two[1] || texts(one[:7]) != texts(two[1:]) {
+		t.Errorf("beyond the limit: %s", texts(one))
+	}
+	h.evictAll(t, "kept")
 	check(t, h)
+}
+
+// evictAll drops a channel's history.
+func (h *Hub) evictAll(t *testing.T, name string) {
+	t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for ch := h.channels[name]; ch.hist != nil; {
+		h.evictLocked(ch.hist)
+	}
+	h.forgetLocked(h.channels[name])
+}
+
+// TestReplayKnowsChannels: a message that is in the history of several channels is replayed once, and is known to be on
+// all that the subscriber has.
+func TestReplayKnowsChannels(t *testing.T) {
+	h := New(Options{Rule: keep(8)})
+	say(t, h, "x", "kept.c", "kept.a", "kept.b", "kept.d")
+	var s, moved recorder
+	r := h.Lane(0).Join(&s, []string{"kept.a", "kept.b", "kept.c"}, h.start, true)
+	want(t, "replayed", texts(r.Messages), "kept.a:x")
+	for _, names := range [][]string{{"kept.a"}, {"kept.b"}, {"kept.c"}, {"kept.d"}} {
+		h.Lane(0).Join(&moved, names, 0, false)
+		m := moved.membership.Group().As(r.Messages[0])
+		if known := names[0] != "kept.d"; (m != nil) != known || known && m.Channel != names[0] {
+			t.Errorf("on %s: %v", names[0], m)
+		}
+	}
 }
 
 func TestSweepMany(t *testing.T) {

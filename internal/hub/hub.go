@@ -25,7 +25,9 @@ type Options struct {
 
 	Wildcards bool // subscribers may join patterns: orders.*, orders.**
 
-	HistoryTotal int64 // memory of all histories together, renderings included; zero means 64 MiB
+	// HistoryTotal is the memory of all histories together; zero means 64 MiB. Messages that were read from them lately
+	// take up to an eighth of that besides.
+	HistoryTotal int64
 	Backlog      int64 // bytes accepted and not yet delivered; beyond it, Publish returns ErrBusy; zero means 64 MiB
 
 	Now func() time.Time // nil means time.Now
@@ -94,6 +96,7 @@ func New(o Options) *Hub {
 	if h.historyTotal == 0 {
 		h.historyTotal = defaultTotal
 	}
+	h.historyTotal = min(h.historyTotal, maxSlab)
 	if h.backlogMax == 0 {
 		h.backlogMax = defaultTotal
 	}

@@ -292,10 +292,10 @@ func TestOtherLanePanics(t *testing.T) {
 func TestRendered(t *testing.T) {
 	for _, m := range []*Message{
 		{Data: []byte("x")}, // never kept
-		{Data: []byte("x"), hist: &history{hub: New(Options{})}}, // evicted
+		{Data: []byte("x"), copies: new(copies)}, // from history
 	} {
 		calls := 0
-		render := func(m *Message) []byte { calls++; return append([]byte{'<'}, m.Data...) }
+		render := func(m *Message, _ []byte) []byte { calls++; return append([]byte{'<'}, m.Data...) }
 		for i := range 10 {
 			e := &Encoding{Render: render}
 			one, two := m.Rendered(e), m.Rendered(e)
@@ -306,7 +306,7 @@ func TestRendered(t *testing.T) {
 		// One that loses the race drops its own.
 		var inner []byte
 		racing, inside := new(Encoding), false
-		racing.Render = func(m *Message) []byte {
+		racing.Render = func(m *Message, _ []byte) []byte {
 			if inside {
 				return []byte("first")
 			}

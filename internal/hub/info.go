@@ -16,7 +16,7 @@ type Info struct {
 }
 
 func (ch *channel) infoLocked() Info {
-	i := Info{Name: ch.name, Subscribers: ch.subscribers, LastID: ch.last}
+	i := Info{Name: ch.name, Subscribers: int(ch.subscribers), LastID: ch.last}
 	if ch.hist != nil {
 		i.Messages, i.Bytes = ch.hist.n, ch.hist.bytes
 	}
@@ -40,7 +40,7 @@ func (h *Hub) Count(channels []string) (subscribers int) {
 	defer h.mu.Unlock()
 	for _, name := range channels {
 		if ch := h.channels[name]; ch != nil {
-			subscribers += ch.subscribers
+			subscribers += int(ch.subscribers)
 		}
 		subscribers += h.wild.count(name)
 	}
@@ -57,7 +57,7 @@ func (h *Hub) Last(channel string) (kept *Message, id ID) {
 		return nil, 0
 	}
 	if k := ch.hist; k != nil {
-		kept = k.at(k.n - 1)
+		kept = h.messageLocked(k, k.n-1)
 	}
 	return kept, ch.last
 }
@@ -73,12 +73,12 @@ func (h *Hub) Renew(channel string, id ID) (stored bool) {
 		return false
 	}
 	k := ch.hist
-	if m := k.at(k.n - 1); m.ID == id {
-		m.at = now
+	if m := k.at(k.n - 1); m.id == id {
+		h.held.slab.setTime(m, now)
 		return true
 	}
-	i := sort.Search(k.n, func(i int) bool { return k.at(i).ID >= id })
-	return i < k.n && k.at(i).ID == id
+	i := sort.Search(k.n, func(i int) bool { return k.at(i).id >= id })
+	return i < k.n && k.at(i).id == id
 }
 
 // Position returns the newest id that was given out: a client that resumes after it gets what is published from now on, of

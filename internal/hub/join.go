@@ -44,7 +44,7 @@ func (l *Lane) JoinNewest(s Subscriber, channels []string, newest Newest) Replay
 	first := true
 	r := l.join(s, channels, func(r *Replay, ch *channel) {
 		if first {
-			r.Messages, first = newest.stillKeptLocked(r.Messages), false
+			r.Messages, first = newest.stillKeptLocked(l.hub, r.Messages), false
 		}
 		r.resumeLocked(l.hub, ch, newest.position)
 	})
@@ -187,16 +187,31 @@ func (r *Replay) resumeLocked(h *Hub, ch *channel, after ID) {
 		r.Gaps = append(r.Gaps, Gap{ch.name, through})
 	}
 	if ch.hist != nil {
-		r.Messages = ch.hist.appendSince(r.Messages, after)
+		r.Messages = h.appendSinceLocked(r.Messages, ch.hist, after)
 		h.held.touch(ch.hist)
 	}
 }
 
-// sort sorts the messages by ID and removes duplicates.
+// sort sorts the messages by ID. Of one that several channels have, the first stays, and knows the others.
 func (r *Replay) sort() {
-	slices.SortStableFunc(r.Messages, byID)
-	r.Messages = slices.CompactFunc(r.Messages, sameID)
+	list := r.Messages
+	slices.SortStableFunc(list, byID)
+	n := 0
+	for from, to := 0, 0; from < len(list); from = to {
+		for to = from + 1; to < len(list) && list[to].ID == list[from].ID; to++ {
+		}
+		first := list[from]
+		if first.next == nil && to-from > 1 {
+			first = list[to-1]
+			for i := to - 2; i >= from; i-- {
+				first = list[i].on(first)
+			}
+		}
+		list[n] = first
+		n++
+	}
+	clear(list[n:])
+	r.Messages = list[:n]
 }
 
-func byID(a, b *Message) int    { return cmp.Compare(a.ID, b.ID) }
-func sameID(a, b *Message) bool { return a.ID == b.ID }
+func byID(a, b *Message) int { return cmp.Compare(a.ID, b.ID) }

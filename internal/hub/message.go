@@ -4,7 +4,9 @@ import "sync/atomic"
 
 // Encoding renders messages. Subscribers with the same encoding share the result.
 type Encoding struct {
-	Render func(*Message) []byte // any goroutine may call it
+	// Render returns the message as rendered, in room if that is not nil and large enough. The result need not begin
+	// where room does. Any goroutine may call it.
+	Render func(m *Message, room []byte) []byte
 }
 
 // rendering is a message in one encoding. It is never changed.
@@ -14,9 +16,9 @@ type rendering struct {
 	next *rendering
 }
 
-// messageCost is the memory of a message without its data, its event and its renderings: the struct, its entry in a
-// history, and the entry of one rendering.
-const messageCost = 160 + 8
+// messageCost is the memory of a message that is delivered, without its data and its event: the struct, its entry in a
+// list, and the entry of one rendering.
+const messageCost = 112 + 8 + 48
 
 // Message is one message on one channel. A message published to several channels is one Message per channel, with the
 // same ID and the same Data: a subscriber never learns of a channel that it has not subscribed to. The exported fields
@@ -28,17 +30,16 @@ type Message struct {
 	JSON           bool // Data is one JSON value; false: plain data
 	Binary         bool // Data is not valid UTF-8
 
-	held       bool   // guarded by Hub.mu: counted in the history
+	sole       bool   // set by Publish, never changed: at most one subscriber gets it
 	unrendered bool   // guarded by Hub.mu: lanes wait for Hub.onLarge
 	refs       uint32 // guarded by Hub.mu: pending lists and batches it is in
 
 	rendered atomic.Pointer[rendering] // the newest; they are few
 
-	hist *history // set by Publish, never changed: where it is or was stored; nil: never stored
-	next *Message // set by Publish, never changed: the same message on the draft's next channel
-	at   int64    // guarded by Hub.mu once it is published: from when its age counts, Unix nanoseconds
-
-	track *Track // never changed; nil: deliveries are not counted
+	copies *copies  // never changed: which counts the renderings; nil: it is not from history
+	next   *Message // set by Publish or Replay.sort, never changed: the same message on the draft's next channel
+	at     int64    // never changed: from when its age counts, Unix nanoseconds
+	track  *Track   // never changed; nil: deliveries are not counted
 }
 
 // SameChannels reports whether m and o were published to the same channels, compared from their own on.
@@ -57,20 +58,32 @@ func (m *Message) Rendered(e *Encoding) []byte {
 	if r := m.rendering(e); r != nil {
 		return r.text
 	}
-	r := &rendering{of: e, text: e.Render(m)}
-	if m.hist != nil {
-		return m.hist.hub.keepRendered(m, r)
-	}
+	r := &rendering{of: e, text: e.Render(m, nil)}
 	for {
 		r.next = m.rendered.Load()
 		if first := m.rendering(e); first != nil {
 			return first.text
 		}
 		if m.rendered.CompareAndSwap(r.next, r) {
+			if m.copies != nil {
+				m.copies.rendered.Add(int64(len(r.text)))
+			}
 			return r.text
 		}
 	}
 }
+
+// RenderedIn is Rendered for bytes that the caller needs for a moment. If no other subscriber gets the message, they are
+// rendered in room, and nothing is stored.
+func (m *Message) RenderedIn(room []byte, e *Encoding) []byte {
+	if !m.Sole() || m.rendered.Load() != nil {
+		return m.Rendered(e)
+	}
+	return e.Render(m, room)
+}
+
+// Sole reports whether a message that is not large has one subscriber only.
+func (m *Message) Sole() bool { return m.sole && len(m.Data) < largeData }
 
 func (m *Message) rendering(e *Encoding) *rendering {
 	r := m.rendered.Load()
@@ -80,28 +93,15 @@ func (m *Message) rendering(e *Encoding) *rendering {
 	return r
 }
 
-// keepRendered stores a rendering of a message that may be in a history, and counts it there. It needs the lock, so
-// that an eviction subtracts exactly what was added.
-func (h *Hub) keepRendered(m *Message, r *rendering) []byte {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if first := m.rendering(r.of); first != nil {
-		return first.text
-	}
-	r.next = m.rendered.Load()
-	m.rendered.Store(r)
-	if m.held {
-		h.held.bytes += int64(len(r.text))
-		h.trimLocked()
-	}
-	return r.text
-}
+// historyCost returns the memory of m in a history, in bytes.
+func (m *Message) historyCost() int64 { return int64(storedCost + len(m.Data) + len(m.Event)) }
 
-// sizeLocked returns the memory of m in bytes.
-func (m *Message) sizeLocked() int64 {
-	n := int64(messageCost + len(m.Data) + len(m.Event))
-	for r := m.rendered.Load(); r != nil; r = r.next {
-		n += int64(len(r.text))
+// on returns a copy of m which says that the draft has next as well. It shares the renderings that m has now.
+func (m *Message) on(next *Message) *Message {
+	c := &Message{
+		ID: m.ID, Channel: m.Channel, Event: m.Event, Data: m.Data, JSON: m.JSON, Binary: m.Binary,
+		copies: m.copies, next: next, at: m.at, track: m.track,
 	}
-	return n
+	c.rendered.Store(m.rendered.Load())
+	return c
 }

@@ -22,7 +22,7 @@ func (h *Hub) Newest(channels []string, n int) Newest {
 		case h.wild.lost != nil && isPattern(name):
 			r.walkLocked(h, name, n)
 		case ch != nil && ch.hist != nil:
-			r.addLocked(ch.hist, n)
+			r.addLocked(h, ch.hist, n)
 			h.held.touch(ch.hist)
 		}
 	}
@@ -32,9 +32,9 @@ func (h *Hub) Newest(channels []string, n int) Newest {
 
 // stillKeptLocked appends to list the messages that are still stored. If one was dropped, newer ones of its channel may
 // have been dropped with it, and a client that got only the older would not notice.
-func (r *Newest) stillKeptLocked(list []*Message) []*Message {
+func (r *Newest) stillKeptLocked(h *Hub, list []*Message) []*Message {
 	for _, m := range r.messages {
-		if m.held {
+		if ch := h.channels[m.Channel]; ch != nil && ch.hist != nil && ch.hist.at(0).id <= m.ID {
 			list = append(list, m)
 		}
 	}
@@ -42,13 +42,10 @@ func (r *Newest) stillKeptLocked(list []*Message) []*Message {
 }
 
 // addLocked adds the newest n of a history, as it was at the position.
-func (r *Newest) addLocked(k *history, n int) {
-	had := k.n
-	for had > 0 && k.at(had-1).ID > r.position {
-		had--
-	}
+func (r *Newest) addLocked(h *Hub, k *history, n int) {
+	had := k.since(r.position)
 	for i := max(had-n, 0); i < had; i++ {
-		r.messages = append(r.messages, k.at(i))
+		r.messages = append(r.messages, h.messageLocked(k, i))
 	}
 }
 
@@ -62,7 +59,7 @@ func (r *Newest) walkLocked(h *Hub, pattern string, n int) {
 		h.wild.unlinkRecent(mark)
 		mark.linkBefore(k)
 		if k.channel != nil && matches(pattern, k.channel.name) {
-			r.addLocked(k, n)
+			r.addLocked(h, k, n)
 		}
 		if seen%newestSlice == 0 {
 			h.giveWayLocked()

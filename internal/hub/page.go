@@ -1,7 +1,5 @@
 package hub
 
-import "sort"
-
 // Page is a part of a channel's history.
 type Page struct {
 	Messages []*Message // by growing id
@@ -35,14 +33,13 @@ func (h *Hub) Read(channel string, after ID, limit int, bytes int64) Page {
 		return p
 	}
 	h.held.touch(k)
-	for i := sort.Search(k.n, func(i int) bool { return k.at(i).ID > after }); i < k.n; i++ {
-		m := k.at(i)
-		bytes -= int64(len(m.Data) + len(m.Event))
+	for i := k.since(after); i < k.n; i++ {
+		bytes -= int64(k.at(i).size)
 		if n := len(p.Messages); n > 0 && (n >= limit || bytes < 0) {
 			p.Next, p.More = p.Messages[n-1].ID, true
 			break
 		}
-		p.Messages = append(p.Messages, m)
+		p.Messages = append(p.Messages, h.held.slab.load(k.at(i), ch.name))
 	}
 	return p
 }

@@ -62,7 +62,7 @@ func TestReadPages(t *testing.T) {
 
 // What is read is used: it is not the first to go when the total is reached.
 func TestReadIsUse(t *testing.T) {
-	h := New(Options{HistoryTotal: 3 * (messageCost + 1), Rule: func(string) (History, bool) { return History{Messages: 5}, true }})
+	h := New(Options{HistoryTotal: 3 * (storedCost + 1), Rule: func(string) (History, bool) { return History{Messages: 5}, true }})
 	for _, name := range []string{"a", "b", "c"} {
 		if _, err := h.Publish([]Draft{{Channels: []string{name}, Data: []byte("x")}}); err != nil {
 			t.Fatal(err)

@@ -107,10 +107,10 @@ func (w *wildcards) count(name string) (subscribers int) {
 		dot := strings.IndexByte(name[at:], '.')
 		if b := w.branches[name[:at]]; b != nil {
 			if b.rest != nil {
-				subscribers += b.rest.subscribers
+				subscribers += int(b.rest.subscribers)
 			}
 			if b.one != nil && dot < 0 {
-				subscribers += b.one.subscribers
+				subscribers += int(b.one.subscribers)
 			}
 		}
 		if dot < 0 {
@@ -170,9 +170,9 @@ func (r *Replay) resumePatternLocked(h *Hub, pattern string, after ID) {
 	if through, gap := h.gapLocked(*h.wildFloor(pattern), after); gap {
 		r.Gaps = append(r.Gaps, Gap{pattern, through})
 	}
-	for k := h.wild.fresh.fresh.next; k != &h.wild.fresh && (k.channel == nil || k.at(k.n-1).ID > after); k = k.fresh.next {
+	for k := h.wild.fresh.fresh.next; k != &h.wild.fresh && (k.channel == nil || k.newest() > after); k = k.fresh.next {
 		if k.channel != nil && matches(pattern, k.channel.name) {
-			r.Messages = k.appendSince(r.Messages, after)
+			r.Messages = h.appendSinceLocked(r.Messages, k, after)
 		}
 	}
 }

@@ -25,9 +25,9 @@ func TestNothingIsLostInSilence(t *testing.T) {
 	}{
 		{"ample", 1 << 30, false, 1},
 		{"ample, pinned", 1 << 30, true, 2},
-		{"tight", 30 * (messageCost + 8), false, 3},
-		{"tight, pinned", 30 * (messageCost + 8), true, 4},
-		{"today's", 100 * (messageCost + 8), false, uint64(time.Now().UnixNano())},
+		{"tight", 30 * (storedCost + 8), false, 3},
+		{"tight, pinned", 30 * (storedCost + 8), true, 4},
+		{"today's", 100 * (storedCost + 8), false, uint64(time.Now().UnixNano())},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -286,7 +286,7 @@ func (m *member) Membership() *Membership { return &m.membership }
 // encodings are those that members render messages in.
 var encodings = func() (list []*Encoding) {
 	for i := range 7 {
-		list = append(list, &Encoding{Render: func(m *Message) []byte { return fmt.Append(nil, i, m.Channel, string(m.Data)) }})
+		list = append(list, &Encoding{Render: func(m *Message, _ []byte) []byte { return fmt.Append(nil, i, m.Channel, string(m.Data)) }})
 	}
 	return list
 }()

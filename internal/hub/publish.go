@@ -195,6 +195,11 @@ func (h *Hub) acceptLocked(r *Receipt, messages []preparedMessage, wake []*Lane)
 		h.keepLocked(ch, m, p.rule)
 		h.forgetLocked(ch)
 	}
+	if r.Subscribers == 1 {
+		for _, p := range messages {
+			p.sole = true
+		}
+	}
 	r.Track.releaseLocked()
 	return wake
 }

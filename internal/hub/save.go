@@ -37,20 +37,24 @@ type saving struct {
 	turnc   chan struct{} // closed after the next Commit
 }
 
-// unsavedLocked notes for the store that m is in history from now on, or dropped.
-func (h *Hub) unsavedLocked(ch *channel, m *Message, op Op) {
+// unsavedLocked notes for the store that m will be in history.
+func (h *Hub) unsavedLocked(ch *channel, m *Message) {
 	s := h.saving
-	switch {
-	case s == nil || !ch.kept:
-	case op == Drop:
-		s.unsaved = append(s.unsaved, Change{Op: Drop, Record: Record{ID: m.ID, Channel: ch.name}})
-	case !s.loading:
-		before := ch.floor
-		if k := ch.hist; k.n > 0 {
-			before = k.at(k.n - 1).ID
-		}
-		s.unsaved = append(s.unsaved, Change{Op: Keep, Record: m.record(before)})
-		s.bytes += m.backlogCost()
+	if s == nil || !ch.kept || s.loading {
+		return
+	}
+	before := ch.floor
+	if k := ch.hist; k.n > 0 {
+		before = k.newest()
+	}
+	s.unsaved = append(s.unsaved, Change{Op: Keep, Record: m.record(before)})
+	s.bytes += m.backlogCost()
+}
+
+// droppedLocked notes for the store that a message is dropped.
+func (h *Hub) droppedLocked(ch *channel, id ID) {
+	if s := h.saving; s != nil && ch.kept {
+		s.unsaved = append(s.unsaved, Change{Op: Drop, Record: Record{ID: id, Channel: ch.name}})
 	}
 }
 

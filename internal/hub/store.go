@@ -177,7 +177,7 @@ func (h *Hub) restore(r Record, last *Message) *Message {
 	}
 	ch := h.channelLocked(r.Channel, true)
 	m.Channel = ch.name
-	if k := ch.hist; k != nil && k.at(k.n-1).ID != r.Before {
+	if k := ch.hist; k != nil && k.newest() != r.Before {
 		for ch.hist != nil { // history has no holes
 			h.evictLocked(ch.hist)
 		}

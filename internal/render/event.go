@@ -17,7 +17,7 @@ var (
 	ObjectEvent = &hub.Encoding{Render: renderObjectEvent} // an event whose data is an object
 
 	// ObjectDeflated is the object alone, as blocks of a gzip member.
-	ObjectDeflated = &hub.Encoding{Render: func(m *hub.Message) []byte { return deflate.Append(nil, object(m)) }}
+	ObjectDeflated = &hub.Encoding{Render: func(m *hub.Message, room []byte) []byte { return deflate.Append(room, object(m)) }}
 )
 
 // What is around the object in ObjectEvent. Long poll leaves it out.
@@ -28,8 +28,10 @@ const (
 
 // renderEvent encodes an event (WHATWG HTML §9.2): the stream knows three line ends, and data with any of
 // them becomes several data lines. Binary data comes in base64.
-func renderEvent(m *hub.Message) []byte {
-	b := make([]byte, 0, len(m.Data)+64)
+func renderEvent(m *hub.Message, b []byte) []byte {
+	if b == nil {
+		b = make([]byte, 0, len(m.Data)+64)
+	}
 	b = append(b, "id: "...)
 	b = m.ID.Append(b)
 	if m.Event != "" {
@@ -57,8 +59,8 @@ func renderEvent(m *hub.Message) []byte {
 	return append(b, "\n\n"...)
 }
 
-func renderObjectEvent(m *hub.Message) []byte {
-	return append(appendMembers(append(Room(m), eventBegin+"{"...), m), eventEnd...)
+func renderObjectEvent(m *hub.Message, b []byte) []byte {
+	return append(appendMembers(append(Room(m, b), eventBegin+"{"...), m), eventEnd...)
 }
 
 // object returns a message as an object without a type.

@@ -21,7 +21,7 @@ func FuzzEvent(f *testing.F) {
 			return // refused by the hooks
 		}
 		m := &hub.Message{ID: 42, Channel: "a", Event: event, Data: data, Binary: !utf8.Valid(data)}
-		out := renderEvent(m)
+		out := renderEvent(m, nil)
 		events := eventSource(append([]byte(":\n\n"), out...))
 		if len(events) != 1 {
 			t.Fatalf("%d events of %q", len(events), out)

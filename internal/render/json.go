@@ -16,16 +16,19 @@ import (
 const Ping = `{"type":"ping"}`
 
 // Message returns a message as an object of the subprotocol, which has a type.
-func Message(m *hub.Message) []byte { return AppendMessage(Room(m), m) }
+func Message(m *hub.Message) []byte { return AppendMessage(Room(m, nil), m) }
 
 // AppendMessage appends what Message returns.
 func AppendMessage(b []byte, m *hub.Message) []byte {
 	return appendMembers(append(b, `{"type":"message",`...), m)
 }
 
-// Room returns an empty slice that has room for a message in JSON and what is around it, unless much of it has to be
-// escaped.
-func Room(m *hub.Message) []byte {
+// Room returns room, or for nil an empty slice that has room for a message in JSON and what is around it, unless much of
+// it has to be escaped.
+func Room(m *hub.Message, room []byte) []byte {
+	if room != nil {
+		return room
+	}
 	n := 80 + len(m.Channel) + len(m.Data)
 	if m.Event != "" {
 		n += len(`,"event":""`) + len(m.Event)

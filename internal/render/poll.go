@@ -23,6 +23,17 @@ type PollResponse struct {
 
 const pollBegin = `{"messages":[`
 
+// Alone reports whether the batch is one message that no other subscriber gets, and its response, not compressed, has
+// at most limit bytes for sure. AppendTo then renders it into the response.
+func Alone(batch []*hub.Message, limit int) bool {
+	if len(batch) != 1 || !batch[0].Sole() {
+		return false
+	}
+	m := batch[0]
+	const most = 6 // bytes for a byte that is escaped
+	return most*(len(m.Channel)+len(m.Event)+len(m.Data)) <= limit-2*headRoom
+}
+
 // FirstMessages returns how many of the messages one response of at most limit bytes has room for, one at least, and
 // their bytes in it.
 func FirstMessages(batch []*hub.Message, limit int) (n, size int) {
@@ -69,7 +80,11 @@ func (r *PollResponse) AppendTo(buf []byte) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, object(m)...)
+		if m.Sole() && len(r.Messages) == 1 {
+			b = appendMembers(append(b, '{'), m)
+		} else {
+			b = append(b, object(m)...)
+		}
 	}
 	b = r.appendEnd(b)
 	var room [headRoom]byte
