@@ -7,7 +7,7 @@ import (
 
 // channel is one name with subscribers or history; without both it is deleted. All fields are guarded by Hub.mu.
 type channel struct {
-	name        string // never changed
+	name        string   // never changed
 	groups      []*Group // at first in groupRoom
 	hist        *history // nil without stored messages
 	last        ID       // newest message since the channel exists; 0: none

@@ -22,7 +22,7 @@ type history struct {
 	ring   []stored // len is a power of two
 	first  int      // index of the oldest
 	n      int
-	bytes  int64     // of data and event names
+	bytes  int64    // of data and event names
 	copies *copySet // of messages that were read lately; nil: none
 
 	prev, next *history                      // in histories

@@ -291,7 +291,7 @@ func TestOtherLanePanics(t *testing.T) {
 
 func TestRendered(t *testing.T) {
 	for _, m := range []*Message{
-		{Data: []byte("x")}, // never kept
+		{Data: []byte("x")},                      // never kept
 		{Data: []byte("x"), copies: new(copies)}, // from history
 	} {
 		calls := 0

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"time"
@@ -27,8 +28,7 @@ type Stream struct {
 	readBy  time.Time
 	writeBy time.Time
 	gone    atomic.Bool // the peer has hung up
-	local   net.Addr
-	remote  net.Addr
+	remote  netip.AddrPort
 
 	released  bool // guarded by the loop's mu
 	abandoned bool // owned by the loop: the connection was closed meanwhile
@@ -44,12 +44,7 @@ func NewStream(c *Conn, head []byte) *Stream {
 	if s.layer = c.Layer(); s.layer != nil {
 		s.layer.Lend(Socket{c: c}, true)
 	}
-	if ap := c.RemoteAddr(); ap.IsValid() {
-		s.remote = net.TCPAddrFromAddrPort(ap)
-	} else {
-		s.remote = &net.UnixAddr{Net: "unix"}
-	}
-	s.local = &net.UnixAddr{Net: "unix"}
+	s.remote = c.RemoteAddr()
 	c.Hold(s)
 	return s
 }
@@ -125,6 +120,9 @@ func (s *Stream) Read(p []byte) (int, error) {
 		}
 		n, err := s.read(p)
 		if !errors.Is(err, ErrAgain) {
+			if err != nil { // the loop may learn of it later
+				s.gone.Store(true)
+			}
 			return n, err
 		}
 		if err := s.wait("read", s.readBy); err != nil {
@@ -185,7 +183,7 @@ func (s *Stream) wait(op string, by time.Time) error {
 	case <-s.wake:
 		return nil
 	case <-timer.C:
-		return &net.OpError{Op: op, Net: "park", Addr: s.remote, Err: os.ErrDeadlineExceeded}
+		return &net.OpError{Op: op, Net: "park", Addr: s.RemoteAddr(), Err: os.ErrDeadlineExceeded}
 	}
 }
 
@@ -195,8 +193,19 @@ func (s *Stream) Close() error {
 	return nil
 }
 
-func (s *Stream) LocalAddr() net.Addr  { return s.local }
-func (s *Stream) RemoteAddr() net.Addr { return s.remote }
+// noAddr is an address that is not known.
+var noAddr = &net.UnixAddr{Net: "unix"}
+
+// LocalAddr implements net.Conn.
+func (s *Stream) LocalAddr() net.Addr { return noAddr }
+
+// RemoteAddr implements net.Conn.
+func (s *Stream) RemoteAddr() net.Addr {
+	if !s.remote.IsValid() {
+		return noAddr
+	}
+	return net.TCPAddrFromAddrPort(s.remote)
+}
 
 func (s *Stream) SetDeadline(t time.Time) error {
 	s.readBy, s.writeBy = t, t

@@ -87,8 +87,7 @@ func (r *PollResponse) AppendTo(buf []byte) []byte {
 		}
 	}
 	b = r.appendEnd(b)
-	var room [headRoom]byte
-	head := r.appendHead(room[:0], len(b)-headRoom)
+	head := r.appendHead(b[len(b):], len(b)-headRoom) // made behind the body
 	if len(head) > headRoom {
 		return append(head, b[headRoom:]...)
 	}

@@ -32,6 +32,7 @@ type Request struct {
 
 	came    time.Time // when the request did
 	written []byte
+	silent  bool // nothing is written, see TakeOver
 	wasIdle bool
 }
 
@@ -44,7 +45,9 @@ func (v *Request) idle() {
 // later.
 func (v *Request) Write(p []byte) (int, error) {
 	if v.dialect != nil {
-		v.written = append(v.written, p...)
+		if !v.silent {
+			v.written = append(v.written, p...)
+		}
 		return len(p), nil
 	}
 	return v.Stream.Write(p)
@@ -52,7 +55,11 @@ func (v *Request) Write(p []byte) (int, error) {
 
 // serve runs on a worker.
 func (v *Request) serve() {
-	err := v.s.engine.ServeConn(v)
+	engine := v.s.small
+	if len(v.req.Head) > smallHead {
+		engine = v.s.large
+	}
+	err := engine.ServeConn(v)
 	dialect := v.dialect
 	if dialect != nil {
 		v.s.o.Prepare(&v.Spec)

@@ -66,7 +66,8 @@ type Options struct {
 // Server serves requests to subscribe.
 type Server struct {
 	o           Options
-	engine      fasthttp.Server
+	small       *fasthttp.Server // for heads of at most smallHead bytes
+	large       *fasthttp.Server
 	originHints throttle.Throttle // of logForeign
 	noCookies   throttle.Throttle
 	counts      counters
@@ -75,9 +76,19 @@ type Server struct {
 // New returns a server. It starts nothing.
 func New(o Options) *Server {
 	s := &Server{o: o}
-	s.engine = fasthttp.Server{
+	s.small, s.large = s.newEngine(smallHead), s.newEngine(64<<10)
+	return s
+}
+
+// smallHead is the size of most heads. Read buffers last until the next collection of garbage, which comes the sooner the
+// larger they are.
+const smallHead = 4 << 10
+
+// newEngine returns an engine for heads of at most size bytes.
+func (s *Server) newEngine(size int) *fasthttp.Server {
+	return &fasthttp.Server{
 		Handler: s.handle, NoDefaultServerHeader: true, DisablePreParseMultipartForm: true,
-		ReadBufferSize: 64 << 10, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
+		ReadBufferSize: size, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
 		KeepHijackedConns: true, SecureErrorLogMessage: true, Logger: silent{},
 		ErrorHandler: func(ctx *fasthttp.RequestCtx, err error) {
 			status, why := 400, "malformed request"
@@ -93,7 +104,6 @@ func New(o Options) *Server {
 			}
 		},
 	}
-	return s
 }
 
 type silent struct{}

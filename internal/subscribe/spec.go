@@ -2,7 +2,6 @@ package subscribe
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"time"
 
@@ -46,11 +45,12 @@ type ResumePoint struct {
 	Newest int // without ID: number of each channel's newest messages
 }
 
-// TakeOver leaves the response to the dialect, with the fields decided so far.
+// TakeOver leaves the response to the dialect, with the fields decided so far. What fasthttp writes goes nowhere: a
+// hijacking would cost its read buffer and a goroutine.
 func (v *Request) TakeOver(ctx *fasthttp.RequestCtx) {
 	v.Spec.Fields = extraFields(string(ctx.Response.Header.Peek("Access-Control-Allow-Origin")), v.SetCookie)
-	ctx.HijackSetNoResponse(true)
-	ctx.Hijack(func(net.Conn) {})
+	v.silent = true
+	ctx.SetConnectionClose()
 }
 
 // extraFields returns the lines of a response's head that allow an origin by name, unless it is empty, and set cookies.
