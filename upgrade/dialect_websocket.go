@@ -85,6 +85,7 @@ func (d *webSocket) Accept(ctx *fasthttp.RequestCtx, v *subscribe.Request) (int,
 	if err := d.upgrader.Upgrade(ctx, func(*websocket.Conn) {}); err != nil {
 		return 400, err.Error()
 	}
+	ctx.Hijack(nil) // the loop takes the connection over: a websocket.Conn would be garbage
 	h.Del("Content-Type")
 	if d.deflated {
 		agreed, _ := wsframe.AcceptDeflate(ctx.Request.Header.PeekAll("Sec-WebSocket-Extensions"))
