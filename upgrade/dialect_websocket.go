@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"bytes"
+	"sync"
 	"time"
 
 	"github.com/fasthttp/websocket"
@@ -114,7 +115,8 @@ func (d *webSocket) read(x *held, p []byte) bool {
 		f = in.frames
 	}
 	if f == nil {
-		f = &frames{Parser: wsframe.Parser{Whole: d.whole, Deflate: d.deflated}}
+		f = framesPool.Get().(*frames)
+		f.Whole, f.Deflate = d.whole, d.deflated
 	}
 	p = f.Join(p)
 	for n := 0; len(p) > 0 && !x.paused; n++ {
@@ -274,6 +276,8 @@ type frames struct {
 	timer   *time.Timer // checks whether the rest arrives in time; nil: not started
 }
 
+var framesPool = sync.Pool{New: func() any { return new(frames) }} // mostly a pong is complete
+
 const leastSpeed = 1 << 10 // bytes per second of a message that has begun, beyond Options.ReceiveTime
 
 // keepFrames stores the bytes p and the fragments after a turn. It reports whether the connection stays open.
@@ -282,6 +286,9 @@ func (d *webSocket) keepFrames(x *held, f *frames, p []byte) bool {
 	if f.Empty() {
 		if in, ok := x.state.(*inbound); ok && in.frames == f {
 			d.dropFrames(x)
+		} else {
+			*f = frames{}
+			framesPool.Put(f)
 		}
 		return true
 	}

@@ -9,6 +9,7 @@ import (
 type channel struct {
 	name        string   // never changed
 	groups      []*Group // at first in groupRoom
+	single      *Group   // list of those whose set is this channel alone, at most one of each lane, by Group.single
 	hist        *history // nil without stored messages
 	last        ID       // newest message since the channel exists; 0: none
 	floor       ID       // newest message that may have existed and is not stored
@@ -65,7 +66,7 @@ func (h *Hub) lostFloor(name string, kept bool) *ID {
 // the number of their subscribers.
 func (ch *channel) pushLocked(m *Message, wake []*Lane) (subscribers int, _ []*Lane) {
 	for _, g := range ch.groups {
-		if n := len(g.pending); n > 0 && g.pending[n-1].ID == m.ID {
+		if p := g.pending.list(); len(p) > 0 && p[len(p)-1].ID == m.ID {
 			continue
 		}
 		subscribers += int(g.count)

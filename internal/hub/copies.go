@@ -5,6 +5,7 @@ import "sync/atomic"
 // copies are the messages that were read from history lately, so that subscribers that resume at the same time share
 // them and their renderings. All fields but rendered are guarded by Hub.mu.
 type copies struct {
+	limit    int64
 	sets     []*history // those with a copySet, and some that were deleted since
 	bytes    int64      // memory of all copies since they were cleared, without renderings
 	rendered atomic.Int64
@@ -19,9 +20,9 @@ type copySet struct {
 // copiesPart is the part of Options.HistoryTotal that copies may take besides.
 const copiesPart = 8
 
-// messageLocked returns message i of k.
-func (h *Hub) messageLocked(k *history, i int) *Message {
-	c := &h.held.copies
+// message returns message i of k.
+func (l *histories) message(k *history, i int) *Message {
+	c := &l.copies
 	if k.copies == nil {
 		k.copies = &copySet{list: make([]*Message, len(k.ring))}
 		c.sets = append(c.sets, k)
@@ -31,21 +32,21 @@ func (h *Hub) messageLocked(k *history, i int) *Message {
 	at := k.index(i)
 	m := k.copies.list[at]
 	if m == nil {
-		m = h.held.slab.load(k.ring[at], k.channel.name)
+		m = l.slab.load(k.ring[at], k.channel.name)
 		m.copies = c
 		k.copies.list[at] = m
 		c.bytes += m.backlogCost()
-		if c.bytes+c.rendered.Load() > h.historyTotal/copiesPart {
+		if c.bytes+c.rendered.Load() > c.limit {
 			c.clear()
 		}
 	}
 	return m
 }
 
-// appendSinceLocked appends k's messages with an ID above after to list.
-func (h *Hub) appendSinceLocked(list []*Message, k *history, after ID) []*Message {
+// appendSince appends k's messages with an ID above after to list.
+func (l *histories) appendSince(list []*Message, k *history, after ID) []*Message {
 	for i := k.since(after); i < k.n; i++ {
-		list = append(list, h.messageLocked(k, i))
+		list = append(list, l.message(k, i))
 	}
 	return list
 }

@@ -14,20 +14,31 @@ type Group struct {
 	links []link // sorted by name; at least one
 
 	// Guarded by Hub.mu.
-	pending []*Message // accepted, not yet in a batch; from lane.spare, nil if empty
-	next    *Group     // in the lane's run queue
-	count   uint32     // members
-	queued  bool       // in the run queue, or being run
-	wild    bool       // never changed: the set has a pattern
+	pending *batch // accepted, not yet in a batch; from lane.spare, nil if empty
+	next    *Group // in the lane's run queue
+	single  *Group // in channel.single
+	count   uint32 // members
+	queued  bool   // in the run queue, or being run
+	wild    bool   // never changed: the set has a pattern
 
 	// Owned by the lane's goroutine. The batch is swapped in under Hub.mu.
 	cursor  uint32 // members[:cursor] have the batch
 	members []Subscriber
-	batch   []*Message // what the pass in progress delivers; nil between passes
+	batch   *batch // what the pass in progress delivers; nil between passes
 
 	// Memory for lists of one: most groups have one channel and one member, and fewer objects are less to collect.
 	linkRoom   [1]link
 	memberRoom [1]Subscriber
+}
+
+// batch is messages for a group, by growing ID. A nil batch has none.
+type batch []*Message
+
+func (b *batch) list() []*Message {
+	if b == nil {
+		return nil
+	}
+	return *b
 }
 
 // link is a group's entry in a channel: channel.groups[index] is the group.
@@ -109,7 +120,8 @@ func (l *Lane) groupLocked(set []*channel) *Group {
 	var key string
 	var g *Group
 	if len(set) == 1 {
-		g = l.single[set[0]]
+		for g = set[0].single; g != nil && g.lane != l; g = g.single {
+		}
 	} else {
 		key = setKey(set)
 		g = l.several[key]
@@ -130,7 +142,7 @@ func (l *Lane) groupLocked(set []*channel) *Group {
 		g.wild = g.wild || ch.pattern
 	}
 	if len(set) == 1 {
-		l.single[set[0]] = g
+		set[0].single, g.single = g, set[0].single
 	} else {
 		l.several[key] = g
 	}
@@ -144,7 +156,11 @@ func (g *Group) dropLocked() {
 	l := g.lane
 	l.hub.groups--
 	if len(g.links) == 1 {
-		delete(l.single, g.links[0].channel)
+		p := &g.links[0].channel.single
+		for *p != g {
+			p = &(*p).single
+		}
+		*p = g.single
 	} else {
 		set := make([]*channel, len(g.links))
 		for i := range g.links {

@@ -85,7 +85,7 @@ func check(t *testing.T, h *Hub) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	groups := make(map[*Group]bool)
-	histories, messages, held, blocks := 0, 0, int64(0), 0
+	histories, messages, held, blocks, singles := 0, 0, int64(0), 0, 0
 	for name, ch := range h.channels {
 		if ch.name != name {
 			t.Errorf("channel %q is listed as %q", ch.name, name)
@@ -101,6 +101,13 @@ func check(t *testing.T, h *Hub) {
 			if at < 0 || int(g.links[at].index) != i {
 				t.Errorf("channel %q: group %d does not know its place", name, i)
 			}
+		}
+		lanes := make(map[*Lane]bool)
+		for g := ch.single; g != nil; g = g.single {
+			if singles++; len(g.links) != 1 || g.links[0].channel != ch || lanes[g.lane] {
+				t.Errorf("channel %q: group of a lane is listed wrongly", name)
+			}
+			lanes[g.lane] = true
 		}
 		if subscribers != int(ch.subscribers) {
 			t.Errorf("channel %q counts %d subscribers, has %d", name, ch.subscribers, subscribers)
@@ -143,19 +150,19 @@ func check(t *testing.T, h *Hub) {
 		t.Errorf("histories: %d listed, %d messages, %d bytes counted; there are %d, %d, %d",
 			listed, h.held.messages, h.held.bytes, histories, messages, held)
 	}
-	subscribers, laneGroups := 0, 0
+	subscribers, laneGroups := 0, singles
 	waiting := make(map[*Message]uint32)
 	for i := range h.lanes {
 		l := &h.lanes[i]
-		laneGroups += len(l.single) + len(l.several)
+		laneGroups += len(l.several)
 		queued := make(map[*Group]bool)
 		for g := l.head; g != nil; g = g.next {
 			queued[g] = true
 			if g.next == nil && l.tail != g {
 				t.Errorf("lane %d: run queue has a wrong tail", i)
 			}
-			for _, list := range [][]*Message{g.pending, g.batch} {
-				for _, m := range list {
+			for _, b := range []*batch{g.pending, g.batch} {
+				for _, m := range b.list() {
 					waiting[m]++
 				}
 			}
@@ -172,7 +179,7 @@ func check(t *testing.T, h *Hub) {
 			}
 		}
 		for _, spare := range l.spare {
-			for _, m := range spare[:cap(spare)] {
+			for _, m := range (*spare)[:cap(*spare)] {
 				if m != nil {
 					t.Errorf("lane %d: a spare batch keeps a message alive", i)
 				}

@@ -75,13 +75,6 @@ func (k *history) pop() stored {
 // minRing is the length from which on a ring shrinks when most of it is empty.
 const minRing = 16
 
-// exceedsLocked reports whether the oldest message exceeds a limit of the channel's rule.
-func (h *Hub) exceedsLocked(k *history, now int64) bool {
-	return k.n > k.rule.Messages ||
-		k.rule.Bytes > 0 && k.bytes > k.rule.Bytes ||
-		k.rule.Age > 0 && now-h.held.slab.time(k.at(0)) > int64(k.rule.Age)
-}
-
 // histories is all stored messages, in a ring list from the most to the least recently used channel. All fields are
 // guarded by Hub.mu.
 type histories struct {
@@ -121,6 +114,21 @@ func (l *histories) oldest() *history {
 	return k
 }
 
+// exceeds reports whether the oldest message of k exceeds a limit of the channel's rule.
+func (l *histories) exceeds(k *history, now int64) bool {
+	return k.n > k.rule.Messages ||
+		k.rule.Bytes > 0 && k.bytes > k.rule.Bytes ||
+		k.rule.Age > 0 && now-l.slab.time(k.at(0)) > int64(k.rule.Age)
+}
+
+// lower moves the text of k's messages out of the blocks from limit on, so that their chunks can be released.
+func (l *histories) lower(k *history, limit blockRef) {
+	for i := range k.n {
+		m := &k.ring[k.index(i)]
+		m.text = l.slab.lower(m.text, limit)
+	}
+}
+
 // keepLocked appends m to the channel's history, within the limits of its rule, and raises the floor for messages that
 // are not stored, or dropped.
 func (h *Hub) keepLocked(ch *channel, m *Message, rule History) {
@@ -151,7 +159,7 @@ func (h *Hub) keepLocked(ch *channel, m *Message, rule History) {
 	}
 	h.held.messages++
 	h.held.bytes += s.cost()
-	for ch.hist != nil && h.exceedsLocked(k, m.at) {
+	for ch.hist != nil && h.held.exceeds(k, m.at) {
 		h.evictLocked(k)
 	}
 	h.trimLocked()
@@ -163,7 +171,7 @@ func (h *Hub) evictLocked(k *history) {
 	h.held.slab.drop(m)
 	h.held.messages--
 	h.held.bytes -= m.cost()
-	h.droppedLocked(k.channel, m.id)
+	h.saving.drop(k.channel, m.id)
 	k.channel.floor = m.id
 	h.loseToPatternsLocked(k.channel.name, m.id)
 	if k.n == 0 {
@@ -189,14 +197,6 @@ func (h *Hub) trimLocked() {
 // sweepSlice is how many channels Sweep looks at before it lets others have the lock.
 const sweepSlice = 256
 
-// lowerLocked moves the text of k's messages out of the chunks from limit on, so that these can be released.
-func (h *Hub) lowerLocked(k *history, limit blockRef) {
-	for i := range k.n {
-		m := &k.ring[k.index(i)]
-		m.text = h.held.slab.lower(m.text, limit)
-	}
-}
-
 // Sweep drops messages that are older at now than their rule allows. Call it every few seconds.
 func (h *Hub) Sweep(now time.Time) {
 	h.mu.Lock()
@@ -212,11 +212,11 @@ func (h *Hub) Sweep(now time.Time) {
 		h.held.remove(mark)
 		h.held.insert(mark, k)
 		if k.channel != nil {
-			for k.channel.hist != nil && h.exceedsLocked(k, now.UnixNano()) {
+			for k.channel.hist != nil && h.held.exceeds(k, now.UnixNano()) {
 				h.evictLocked(k)
 			}
 			if limit != 0 {
-				h.lowerLocked(k, limit)
+				h.held.lower(k, limit)
 			}
 			h.forgetLocked(k.channel)
 		}

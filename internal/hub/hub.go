@@ -97,6 +97,7 @@ func New(o Options) *Hub {
 		h.historyTotal = defaultTotal
 	}
 	h.historyTotal = min(h.historyTotal, maxSlab)
+	h.held.copies.limit = h.historyTotal / copiesPart
 	if h.backlogMax == 0 {
 		h.backlogMax = defaultTotal
 	}
@@ -112,7 +113,7 @@ func New(o Options) *Hub {
 	}
 	h.held.root.prev, h.held.root.next = &h.held.root, &h.held.root
 	for i := range h.lanes {
-		h.lanes[i] = Lane{hub: h, single: make(map[*channel]*Group), several: make(map[string]*Group)}
+		h.lanes[i] = Lane{hub: h, several: make(map[string]*Group)}
 	}
 	return h
 }

@@ -57,7 +57,7 @@ func (h *Hub) Last(channel string) (kept *Message, id ID) {
 		return nil, 0
 	}
 	if k := ch.hist; k != nil {
-		kept = h.messageLocked(k, k.n-1)
+		kept = h.held.message(k, k.n-1)
 	}
 	return kept, ch.last
 }

@@ -160,7 +160,7 @@ func undelivered(old *Group, pos ID, g *Group) []*Message {
 		return nil
 	}
 	var list []*Message
-	for _, part := range [2][]*Message{newerThan(old.batch, pos), newerThan(old.pending, pos)} {
+	for _, part := range [2][]*Message{newerThan(old.batch.list(), pos), newerThan(old.pending.list(), pos)} {
 		for _, m := range part {
 			// The group has a message once: on the first of its channels that the draft named.
 			for ; m != nil; m = m.next {
@@ -187,7 +187,7 @@ func (r *Replay) resumeLocked(h *Hub, ch *channel, after ID) {
 		r.Gaps = append(r.Gaps, Gap{ch.name, through})
 	}
 	if ch.hist != nil {
-		r.Messages = h.appendSinceLocked(r.Messages, ch.hist, after)
+		r.Messages = h.held.appendSince(r.Messages, ch.hist, after)
 		h.held.touch(ch.hist)
 	}
 }

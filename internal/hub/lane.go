@@ -19,11 +19,10 @@ type Lane struct {
 	delivered atomic.Uint64
 
 	// Guarded by Hub.mu.
-	single     map[*channel]*Group // groups with one channel
-	several    map[string]*Group   // groups with more, by setKey
-	head, tail *Group              // run queue
-	busy       bool                // has work; cleared when Step returns false
-	spare      [][]*Message        // empty, for pending
+	several    map[string]*Group // groups with more than one channel, by setKey
+	head, tail *Group            // run queue
+	busy       bool              // has work; cleared when Step returns false
+	spare      []*batch          // empty, for pending
 }
 
 // OnWork sets a function that is called when the lane gets work and had none: call Step then, until it returns false. f
@@ -63,16 +62,17 @@ const stepData = 8 << 10
 // pass continues g's batch with at most n members, fewer if the batch is large, and returns how much of n it has used.
 func (l *Lane) pass(g *Group, n int) (spent int) {
 	delivered, bytes := 0, 0
-	for _, m := range g.batch {
+	batch := g.batch.list()
+	for _, m := range batch {
 		bytes += len(m.Data)
 	}
-	last := g.batch[len(g.batch)-1].ID
+	last := batch[len(batch)-1].ID
 	for spent < n && int(g.cursor) < len(g.members) {
 		s := g.members[g.cursor]
 		g.cursor++
 		spent += 1 + bytes/stepData
 		p := s.Membership()
-		part := newerThan(g.batch, p.pos)
+		part := newerThan(batch, p.pos)
 		if len(part) == 0 {
 			continue
 		}
@@ -172,9 +172,11 @@ func (l *Lane) pushLocked(g *Group, m *Message) (wake bool) {
 			g.pending = l.spare[n-1]
 			l.spare[n-1] = nil
 			l.spare = l.spare[:n-1]
+		} else {
+			g.pending = new(batch)
 		}
 	}
-	g.pending = append(g.pending, m)
+	*g.pending = append(*g.pending, m)
 	if m.refs++; m.refs == 1 {
 		l.hub.backlog += m.backlogCost()
 		m.track.holdLocked()
@@ -191,18 +193,20 @@ func (l *Lane) pushLocked(g *Group, m *Message) (wake bool) {
 }
 
 // releaseLocked removes a batch or a pending list from the backlog, and keeps its slice for reuse.
-func (l *Lane) releaseLocked(batch []*Message) {
-	for _, m := range batch {
+func (l *Lane) releaseLocked(b *batch) {
+	list := b.list()
+	for _, m := range list {
 		if m.refs--; m.refs == 0 {
 			l.hub.backlog -= m.backlogCost()
 			m.track.releaseLocked()
 		}
 	}
-	if cap(batch) == 0 || cap(batch) > spareBatchCap || len(l.spare) == spareBatches {
+	if b == nil || cap(list) > spareBatchCap || len(l.spare) == spareBatches {
 		return
 	}
-	clear(batch)
-	l.spare = append(l.spare, batch[:0])
+	clear(list)
+	*b = list[:0]
+	l.spare = append(l.spare, b)
 }
 
 // backlogCost returns the memory of m while it waits, in bytes. Renderings are made at delivery.

@@ -12,7 +12,7 @@ func (h *Hub) OnLarge(f func(m *Message, done func()) bool) { h.onLarge = f }
 // awaitLocked makes g wait if its next batch has a message that is not rendered yet. If message is not nil, the caller
 // must then call render for it.
 func (h *Hub) awaitLocked(g *Group) (waits bool, render *Message) {
-	for _, m := range g.batch {
+	for _, m := range g.batch.list() {
 		if m.unrendered {
 			groups := h.rendering[m]
 			if groups == nil {

@@ -45,7 +45,7 @@ func (r *Newest) stillKeptLocked(h *Hub, list []*Message) []*Message {
 func (r *Newest) addLocked(h *Hub, k *history, n int) {
 	had := k.since(r.position)
 	for i := max(had-n, 0); i < had; i++ {
-		r.messages = append(r.messages, h.messageLocked(k, i))
+		r.messages = append(r.messages, h.held.message(k, i))
 	}
 }
 

@@ -172,7 +172,7 @@ func (r *Replay) resumePatternLocked(h *Hub, pattern string, after ID) {
 	}
 	for k := h.wild.fresh.fresh.next; k != &h.wild.fresh && (k.channel == nil || k.newest() > after); k = k.fresh.next {
 		if k.channel != nil && matches(pattern, k.channel.name) {
-			r.Messages = h.appendSinceLocked(r.Messages, k, after)
+			r.Messages = h.held.appendSince(r.Messages, k, after)
 		}
 	}
 }

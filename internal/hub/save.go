@@ -51,9 +51,9 @@ func (h *Hub) unsavedLocked(ch *channel, m *Message) {
 	s.bytes += m.backlogCost()
 }
 
-// droppedLocked notes for the store that a message is dropped.
-func (h *Hub) droppedLocked(ch *channel, id ID) {
-	if s := h.saving; s != nil && ch.kept {
+// drop notes for the store that a message is dropped.
+func (s *saving) drop(ch *channel, id ID) {
+	if s != nil && ch.kept {
 		s.unsaved = append(s.unsaved, Change{Op: Drop, Record: Record{ID: id, Channel: ch.name}})
 	}
 }
