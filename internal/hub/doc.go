@@ -34,6 +34,11 @@
 //   - A rule limits the history of each channel, and Options.HistoryTotal that of all channels: the least recently used
 //     channel drops its oldest message first.
 //
+// # History
+//
+// History is text in blocks without pointers (slab), so that a garbage collection has nothing to look at. A subscriber
+// that resumes gets messages that are copies of it, shared by all that resume at about the same time.
+//
 // # History in a store
 //
 // A hub from [Open] has a [Store], to which [Hub.Save] writes a copy of all history, one batch after the other. Only
