@@ -35,21 +35,13 @@ func newDeflatedWebSocketRaw(k *Keeper) dialect {
 				return b
 			}
 		}
-		return orRendered(m, room, encodingRaw)
+		return encodingRaw.Shared(m, room)
 	}}
 	return d
 }
 
 func renderRaw(m *hub.Message, room []byte) []byte {
 	return wsframe.Append(room, wsframe.DataOp(m.Binary), m.Data)
-}
-
-// orRendered is Render of an encoding that renders some messages as e does, and then shares what e has.
-func orRendered(m *hub.Message, room []byte, e *hub.Encoding) []byte {
-	if room != nil {
-		return e.Render(m, room)
-	}
-	return m.Rendered(e)
 }
 
 func (d *webSocketRaw) Name() string {

@@ -46,7 +46,7 @@ func newDeflatedWebSocketV1(k *Keeper) dialect {
 				return b
 			}
 		}
-		return orRendered(m, room, encodingV1)
+		return encodingV1.Shared(m, room)
 	}}
 	return d
 }

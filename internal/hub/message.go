@@ -9,6 +9,14 @@ type Encoding struct {
 	Render func(m *Message, room []byte) []byte
 }
 
+// Shared is for Render of an encoding that renders some messages as e does: it shares what e has, unless there is room.
+func (e *Encoding) Shared(m *Message, room []byte) []byte {
+	if room != nil {
+		return e.Render(m, room)
+	}
+	return m.Rendered(e)
+}
+
 // rendering is a message in one encoding. It is never changed.
 type rendering struct {
 	of   *Encoding
