@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// imports is who may import whom inside the module. Rooms do not know each other; the hub and the poller
-// import no other package of the module.
+// imports is who may import whom inside the module. Rooms do not know each other; the poller
+// imports no other package of the module, and the hub none but its memory.
 const imports = `
 .                 internal/config internal/demo internal/server
 hooks             internal/channel internal/connection internal/hub internal/metric internal/presence internal/strictjson internal/throttle
@@ -45,7 +45,7 @@ internal/headread internal/http1 internal/park
 internal/histfile internal/hub
 internal/hosts    internal/http1
 internal/http1
-internal/hub
+internal/hub      internal/slab
 internal/inject   internal/deflate internal/http1
 internal/jsontext
 internal/linked
@@ -64,6 +64,7 @@ internal/sendqueue internal/hub internal/park
 internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/channel internal/channelurl internal/config internal/connection internal/cookie internal/deny internal/histfile internal/http1 internal/hub internal/inject internal/metric internal/park internal/presence internal/pushfields internal/route internal/site internal/throttle internal/token internal/watch proxy upgrade upgrade/client
 internal/session  internal/auth internal/channel
 internal/site     internal/expand internal/http1
+internal/slab
 internal/strictjson
 internal/subscribe internal/accesslog internal/auth internal/channel internal/http1 internal/hub internal/park internal/render internal/request internal/throttle
 internal/tempfile internal/park

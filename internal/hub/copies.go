@@ -32,7 +32,7 @@ func (l *histories) message(k *history, i int) *Message {
 	at := k.index(i)
 	m := k.copies.list[at]
 	if m == nil {
-		m = l.slab.load(k.ring[at], k.channel.name)
+		m = l.records.load(k.ring[at], k.channel.name)
 		m.copies = c
 		k.copies.list[at] = m
 		c.bytes += m.backlogCost()

@@ -36,7 +36,7 @@
 //
 // # History
 //
-// History is text in blocks without pointers (slab), so that a garbage collection has nothing to look at. A subscriber
+// History is text in blocks without pointers ([slab]), so that a garbage collection has nothing to look at. A subscriber
 // that resumes gets messages that are copies of it, shared by all that resume at about the same time.
 //
 // # History in a store

@@ -3,6 +3,8 @@ package hub
 import (
 	"sort"
 	"time"
+
+	"holdfast/internal/slab"
 )
 
 // History limits the messages that a channel stores for subscribers that resume. The first limit reached drops the
@@ -79,7 +81,7 @@ const minRing = 16
 // guarded by Hub.mu.
 type histories struct {
 	root     history // root.next was used last, root.prev longest ago
-	slab     slab
+	records  records
 	copies   copies
 	messages int
 	bytes    int64 // memory of all messages, see storedCost
@@ -118,14 +120,14 @@ func (l *histories) oldest() *history {
 func (l *histories) exceeds(k *history, now int64) bool {
 	return k.n > k.rule.Messages ||
 		k.rule.Bytes > 0 && k.bytes > k.rule.Bytes ||
-		k.rule.Age > 0 && now-l.slab.time(k.at(0)) > int64(k.rule.Age)
+		k.rule.Age > 0 && now-l.records.time(k.at(0)) > int64(k.rule.Age)
 }
 
 // lower moves the text of k's messages out of the blocks from limit on, so that their chunks can be released.
-func (l *histories) lower(k *history, limit blockRef) {
+func (l *histories) lower(k *history, limit slab.Ref) {
 	for i := range k.n {
 		m := &k.ring[k.index(i)]
-		m.text = l.slab.lower(m.text, limit)
+		m.text = l.records.slab.Lower(m.text, limit)
 	}
 }
 
@@ -152,7 +154,7 @@ func (h *Hub) keepLocked(ch *channel, m *Message, rule History) {
 	}
 	k.rule = rule
 	h.unsavedLocked(ch, m)
-	s := h.held.slab.store(m)
+	s := h.held.records.store(m)
 	k.push(s)
 	if h.wild.lost != nil {
 		h.wild.moveToFront(k)
@@ -168,7 +170,7 @@ func (h *Hub) keepLocked(ch *channel, m *Message, rule History) {
 // evictLocked drops the oldest message of k.
 func (h *Hub) evictLocked(k *history) {
 	m := k.pop()
-	h.held.slab.drop(m)
+	h.held.records.drop(m)
 	h.held.messages--
 	h.held.bytes -= m.cost()
 	h.saving.drop(k.channel, m.id)
@@ -206,7 +208,7 @@ func (h *Hub) Sweep(now time.Time) {
 	mark := new(history)
 	h.held.insert(mark, &h.held.root)
 	h.held.copies.sweep()
-	limit := h.held.slab.crowded()
+	limit := h.held.records.slab.Sparse()
 	for seen := 1; mark.prev != &h.held.root; seen++ {
 		k := mark.prev
 		h.held.remove(mark)

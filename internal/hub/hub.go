@@ -96,7 +96,7 @@ func New(o Options) *Hub {
 	if h.historyTotal == 0 {
 		h.historyTotal = defaultTotal
 	}
-	h.historyTotal = min(h.historyTotal, maxSlab)
+	h.historyTotal = min(h.historyTotal, maxRecords)
 	h.held.copies.limit = h.historyTotal / copiesPart
 	if h.backlogMax == 0 {
 		h.backlogMax = defaultTotal

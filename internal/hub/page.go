@@ -39,7 +39,7 @@ func (h *Hub) Read(channel string, after ID, limit int, bytes int64) Page {
 			p.Next, p.More = p.Messages[n-1].ID, true
 			break
 		}
-		p.Messages = append(p.Messages, h.held.slab.load(k.at(i), ch.name))
+		p.Messages = append(p.Messages, h.held.records.load(k.at(i), ch.name))
 	}
 	return p
 }

@@ -8,43 +8,24 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"holdfast/internal/slab"
 )
 
 // blocksOf returns how many blocks a stored message takes.
 func blocksOf(m *Message) int {
 	n := headSize + len(m.Event) + len(m.Data)
-	if len(m.Data) >= largeText {
+	if len(m.Data) >= largeRecord {
 		n = headSize + len(m.Event) + 4
 	}
-	room := len(block{}.text)
-	return (n + room - 1) / room
+	return (n + slab.HeadSize - 1) / slab.HeadSize
 }
 
-// checkSlab compares what a slab counts with what there is; its texts take so many blocks.
-func checkSlab(t *testing.T, s *slab, blocks int) {
-	t.Helper()
-	used := 0
-	for i := range s.chunks {
-		c := &s.chunks[i]
-		used += int(c.used)
-		free := 0
-		for r := c.free; r != 0; r = s.at(r).next {
-			free++
-		}
-		if free+int(c.used) != int(c.fresh) || (c.blocks == nil) != (c.used == 0) || i < s.room && c.used < chunkBlocks {
-			t.Errorf("chunk %d of %d: %d blocks used, %d free of %d; room in chunk %d", i, len(s.chunks), c.used, free, c.fresh, s.room)
-		}
-	}
-	if used != s.used || used != blocks {
-		t.Errorf("slab counts %d blocks and has %d; its texts take %d", s.used, used, blocks)
-	}
-}
-
-// TestSlab stores and drops messages at random, and reads all others after each step.
-func TestSlab(t *testing.T) {
+// TestRecords stores and drops messages at random, and reads all others after each step.
+func TestRecords(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	sizes := []int{0, 1, 42, 43, 44, 102, 103, 104, 1000, largeText - 1, largeText, largeText + 1}
-	var s slab
+	sizes := []int{0, 1, 42, 43, 44, 102, 103, 104, 1000, largeRecord - 1, largeRecord, largeRecord + 1}
+	var s records
 	var messages []*Message
 	var texts []stored
 	for step := range 20000 {
@@ -62,12 +43,9 @@ func TestSlab(t *testing.T) {
 			messages[i], texts[i] = messages[n-1], texts[n-1]
 			messages, texts = messages[:n-1], texts[:n-1]
 		}
-		if limit := s.crowded(); limit != 0 {
+		if limit := s.slab.Sparse(); limit != 0 {
 			for i := range texts {
-				texts[i].text = s.lower(texts[i].text, limit)
-			}
-			if s.crowded() != 0 || len(s.chunks) > int(limit-1)/chunkBlocks {
-				t.Fatalf("%d chunks for %d blocks after they moved", len(s.chunks), s.used)
+				texts[i].text = s.slab.Lower(texts[i].text, limit)
 			}
 		}
 		if step%100 > 0 {
@@ -81,15 +59,15 @@ func TestSlab(t *testing.T) {
 			}
 			blocks += blocksOf(m)
 		}
-		if checkSlab(t, &s, blocks); t.Failed() {
-			t.FailNow()
+		if used, _ := s.slab.Size(); used != 64*int64(blocks) {
+			t.Fatalf("step %d: %d bytes of blocks used for %d blocks", step, used, blocks)
 		}
 	}
 	for _, m := range texts {
 		s.drop(m)
 	}
-	if len(s.chunks) > 0 || s.used > 0 || s.large != nil {
-		t.Errorf("left over: %d chunks, %d blocks, %d large texts", len(s.chunks), s.used, len(s.large))
+	if used, all := s.slab.Size(); used > 0 || all > 0 || s.large != nil {
+		t.Errorf("left over: %d of %d bytes, %d large texts", used, all, len(s.large))
 	}
 }
 
@@ -109,12 +87,12 @@ func TestHistoryIsReturned(t *testing.T) {
 		}
 		say(t, h, strings.Repeat("x", 100)+fmt.Sprint(i), fmt.Sprint(name, i))
 	}
-	before := len(h.held.slab.chunks)
+	_, before := h.held.records.slab.Size()
 	c.add(time.Hour)
 	h.Sweep(c.now())
 	h.Sweep(c.now())
-	if after := len(h.held.slab.chunks); before < 40 || after > 2 {
-		t.Errorf("%d chunks, then %d", before, after)
+	if _, after := h.held.records.slab.Size(); before < 40<<16 || after > 2<<16 {
+		t.Errorf("%d bytes, then %d", before, after)
 	}
 	for i := 0; i < 20000; i += 100 {
 		want(t, "a message that moved", kept(h, fmt.Sprint("long", i)), fmt.Sprint("long", i, ":", strings.Repeat("x", 100), i))
