@@ -6,12 +6,14 @@ import (
 	"slices"
 	"strings"
 
+	"holdfast/internal/explain"
 	"holdfast/internal/server"
 )
 
 // check validates the configuration and prints what it sets up.
 func check(args []string, out, errs io.Writer) error {
 	f, path := configFlags("check", errs)
+	request := f.String("explain", "", "say what becomes of a `request`, such as 'GET https://app.test/a/b.php?x', and where each setting comes from")
 	if err := parseFlags(f, args); err != nil {
 		return err
 	}
@@ -23,10 +25,22 @@ func check(args []string, out, errs io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "configuration: %s\n", from)
+	if *request != "" {
+		text, err := explain.Request(c, *request)
+		if err != nil {
+			return err
+		}
+		fmt.Fprint(out, text)
+		return nil
+	}
 	for _, warning := range slices.Concat(server.Missing(c), server.Warnings(c), server.WatchWarnings(c), server.CacheWarnings(c), server.CookieWarnings(c)) {
 		fmt.Fprintf(out, "warning: %s\n", warning)
 	}
+	behind := c.Upstream.Address
+	if n := len(c.Sites); n > 0 {
+		behind = fmt.Sprintf("%d sites", n)
+	}
 	fmt.Fprintf(out, "ok: %s in front of %s, hooks on %s, push under %s with %d channel rules\n",
-		c.Listen, c.Upstream.Address, c.Hooks.Listen, strings.Join(c.Push.AllPaths(), " and "), len(c.Channels))
+		c.Listen, behind, c.Hooks.Listen, strings.Join(c.Push.AllPaths(), " and "), len(c.Channels))
 	return nil
 }

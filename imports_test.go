@@ -16,7 +16,7 @@ import (
 // imports is who may import whom inside the module. Rooms do not know each other; the poller
 // imports no other package of the module, and the hub none but its memory.
 const imports = `
-.                 internal/config internal/demo internal/server
+.                 internal/config internal/demo internal/explain internal/server
 hooks             internal/channel internal/connection internal/hub internal/metric internal/presence internal/strictjson internal/throttle
 internal/accesslog internal/asyncwriter internal/http1
 internal/appcall  internal/auth internal/http1 internal/hub internal/strictjson
@@ -33,13 +33,14 @@ internal/channelurl internal/channel
 internal/clientframe internal/hub internal/strictjson
 internal/compress internal/deflate internal/http1 internal/park internal/throttle
 internal/config   internal/cache internal/cache/rules internal/channel internal/channelurl internal/config/value internal/deny internal/expand internal/hosts internal/strictjson
-internal/config/value
+internal/config/value internal/expand
 internal/connection
 internal/cookie   internal/http1
 internal/deflate
 internal/demo
 internal/deny     internal/http1
 internal/expand
+internal/explain  internal/cache internal/config internal/http1 internal/route internal/server
 internal/fcgi     internal/http1
 internal/headread internal/http1 internal/park
 internal/histfile internal/hub

@@ -16,7 +16,7 @@ import (
 const usage = `Holdfast adds push to an app that you need not change.
 
   holdfast [run] [-config FILE]     serve; FILE is config.yaml if there is one
-  holdfast check [FILE]             validate the configuration
+  holdfast check [FILE]             validate the configuration, or explain a request
   holdfast demo                     start a parcel-tracking app with polling and push
   holdfast publish CHANNEL [DATA]   publish DATA, or standard input
   holdfast tail URL CHANNEL...      print messages as they are published

@@ -32,6 +32,10 @@ func run(args []string, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log.Info("holdfast is up", "listen", strings.Join(s.Addrs(), " "), "upstream", c.Servers()[0].URL, "hooks", s.HooksAddr(), "push", strings.Join(c.Push.AllPaths(), " "))
+	where := []any{"upstream", c.Servers()[0].URL}
+	if len(c.Sites) > 0 {
+		where = []any{"sites", len(c.Sites)}
+	}
+	log.Info("holdfast is up", append(where, "listen", strings.Join(s.Addrs(), " "), "hooks", s.HooksAddr(), "push", strings.Join(c.Push.AllPaths(), " "))...)
 	return s.Serve(ctx)
 }

@@ -202,6 +202,16 @@ func (s *Set) Add(list []Upstream, folder *site.Site) *Group {
 	return g
 }
 
+// All returns the servers of the group.
+func (g *Group) All() (list []*Server) {
+	for _, s := range g.set.servers {
+		if g.Has(s.Index) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
 // Has reports whether the server with that Index is of the group.
 func (g *Group) Has(index int) bool { return g.bits&(1<<index) != 0 }
 

@@ -223,10 +223,13 @@ func (c *Config) Says(level string, names ...string) bool {
 func (c *Config) Source(name string, at ...string) string {
 	for _, level := range at {
 		for _, key := range []string{join(level, name), join(level, "site."+name)} {
-			if c.given[key] {
+			if c.lines[key] > 0 {
 				return key
 			}
 		}
 	}
 	return ""
 }
+
+// Line returns the line of a key that the file has, by its path; 0: the file does not have it.
+func (c *Config) Line(key string) int { return c.lines[key] }

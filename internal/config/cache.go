@@ -66,7 +66,7 @@ func (c *Config) CacheRules() (list []rules.Options) {
 	c.EachLevel(func(b *Block, at ...string) {
 		of := func(name string) (string, bool) {
 			key := join(at[0], name)
-			ok := !seen[key] && (at[0] == "" || c.given[key])
+			ok := !seen[key] && (at[0] == "" || c.lines[key] > 0)
 			seen[key] = true
 			return key, ok
 		}

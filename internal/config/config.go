@@ -33,7 +33,7 @@ type Config struct {
 	UpstreamPool   UpstreamPool   `yaml:"upstream_pool"`
 	Log            Log            `yaml:"log"`
 
-	given map[string]bool // keys that the file has, by their paths; nil: the configuration is no file's
+	lines map[string]int // of the keys that the file has, by their paths; nil: the configuration is no file's
 }
 
 // External is the scheme and port that clients use, unless a trusted proxy reports them.
@@ -174,10 +174,15 @@ func Parse(name string, data []byte) (*Config, error) {
 	if root != nil {
 		d.document(root, c)
 	}
-	c.given = d.given
+	c.lines = map[string]int{}
+	for key, has := range d.given {
+		if has {
+			c.lines[key] = max(d.at[key].line, 1)
+		}
+	}
 	d.validate(c)
 	if len(d.errs) > 0 {
-		d.errs.sort()
+		d.errs.Sort()
 		return nil, d.errs
 	}
 	return c, nil

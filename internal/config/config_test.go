@@ -17,7 +17,7 @@ func TestEmptyFileIsTheDefault(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 			continue
 		}
-		if got.given = nil; !reflect.DeepEqual(got, Default()) {
+		if got.lines = nil; !reflect.DeepEqual(got, Default()) {
 			t.Errorf("%q: got %+v", text, got)
 		}
 	}
@@ -61,7 +61,7 @@ channels:
 		{Match: "user.*", Access: channel.Authorize, History: history, Presence: channel.PresenceOff, Slow: channel.Disconnect},
 		{Match: "**", Access: channel.Public, History: history, Presence: channel.PresenceOff, Slow: channel.Disconnect},
 	}
-	if got.given = nil; !reflect.DeepEqual(got, want) {
+	if got.lines = nil; !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }

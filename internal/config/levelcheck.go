@@ -2,14 +2,11 @@ package config
 
 import (
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"holdfast/internal/deny"
-	"holdfast/internal/expand"
 )
 
 // levelCheck checks what the level at a key says itself.
@@ -99,35 +96,6 @@ func (l *levelCheck) redirect(groups []string, whole bool) {
 	if problem := redirectProblem(l.b.Redirect, groups, whole); problem != "" {
 		l.d.add(join(l.key, "redirect"), show(l.b.Redirect)+" "+problem+"; want one such as https://www.example.com/shop, or a path such as /shop")
 	}
-}
-
-// redirectProblem checks a URL or a path that clients are redirected to. Variables stand in its path or query only: otherwise
-// what a client sends could choose the host.
-func redirectProblem(s string, groups []string, whole bool) string {
-	text, err := expand.Parse(s, groups)
-	if err != nil {
-		return err.Error()
-	}
-	_, isPlain := text.Plain()
-	start := text.Start()
-	switch {
-	case authorizeProblem("/x"+s) != "":
-		return "has a space, a control character, a fragment or a byte outside ASCII"
-	case isPlain && !whole && strings.Contains(s, "?"):
-		return "has a query, and the path after match follows it"
-	case strings.HasPrefix(start, "//") || strings.HasPrefix(start, `/\`):
-		return "names a host without a scheme"
-	case strings.HasPrefix(start, "/"), start == "" && !isPlain: // Location begins with a slash then
-		return ""
-	}
-	u, err := url.Parse(start)
-	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.Host == "" && isPlain:
-		return "is not a plain http or https URL"
-	case !isPlain && !strings.HasPrefix(u.Path, "/"):
-		return "has a variable in its host; want it behind the slash that follows the host"
-	}
-	return ""
 }
 
 // ranges checks the values that the level has itself.

@@ -29,7 +29,7 @@ func TestShippedFileShowsTheDefaults(t *testing.T) {
 	if want := []Server{{URL: Default().Upstream}}; !reflect.DeepEqual(got.Upstreams, want) {
 		t.Errorf("upstreams = %+v, want %+v", got.Upstreams, want)
 	}
-	got.Channels, got.Upstreams, got.given = nil, nil, nil
+	got.Channels, got.Upstreams, got.lines = nil, nil, nil
 	if want := Default(); !reflect.DeepEqual(got, want) {
 		t.Errorf("shipped file:\n%+v\ndefaults:\n%+v", got, want)
 	}
@@ -110,7 +110,7 @@ func TestRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, data)
 	}
-	if got.given = nil; fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+	if got.lines = nil; fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }

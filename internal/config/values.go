@@ -8,6 +8,9 @@ type (
 	Size     = value.Size
 	Listen   = value.Listen
 	Upstream = value.Upstream
+	Header   = value.Header
+	Error    = value.Error
+	Errors   = value.Errors
 )
 
 const (
@@ -38,4 +41,10 @@ var (
 	parsePrefix   = value.ParsePrefix
 	parseOrigin   = value.ParseOrigin
 	parseUpstream = value.ParseUpstream
+
+	pathProblem      = value.PathProblem
+	authorizeProblem = value.TargetProblem
+	redirectProblem  = value.RedirectProblem
+	headerProblem    = value.HeaderProblem
+	hintSyntax       = value.HintSyntax
 )

@@ -27,12 +27,6 @@ type Watch struct {
 // DefaultWatch has the defaults of a watch.
 func DefaultWatch() Watch { return Watch{Every: seconds(2), Data: "body"} }
 
-// Header is the fields of a request, by their names as they are usually written; nil if there are none.
-type Header map[string]string
-
-// Get returns a field, whose name is written as usual.
-func (h Header) Get(name string) string { return h[name] }
-
 // Rule returns which rule of channels the watch's channels have, -1 for none. Other channels of the watch may have others.
 func (w *Watch) Rule(c *Config) int {
 	pattern, err := channelurl.ParsePattern(w.Channel)
@@ -77,28 +71,6 @@ func (d *decoder) header(n *yaml.Node, v reflect.Value, key, example string) {
 	if len(h) > 0 {
 		v.Set(reflect.ValueOf(h))
 	}
-}
-
-// ownHeaders are written by Holdfast, or say how a message is to be read.
-var ownHeaders = []string{
-	"Accept-Encoding", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Expect", "If-Match", "If-Modified-Since",
-	"If-None-Match", "If-Range", "If-Unmodified-Since", "Keep-Alive", "Proxy-Connection", "Range", "Te", "Trailer",
-	"Transfer-Encoding", "Upgrade",
-}
-
-// headerProblem says what is wrong with a field. It does not show its value, which may be a secret.
-func headerProblem(name, value string) string {
-	switch {
-	case name == "" || strings.Trim(name, lettersDigits+"!#$%&'*+-.^_`|~") != "":
-		return "is not the name of a header; want one such as Cookie"
-	case slices.Contains(ownHeaders, name):
-		return "is written by Holdfast itself"
-	case value == "" || strings.TrimSpace(value) != value:
-		return "is empty, or has a space at its beginning or end"
-	case hasControl(value):
-		return "has a control character"
-	}
-	return ""
 }
 
 // watch checks each and what one hides.

@@ -17,6 +17,7 @@ import (
 // Options say who answers requests for some paths. The first route that matches decides: those with Exact, then those with
 // Match, then those with Pattern, each in their order.
 type Options struct {
+	Name    string // of its place in the configuration
 	Match   string // an absolute path without a trailing slash, as the app reads it; "/" matches everything
 	Exact   string // instead of Match: one path, and nothing below it
 	Pattern string // instead of Match: a regular expression (RE2) for decoded paths
@@ -238,6 +239,11 @@ func (r *Route) Lookup(h *http1.Head) *site.Request {
 		}
 	}
 	return req
+}
+
+// Upstream returns the target and the Host of a request as the app gets them; host is empty for the client's.
+func (r *Route) Upstream(h *http1.Head) (target, host string) {
+	return string(r.Paths.AppendTarget(nil, h.Target)), r.Paths.Host
 }
 
 // values returns what variables stand for, in memory of its own.

@@ -10,17 +10,17 @@ import (
 	"holdfast/internal/site"
 )
 
-// checkSites reports what is wrong in the sites, routes and folders of c, apart from what the file system has there.
-func checkSites(c *config.Config) error {
+// Sites returns the sites of c and their routes. The error is what is wrong with them, apart from what the file system has.
+func Sites(c *config.Config) (*route.Sites, error) {
 	cache, err := newCache(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	app, list, err := newRouting(c, cache, nil).sites()
-	if err == nil {
-		_, err = route.NewSites(balance.NewSet(balance.Options{}), app, list)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	return route.NewSites(balance.NewSet(balance.Options{}), app, list)
 }
 
 // Warnings returns what c is likely meant to do and does not, in a sentence each.

@@ -26,12 +26,12 @@ func TestWarningsOfFolders(t *testing.T) {
 	}
 	const rule = "routes: [{match: /private, internal: true}]"
 	for _, tt := range []struct{ text, warning, problem string }{
-		{"site: {root: " + root + "}", "site.no_scripts: [/upload]", ""},
+		{"site: {root: " + root + "}", "no_scripts: [/upload]", ""},
 		{"site: {root: " + root + ", no_scripts: [/upload]}", "", ""},
 		{"site: {root: " + root + ", no_scripts: [/upload], serve_files: [.php]}", "", "serve_files"},
 		{"site: {root: " + root + ", no_scripts: [/upload], try_files: [/.env]}", "", "try file"},
 		{"site: {root: " + root + ", no_scripts: [/upload], types: [pcx]}", "", "types"},
-		{"site: {root: " + root + ", no_scripts: [/upload]}\nroutes: [{match: /blog, upstream: fastcgi://127.0.0.1:9001, site: {root: " + root + "/upload}}]", "site.no_scripts: [/]", ""},
+		{"site: {root: " + root + ", no_scripts: [/upload]}\nroutes: [{match: /blog, upstream: fastcgi://127.0.0.1:9001, site: {root: " + root + "/upload}}]", "no_scripts: [/]", ""},
 		{"site: {root: " + guarded + "}", rule, ""},
 		{"site: {root: " + guarded + "}\n" + rule, "", ""}, // as the warning says
 		{"site: {root: " + guarded + "}\nroutes: [{match: /private, upstream: http://127.0.0.1:8082}]", "", ""},

@@ -17,7 +17,8 @@ func Check(c *config.Config) error {
 	if _, err := newVerifier(&c.Push.JWT); err != nil {
 		return err
 	}
-	return checkSites(c)
+	_, err := Sites(c)
+	return err
 }
 
 // newVerifier returns nil if no tokens are taken.

@@ -77,7 +77,7 @@ func protection(name, at string, quiet bool, closed []string) (Unprotected, bool
 		return Unprotected{}, false
 	}
 	defer f.Close() //nolint:errcheck // read only
-	scripts := "site.no_scripts: [" + at + "]"
+	scripts := "no_scripts: [" + at + "]"
 	files := "" // of the section that the line is in
 	list := linesOf(f)
 	open := slices.ContainsFunc(list, func(line string) bool { return strings.EqualFold(line, "allow from all") })
@@ -102,7 +102,7 @@ func protection(name, at string, quiet bool, closed []string) (Unprotected, bool
 		case files == "":
 			return Unprotected{name, line, "routes: [{match: " + at + ", internal: true}], before all others"}, true
 		case !strings.Contains(files, ".ht"):
-			return Unprotected{name, line, "site.hide_files, with the endings or names that " + files + " names"}, true
+			return Unprotected{name, line, "hide_files, with the endings or names that " + files + " names"}, true
 		}
 	}
 	return Unprotected{}, false
@@ -228,9 +228,9 @@ func ruleOf(pattern string, quiet bool) string {
 		if quiet {
 			return ""
 		}
-		return "site.no_scripts, with the folders of " + pattern
+		return "no_scripts, with the folders of " + pattern
 	case strings.HasPrefix(rest, ".") && strings.HasSuffix(pattern, "$"):
-		return "site.hide_files, with the endings or names that " + pattern + " names"
+		return "hide_files, with the endings or names that " + pattern + " names"
 	}
 	return "routes with internal: true, before all others, for the paths of " + pattern
 }

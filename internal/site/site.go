@@ -121,7 +121,7 @@ func (s *Site) resolve(r *Request) (target, error) {
 	}
 	if err == nil && t.status == 0 && !t.found() && slices.ContainsFunc(elements, func(e string) bool { return !isName(e) }) {
 		// Nothing has such a name, and some would read another.
-		return target{status: 400, reason: "encoded slash, backslash or control byte in the name of a file; site.try_files leaves such paths to a script"}, nil
+		return target{status: 400, reason: "encoded slash, backslash or control byte in the name of a file; try_files leaves such paths to a script"}, nil
 	}
 	return settle(t, err)
 }
@@ -130,7 +130,7 @@ func (s *Site) resolve(r *Request) (target, error) {
 func settle(t target, err error) (target, error) {
 	switch {
 	case errors.Is(err, errLeaves):
-		return hide("symbolic link that leads out of the root; see site.follow_links"), nil
+		return hide("symbolic link that leads out of the root; see follow_links"), nil
 	case errors.Is(err, fs.ErrPermission):
 		return target{status: 403, reason: "the system does not permit reading it: see the owner and mode of the file and its folders"}, nil
 	case err == nil && !t.found() && t.status == 0:
@@ -220,7 +220,7 @@ func (s *Site) script(p *resolvedPath, elements, rest []string, slash bool) (tar
 	case !isScript(p.name()):
 		return hide("link by the name of a script to what is none"), nil
 	case s.scriptsDisabled(elements) || s.scriptsDisabled(p.elements):
-		return hide("script below a prefix of site.no_scripts"), nil
+		return hide("script below a prefix of no_scripts"), nil
 	}
 	if slices.ContainsFunc([]byte(strings.Join(rest, "")), isControl) { // which scripts write to logs and pages
 		return target{status: 400, reason: "encoded control byte in PATH_INFO"}, nil
@@ -280,7 +280,7 @@ func (s *Site) file(p *resolvedPath, elements []string) target {
 			return hide("source of a program, which is never served")
 		case is:
 			p.close()
-			return hide("source, settings or a copy by its name; to serve it, add \"" + by + "\" to site.serve_files")
+			return hide("source, settings or a copy by its name; to serve it, add \"" + by + "\" to serve_files")
 		}
 	}
 	return target{file: p}

@@ -312,9 +312,9 @@ func TestPathsAreBytes(t *testing.T) {
 func TestReasons(t *testing.T) {
 	s := newSite(t, Options{Root: newTree(t, hostile), NoScripts: []string{"/upload"}})
 	for path, want := range map[string]string{
-		"/links/out.txt": "site.follow_links", "/links/out/out.txt": "site.follow_links", "/links/out.php": "site.follow_links", "/upload/evil.php": "site.no_scripts",
-		"/.git/config": "begins with a dot", "/dot.": "begins with a dot", "/config.php.bak": "source of a program", "/lib.inc": "site.serve_files",
-		"/sub%2fx.html": "site.try_files", "/x%0a": "control byte", "/index.php/x%0a": "PATH_INFO", "/x%00": "in two ways", "/nothing": "", "/.not-there": "", "/links/nowhere": "", "/style.css": "",
+		"/links/out.txt": "follow_links", "/links/out/out.txt": "follow_links", "/links/out.php": "follow_links", "/upload/evil.php": "no_scripts",
+		"/.git/config": "begins with a dot", "/dot.": "begins with a dot", "/config.php.bak": "source of a program", "/lib.inc": "serve_files",
+		"/sub%2fx.html": "try_files", "/x%0a": "control byte", "/index.php/x%0a": "PATH_INFO", "/x%00": "in two ways", "/nothing": "", "/.not-there": "", "/links/nowhere": "", "/style.css": "",
 	} {
 		a, err := s.Serve(&Request{Method: "GET", Path: path})
 		if err != nil || !strings.Contains(a.Reason, want) || (a.Reason == "") != (want == "") {

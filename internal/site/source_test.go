@@ -28,7 +28,7 @@ func TestSources(t *testing.T) {
 		if err != nil || a.Status != 404 || a.Reason == "" {
 			t.Errorf("%s: %d %q, %v", name, a.Status, a.Reason, err)
 		}
-		if !strings.Contains(name, ".php") && !strings.Contains(a.Reason, "site.serve_files") {
+		if !strings.Contains(name, ".php") && !strings.Contains(a.Reason, "serve_files") {
 			t.Errorf("%s: the reason %q names no key", name, a.Reason)
 		}
 	}
@@ -76,13 +76,13 @@ func TestFindUnprotected(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s|%s|%s", strings.TrimPrefix(u.File, root), u.Line, u.Rule))
 	}
 	want := []string{
-		"/a/.htaccess|php_flag engine off|site.no_scripts: [/a]",
+		"/a/.htaccess|php_flag engine off|no_scripts: [/a]",
 		"/b/.htaccess|Deny from all|routes: [{match: /b, internal: true}], before all others",
 		"/c/d/.htaccess|AuthType Basic|routes: [{match: /c/d, internal: true}], before all others",
-		"/e/.htaccess|deny from all|site.no_scripts: [/e]",
-		"/f/.htaccess|Require all denied|site.hide_files, with the endings or names that <filesmatch \"\\.(txt|md)$\"> names",
+		"/e/.htaccess|deny from all|no_scripts: [/e]",
+		"/f/.htaccess|Require all denied|hide_files, with the endings or names that <filesmatch \"\\.(txt|md)$\"> names",
 		"/h/.htaccess|RewriteRule ^secret - [F,L]|routes: [{match: /h/secret, internal: true}], before all others",
-		"/i/.htaccess|RemoveHandler .php|site.no_scripts: [/i]",
+		"/i/.htaccess|RemoveHandler .php|no_scripts: [/i]",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -98,7 +98,7 @@ func TestProtection(t *testing.T) {
 	const before = ", before all others"
 	whole := "routes: [{match: /a, internal: true}]" + before
 	for text, want := range map[string]string{
-		"RedirectMatch 403 ^/a/uploads/.*\\.php$": `site.no_scripts, with the folders of ^/a/uploads/.*\.php$`,
+		"RedirectMatch 403 ^/a/uploads/.*\\.php$": `no_scripts, with the folders of ^/a/uploads/.*\.php$`,
 		"RedirectMatch 404 /a/private/.*":         "routes: [{match: /a/private, internal: true}]" + before,
 		"Redirect 403 /a/photos/":                 "routes: [{match: /a/photos, internal: true}]" + before,
 		"Redirect Gone \"/a/old\"":                "routes: [{match: /a/old, internal: true}]" + before,
@@ -110,15 +110,15 @@ func TestProtection(t *testing.T) {
 		"RewriteRule ^(.*)$ - [redirect=404]":                    whole,
 		"RewriteRule ^private/ \\\n  - \\\n  [forbidden]":        "routes: [{match: /a/private, internal: true}]" + before,
 		"RewriteRule ^xmlrpc\\.php$ - [F]":                       "routes: [{match: /a/xmlrpc.php, internal: true}]" + before,
-		"RewriteRule \"\\.(txt|log)$\" - [gone]":                 `site.hide_files, with the endings or names that \.(txt|log)$ names`,
+		"RewriteRule \"\\.(txt|log)$\" - [gone]":                 `hide_files, with the endings or names that \.(txt|log)$ names`,
 		"RewriteRule ^(tmp|cache)/ - [F,L]":                      "routes with internal: true" + before + ", for the paths of ^(tmp|cache)/",
 		"Order allow, deny\nAllow from 10.0.0.0/8":               whole,
 		"order Deny,Allow\nDeny from all\nAllow from 10.0.0.0/8": whole,
 		"Require not ip 10.0.0.1":                                whole,
-		"php_value engine \"Off\"":                               "site.no_scripts: [/a]",
-		"AddType application/octet-stream .php .phtml":           "site.no_scripts: [/a]",
-		"ForceType application/octet-stream":                     "site.no_scripts: [/a]",
-		"<Files *.php>\nRewriteRule ^ - [F]\n</Files>":           "site.no_scripts: [/a]",
+		"php_value engine \"Off\"":                               "no_scripts: [/a]",
+		"AddType application/octet-stream .php .phtml":           "no_scripts: [/a]",
+		"ForceType application/octet-stream":                     "no_scripts: [/a]",
+		"<Files *.php>\nRewriteRule ^ - [F]\n</Files>":           "no_scripts: [/a]",
 
 		"order ALLOW,DENY\nallow from all":                                       "",
 		"RedirectMatch 404 \"(?:^|/)\\.\"\nRewriteRule (^|/)\\.git - [F]":        "",

@@ -1,4 +1,4 @@
-package config
+package value
 
 import (
 	"cmp"
@@ -56,7 +56,8 @@ func (es Errors) Unwrap() []error {
 	return errs
 }
 
-func (es Errors) sort() {
+// Sort brings the errors into the order of the file.
+func (es Errors) Sort() {
 	slices.SortStableFunc(es, func(a, b *Error) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
