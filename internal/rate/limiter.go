@@ -29,7 +29,12 @@ func New(perSecond, burst int) *Limiter {
 	if perSecond <= 0 {
 		return nil
 	}
-	r := &Limiter{every: time.Second / time.Duration(perSecond), seed: maphash.MakeSeed()}
+	return NewEvery(time.Second/time.Duration(perSecond), burst)
+}
+
+// NewEvery returns a limiter for one request in that time, and burst at once besides.
+func NewEvery(every time.Duration, burst int) *Limiter {
+	r := &Limiter{every: every, seed: maphash.MakeSeed()}
 	r.burst = r.every * time.Duration(max(burst, 0))
 	for i := range r.shards {
 		r.shards[i] = shard{empty: map[netip.Addr]int64{}, sweep: 1024}
@@ -39,6 +44,15 @@ func New(perSecond, burst int) *Limiter {
 
 // Admit reports whether a request of addr is admitted at now, and if not, after how long it would be.
 func (r *Limiter) Admit(addr netip.Addr, now time.Time) (wait time.Duration, ok bool) {
+	return r.look(addr, now, true)
+}
+
+// Room is Admit without a request: it reports whether one would be admitted.
+func (r *Limiter) Room(addr netip.Addr, now time.Time) (wait time.Duration, ok bool) {
+	return r.look(addr, now, false)
+}
+
+func (r *Limiter) look(addr netip.Addr, now time.Time, count bool) (wait time.Duration, ok bool) {
 	if r == nil || !addr.IsValid() {
 		return 0, true
 	}
@@ -56,6 +70,9 @@ func (r *Limiter) Admit(addr netip.Addr, now time.Time) (wait time.Duration, ok 
 	empty := max(s.empty[addr], at)
 	if ahead := time.Duration(empty - at); ahead > r.burst {
 		return ahead - r.burst, false
+	}
+	if !count {
+		return 0, true
 	}
 	s.empty[addr] = empty + int64(r.every)
 	if len(s.empty) > s.sweep {
