@@ -18,7 +18,9 @@ import (
 const imports = `
 .                 internal/config internal/demo internal/explain internal/server
 hooks             internal/channel internal/connection internal/hub internal/metric internal/presence internal/strictjson internal/throttle
+internal/access   internal/http1 internal/rate internal/throttle
 internal/accesslog internal/asyncwriter internal/http1
+internal/admit    internal/access internal/http1 internal/park internal/request internal/route
 internal/appcall  internal/auth internal/http1 internal/hub internal/strictjson
 internal/asyncwriter
 internal/auth     internal/channel internal/cookie internal/http1 internal/throttle
@@ -42,6 +44,7 @@ internal/deny     internal/http1
 internal/expand
 internal/explain  internal/cache internal/config internal/http1 internal/route internal/server
 internal/fcgi     internal/http1
+internal/fieldset internal/http1
 internal/headread internal/http1 internal/park
 internal/histfile internal/hub
 internal/hosts    internal/http1
@@ -59,7 +62,7 @@ internal/receive  internal/throttle
 internal/render   internal/deflate internal/http1 internal/hub internal/jsontext
 internal/pushfields internal/cache internal/cache/headers internal/http1 internal/hub internal/throttle
 internal/request  internal/http1
-internal/route    internal/balance internal/cache/rules internal/compress internal/deny internal/expand internal/hosts internal/http1 internal/inject internal/rate internal/site
+internal/route    internal/access internal/balance internal/cache/rules internal/compress internal/deny internal/expand internal/hosts internal/http1 internal/inject internal/rate internal/site
 internal/sendbuf  internal/park
 internal/sendqueue internal/hub internal/park
 internal/server   hooks internal/accesslog internal/appcall internal/asyncwriter internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/channel internal/channelurl internal/config internal/connection internal/cookie internal/deny internal/histfile internal/http1 internal/hub internal/inject internal/metric internal/park internal/presence internal/pushfields internal/route internal/site internal/throttle internal/token internal/watch proxy upgrade upgrade/client
@@ -77,7 +80,7 @@ internal/tunnel   internal/park internal/sendbuf
 internal/watch    internal/appcall internal/channelurl internal/hub internal/strictjson internal/throttle
 internal/wiretest
 internal/wsframe  internal/deflate
-proxy             internal/accesslog internal/balance internal/cache/fetch internal/compress internal/fcgi internal/headread internal/http1 internal/inject internal/metric internal/park internal/proxyheader internal/pushfields internal/rate internal/request internal/route internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
+proxy             internal/access internal/accesslog internal/admit internal/balance internal/cache/fetch internal/compress internal/fcgi internal/headread internal/http1 internal/inject internal/metric internal/park internal/proxyheader internal/pushfields internal/rate internal/request internal/route internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
 upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/http1 internal/hub internal/jsontext internal/park internal/receive internal/render internal/request internal/sendqueue internal/session internal/subscribe internal/wsframe upgrade/client
 upgrade/client    internal/http1
 `
@@ -91,6 +94,7 @@ github.com/gobwas/ws
 github.com/golang-jwt/jwt/v5
 github.com/klauspost/compress
 github.com/molecule-man/go-brrr
+github.com/tg123/go-htpasswd
 github.com/valyala/fasthttp
 go.etcd.io/bbolt
 golang.org/x/crypto

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 
 	"holdfast/internal/http1"
@@ -15,6 +16,8 @@ type accelState struct {
 	gate      *route.Gate             // of the route that the request came to
 	hops      int
 }
+
+var errClosed = errors.New("X-Accel-Redirect to a route that is closed to the client")
 
 // maxHops is how many X-Accel-Redirects one request may follow.
 const maxHops = 10
@@ -70,6 +73,11 @@ func (x *exchange) accelRedirect(a *http1.Answer, bodyless bool) bool {
 		return false
 	case to.Redirect != "" || http1.HasDots(h.Path): // dot segments may lead out of Match; nginx refuses them, too
 		x.fail(502, fmt.Errorf("X-Accel-Redirect to %.200q: no route matches this path; see routes", h.Target))
+		return false
+	}
+	if !x.f.p.gate.Permits(x.route, to, h, x.client.from.Addr(), x.f.loop.Now()) {
+		x.f.logRefused(x.client.from, 403, "X-Accel-Redirect to a route whose allow or basic_auth excludes the client")
+		x.finishWith(403, errClosed)
 		return false
 	}
 	x.route = to

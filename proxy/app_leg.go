@@ -144,7 +144,7 @@ func (a *appLeg) giveBack() {
 	switch {
 	case !a.connLogin:
 		f.pools[a.server.Index].Put(a.conn)
-	case a.x.trusted || !a.x.client.keep: // a trusted proxy sends requests of several clients on one connection
+	case a.x.client.trusted || !a.x.client.keep: // a trusted proxy sends requests of several clients on one connection
 		a.notice(balance.ClosedLogin)
 		a.conn.Close()
 	default:

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net/netip"
 	"time"
 
 	"holdfast/internal/http1"
@@ -14,6 +15,9 @@ import (
 type clientLeg struct {
 	x        *exchange
 	conn     *park.Conn
+	trusted  bool            // the client is a trusted proxy
+	from     netip.AddrPort  // who sent the request
+	user     string          // who has logged in; empty: nobody
 	out      *sendbuf.Buffer // read from the upstream ahead of the client
 	file     *tempfile.File  // of a response beyond buffers.response; nil without a file
 	fileTail []byte          // what follows the file's bytes

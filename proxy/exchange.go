@@ -2,10 +2,10 @@ package proxy
 
 import (
 	"errors"
-	"net/netip"
 	"time"
 
 	"holdfast/internal/accesslog"
+	"holdfast/internal/admit"
 	"holdfast/internal/cache/fetch"
 	"holdfast/internal/compress"
 	"holdfast/internal/http1"
@@ -52,9 +52,7 @@ type exchange struct {
 	completed bool       // the source has given all of its response
 	ahead     int        // bytes of both bodies in memory, counted in Proxy.buffered
 
-	trusted    bool           // the client is a trusted proxy
-	from       netip.AddrPort // who sent the request
-	asked      http1.Asked    // what the app was asked for, if its URLs are rewritten in the response
+	asked      http1.Asked // what the app was asked for, if its URLs are rewritten in the response
 	idempotent bool
 	isHead     bool // HEAD: the response has no body whatever it says
 
@@ -70,13 +68,14 @@ type exchange struct {
 }
 
 // forward begins an exchange. rest are the bytes after the head: body, or the next request.
-func (f *Front) forward(c *park.Conn, r *route.Route, h *http1.Head, q *request.Request, rest []byte, more bool) {
+func (f *Front) forward(c *park.Conn, v *admit.Verdict, h *http1.Head, q *request.Request, rest []byte, more bool) {
 	var x *exchange
 	if n := len(f.free); n > 0 {
 		x, f.free = f.free[n-1], f.free[:n-1]
 	} else {
 		x = new(exchange)
 	}
+	r := v.Route
 	*x = exchange{
 		f: f, route: r, serial: x.serial + 1,
 		client: clientLeg{x: x, conn: c, early: x.client.early[:0]},
@@ -104,11 +103,11 @@ func (f *Front) forward(c *park.Conn, r *route.Route, h *http1.Head, q *request.
 	}
 	c.Hold(x)
 	c.SetDeadline(0)
-	x.trusted, x.from = q.Trusted, q.Client
+	x.client.trusted, x.client.from, x.client.user = q.Trusted, q.Client, v.User
 	if f.p.o.Access != nil {
 		x.log.line = f.p.o.Access.Begin(x.log.line, accesslog.RequestOf(h, q.Client.Addr()))
 	}
-	if h.Expects && !x.upload.body.Done && len(rest) == 0 {
+	if h.Expects && !x.upload.body.Done && len(rest) == 0 && v.Answer == nil {
 		// Holdfast responds itself: clients wait for this line, and it must not depend on the app.
 		if sendbuf.Send(c, &x.client.out, []byte("HTTP/1.1 100 Continue\r\n\r\n"), nil) != nil {
 			x.clientGone()
@@ -128,25 +127,17 @@ func (f *Front) forward(c *park.Conn, r *route.Route, h *http1.Head, q *request.
 	if r.Table.Internal {
 		x.accel.head = append(x.accel.head, h.Raw...)
 	}
-	x.take(h, q, rest[:n])
+	if v.Answer != nil {
+		x.finishEarly(v.Answer, h)
+	} else {
+		x.take(h, q, rest[:n])
+	}
 	whole = true
 }
 
 // take gives the request to the source of its route. body is the part of the request's body received so far.
 func (x *exchange) take(h *http1.Head, q *request.Request, body []byte) {
 	r := x.route
-	if r.Deny != nil && x.accel.hops == 0 && r.Deny.Denies(h.Path) {
-		x.denied(h)
-		return
-	}
-	if r.Redirect != "" {
-		x.redirect(h, q)
-		return
-	}
-	if x.accel.hops == 0 && r.LacksSlash(h) {
-		x.finishFields(301, 0, route.SlashLocation(h), errRedirected)
-		return
-	}
 	if x.accel.hops == 0 {
 		x.page = r.Inject.Page(h, q.Scheme(), q.Host)
 	}

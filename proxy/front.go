@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"holdfast/internal/access"
+	"holdfast/internal/admit"
 	"holdfast/internal/balance"
 	"holdfast/internal/compress"
 	"holdfast/internal/headread"
@@ -8,7 +10,6 @@ import (
 	"holdfast/internal/metric"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
-	"holdfast/internal/route"
 	"holdfast/internal/throttle"
 )
 
@@ -34,7 +35,15 @@ type Front struct {
 }
 
 // HeadRead implements headread.Owner: the request is refused, passed to the PushHandler, or becomes an exchange.
-func (f *Front) HeadRead(c *park.Conn, b, rest []byte, more bool) {
+func (f *Front) HeadRead(c *park.Conn, b, rest []byte, more bool) { f.enter(c, b, rest, more, nil) }
+
+// loggedIn continues with a request whose login was verified, or was not.
+func (f *Front) loggedIn(c *park.Conn, p *admit.Pending) {
+	f.enter(c, p.Head, p.Rest, p.More, &p.Result)
+}
+
+// enter is HeadRead. done is the result of a login that had to be verified; nil: there was none.
+func (f *Front) enter(c *park.Conn, b, rest []byte, more bool, done *access.Result) {
 	h := &f.head
 	if r := h.Parse(b, http1.Limits{Bytes: f.p.o.HeaderBytes, Fields: f.p.o.HeaderFields, Ascii: f.p.o.ASCIITargets}); r != nil {
 		f.HeadRefused(c, r, b)
@@ -42,29 +51,18 @@ func (f *Front) HeadRead(c *park.Conn, b, rest []byte, more bool) {
 	}
 	q := f.readRequest(c, h)
 	q.Rest = rest
-	site, refusal := f.p.sites.Find(h.Host, q.Host)
-	if refusal != nil {
-		f.refuseClient(c, q.Client, refusal, b, "host", string(h.Host), "forwarded_host", string(h.Forwarding[http1.ForwardedHost]))
-		return
-	}
-	r, limits := f.p.insecure(c, h, q), site.Rest()
-	own := r == nil && f.p.o.Local != nil && site.Push && f.p.o.Local.Owns(h.Path)
-	if r == nil && !own {
-		if r, refusal = site.Open(h.Path); refusal == nil {
-			limits = r
-		}
-	}
-	if over := f.limit(h, q, limits.Settings); over != nil {
-		refusal = over
-	}
+	v := f.p.gate.Judge(c, h, q, f.loop.Now(), done)
 	switch {
-	case refusal != nil:
-		f.refuseClient(c, q.Client, refusal, b)
-	case own:
+	case v.Refusal != nil:
+		f.count(v.Refusal)
+		f.refuseClient(c, q.Client, v.Refusal, b, v.Details...)
+	case v.Attempt != nil:
+		f.p.gate.Wait(c, v.Attempt, b, rest, more, f.loggedIn)
+	case v.Own && v.Answer == nil:
 		f.p.o.Local.Serve(c, q)
 	default:
 		f.p.stats.requests.Add(1)
-		f.forward(c, r, h, q, rest, more)
+		f.forward(c, &v, h, q, rest, more)
 	}
 }
 
@@ -86,17 +84,14 @@ func (f *Front) HeaderRefused(c *park.Conn, err error) {
 	c.Abort()
 }
 
-// limit refuses a request beyond the limits of its route.
-func (f *Front) limit(h *http1.Head, q *request.Request, s *route.Settings) *http1.Refusal {
-	r := s.Refuses(h.Length, q.Client.Addr(), f.loop.Now())
-	switch {
-	case r == nil:
-	case r.Status == 429:
+// count counts a request beyond a limit.
+func (f *Front) count(r *http1.Refusal) {
+	switch r.Status {
+	case 429:
 		f.p.stats.rateLimited.Add(1)
-	case r.Status == 503:
+	case 503:
 		f.p.stats.overloaded.Add(1)
 	}
-	return r
 }
 
 // resume parks c until its next request, or begins with the bytes that are here already. more means that further bytes

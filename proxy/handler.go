@@ -4,10 +4,12 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"sync/atomic"
 	"time"
 
 	"holdfast/internal/accesslog"
+	"holdfast/internal/admit"
 	"holdfast/internal/balance"
 	"holdfast/internal/cache/fetch"
 	"holdfast/internal/compress"
@@ -97,6 +99,7 @@ type Proxy struct {
 	o         Options
 	fronts    []*Front
 	servers   *balance.Set
+	gate      *admit.Gate
 	sites     *route.Sites
 	newSource func(*exchange) source
 	lines     *balance.Lines // exchanges that wait for a server
@@ -114,6 +117,7 @@ type Stats struct {
 	Requests, Refused, UpstreamErrors, Retries, ClientGone, Cut, Tunnels, Dialled, InFlight, Buffered, RateLimited, Overloaded, Queued, Spills, SpillErrors, Spilled int64
 
 	Upstreams []balance.Stats
+	Denied    map[string]int64 // by reason
 	Responses map[string]int64 // by status code
 	Durations metric.Histogram // of requests, to the end of their response
 }
@@ -145,6 +149,11 @@ func New(p *park.Poller, o Options) *Proxy {
 		list = []route.SiteOptions{{Default: true, Push: true, Main: Route{Match: "/", Site: o.Site, Publishes: true}, Routes: o.Routes}}
 	}
 	x.sites = route.MustSites(x.servers, Route{Upstreams: o.Upstreams, Site: o.Site, Settings: &x.o.Settings}, list)
+	gate := admit.Options{Sites: x.sites, RedirectHTTPS: o.RedirectHTTPS, HTTPSPort: o.HTTPSPort, Logins: runtime.GOMAXPROCS(0) / 2}
+	if o.Local != nil {
+		gate.Owns = o.Local.Owns
+	}
+	x.gate = admit.New(p, gate)
 	x.lines = balance.NewLines(p.Loops(), o.Queue)
 	for _, l := range p.Loops() {
 		f := &Front{p: x, loop: l, compress: x.compress.Loop(l), refused: throttle.PerSecond{Lines: maxRefusedLines}}
@@ -208,7 +217,7 @@ func (x *Proxy) Stats() Stats {
 		RateLimited: s.rateLimited.Load(), Overloaded: s.overloaded.Load(), Queued: x.lines.Waiting(),
 		Spills: x.files.Files(), SpillErrors: x.files.Failures(), Spilled: x.files.Used(),
 	}
-	stats.Upstreams, stats.Responses = x.servers.Stats(time.Now()), map[string]int64{}
+	stats.Upstreams, stats.Responses, stats.Denied = x.servers.Stats(time.Now()), map[string]int64{}, x.gate.Counts.All()
 	for _, f := range x.fronts {
 		f.responses.AddTo(stats.Responses)
 		f.durations.AddTo(&stats.Durations)

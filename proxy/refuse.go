@@ -2,15 +2,13 @@ package proxy
 
 import (
 	"bytes"
-	"errors"
 	"net/netip"
 
+	"holdfast/internal/admit"
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
 )
-
-var errDenied = errors.New("denied")
 
 // HeadRefused implements headread.Owner. The head can't be parsed, so the peer counts as the client.
 func (f *Front) HeadRefused(c *park.Conn, r *http1.Refusal, b []byte) {
@@ -31,11 +29,17 @@ func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, r *http1.Refus
 	park.Linger(c)
 }
 
-// denied answers as if there were nothing.
-func (x *exchange) denied(h *http1.Head) {
-	x.f.p.stats.refused.Add(1)
-	x.f.logRefused(x.from, 404, "path that deny of the configuration names", "path", string(h.Path[:min(len(h.Path), 200)]))
-	x.finishWith(404, errDenied)
+// finishEarly gives the gate's answer.
+func (x *exchange) finishEarly(a *admit.Answer, h *http1.Head) {
+	if a.Denied {
+		x.f.p.stats.refused.Add(1)
+		fields := []any{"path", string(h.Path[:min(len(h.Path), 200)])}
+		if a.User != "" {
+			fields = append(fields, "user", a.User[:min(len(a.User), 64)])
+		}
+		x.f.logRefused(x.client.from, a.Status, a.Why.Error(), fields...)
+	}
+	x.finishFields(a.Status, a.After, a.Fields, a.Why)
 }
 
 // maxRefusedLines is how many refusals a loop logs per second.

@@ -67,7 +67,7 @@ func (x *exchange) responseHead(a *http1.Answer, framed bool) []byte {
 	if x.fetch != nil {
 		x.fetch.Judge(a, x.f.loop.Now())
 	}
-	if a.Accel && !x.trusted {
+	if a.Accel && !x.client.trusted {
 		a.DropPrefix("x-accel-")
 	}
 	if x.route.Paths.Rewrites() {

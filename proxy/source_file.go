@@ -95,7 +95,7 @@ func (s *fileSource) resolved(a site.Answer, first []byte, err error) {
 		s.script.start(nil, nil, nil)
 	case a.Reason != "":
 		s.x.f.p.stats.refused.Add(1)
-		s.x.f.logRefused(s.x.from, a.Status, a.Reason, "path", http1.PathOf(s.raw))
+		s.x.f.logRefused(s.x.client.from, a.Status, a.Reason, "path", http1.PathOf(s.raw))
 		s.x.finishWith(a.Status, errors.New(a.Reason))
 	case a.File == nil && a.Status >= 300 && a.Status != 304:
 		s.x.finishFields(a.Status, 0, a.Head, errors.New("answered by Holdfast"))

@@ -61,7 +61,7 @@ func (u *upload) refuse() {
 	p := u.x.f.p
 	status, after, err := p.files.Refusal(u.file, p.buffered.Load() > p.o.BufferTotal)
 	p.stats.refused.Add(1)
-	u.x.f.logRefused(u.x.from, status, err.Error()+": the app needs it whole (see buffers.stream_uploads)")
+	u.x.f.logRefused(u.x.client.from, status, err.Error()+": the app needs it whole (see buffers.stream_uploads)")
 	u.x.finishAfter(status, after, err)
 }
 
@@ -166,7 +166,7 @@ func (x *exchange) badRequest(err error) {
 	if errors.Is(err, errTooLarge) {
 		status = 413
 	}
-	x.f.logRefused(x.from, status, err.Error())
+	x.f.logRefused(x.client.from, status, err.Error())
 	x.upload.body.Done = false // the app's request is incomplete, too; and as bytes behind the body are lost, the connection ends
 	x.finishWith(status, err)
 }

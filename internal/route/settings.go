@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"holdfast/internal/access"
 	"holdfast/internal/cache/rules"
 	"holdfast/internal/compress"
 	"holdfast/internal/deny"
@@ -42,6 +43,7 @@ type Settings struct {
 	ResponseBuffer int  // bytes read from the app ahead of one client; 0: one reading
 
 	Deny     *deny.List     // paths that are not served; nil: all are
+	Access   *access.Rules  // whose clients may have an answer; nil: all
 	Compress *compress.Rule // which responses are compressed; nil: none
 
 	Inject *inject.Rules // pages that get a script tag; nil: none
