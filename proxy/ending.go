@@ -127,13 +127,14 @@ func (x *exchange) release() {
 	x.client.file.Close()
 	x.upload.file, x.client.file, x.upload.tail, x.client.fileTail = nil, nil, nil, nil
 	x.upload.gathered = x.upload.gathered[:0]
+	x.coder.Close()
+	x.coder = nil
 	x.count()
 	x.f.p.inFlight.Add(-1)
 	x.accel.gate.Leave()
 	x.closeFetch()
 	x.page.Close()
-	x.coder.Close()
-	x.client.conn, x.accel.preserved, x.stored, x.coder = nil, nil, nil, nil
+	x.client.conn, x.accel.preserved, x.stored = nil, nil, nil
 	if f := x.f; len(f.free) < 64 && cap(x.client.early)+cap(x.upload.gathered)+cap(x.app.head)+cap(x.app.partialHead)+cap(x.accel.head) <= keepExchange {
 		f.free = append(f.free, x)
 	}

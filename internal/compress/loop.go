@@ -37,9 +37,14 @@ type Stats struct {
 // maxQueued is how many pieces may wait for a worker. Beyond that, loops compress themselves.
 const maxQueued = 1024
 
+const defaultEncoders = 64
+
 // NewPool returns a pool with as many workers as there are loops. At most max compressors belong to responses for longer
-// than a piece. Call it before the poller serves.
+// than a piece; 0: 64. Call it before the poller serves.
 func NewPool(p *park.Poller, max int64, log *slog.Logger) *Pool {
+	if max == 0 {
+		max = defaultEncoders
+	}
 	return &Pool{max: max, workers: p.NewPool(len(p.Loops()), maxQueued), log: log}
 }
 
