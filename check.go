@@ -36,6 +36,9 @@ func check(args []string, out, errs io.Writer) error {
 	for _, warning := range slices.Concat(server.Missing(c), server.Warnings(c), server.WatchWarnings(c), server.CacheWarnings(c), server.CookieWarnings(c)) {
 		fmt.Fprintf(out, "warning: %s\n", warning)
 	}
+	for _, note := range server.Notes(c) {
+		fmt.Fprintf(out, "note: %s\n", note)
+	}
 	behind := c.Upstream.Address
 	if n := len(c.Sites); n > 0 {
 		behind = fmt.Sprintf("%d sites", n)

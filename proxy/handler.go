@@ -207,6 +207,9 @@ func (x *Proxy) Cut() {
 	})()
 }
 
+// Compression returns the counts of compressed responses. Any goroutine may call it.
+func (x *Proxy) Compression() *compress.Pool { return x.compress }
+
 // Stats may be called from any goroutine.
 func (x *Proxy) Stats() Stats {
 	s := &x.stats

@@ -30,6 +30,9 @@ func newFileSource(x *exchange) source { return &fileSource{x: x} }
 func (s *fileSource) start(h *http1.Head, _ *request.Request, body []byte) {
 	s.x.upload.gathered = append(s.x.upload.gathered, body...)
 	req := s.x.route.Lookup(h)
+	if s.x.page == nil { // or else its bytes have to be read
+		req.Precompressed = s.x.coder.Precompressed()
+	}
 	s.raw = append([]byte(nil), h.Raw...)
 	folder := s.x.route.Folder()
 	ask := func() func(bool) {

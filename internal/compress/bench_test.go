@@ -18,7 +18,7 @@ func BenchmarkCodings(b *testing.B) {
 		}
 	}
 	for _, c := range []http1.Coding{http1.Gzip, http1.Brotli, http1.Zstd} {
-		for level := 1; level <= maxLevel; level++ {
+		for level := 1; level <= MaxLevel; level++ {
 			b.Run(fmt.Sprintf("%v/%d", c, level), func(b *testing.B) {
 				b.SetBytes(int64(len(body)))
 				var out []byte

@@ -24,7 +24,7 @@ func TestChunkings(t *testing.T) {
 			b.loop.max = 0 // no compressor of its own
 			coding += ", gzip;q=0.5"
 		}
-		r := rule(t, Options{MinLength: 100, Level: 1 + random.IntN(maxLevel)})
+		r := rule(t, Options{MinLength: 100, Level: 1 + random.IntN(MaxLevel)})
 		x, c := b.begin(r, coding)
 		size := random.IntN(1 << (random.IntN(19) + 1))
 		body := words(seed, size)

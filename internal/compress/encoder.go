@@ -12,15 +12,15 @@ import (
 	"holdfast/internal/http1"
 )
 
-// maxLevel is the highest level. Brotli and zstd have higher ones, which are for files that are compressed once.
-const maxLevel = 9
+// MaxLevel is the highest level. Brotli and zstd have higher ones, which are for files that are compressed once.
+const MaxLevel = 9
 
 // window is how far back brotli and zstd look for repetitions, as a power of two. Theirs would be 4 MB and more, which the
 // compressor keeps in memory.
 const window = 18
 
 // qualities are brotli's of each level: those that take about the time of gzip at the level.
-var qualities = [maxLevel + 1]int{1: 1, 2: 2, 3: 2, 4: 3, 5: 4, 6: 5, 7: 6, 8: 7, 9: 9}
+var qualities = [MaxLevel + 1]int{1: 1, 2: 2, 3: 2, 4: 3, 5: 4, 6: 5, 7: 6, 8: 7, 9: 9}
 
 // stream is a compressor of one of the libraries.
 type stream interface {
@@ -46,7 +46,7 @@ func (b *buffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-var encoders [http1.Zstd + 1][maxLevel + 1]sync.Pool
+var encoders [http1.Zstd + 1][MaxLevel + 1]sync.Pool
 
 // newEncoder returns a compressor that is at the beginning.
 func newEncoder(c http1.Coding, level int) *encoder {

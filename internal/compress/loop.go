@@ -34,6 +34,15 @@ type Stats struct {
 	Fallback  atomic.Int64                 // responses in gzip, or as they are, for want of a compressor
 }
 
+// Encoded returns how many responses were compressed, by the name of the coding.
+func (s *Stats) Encoded() map[string]int64 {
+	counts := map[string]int64{}
+	for c := http1.Gzip; c <= http1.Zstd; c++ {
+		counts[c.String()] = s.Responses[c].Load()
+	}
+	return counts
+}
+
 // maxQueued is how many pieces may wait for a worker. Beyond that, loops compress themselves.
 const maxQueued = 1024
 
@@ -59,7 +68,7 @@ func (p *Pool) take(now time.Time) bool {
 	p.held.Add(-1)
 	p.Fallback.Add(1)
 	if total, due := p.scarce.Due(now); due {
-		p.log.Warn("compressors in use; responses fall back to gzip in separate pieces", "limit", p.max, "total", total, "key", "limits.compressors")
+		p.log.Warn("compressors in use; responses fall back to gzip in separate pieces", "limit", p.max, "total", total, "key", "buffers.compressors")
 	}
 	return false
 }

@@ -30,6 +30,7 @@ type Response struct {
 	loop     *Loop
 	rule     *Rule
 	client   Client
+	accepted http1.Accepted
 	coding   http1.Coding // that the client wants; Identity: none
 	fallback http1.Coding // without a compressor of its own
 	must     bool         // the client refuses identity
@@ -74,7 +75,7 @@ func (r *Rule) Begin(l *Loop, h *http1.Head, client Client) *Response {
 	x := &Response{loop: l, rule: r, client: client, isHead: string(h.Method) == "HEAD"}
 	if h.Minor > 0 { // HTTP/1.0 knows no chunks, and its proxies no Vary
 		a := http1.AcceptedBy(h.Fields)
-		x.coding, x.must = a.Best(r.codings), a.Weight(http1.Identity) == 0
+		x.accepted, x.coding, x.must = a, a.Best(r.codings), a.Weight(http1.Identity) == 0
 		if slices.Contains(r.codings, http1.Gzip) && a.Weight(http1.Gzip) > 0 {
 			x.fallback = http1.Gzip
 		}
@@ -89,7 +90,8 @@ func (r *Response) Again() *Response {
 	}
 	r.Close()
 	return &Response{
-		loop: r.loop, rule: r.rule, client: r.client, coding: r.coding, fallback: r.fallback, must: r.must, marked: r.marked, isHead: r.isHead,
+		loop: r.loop, rule: r.rule, client: r.client, accepted: r.accepted, coding: r.coding, fallback: r.fallback,
+		must: r.must, marked: r.marked, isHead: r.isHead,
 	}
 }
 
@@ -107,6 +109,27 @@ func (r *Response) Request(h *http1.Head) {
 		var changed bool
 		f.Value, changed = http1.MapEntityTags(f.Value, http1.OwnTag)
 		r.marked = r.marked || changed
+	}
+}
+
+// Precompressed returns a function that says which codings the client takes instead of a file of a media type, the best first.
+// It is nil if there are none, or files that are compressed already are not looked for. Any goroutine may call the function.
+func (r *Response) Precompressed() func(kind string) []http1.Coding {
+	if r == nil || !r.rule.static || r.coding == http1.Identity {
+		return nil
+	}
+	rule, accepted := r.rule, r.accepted
+	return func(kind string) (list []http1.Coding) {
+		if !rule.types.has([]byte(kind)) {
+			return nil
+		}
+		for rest := slices.Clone(rule.codings); ; {
+			best := accepted.Best(rest)
+			if best == http1.Identity {
+				return list
+			}
+			list, rest = append(list, best), slices.DeleteFunc(rest, func(c http1.Coding) bool { return c == best })
+		}
 	}
 }
 

@@ -15,6 +15,28 @@ type Options struct {
 	MinLength   int64          // bytes of a body; a shorter one stays as it is
 	Level       int            // 1 (fastest) to 9 (smallest); 0: the default
 	SkipCookies bool           // a response that sets a cookie stays as it is
+
+	// Precompressed has a file's neighbours x.zst, x.br and x.gz sent instead of it, as nginx's gzip_static does: whatever
+	// their times are.
+	Precompressed bool
+}
+
+// Named returns the codings of a list of names.
+func Named(names []string) (list []http1.Coding, err error) {
+	for _, name := range names {
+		c, ok := http1.CodingOf([]byte(name))
+		switch {
+		case !ok || c == http1.Identity || name != c.String():
+			return nil, fmt.Errorf("unknown %q; want some of zstd, br, gzip", name)
+		case slices.Contains(list, c):
+			return nil, fmt.Errorf("%s is twice in the list", name)
+		}
+		list = append(list, c)
+	}
+	if len(list) == 0 {
+		return nil, errors.New("none; want some of zstd, br, gzip")
+	}
+	return list, nil
 }
 
 // defaultCodings are in the order of what a millisecond of work saves at the default level (BenchmarkCodings).
@@ -30,11 +52,12 @@ type Rule struct {
 	minLength   int64
 	level       int
 	skipCookies bool
+	static      bool
 }
 
 // NewRule checks the options.
 func NewRule(o Options) (*Rule, error) {
-	r := &Rule{codings: o.Codings, minLength: o.MinLength, level: o.Level, skipCookies: o.SkipCookies}
+	r := &Rule{codings: o.Codings, minLength: o.MinLength, level: o.Level, skipCookies: o.SkipCookies, static: o.Precompressed}
 	if len(r.codings) == 0 {
 		r.codings = defaultCodings
 	}
@@ -44,8 +67,8 @@ func NewRule(o Options) (*Rule, error) {
 	if r.level == 0 {
 		r.level = defaultLevel
 	}
-	if r.level < 1 || r.level > maxLevel {
-		return nil, fmt.Errorf("compress: level %d is not between 1 and %d", r.level, maxLevel)
+	if r.level < 1 || r.level > MaxLevel {
+		return nil, fmt.Errorf("compress: level %d is not between 1 and %d", r.level, MaxLevel)
 	}
 	list := o.Types
 	if len(list) == 0 {

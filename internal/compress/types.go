@@ -44,7 +44,7 @@ func newTypeSet(list []string) (typeSet, error) {
 		main, sub, ok := strings.Cut(pattern, "/")
 		switch {
 		case len(pattern) > maxType:
-			return s, fmt.Errorf("type %.40q is longer than %d bytes", pattern, maxType)
+			return s, fmt.Errorf("%.40q is longer than %d bytes", pattern, maxType)
 		case strings.HasPrefix(pattern, "*+") && isTypeName(pattern[2:]):
 			s.suffixes = append(s.suffixes, pattern[1:])
 		case ok && sub == "*" && isTypeName(main):
@@ -52,10 +52,16 @@ func newTypeSet(list []string) (typeSet, error) {
 		case ok && isTypeName(main) && isTypeName(sub):
 			s.exact[pattern] = true
 		default:
-			return s, fmt.Errorf("type %q is not a media type such as text/html, text/* or *+json", pattern)
+			return s, fmt.Errorf("%q is not a media type; want one such as text/html, text/* or *+json", pattern)
 		}
 	}
 	return s, nil
+}
+
+// CheckTypes reports what is wrong with Options.Types.
+func CheckTypes(list []string) error {
+	_, err := newTypeSet(list)
+	return err
 }
 
 // isTypeName reports whether s may be a half of a media type (RFC 6838 §4.2).

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"holdfast/internal/config/value"
 )
 
 // Block is the settings that the top, each site and each route can have. What a route does not say it takes from its site, and
@@ -23,6 +25,7 @@ type Block struct {
 	Polls     []Poll   `yaml:"polls" eg:"[{match: /status.php, key: [query, session]}]"`
 	Cache     []Cache  `yaml:"cache" eg:"[{match: /catalog, key: [query]}]"`
 	Inject    []Inject `yaml:"inject" eg:"[{match: /parcels, polls: [/status.php?id]}]"`
+	Compress  Compress `yaml:"compress"`
 	Timeouts  Timeouts `yaml:"timeouts"`
 	Limits    Limits   `yaml:"limits"`
 	Buffers   Buffers  `yaml:"buffers"`
@@ -83,6 +86,8 @@ type Buffers struct {
 	Folder string `yaml:"temp_dir" level:"top" eg:"/var/tmp"` // empty: os.TempDir(); NoFolder: none
 	File   Size   `yaml:"temp_file_size" level:"top"`
 	Files  Size   `yaml:"temp_total_size" level:"top"`
+
+	Compressors int `yaml:"compressors" level:"top"`
 }
 
 func defaultBlock() Block {
@@ -90,6 +95,7 @@ func defaultBlock() Block {
 		Upstream: Upstream{Network: "tcp", Address: "127.0.0.1:8081", Host: "127.0.0.1:8081"},
 		Folder:   defaultFolder(),
 		Headers:  true,
+		Compress: value.DefaultCompress(),
 		Timeouts: Timeouts{
 			Header:    seconds(60),
 			Idle:      seconds(75),
@@ -102,7 +108,7 @@ func defaultBlock() Block {
 			Drain:     seconds(10),
 		},
 		Limits:  Limits{Header: 16 * KB, Fields: 100, BodyRate: 500, SendRate: 500},
-		Buffers: Buffers{Request: 64 * KB, Response: 64 * KB, Total: 16 * MB, File: 1 * GB, Files: 8 * GB},
+		Buffers: Buffers{Request: 64 * KB, Response: 64 * KB, Total: 16 * MB, File: 1 * GB, Files: 8 * GB, Compressors: 64},
 	}
 }
 

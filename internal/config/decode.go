@@ -15,6 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"holdfast/internal/channel"
+	"holdfast/internal/config/value"
 )
 
 const (
@@ -109,7 +110,7 @@ func (d *decoder) syntax(err error, data []byte) {
 			}
 		}
 	}
-	d.addAt(m, "", where+strings.ToValidUTF8(text, "?")+hintSyntax(text, data, m.line))
+	d.addAt(m, "", where+strings.ToValidUTF8(text, "?")+value.HintSyntax(text, data, m.line))
 }
 
 func (d *decoder) document(root *yaml.Node, c *Config) {
@@ -127,6 +128,8 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, key, example string) {
 	switch {
 	case v.Type() == reflect.TypeFor[Listeners]():
 		readListeners(d, n, v.Addr().Interface().(*Listeners), key)
+	case v.Type() == reflect.TypeFor[Compress]() && n.Kind == yaml.ScalarNode && !null:
+		d.value(n, v.FieldByName("Enabled"), join(key, "enabled"), "")
 	case isScalar(v.Type()):
 		d.scalar(n, v, key, wantOf(v.Type(), example))
 	case null:
@@ -187,6 +190,9 @@ func (d *decoder) section(n *yaml.Node, v reflect.Value, key string) {
 			continue
 		}
 		d.value(child, v.FieldByIndex(field.Index), name, field.Tag.Get("eg"))
+	}
+	if c, ok := v.Addr().Interface().(*Compress); ok && !d.given[join(key, "enabled")] {
+		c.Enabled = true
 	}
 	d.level(v, key, late)
 }

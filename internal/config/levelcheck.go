@@ -134,6 +134,8 @@ func (l *levelCheck) ranges() {
 	if f := b.Buffers.Folder; f != "" && f != NoFolder && !filepath.IsAbs(f) && l.has("buffers.temp_dir") {
 		d.add("buffers.temp_dir", show(f)+" is not an absolute path; want one such as /var/tmp, or none")
 	}
+	rangeOf(l, "buffers.compressors", b.Buffers.Compressors, 1, 10_000, "")
+	l.compression()
 	l.denied()
 }
 

@@ -11,6 +11,7 @@ type (
 	Header   = value.Header
 	Error    = value.Error
 	Errors   = value.Errors
+	Compress = value.Compress
 )
 
 const (

@@ -26,6 +26,7 @@ func (s *Server) writeMetrics(w *metric.Writer) {
 	s.writeHub(w)
 	s.writeHeld(w)
 	s.writeEvents(w)
+	writeCompression(w, s.config, s.proxy.Compression())
 	s.writeInject(w)
 	s.writeWatch(w)
 	s.cache.write(w)

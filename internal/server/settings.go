@@ -89,6 +89,9 @@ func (x *routing) settings(b *config.Block, at ...string) (s *route.Settings, er
 	if x.cache != nil {
 		s.Rules = x.cache.Rules.Scope(x.c.RuleNames(b, at...)...)
 	}
+	if s.Compress, err = compression(&b.Compress); err != nil {
+		return s, err
+	}
 	s.Deny, err = deny.New(b.Deny)
 	return s, err
 }

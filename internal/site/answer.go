@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"holdfast/internal/http1"
 )
 
 // Answer is the response to a request. The caller adds the status line, Date and the fields for the connection.
@@ -58,6 +61,7 @@ func (s *Site) serve(r *Request) (Answer, error) {
 	if r.Method != "GET" && r.Method != "HEAD" {
 		return Answer{Status: 405, Head: []byte("Allow: GET, HEAD\r\n")}, nil
 	}
+	kind, coding := s.contentType(t.file.asked), http1.Identity
 	f, info, err := t.file.open()
 	if errors.Is(err, os.ErrPermission) {
 		return Answer{Status: 403, Reason: "the system does not permit reading it: see the owner and mode of the file"}, nil
@@ -65,7 +69,13 @@ func (s *Site) serve(r *Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, fmt.Errorf("site: open: %w", err)
 	}
-	a := static(r, info, s.contentType(t.file.asked), time.Now())
+	if r.Precompressed != nil {
+		if other, its, c := s.precompressed(t.file, r.Precompressed(kind)); other != nil {
+			f.Close()
+			f, info, coding = other, its, c
+		}
+	}
+	a := static(r, info, kind, coding, time.Now())
 	if a.Length == 0 || r.Method == "HEAD" {
 		f.Close()
 	} else {
@@ -97,10 +107,36 @@ func redirect(r *Request, elements []string) Answer {
 	return a
 }
 
-// static answers GET or HEAD for a file of a media type.
-func static(r *Request, info os.FileInfo, kind string, now time.Time) Answer {
+// endings are those of files that are compressed already.
+var endings = [...]string{http1.Gzip: ".gz", http1.Brotli: ".br", http1.Zstd: ".zst"}
+
+// precompressed opens the neighbour of a file that is the same in the first of some codings; nil: there is none. Which of the
+// two is newer does not count, as with nginx's gzip_static: tools that copy trees give times of their own.
+func (s *Site) precompressed(p *resolvedPath, codings []http1.Coding) (f *os.File, info os.FileInfo, coding http1.Coding) {
+	if p.outside != "" {
+		return nil, nil, http1.Identity
+	}
+	for _, c := range codings {
+		elements := slices.Clone(p.elements)
+		elements[len(elements)-1] += endings[c]
+		other, err := s.locate(elements)
+		if err != nil || other == nil {
+			continue
+		}
+		if !other.isFolder() && other.info.Mode().IsRegular() && mayOpen(other.elements) {
+			f, info, err = other.open()
+		}
+		if other.close(); err == nil && f != nil {
+			return f, info, c
+		}
+	}
+	return nil, nil, http1.Identity
+}
+
+// static answers GET or HEAD for a file of a media type, which is in a coding.
+func static(r *Request, info os.FileInfo, kind string, coding http1.Coding, now time.Time) Answer {
 	size := info.Size()
-	tag := fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), size)
+	tag := fmt.Sprintf(`"%x-%x%s"`, info.ModTime().UnixNano(), size, strings.Replace(endings[coding], ".", "-", 1))
 	modified := info.ModTime().Truncate(time.Second)
 	if modified.After(now) || modified.Unix() <= 0 {
 		modified = time.Time{} // RFC 9110 §8.8.2.1: no date from the future
@@ -109,6 +145,9 @@ func static(r *Request, info os.FileInfo, kind string, now time.Time) Answer {
 	b = append(append(append(b, "ETag: "...), tag...), "\r\n"...)
 	if !modified.IsZero() {
 		b = append(modified.UTC().AppendFormat(append(b, "Last-Modified: "...), httpDate), "\r\n"...)
+	}
+	if coding != http1.Identity {
+		b = append(b, "Vary: Accept-Encoding\r\n"...)
 	}
 	switch r.condition(tag, modified) {
 	case 304:
@@ -130,6 +169,9 @@ func static(r *Request, info os.FileInfo, kind string, now time.Time) Answer {
 		case unsatisfiable:
 			return Answer{Status: 416, Head: append(strconv.AppendInt([]byte("Content-Range: bytes */"), size, 10), "\r\n"...)}
 		}
+	}
+	if coding != http1.Identity {
+		b = append(append(append(b, "Content-Encoding: "...), coding.String()...), "\r\n"...)
 	}
 	b = append(b, "Accept-Ranges: bytes\r\nContent-Type: "...)
 	b = append(append(b, kind...), "\r\n"...)

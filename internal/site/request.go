@@ -15,6 +15,9 @@ type Request struct {
 	Query  string // without the '?'
 	Base   string // what stands before Path for the client, "/files"; empty without
 
+	// Precompressed says which codings the client takes instead of a file of a media type; nil: none.
+	Precompressed func(kind string) []http1.Coding
+
 	Values   *expand.Values // for try_files with variables; see Expands
 	rewrites bool           // Path and Query are not the client's
 
