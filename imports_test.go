@@ -24,7 +24,7 @@ internal/admit    internal/access internal/http1 internal/park internal/request 
 internal/appcall  internal/auth internal/http1 internal/hub internal/strictjson
 internal/asyncwriter
 internal/auth     internal/channel internal/cookie internal/http1 internal/throttle
-internal/balance  internal/fcgi internal/http1 internal/park internal/site internal/throttle
+internal/balance  internal/fcgi internal/http1 internal/park internal/site internal/throttle internal/tlsconn
 internal/cache    internal/cache/headers internal/http1 internal/linked
 internal/cache/fetch internal/cache internal/cache/rules internal/http1 internal/request
 internal/cache/headers internal/cache/structured internal/http1

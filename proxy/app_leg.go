@@ -179,7 +179,7 @@ func (a *appLeg) dial() {
 	if err == nil {
 		a.address = number
 		a.x.f.p.stats.dialled.Add(1)
-		a.conn, err = a.x.f.loop.Dial(s.Network, address, a.x)
+		a.conn, err = s.Dial(a.x.f.loop, address, a.x)
 	}
 	if err != nil {
 		a.conn = nil

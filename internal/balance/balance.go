@@ -15,7 +15,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"holdfast/internal/park"
 	"holdfast/internal/site"
+	"holdfast/internal/tlsconn"
 )
 
 var errAllTried = errors.New("no address of the host name was reached")
@@ -28,6 +30,8 @@ type Upstream struct {
 	Route    string // ending of the values of Options.Sticky that this upstream sets: Tomcat's jvmRoute
 	MaxConns int    // requests and tunnels at once; more wait in a queue; 0: any number
 	Backup   bool   // used only while all others are down
+
+	TLS *tlsconn.Upstream // nil: plain
 }
 
 // String names the upstream in the log.
@@ -84,6 +88,14 @@ func (s *Server) DialAddress(tried uint64) (address string, number int, err erro
 		}
 	}
 	return "", 0, errAllTried
+}
+
+// Dial connects to an address of DialAddress, as park.Loop.Dial does.
+func (s *Server) Dial(l *park.Loop, address string, h park.Handler) (*park.Conn, error) {
+	if s.TLS != nil {
+		return s.TLS.Dial(l, s.Network, address, h)
+	}
+	return l.Dial(s.Network, address, h)
 }
 
 // Reached notes that a connection to the address with that number was made.

@@ -83,6 +83,9 @@ func (s *Server) dial(ctx context.Context) (net.Conn, error) {
 			return nil, cmp.Or(failed, err)
 		}
 		c, err := new(net.Dialer).DialContext(ctx, s.Network, address)
+		if err == nil && s.TLS != nil {
+			c, err = s.TLS.Secure(ctx, c)
+		}
 		if err == nil {
 			s.Reached(number)
 			return c, nil

@@ -1,9 +1,11 @@
 package tlsconn
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"net"
 	"time"
 
 	"holdfast/internal/park"
@@ -20,25 +22,39 @@ func NewClient(p *park.Poller, limit time.Duration, log *slog.Logger) *Client {
 	return x
 }
 
-// HardenClient returns a copy of c for upstreams that speak HTTP/1.1.
-func HardenClient(c *tls.Config) *tls.Config {
-	c = Harden(c)
-	c.NextProtos = []string{httpProtocol}
-	c.ClientSessionCache = nil // connections are kept instead, and their tickets are not read
-	return c
+// Upstream is how the connections to one upstream are secured.
+type Upstream struct {
+	client *Client
+	config *tls.Config
 }
 
-// Dial is park.Loop.Dial with a handshake, by a configuration that HardenClient has made. h gets Writable or HangUp
-// after the handshake, and Conn.DialError returns its error.
-func (x *Client) Dial(l *park.Loop, network, address string, config *tls.Config, h park.Handler) (*park.Conn, error) {
-	return l.Dial(network, address, &dialing{x: x, config: config, next: h})
+// Upstream returns that of an upstream: c has the name to verify, and who may have signed its certificate.
+func (x *Client) Upstream(c *tls.Config) *Upstream {
+	c = Harden(c)
+	c.NextProtos = []string{httpProtocol}
+	c.ClientSessionCache = nil // connections are kept instead, and tickets are not read
+	return &Upstream{client: x, config: c}
+}
+
+// Dial is park.Loop.Dial with a handshake: h gets its first event after that, and Conn.DialError returns its error.
+func (u *Upstream) Dial(l *park.Loop, network, address string, h park.Handler) (*park.Conn, error) {
+	return l.Dial(network, address, &dialing{u: u, next: h})
+}
+
+// Secure makes the handshake on a connection that a goroutine uses. After an error, c is closed.
+func (u *Upstream) Secure(ctx context.Context, c net.Conn) (net.Conn, error) {
+	secure := tls.Client(c, u.config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return secure, nil
 }
 
 // dialing is the handler of a connection until it is made and its handshake begins.
 type dialing struct {
-	x      *Client
-	config *tls.Config
-	next   park.Handler
+	u    *Upstream
+	next park.Handler
 }
 
 // Ready implements park.Handler.
@@ -53,12 +69,12 @@ func (d *dialing) Ready(c *park.Conn, ev park.Event) {
 	default:
 		d.failed(c, err)
 	case nil:
-		d.x.begin(c, job{tls: d.client, next: d.made, failed: d.failed})
+		d.u.client.begin(c, job{tls: d.client, next: d.made, failed: d.failed})
 	}
 }
 
 func (d *dialing) client(h *handshake) *tls.Conn {
-	config := d.config.Clone()
+	config := d.u.config.Clone()
 	config.KeyLogWriter = h
 	return tls.Client(h.wire, config)
 }

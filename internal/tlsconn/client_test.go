@@ -73,7 +73,7 @@ func dialTo(t *testing.T, x *Client, p *park.Poller, address string, c *tls.Conf
 	errc := make(chan error, 1)
 	p.Loops()[0].Post(func() {
 		first := true
-		_, err := x.Dial(p.Loops()[0], "tcp", address, HardenClient(c), handlerFunc(func(c *park.Conn, ev park.Event) {
+		_, err := x.Upstream(c).Dial(p.Loops()[0], "tcp", address, handlerFunc(func(c *park.Conn, ev park.Event) {
 			if !first {
 				return
 			}
@@ -187,7 +187,7 @@ func TestClientClosedMeanwhile(t *testing.T) {
 	l := p.Loops()[0]
 	connc := make(chan *park.Conn, 1)
 	l.Post(func() {
-		c, err := x.Dial(l, "tcp", silent.Addr().String(), HardenClient(clientConfig(0)), handlerFunc(func(*park.Conn, park.Event) {
+		c, err := x.Upstream(clientConfig(0)).Dial(l, "tcp", silent.Addr().String(), handlerFunc(func(*park.Conn, park.Event) {
 			t.Error("a closed connection has an event")
 		}))
 		if err != nil {
