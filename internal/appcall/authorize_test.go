@@ -117,7 +117,7 @@ func typed(kind, body string) string {
 
 // target is a path of the app behind more, which are used first.
 func (u *upstream) target(path string, more ...Endpoint) Target {
-	own := Endpoint{u.ln.Addr().Network(), u.ln.Addr().String()}
+	own := Endpoint{Network: u.ln.Addr().Network(), Address: u.ln.Addr().String()}
 	return Target{Endpoints: append(more, own), Host: "app.internal", Path: path}
 }
 
@@ -271,8 +271,8 @@ func TestAuthorizeUnreachable(t *testing.T) {
 	}
 	_ = ln.Close()
 	for _, o := range []AuthorizerOptions{
-		{Target: Target{Endpoints: []Endpoint{{"tcp", ln.Addr().String()}}, Path: "/a"}},
-		{Target: Target{Endpoints: []Endpoint{{"unix", filepath.Join(t.TempDir(), "nothing")}}, Path: "/a"}},
+		{Target: Target{Endpoints: []Endpoint{{Network: "tcp", Address: ln.Addr().String()}}, Path: "/a"}},
+		{Target: Target{Endpoints: []Endpoint{{Network: "unix", Address: filepath.Join(t.TempDir(), "nothing")}}, Path: "/a"}},
 	} {
 		a := NewAuthorizer(o)
 		if v, err := a.Authorize(auth.Request{Channels: []string{"a"}}); !errors.Is(err, ErrNoResult) || v.Allowed {
@@ -290,7 +290,7 @@ func TestAuthorizeElsewhere(t *testing.T) {
 	}
 	_ = ln.Close()
 	u := startUpstream(t, "tcp", always(jsonAnswer(`{"user":"a"}`)))
-	down := Endpoint{"tcp", ln.Addr().String()}
+	down := Endpoint{Network: "tcp", Address: ln.Addr().String()}
 	a := NewAuthorizer(AuthorizerOptions{
 		Target: u.target("/a", down, down),
 	})

@@ -19,8 +19,12 @@ const (
 	maxHead = 16 << 10 // bytes of a response's status line and fields
 )
 
-// Endpoint is an address where the app listens: tcp and host:port, or unix and a path.
-type Endpoint struct{ Network, Address string }
+// Endpoint is an address where the app listens: tcp and host:port, or unix and a path. Secure makes the handshake of TLS
+// on a connection to it; nil: plain.
+type Endpoint struct {
+	Network, Address string
+	Secure           func(context.Context, net.Conn) (net.Conn, error)
+}
 
 // Target is a path of the app. Endpoints has at least one; the others are used, in this order, if there is no
 // connection to those before.
@@ -42,13 +46,25 @@ func (t *Target) host() string {
 
 // dial connects to the first endpoint that can be reached.
 func (t *Target) dial(ctx context.Context, timeout time.Duration) (c net.Conn, err error) {
-	dialer := net.Dialer{Timeout: timeout}
 	for _, e := range t.Endpoints {
-		if c, err = dialer.DialContext(ctx, e.Network, e.Address); err == nil {
+		if c, err = e.dial(ctx, timeout); err == nil {
 			return c, nil
 		}
 	}
 	return nil, err
+}
+
+func (e *Endpoint) dial(ctx context.Context, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	c, err := new(net.Dialer).DialContext(ctx, e.Network, e.Address)
+	if err != nil || e.Secure == nil {
+		return c, err
+	}
+	if c, err = e.Secure(ctx, c); err != nil {
+		return nil, &net.OpError{Op: "dial", Net: e.Network, Err: err} // nothing was requested yet
+	}
+	return c, nil
 }
 
 // newClient returns a client that sends at most conns requests at a time; others wait for at most timeout. The

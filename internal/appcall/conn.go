@@ -1,9 +1,11 @@
 package appcall
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -45,10 +47,27 @@ func (c *appConn) Read(p []byte) (int, error) {
 func (c *appConn) Write(p []byte) (int, error) {
 	if c.answered {
 		// The deadline of the previous request is still set, and may have passed.
-		if err := c.SetReadDeadline(time.Time{}); err != nil || !noPendingData(c.Conn) {
+		if err := c.SetReadDeadline(time.Time{}); err != nil || !isQuiet(c.Conn) {
 			return 0, errStaleConn
 		}
 		c.answered = false
 	}
 	return c.Conn.Write(p)
+}
+
+// isQuiet is noPendingData, also below TLS.
+func isQuiet(c net.Conn) bool {
+	if g, ok := c.(*getterConn); ok {
+		c = g.Conn
+	}
+	t, ok := c.(*tls.Conn)
+	if !ok {
+		return noPendingData(c)
+	}
+	// With a deadline that has passed, Read returns what is buffered, and reads nothing.
+	if !noPendingData(t.NetConn()) || t.SetReadDeadline(time.Unix(1, 0)) != nil {
+		return false
+	}
+	n, err := t.Read(make([]byte, 1))
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && t.SetReadDeadline(time.Time{}) == nil
 }

@@ -30,7 +30,7 @@ func TestMessageForwarder(t *testing.T) {
 		return []byte(<-answers)
 	}))
 	m := NewMessageForwarder(MessageForwarderOptions{
-		Target: Target{[]Endpoint{{"tcp", app.Addr}}, "app.test", "/push/message?v=1"}, Key: "0123456789abcdef",
+		Target: Target{[]Endpoint{{Network: "tcp", Address: app.Addr}}, "app.test", "/push/message?v=1"}, Key: "0123456789abcdef",
 		Timeout: wiretest.Timeout, MaxConns: 2, MaxReply: 1000,
 	})
 	defer m.Close()
@@ -150,7 +150,7 @@ func TestLargeMessage(t *testing.T) {
 		}
 	}()
 	f := NewMessageForwarder(MessageForwarderOptions{
-		Target: Target{Endpoints: []Endpoint{{"tcp", ln.Addr().String()}}, Path: "/m"}, Key: "k", Timeout: wiretest.Timeout, MaxConns: 1, MaxReply: 1000,
+		Target: Target{Endpoints: []Endpoint{{Network: "tcp", Address: ln.Addr().String()}}, Path: "/m"}, Key: "k", Timeout: wiretest.Timeout, MaxConns: 1, MaxReply: 1000,
 	})
 	defer f.Close()
 	m := ClientMessage{Connection: "c", Data: make([]byte, size)}
@@ -178,7 +178,7 @@ func TestMessageForwarderNeverPostsTwice(t *testing.T) {
 			io.Copy(io.Discard, r.Body)
 		}
 	})
-	m := NewMessageForwarder(MessageForwarderOptions{Target: Target{Endpoints: []Endpoint{{"tcp", app.Addr}}, Path: "/m"}, Timeout: wiretest.Timeout, MaxConns: 2, MaxReply: 1000})
+	m := NewMessageForwarder(MessageForwarderOptions{Target: Target{Endpoints: []Endpoint{{Network: "tcp", Address: app.Addr}}, Path: "/m"}, Timeout: wiretest.Timeout, MaxConns: 2, MaxReply: 1000})
 	defer m.Close()
 	for i := range 3 {
 		if _, err := m.Post(auth.Request{}, ClientMessage{Data: []byte("x")}); err == nil {

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -92,14 +91,6 @@ func (c *getterConn) Close() error {
 	delete(c.of.open, c.Conn)
 	c.of.mu.Unlock()
 	return c.Conn.Close()
-}
-
-// SyscallConn is for noPendingData.
-func (c *getterConn) SyscallConn() (syscall.RawConn, error) {
-	if sc, ok := c.Conn.(syscall.Conn); ok {
-		return sc.SyscallConn()
-	}
-	return nil, errors.ErrUnsupported
 }
 
 func (g *Getter) dial(timeout time.Duration) (net.Conn, error) {

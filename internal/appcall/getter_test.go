@@ -111,7 +111,7 @@ func TestGetterEndpoints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone := Endpoint{"tcp", ln.Addr().String()}
+	gone := Endpoint{Network: "tcp", Address: ln.Addr().String()}
 	_ = ln.Close()
 	u := startUpstream(t, "unix", always(jsonAnswer("1")))
 	if p, err := u.getter(t, GetterOptions{}, gone).Get("/", Validators{}); err != nil || p.Status != http.StatusOK {

@@ -105,7 +105,7 @@ func (a *rawApp) serve(c net.Conn) {
 
 func (a *rawApp) poster(t *testing.T) *Poster {
 	p := NewPoster(PosterOptions{
-		Target: Target{Endpoints: []Endpoint{{"tcp", a.ln.Addr().String()}}, Path: "/events?x=1"}, Key: "a key of some length", Timeout: 5 * time.Second,
+		Target: Target{Endpoints: []Endpoint{{Network: "tcp", Address: a.ln.Addr().String()}}, Path: "/events?x=1"}, Key: "a key of some length", Timeout: 5 * time.Second,
 	})
 	t.Cleanup(p.Close)
 	return p
@@ -178,7 +178,7 @@ func TestPostToAnother(t *testing.T) {
 	a := startRawApp(t, answerWith(noContent))
 	p := NewPoster(PosterOptions{
 		Target: Target{
-			Endpoints: []Endpoint{{"unix", filepath.Join(t.TempDir(), "nobody")}, {"tcp", a.ln.Addr().String()}},
+			Endpoints: []Endpoint{{Network: "unix", Address: filepath.Join(t.TempDir(), "nobody")}, {Network: "tcp", Address: a.ln.Addr().String()}},
 			Host:      "app", Path: "/e",
 		},
 		Key: "k", Timeout: 5 * time.Second,
