@@ -109,5 +109,5 @@ func (a *Authorizer) write(req *fasthttp.Request, q auth.Request) {
 		target.WriteString(url.QueryEscape(channel))
 	}
 	req.SetRequestURI(target.String())
-	writeClient(&req.Header, &q, a.options.Target.host())
+	writeClient(&req.Header, &q, &a.options.Target)
 }

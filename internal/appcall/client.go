@@ -32,6 +32,7 @@ type Target struct {
 	Endpoints []Endpoint
 	Host      string // field to send where the client's own Host is not known; empty: the first endpoint's address
 	Path      string // may have a query
+	Used      bool   // Host is the one that the client has used, also where a proxy in front has sent another
 }
 
 // url returns the URL for the engine, which dials by itself and sends its own Host.
@@ -101,9 +102,13 @@ func newClient(conns, maxBody int, timeout time.Duration, dial func(time.Duratio
 
 // writeClient sets the fields that describe the client. The engine's own handling of fields is off, as it takes
 // cookies apart and puts them together in its own way; it still replaces line ends in values.
-func writeClient(h *fasthttp.RequestHeader, q *auth.Request, host string) {
+func writeClient(h *fasthttp.RequestHeader, q *auth.Request, to *Target) {
 	h.DisableSpecialHeader()
-	if q.Host != "" {
+	host := to.host()
+	switch {
+	case to.Used && q.ForwardedHost != "":
+		host = q.ForwardedHost
+	case q.Host != "":
 		host = q.Host
 	}
 	forwarded := q.ForwardedFor

@@ -80,7 +80,7 @@ func (f *MessageForwarder) Post(client auth.Request, m ClientMessage) (Reply, er
 	defer fasthttp.ReleaseResponse(resp)
 	req.SetRequestURI(f.options.Target.url())
 	req.Header.SetMethod(fasthttp.MethodPost)
-	writeClient(&req.Header, &client, f.options.Target.host())
+	writeClient(&req.Header, &client, &f.options.Target)
 	req.Header.SetCanonical([]byte(fasthttp.HeaderContentType), []byte("application/json"))
 	if f.options.Key != "" {
 		signature := signStream(f.options.Key, time.Now(), m.body())

@@ -30,7 +30,7 @@ func TestMessageForwarder(t *testing.T) {
 		return []byte(<-answers)
 	}))
 	m := NewMessageForwarder(MessageForwarderOptions{
-		Target: Target{[]Endpoint{{Network: "tcp", Address: app.Addr}}, "app.test", "/push/message?v=1"}, Key: "0123456789abcdef",
+		Target: Target{Endpoints: []Endpoint{{Network: "tcp", Address: app.Addr}}, Host: "app.test", Path: "/push/message?v=1"}, Key: "0123456789abcdef",
 		Timeout: wiretest.Timeout, MaxConns: 2, MaxReply: 1000,
 	})
 	defer m.Close()

@@ -133,6 +133,8 @@ func (s *Server) newForwarder() *appcall.MessageForwarder {
 // target returns a path at an upstream, followed by the app's other upstreams if it is the app's first one.
 func (s *Server) target(first config.Upstream, path string) appcall.Target {
 	t := appcall.Target{Endpoints: []appcall.Endpoint{{Network: first.Network, Address: first.Address}}, Host: first.Host, Path: path}
+	own := s.ownAddr()
+	t.Used = len(s.config.Sites) > 0 && first.Network == own.Network() && first.Address == own.String() // by which the site is found
 	servers := s.config.PushSite().Servers(s.config.UpstreamPool)
 	if len(servers) == 0 || first != servers[0].URL {
 		return t
