@@ -280,7 +280,7 @@ func TestVaryAfterTheFact(t *testing.T) {
 	hits := 0
 	for i := range 30 {
 		list[i] = &waiter{}
-		switch turn := s.Begin(&Ask{Key: Key{1}, Fields: of(i).Fields, Place: h.NewPlace("rule", "", of(i), nil), Waiter: list[i], Again: true}, start); turn.Role {
+		switch turn := s.Begin(&Ask{Key: Key{1}, Fields: of(i).Fields, Place: h.NewPlace("rule", "", of(i), nil, nil), Waiter: list[i], Again: true}, start); turn.Role {
 		case Hit:
 			hits++
 			if string(turn.Entry.Body()) != "0" || i%3 != 0 {
@@ -350,7 +350,7 @@ func TestChangeDuringFetch(t *testing.T) {
 	} {
 		h := NewHasher()
 		s := NewStore(Options{}, h)
-		place := h.NewPlace("rule", "parcel.42", q, []Tag{7})
+		place := h.NewPlace("rule", "parcel.42", q, nil, []Tag{7})
 		begin := func(w Waiter) Turn { return s.Begin(&Ask{Key: Key{1}, Place: place, Waiter: w}, start) }
 		turn, before, after := begin(&waiter{}), &waiter{}, &waiter{}
 		begin(before)

@@ -229,7 +229,7 @@ func TestJudgeStatus(t *testing.T) {
 // placeFor returns a request's place, which is a session's if the policy is for that.
 func placeFor(p *Policy, q *Request) *Place {
 	if p.OwnSession {
-		return NewHasher().NewPlace("rule", "", q, []Tag{1})
+		return NewHasher().NewPlace("rule", "", q, nil, []Tag{1})
 	}
 	return placeOf(q)
 }

@@ -42,7 +42,7 @@ func requestOf(t testing.TB, line, fields string) *Request {
 }
 
 // placeOf returns the place of a request that is nobody's.
-func placeOf(q *Request) *Place { return NewHasher().NewPlace("rule", "", q, nil) }
+func placeOf(q *Request) *Place { return NewHasher().NewPlace("rule", "", q, nil, nil) }
 
 // responseOf returns a response with a status.
 func responseOf(t testing.TB, status int, fields string) Response {

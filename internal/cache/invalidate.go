@@ -28,7 +28,7 @@ func (c *change) isAbout(p *Place, tags []Tag) bool {
 }
 
 func (p *Place) isBelow(origin, prefix string) bool {
-	return (origin == "" || origin == p.Origin) && strings.HasPrefix(p.URL, prefix)
+	return (origin == "" || origin == p.Origin) && (strings.HasPrefix(p.URL, prefix) || p.Asked != "" && strings.HasPrefix(p.Asked, prefix))
 }
 
 // firstChange returns the number of the first invalidation that is about a flight, or about the entry that it brings, and

@@ -74,7 +74,7 @@ const modelKeys = 6
 func (m *model) request(key int) *Request { return requestOf(m.t, fmt.Sprintf("/k%d", key), "") }
 
 func (m *model) place(key int) *Place {
-	return m.h.NewPlace("rule", fmt.Sprintf("c%d", key%3), m.request(key), []Tag{Tag(key % 2)})
+	return m.h.NewPlace("rule", fmt.Sprintf("c%d", key%3), m.request(key), nil, []Tag{Tag(key % 2)})
 }
 
 // changedSince reports whether something that a fetch is about was changed after a step.

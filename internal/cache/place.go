@@ -12,6 +12,7 @@ type Place struct {
 	Rule    string
 	Origin  string // scheme://host[:port] in lower case, without the scheme's own port
 	URL     string // path and query; a path that can be read in several ways is as most apps read it
+	Asked   string // the same without what is not in the key: any URL of the same question; empty: it is URL
 	Channel string // empty: none
 
 	hasher   *Hasher
@@ -19,10 +20,15 @@ type Place struct {
 	sessions []Tag
 }
 
-// NewPlace returns the place of a request of a rule. sessions are the tags of those whose response it is; none: everybody's.
-func (h *Hasher) NewPlace(rule, channel string, q *Request, sessions []Tag) *Place {
+// NewPlace returns the place of a request of a rule. asked is its target without what is not in its key; nil: all of it is.
+// sessions are the tags of those whose response it is; none: everybody's.
+func (h *Hasher) NewPlace(rule, channel string, q *Request, asked []byte, sessions []Tag) *Place {
 	p := &Place{Rule: rule, Origin: originOf(q), URL: canonicalURL(q.Target), Channel: channel, hasher: h, sessions: sessions}
 	p.tags = append(p.tags, h.tag(tagURL, p.Origin, p.URL), h.tag(tagURL, "", p.URL), h.tag(tagRule, rule, ""))
+	if asked != nil {
+		p.Asked = canonicalURL(asked)
+		p.tags = append(p.tags, h.tag(tagURL, p.Origin, p.Asked), h.tag(tagURL, "", p.Asked))
+	}
 	if channel != "" {
 		p.tags = append(p.tags, h.tag(tagChannel, channel, ""))
 	}
@@ -44,7 +50,7 @@ func (p *Place) tagsWith(groups, channels []string) []Tag {
 }
 
 func (p *Place) size() int64 {
-	return int64(len(p.Origin) + len(p.URL) + len(p.Channel) + len(p.tags)*8 + 128)
+	return int64(len(p.Origin) + len(p.URL) + len(p.Asked) + len(p.Channel) + len(p.tags)*8 + 128)
 }
 
 // originOf returns the origin of a request's URL (RFC 9110 §4.3.1).

@@ -35,7 +35,7 @@ func (w *waiter) outcome(t testing.TB) string {
 
 // ask begins for a key.
 func ask(s *Store, h *Hasher, k Key, q *Request, w Waiter, now time.Time) Turn {
-	return s.Begin(&Ask{Key: k, Fields: q.Fields, Place: h.NewPlace("rule", "", q, nil), Waiter: w}, now)
+	return s.Begin(&Ask{Key: k, Fields: q.Fields, Place: h.NewPlace("rule", "", q, nil, nil), Waiter: w}, now)
 }
 
 // entryFor makes an entry of what a flight brings.
@@ -174,7 +174,7 @@ func TestSpecsAreBounded(t *testing.T) {
 	for i := range 10 {
 		turn := ask(s, h, Key{1}, q, nil, start)
 		if turn.Role != Leader {
-			turn = Turn{Flight: &Flight{key: flightKey{line: Key{1}}, place: h.NewPlace("rule", "", q, nil), began: start, alone: true}}
+			turn = Turn{Flight: &Flight{key: flightKey{line: Key{1}}, place: h.NewPlace("rule", "", q, nil, nil), began: start, alone: true}}
 			s.flights.add(turn.Flight)
 		}
 		s.Finish(turn.Flight, entryFor(t, turn.Flight, q, fmt.Sprintf("%s\nVary: X-%d", fresh, i), "x", start), start)
@@ -243,7 +243,7 @@ func TestSessionBytes(t *testing.T) {
 	s := NewStore(Options{SessionBytes: 10_000}, h)
 	put := func(k Key, session Tag, body string) bool {
 		q := requestOf(t, "/", "")
-		turn := s.Begin(&Ask{Key: k, Place: h.NewPlace("rule", "", q, []Tag{session})}, start)
+		turn := s.Begin(&Ask{Key: k, Place: h.NewPlace("rule", "", q, nil, []Tag{session})}, start)
 		return s.Finish(turn.Flight, entryFor(t, turn.Flight, q, fresh, body, start), start)
 	}
 	put(Key{100}, 2, "x")
@@ -331,7 +331,7 @@ func TestSweep(t *testing.T) {
 func TestDue(t *testing.T) {
 	h := NewHasher()
 	s := NewStore(Options{}, h)
-	p := h.NewPlace("rule", "", requestOf(t, "/", ""), nil)
+	p := h.NewPlace("rule", "", requestOf(t, "/", ""), nil, nil)
 	for _, c := range []struct {
 		k     Key
 		after time.Duration

@@ -82,7 +82,22 @@ func (x *caching) changes() hooks.Cache {
 	if x == nil {
 		return nil
 	}
-	return x.Store
+	return byQuestion{x.Store, x.Rules}
+}
+
+// byQuestion drops what is stored of a URL also where it was stored for another one that is the same question for its rule.
+type byQuestion struct {
+	*cache.Store
+	rules *rules.Set
+}
+
+// InvalidateURL drops the responses of a URL.
+func (x byQuestion) InvalidateURL(origin, target string) (dropped int) {
+	dropped = x.Store.InvalidateURL(origin, target)
+	for _, other := range x.rules.Asked(target) {
+		dropped += x.Store.InvalidateURL(origin, other)
+	}
+	return dropped
 }
 
 // onPublish returns what ends the stored responses of a channel, which a rule or the response itself has named; nil if nothing

@@ -149,27 +149,73 @@ func (r *Rule) appendQuery(b []byte, q *cache.Request) []byte {
 	if !asked {
 		return append(b, 'Q')
 	}
-	named := slices.ContainsFunc(r.parts, func(p part) bool { return p.kind == 'q' })
-	if r.query == allQuery && !named || !r.isPlain(query) {
+	if !r.selects(query) {
 		return cache.AppendPart(b, 'q', query)
 	}
 	b = append(b, 'P')
 	for len(query) > 0 {
 		var pair []byte
 		pair, query, _ = bytes.Cut(query, []byte("&"))
-		name, _, _ := bytes.Cut(pair, []byte("="))
-		counts := r.query == allQuery
-		for i := range r.parts {
-			if p := &r.parts[i]; p.kind == 'q' && http1.EqualFold(name, p.name) {
-				counts = !p.skip
-				break
-			}
-		}
-		if counts {
+		if r.counts(pair) {
 			b = cache.AppendPart(b, 'v', pair)
 		}
 	}
 	return b
+}
+
+// Asked returns what is the same question as a target for the rules that may be about it, if that is not the target itself.
+func (rs *Set) Asked(target string) (list []string) {
+	path, _, _ := strings.Cut(target, "?")
+	q := cache.Request{Target: []byte(target), Path: []byte(path)}
+	for _, r := range rs.rules {
+		match := strings.TrimRight(r.Match, "/")
+		if asked := string(r.asked(&q)); asked != "" && (path == match || strings.HasPrefix(path, match+"/")) && !slices.Contains(list, asked) {
+			list = append(list, asked)
+		}
+	}
+	return list
+}
+
+// selects reports whether the key has some of a query's parameters only.
+func (r *Rule) selects(query []byte) bool {
+	named := slices.ContainsFunc(r.parts, func(p part) bool { return p.kind == 'q' })
+	return (r.query != allQuery || named) && r.isPlain(query)
+}
+
+// counts reports whether the key has a parameter of the query.
+func (r *Rule) counts(pair []byte) bool {
+	name, _, _ := bytes.Cut(pair, []byte("="))
+	for i := range r.parts {
+		if p := &r.parts[i]; p.kind == 'q' && http1.EqualFold(name, p.name) {
+			return !p.skip
+		}
+	}
+	return r.query == allQuery
+}
+
+// asked returns a request's target without the parameters that the key does not have; nil: it has all. Who changes one of the
+// URLs that are the same question changes the response to all.
+func (r *Rule) asked(q *cache.Request) []byte {
+	query, ok := q.Query()
+	if !ok || !r.selects(query) {
+		return nil
+	}
+	target, all := append([]byte(nil), q.Path...), true
+	separator := byte('?')
+	for len(query) > 0 {
+		var pair []byte
+		pair, query, _ = bytes.Cut(query, []byte("&"))
+		if !r.counts(pair) {
+			all = false
+			continue
+		}
+		target = append(append(target, separator), pair...)
+		separator = '&'
+	}
+	if all {
+		return nil
+	}
+	return target
 }
 
 // isPlain reports whether the names in a query mean the same to every app, and none is a session's.

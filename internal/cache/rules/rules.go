@@ -427,7 +427,7 @@ func (r *Rule) Place(q *cache.Request) *cache.Place {
 	if r.session {
 		sessions = r.rules.Sessions(q)
 	}
-	return r.rules.hasher.NewPlace(r.Name, r.channel(q), q, sessions)
+	return r.rules.hasher.NewPlace(r.Name, r.channel(q), q, r.asked(q), sessions)
 }
 
 // HasBody reports whether the key has the request's body.

@@ -123,7 +123,7 @@ func (r *Rule) Seen(k cache.Key, q *cache.Request) (seen cache.Key, p *cache.Pla
 	if len(tags) == 0 {
 		return k, nil, false
 	}
-	return cache.Sum(b), r.rules.hasher.NewPlace(r.Name, "", &cache.Request{}, tags), true
+	return cache.Sum(b), r.rules.hasher.NewPlace(r.Name, "", &cache.Request{}, nil, tags), true
 }
 
 // HasSessions reports whether a rule has the session in its key.
