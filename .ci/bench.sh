@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(nginx haproxy libnginx-mod-nchan)
+packages=(nginx haproxy libnginx-mod-nchan varnish)
 
 missing=()
 for package in "${packages[@]}"; do

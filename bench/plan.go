@@ -8,7 +8,7 @@ import (
 )
 
 // measures in the order of the tables.
-var measures = []string{"idle", "leave", "fanout", "latency", "proxy", "tail", "cross", "churn"}
+var measures = []string{"idle", "leave", "fanout", "latency", "proxy", "tail", "cross", "churn", "hits"}
 
 // together are the measures of memory: their cells may run at the same time.
 var together = []string{"idle", "leave"}
@@ -72,6 +72,10 @@ func plan(name string, round int, o options) []measure.Spec {
 			}
 		case "churn":
 			if p.Can(peer.Proxied) {
+				add(p, measure.Spec{})
+			}
+		case "hits":
+			if p.Can(peer.Cached) {
 				add(p, measure.Spec{})
 			}
 		}

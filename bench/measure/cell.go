@@ -12,7 +12,7 @@ import (
 
 // Spec says what a cell measures.
 type Spec struct {
-	Measure string // idle, leave, fanout, latency, proxy, tail, cross, churn
+	Measure string // idle, leave, fanout, latency, proxy, tail, cross, churn, hits
 	Peer    string
 	Kind    string // of the connections, where the measure has several
 	Each    bool   // a channel for each connection, not one for all
@@ -55,7 +55,7 @@ func Run(spec Spec, started func(*peer.Server)) ([]Figure, error) {
 	}
 	measures := map[string]func(*cell) error{
 		"idle": idle, "fanout": fanout, "latency": latency, "proxy": proxy, "churn": churn, "leave": leave,
-		"tail": tail, "cross": cross,
+		"tail": tail, "cross": cross, "hits": hits,
 	}
 	f, ok := measures[spec.Measure]
 	if !ok {

@@ -51,6 +51,11 @@ func proxy(c *cell) error {
 
 // requests keeps conns connections busy for a time, after a quarter of it to warm up.
 func (c *cell) requests(row string, conns int, request []byte, size int64, span time.Duration) error {
+	return c.requestsIn(sectionProxy, row, conns, request, size, span)
+}
+
+// requestsIn is requests for another section of the tables.
+func (c *cell) requestsIn(section, row string, conns int, request []byte, size int64, span time.Duration) error {
 	b, elapsed, cpu, err := c.measureBusy(conns, request, size, span)
 	if err != nil {
 		return fmt.Errorf("%s: %w", row, err)
@@ -59,14 +64,14 @@ func (c *cell) requests(row string, conns int, request []byte, size int64, span 
 	rate := float64(answers) / elapsed.Seconds()
 	bytes := max(int64(len(request)), size)
 	if bytes >= 1<<20 { // one answer more or less would be seen in the figures per request
-		c.add(sectionProxy, row+": throughput", "MB/s", rate*float64(bytes)/1e6)
-		c.add(sectionProxy, row+": CPU per MB", "µs", cpu.Seconds()*1e6/(float64(answers)*float64(bytes)/1e6))
+		c.add(section, row+": throughput", "MB/s", rate*float64(bytes)/1e6)
+		c.add(section, row+": CPU per MB", "µs", cpu.Seconds()*1e6/(float64(answers)*float64(bytes)/1e6))
 		return nil
 	}
-	c.add(sectionProxy, row+": requests per second", "/s", rate)
-	c.add(sectionProxy, row+": CPU per request", "µs", cpu.Seconds()*1e6/float64(answers))
-	c.add(sectionProxy, row+": p50", "ms", took.Quantile(0.5))
-	c.add(sectionProxy, row+": p99", "ms", took.Quantile(0.99))
+	c.add(section, row+": requests per second", "/s", rate)
+	c.add(section, row+": CPU per request", "µs", cpu.Seconds()*1e6/float64(answers))
+	c.add(section, row+": p50", "ms", took.Quantile(0.5))
+	c.add(section, row+": p99", "ms", took.Quantile(0.99))
 	return nil
 }
 

@@ -23,6 +23,7 @@ const (
 	SSE       = "sse"
 	LongPoll  = "long poll"
 	Beside    = "beside" // requests to the app, from the same process that pushes
+	Cached    = "cached" // requests that it answers from memory
 )
 
 const heartbeat = 10 // seconds between two signs of life, for all that can send them
@@ -40,6 +41,7 @@ type Server struct {
 	Publish netip.AddrPort // for publishers
 	backend *Process
 	dir     string
+	memory  string // a folder in memory; empty: none
 	peer    *Peer
 	stats   string // URL that has go_goroutines
 }
@@ -58,7 +60,7 @@ type Peer struct {
 
 // All peers, in the order of the tables.
 func All() []*Peer {
-	return []*Peer{holdfast(), nginx(), haproxy(), caddy(), nchan(), centrifuge(), mercure(), bare(), none()}
+	return []*Peer{holdfast(), nginx(), haproxy(), caddy(), nchan(), centrifuge(), mercure(), bare(), none(), holdfastCache(), nginxCache(), varnish()}
 }
 
 // ByName returns one of All; nil if there is none of that name.
@@ -98,7 +100,7 @@ func (s *Server) startBoth(o Options) (err error) {
 	}
 	s.Publish = s.Addr
 	var behind netip.AddrPort
-	if s.peer.Can(Proxied) || s.peer.Can(Beside) {
+	if s.peer.Can(Proxied) || s.peer.Can(Beside) || s.peer.Can(Cached) {
 		if behind, err = freePort(); err != nil {
 			return err
 		}
@@ -118,7 +120,13 @@ func (s *Server) Stop() {
 		s.backend.Stop()
 	}
 	os.RemoveAll(s.dir)
+	if s.memory != "" {
+		os.RemoveAll(s.memory)
+	}
 }
+
+// StopApp stops the app behind the peer.
+func (s *Server) StopApp() { s.backend.Stop() }
 
 // run starts the command.
 func (s *Server) run(name string, args ...string) error {

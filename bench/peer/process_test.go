@@ -39,7 +39,7 @@ func TestPeers(t *testing.T) {
 		}
 		seen[p.Name] = true
 		for _, kind := range p.Kinds {
-			if kind != Proxied && kind != KeepAlive && (p.hold == nil || p.publish == nil) {
+			if kind != Proxied && kind != KeepAlive && kind != Cached && (p.hold == nil || p.publish == nil) {
 				t.Errorf("%s has %s and cannot hold or publish", p.Name, kind)
 			}
 		}

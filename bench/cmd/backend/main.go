@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"strings"
 
 	"holdfast/bench/internal/wire"
 )
@@ -21,7 +22,7 @@ func main() {
 	answers := map[string][]byte{"/64k": answer(64 << 10), "/10m": answer(10 << 20)}
 	small := answer(128)
 	fmt.Fprintln(os.Stderr, wire.Serve(os.Args[1], func(r *wire.Request) []byte {
-		if a, ok := answers[r.Path]; ok {
+		if a, ok := answers[strings.TrimPrefix(r.Path, "/cached")]; ok {
 			return a
 		}
 		return small
