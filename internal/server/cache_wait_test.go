@@ -93,28 +93,37 @@ func TestOwnChangeIsSeen(t *testing.T) {
 	}
 }
 
-// TestColdKey: many ask at once for what is not stored. The app is asked once; if its response can't be for all, each is asked
-// for at once, and nobody waits for what the others get.
+// TestColdKey: a thousand ask at once for what is not stored. The app is asked once. If its response can't be for all, or never
+// comes, all others ask at once: none of them is behind another.
 func TestColdKey(t *testing.T) {
-	const clients = 100
+	const clients = 1000
+	const polls, cache, patient, short = "polls: [{match: /, shared: true, fresh: 1h}]\n", "cache: [{match: /, shared: true, fresh: 1h}]\n", "cache_limits: {wait: 10m}\n", "cache_limits: {wait: 500ms}\n"
 	for _, tt := range []struct {
-		name    string
-		respond func(w http.ResponseWriter)
-		status  int
-		asked   int
+		name, config string
+		respond      func(h http.Header) (status int)
+		status       int // that the clients get; 0: none that is whole
+		tries        int // that the app answers before all others ask; 0: it answers none before that
+		alone        bool
 	}{
-		{"a response", func(w http.ResponseWriter) {}, 200, 1},
-		{"an error", func(w http.ResponseWriter) { w.WriteHeader(503) }, 503, 1},
-		{"a cookie", func(w http.ResponseWriter) { w.Header().Set("Set-Cookie", "a=b") }, 200, clients},
-		{"an unknown status", func(w http.ResponseWriter) { w.WriteHeader(402) }, 402, clients},
-		{"a cut", func(w http.ResponseWriter) { w.Header().Set("Content-Length", "100") }, 0, clients},
+		{"a response", polls + patient, func(http.Header) int { return 200 }, 200, 1, false},
+		{"an error", polls + patient, func(http.Header) int { return 500 }, 500, 1, false},
+		{"a cookie", polls + patient, func(h http.Header) int { h.Set("Set-Cookie", "a=b"); return 200 }, 200, 1, true},
+		{"no-store", cache + patient, func(h http.Header) int { h.Set("Cache-Control", "no-store"); return 200 }, 200, 1, true},
+		{"an unknown status", polls + patient, func(http.Header) int { return 402 }, 402, 1, true},
+		{"a cut", polls + patient, func(h http.Header) int { h.Set("Content-Length", "100"); return 200 }, 0, 2, true},
+		{"nothing", polls + short, func(http.Header) int { return 200 }, 200, 0, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := newAbsorbed(t, "polls: [{match: /, shared: true, fresh: 1h}]\ncache_limits: {wait: 10m}\n")
-			all := make(chan struct{})
+			a := newAbsorbed(t, tt.config)
+			first, rest := make(chan struct{}), make(chan struct{})
+			var asked atomic.Int64
 			a.app.responds(func(w http.ResponseWriter, r *http.Request) {
-				<-all
-				tt.respond(w)
+				if asked.Add(1) <= int64(tt.tries) {
+					<-first
+				} else {
+					<-rest
+				}
+				w.WriteHeader(tt.respond(w.Header()))
 				io.WriteString(w, "state")
 			})
 			var group sync.WaitGroup
@@ -135,10 +144,14 @@ func TestColdKey(t *testing.T) {
 				})
 			}
 			wiretest.Eventually(t, "all others wait", func() bool { return a.s.cache.Store.Stats().Waits == clients-1 })
-			close(all)
+			close(first)
+			if want := int64(clients); tt.alone {
+				wiretest.Eventually(t, "all others ask, and nobody is answered before that", func() bool { return asked.Load() == want })
+				close(rest)
+			}
 			group.Wait()
-			if n := a.app.count(); n > tt.asked || tt.asked == 1 && n != 1 {
-				t.Errorf("the app is asked %d times; want %d", n, tt.asked)
+			if n := asked.Load(); !tt.alone && n != 1 {
+				t.Errorf("the app is asked %d times", n)
 			}
 		})
 	}
