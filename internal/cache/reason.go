@@ -13,6 +13,7 @@ const (
 	Conditional  // Range, If-Range, If-Match or If-Unmodified-Since
 	Upgrade      // it asks for another protocol
 	Disguised    // a field tells the app to take it for another request
+	OtherForm    // its body has not the fields that the rule is about
 	HasBody      // a body that is not in the key, is too large for it or is not complete
 	HasSession   // a session or a login that is not in the key of a rule that is not shared
 	ManySessions // more session cookies than are looked at
@@ -54,7 +55,7 @@ const (
 )
 
 var reasonTexts = [reasons]string{
-	"none", "method", "conditional", "upgrade", "disguised", "body", "session", "many_sessions", "ambiguous",
+	"none", "method", "conditional", "upgrade", "disguised", "form", "body", "session", "many_sessions", "ambiguous",
 	"pass_due", "waited",
 	"status", "stream", "no_store", "private", "authorization", "set_cookie", "vary", "stale", "malformed", "too_large",
 	"incomplete", "error", "mismatch", "elsewhere", "changed", "superseded", "no_room",

@@ -15,7 +15,8 @@ import (
 type Poll struct {
 	Match       string   `yaml:"match" eg:"/status.php"`
 	Methods     []string `yaml:"methods" eg:"[GET, POST]"`
-	Key         []string `yaml:"key" eg:"[query, session]"` // see package rules
+	Key         []string `yaml:"key" eg:"[query, session]"`    // see package rules
+	Form        []string `yaml:"form" eg:"[action=heartbeat]"` // none: any body
 	Shared      bool     `yaml:"shared"`
 	Fresh       Duration `yaml:"fresh"`
 	Pass        Duration `yaml:"pass"` // 0: no request has to go to the app
@@ -101,7 +102,7 @@ func pollRules(b *Block, key string) (list []rules.Options) {
 	for i := range b.Polls {
 		p := &b.Polls[i]
 		list = append(list, rules.Options{
-			Name: fmt.Sprintf("%s[%d]", key, i), Match: p.Match, Methods: p.Methods, Parts: p.Key, Shared: p.Shared, Channel: p.Channel,
+			Name: fmt.Sprintf("%s[%d]", key, i), Match: p.Match, Methods: p.Methods, Parts: p.Key, Form: p.Form, Shared: p.Shared, Channel: p.Channel,
 			MaxBytes: int(p.MaxSize), MaxBody: int(min(b.Buffers.Request, maxKeyBody)), Pass: time.Duration(p.Pass),
 			Policy: cache.Policy{Fresh: time.Duration(p.Fresh), IgnoreApp: p.IgnoreApp, WithoutCookies: p.DropCookies, ETag: true},
 		})

@@ -14,7 +14,7 @@ func TestCacheRules(t *testing.T) {
 push: {logout: {cookies: [PHPSESSID]}}
 polls:
 - {match: /status.php}
-- {match: /admin-ajax.php, methods: [POST], key: [query, body, session], fresh: 12s, pass: 0, channel: "a.{query.x}", ignore_app: false, drop_cookies: true, max_size: 8KB}
+- {match: /admin-ajax.php, methods: [POST], key: [query, body, session], form: [action=x], fresh: 12s, pass: 0, channel: "a.{query.x}", ignore_app: false, drop_cookies: true, max_size: 8KB}
 cache:
 - {match: /, shared: true, fresh: 1m, statuses: [200, 500], stale_updating: 2s, stale_error: 3s, revalidate: 4s, honor_client: true, ignore_app: true}
 cache_limits: {size: 4MB, session_size: 512KB, wait: 1s}
@@ -29,7 +29,7 @@ buffers: {request: 4KB}
 			Policy: cache.Policy{Fresh: 10 * time.Second, IgnoreApp: true, ETag: true},
 		},
 		{
-			Name: "polls[1]", Match: "/admin-ajax.php", Methods: []string{"POST"}, Parts: []string{"query", "body", "session"}, Channel: "a.{query.x}",
+			Name: "polls[1]", Match: "/admin-ajax.php", Methods: []string{"POST"}, Parts: []string{"query", "body", "session"}, Form: []string{"action=x"}, Channel: "a.{query.x}",
 			MaxBytes: 8 << 10, MaxBody: 4 << 10, Policy: cache.Policy{Fresh: 12 * time.Second, WithoutCookies: true, ETag: true},
 		},
 		{
@@ -52,7 +52,9 @@ func TestCacheErrors(t *testing.T) {
 		{"a pattern", "polls: [{match: /a/*}]", `1:17: polls[0].match: "/a/*" has other characters than letters, digits and -._~/; want a path such as /status.php`},
 		{"the push path", "cache: [{match: /_push/a}]", `1:17: cache[0].match: "/_push/a" is a push path, which Holdfast itself answers; want a path on the app`},
 		{"hold, which is not there", "polls: [{match: /a, hold: 1s}]", `1:21: polls[0].hold: unknown key`},
-		{"an unknown part", "polls: [{match: /a, key: [querry]}]", `1:26: polls[0].key: "querry" is not known; want query, query.NAME, -query.NAME, session, cookie.NAME, header.NAME or body`},
+		{"an unknown part", "polls: [{match: /a, key: [querry]}]", `1:26: polls[0].key: "querry" is not known; want query, query.NAME, -query.NAME, session, cookie.NAME, header.NAME, body or -body.NAME`},
+		{"a field without its value", "polls: [{match: /a, methods: [POST], key: [body], form: [action]}]", `1:57: polls[0].form: "action": want NAME=VALUE, such as action=heartbeat`},
+		{"a form of a GET", "polls: [{match: /a, key: [body], form: [a=b]}]", `1:40: polls[0].form: is of the body, which a GET does not have; want methods without GET`},
 		{"session of no cookie", "polls: [{match: /a, key: [session]}]", `1:26: polls[0].key: has session, and no session cookies are named; set push.logout.cookies`},
 		{"session and shared", "push: {logout: {cookies: [S]}}\ncache: [{match: /a, key: [session], shared: true}]", `2:45: cache[0].shared: has no effect, as key has session; want one of the two`},
 		{"POST without its body", "polls: [{match: /a, methods: [POST]}]", `1:30: polls[0].methods: POST needs body among the parts of key`},

@@ -49,15 +49,10 @@ func startMariaDB(t *testing.T, dir string, databases ...string) string {
 	return socket
 }
 
-// newWordPress copies Debian's WordPress to dir, with a theme of one page, and returns its folder. Every address
-// that it is reached at is a site of its own.
+// newWordPress copies Debian's WordPress to dir, with a theme of one page, and returns its folder.
 func newWordPress(t *testing.T, page *appPage, dir, database string) (root string) {
 	t.Helper()
-	program(t, "/usr/share/wordpress/wp-login.php", "wordpress")
-	root = filepath.Join(dir, "app")
-	run(t, exec.Command("cp", "-rL", "/usr/share/wordpress", root))
-	os.Remove(filepath.Join(root, ".htaccess"))
-	mkdirForApache(t, filepath.Join(root, "wp-content/uploads"))
+	root = copyWordPress(t, dir, database, "define('WP_DEFAULT_THEME', 'plain');\n")
 	writeFile(t, filepath.Join(root, "wp-content/themes/plain/style.css"), "/*\nTheme Name: Plain\n*/\n")
 	writeFile(t, filepath.Join(root, "wp-content/themes/plain/index.php"), `<!doctype html><html><head><?php wp_head(); ?></head><body>
 <?php while (have_posts()) { the_post(); ?><h2><a href="<?php the_permalink(); ?>"><?php the_title(); ?></a></h2><?php the_content(); } ?>
@@ -67,6 +62,18 @@ func newWordPress(t *testing.T, page *appPage, dir, database string) (root strin
 		"<?php add_filter('pre_option_show_avatars', '__return_zero');\n")
 	writeFile(t, filepath.Join(root, "wp-content/mu-plugins/push.php"), page.code(t, "php", "<?php\nfunction push(")+"\n"+
 		"add_action('publish_post', function () { "+page.code(t, "php", "push('user.7'")+" });\n")
+	return root
+}
+
+// copyWordPress copies Debian's WordPress to dir, and returns its folder. Every address that it is reached at is a site of its
+// own. settings are lines of its configuration.
+func copyWordPress(t *testing.T, dir, database, settings string) (root string) {
+	t.Helper()
+	program(t, "/usr/share/wordpress/wp-login.php", "wordpress")
+	root = filepath.Join(dir, "app")
+	run(t, exec.Command("cp", "-rL", "/usr/share/wordpress", root))
+	os.Remove(filepath.Join(root, ".htaccess"))
+	mkdirForApache(t, filepath.Join(root, "wp-content/uploads"))
 	writeFile(t, filepath.Join(root, "wp-config.php"), fmt.Sprintf(`<?php
 define('DB_NAME', 'wordpress');
 define('DB_USER', 'app');
@@ -75,18 +82,17 @@ define('DB_HOST', 'localhost:%s');
 define('DB_CHARSET', 'utf8mb4');
 define('DB_COLLATE', '');
 foreach (['AUTH_KEY', 'SECURE_AUTH_KEY', 'LOGGED_IN_KEY', 'NONCE_KEY', 'AUTH_SALT', 'SECURE_AUTH_SALT', 'LOGGED_IN_SALT', 'NONCE_SALT'] as $name) define($name, 'only of this test ' . $name);
-define('WP_DEFAULT_THEME', 'plain');
 define('WP_HTTP_BLOCK_EXTERNAL', true);
 define('AUTOMATIC_UPDATER_DISABLED', true);
 define('DISABLE_WP_CRON', true);
-// A site of its own for each address.
+%s// A site of its own for each address.
 define('WP_HOME', 'http://' . $_SERVER['HTTP_HOST']);
 define('WP_SITEURL', WP_HOME);
 $table_prefix = 'wp' . preg_replace('/\D/', '', $_SERVER['HTTP_HOST']) . '_';
 define('UPLOADS', 'wp-content/uploads/' . $table_prefix);
 if (!defined('ABSPATH')) define('ABSPATH', __DIR__ . '/');
 require_once ABSPATH . 'wp-settings.php';
-`, database))
+`, database, settings))
 	return root
 }
 

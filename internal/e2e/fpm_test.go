@@ -17,6 +17,12 @@ import (
 // writes below dir.
 func startFPM(t *testing.T, dir string, settings map[string]string, env ...string) string {
 	t.Helper()
+	return startFPMWith(t, dir, "pm.max_children = 3\n", settings, env...)
+}
+
+// startFPMWith is startFPM with these lines for its pool.
+func startFPMWith(t *testing.T, dir, pool string, settings map[string]string, env ...string) string {
+	t.Helper()
 	fpm := program(t, "/usr/sbin/php-fpm*", "php-fpm")
 	for _, name := range []string{"sessions", "tmp"} {
 		mkdirForApache(t, filepath.Join(dir, name))
@@ -32,13 +38,12 @@ daemonize = no
 [app]
 %[2]slisten = %[3]s
 pm = static
-pm.max_children = 3
-ping.path = /ping
+%[4]sping.path = /ping
 clear_env = no
 php_admin_value[session.save_path] = %[1]s/sessions
 php_admin_value[upload_tmp_dir] = %[1]s/tmp
 php_admin_value[sys_temp_dir] = %[1]s/tmp
-`, dir, user, socket)
+`, dir, user, socket, pool)
 	for name, value := range settings {
 		conf += fmt.Sprintf("php_admin_value[%s] = %s\n", name, value)
 	}

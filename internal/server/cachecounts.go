@@ -76,7 +76,8 @@ func (u *uselessRules) look(counts []fetch.RuleCounts, now time.Time, log *slog.
 			if len(last.Refused) > 0 {
 				n -= last.Refused[r] + last.Passed[r]
 			}
-			if cache.Reason(r) == cache.OtherMethod || cache.Reason(r) == cache.PassDue {
+			switch cache.Reason(r) {
+			case cache.OtherMethod, cache.OtherForm, cache.PassDue: // they are no polls, or one has to
 				continue
 			}
 			if total += n; n > most {

@@ -14,7 +14,7 @@ import (
 
 // part is one of the parts of a key that has a name.
 type part struct {
-	kind byte // c: a cookie, h: a header, q: a parameter of the query
+	kind byte // c: a cookie, h: a header, q: a parameter of the query, b: a field of the body
 	name string
 	skip bool // of a parameter: it is left out
 }
@@ -28,6 +28,8 @@ const (
 	allQuery            // but for those that are left out
 )
 
+const unknownPart = "%q is not known; want query, query.NAME, -query.NAME, session, cookie.NAME, header.NAME, body or -body.NAME"
+
 // parseParts reads Parts:
 //
 //	query          the whole query, as it came
@@ -37,6 +39,7 @@ const (
 //	cookie.NAME    this cookie; a trailing asterisk stands for any ending
 //	header.NAME    this header
 //	body           the body, with its Content-Type
+//	-body.NAME     without this field, if the body is a form
 func (r *Rule) parseParts() error {
 	for _, text := range r.Parts {
 		kind, name, named := strings.Cut(text, ".")
@@ -48,12 +51,14 @@ func (r *Rule) parseParts() error {
 		case text == "body":
 			r.body = true
 		case !named || name == "":
-			return fmt.Errorf("%q is not known; want query, query.NAME, -query.NAME, session, cookie.NAME, header.NAME or body", text)
+			return fmt.Errorf(unknownPart, text)
 		case kind == "query":
 			r.query = max(r.query, someQuery)
 			r.parts = append(r.parts, part{kind: 'q', name: name})
 		case kind == "-query":
 			r.parts = append(r.parts, part{kind: 'q', name: name, skip: true})
+		case kind == "-body":
+			r.skips, r.parts = true, append(r.parts, part{kind: 'b', name: name, skip: true})
 		case kind == "cookie":
 			r.parts = append(r.parts, part{kind: 'c', name: name})
 		case kind == "header":
@@ -63,7 +68,7 @@ func (r *Rule) parseParts() error {
 			}
 			r.parts = append(r.parts, part{kind: 'h', name: lower})
 		default:
-			return fmt.Errorf("%q is not known; want query, query.NAME, -query.NAME, session, cookie.NAME, header.NAME or body", text)
+			return fmt.Errorf(unknownPart, text)
 		}
 	}
 	for _, p := range r.parts {
@@ -72,6 +77,9 @@ func (r *Rule) parseParts() error {
 		}
 		if p.kind == 'q' && !isPlainName([]byte(p.name)) {
 			return fmt.Errorf("query.%s: want letters, digits, _, ~ and - only", p.name)
+		}
+		if p.kind == 'b' && !r.body {
+			return fmt.Errorf("-body.%s goes with body", p.name)
 		}
 	}
 	return nil
@@ -119,7 +127,7 @@ func (r *Rule) appendParts(b []byte, q *cache.Request) []byte {
 				b = cache.AppendPart(b, 'v', f.Value)
 			}
 		}
-		b = cache.AppendPart(b, 'b', q.Body)
+		b = r.appendBody(b, q)
 	}
 	return b
 }

@@ -22,6 +22,10 @@ type Options struct {
 	Shared  bool     // the answer is everybody's, also where a session or a login comes with the request
 	Channel string   // template of the channel on which a publish ends the answer, as parcel.{query.id}
 
+	// Form is the fields that the body of a request has, which is a form, as NAME=VALUE. The rule passes all others: an app may
+	// have one URL for whatever its pages post. None: any body.
+	Form []string
+
 	MaxBytes    int           // of the body of a response that is kept
 	MaxBody     int           // of a request's body in the key
 	Pass        time.Duration // one request of each session goes to the app that often all the same; 0: none has to
@@ -63,9 +67,11 @@ type Rule struct {
 	rules *Set
 
 	parts    []part
+	fields   []formField
 	query    queryMode
 	session  bool // the key has the session
 	body     bool // and the body
+	skips    bool // but for some fields
 	template []piece
 }
 
@@ -111,7 +117,12 @@ func (r *Rule) compile() error {
 			return at("methods", fmt.Errorf("%q can't be absorbed; want GET, POST or QUERY", m))
 		case m != "GET" && !r.body:
 			return at("methods", fmt.Errorf("%s needs body among the parts of key", m))
+		case m == "GET" && len(r.Form) > 0:
+			return at("form", errors.New("is of the body, which a GET does not have; want methods without GET"))
 		}
+	}
+	if err := r.parseForm(); err != nil {
+		return at("form", err)
 	}
 	if r.session && len(r.rules.sessions) == 0 {
 		return at("key", errors.New("has session, and no session cookies are named; set push.logout.cookies"))
@@ -367,8 +378,12 @@ func (r *Rule) refuses(q *cache.Request) cache.Reason {
 		return cache.OtherMethod
 	case q.Upgrade:
 		return cache.Upgrade
+	case len(r.fields) > 0 && !isForm(q):
+		return cache.OtherForm
 	case q.HasBody && (!r.body || !q.Whole || len(q.Body) > r.MaxBody):
 		return cache.HasBody
+	case !r.hasForm(q.Body):
+		return cache.OtherForm
 	}
 	for i := range q.Fields {
 		if f := &q.Fields[i]; !f.Drop {
