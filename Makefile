@@ -2,7 +2,7 @@
 
 BENCH =
 
-.PHONY: bench demo fmt fuzz test vet
+.PHONY: bench demo fmt fuzz steps test vet
 
 bench: # install the peers (Debian, as root) and run side by side; BENCH=-quick for six minutes
 	.ci/bench.sh $(BENCH)
@@ -15,6 +15,9 @@ fmt: # rewrite the Go files that gofmt would write differently
 
 fuzz: # every fuzz test in turn, FUZZTIME (30s) each
 	.ci/fuzz.sh
+
+steps: # measure the steps of docs/tutorials/stop-polling.md; nine minutes, writes .ci/out/steps.md
+	go test -tags 'e2e steps' ./internal/e2e -run TestSteps -v -timeout 30m
 
 test: # install what the tests need (Debian, as root), then run everything
 	.ci/test.sh

@@ -11,7 +11,7 @@ check() {
 	windows) GOOS=windows go vet ./... ;;
 	darwin) GOOS=darwin go vet ./... ;;
 	park_plain) go vet -tags park_plain ./... ;; # the portable half of internal/park, on Linux
-	e2e) go vet -tags e2e ./internal/e2e/... ./internal/fcgi/... ./internal/tlsconn/... ;;
+	e2e) go vet -tags 'e2e steps' ./internal/e2e/... ./internal/fcgi/... ./internal/tlsconn/... ;;
 	ci) go vet ./.ci/summary.go ;;
 	bench) (cd bench && go vet ./... && test -z "$(gofmt -l .)") ;; # its own module
 	staticcheck)
