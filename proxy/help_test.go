@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"holdfast/internal/park"
 	"holdfast/internal/request"
 	"holdfast/internal/route"
+	"holdfast/internal/tlsconn"
 	"holdfast/internal/wiretest"
 )
 
@@ -53,7 +55,7 @@ func startPrepared(t testing.TB, upstream string, prepare func(*Proxy), change .
 		t.Fatal(err)
 	}
 	addr := ln.Addr().String()
-	if err := p.Listen(ln, x.Accept); err != nil {
+	if err := p.Listen(ln, secured(p, x.Accept)); err != nil {
 		t.Fatal(err)
 	}
 	wiretest.Serve(t, p)
@@ -83,3 +85,12 @@ func lines(s ...string) string { return strings.Join(s, "\r\n") + "\r\n\r\n" }
 
 // wirePeer is a client's address where there is no connection.
 var wirePeer = netip.MustParseAddrPort("192.0.2.1:1234")
+
+// secured is accept with TLS before it, if clients use that.
+func secured(p *park.Poller, accept func(*park.Loop) park.Handler) func(*park.Loop) park.Handler {
+	if !wiretest.Secure() {
+		return accept
+	}
+	cert, _ := wiretest.Certificate()
+	return tlsconn.NewServer(p, tlsconn.Options{Config: &tls.Config{Certificates: []tls.Certificate{cert}}}).Accept(accept)
+}

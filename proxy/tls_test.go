@@ -1,15 +1,10 @@
 package proxy
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"strings"
@@ -21,43 +16,19 @@ import (
 	"holdfast/internal/wiretest"
 )
 
-// secured is a proxy with TLS on both sides.
-type secured struct {
+// securedProxy is a proxy with TLS on both sides.
+type securedProxy struct {
 	addr  string
 	proxy *Proxy
 	trust *tls.Config // of clients, also of the proxy as a client
 }
 
-// newCertificate returns one for app.test, and who trusts it.
-func newCertificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"app.test"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
-}
-
 // startSecured runs a proxy with TLS on both sides, in front of an upstream that serve handles.
-func startSecured(t *testing.T, version uint16, serve func(c *wiretest.Recorded), change ...func(*tls.Config)) *secured {
+func startSecured(t *testing.T, version uint16, serve func(c *wiretest.Recorded), change ...func(*tls.Config)) *securedProxy {
 	t.Helper()
-	cert, pool := newCertificate(t)
+	cert, pool := wiretest.Certificate()
 	server := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: version, MaxVersion: version}
-	x := &secured{trust: &tls.Config{RootCAs: pool, ServerName: "app.test"}}
+	x := &securedProxy{trust: &tls.Config{RootCAs: pool, ServerName: "app.test"}}
 	up := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
 		secure := tls.Server(c.Conn, server)
 		c.Conn = secure
@@ -92,7 +63,7 @@ func startSecured(t *testing.T, version uint16, serve func(c *wiretest.Recorded)
 	return x
 }
 
-func (x *secured) dial(t *testing.T) *wiretest.Client {
+func (x *securedProxy) dial(t *testing.T) *wiretest.Client {
 	t.Helper()
 	c, err := tls.Dial("tcp", x.addr, x.trust)
 	if err != nil {

@@ -3,6 +3,7 @@ package upgrade_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"flag"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
 	"holdfast/internal/route"
+	"holdfast/internal/tlsconn"
 	"holdfast/internal/wiretest"
 	"holdfast/proxy"
 	"holdfast/upgrade"
@@ -111,7 +113,7 @@ func startBehind(t testing.TB, trusted func(netip.Addr) bool, change ...func(*up
 	})
 	ln := wiretest.Listen(t)
 	w.addr = ln.Addr().String()
-	if err := w.poller.Listen(ln, w.proxy.Accept); err != nil {
+	if err := w.poller.Listen(ln, secured(w.poller, w.proxy.Accept)); err != nil {
 		t.Fatal(err)
 	}
 	donec := make(chan struct{})
@@ -299,4 +301,13 @@ func openAccessLog(t *testing.T, path string) *accesslog.Log {
 		log.Serve(ctx, func(err error) { t.Error(err) })
 	})
 	return log
+}
+
+// secured is accept with TLS before it, if clients use that.
+func secured(p *park.Poller, accept func(*park.Loop) park.Handler) func(*park.Loop) park.Handler {
+	if !wiretest.Secure() {
+		return accept
+	}
+	cert, _ := wiretest.Certificate()
+	return tlsconn.NewServer(p, tlsconn.Options{Config: &tls.Config{Certificates: []tls.Certificate{cert}}}).Accept(accept)
 }

@@ -1,15 +1,9 @@
 package tlsconn
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"sync"
 	"testing"
@@ -22,30 +16,7 @@ import (
 
 func TestMain(m *testing.M) { wiretest.Main(m) }
 
-var (
-	testCert tls.Certificate
-	testPool = x509.NewCertPool()
-)
-
-func init() {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "app.test"}, DNSNames: []string{"app.test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		panic(err)
-	}
-	testCert = tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-	testCert.Leaf, _ = x509.ParseCertificate(der)
-	testPool.AddCert(testCert.Leaf)
-}
+var testCert, testPool = wiretest.Certificate()
 
 // serverConfig is that of tests.
 func serverConfig() *tls.Config { return &tls.Config{Certificates: []tls.Certificate{testCert}} }

@@ -27,7 +27,8 @@ func Dial(t testing.TB, addr string) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewClient(t, c)
+	Bound(c)
+	return NewClient(t, secured(c))
 }
 
 // NewClient returns a Client on a connection that there is; it is closed with the test.
