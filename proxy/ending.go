@@ -83,6 +83,7 @@ func (x *exchange) finishFields(status int, after time.Duration, fields []byte, 
 	}
 	x.client.keep = x.client.keep && x.upload.body.Done
 	answer := http1.Page(status, after, string(x.client.appendConnection(nil)), !x.isHead, fields...)
+	answer = x.route.Fields.Rewrite(answer)
 	n, _ := x.client.conn.Write(answer)
 	x.client.passed, x.client.heads = int64(len(answer)), int64(bytes.Index(answer, []byte("\r\n\r\n"))+4)
 	x.endLog(why.Error())

@@ -55,10 +55,11 @@ func (f *Front) enter(c *park.Conn, b, rest []byte, more bool, done *access.Resu
 	switch {
 	case v.Refusal != nil:
 		f.count(v.Refusal)
-		f.refuseClient(c, q.Client, v.Refusal, b, v.Details...)
+		f.refuseClient(c, q.Client, v.Route, v.Refusal, b, v.Details...)
 	case v.Attempt != nil:
 		f.p.gate.Wait(c, v.Attempt, b, rest, more, f.loggedIn)
 	case v.Own && v.Answer == nil:
+		q.Fields = v.Route.Fields.Lines()
 		f.p.o.Local.Serve(c, q)
 	default:
 		f.p.stats.requests.Add(1)

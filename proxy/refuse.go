@@ -8,21 +8,28 @@ import (
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
+	"holdfast/internal/route"
 )
 
 // HeadRefused implements headread.Owner. The head can't be parsed, so the peer counts as the client.
 func (f *Front) HeadRefused(c *park.Conn, r *http1.Refusal, b []byte) {
-	f.refuseClient(c, c.RemoteAddr(), r, b)
+	f.refuseClient(c, c.RemoteAddr(), nil, r, b)
 }
 
-// refuseClient responds to a refused request and closes. b begins with the received part of its head; fields are more for the
-// log.
-func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, r *http1.Refusal, b []byte, fields ...any) {
+// refuseClient responds to a refused request and closes. The route is that of what the request's site has no other for; nil: the
+// site is not known. b begins with the received part of the head; fields are more for the log.
+func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, of *route.Route, r *http1.Refusal, b []byte, fields ...any) {
 	f.p.stats.refused.Add(1)
 	f.logRefused(client, r.Status, r.Reason, fields...)
 	answer := http1.Page(r.Status, r.After, "Connection: close\r\n", true)
 	if r.Told { // for clients that can't show an HTML page
 		answer = http1.TextPage(r.Status, r.Reason)
+	}
+	if rest := f.p.sites.Rest(); of == nil && rest != nil {
+		of = rest.Rest()
+	}
+	if of != nil {
+		answer = of.Fields.Rewrite(answer)
 	}
 	f.logRefusal(client.Addr(), b, r, len(answer)-bytes.Index(answer, []byte("\r\n\r\n"))-4)
 	c.Write(answer) // if the peer accepts no bytes, the rest is lost

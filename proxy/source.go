@@ -104,6 +104,7 @@ func (x *exchange) appendHead(b []byte, a *http1.Answer, framed bool) []byte {
 	if !framed || !x.upload.body.Done || x.f.p.draining.Load() {
 		c.keep = false
 	}
+	x.route.Fields.Apply(a)
 	b = a.Append(b)
 	if !a.Has("date") {
 		b = x.f.date.Append(b, x.f.loop.Now())

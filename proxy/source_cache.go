@@ -47,7 +47,7 @@ func (s *cacheSource) Serve(a fetch.Answer, fields []http1.Field) {
 	if x.log.status, x.log.cache = status, a.Result(); x.isHead {
 		body = nil
 	}
-	b = append(x.client.appendConnection(b), "\r\n"...)
+	b = append(x.client.appendConnection(x.route.Fields.Rewrite(b)), "\r\n"...)
 	x.client.heads += int64(len(b))
 	first := body[:min(len(body), maxServed)]
 	x.stored = body[len(first):]

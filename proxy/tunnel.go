@@ -26,6 +26,7 @@ func (s *httpSource) switchProtocols(a *http1.Answer, rest []byte) bool {
 	}
 	x, f := s.x, s.x.f
 	x.push.Interim(a)
+	x.route.Fields.Apply(a)
 	b := append(a.AppendUpgrade(a.Append(f.loop.Out()[:0])), "\r\n"...)
 	t := &switched{f: f, started: x.log.started, server: s.server}
 	s.server = nil

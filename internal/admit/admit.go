@@ -95,6 +95,7 @@ func (g *Gate) Judge(c *park.Conn, h *http1.Head, q *request.Request, now time.T
 	}
 	switch {
 	case v.Refusal != nil:
+		v.Route = site.Rest()
 	case insecure:
 		v.Answer = g.toHTTPS(h, q)
 	case !g.denied(&v, h) && !g.closed(&v, h, q.Client.Addr(), now, done) && !v.Own:

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"holdfast/internal/config/value"
+
+	"holdfast/internal/config/answers"
 )
 
 // Block is the settings that the top, each site and each route can have. What a route does not say it takes from its site, and
@@ -15,20 +17,21 @@ import (
 // top, and a route as a copy of its site, before their keys are read. A key with the tag level:"top" is for connections, or for
 // all requests together, and an error below the top. The rest of what a setting needs is at route.Settings.
 type Block struct {
-	Upstream  Upstream `yaml:"upstream"`
-	Upstreams []Server `yaml:"upstreams" eg:"[{url: http://127.0.0.1:8081}]"` // empty: Upstream
-	Host      string   `yaml:"upstream_host" eg:"shop.internal"`
-	Redirect  string   `yaml:"redirect" eg:"https://www.example.com/shop"`
-	Folder    `yaml:",inline"`
-	Deny      []string `yaml:"deny" eg:"[\"*.sql\", /data/**]"`
-	Headers   bool     `yaml:"push_headers"`
-	Polls     []Poll   `yaml:"polls" eg:"[{match: /status.php, key: [query, session]}]"`
-	Cache     []Cache  `yaml:"cache" eg:"[{match: /catalog, key: [query]}]"`
-	Inject    []Inject `yaml:"inject" eg:"[{match: /parcels, polls: [/status.php?id]}]"`
-	Compress  Compress `yaml:"compress"`
-	Timeouts  Timeouts `yaml:"timeouts"`
-	Limits    Limits   `yaml:"limits"`
-	Buffers   Buffers  `yaml:"buffers"`
+	Upstream        Upstream `yaml:"upstream"`
+	Upstreams       []Server `yaml:"upstreams" eg:"[{url: http://127.0.0.1:8081}]"` // empty: Upstream
+	Host            string   `yaml:"upstream_host" eg:"shop.internal"`
+	Redirect        string   `yaml:"redirect" eg:"https://www.example.com/shop"`
+	Folder          `yaml:",inline"`
+	Deny            []string `yaml:"deny" eg:"[\"*.sql\", /data/**]"`
+	answers.Answers `yaml:",inline"`
+	Headers         bool     `yaml:"push_headers"`
+	Polls           []Poll   `yaml:"polls" eg:"[{match: /status.php, key: [query, session]}]"`
+	Cache           []Cache  `yaml:"cache" eg:"[{match: /catalog, key: [query]}]"`
+	Inject          []Inject `yaml:"inject" eg:"[{match: /parcels, polls: [/status.php?id]}]"`
+	Compress        Compress `yaml:"compress"`
+	Timeouts        Timeouts `yaml:"timeouts"`
+	Limits          Limits   `yaml:"limits"`
+	Buffers         Buffers  `yaml:"buffers"`
 
 	own   bool // the level has an app, files or a redirect of its own
 	app   bool // it has an app of its own
@@ -94,6 +97,7 @@ func defaultBlock() Block {
 	return Block{
 		Upstream: Upstream{Network: "tcp", Address: "127.0.0.1:8081", Host: "127.0.0.1:8081"},
 		Folder:   defaultFolder(),
+		Answers:  answers.Default(),
 		Headers:  true,
 		Compress: value.DefaultCompress(),
 		Timeouts: Timeouts{

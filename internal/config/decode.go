@@ -15,6 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"holdfast/internal/channel"
+	"holdfast/internal/config/answers"
 	"holdfast/internal/config/value"
 )
 
@@ -130,6 +131,14 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, key, example string) {
 		readListeners(d, n, v.Addr().Interface().(*Listeners), key)
 	case v.Type() == reflect.TypeFor[Compress]() && n.Kind == yaml.ScalarNode && !null:
 		d.value(n, v.FieldByName("Enabled"), join(key, "enabled"), "")
+	case v.Type() == reflect.TypeFor[answers.Named]():
+		v.Addr().Interface().(*answers.Named).ReadNode(n, func(n *yaml.Node, name, problem string) {
+			if problem == "" {
+				d.at[answers.KeyOf(key, name)] = markOf(n)
+				return
+			}
+			d.fail(n, answers.KeyOf(key, name), problem+"; want "+wantOf(v.Type(), example))
+		})
 	case isScalar(v.Type()):
 		d.scalar(n, v, key, wantOf(v.Type(), example))
 	case null:
@@ -299,7 +308,7 @@ func wantOf(t reflect.Type, example string) string {
 	case reflect.Slice:
 		return "a list such as " + example
 	case reflect.Map:
-		return "headers such as " + example
+		return "names and values such as " + example
 	case reflect.Struct:
 		return "keys and values, one of " + strings.Join(keysOf(t), ", ")
 	}

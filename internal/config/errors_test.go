@@ -16,14 +16,14 @@ func TestSyntaxAndKeys(t *testing.T) {
 		{"misspelt in a rule", "channels:\n- match: a\n  acces: public\n  access: public", `3:3: channels[0].acces: unknown key; did you mean "access"?`},
 		{"camel case", "push: {maxChannels: 60}", `1:8: push.maxChannels: unknown key; did you mean "max_channels"?`},
 		{"key of another section", "heartbeat: 25s", `1:1: heartbeat: unknown key; did you mean "push.heartbeat"?`},
-		{"key that several sections have", "connections: 5\nheader: 5", "1:1: connections: unknown key; did you mean \"limits.connections\"?\nc.yaml:2:1: header: unknown key"},
+		{"key that several sections have", "connections: 5\nheader: 5", "1:1: connections: unknown key; did you mean \"limits.connections\"?\nc.yaml:2:1: header: unknown key; did you mean \"headers\"?"},
 		{"key of the top in a section", "push:\n  upstream: http://a", `2:3: push.upstream: unknown key; upstream belongs at the top level, not in push`},
 		{"key of the top in a section, only there", "push: {trusted_proxies: []}", `1:8: push.trusted_proxies: unknown key; trusted_proxies belongs at the top level, not in push`},
 		{"nothing near", "quota: 5", `1:1: quota: unknown key`},
 		{"key of great length", strings.Repeat("x", 100) + ": 5", `1:1: "` + strings.Repeat("x", 60) + `"…: unknown key`},
 		{"key with control bytes", "\"a\\e[31mb\": 5", `1:1: "a\x1b[31mb": unknown key`},
 		{"duplicate key", "push:\n  poll_wait: 10s\n  path: /p\n  poll_wait: 20s", `4:3: push.poll_wait: duplicate key; first at line 2`},
-		{"list as key", "[a]: 1", `1:1: a list as a key; want one of listen, upstream, upstreams, upstream_host, redirect, root, script_root, index, no_scripts, try_files, follow_links, hide_files, serve_files, types, deny, push_headers, polls, cache, inject, compress, timeouts, limits, buffers, routes, sites, trusted_proxies, proxy_protocol, external, redirect_https, hooks, push, events, channels, watch, cache_limits, upstream_pool, log`},
+		{"list as key", "[a]: 1", `1:1: a list as a key; want one of listen, upstream, upstreams, upstream_host, redirect, root, script_root, index, no_scripts, try_files, follow_links, hide_files, serve_files, types, deny, allow, deny_addresses, deny_status, basic_auth, basic_auth_realm, satisfy, headers, expires, fastcgi_params, push_headers, polls, cache, inject, compress, timeouts, limits, buffers, routes, sites, trusted_proxies, proxy_protocol, external, redirect_https, hooks, push, events, channels, watch, cache_limits, upstream_pool, log`},
 		{"tab", "listen: 127.0.0.1:1\n\tupstream: x", "2: not YAML at or after this line: found a tab character that violates indentation; a tab indents the line: YAML takes spaces only"},
 		{"tab below a section", "push:\n\tpath: /x", "2: not YAML at or after this line: found character that cannot start any token; a tab indents the line: YAML takes spaces only"},
 		{"star without quotes", "channels:\n- match: **\n  access: public", "2: not YAML at or after this line: did not find expected alphabetic or numeric character; quote it: * has a meaning in YAML"},
@@ -41,7 +41,7 @@ func TestSyntaxAndKeys(t *testing.T) {
 
 func TestWrongTypes(t *testing.T) {
 	check(t, []errorCase{
-		{"text for the whole file", "hello", `1:1: a single value; want keys and values, one of listen, upstream, upstreams, upstream_host, redirect, root, script_root, index, no_scripts, try_files, follow_links, hide_files, serve_files, types, deny, push_headers, polls, cache, inject, compress, timeouts, limits, buffers, routes, sites, trusted_proxies, proxy_protocol, external, redirect_https, hooks, push, events, channels, watch, cache_limits, upstream_pool, log`},
+		{"text for the whole file", "hello", `1:1: a single value; want keys and values, one of listen, upstream, upstreams, upstream_host, redirect, root, script_root, index, no_scripts, try_files, follow_links, hide_files, serve_files, types, deny, allow, deny_addresses, deny_status, basic_auth, basic_auth_realm, satisfy, headers, expires, fastcgi_params, push_headers, polls, cache, inject, compress, timeouts, limits, buffers, routes, sites, trusted_proxies, proxy_protocol, external, redirect_https, hooks, push, events, channels, watch, cache_limits, upstream_pool, log`},
 		{"list for a section", "log: [info]", `1:6: log: a list; want keys and values, one of level, format, access_log, access_format`},
 		{"value for a list", "trusted_proxies: 10.0.0.1", `1:18: trusted_proxies: a single value; want a list such as [10.0.0.0/8]`},
 		{"block for a list", "channels: {match: a}", `1:11: channels: a block of keys; want a list such as [{match: "public.**", access: public}]`},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"holdfast/internal/config/answers"
 	"holdfast/internal/deny"
 )
 
@@ -137,6 +138,7 @@ func (l *levelCheck) ranges() {
 	rangeOf(l, "buffers.compressors", b.Buffers.Compressors, 1, 10_000, "")
 	l.compression()
 	l.denied()
+	b.Answers.Check(l.has, func(name, problem string) { d.add(join(key, name), problem) })
 }
 
 // has reports whether a value is the level's own. The top has all that nothing else has.
@@ -155,7 +157,9 @@ func (l *levelCheck) denied() {
 		return
 	}
 	for i, p := range l.b.Deny {
-		if err := deny.Check(p); err != nil {
+		if answers.IsAddress(p) {
+			l.d.add(fmt.Sprintf("%s[%d]", join(l.key, "deny"), i), show(p)+" is an address, and deny has paths; want it in deny_addresses")
+		} else if err := deny.Check(p); err != nil {
 			l.d.add(fmt.Sprintf("%s[%d]", join(l.key, "deny"), i), show(p)+" "+err.Error()+"; want a name such as *.sql, or a path such as /data/**")
 		}
 	}

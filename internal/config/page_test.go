@@ -11,6 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"holdfast/internal/channel"
+	"holdfast/internal/config/answers"
 )
 
 var update = flag.Bool("update", false, "write docs/reference/configuration.md")
@@ -134,6 +135,9 @@ func typeWord(t reflect.Type) string {
 		}
 		return "list of strings"
 	case reflect.Map:
+		if t == reflect.TypeFor[answers.Named]() {
+			return "names and values"
+		}
 		return "names and values of headers"
 	}
 	return "string"

@@ -312,6 +312,9 @@ func (r *pageReader) configure(t *testing.T, b pageBlock) {
 			t.Fatal(err)
 		}
 	}
+	for _, file := range regexp.MustCompile(`/[\w./-]+\.htpasswd`).FindAllString(config, -1) {
+		writeFile(t, file, "alice:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n")
+	}
 	r.start(t, config)
 }
 

@@ -9,6 +9,8 @@ type Params struct {
 	b    []byte
 	id   uint16
 	head int // where the open record's header begins in b
+
+	of *Request // whose Extra takes the place of what Add writes; nil: nothing does
 }
 
 // NewParams begins the stream of request id at the end of b.
@@ -18,11 +20,19 @@ func NewParams(b []byte, id uint16) Params {
 	return p
 }
 
-// Add writes one pair.
-func (p *Params) Add(name string, value []byte) { addPair(p, name, value) }
+// Add writes one pair, unless the configuration has another for its name.
+func (p *Params) Add(name string, value []byte) {
+	if p.of == nil || !p.of.replaces(name) {
+		addPair(p, name, value)
+	}
+}
 
-// AddString writes one pair.
-func (p *Params) AddString(name, value string) { addPair(p, name, value) }
+// AddString is Add.
+func (p *Params) AddString(name, value string) {
+	if p.of == nil || !p.of.replaces(name) {
+		addPair(p, name, value)
+	}
+}
 
 // End closes the stream and returns everything written.
 func (p *Params) End() []byte {

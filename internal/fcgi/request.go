@@ -28,6 +28,9 @@ type Request struct {
 	ScriptName string
 	PathInfo   string // decoded; empty without
 
+	User  string  // who has logged in: REMOTE_USER; empty: nobody
+	Extra []Param // of the configuration
+
 	Length int64 // of the body, which must be known; -1 without one
 	Fields []http1.Field
 }
@@ -35,6 +38,7 @@ type Request struct {
 // Append writes what precedes the body: BEGIN_REQUEST for request id and all parameters.
 func (r *Request) Append(b []byte, id uint16, keep bool) []byte {
 	p := NewParams(AppendBegin(b, id, keep), id)
+	p.of = r
 	p.AddString("GATEWAY_INTERFACE", "CGI/1.1")
 	p.Add("REQUEST_METHOD", r.Method)
 	p.AddString("SCRIPT_FILENAME", r.Filename)
@@ -65,6 +69,10 @@ func (r *Request) Append(b []byte, id uint16, keep bool) []byte {
 		p.AddString("REQUEST_SCHEME", "http") // no HTTPS: apps ask whether it is there
 	}
 	r.addresses(&p)
+	if r.User != "" {
+		p.AddString("REMOTE_USER", r.User)
+		p.AddString("AUTH_TYPE", "Basic")
+	}
 	software := r.Software
 	if software == "" {
 		software = "holdfast"
@@ -82,6 +90,7 @@ func (r *Request) Append(b []byte, id uint16, keep bool) []byte {
 		}
 	}
 	r.fields(&p)
+	r.extra(&p)
 	return p.End()
 }
 
@@ -122,14 +131,14 @@ func (r *Request) addresses(p *Params) {
 	}
 }
 
-// fields writes the request's fields as HTTP_*. Those that were sent several times become one. Each is
+// fields writes the request's fields as HTTP_*, but those that the configuration has. Those that were sent several times become one. Each is
 // compared with each, but by a number: their count is limited long before they come here, while names
 // of many bytes that differ in the last would cost milliseconds.
 func (r *Request) fields(p *Params) {
 	var few [64]hashedField
 	list := few[:0]
 	for _, f := range r.Fields {
-		if !f.Drop && passes(f.Name) {
+		if !f.Drop && passes(f.Name) && !r.replacesField(f.Name) {
 			list = append(list, hashedField{f, hashName(f.Name)})
 		}
 	}

@@ -149,21 +149,23 @@ func (r *Rules) Apply(a *http1.Answer) {
 	}
 }
 
-// Rewrite returns a rendered response with its head changed.
-func (r *Rules) Rewrite(response []byte) []byte {
-	end := bytes.Index(response, []byte("\r\n\r\n"))
-	if r == nil || end < 0 {
-		return response
+// Rewrite returns a rendered head, or response, with its head changed. A head ends without the empty line.
+func (r *Rules) Rewrite(b []byte) []byte {
+	if r == nil {
+		return b
 	}
-	line := bytes.IndexByte(response, '\n') + 1
+	line, end := bytes.IndexByte(b, '\n')+1, bytes.Index(b, []byte("\r\n\r\n"))+2
+	if end < 2 {
+		end = len(b)
+	}
 	var a http1.Answer
-	a.Set(200, response[line:end+2])
+	a.Set(200, b[line:end])
 	r.Apply(&a)
-	b := append(make([]byte, 0, len(response)+256), response[:line]...)
+	to := append(make([]byte, 0, len(b)+256), b[:line]...)
 	for i := range a.Fields {
 		if f := &a.Fields[i]; !f.Drop {
-			b = http1.AppendField(b, f.Name, f.Value)
+			to = http1.AppendField(to, f.Name, f.Value)
 		}
 	}
-	return append(b, response[end+2:]...)
+	return append(to, b[end:]...)
 }

@@ -11,6 +11,7 @@ type family struct{ kind, help string }
 
 var families = map[string]family{
 	"holdfast_accept_errors_total":                  {counter, "Failed accepts, often the file limit."},
+	"holdfast_access_denied_total":                  {counter, "Requests that deny, allow, deny_addresses or basic_auth refuse, by reason."},
 	"holdfast_access_log_dropped_total":             {counter, "Access log lines that were lost: the disk was too slow, or failed."},
 	"holdfast_api_requests_total":                   {counter, "Requests to the API listener, by status code."},
 	"holdfast_authorize_cache_evicted_total":        {counter, "Cached authorizations evicted early, as the cache is full."},

@@ -25,6 +25,8 @@ type Request struct {
 	Rest []byte // what was read behind it
 	Body bool   // the head announces a body
 
+	Fields []byte // lines that the response of the push path has besides its own; never changed
+
 	forwardedFor  []byte // of a trusted proxy
 	forwardedPort uint16 // of a trusted proxy; 0: none
 }

@@ -61,6 +61,7 @@ func (s *Server) writeProxy(w *metric.Writer) {
 	w.Ints("holdfast_responses_total", "code", x.Responses)
 	w.Histogram("holdfast_request_duration_seconds", &x.Durations)
 	w.Int("holdfast_proxy_refused_total", x.Refused)
+	w.Ints("holdfast_access_denied_total", "reason", x.Denied)
 	w.Int("holdfast_proxy_rate_limited_total", x.RateLimited)
 	w.Int("holdfast_proxy_overloaded_total", x.Overloaded)
 	w.Int("holdfast_proxy_upstream_errors_total", x.UpstreamErrors)

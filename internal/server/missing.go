@@ -30,6 +30,7 @@ func Missing(c *config.Config) (list []string) {
 			list = append(list, fmt.Sprintf("%s: %s is not a directory", key, path))
 		}
 	}
+	list = append(list, badUsers(c)...)
 	directory("buffers.temp_dir", c.Buffers.Folder)
 	if path := c.Push.HistoryFile; path != "" {
 		directory("push.history_file", filepath.Dir(path))

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"holdfast/internal/config"
@@ -15,14 +16,15 @@ import (
 // routing makes what the configuration says of sites and routes. What several levels have from the same place is made once.
 type routing struct {
 	c       *config.Config
+	answers *answering
 	cache   *caching                                 // nil: nothing is stored
 	rules   func(list []config.Inject) *inject.Rules // makes those of inject
 	gates   map[string]*route.Gate                   // by the level that has the limits
 	injects map[string]*inject.Rules                 // by the key that has them
 }
 
-func newRouting(c *config.Config, cache *caching, rules func([]config.Inject) *inject.Rules) *routing {
-	return &routing{c: c, cache: cache, rules: rules, gates: map[string]*route.Gate{}, injects: map[string]*inject.Rules{}}
+func newRouting(c *config.Config, cache *caching, rules func([]config.Inject) *inject.Rules, log *slog.Logger) *routing {
+	return &routing{answers: newAnswering(log), c: c, cache: cache, rules: rules, gates: map[string]*route.Gate{}, injects: map[string]*inject.Rules{}}
 }
 
 // sites returns the sites, and the app of those that have no other.
@@ -92,8 +94,10 @@ func (x *routing) settings(b *config.Block, at ...string) (s *route.Settings, er
 	if s.Compress, err = compression(&b.Compress); err != nil {
 		return s, err
 	}
-	s.Deny, err = deny.New(b.Deny)
-	return s, err
+	if s.Deny, err = deny.New(b.Deny); err != nil {
+		return s, err
+	}
+	return s, x.answers.set(s, b)
 }
 
 // gate returns the limits of a level's requests. Levels that have them from one place share them.
@@ -129,18 +133,26 @@ func (x *routing) inject(b *config.Block, at ...string) *inject.Rules {
 
 // newFolder returns the folder of a FastCGI upstream.
 func newFolder(b *config.Block, groups []string) (*site.Site, error) {
+	age, err := b.MaxAge()
+	if err != nil {
+		return nil, err
+	}
 	return site.New(site.Options{
 		Root: b.Root, ScriptRoot: b.ScriptRoot, Index: b.Index, NoScripts: b.NoScripts,
 		TryFiles: b.TryFiles, Groups: groups, Follow: b.FollowLinks,
-		Hide: b.HideFiles, Serve: b.ServeFiles, Types: b.Types,
+		Hide: b.HideFiles, Serve: b.ServeFiles, Types: b.Types, MaxAge: age,
 	})
 }
 
 // newFiles returns a folder of files only. Those that are plain may be programs.
 func newFiles(b *config.Block, plain bool, groups []string) (*site.Site, error) {
+	age, err := b.MaxAge()
+	if err != nil {
+		return nil, err
+	}
 	return site.New(site.Options{
 		Root: b.Root, Index: b.Index, NoScripts: []string{"/"}, Plain: plain,
 		TryFiles: b.TryFiles, Groups: groups, Follow: b.FollowLinks,
-		Hide: b.HideFiles, Serve: b.ServeFiles, Types: b.Types,
+		Hide: b.HideFiles, Serve: b.ServeFiles, Types: b.Types, MaxAge: age,
 	})
 }

@@ -16,7 +16,7 @@ func Sites(c *config.Config) (*route.Sites, error) {
 	if err != nil {
 		return nil, err
 	}
-	app, list, err := newRouting(c, cache, nil).sites()
+	app, list, err := newRouting(c, cache, nil, nil).sites()
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func proxyUpstreams(list []config.Server) []proxy.Upstream {
 
 func (s *Server) newProxy() (*proxy.Proxy, error) {
 	c := s.config
-	app, sites, err := newRouting(c, s.cache, s.newInjection()).sites()
+	app, sites, err := newRouting(c, s.cache, s.newInjection(), s.log).sites()
 	if err != nil {
 		return nil, err
 	}

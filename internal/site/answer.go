@@ -75,13 +75,28 @@ func (s *Site) serve(r *Request) (Answer, error) {
 			f, info, coding = other, its, c
 		}
 	}
-	a := static(r, info, kind, coding, time.Now())
+	now := time.Now()
+	a := static(r, info, kind, coding, now)
+	a.Head = s.appendLifetime(a.Head, a.Status, now)
 	if a.Length == 0 || r.Method == "HEAD" {
 		f.Close()
 	} else {
 		a.File = f
 	}
 	return a, nil
+}
+
+// appendLifetime appends how long a response with a file may be used.
+func (s *Site) appendLifetime(b []byte, status int, now time.Time) []byte {
+	switch {
+	case s.maxAge == 0 || status != 200 && status != 206 && status != 304:
+		return b
+	case s.maxAge < 0:
+		return append(b, "Cache-Control: no-cache\r\n"...)
+	}
+	b = strconv.AppendInt(append(b, "Cache-Control: max-age="...), int64(s.maxAge/time.Second), 10)
+	b = now.Add(s.maxAge).UTC().AppendFormat(append(b, "\r\nExpires: "...), httpDate)
+	return append(b, "\r\n"...)
 }
 
 // redirect adds the slash to a folder's path. The method is kept if it is one that a browser would

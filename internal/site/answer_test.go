@@ -237,3 +237,24 @@ func BenchmarkServe(b *testing.B) {
 		a.File.Close()
 	}
 }
+
+// TestLifetime: how long a file may be used is said wherever there is one, and nowhere else.
+func TestLifetime(t *testing.T) {
+	for _, tt := range []struct {
+		age    time.Duration
+		status int
+		want   string
+	}{
+		{0, 200, ""},
+		{30 * 24 * time.Hour, 200, "Cache-Control: max-age=2592000\r\nExpires: Wed, 31 Jan 2024 12:00:00 GMT\r\n"},
+		{time.Minute, 206, "Cache-Control: max-age=60\r\nExpires: Mon, 01 Jan 2024 12:01:00 GMT\r\n"},
+		{time.Minute, 304, "Cache-Control: max-age=60\r\nExpires: Mon, 01 Jan 2024 12:01:00 GMT\r\n"},
+		{time.Minute, 416, ""}, {time.Minute, 412, ""},
+		{-1, 200, "Cache-Control: no-cache\r\n"}, {-1, 304, "Cache-Control: no-cache\r\n"},
+	} {
+		s := newSite(t, Options{Root: "/srv", MaxAge: tt.age})
+		if got := string(s.appendLifetime(nil, tt.status, time.Date(2024, 1, 1, 12, 0, 0, 0, time.UTC))); got != tt.want {
+			t.Errorf("%v, %d: %q; want %q", tt.age, tt.status, got, tt.want)
+		}
+	}
+}

@@ -8,21 +8,23 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Options of a site.
 type Options struct {
-	Root       string   // the directory, absolute; it may be a symbolic link, which may change at any time
-	ScriptRoot string   // path of the same directory for php-fpm; empty means Root with its links resolved
-	Index      []string // index files of a directory; nil means index.php, index.html
-	NoScripts  []string // paths below which no script is run, such as "/upload"
-	TryFiles   []string // paths to try instead of one that does not exist, such as "/index.php", with variables
-	Groups     []string // names of the groups that TryFiles may have: those of the route's pattern; nil: it has none
-	Follow     bool     // symbolic links may lead out of the root
-	Hide       []string // endings (".tex") and names of more files that are not served
-	Serve      []string // endings and names of files that are served although they are hidden; never programs
-	Types      []string // each a media type and its endings, "image/x-pcx pcx"
-	Plain      bool     // programs are ordinary files, and nothing is run; for routes that only an app can use
+	Root       string        // the directory, absolute; it may be a symbolic link, which may change at any time
+	ScriptRoot string        // path of the same directory for php-fpm; empty means Root with its links resolved
+	Index      []string      // index files of a directory; nil means index.php, index.html
+	NoScripts  []string      // paths below which no script is run, such as "/upload"
+	TryFiles   []string      // paths to try instead of one that does not exist, such as "/index.php", with variables
+	Groups     []string      // names of the groups that TryFiles may have: those of the route's pattern; nil: it has none
+	Follow     bool          // symbolic links may lead out of the root
+	Hide       []string      // endings (".tex") and names of more files that are not served
+	Serve      []string      // endings and names of files that are served although they are hidden; never programs
+	Types      []string      // each a media type and its endings, "image/x-pcx pcx"
+	MaxAge     time.Duration // for which a client may use a file without asking again; 0: the client decides; below 0: it asks each time
+	Plain      bool          // programs are ordinary files, and nothing is run; for routes that only an app can use
 }
 
 // Site is safe for concurrent use. It holds nothing open.
@@ -36,13 +38,14 @@ type Site struct {
 	expands    bool // one of tryFiles has variables
 	follow     bool
 	plain      bool
+	maxAge     time.Duration
 	rules      fileRules
 	types      map[string]string
 }
 
 // New checks the options. The directory need not exist yet.
 func New(o Options) (*Site, error) {
-	s := &Site{root: filepath.Clean(o.Root), scriptRoot: strings.TrimRight(o.ScriptRoot, "/"), index: o.Index, follow: o.Follow, plain: o.Plain}
+	s := &Site{root: filepath.Clean(o.Root), scriptRoot: strings.TrimRight(o.ScriptRoot, "/"), index: o.Index, follow: o.Follow, plain: o.Plain, maxAge: o.MaxAge}
 	if !filepath.IsAbs(o.Root) {
 		return nil, fmt.Errorf("site: root %q is not an absolute path", o.Root)
 	}

@@ -19,6 +19,10 @@ import (
 // handle decides one request, on a worker.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	v := ctx.Conn().(*Request)
+	for line := range bytes.Lines(v.req.Fields) {
+		name, value, _ := bytes.Cut(bytes.TrimRight(line, "\r\n"), []byte(": "))
+		ctx.Response.Header.AddBytesKV(name, value)
+	}
 	defer func() {
 		if r := recover(); r != nil {
 			s.o.Log.Error("panic while a subscribe request was decided", "panic", r, "stack", string(debug.Stack()))
@@ -30,7 +34,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		}
 	}()
 	status, why := s.decide(ctx, v)
-	v.fields = extraFields(string(ctx.Response.Header.Peek("Access-Control-Allow-Origin")), v.SetCookie)
+	v.fields = v.extraFields(ctx)
 	if status != 0 {
 		v.dialect = nil
 		if s.counts.reject(v.reject, status); v.closes {

@@ -59,6 +59,9 @@ func (s *Server) turnAway(c *park.Conn, r *request.Request, status int, why, fie
 	line, _, _ := bytes.Cut(r.Head, []byte("\r\n"))
 	s.logged(&accesslog.Request{Client: r.Client.Addr(), Line: line}, time.Now(), status, 0, why)
 	head := bytes.HasPrefix(line, []byte("HEAD ")) // the response to a HEAD has no body
+	if fields == "" {                              // nothing is decided yet
+		fields = string(r.Fields)
+	}
 	if status == 503 && !head {
 		d := s.choose(&Choice{Upgrade: joinedValues(r.Head, "Upgrade"), Accept: joinedValues(r.Head, "Accept")})
 		if mediaType, body := d.Postponed(why, "", ""); mediaType != "" {

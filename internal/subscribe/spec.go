@@ -48,19 +48,19 @@ type ResumePoint struct {
 // TakeOver leaves the response to the dialect, with the fields decided so far. What fasthttp writes goes nowhere: a
 // hijacking would cost its read buffer and a goroutine.
 func (v *Request) TakeOver(ctx *fasthttp.RequestCtx) {
-	v.Spec.Fields = extraFields(string(ctx.Response.Header.Peek("Access-Control-Allow-Origin")), v.SetCookie)
+	v.Spec.Fields = v.extraFields(ctx)
 	v.silent = true
 	ctx.SetConnectionClose()
 }
 
-// extraFields returns the lines of a response's head that allow an origin by name, unless it is empty, and set cookies.
-func extraFields(origin string, setCookie []string) string {
+// extraFields returns the lines of a response's head that allow an origin by name, if one is, set cookies, and are configured.
+func (v *Request) extraFields(ctx *fasthttp.RequestCtx) string {
 	var b []byte
-	if origin != "" {
+	if origin := ctx.Response.Header.Peek("Access-Control-Allow-Origin"); len(origin) > 0 {
 		b = fmt.Appendf(b, "Access-Control-Allow-Origin: %s\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n", origin)
 	}
-	for _, cookie := range setCookie {
+	for _, cookie := range v.SetCookie {
 		b = fmt.Appendf(b, "Set-Cookie: %s\r\n", cookie)
 	}
-	return string(b)
+	return string(append(b, v.req.Fields...))
 }

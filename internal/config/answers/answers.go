@@ -1,0 +1,178 @@
+package answers
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"holdfast/internal/access"
+	"holdfast/internal/config/value"
+	"holdfast/internal/fcgi"
+	"holdfast/internal/fieldset"
+)
+
+// Answers are keys of a level.
+type Answers struct {
+	Allow     []string `yaml:"allow" eg:"[10.0.0.0/8, 2001:db8::/32]"`
+	Deny      []string `yaml:"deny_addresses" eg:"[192.0.2.7]"`
+	Status    int      `yaml:"deny_status"`
+	Basic     string   `yaml:"basic_auth" eg:"/etc/holdfast/htpasswd"` // empty, or Off: none
+	Realm     string   `yaml:"basic_auth_realm" eg:"Back office"`
+	Satisfy   string   `yaml:"satisfy" eg:"all"`
+	SetFields Named    `yaml:"headers" eg:"{X-Frame-Options: DENY, X-Powered-By: null}"`
+	Expires   string   `yaml:"expires" eg:"30d"` // empty, or Off: not said
+	Params    Named    `yaml:"fastcgi_params" eg:"{APP_ENV: production}"`
+}
+
+// Off ends what the level above has.
+const Off = "off"
+
+// Default has the defaults.
+func Default() Answers { return Answers{Status: 403, Satisfy: "all"} }
+
+// Check reports what is wrong. has says whether the level has a key itself; add takes a key and what is wrong with its value.
+func (a *Answers) Check(has func(key string) bool, add func(key, problem string)) {
+	for key, list := range map[string][]string{"allow": a.Allow, "deny_addresses": a.Deny} {
+		for i, s := range list {
+			if err := access.CheckAddress(s); err != nil && has(key) {
+				add(key+"["+strconv.Itoa(i)+"]", value.Show(s)+" "+err.Error()+"; want one such as 10.0.0.0/8 or 2001:db8::1, all, or unix:")
+				return
+			}
+		}
+	}
+	if _, err := access.NewAddresses(a.Allow, a.Deny); err != nil && (has("allow") || has("deny_addresses")) {
+		add(own(has, "deny_addresses", "allow"), err.Error())
+	}
+	if s := a.Status; has("deny_status") && (s < 400 || s > 499 || slices.Contains([]int{401, 407, 408}, s)) {
+		add("deny_status", strconv.Itoa(s)+" is out of range; want 400 to 499, and not 401, 407 or 408")
+	}
+	if f := a.Basic; has("basic_auth") && f != "" && f != Off && !filepath.IsAbs(f) {
+		add("basic_auth", value.Show(f)+" is not an absolute path; want the file of users, such as /etc/holdfast/htpasswd, or off")
+	}
+	if has("basic_auth_realm") && !access.ValidRealm(a.Realm) {
+		add("basic_auth_realm", "has a control character")
+	}
+	if has("satisfy") && a.Satisfy != "all" && a.Satisfy != "any" {
+		add("satisfy", value.Show(a.Satisfy)+" is neither all nor any")
+	}
+	if has("expires") {
+		if _, err := a.MaxAge(); err != nil {
+			add("expires", err.Error())
+		}
+	}
+	if has("headers") {
+		for _, name := range a.SetFields.Names() {
+			c := a.SetFields.change(name)
+			if err := fieldset.Check(&c); err != nil {
+				add(KeyOf("headers", name), value.Show(name)+" "+err.Error())
+			}
+		}
+	}
+	if has("fastcgi_params") {
+		for _, name := range a.Params.Names() {
+			v := a.Params[name]
+			if v.Word != "" {
+				add(KeyOf("fastcgi_params", name), "has the word "+v.Word+", which is for headers; want text or null")
+				continue
+			}
+			p := v.param(name)
+			if err := fcgi.CheckParam(&p); err != nil {
+				add(KeyOf("fastcgi_params", name), value.Show(name)+" "+err.Error())
+			}
+		}
+	}
+}
+
+// KeyOf returns the key of a name below a key, or the key if the name is no word.
+func KeyOf(key, name string) string {
+	if name == "" || strings.Trim(name, value.LettersDigits+"-_") != "" {
+		return key
+	}
+	return key + "." + name
+}
+
+// IsAddress reports whether a text reads as an address or a block of addresses.
+func IsAddress(s string) bool { return access.IsAddress(s) }
+
+// own returns the first of two keys that the level has itself.
+func own(has func(key string) bool, a, b string) string {
+	if has(a) {
+		return a
+	}
+	return b
+}
+
+// MaxAge returns how long a file may be used: 0 if that is not said, below 0 if a client is to ask each time.
+func (a *Answers) MaxAge() (time.Duration, error) {
+	switch a.Expires {
+	case "", Off:
+		return 0, nil
+	case "epoch":
+		return -1, nil
+	case "max":
+		return 10 * 365 * 24 * time.Hour, nil
+	}
+	var d value.Duration
+	s := a.Expires
+	if n, ok := strings.CutSuffix(s, "d"); ok && strings.Trim(n, "0123456789") == "" && n != "" {
+		days, err := strconv.Atoi(n)
+		if err != nil || days > 3650 {
+			return 0, errors.New(value.Show(s) + " is out of range; want at most 3650d")
+		}
+		return time.Duration(days) * 24 * time.Hour, nil
+	}
+	if err := d.UnmarshalText([]byte(s)); err != nil {
+		return 0, errors.New(value.Show(s) + " is not a duration; want one such as 30d or 1h, max, epoch or off")
+	}
+	if t := time.Duration(d); t < time.Second || t > 3650*24*time.Hour {
+		return 0, errors.New(value.Show(s) + " is out of range; want 1s to 3650d")
+	}
+	return time.Duration(d), nil
+}
+
+// change returns what headers says of a name.
+func (x Named) change(name string) fieldset.Change {
+	v := x[name]
+	c := fieldset.Change{Name: name, Values: v.List}
+	switch {
+	case v.Null:
+		c.How = fieldset.Remove
+	case v.Word == "add":
+		c.How = fieldset.Add
+	case v.Word == "default":
+		c.How = fieldset.Default
+	}
+	return c
+}
+
+// Changes returns what headers says.
+func (a *Answers) Changes() (list []fieldset.Change) {
+	for _, name := range a.SetFields.Names() {
+		list = append(list, a.SetFields.change(name))
+	}
+	return list
+}
+
+// param returns a parameter; a list is its lines.
+func (v Value) param(name string) fcgi.Param {
+	return fcgi.Param{Name: name, Value: strings.Join(v.List, "\n"), Remove: v.Null}
+}
+
+// FastCGI returns what fastcgi_params says.
+func (a *Answers) FastCGI() (list []fcgi.Param) {
+	for _, name := range a.Params.Names() {
+		list = append(list, a.Params[name].param(name))
+	}
+	return list
+}
+
+// Users returns the file of basic_auth; empty: none.
+func (a *Answers) Users() string {
+	if a.Basic == Off {
+		return ""
+	}
+	return a.Basic
+}

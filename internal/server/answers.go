@@ -1,0 +1,93 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+
+	"holdfast/internal/access"
+	"holdfast/internal/config"
+	"holdfast/internal/fieldset"
+	"holdfast/internal/rate"
+	"holdfast/internal/route"
+)
+
+// answering makes what levels say of whose requests they take, and of the fields of responses. What several levels have alike is made
+// once, so that a login is verified once for all of them.
+type answering struct {
+	dry     bool // files of users are not read
+	guesses *rate.Limiter
+	rules   map[string]*access.Rules
+	basics  map[string]*access.Basic // by file and realm
+	log     *slog.Logger
+}
+
+func newAnswering(log *slog.Logger) *answering {
+	return &answering{
+		dry: log == nil, guesses: access.NewGuesses(), rules: map[string]*access.Rules{}, basics: map[string]*access.Basic{}, log: log,
+	}
+}
+
+// set sets the part of a level's settings.
+func (x *answering) set(s *route.Settings, b *config.Block) (err error) {
+	a := &b.Answers
+	if s.Fields, err = fieldset.New(a.Changes()); err != nil {
+		return fmt.Errorf("headers: %w", err)
+	}
+	if b.FastCGI() {
+		s.Params = a.FastCGI()
+	}
+	key := fmt.Sprintf("%q %q %d %q %q %s", a.Allow, a.Deny, a.Status, a.Users(), a.Realm, a.Satisfy)
+	rules, ok := x.rules[key]
+	if !ok {
+		if rules, err = x.access(b); err != nil {
+			return err
+		}
+		x.rules[key] = rules
+	}
+	s.Access = rules
+	return nil
+}
+
+// access returns the rules of a level; nil: all requests are allowed.
+func (x *answering) access(b *config.Block) (rules *access.Rules, err error) {
+	a := &b.Answers
+	rules = &access.Rules{Status: a.Status, Any: a.Satisfy == "any"}
+	if rules.Addresses, err = access.NewAddresses(a.Allow, a.Deny); err != nil {
+		return nil, fmt.Errorf("allow: %w", err)
+	}
+	if file := a.Users(); file != "" && !x.dry {
+		if rules.Basic, err = x.basic(file, a.Realm); err != nil {
+			return nil, fmt.Errorf("basic_auth: %w", err)
+		}
+	}
+	if rules.Addresses == nil && rules.Basic == nil {
+		return nil, nil
+	}
+	return rules, nil
+}
+
+func (x *answering) basic(file, realm string) (b *access.Basic, err error) {
+	key := file + "\x00" + realm
+	b, ok := x.basics[key]
+	if !ok {
+		if b, err = access.NewBasic(access.BasicOptions{File: file, Realm: realm, Guesses: x.guesses, Log: x.log}); err != nil {
+			return nil, err
+		}
+		x.basics[key] = b
+	}
+	return b, nil
+}
+
+// badUsers returns what is wrong with the files of users that c names.
+func badUsers(c *config.Config) (list []string) {
+	seen := map[string]bool{"": true}
+	c.EachLevel(func(b *config.Block, _ ...string) {
+		if file := b.Users(); !seen[file] {
+			seen[file] = true
+			if err := access.CheckUsers(file); err != nil {
+				list = append(list, fmt.Sprintf("basic_auth: %v", err))
+			}
+		}
+	})
+	return list
+}

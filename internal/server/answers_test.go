@@ -1,0 +1,91 @@
+package server
+
+import (
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"holdfast/internal/config"
+	"holdfast/internal/wiretest"
+)
+
+// TestHeadersOfResponses: what headers says is in every response: of the app, of files, of errors and redirects, and what is added in
+// those of the push path, for each transport.
+func TestHeadersOfResponses(t *testing.T) {
+	root := t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "a.css"), []byte("a{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := serveQuietly(t, "listen: 127.0.0.1:0", "upstream: "+newApp(t), "channels: [{match: 'public.**', access: public}]",
+		"headers: {X-Frame-Options: DENY, Content-Language: null, Link: {add: '</a.css>'}, Cache-Control: {default: private}, Access-Control-Allow-Origin: 'https://evil.test'}",
+		"routes: [{match: /files, root: "+root+", headers: {X-Frame-Options: null, X-Route: files}, expires: 1h}, {match: /moved, redirect: /there}, {match: /denied, deny: ['*.sql']}]")
+	for _, tt := range []struct {
+		name, request string
+		status        int
+		frame, cache  string
+		pushed        bool
+	}{
+		{"app", "GET / HTTP/1.1", 200, "DENY", "private", false},
+		{"HEAD", "HEAD / HTTP/1.1", 200, "DENY", "private", false},
+		{"file", "GET /files/a.css HTTP/1.1", 200, "", "max-age=3600", false},
+		{"no file", "GET /files/none HTTP/1.1", 404, "", "no-store", false},
+		{"redirect", "GET /moved/x HTTP/1.1", 301, "DENY", "no-store", false},
+		{"denied", "GET /denied/x.sql HTTP/1.1", 404, "DENY", "no-store", false},
+		{"refused", "GET /%zz HTTP/1.1", 400, "DENY", "no-store", false},
+		{"malformed", "GET / HTTP/3.0", 505, "DENY", "no-store", false},
+		{"long poll", "GET /_push?channel=public.a&wait=0 HTTP/1.1", 200, "DENY", "no-store", true},
+		{"stream", "GET /_push?channel=public.a HTTP/1.1\r\nAccept: text/event-stream", 200, "DENY", "no-store, no-transform", true},
+		{"WebSocket", "GET /_push?channel=public.a HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", 101, "DENY", "", true},
+		{"refused subscriber", "GET /_push?channel=none HTTP/1.1", 403, "DENY", "no-store", true},
+		{"refused at once", "POST /_push?channel=public.a HTTP/1.1\r\nContent-Length: 1", 400, "DENY", "no-store", true},
+	} {
+		c := wiretest.Dial(t, s.Addr().String())
+		line, fields, _ := strings.Cut(tt.request, "\r\n")
+		if fields != "" {
+			fields += "\r\n"
+		}
+		c.Send(line + "\r\nHost: x\r\n" + fields + "\r\n")
+		method, _, _ := strings.Cut(line, " ")
+		resp, err := http.ReadResponse(c.Reader, &http.Request{Method: method})
+		if err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		if resp.StatusCode != tt.status || strings.Join(resp.Header["X-Frame-Options"], "|") != tt.frame || strings.Join(resp.Header["Cache-Control"], "|") != tt.cache {
+			t.Errorf("%s: %d %v", tt.name, resp.StatusCode, resp.Header)
+		}
+		if !slices.Equal(resp.Header["Link"], []string{"</a.css>"}) || resp.Header["Content-Language"] != nil {
+			t.Errorf("%s: %v", tt.name, resp.Header)
+		}
+		if foreign := resp.Header.Get("Access-Control-Allow-Origin"); (foreign == "") != tt.pushed {
+			t.Errorf("%s: origin %q", tt.name, foreign)
+		}
+	}
+}
+
+// TestCheckOfUsers: what is wrong with a file of users is told, and one that cannot be read ends the start.
+func TestCheckOfUsers(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(bad, []byte("alice:secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Parse("c.yaml", []byte("basic_auth: "+bad+"\nroutes: [{match: /a, basic_auth: /nonexistent/users}, {match: /b, basic_auth: off}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(Missing(c), "\n")
+	for _, want := range []string{"basic_auth: " + bad + ": line 1: has a password that is not hashed", "basic_auth: open /nonexistent/users: no such file"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in:\n%s", want, got)
+		}
+	}
+	if _, err := Sites(c); err != nil {
+		t.Errorf("without a look at files: %v", err)
+	}
+	if _, _, err := newRouting(c, nil, nil, slog.New(slog.DiscardHandler)).sites(); err == nil || !strings.Contains(err.Error(), "/nonexistent/users") {
+		t.Errorf("start: %v", err)
+	}
+}
