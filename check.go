@@ -39,7 +39,7 @@ func check(args []string, out, errs io.Writer) error {
 	for _, note := range server.Notes(c) {
 		fmt.Fprintf(out, "note: %s\n", note)
 	}
-	behind := c.Upstream.Address
+	behind := c.Responder()
 	if n := len(c.Sites); n > 0 {
 		behind = fmt.Sprintf("%d sites", n)
 	}

@@ -132,7 +132,7 @@ func TestCommandLine(t *testing.T) {
 		{"check " + lacks, false, "warning: buffers.temp_dir: stat /does/not/exist", "", ""},
 		{"check " + lacks, false, "warning: upstream no.such.host.invalid: ", "", ""},
 		{"check " + socket, false, "warning: upstream dial unix /does/not/exist.sock: connect: no such file", "", ""},
-		{"check -config config.yaml", false, "ok: 127.0.0.1:8080 in front of 127.0.0.1:8081", "", ""},
+		{"check -config config.yaml", false, "ok: 127.0.0.1:8080 in front of http://127.0.0.1:8081", "", ""},
 		{"publish", true, "", "usage: holdfast publish", ""},
 		{"tail http://127.0.0.1:1", true, "", "usage: holdfast tail", ""},
 		{"tail ftp://127.0.0.1:1 a", false, "", "", `scheme "ftp"`},

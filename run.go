@@ -32,7 +32,7 @@ func run(args []string, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	where := []any{"upstream", c.Servers()[0].URL}
+	where := []any{"upstream", c.Responder()}
 	if len(c.Sites) > 0 {
 		where = []any{"sites", len(c.Sites)}
 	}

@@ -141,6 +141,37 @@ func FuzzFind(f *testing.F) {
 	})
 }
 
+// FuzzPattern is FuzzFind for a pattern, and for an exact path, which no app reads as another.
+func FuzzPattern(f *testing.F) {
+	for _, s := range []string{"/a/../admin", "/%61dmin/x", "/x/..;/admin", "/one", "/on%65", "/one/", "/one/.", "//one", "/one;a", "/one%2f", "/x%2fadmin", `/one\`, "/%c0%afone", "/one%c0%80x"} {
+		f.Add(s)
+	}
+	set := balance.NewSet(balance.Options{})
+	table := oneSite(set, Route{Match: "/"}, []Route{{Pattern: "^/admin(/|;|$)"}, {Exact: "/one"}}).Tables[0]
+	f.Fuzz(func(t *testing.T, s string) {
+		var h http1.Head
+		if r := h.Parse([]byte("GET "+s+" HTTP/1.1\r\nHost: x\r\n\r\n"), http1.Limits{Bytes: 16 << 10, Fields: 10}); r != nil {
+			return
+		}
+		r, refused := table.Find(h.Path)
+		if refused != nil {
+			return
+		}
+		for name, read := range apps {
+			got, ok := read(string(h.Path))
+			if !ok {
+				continue
+			}
+			if isAdmin := got == "/admin" || strings.HasPrefix(got, "/admin/") || strings.HasPrefix(got, "/admin;"); isAdmin != (r.Pattern != "") {
+				t.Errorf("%s reads %q as %q; its route is %s", name, h.Path, got, r.Label())
+			}
+			if r.Exact != "" && got != "/one" && !strings.HasPrefix(got, "/one;") || r.Exact == "" && name == "no merging" && got == "/one" {
+				t.Errorf("%s reads %q as %q; its route is %s", name, h.Path, got, r.Label())
+			}
+		}
+	})
+}
+
 // tell answers with what it was asked, and with the fields in X-Say, which are separated by "|".
 func tell(r *http.Request, _ []byte) []byte {
 	b := []byte("HTTP/1.1 200 OK\r\n")

@@ -146,6 +146,19 @@ func (b *Block) OwnServers(pool UpstreamPool) []Server {
 	return b.Servers(pool)
 }
 
+// Responder names who answers, for people.
+func (b *Block) Responder() string {
+	switch list := b.Servers(UpstreamPool{}); {
+	case b.Redirect != "":
+		return "a redirect to " + b.Redirect
+	case b.files:
+		return "the files in " + b.Root
+	case len(list) > 0:
+		return list[0].URL.String()
+	}
+	return "nothing"
+}
+
 // Own reports whether a site or route has an app, files or a redirect of its own: its requests do not go to the app of the level
 // above. At the top, it is false.
 func (b *Block) Own() bool { return b.own }
@@ -158,7 +171,10 @@ func (c *Config) Servers() []Server { return c.Block.Servers(c.UpstreamPool) }
 
 // UsesTop reports whether requests of some site go to the upstreams of the top.
 func (c *Config) UsesTop() bool {
-	return len(c.Sites) == 0 || slices.ContainsFunc(c.Sites, func(s Site) bool { return !s.app && !s.files && s.Redirect == "" })
+	if len(c.Sites) == 0 {
+		return !c.files && c.Redirect == ""
+	}
+	return slices.ContainsFunc(c.Sites, func(s Site) bool { return !s.app && !s.files && s.Redirect == "" })
 }
 
 // EachLevel calls f with the top, each site and each route; at are the keys of the level and those above it, as Source takes

@@ -52,7 +52,7 @@ func Parse(pattern string) (string, error) {
 		return "", problem("has the port " + string(port) + "; sites are told apart by their names alone")
 	}
 	canonical, ok := Canonical(nil, []byte(name))
-	if !ok {
+	if text := string(canonical); !ok || strings.HasPrefix(text, ".") || strings.HasSuffix(text, ".") || strings.Contains(text, "..") {
 		return "", problem("is not a host name or an address")
 	}
 	if _, err := netip.ParseAddr(string(canonical)); err == nil && wild {

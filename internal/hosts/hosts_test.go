@@ -66,7 +66,7 @@ func TestParse(t *testing.T) {
 	for pattern, part := range map[string]string{
 		"": "empty", "*.": "empty", "*": "has a *", "a.*.example.com": "has a *", "www*.example.com": "has a *", "example.com:80": "port 80", "[::1]:80": "port 80",
 		"bücher.example": "xn--", "https://example.com": "scheme", "example.com/x": "not a host", "a b": "not a host", "*.127.0.0.1": "address", "*.[::1]": "address",
-		"a%41": "not a host", strings.Repeat("a", 254): "not a host", "user@example.com": "not a host",
+		"a%41": "not a host", "a..": "not a host", ".a": "not a host", "a..b": "not a host", "*..a": "not a host", ".": "not a host", strings.Repeat("a", 254): "not a host", "user@example.com": "not a host",
 	} {
 		if got, err := Parse(pattern); !errors.Is(err, ErrPattern) || !strings.Contains(err.Error(), part) {
 			t.Errorf("%q: %q, %v; want an error with %q", pattern, got, err, part)
