@@ -339,10 +339,10 @@ func TestStream(t *testing.T) {
 	})
 }
 
-// TestWaitingIsSmall: a connection that waits is one struct of 240 bytes.
+// TestWaitingIsSmall: a connection that waits is one struct of 176 bytes.
 func TestWaitingIsSmall(t *testing.T) {
-	if n := unsafe.Sizeof(conn{}); n > 240 {
-		t.Errorf("a connection has %d bytes; want at most 240", n)
+	if n := unsafe.Sizeof(conn{}); n > 176 {
+		t.Errorf("a connection has %d bytes; want at most 176", n)
 	}
 	s := start(t, Options{}, echoes)
 	client := s.dial(t, clientConfig(tls.VersionTLS13), nil)

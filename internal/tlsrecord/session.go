@@ -41,7 +41,8 @@ var ErrSuite = errors.New("tls: no cipher suite of TLS 1.3")
 // Session is both directions of a connection. Its methods are not for concurrent use.
 type Session struct {
 	in, out half
-	work    *work // nil while the session waits
+	more    *[2]extra // of in and out; nil for a suite that needs none
+	work    *work     // nil while the session waits
 }
 
 // work is what a session needs while it is in use. It can be made again from the session at any time, as long as partial
@@ -82,14 +83,29 @@ func (s *Session) Init(x *Secrets, client bool) error {
 			s.in.flags = flagClient
 		}
 		s.in.suite, s.out.suite = uint8(i), uint8(i)
-		copy(s.in.secret[:], in)
-		copy(s.out.secret[:], out)
-		s.in.derive()
-		s.out.derive()
+		if suites[i].secret > mostSecrets || suites[i].key > mostKeys {
+			s.more = new([2]extra)
+		}
+		s.in.setSecret(in, s.inMore())
+		s.out.setSecret(out, s.outMore())
 		s.out.seq = x.Written
 		return nil
 	}
 	return ErrSuite
+}
+
+func (s *Session) inMore() *extra {
+	if s.more == nil {
+		return nil
+	}
+	return &s.more[0]
+}
+
+func (s *Session) outMore() *extra {
+	if s.more == nil {
+		return nil
+	}
+	return &s.more[1]
 }
 
 // String keeps the secrets out of every log.
@@ -109,7 +125,12 @@ func (s *Session) Rest() {
 }
 
 // Wipe erases all secrets.
-func (s *Session) Wipe() { *s = Session{} }
+func (s *Session) Wipe() {
+	if s.more != nil {
+		*s.more = [2]extra{}
+	}
+	*s = Session{}
+}
 
 func (s *Session) working() *work {
 	if s.work == nil {
@@ -141,7 +162,7 @@ func (s *Session) Open(dst, record []byte) (data []byte, err error) {
 	}
 	w := s.working()
 	if w.in == nil {
-		w.in = s.in.aead()
+		w.in = s.in.aead(s.inMore())
 	}
 	s.in.nonce(&w.nonce)
 	body := record[HeaderLen:]
@@ -241,7 +262,7 @@ func (s *Session) keyUpdate(request byte) error {
 	if request > 1 {
 		return &Fault{IllegalParameter, "a KeyUpdate with an unknown request"}
 	}
-	s.in.next()
+	s.in.next(s.inMore())
 	s.work.in = nil
 	if request == 1 {
 		// However many were requested, one answers all: before the next data (§4.6.3).
@@ -256,7 +277,7 @@ func (s *Session) Seal(dst, a, b []byte) (_ []byte, n int) {
 	if s.out.has(flagUpdate) || s.out.seq >= maxSealed {
 		s.out.flags &^= flagUpdate
 		dst = s.seal(dst, typeHandshake, []byte{keyUpdate, 0, 0, 1, 0}, nil)
-		s.out.next()
+		s.out.next(s.outMore())
 		s.work.out = nil
 	}
 	a = a[:min(len(a), MaxData)]
@@ -279,7 +300,7 @@ func (s *Session) SealAlert(dst []byte, a Alert) []byte {
 func (s *Session) seal(dst []byte, kind byte, a, b []byte) []byte {
 	w := s.working()
 	if w.out == nil {
-		w.out = s.out.aead()
+		w.out = s.out.aead(s.outMore())
 	}
 	s.out.nonce(&w.nonce)
 	n := len(a) + len(b) + 1 + tagLen
@@ -300,7 +321,7 @@ func (x *Secrets) WrittenIn(b []byte) (n uint64, err error) {
 		return 0, err
 	}
 	w := s.working()
-	w.in = s.in.aead()
+	w.in = s.in.aead(s.inMore())
 	for len(b) > 0 {
 		size := 0
 		if len(b) >= HeaderLen {

@@ -11,12 +11,14 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// maxSecret is the length of SHA-384; maxKey that of the longest key.
+// maxSecret is the length of SHA-384, and maxKey that of the longest key.
 const (
-	maxSecret = 48
-	maxKey    = 32
-	nonceLen  = 12
-	tagLen    = 16
+	maxSecret   = 48
+	mostSecrets = 32
+	maxKey      = 32
+	mostKeys    = 16
+	nonceLen    = 12
+	tagLen      = 16
 )
 
 // suite is a cipher suite of TLS 1.3 (RFC 8446 §B.4).
@@ -54,15 +56,22 @@ func (s *suite) expandLabel(secret []byte, label string, n int) []byte {
 	return out
 }
 
-// half is one direction of a session: 104 bytes.
+// half is one direction of a session: 72 bytes. It has room for TLS_AES_128_GCM_SHA256, which most connections have; what
+// the other suites need beyond it is in extra.
 type half struct {
 	seq     uint64 // of the next record
-	secret  [maxSecret]byte
-	key     [maxKey]byte
+	secret  [mostSecrets]byte
+	key     [mostKeys]byte
 	iv      [nonceLen]byte
 	suite   uint8
 	flags   uint8
 	useless uint8 // records without data since the last one with
+}
+
+// extra is the rest of a half's secret and key.
+type extra struct {
+	secret [maxSecret - mostSecrets]byte
+	key    [maxKey - mostKeys]byte
 }
 
 const (
@@ -73,25 +82,35 @@ const (
 
 func (h *half) has(flag uint8) bool { return h.flags&flag != 0 }
 
-// derive sets key and iv for the secret, and begins to count at zero.
-func (h *half) derive() {
+// setSecret sets the secret, and key and iv for it, and begins to count at zero. x is nil for a suite that needs none.
+func (h *half) setSecret(secret []byte, x *extra) {
 	s := &suites[h.suite]
-	secret := h.secret[:s.secret]
-	copy(h.key[:], s.expandLabel(secret, "key", s.key))
+	key := s.expandLabel(secret, "key", s.key)
+	if n, m := copy(h.secret[:], secret), copy(h.key[:], key); n < len(secret) || m < len(key) {
+		copy(x.secret[:], secret[n:])
+		copy(x.key[:], key[m:])
+	}
 	copy(h.iv[:], s.expandLabel(secret, "iv", nonceLen))
 	h.seq = 0
 }
 
 // next replaces the secret by the one that follows it (RFC 8446 §7.2).
-func (h *half) next() {
+func (h *half) next(x *extra) {
 	s := &suites[h.suite]
-	copy(h.secret[:], s.expandLabel(h.secret[:s.secret], "traffic upd", s.secret))
-	h.derive()
+	secret := append(make([]byte, 0, maxSecret), h.secret[:]...)
+	if x != nil {
+		secret = append(secret, x.secret[:]...)
+	}
+	h.setSecret(s.expandLabel(secret[:s.secret], "traffic upd", s.secret), x)
 }
 
-func (h *half) aead() cipher.AEAD {
+func (h *half) aead(x *extra) cipher.AEAD {
 	s := &suites[h.suite]
-	a, err := s.aead(h.key[:s.key])
+	key := append(make([]byte, 0, maxKey), h.key[:]...)
+	if x != nil {
+		key = append(key, x.key[:]...)
+	}
+	a, err := s.aead(key[:s.key])
 	if err != nil {
 		panic("tlsrecord: " + err.Error()) // the length is right
 	}
