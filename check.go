@@ -33,7 +33,7 @@ func check(args []string, out, errs io.Writer) error {
 		fmt.Fprint(out, text)
 		return nil
 	}
-	for _, warning := range slices.Concat(server.Missing(c), server.Warnings(c), server.WatchWarnings(c), server.CacheWarnings(c), server.CookieWarnings(c)) {
+	for _, warning := range slices.Concat(server.Missing(c), server.TLSWarnings(c), server.Warnings(c), server.WatchWarnings(c), server.CacheWarnings(c), server.CookieWarnings(c)) {
 		fmt.Fprintf(out, "warning: %s\n", warning)
 	}
 	for _, note := range server.Notes(c) {

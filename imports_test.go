@@ -20,6 +20,7 @@ const imports = `
 hooks             internal/channel internal/connection internal/hub internal/metric internal/presence internal/strictjson internal/throttle
 internal/access   internal/http1 internal/rate internal/throttle
 internal/accesslog internal/asyncwriter internal/http1
+internal/acmeclient
 internal/admit    internal/access internal/http1 internal/park internal/request internal/route
 internal/appcall  internal/auth internal/http1 internal/hub internal/strictjson
 internal/asyncwriter
@@ -30,6 +31,7 @@ internal/cache/fetch internal/cache internal/cache/rules internal/http1 internal
 internal/cache/headers internal/cache/structured internal/http1
 internal/cache/rules internal/cache internal/cookie internal/http1
 internal/cache/structured internal/http1
+internal/certs
 internal/channel
 internal/channelurl internal/channel
 internal/clientframe internal/hub internal/strictjson
@@ -66,7 +68,7 @@ internal/request  internal/http1
 internal/route    internal/access internal/balance internal/cache/rules internal/compress internal/deny internal/expand internal/fcgi internal/fieldset internal/hosts internal/http1 internal/inject internal/rate internal/site
 internal/sendbuf  internal/park
 internal/sendqueue internal/hub internal/park
-internal/server   hooks internal/access internal/accesslog internal/appcall internal/asyncwriter internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/channel internal/channelurl internal/compress internal/config internal/connection internal/cookie internal/deny internal/fieldset internal/histfile internal/http1 internal/hub internal/inject internal/metric internal/park internal/presence internal/pushfields internal/rate internal/route internal/site internal/throttle internal/token internal/watch proxy upgrade upgrade/client
+internal/server   hooks internal/access internal/accesslog internal/acmeclient internal/appcall internal/asyncwriter internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/compress internal/config internal/connection internal/cookie internal/deny internal/fieldset internal/histfile internal/http1 internal/hub internal/inject internal/metric internal/park internal/presence internal/proxyheader internal/pushfields internal/rate internal/route internal/site internal/throttle internal/tlsconn internal/token internal/watch proxy upgrade upgrade/client
 internal/session  internal/auth internal/channel
 internal/site     internal/expand internal/http1
 internal/slab

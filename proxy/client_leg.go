@@ -39,8 +39,12 @@ type clientLeg struct {
 	gone       bool // the client is gone; the upload that it had finished goes on
 }
 
-// appendConnection appends the Connection header, which says whether the connection stays open.
+// appendConnection appends what depends on the connection: Connection, which says whether it stays open, and with TLS
+// Options.HSTS.
 func (c *clientLeg) appendConnection(b []byte) []byte {
+	if hsts := c.x.f.p.o.HSTS; hsts != "" && c.conn.TLS() {
+		b = http1.AppendOnce(b, "Strict-Transport-Security", hsts)
+	}
 	switch {
 	case !c.keep:
 		return append(b, "Connection: close\r\n"...)

@@ -51,6 +51,12 @@ func (f *Front) enter(c *park.Conn, b, rest []byte, more bool, done *access.Resu
 	}
 	q := f.readRequest(c, h)
 	q.Rest = rest
+	if f.p.o.Challenge != nil { // before a redirect, and for every Host
+		if response := f.p.o.Challenge(h.Path); response != nil {
+			f.sendAndClose(c, q.Client.Addr(), b, &http1.Refusal{Status: 200, Reason: "challenge of a CA"}, http1.TextPage(200, string(response)))
+			return
+		}
+	}
 	v := f.p.gate.Judge(c, h, q, f.loop.Now(), done)
 	switch {
 	case v.Refusal != nil:

@@ -65,6 +65,7 @@ type Options struct {
 
 	ExternalHTTPS bool   // clients use https, unless a trusted proxy says otherwise
 	ExternalPort  uint16 // port that clients connect to if neither Host nor a trusted proxy names one; 0: the scheme's default
+	HSTS          string // value of Strict-Transport-Security for clients with TLS, unless the app sends one; empty: none
 	HTTPSPort     uint16 // port of redirects to https; 0: the scheme's
 	ASCIITargets  bool   // a target with a byte above 127 is refused
 	RedirectHTTPS bool   // redirects a client that used plain http, as a trusted proxy says, to https
@@ -74,6 +75,7 @@ type Options struct {
 	Trusted    func(netip.Addr) bool // peers whose X-Forwarded-* are believed, also one without an address (a unix socket); nil: none
 	Encoders   int64                 // compressors that belong to a response for long; 0: 64
 	Cache      *fetch.Cache          // what is answered from memory; nil: nothing
+	Challenge  func([]byte) []byte   // returns the response to a path if it is a challenge of a CA; nil: none are
 	Push       *pushfields.Reader    // reads what the app publishes by its responses; nil: nothing does
 	Site       *site.Site            // with FastCGI upstreams: what a path means; nil: the upstreams speak HTTP
 	ServerAddr netip.AddrPort        // where clients connect, for SERVER_ADDR and SERVER_PORT; may be invalid

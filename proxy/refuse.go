@@ -31,7 +31,12 @@ func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, of *route.Rout
 	if of != nil {
 		answer = of.Fields.Rewrite(answer)
 	}
-	f.logRefusal(client.Addr(), b, r, len(answer)-bytes.Index(answer, []byte("\r\n\r\n"))-4)
+	f.sendAndClose(c, client.Addr(), b, r, answer)
+}
+
+// sendAndClose sends a whole response of Holdfast's own to a request that is no exchange. why has what is logged of it.
+func (f *Front) sendAndClose(c *park.Conn, client netip.Addr, b []byte, why *http1.Refusal, answer []byte) {
+	f.logRefusal(client, b, why, len(answer)-bytes.Index(answer, []byte("\r\n\r\n"))-4)
 	c.Write(answer) // if the peer accepts no bytes, the rest is lost
 	park.Linger(c)
 }

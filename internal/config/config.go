@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"os"
 	"time"
+
+	"holdfast/internal/config/value"
 )
 
 // maxFile is far beyond any real configuration; it keeps a wrong path (a log, a device) from
@@ -22,6 +24,7 @@ type Config struct {
 	Sites          []Site         `yaml:"sites" eg:"[{hosts: [www.example.com], upstream: http://127.0.0.1:8082}]"` // empty: one for all hosts
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" eg:"[10.0.0.0/8]"`
 	ProxyProtocol  bool           `yaml:"proxy_protocol"`
+	TLS            TLS            `yaml:"tls"`
 	External       External       `yaml:"external"`
 	RedirectHTTPS  bool           `yaml:"redirect_https"`
 	Hooks          Hooks          `yaml:"hooks"`
@@ -101,6 +104,7 @@ func Default() *Config {
 	return &Config{
 		Listen:   Listeners{{Address: Listen{Network: "tcp", Address: "127.0.0.1:8080"}}},
 		Block:    defaultBlock(),
+		TLS:      value.DefaultTLS(),
 		External: External{Scheme: "http"},
 		Hooks: Hooks{
 			Listen:  Listen{Network: "tcp", Address: "127.0.0.1:9090"},

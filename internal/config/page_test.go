@@ -12,6 +12,7 @@ import (
 
 	"holdfast/internal/channel"
 	"holdfast/internal/config/answers"
+	"holdfast/internal/config/value"
 )
 
 var update = flag.Bool("update", false, "write docs/reference/configuration.md")
@@ -90,6 +91,7 @@ func describeKey(key string, isSection bool) string {
 	c.Upstreams, c.Routes, c.Sites, c.Channels = []Server{{}}, []Route{{}}, []Site{{}}, []Channel{defaultChannel()}
 	c.Watch, c.Polls, c.Cache = []Watch{DefaultWatch()}, []Poll{DefaultPoll()}, []Cache{DefaultCache()}
 	c.Inject = []Inject{{}}
+	c.TLS.Certificates = []value.Certificate{{}}
 	v := reflect.ValueOf(c).Elem()
 	for name := range strings.SplitSeq(key, ".") {
 		name, isItem := strings.CutSuffix(name, "[0]")

@@ -12,6 +12,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"holdfast/internal/channel"
+	"holdfast/internal/config/value"
 )
 
 const shipped = "../../config.yaml"
@@ -61,6 +62,7 @@ func TestShippedFileStatesEveryRange(t *testing.T) {
 		c.Polls, c.Cache = []Poll{DefaultPoll()}, []Cache{DefaultCache()}
 		c.Polls[0].Match, c.Cache[0].Match = "/p", "/c"
 		c.Inject = []Inject{{Match: "/a", Polls: []string{"/b"}}}
+		c.TLS.Certificates = []value.Certificate{{Cert: "/a", Key: "/b"}}
 		v := reflect.ValueOf(c).Elem()
 		for name := range strings.SplitSeq(key, ".") {
 			name, isItem := strings.CutSuffix(name, "[0]")
@@ -151,7 +153,7 @@ func withExample(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	text := string(data)
-	for _, key := range []string{"listen", "routes", "sites", "watch", "polls", "cache", "inject"} {
+	for _, key := range []string{"listen", "  certificates", "routes", "sites", "watch", "polls", "cache", "inject"} {
 		line := "\n" + key + ": []\n"
 		if key == "listen" {
 			line = "\nlisten: 127.0.0.1:8080\n"
@@ -175,12 +177,16 @@ func withExample(t *testing.T) []byte {
 }
 
 func TestExamples(t *testing.T) {
-	text := strings.Replace(string(withExample(t)), `match: "public.**"`, `match: "**"`, 1) // the channels of watch need a rule
+	text := strings.Replace(string(withExample(t)), `match: "public.**"`, `match: "**"`, 1)
+	text = strings.Replace(text, "  tls: false\n", "  tls: true\n", 1) // the channels of watch need a rule
 	c, err := Parse("config.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(c.Listen, Default().Listen) {
+	if want := []value.Certificate{{Cert: "/etc/ssl/app.pem", Key: "/etc/ssl/private/app.key"}}; !reflect.DeepEqual(c.TLS.Certificates, want) {
+		t.Errorf("certificates = %+v", c.TLS.Certificates)
+	}
+	if want := (Listeners{{Address: Default().Listen[0].Address, TLS: true}}); !reflect.DeepEqual(c.Listen, want) {
 		t.Errorf("listen = %+v", c.Listen)
 	}
 	if len(c.Routes) != 8 || c.Routes[0].Prefix != "/" || !c.Routes[7].Internal || len(c.Sites) != 2 {

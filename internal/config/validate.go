@@ -20,6 +20,7 @@ const maxConnections = 10_000_000
 // each other. A key whose value could not be read has its default here and its error already.
 func (d *decoder) validate(c *Config) {
 	d.listeners(c)
+	checkTLS(d, c)
 	d.upstreams(c)
 	d.top(c)
 	d.sites(c)

@@ -12,6 +12,7 @@ type (
 	Error    = value.Error
 	Errors   = value.Errors
 	Compress = value.Compress
+	TLS      = value.TLS
 )
 
 const (

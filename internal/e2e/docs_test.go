@@ -49,6 +49,7 @@ var ranElsewhere = []struct{ page, begins, test string }{
 	{"docs/tutorials/django.md", "gunicorn", "TestAppDjango"},
 	{"docs/operate/upgrade.md", "push:", "TestRestart"},
 	{"docs/how-to/git.md", "#!/bin/sh", "TestAppGit"},
+	{"docs/how-to/tls.md", "listen:", "TestTLSPage"},
 }
 
 // TestPages runs what the pages show: it follows each page from top to bottom. A configuration starts Holdfast, a

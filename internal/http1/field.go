@@ -80,6 +80,16 @@ func AppendField(b, name, value []byte) []byte {
 	return append(b, "\r\n"...)
 }
 
+// AppendOnce is AppendField, unless the head that b is so far has a field of that name.
+func AppendOnce(b []byte, name, value string) []byte {
+	for line := range bytes.Lines(b) {
+		if field, _, ok := bytes.Cut(line, []byte(":")); ok && EqualFold(field, name) {
+			return b
+		}
+	}
+	return AppendField(b, []byte(name), []byte(value))
+}
+
 // IsToken marks the bytes of a token (RFC 9110 §5.6.2).
 var IsToken = func() (t [256]bool) {
 	for _, c := range "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {

@@ -24,6 +24,7 @@ type listeners struct {
 
 type clientListener struct {
 	net.Listener
+	tls      bool
 	redirect bool // all requests to https
 }
 
@@ -36,7 +37,7 @@ func (x *listeners) open(c *config.Config, owned *lifecycle) (err error) {
 		if err != nil {
 			return err
 		}
-		x.clients = append(x.clients, clientListener{ln, l.RedirectHTTPS})
+		x.clients = append(x.clients, clientListener{ln, l.TLS, l.RedirectHTTPS})
 	}
 	x.addr = x.clients[0].Addr()
 	if err := x.openOwn(c); err != nil {
@@ -47,16 +48,19 @@ func (x *listeners) open(c *config.Config, owned *lifecycle) (err error) {
 }
 
 // serve gives the listeners of clients to a poller.
-func (x *listeners) serve(p *park.Poller, accept func(*park.Loop) park.Handler) error {
+func (x *listeners) serve(p *park.Poller, t *tlsState, accept func(*park.Loop) park.Handler) error {
 	if x.own != nil {
 		if err := p.Listen(x.own, accept); err != nil {
 			return err
 		}
 	}
 	for _, l := range x.clients {
-		listen := p.Listen
-		if l.redirect {
+		listen, accept := p.Listen, accept
+		switch {
+		case l.redirect:
 			listen = p.ListenMarked
+		case l.tls:
+			accept = t.accept(accept)
 		}
 		if err := listen(l.Listener, accept); err != nil {
 			return err
@@ -94,14 +98,18 @@ func (x *listeners) openOwn(c *config.Config) error {
 	return err
 }
 
-// openClient returns a listener of clients that takes requests as they are; nil: there is none.
-func (x *listeners) openClient() net.Listener {
+// openClient returns a listener of clients that takes requests as they are; nil: there is none. Beside one with TLS none
+// does: the app has to see that a client used https, and only a trusted peer can say so.
+func (x *listeners) openClient() (open net.Listener) {
 	for _, l := range x.clients {
-		if !l.redirect {
-			return l.Listener
+		if l.tls {
+			return nil
+		}
+		if !l.redirect && open == nil {
+			open = l.Listener
 		}
 	}
-	return nil
+	return open
 }
 
 // ownAddr returns where Holdfast sends requests to itself.
@@ -133,11 +141,3 @@ func (x *listeners) listen(key, network, address string) (net.Listener, error) {
 }
 
 const portHint = "ports below 1024 need the capability CAP_NET_BIND_SERVICE: in a systemd unit, AmbientCapabilities=CAP_NET_BIND_SERVICE"
-
-// httpsPort returns the port to which requests are redirected; 0: that of https.
-func httpsPort(c *config.Config) uint16 {
-	if c.External.Scheme == "https" {
-		return uint16(c.External.Port)
-	}
-	return 0
-}

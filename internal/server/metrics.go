@@ -31,6 +31,7 @@ func (s *Server) writeMetrics(w *metric.Writer) {
 	s.writeWatch(w)
 	s.cache.write(w)
 	writePushed(w, s.pushed)
+	s.tls.write(w)
 	metrics.WriteProcessMetrics(w)
 }
 

@@ -73,6 +73,7 @@ type Server struct {
 	draining  atomic.Bool
 
 	listeners
+	tls *tlsState // nil: no listener has TLS
 }
 
 // New opens the listeners and the files that c names and returns a server that is ready for Serve. If it
@@ -104,6 +105,9 @@ func (s *Server) open() (err error) {
 	if err := s.openAccessLog(); err != nil {
 		return err
 	}
+	if s.tls, err = newTLS(c, s.log); err != nil {
+		return err
+	}
 	s.owned.run(s.handleSignals)
 	if err := s.listeners.open(c, &s.owned); err != nil {
 		return err
@@ -111,6 +115,7 @@ func (s *Server) open() (err error) {
 	if err := s.newPoller(); err != nil {
 		return err
 	}
+	s.tls.listen(s.poller, c, s.log)
 	if err := s.newWatcher(); err != nil {
 		return err
 	}
@@ -141,7 +146,7 @@ func (s *Server) open() (err error) {
 		s.log.Warn("directory less protected than with Apache", "reason", warning)
 	}
 	s.hooks = s.newHooks()
-	return s.listeners.serve(s.poller, s.proxy.Accept)
+	return s.listeners.serve(s.poller, s.tls, s.proxy.Accept)
 }
 
 // openAccessLog opens log.access_log, if it is set, and starts writing to it.
@@ -166,7 +171,8 @@ func (s *Server) openAccessLog() (err error) {
 // handleSignals reopens the access log at SIGUSR1 and SIGHUP. Without it either would end the process.
 func (s *Server) handleSignals(ctx context.Context) {
 	onSignal(ctx, func() {
-		s.log.Warn("SIGHUP does not reload the configuration: restart to apply it; the access log is reopened")
+		s.log.Warn("SIGHUP does not reload the configuration: restart to apply it; certificates are read again, and the access log is reopened")
+		s.tls.reload()
 	}, func() {
 		if err := s.accessLog.Reopen(); err != nil {
 			s.log.Error("access log not reopened; still writing the old file", "error", err)
@@ -241,6 +247,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		s.owned.onStop(func(time.Time) { stop(); group.Wait() })
 	}
 	start("listen", s.poller.Serve, s.poller.Shutdown)
+	s.owned.run(s.tls.serve)
 	if s.proxy.Upstreams().Named() {
 		start("upstream", func() error { return s.proxy.Upstreams().Resolve(ctx) }, cancel)
 	}
@@ -311,6 +318,7 @@ func (s *Server) drain() (by time.Time) {
 	}
 	s.keeper.Drain()
 	s.proxy.Drain()
+	s.tls.drain(s.poller)
 	for time.Now().Before(by) && s.poller.Stats().Clients > 0 {
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -17,6 +17,9 @@ func Check(c *config.Config) error {
 	if _, err := newVerifier(&c.Push.JWT); err != nil {
 		return err
 	}
+	if err := checkTLS(c); err != nil {
+		return err
+	}
 	_, err := Sites(c)
 	return err
 }

@@ -10,6 +10,7 @@ import (
 // Listener is an address that clients connect to.
 type Listener struct {
 	Address       Listen `yaml:"address"`
+	TLS           bool   `yaml:"tls"`
 	RedirectHTTPS bool   `yaml:"redirect_https"`
 }
 
