@@ -33,3 +33,15 @@ func TestFieldFunctions(t *testing.T) {
 		}
 	}
 }
+
+func TestAppendOnce(t *testing.T) {
+	for head, want := range map[string]string{
+		"":                                     "A-B: c\r\n",
+		"HTTP/1.1 200 OK\r\nA: a-b: c\r\n":     "HTTP/1.1 200 OK\r\nA: a-b: c\r\nA-B: c\r\n",
+		"HTTP/1.1 200 OK\r\na-b:d\r\nB: c\r\n": "HTTP/1.1 200 OK\r\na-b:d\r\nB: c\r\n",
+	} {
+		if got := string(AppendOnce([]byte(head), "A-B", "c")); got != want {
+			t.Errorf("%q: %q", head, got)
+		}
+	}
+}
