@@ -93,33 +93,44 @@ func TestBothFamilies(t *testing.T) {
 	}
 }
 
-// TestOwnSocket: a question to the app that goes through the proxy gets there although all listeners of clients redirect.
-// Nobody else can connect to that socket, and nothing is left of it.
+// TestOwnSocket: a question to the app that goes through the proxy gets there although no listener of clients takes it as
+// it is, and the app sees the client's scheme. Nobody else can connect to that socket, and nothing is left of it.
 func TestOwnSocket(t *testing.T) {
-	dir := t.TempDir()
-	t.Setenv("TMPDIR", dir)
-	t.Run("serving", func(t *testing.T) {
-		auth := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Host != "auth.test" || r.Header.Get("X-Forwarded-Proto") != "https" || r.Header.Get("X-Forwarded-For") != "127.0.0.1" {
-				t.Errorf("the app was asked as %s with %v", r.Host, r.Header)
+	file := filepath.Join(t.TempDir(), "a.pem")
+	writeCert(t, file, "a.test")
+	for listen, dial := range map[string]func(addr string) net.Conn{
+		"listen: [{address: '127.0.0.1:0', redirect_https: true}]\ntrusted_proxies: [127.0.0.0/8]": func(addr string) net.Conn {
+			return dialTCP(t, addr)
+		},
+		"listen: [{address: '127.0.0.1:0', tls: true}, '127.0.0.1:0']\ntls: {certificates: [{cert: " + file + ", key: " + file + "}]}": func(addr string) net.Conn {
+			return dialTLS(t, dialTCP(t, addr), "a.test", 0)
+		},
+	} {
+		dir := t.TempDir()
+		t.Setenv("TMPDIR", dir)
+		t.Run(listen, func(t *testing.T) {
+			asked := 0
+			auth := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if asked++; r.Host != "auth.test" || r.Header.Get("X-Forwarded-Proto") != "https" || r.Header.Get("X-Forwarded-For") != "127.0.0.1" {
+					t.Errorf("the app was asked as %s with %v", r.Host, r.Header)
+				}
+				w.WriteHeader(204)
+			}))
+			t.Cleanup(auth.Close)
+			s := serveQuietly(t, "upstream: "+newApp(t), listen, "routes: [{match: /auth, upstream: '"+auth.URL+"', upstream_host: auth.test}]",
+				"push: {authorize_path: /auth/push}", "channels: [{match: a, access: authorize}]")
+			own := s.ownAddr().String()
+			if info, err := os.Stat(filepath.Dir(own)); err != nil || !strings.HasPrefix(own, dir) || info.Mode().Perm() != 0o700 {
+				t.Fatalf("%s: %v, %v", own, info, err)
 			}
-			w.WriteHeader(204)
-		}))
-		t.Cleanup(auth.Close)
-		s := serveQuietly(t, "upstream: "+newApp(t), "listen: [{address: '127.0.0.1:0', redirect_https: true}]",
-			"trusted_proxies: [127.0.0.0/8]", "routes: [{match: /auth, upstream: '"+auth.URL+"', upstream_host: auth.test}]",
-			"push: {authorize_path: /auth/push}", "channels: [{match: a, access: authorize}]")
-		own := s.ownAddr().String()
-		if info, err := os.Stat(filepath.Dir(own)); err != nil || !strings.HasPrefix(own, dir) || info.Mode().Perm() != 0o700 {
-			t.Fatalf("%s: %v, %v", own, info, err)
+			c := wiretest.NewClient(t, dial(s.Addr().String()))
+			c.Send("GET /_push?channel=a&wait=0 HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\n\r\n")
+			if resp, body := c.Response(http.MethodGet); resp.StatusCode != 200 || asked != 1 {
+				t.Errorf("%d %q, the app was asked %d times", resp.StatusCode, body, asked)
+			}
+		})
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("left: %v, %v", left, err)
 		}
-		c := wiretest.Dial(t, s.Addr().String())
-		c.Send("GET /_push?channel=a&wait=0 HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\n\r\n")
-		if resp, body := c.Response(http.MethodGet); resp.StatusCode != 200 {
-			t.Errorf("%d %q", resp.StatusCode, body)
-		}
-	})
-	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-		t.Errorf("left: %v, %v", left, err)
 	}
 }
