@@ -23,11 +23,12 @@ internal/accesslog internal/asyncwriter internal/http1
 internal/acmeclient
 internal/admit    internal/access internal/http1 internal/park internal/request internal/route
 internal/appcall  internal/auth internal/http1 internal/hub internal/strictjson
+internal/apptunnel internal/accesslog internal/balance internal/park
 internal/asyncwriter
 internal/auth     internal/channel internal/cookie internal/http1 internal/throttle
 internal/balance  internal/fcgi internal/http1 internal/park internal/site internal/throttle internal/tlsconn
 internal/cache    internal/cache/headers internal/http1 internal/linked
-internal/cache/fetch internal/cache internal/cache/rules internal/http1 internal/request
+internal/cache/fetch internal/cache internal/cache/headers internal/cache/rules internal/http1 internal/request
 internal/cache/headers internal/cache/structured internal/http1
 internal/cache/rules internal/cache internal/cookie internal/http1
 internal/cache/structured internal/http1
@@ -49,6 +50,7 @@ internal/explain  internal/cache internal/config internal/http1 internal/route i
 internal/fcgi     internal/http1
 internal/fieldset internal/http1
 internal/headread internal/http1 internal/park
+internal/heldpoll internal/cache internal/http1 internal/park internal/throttle
 internal/histfile internal/hub
 internal/hosts    internal/http1
 internal/http1
@@ -60,6 +62,7 @@ internal/metric
 internal/park
 internal/presence internal/hub internal/throttle
 internal/proxyheader internal/park
+internal/proxystats internal/balance internal/metric
 internal/rate
 internal/receive  internal/throttle
 internal/render   internal/deflate internal/http1 internal/hub internal/jsontext
@@ -68,7 +71,7 @@ internal/request  internal/http1
 internal/route    internal/access internal/balance internal/cache/rules internal/compress internal/deny internal/expand internal/fcgi internal/fieldset internal/hosts internal/http1 internal/inject internal/rate internal/site
 internal/sendbuf  internal/park
 internal/sendqueue internal/hub internal/park
-internal/server   hooks internal/access internal/accesslog internal/acmeclient internal/appcall internal/asyncwriter internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/compress internal/config internal/connection internal/cookie internal/deny internal/fieldset internal/histfile internal/http1 internal/hub internal/inject internal/metric internal/park internal/presence internal/proxyheader internal/pushfields internal/rate internal/route internal/site internal/throttle internal/tlsconn internal/token internal/watch proxy upgrade upgrade/client
+internal/server   hooks internal/access internal/accesslog internal/acmeclient internal/appcall internal/asyncwriter internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/compress internal/config internal/connection internal/cookie internal/deny internal/fieldset internal/heldpoll internal/histfile internal/http1 internal/hub internal/inject internal/metric internal/park internal/presence internal/proxyheader internal/pushfields internal/rate internal/route internal/site internal/throttle internal/tlsconn internal/token internal/watch proxy upgrade upgrade/client
 internal/session  internal/auth internal/channel
 internal/site     internal/expand internal/http1
 internal/slab
@@ -83,7 +86,7 @@ internal/tunnel   internal/park internal/sendbuf
 internal/watch    internal/appcall internal/channelurl internal/hub internal/strictjson internal/throttle
 internal/wiretest
 internal/wsframe  internal/deflate
-proxy             internal/access internal/accesslog internal/admit internal/balance internal/cache/fetch internal/compress internal/fcgi internal/headread internal/http1 internal/inject internal/metric internal/park internal/proxyheader internal/pushfields internal/rate internal/request internal/route internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
+proxy             internal/access internal/accesslog internal/admit internal/apptunnel internal/balance internal/cache/fetch internal/compress internal/fcgi internal/headread internal/heldpoll internal/http1 internal/inject internal/metric internal/park internal/proxyheader internal/proxystats internal/pushfields internal/rate internal/request internal/route internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
 upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/http1 internal/hub internal/jsontext internal/park internal/receive internal/render internal/request internal/sendqueue internal/session internal/subscribe internal/wsframe upgrade/client
 upgrade/client    internal/http1
 `

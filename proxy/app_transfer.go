@@ -85,7 +85,7 @@ func (a *appLeg) pumpDown() {
 	if a.x.f.p.buffered.Load() > a.x.f.p.o.BufferTotal {
 		in = in[:smallReading] // buffers.total is used up: each slow client may still buffer this much
 	}
-	for turn := 0; !a.x.coder.Full(); turn++ {
+	for turn := 0; a.x.client.rest == nil && !a.x.coder.Full(); turn++ {
 		if a.x.client.full() && (a.x.client.out != nil && !a.x.client.flush() || a.x.client.full() && (a.x.client.file != nil || !a.x.client.useFile())) {
 			return
 		}

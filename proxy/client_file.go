@@ -41,8 +41,8 @@ func (c *clientLeg) writeFile(a, b []byte) {
 		if c.out == nil && !c.drainFile() {
 			return
 		}
-		if c.x.app.conn != nil && !c.full() {
-			c.x.app.pumpDown()
+		if !c.full() {
+			c.x.goOn()
 		}
 	})
 }
@@ -84,13 +84,11 @@ func (c *clientLeg) drainFile() bool {
 		c.file = nil
 		c.conn.SetDeadline(0)
 		c.x.count()
-		if c.x.completed && c.x.coder.Done() {
+		if c.x.completed && c.x.passed() {
 			c.x.finish()
 			return false
 		}
-		if c.x.app.conn != nil {
-			c.x.later(c.x.app.pumpDown)
-		}
+		c.x.later(c.x.goOn)
 	}
 	return true
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"net/netip"
 	"time"
 
@@ -37,6 +38,8 @@ type clientLeg struct {
 	silent     bool // the client was told that it has the body
 	touched    bool // the client sent something, or hung up, and that was not read
 	gone       bool // the client is gone; the upload that it had finished goes on
+
+	rest func() bool // passes more of what was read; nil: there is nothing
 }
 
 // appendConnection appends what depends on the connection: Connection, which says whether it stays open, and with TLS
@@ -58,10 +61,21 @@ func (c *clientLeg) appendConnection(b []byte) []byte {
 // and the trailers follow. It may overwrite the bytes behind data in its buffer.
 func (c *clientLeg) passBody(head, data []byte, last bool, trailers []byte) bool {
 	c.x.push.Add(data, last)
+	return c.passPage(head, data, last, trailers)
+}
+
+// passPage is passBody of a piece, or of what is left of one that has grown.
+func (c *clientLeg) passPage(head, data []byte, last bool, trailers []byte) bool {
 	data, err := c.x.page.Append(data, last)
 	if err != nil {
 		c.x.cut(err)
 		return false
+	}
+	if c.rest = nil; c.x.page.More() {
+		was, kept := last, bytes.Clone(trailers)
+		c.rest = func() bool { return c.passPage(nil, nil, was, kept) }
+		c.x.later(c.passRest)
+		last = false
 	}
 	if s := c.x.fetch; s != nil {
 		s.Add(data, c.x.f.loop.Now())
@@ -72,10 +86,17 @@ func (c *clientLeg) passBody(head, data []byte, last bool, trailers []byte) bool
 			data = nil
 		}
 	}
-	if c.x.coder.IsOn() {
+	if c.x.coder.IsOn() && !c.gone {
 		return c.x.coder.Add(head, data, c.unbuffered, last, trailers)
 	}
 	return c.frame(head, data, last, trailers)
+}
+
+// passRest passes more of a piece that has grown, when others have had their turn and the client takes it.
+func (c *clientLeg) passRest() {
+	if c.rest != nil && !c.full() && !c.x.coder.Full() && c.rest() && c.rest == nil {
+		c.Sent()
+	}
 }
 
 // Run implements compress.Client.
@@ -96,7 +117,7 @@ func (c *clientLeg) Sent() {
 	case c.x.completed:
 		c.x.complete()
 	case !c.full():
-		c.x.source.clientReady()
+		c.x.goOn()
 	}
 }
 
@@ -130,11 +151,13 @@ func (c *clientLeg) pass(a, b []byte) bool {
 		c.writeFile(a, b)
 		return true
 	}
-	if err := sendbuf.Send(c.conn, &c.out, a, b); err != nil {
-		c.x.clientGone()
-		return false
+	if !c.gone {
+		if err := sendbuf.Send(c.conn, &c.out, a, b); err == nil {
+			return c.out == nil || c.await()
+		}
 	}
-	return c.out == nil || c.await()
+	c.x.clientGone() // it ends the exchange, unless others wait for the rest
+	return c.x.client.conn != nil
 }
 
 // full reports whether the client must take something before more is read from the upstream.
@@ -167,7 +190,7 @@ func (c *clientLeg) flush() bool {
 	if c.file != nil {
 		return c.drainFile()
 	}
-	if c.x.completed && c.x.coder.Done() {
+	if c.x.completed && c.x.passed() {
 		c.x.finish()
 		return false
 	}
@@ -183,7 +206,7 @@ func (c *clientLeg) await() bool {
 	}
 	d, ok := c.pace.Wait(c.x.f.loop.Now(), c.taken, o.SendTime, o.SendRate)
 	if !ok {
-		c.x.cut(errTooSlow)
+		c.x.tooSlow(errTooSlow)
 		return false
 	}
 	c.conn.SetDeadline(d)

@@ -14,16 +14,7 @@ const keepExchange = 128 << 10
 
 // clientGone ends the exchange because the client has disconnected.
 func (x *exchange) clientGone() {
-	if x.app.conn != nil && x.app.connected && x.upload.body.Done && (!x.upload.passedOn() || x.app.out != nil || x.push.Awaited()) {
-		// The request is complete here, and the app has a part of it. An app may process a part as if it were complete
-		// (PHP does), so send the rest. Subscribers may wait for what it says of a change.
-		if !x.client.gone {
-			x.client.gone, x.client.keep = true, false
-			x.client.conn.SetDeadline(0)
-			sendbuf.Drop(&x.client.out)
-			x.count()
-			x.later(x.app.pumpUp)
-		}
+	if x.outlives() {
 		return
 	}
 	x.f.p.stats.clientGone.Add(1)
@@ -31,9 +22,39 @@ func (x *exchange) clientGone() {
 		x.log.status = statusGone
 	}
 	x.endLog("client disconnected")
-	c := x.client.conn
+	end := x.client.conn.Close
+	if x.client.begun { // who has ended only their side must not take what they have for the whole
+		end = x.client.conn.Abort
+	}
 	x.release()
-	c.Close()
+	end()
+}
+
+// outlives reports whether the exchange continues without its client. The request is complete here, and the app has a part of
+// it: an app may process a part as if it were complete (PHP does), so it is sent the rest. Or subscribers wait for what it says.
+func (x *exchange) outlives() bool {
+	c := &x.client
+	switch {
+	case x.app.conn == nil || !x.app.connected || !x.upload.body.Done || x.upload.passedOn() && x.app.out == nil && !x.push.Outlives():
+		return false
+	case c.gone:
+		return true
+	}
+	c.gone, c.keep = true, false
+	c.conn.SetDeadline(0)
+	sendbuf.Drop(&c.out)
+	c.file.Close()
+	c.file, c.fileTail = nil, nil
+	x.count()
+	x.later(func() { x.app.pumpUp(); x.app.pumpDown() }) // which may have waited for the client
+	return true
+}
+
+// tooSlow ends the exchange because the client takes the response too slowly.
+func (x *exchange) tooSlow(why error) {
+	if !x.push.Outlives() || !x.outlives() {
+		x.cut(why)
+	}
 }
 
 // fail ends the exchange because of the upstream. A response that has begun is cut off, never completed.
@@ -119,26 +140,31 @@ func (x *exchange) finish() {
 // release releases everything but the client's connection.
 func (x *exchange) release() {
 	x.client.conn.SetDeadline(0)
-	if x.source != nil {
-		x.source.close()
-	}
+	x.drop()
 	x.source, x.app.source = nil, nil
 	sendbuf.Drop(&x.client.out)
-	x.upload.file.Close()
-	x.client.file.Close()
 	x.upload.file, x.client.file, x.upload.tail, x.client.fileTail = nil, nil, nil, nil
 	x.upload.gathered = x.upload.gathered[:0]
-	x.coder.Close()
 	x.coder = nil
 	x.count()
-	x.f.p.inFlight.Add(-1)
-	x.accel.gate.Leave()
-	x.closeFetch()
-	x.page.Close()
 	x.client.conn, x.accel.preserved, x.stored = nil, nil, nil
 	if f := x.f; len(f.free) < 64 && cap(x.client.early)+cap(x.upload.gathered)+cap(x.app.head)+cap(x.app.partialHead)+cap(x.accel.head) <= keepExchange {
 		f.free = append(f.free, x)
 	}
+}
+
+// drop ends what the exchange has besides its connections, and its place among those in flight.
+func (x *exchange) drop() {
+	if x.source != nil {
+		x.source.close()
+	}
+	x.upload.file.Close()
+	x.client.file.Close()
+	x.f.p.inFlight.Add(-1)
+	x.accel.gate.Leave()
+	x.coder.Close()
+	x.closeFetch()
+	x.page.Close()
 }
 
 // abandonUnless ends an exchange whose step has panicked: whole is false then. So no connection stays with an exchange
@@ -155,18 +181,9 @@ func (x *exchange) abandonUnless(whole *bool, serial uint64) {
 	x.client.conn = nil
 	x.app.releaseServer()
 	x.app.dequeue()
-	x.f.p.inFlight.Add(-1)
-	x.accel.gate.Leave()
 	x.f.p.buffered.Add(int64(-x.ahead))
 	x.f.p.stats.cut.Add(1)
-	x.upload.file.Close()
-	x.client.file.Close()
-	if x.source != nil {
-		x.source.close()
-	}
-	x.closeFetch()
-	x.page.Close()
-	x.coder.Close()
+	x.drop()
 }
 
 // count updates Proxy.buffered.

@@ -23,7 +23,9 @@ const statusGone = 499
 // endLog counts the response and writes the line of the access log. end is empty after a complete response.
 func (x *exchange) endLog(end string) {
 	x.f.responses.Add(x.log.status)
-	x.f.durations.Add(x.f.loop.Now().Sub(x.log.started))
+	if x.was == nil {
+		x.f.durations.Add(x.f.loop.Now().Sub(x.log.started))
+	}
 	x.f.p.o.Cache.Count(x.log.cache)
 	l := x.f.p.o.Access
 	if l == nil {

@@ -6,8 +6,10 @@ import (
 
 	"holdfast/internal/accesslog"
 	"holdfast/internal/admit"
+	"holdfast/internal/balance"
 	"holdfast/internal/cache/fetch"
 	"holdfast/internal/compress"
+	"holdfast/internal/heldpoll"
 	"holdfast/internal/http1"
 	"holdfast/internal/inject"
 	"holdfast/internal/park"
@@ -64,11 +66,12 @@ type exchange struct {
 	page    *inject.Page         // that gets a script tag; nil: none does
 	coder   *compress.Response   // that is compressed; nil: it passes as it is
 	session request.Session
+	was     *heldpoll.Poll // that has ended with the request; nil: it was not held
 	log     logEntry
 }
 
-// forward begins an exchange. rest are the bytes after the head: body, or the next request.
-func (f *Front) forward(c *park.Conn, v *admit.Verdict, h *http1.Head, q *request.Request, rest []byte, more bool) {
+// forward begins an exchange. rest are the bytes after the head: body, or the next request. held: it was held before; nil: not.
+func (f *Front) forward(c *park.Conn, v *admit.Verdict, h *http1.Head, q *request.Request, rest []byte, more bool, held *heldpoll.Poll) {
 	var x *exchange
 	if n := len(f.free); n > 0 {
 		x, f.free = f.free[n-1], f.free[:n-1]
@@ -90,6 +93,9 @@ func (f *Front) forward(c *park.Conn, v *admit.Verdict, h *http1.Head, q *reques
 	f.p.inFlight.Add(1)
 	x.accel.gate.Enter()
 	x.log.started = f.loop.Now()
+	if held != nil {
+		x.log.started, x.was = held.Began, held
+	}
 	x.client.keep = !h.Close
 	x.client.http10 = h.Minor == 0
 	x.client.trailers = h.Trailers && !x.client.http10
@@ -107,30 +113,27 @@ func (f *Front) forward(c *park.Conn, v *admit.Verdict, h *http1.Head, q *reques
 	if f.p.o.Access != nil {
 		x.log.line = f.p.o.Access.Begin(x.log.line, accesslog.RequestOf(h, q.Client.Addr()))
 	}
-	if h.Expects && !x.upload.body.Done && len(rest) == 0 && v.Answer == nil {
-		// Holdfast responds itself: clients wait for this line, and it must not depend on the app.
-		if sendbuf.Send(c, &x.client.out, []byte("HTTP/1.1 100 Continue\r\n\r\n"), nil) != nil {
-			x.clientGone()
-			whole = true
-			return
+	switch { // Holdfast responds to Expect itself: clients wait for this line, and it must not depend on the app.
+	case held != nil && held.Gone, h.Expects && !x.upload.body.Done && len(rest) == 0 && v.Answer == nil &&
+		sendbuf.Send(c, &x.client.out, []byte("HTTP/1.1 100 Continue\r\n\r\n"), nil) != nil:
+		x.clientGone()
+	default:
+		n, used, err := x.upload.feed(rest)
+		if err != nil {
+			x.badRequest(err)
+			break
 		}
-	}
-	n, used, err := x.upload.feed(rest)
-	if err != nil {
-		x.badRequest(err)
-		whole = true
-		return
-	}
-	x.client.early = append(x.client.early, rest[used:]...)
-	x.session = request.SessionOf(x.f.p.o.Sessions, h)
-	x.app.connLogin = http1.LogsIn(h.Fields)
-	if r.Table.Internal {
-		x.accel.head = append(x.accel.head, h.Raw...)
-	}
-	if v.Answer != nil {
-		x.finishEarly(v.Answer, h)
-	} else {
-		x.take(h, q, rest[:n])
+		x.client.early = append(x.client.early, rest[used:]...)
+		x.session = request.SessionOf(x.f.p.o.Sessions, h)
+		x.app.connLogin = http1.LogsIn(h.Fields)
+		if r.Table.Internal {
+			x.accel.head = append(x.accel.head, h.Raw...)
+		}
+		if v.Answer != nil {
+			x.finishEarly(v.Answer, h)
+		} else {
+			x.take(h, q, rest[:n])
+		}
 	}
 	whole = true
 }
@@ -185,7 +188,7 @@ func (x *exchange) clientReady(ev park.Event) {
 		if !x.client.flush() {
 			return
 		}
-		x.source.clientReady()
+		x.goOn()
 		if x.client.conn == nil {
 			return
 		}
@@ -213,12 +216,12 @@ func (x *exchange) clientExpired() {
 	case x.fetch != nil && x.fetch.StopWaiting():
 	case x.app.queued:
 		x.f.p.stats.overloaded.Add(1)
-		x.finishAfter(503, time.Second, errQueue)
+		x.finishAfter(503, time.Second, balance.ErrQueueTime)
 	case x.client.out != nil && x.client.progressed():
 		x.client.pace.EndWait(x.f.loop.Now())
 		x.client.await()
 	case x.client.out != nil:
-		x.cut(errTimeout)
+		x.tooSlow(errTimeout)
 	case x.upload.body.Done || x.app.out != nil:
 	default:
 		x.finishWith(408, errTimeout)
@@ -226,16 +229,21 @@ func (x *exchange) clientExpired() {
 }
 
 // later runs step after the loop's other connections have had their turn.
-func (x *exchange) later(step func()) { x.f.loop.Later(x.ifCurrent(step)) }
+func (x *exchange) later(step func()) {
+	ifCurrent := x.ifCurrent()
+	x.f.loop.Later(func() { ifCurrent(step) })
+}
 
-// ifCurrent returns a function that runs step on the loop, if the request is still in progress then: the same struct
-// may serve the client's next one.
-func (x *exchange) ifCurrent(step func()) func() {
+// ifCurrent returns a function that runs a step on the loop, if the request is still in progress then, and reports whether it
+// was: the same struct may serve the client's next one.
+func (x *exchange) ifCurrent() func(step func()) bool {
 	client, serial := x.client.conn.Ref(), x.serial
-	return func() {
-		if c, ok := client.Conn(); ok && c.Handler() == park.Handler(x) && x.serial == serial {
+	return func(step func()) bool {
+		c, ok := client.Conn()
+		if ok = ok && c.Handler() == park.Handler(x) && x.serial == serial; ok {
 			x.run(step)
 		}
+		return ok
 	}
 }
 

@@ -69,7 +69,7 @@ func (f *Front) enter(c *park.Conn, b, rest []byte, more bool, done *access.Resu
 		f.p.o.Local.Serve(c, q)
 	default:
 		f.p.stats.requests.Add(1)
-		f.forward(c, &v, h, q, rest, more)
+		f.forward(c, &v, h, q, rest, more, nil)
 	}
 }
 

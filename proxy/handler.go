@@ -14,9 +14,10 @@ import (
 	"holdfast/internal/cache/fetch"
 	"holdfast/internal/compress"
 	"holdfast/internal/headread"
-	"holdfast/internal/metric"
+	"holdfast/internal/heldpoll"
 	"holdfast/internal/park"
 	"holdfast/internal/proxyheader"
+	"holdfast/internal/proxystats"
 	"holdfast/internal/pushfields"
 	"holdfast/internal/request"
 	"holdfast/internal/route"
@@ -26,9 +27,10 @@ import (
 )
 
 type (
-	Upstream = balance.Upstream // the app, or one of several that can answer the same requests
-	Route    = route.Options    // where requests at and below a path go
-	Sessions = request.Sessions // is notified when a response of the app may end a client's session
+	Upstream    = balance.Upstream  // the app, or one of several that can answer the same requests
+	Route       = route.Options     // where requests at and below a path go
+	Sessions    = request.Sessions  // is notified when a response of the app may end a client's session
+	PushHandler = admit.PushHandler // serves the requests that are Holdfast's own
 )
 
 // Options of a Proxy. A time of zero is no limit.
@@ -75,6 +77,7 @@ type Options struct {
 	Trusted    func(netip.Addr) bool // peers whose X-Forwarded-* are believed, also one without an address (a unix socket); nil: none
 	Encoders   int64                 // compressors that belong to a response for long; 0: 64
 	Cache      *fetch.Cache          // what is answered from memory; nil: nothing
+	Held       *heldpoll.Polls       // requests that rules of Cache hold; nil: none is
 	Challenge  func([]byte) []byte   // returns the response to a path if it is a challenge of a CA; nil: none are
 	Push       *pushfields.Reader    // reads what the app publishes by its responses; nil: nothing does
 	Site       *site.Site            // with FastCGI upstreams: what a path means; nil: the upstreams speak HTTP
@@ -83,16 +86,6 @@ type Options struct {
 	Sessions   Sessions              // is notified of responses that may end a session; nil: no notifications
 	Local      PushHandler           // serves the requests that are not for the app; nil: there are none
 	Log        *slog.Logger
-}
-
-// PushHandler serves the requests that are Holdfast's own.
-type PushHandler interface {
-	// Owns reports whether a path, as sent and without the query, is Holdfast's own.
-	Owns(path []byte) bool
-
-	// Serve takes over c, on its loop, with a request whose head has passed the strict check. The request is valid
-	// during the call only. Proxy.Resume gives the connection back for its next request.
-	Serve(c *park.Conn, r *request.Request)
 }
 
 // Proxy forwards requests to the upstreams of their routes. It has a Front per loop and starts no goroutine; its owner
@@ -115,14 +108,7 @@ type Proxy struct {
 }
 
 // Stats are counts for metrics.
-type Stats struct {
-	Requests, Refused, UpstreamErrors, Retries, ClientGone, Cut, Tunnels, Dialled, InFlight, Buffered, RateLimited, Overloaded, Queued, Spills, SpillErrors, Spilled int64
-
-	Upstreams []balance.Stats
-	Denied    map[string]int64 // by reason
-	Responses map[string]int64 // by status code
-	Durations metric.Histogram // of requests, to the end of their response
-}
+type Stats = proxystats.Stats
 
 type counters struct {
 	requests, refused, upstreamErrors, retries, clientGone, cut, tunnels, dialled, rateLimited, overloaded atomic.Int64
@@ -191,9 +177,12 @@ func (x *Proxy) Resume(c *park.Conn, rest []byte, more bool) {
 func (x *Proxy) Drain() {
 	x.draining.Store(true)
 	x.fronts[0].loop.Poller().VisitAll(nil, func(c *park.Conn) {
-		if _, waits := c.Handler().(*proxyheader.Conn); waits {
+		switch h := c.Handler().(type) {
+		case *proxyheader.Conn:
 			c.Close()
-		} else {
+		case *heldpoll.Poll:
+			h.Drain(c)
+		default:
 			headread.Close(c)
 		}
 	})
@@ -204,6 +193,7 @@ func (x *Proxy) Drain() {
 func (x *Proxy) Cut() {
 	x.fronts[0].loop.Poller().VisitAll(nil, func(c *park.Conn) {
 		if e, ok := c.Handler().(*exchange); ok && c == e.client.conn {
+			e.client.keep = false
 			e.run(func() { e.finishWith(503, errShutdown) })
 		}
 	})()

@@ -75,6 +75,9 @@ func TestInjection(t *testing.T) {
 					}
 					body = string(all)
 				}
+				if version == "HTTP/1.1" && tt.name == "length" && r.ContentLength != int64(len(tt.want)) {
+					t.Errorf("the length is %d; want %d", r.ContentLength, len(tt.want))
+				}
 				if r.StatusCode != 200 || body != tt.want {
 					t.Errorf("got %d, %d bytes %.80q; want %d bytes %.80q", r.StatusCode, len(body), body, len(tt.want), tt.want)
 				}
@@ -114,4 +117,40 @@ func TestInjectionInFiles(t *testing.T) {
 		c.Send(lines("HEAD /pages/x.html HTTP/1.1", "Host: app.test"))
 		c.Response("HEAD")
 	}
+}
+
+// TestInjectionGrows: a page that grows a thousandfold comes whole, and holds up nobody: the loop's other connections have their
+// turns.
+func TestInjectionGrows(t *testing.T) {
+	page := "<!DOCTYPE html><html><head></head><body>" + strings.Repeat(" ", 40<<20) + "</body></html>"
+	z := zipped(page)
+	up := wiretest.NewUpstream(t, wiretest.Answer(func(r *http.Request, _ []byte) []byte {
+		if r.URL.Path != "/pages/x" {
+			return ok("other")
+		}
+		return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", len(z), z)
+	}))
+	addr, proxy := start(t, up.Addr, func(o *Options) { o.Inject, o.ResponseBuffer = shimRules(), 64<<10 })
+	c := wiretest.Dial(t, addr)
+	for range 2 { // the connection continues
+		c.Send(lines("GET /pages/x HTTP/1.1", "Host: app.test", "Accept-Encoding: gzip"))
+		for range 20 {
+			other := wiretest.Dial(t, addr)
+			other.Send(lines("GET /other HTTP/1.1", "Host: app.test"))
+			if _, body := other.Response("GET"); body != "other" {
+				t.Fatalf("%q", body)
+			}
+			other.Close()
+		}
+		_, body := c.Response("GET")
+		r, err := gzip.NewReader(strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(r)
+		if want := strings.Replace(page, "<head>", "<head>"+shimTag, 1); err != nil || string(got) != want {
+			t.Fatalf("%d bytes; want %d, %v", len(got), len(want), err)
+		}
+	}
+	settled(t, proxy)
 }

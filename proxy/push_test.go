@@ -6,10 +6,12 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"holdfast/internal/cache"
 	"holdfast/internal/cache/rules"
@@ -23,6 +25,7 @@ type published struct {
 	mu   sync.Mutex
 	list []string
 	err  error
+	most int // bytes of a message; 0: 1000
 	log  wiretest.Log
 	*pushfields.Reader
 }
@@ -64,8 +67,11 @@ func (p *published) failures() string {
 
 // use has the proxy's app publish.
 func (p *published) use(o *Options) {
+	if p.most == 0 {
+		p.most = 1000
+	}
 	p.Reader = pushfields.New(pushfields.Options{
-		Publisher: p, MaxMessage: 1000, MaxTotal: 1500, Log: slog.New(slog.NewTextHandler(&p.log, nil)),
+		Publisher: p, MaxMessage: p.most, MaxTotal: int64(p.most) * 3 / 2, Log: slog.New(slog.NewTextHandler(&p.log, nil)),
 	})
 	o.Push = p.Reader
 }
@@ -216,24 +222,61 @@ func TestPushCut(t *testing.T) {
 			}
 		})
 	}
-	t.Run("the client leaves", func(t *testing.T) {
-		var p published
-		up := wiretest.NewUpstream(t, func(up *wiretest.Recorded) {
-			if _, err := http.ReadRequest(up.Reader); err == nil {
-				io.WriteString(up, "HTTP/1.1 200 OK\r\nPush-Channel: a\r\nPush-Body: 1\r\nContent-Length: 10\r\n\r\nabc")
-				io.Copy(io.Discard, up)
+}
+
+// TestPushBodyWithoutClient: a message that has begun to come is published when it has come whole, whether its client is there,
+// has hung up, ended its side, or does not read. It is not if the app breaks off, or says nothing more in time.
+func TestPushBodyWithoutClient(t *testing.T) {
+	long := strings.Repeat("x", 16<<20) // more than the kernel's buffers take
+	for _, c := range []struct {
+		name, method   string
+		first, rest    string // of the response behind its head
+		length         int
+		leave          func(c *wiretest.Client)
+		want, failures string
+	}{
+		{"it hangs up", "POST", "abc", "defghij", 10, func(c *wiretest.Client) { c.Close() }, "publish a  abcdefghij", ""},
+		{"a GET", "GET", "abc", "defghij", 10, func(c *wiretest.Client) { c.Close() }, "publish a  abcdefghij", ""},
+		{"it resets", "POST", "abc", "defghij", 10, func(c *wiretest.Client) { c.Conn.(*net.TCPConn).SetLinger(0); c.Close() }, "publish a  abcdefghij", ""},
+		{"it ends its side", "POST", "abc", "defghij", 10, func(c *wiretest.Client) { c.Conn.(*net.TCPConn).CloseWrite() }, "publish a  abcdefghij", ""},
+		{"the app breaks off", "POST", "abc", "def", 10, func(c *wiretest.Client) { c.Close() }, "", "incomplete"},
+		{"the app says nothing more", "POST", "abc", "-", 10, func(c *wiretest.Client) { c.Close() }, "", "incomplete"},
+		{"it does not read", "POST", long[:len(long)/2], long[len(long)/2:], len(long), func(*wiretest.Client) {}, "publish a  " + long, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := published{most: 32 << 20}
+			left := make(chan struct{})
+			up := wiretest.NewUpstream(t, func(up *wiretest.Recorded) {
+				if _, err := http.ReadRequest(up.Reader); err != nil {
+					return
+				}
+				fmt.Fprintf(up, "HTTP/1.1 200 OK\r\nPush-Channel: a\r\nPush-Body: 1\r\nContent-Length: %d\r\n\r\n%s", c.length, c.first)
+				<-left
+				if c.rest == "-" { // it keeps the connection
+					io.Copy(io.Discard, up)
+					return
+				}
+				io.WriteString(up, c.rest)
+			})
+			addr, proxy := start(t, up.Addr, p.use, func(o *Options) {
+				o.UpstreamTime, o.SendTime, o.ResponseBuffer = time.Second, 200*time.Millisecond, 1000
+			})
+			client := wiretest.Dial(t, addr)
+			client.Send(lines(c.method+" / HTTP/1.1", "Host: x", "Content-Length: 0"))
+			client.Expect("HTTP/1.1 200 OK\r\n")
+			c.leave(client)
+			for range 8 { // by then both loops have seen that the client has left
+				other := wiretest.Dial(t, addr)
+				other.Send("x\r\n\r\n")
+				other.Rest()
+			}
+			close(left)
+			settled(t, proxy)
+			if got := p.take(); got != c.want || p.failures() != c.failures || p.Stats().Buffered != 0 {
+				t.Errorf("published %d bytes %.60q, failures %q, %+v", len(got), got, p.failures(), p.Stats())
 			}
 		})
-		addr, proxy := start(t, up.Addr, p.use)
-		c := wiretest.Dial(t, addr)
-		c.Send(lines("POST / HTTP/1.1", "Host: x", "Content-Length: 0"))
-		c.Expect("HTTP/1.1 200 OK\r\n")
-		c.Close()
-		settled(t, proxy)
-		if got := p.take() + p.failures(); got != "incomplete" || p.Stats().Buffered != 0 {
-			t.Errorf("%q, %+v", got, p.Stats())
-		}
-	})
+	}
 }
 
 // TestPushAbandoned: a client that leaves does not take with it what the app says of its change. A request that only reads ends

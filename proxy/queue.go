@@ -1,27 +1,23 @@
 package proxy
 
 import (
-	"errors"
 	"time"
-)
 
-var (
-	errQueue     = errors.New("queue timeout: all upstreams at upstream_pool.max_conns for upstream_pool.queue_timeout")
-	errQueueFull = errors.New("queue full: all upstreams at upstream_pool.max_conns, and upstream_pool.max_queue requests wait")
+	"holdfast/internal/balance"
 )
 
 // enqueue puts the exchange into the queue for a server: all are at their limit.
 func (a *appLeg) enqueue() {
 	x, waits := a.x, false
-	again := x.ifCurrent(func() { waits = a.queued && !a.again() })
+	ifCurrent := x.ifCurrent()
 	joined := x.f.p.lines.Join(x.f.loop, func() bool {
 		waits = false
-		again()
+		ifCurrent(func() { waits = a.queued && !a.again() })
 		return !waits
 	})
 	if !joined {
 		x.f.p.stats.overloaded.Add(1)
-		x.finishAfter(503, time.Second, errQueueFull)
+		x.finishAfter(503, time.Second, balance.ErrQueueFull)
 		return
 	}
 	a.queued = true

@@ -134,7 +134,19 @@ func (x *exchange) announce(a *http1.Answer) {
 // complete notes that the source has passed its whole response. The exchange continues until the client has it.
 func (x *exchange) complete() {
 	x.completed = true
-	if x.client.out == nil && x.client.file == nil && x.coder.Done() {
+	if x.client.out == nil && x.client.file == nil && x.passed() {
 		x.finish()
+	}
+}
+
+// passed reports whether all that the source has given was passed to the client's leg.
+func (x *exchange) passed() bool { return x.client.rest == nil && x.coder.Done() }
+
+// goOn has more of the response passed.
+func (x *exchange) goOn() {
+	if x.client.rest != nil {
+		x.client.passRest()
+	} else {
+		x.source.clientReady()
 	}
 }

@@ -3,8 +3,11 @@ package proxy
 import (
 	"time"
 
+	"holdfast/internal/admit"
 	"holdfast/internal/cache/fetch"
+	"holdfast/internal/heldpoll"
 	"holdfast/internal/http1"
+	"holdfast/internal/park"
 	"holdfast/internal/request"
 )
 
@@ -19,12 +22,12 @@ func (x *exchange) cached(h *http1.Head, q *request.Request, body []byte) bool {
 		return false
 	}
 	now := x.f.loop.Now()
-	entry, f := c.Find(x.route.Rules, h, q, body, x.upload.body.Done, now)
+	hit, f := c.Find(x.route.Rules, h, q, body, x.upload.body.Done, now)
 	switch x.fetch = f; {
-	case entry != nil:
-		(*cacheSource)(x).Serve(fetch.Answer{Entry: entry}, h.Fields)
+	case hit.Entry != nil:
+		(*cacheSource)(x).Serve(hit, h.Fields)
 	case f == nil:
-		x.change = c.Change(h, q)
+		x.change = c.Change(h, q, now)
 		return false
 	case f.NeedsBody(x.route.RequestBuffer):
 		x.source = (*cacheSource)(x)
@@ -39,6 +42,9 @@ func (x *exchange) cached(h *http1.Head, q *request.Request, body []byte) bool {
 // Serve implements fetch.Exchange.
 func (s *cacheSource) Serve(a fetch.Answer, fields []http1.Field) {
 	x := (*exchange)(s)
+	if x.held(&a, fields) {
+		return
+	}
 	x.source, x.answered = s, true
 	if !x.upload.body.Done || x.f.p.draining.Load() {
 		x.client.keep = false
@@ -53,6 +59,25 @@ func (s *cacheSource) Serve(a fetch.Answer, fields []http1.Field) {
 	x.stored = body[len(first):]
 	if x.client.pass(b, first) {
 		s.clientReady()
+	}
+}
+
+// held reports whether the request is kept open, as its client has the answer; then the exchange has ended.
+func (x *exchange) held(a *fetch.Answer, fields []http1.Field) bool {
+	f, c, conn, now := x.f, &x.client, x.client.conn, x.f.loop.Now()
+	d := f.p.o.Cache.HoldFor(a, &fetch.HoldQuery{Client: c.from.Addr(), Fields: fields, IsHead: x.isHead, Before: x.was}, now)
+	if d <= 0 || f.p.o.Held == nil || c.touched || c.out != nil || len(c.early) > 0 || !x.upload.body.Done || f.p.draining.Load() {
+		return false
+	}
+	q := heldpoll.Request{Fields: fields, Entry: a.Entry, Of: &admit.Verdict{Route: x.route, User: c.user}, Began: x.log.started, For: d}
+	q.Key, q.Head, q.Body = a.Request()
+	return f.p.o.Held.Hold(conn, f, &q, now, x.release)
+}
+
+// PollEnded implements heldpoll.Owner.
+func (f *Front) PollEnded(c *park.Conn, p *heldpoll.Poll, more bool) {
+	if h := &f.head; h.Parse(p.Head, http1.Limits{Bytes: len(p.Head), Fields: f.p.o.HeaderFields}) == nil { // as before
+		f.forward(c, p.Of.(*admit.Verdict), h, f.readRequest(c, h), p.Body, more, p)
 	}
 }
 
@@ -80,14 +105,12 @@ func (s *cacheSource) Ask(head, body []byte) {
 // poster returns what posts to the loop of the exchange; see fetch.Fetch.Begin. Any goroutine may call that, when the exchange
 // may have another request.
 func (x *exchange) poster() func(f func(live bool, now time.Time)) bool {
-	loop, client, serial := x.f.loop, x.client.conn.Ref(), x.serial
+	loop, ifCurrent := x.f.loop, x.ifCurrent()
 	return func(f func(live bool, now time.Time)) bool {
 		return loop.Post(func() {
-			if c, ok := client.Conn(); !ok || x.client.conn != c || x.serial != serial {
+			if !ifCurrent(func() { f(true, loop.Now()) }) {
 				f(false, loop.Now())
-				return
 			}
-			x.run(func() { f(true, loop.Now()) })
 		})
 	}
 }

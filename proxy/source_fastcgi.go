@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"errors"
 
 	"holdfast/internal/fcgi"
 	"holdfast/internal/http1"
@@ -10,23 +9,15 @@ import (
 	"holdfast/internal/site"
 )
 
-var (
-	errNoHead   = errors.New("the script ended without a head")
-	errTooShort = errors.New("the script sent less than its Content-Length")
-)
-
 // fcgiSource is an app that speaks FastCGI: php-fpm. Its requests and responses are records.
 type fcgiSource struct {
 	*appLeg
-	raw      []byte // the request's head
-	script   *site.Script
-	id       uint16
-	stdin    fcgi.Stdin
-	reader   fcgi.Reader
-	response fcgi.Head
-	left     int64 // of the response's body, if its length is known; -1 if not
-	noBody   bool  // HEAD, 204, 304: the script's output is read and dropped
-	scratch  []byte
+	raw     []byte // the request's head
+	script  *site.Script
+	id      uint16
+	stdin   fcgi.Stdin
+	reply   fcgi.Reply
+	scratch []byte
 }
 
 // start implements source. raw has the request's head, and upload.gathered the body received so far.
@@ -74,7 +65,7 @@ func (s *fcgiSource) request() {
 	}
 	s.x.f.lastID++
 	s.id = max(s.x.f.lastID, 1)
-	s.reader.Reset(s.id)
+	s.reply.Reset(s.id)
 	s.stdin = fcgi.Stdin{ID: s.id}
 	q := s.x.f.readRequest(s.x.client.conn, h)
 	req := fcgi.Request{
@@ -95,43 +86,27 @@ func (s *fcgiSource) request() {
 }
 
 // restart implements appSource.
-func (s *fcgiSource) restart() { s.reader.Reset(s.id) }
+func (s *fcgiSource) restart() { s.reply.Reset(s.id) }
 
 // receive implements appSource. It reports whether more are wanted.
 func (s *fcgiSource) receive(p []byte) bool {
-	n, _, err := s.reader.Feed(p)
-	if errors.Is(err, fcgi.ErrExtra) { // the response is valid; the connection is not reused
-		err = nil
-	}
-	if s.x.answered {
-		return s.receiveBody(nil, p[:n], err)
-	}
-	seen := len(s.partialHead)
-	s.partialHead = append(s.partialHead, p[:n]...)
-	end, headErr := fcgi.HeadEnd(s.partialHead, seen)
-	if end > 0 && headErr == nil {
-		headErr = s.response.Parse(s.partialHead[:end])
-	}
+	p, isHead, err := s.reply.Feed(p)
 	switch {
-	case headErr != nil:
-		err = headErr
-	case end > 0:
-		return s.answer(s.partialHead[end:], err)
-	case s.reader.Done && err == nil:
-		err = errNoHead
-	}
-	if err != nil {
+	case s.x.answered:
+		return s.receiveBody(nil, p, err)
+	case isHead:
+		return s.answer(p, err)
+	case err != nil:
 		s.x.fail(502, err)
-		return false
 	}
-	return true
+	return err == nil
 }
 
 // answer sends the response's head, and the part of the body in rest.
 func (s *fcgiSource) answer(rest []byte, err error) bool {
 	a := &s.x.f.ans
-	s.response.Fill(a)
-	s.noticeAll(s.response.Odd)
+	s.reply.Head.Fill(a)
+	s.noticeAll(s.reply.Head.Odd)
 	s.x.announce(a)
 	if a.Redirect != nil && s.x.route.Table.Internal {
 		return s.x.accelRedirect(a, false)
@@ -139,41 +114,28 @@ func (s *fcgiSource) answer(rest []byte, err error) bool {
 	if s.x.replaced(a, false) {
 		return false
 	}
-	s.left = a.Length
-	s.noBody = s.x.isHead || a.Status == 204 || a.Status == 304
+	bodyless := s.x.isHead || a.Status == 204 || a.Status == 304
+	s.reply.Begin(a.Length, bodyless)
+	s.x.page.Peek(rest, a.Length)
 	c := &s.x.client
-	c.chunked = a.Length < 0 && !c.http10 && !s.noBody
-	return s.receiveBody(s.x.responseHead(a, s.noBody || a.Length >= 0 || c.chunked), rest, err)
+	c.chunked = a.Length < 0 && !c.http10 && !bodyless
+	return s.receiveBody(s.x.responseHead(a, bodyless || a.Length >= 0 || c.chunked), rest, err)
 }
 
 // receiveBody sends head, if any, and the script's output, and ends the response when the script has ended.
 func (s *fcgiSource) receiveBody(head, p []byte, err error) bool {
-	switch {
-	case s.noBody:
-		p = nil
-	case s.left >= 0 && int64(len(p)) > s.left: // more than its Content-Length
-		p = p[:s.left]
-	}
-	if s.left >= 0 {
-		s.left -= int64(len(p))
-	}
-	done := s.reader.Done && err == nil
-	if done && s.left > 0 && !s.noBody {
-		done, err = false, errTooShort
-	}
+	p, done, err := s.reply.Body(p, err)
 	if !s.x.client.passBody(head, p, done, nil) {
 		return false
 	}
-	if len(s.reader.Stderr) > 0 && (s.reader.Done || err != nil) {
-		s.x.f.p.o.Log.Warn("script wrote to standard error", "stderr", string(bytes.TrimSpace(s.reader.Stderr)), "more", s.reader.Lost, "script", s.script.Filename)
+	if r := &s.reply; len(r.Stderr) > 0 && (r.Done || err != nil) {
+		s.x.f.p.o.Log.Warn("script wrote to standard error", "stderr", string(bytes.TrimSpace(r.Stderr)), "more", r.Lost, "script", s.script.Filename)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		s.x.fail(502, err)
-		return false
-	}
-	if done {
+	case done:
 		s.responded()
-		return false
 	}
-	return true
+	return err == nil && !done
 }

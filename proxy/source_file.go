@@ -30,6 +30,11 @@ func newFileSource(x *exchange) source { return &fileSource{x: x} }
 func (s *fileSource) start(h *http1.Head, _ *request.Request, body []byte) {
 	s.x.upload.gathered = append(s.x.upload.gathered, body...)
 	req := s.x.route.Lookup(h)
+	if own := s.x.fetch.Client(); own != nil { // with its conditions, as a file is for this client only
+		s.x.page.Request(own)
+		s.x.coder.Request(own)
+		req = s.x.route.Lookup(own)
+	}
 	if s.x.page == nil { // or else its bytes have to be read
 		req.Precompressed = s.x.coder.Precompressed()
 	}
@@ -59,24 +64,15 @@ func (s *fileSource) start(h *http1.Head, _ *request.Request, body []byte) {
 // has this source. If op panics, the exchange ends. work returns false, and has done nothing, if no worker is
 // available.
 func (s *fileSource) work(op func() (next func(live bool))) bool {
-	x, loop, live := s.x, s.x.f.loop, false
+	x, post := s.x, s.x.poster()
 	next := func(live bool) {
 		if live {
 			x.abandonUnless(new(bool), x.serial)
 		}
 	}
-	step := x.ifCurrent(func() {
-		if live = x.source == source(s); live {
-			next(true)
-		}
-	})
-	return loop.Poller().Go(func() {
+	return x.f.loop.Poller().Go(func() {
 		defer func() {
-			if !loop.Post(func() {
-				if step(); !live {
-					next(false)
-				}
-			}) { // the loop has ended
+			if !post(func(live bool, _ time.Time) { next(live && x.source == source(s)) }) { // the loop has ended
 				next(false)
 			}
 		}()
@@ -93,7 +89,7 @@ func (s *fileSource) resolved(a site.Answer, first []byte, err error) {
 		s.x.finishWith(500, errSite)
 	case a.Script != nil:
 		x := s.x
-		s.script = fcgiSource{appLeg: &x.app, raw: s.raw, script: a.Script, left: -1}
+		s.script = fcgiSource{appLeg: &x.app, raw: s.raw, script: a.Script}
 		x.source, x.app.source = &s.script, &s.script
 		s.script.start(nil, nil, nil)
 	case a.Reason != "":
@@ -111,6 +107,7 @@ func (s *fileSource) resolved(a site.Answer, first []byte, err error) {
 func (s *fileSource) answer(a site.Answer, first []byte) {
 	c := &s.x.client
 	s.x.fetch.Elsewhere(s.x.f.loop.Now())
+	s.x.page.Peek(first, a.Length)
 	b := s.x.ownHead(a.Status, a.Head)
 	if a.File != nil {
 		s.f, s.off, s.end = a.File, a.Offset+int64(len(first)), a.Offset+a.Length
@@ -126,7 +123,7 @@ func (s *fileSource) bodyReady() {}
 // clientReady implements source: it reads on after the client has taken everything passed so far.
 func (s *fileSource) clientReady() {
 	switch {
-	case !s.x.answered || s.reading || s.x.client.out != nil || s.x.coder.Full():
+	case !s.x.answered || s.reading || s.x.client.out != nil || s.x.client.rest != nil || s.x.coder.Full():
 		return
 	case s.off < s.end:
 		s.reading = true

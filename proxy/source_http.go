@@ -186,6 +186,7 @@ func (s *httpSource) answer(a *http1.Answer, rest []byte) bool {
 		s.body = http1.Body{Framing: http1.ByClose}
 		s.keep = false
 	}
+	s.x.page.Peek(rest, a.Length)
 	c := &s.x.client
 	if c.http10 {
 		a.Drop("transfer-encoding")

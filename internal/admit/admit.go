@@ -25,6 +25,16 @@ type Options struct {
 	Logins int // verified at once; 0: 1
 }
 
+// PushHandler serves the requests that are Holdfast's own.
+type PushHandler interface {
+	// Owns reports whether a path, as sent and without the query, is Holdfast's own.
+	Owns(path []byte) bool
+
+	// Serve takes over c, on its loop, with a request whose head has passed the strict check. The request is valid
+	// during the call only. Proxy.Resume gives the connection back for its next request.
+	Serve(c *park.Conn, r *request.Request)
+}
+
 // Gate decides about the requests of one proxy.
 type Gate struct {
 	o    Options

@@ -1,9 +1,16 @@
 package balance
 
 import (
+	"errors"
 	"sync/atomic"
 
 	"holdfast/internal/park"
+)
+
+// Why a request that waits for a server is refused.
+var (
+	ErrQueueTime = errors.New("queue timeout: all upstreams at upstream_pool.max_conns for upstream_pool.queue_timeout")
+	ErrQueueFull = errors.New("queue full: all upstreams at upstream_pool.max_conns, and upstream_pool.max_queue requests wait")
 )
 
 // Lines are the queues for servers at their limit. Each loop has one; when a loop releases a server, the first of one

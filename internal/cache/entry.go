@@ -4,16 +4,18 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"hash/maphash"
 	"math"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"holdfast/internal/cache/headers"
 	"holdfast/internal/http1"
 )
 
-// Entry is a stored response. It is never changed, and may be used as long as somebody has it, also after it was dropped.
+// Entry is a stored response. What it says is never changed, and it may be used as long as somebody has it, also after it was dropped.
 type Entry struct {
 	status int
 	line   []byte // what follows the version in the status line
@@ -36,6 +38,8 @@ type Entry struct {
 	variant Key // by vary
 	place   *Place
 	tags    []Tag // all of them, of the place and the groups
+
+	sum atomic.Uint64 // see Sum; 0: not made yet
 }
 
 // NewEntry returns a response that a verdict says is kept, or may be shared. line is what follows the version in the status line, as in
@@ -149,6 +153,20 @@ func (e *Entry) Status() int { return e.status }
 
 // Body returns the body, which is not to be changed.
 func (e *Entry) Body() []byte { return e.body }
+
+// Sum returns a hash of what a client sees: responses of the same status and body have the same, within this process.
+func (e *Entry) Sum() uint64 {
+	if sum := e.sum.Load(); sum != 0 {
+		return sum
+	}
+	var h maphash.Hash
+	h.SetSeed(e.place.hasher.seed)
+	_, _ = h.Write([]byte{byte(e.status), byte(e.status >> 8)})
+	_, _ = h.Write(e.body)
+	sum := max(h.Sum64(), 1)
+	e.sum.Store(sum)
+	return sum
+}
 
 // Place returns what the response is about.
 func (e *Entry) Place() *Place { return e.place }

@@ -20,6 +20,7 @@ type Poll struct {
 	Shared      bool     `yaml:"shared"`
 	Fresh       Duration `yaml:"fresh"`
 	Pass        Duration `yaml:"pass"` // 0: no request has to go to the app
+	Hold        Duration `yaml:"hold"` // 0: no request is held
 	Channel     string   `yaml:"channel" eg:"parcel.{query.id}"`
 	IgnoreApp   bool     `yaml:"ignore_app"`
 	DropCookies bool     `yaml:"drop_cookies"`
@@ -48,6 +49,7 @@ type CacheLimits struct {
 	Size        Size     `yaml:"size"`
 	SessionSize Size     `yaml:"session_size"`
 	Wait        Duration `yaml:"wait"`
+	HeldSize    Size     `yaml:"held_size"`
 }
 
 // DefaultPoll has the defaults of a rule of polls.
@@ -103,7 +105,7 @@ func pollRules(b *Block, key string) (list []rules.Options) {
 		p := &b.Polls[i]
 		list = append(list, rules.Options{
 			Name: fmt.Sprintf("%s[%d]", key, i), Match: p.Match, Methods: p.Methods, Parts: p.Key, Form: p.Form, Shared: p.Shared, Channel: p.Channel,
-			MaxBytes: int(p.MaxSize), MaxBody: int(min(b.Buffers.Request, maxKeyBody)), Pass: time.Duration(p.Pass),
+			MaxBytes: int(p.MaxSize), MaxBody: int(min(b.Buffers.Request, maxKeyBody)), Pass: time.Duration(p.Pass), Hold: time.Duration(p.Hold),
 			Policy: cache.Policy{Fresh: time.Duration(p.Fresh), IgnoreApp: p.IgnoreApp, WithoutCookies: p.DropCookies, ETag: true},
 		})
 	}
@@ -131,6 +133,7 @@ func (d *decoder) caches(c *Config) {
 	inRange(d, "cache_limits.size", l.Size, 1*MB, 1*TB, "")
 	inRange(d, "cache_limits.session_size", l.SessionSize, 64*KB, 1*GB, "")
 	inRange(d, "cache_limits.wait", l.Wait, shortest, seconds(600), "")
+	inRange(d, "cache_limits.held_size", l.HeldSize, 64*KB, 1*TB, "")
 	if l.SessionSize > l.Size {
 		d.add(d.firstGiven("cache_limits.session_size", "cache_limits.size"), fmt.Sprintf("cache_limits.session_size %s is more than cache_limits.size %s", l.SessionSize, l.Size))
 	}
@@ -152,6 +155,7 @@ func (d *decoder) cacheRanges(b *Block, level string) {
 		}
 		inRange(d, key+".fresh", p.Fresh, shortest, Duration(24*time.Hour), "")
 		inRange(d, key+".pass", p.Pass, seconds(1), Duration(24*time.Hour), "never")
+		inRange(d, key+".hold", p.Hold, seconds(1), seconds(300), "off")
 		inRange(d, key+".max_size", p.MaxSize, 1*KB, 64*MB, "")
 	}
 	for i := range b.Cache {

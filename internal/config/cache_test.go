@@ -13,11 +13,11 @@ func TestCacheRules(t *testing.T) {
 	c, err := Parse("c.yaml", []byte(`
 push: {logout: {cookies: [PHPSESSID]}}
 polls:
-- {match: /status.php}
+- {match: /status.php, hold: 25s}
 - {match: /admin-ajax.php, methods: [POST], key: [query, body, session], form: [action=x], fresh: 12s, pass: 0, channel: "a.{query.x}", ignore_app: false, drop_cookies: true, max_size: 8KB}
 cache:
 - {match: /, shared: true, fresh: 1m, statuses: [200, 500], stale_updating: 2s, stale_error: 3s, revalidate: 4s, honor_client: true, ignore_app: true}
-cache_limits: {size: 4MB, session_size: 512KB, wait: 1s}
+cache_limits: {size: 4MB, session_size: 512KB, wait: 1s, held_size: 2MB}
 buffers: {request: 4KB}
 `))
 	if err != nil {
@@ -25,7 +25,7 @@ buffers: {request: 4KB}
 	}
 	want := []rules.Options{
 		{
-			Name: "polls[0]", Match: "/status.php", Methods: []string{"GET"}, MaxBytes: 256 << 10, MaxBody: 4 << 10, Pass: 5 * time.Minute,
+			Name: "polls[0]", Match: "/status.php", Methods: []string{"GET"}, MaxBytes: 256 << 10, MaxBody: 4 << 10, Pass: 5 * time.Minute, Hold: 25 * time.Second,
 			Policy: cache.Policy{Fresh: 10 * time.Second, IgnoreApp: true, ETag: true},
 		},
 		{
@@ -40,7 +40,7 @@ buffers: {request: 4KB}
 	if got := c.CacheRules(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if l := c.CacheLimits; l != (CacheLimits{Size: 4 * MB, SessionSize: 512 * KB, Wait: seconds(1)}) {
+	if l := c.CacheLimits; l != (CacheLimits{Size: 4 * MB, SessionSize: 512 * KB, Wait: seconds(1), HeldSize: 2 * MB}) {
 		t.Errorf("limits %+v", l)
 	}
 }
@@ -51,7 +51,7 @@ func TestCacheErrors(t *testing.T) {
 		{"no match", "polls: [{key: [query]}]", `1:9: polls[0].match: missing; want a path such as /status.php`},
 		{"a pattern", "polls: [{match: /a/*}]", `1:17: polls[0].match: "/a/*" has other characters than letters, digits and -._~/; want a path such as /status.php`},
 		{"the push path", "cache: [{match: /_push/a}]", `1:17: cache[0].match: "/_push/a" is a push path, which Holdfast itself answers; want a path on the app`},
-		{"hold, which is not there", "polls: [{match: /a, hold: 1s}]", `1:21: polls[0].hold: unknown key`},
+		{"hold of cache, which is not there", "cache: [{match: /a, hold: 1s}]", `1:21: cache[0].hold: unknown key`},
 		{"an unknown part", "polls: [{match: /a, key: [querry]}]", `1:26: polls[0].key: "querry" is not known; want query, query.NAME, -query.NAME, session, cookie.NAME, header.NAME, body or -body.NAME`},
 		{"a field without its value", "polls: [{match: /a, methods: [POST], key: [body], form: [action]}]", `1:57: polls[0].form: "action": want NAME=VALUE, such as action=heartbeat`},
 		{"a form of a GET", "polls: [{match: /a, key: [body], form: [a=b]}]", `1:40: polls[0].form: is of the body, which a GET does not have; want methods without GET`},

@@ -141,7 +141,7 @@ func Default() *Config {
 		Events: Events{
 			Grace: seconds(5), Batch: 100, Delay: shortest, Timeout: seconds(5), Queue: 10_000, QueueSize: 4 * MB,
 		},
-		CacheLimits: CacheLimits{Size: 64 * MB, SessionSize: 1 * MB, Wait: seconds(10)},
+		CacheLimits: CacheLimits{Size: 64 * MB, SessionSize: 1 * MB, Wait: seconds(10), HeldSize: 16 * MB},
 		UpstreamPool: UpstreamPool{
 			Idle: 64, IdleTimeout: seconds(4), Queue: 1024, QueueTimeout: seconds(30),
 			MaxFails: 1, FailTimeout: seconds(10), NextUpstream: "error timeout", CheckEvery: seconds(5),

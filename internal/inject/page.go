@@ -1,10 +1,6 @@
 package inject
 
-import (
-	"errors"
-
-	"holdfast/internal/http1"
-)
+import "holdfast/internal/http1"
 
 // Rules say which pages get which tag. The first that matches a path counts.
 type Rules struct {
@@ -42,12 +38,26 @@ type Page struct {
 	off    bool // the response can't be a page
 	filter *Filter
 	buf    []byte
+
+	peeked bool   // first went through the filter before Append: buf and err are of it
+	first  []byte // see Peek
+	whole  bool   // all of the body was given
+	err    error
 }
 
 // Request changes the head of a request as Rule.Request does. It may be called again for another copy of the head.
 func (p *Page) Request(h *http1.Head) {
 	if p != nil {
 		p.off = p.rule.Request(h) != ""
+	}
+}
+
+// Peek shows what of a body came with the head, before Head. If the body has a length, and not -1, and the place of the tag is in
+// this, then the page's length is known. It is to go through Append all the same, as the first piece.
+func (p *Page) Peek(first []byte, length int64) {
+	if p != nil && length >= 0 {
+		n := min(int64(len(first)), length)
+		p.peeked, p.first, p.whole = true, first[:n], n == length
 	}
 }
 
@@ -65,8 +75,13 @@ func (p *Page) Head(a *http1.Answer) bool {
 		p.note(why)
 		return false
 	}
-	p.filter.Adjust(a, -1)
-	return true
+	length := int64(-1)
+	if p.peeked {
+		p.buf, p.err = p.filter.Append(p.buf[:0], p.first, p.whole)
+		length = p.filter.Length(a.Length)
+	}
+	p.filter.Adjust(a, length)
+	return a.Length < 0
 }
 
 // note tells of a response that the operator might take for a page.
@@ -76,30 +91,27 @@ func (p *Page) note(why Reason) {
 	}
 }
 
-// maxPiece is how long a piece of a page may become that was compressed.
-const maxPiece = 16 << 20
-
-var errInflated = errors.New("inject: a compressed page is too large to be changed")
-
 // Append returns what the client gets for a piece of the body, valid until the next call. last says that the body ends with
-// it. After an error the client must not take what it has for the whole.
+// it. While More, it is to be called once more without a piece. After an error the client must not take what it has for the whole.
 func (p *Page) Append(piece []byte, last bool) ([]byte, error) {
-	if p == nil || p.filter == nil || p.filter.Through() {
+	if p == nil || p.filter == nil || p.filter.Through() && !p.peeked {
 		return piece, nil
 	}
-	b, err := p.filter.Append(p.buf[:0], piece, last)
-	for err == nil && p.filter.More() {
-		if len(b) > maxPiece {
-			return b, errInflated
-		}
-		b, err = p.filter.Append(b, nil, last)
+	b, err := p.buf, p.err
+	if !p.peeked {
+		b, err = p.filter.Append(p.buf[:0], piece, last || p.whole)
 	}
-	if last || p.filter.Through() {
+	p.peeked, p.first, p.whole = false, nil, p.whole || last
+	if p.whole && !p.filter.More() || p.filter.Through() {
 		p.note(p.filter.Reason())
 	}
 	p.buf = append(b, "\r\n"...)[:len(b)] // room for what ends a chunk
 	return p.buf, err
 }
+
+// More reports whether Append has more to return of what it was given. A part at a time keeps a page that grows a thousandfold
+// from holding up others.
+func (p *Page) More() bool { return p != nil && p.filter != nil && p.filter.More() }
 
 // Close ends the page. It may be called more than once.
 func (p *Page) Close() {

@@ -183,6 +183,10 @@ func (f *fields) isStatement() bool { return f.dataCount+f.bodyCount == 0 }
 // Awaited reports whether the head has not come that may say what has changed, so that it is of use also without a client.
 func (x *Response) Awaited() bool { return x != nil && !x.seen && !x.safe && x.allowed }
 
+// Outlives reports whether the rest of the response is of use also without its client: as Awaited, or its body is a message that
+// has not come whole.
+func (x *Response) Outlives() bool { return x.Awaited() || x != nil && x.reading }
+
 // Interim drops the fields of a response that is not the final one.
 func (x *Response) Interim(a *http1.Answer) {
 	if x != nil {

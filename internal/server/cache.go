@@ -15,6 +15,7 @@ import (
 	"holdfast/internal/cache/rules"
 	"holdfast/internal/channel"
 	"holdfast/internal/config"
+	"holdfast/internal/heldpoll"
 	"holdfast/internal/http1"
 )
 
@@ -23,6 +24,7 @@ type caching struct {
 	*fetch.Cache
 	useless uselessRules
 	behind  chan struct{} // holds one: Store.Sweep has something to do at once
+	held    *heldpoll.Polls
 }
 
 // newCache returns nil if the configuration has no rule of polls or cache.
@@ -46,6 +48,17 @@ func newCache(c *config.Config) (*caching, error) {
 		}, h),
 	}
 	return x, nil
+}
+
+// newHeld makes what holds polls, and returns it; nil if no rule does.
+func (s *Server) newHeld() *heldpoll.Polls {
+	if s.cache == nil || !s.cache.Rules.Holds() {
+		return nil
+	}
+	s.cache.held = heldpoll.New(heldpoll.Options{
+		Store: s.cache.Store, MaxBytes: int64(s.config.CacheLimits.HeldSize), HalfClose: time.Duration(s.config.Timeouts.HalfClose), Log: s.log,
+	})
+	return s.cache.held
 }
 
 // isBehind has serve drop what is left. Any goroutine may call it.

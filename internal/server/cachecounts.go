@@ -34,6 +34,13 @@ func (x *caching) write(w *metric.Writer) {
 	w.Int("holdfast_cache_invalidations_total", st.Invalidations)
 	w.Int("holdfast_cache_entries", int64(st.Entries))
 	w.Int("holdfast_cache_bytes", st.Bytes)
+	if x.held != nil {
+		held := x.held.Stats()
+		w.Int("holdfast_cache_polls_held", held.Held)
+		w.Int("holdfast_cache_polls_held_bytes", held.Bytes)
+		w.Ints("holdfast_cache_polls_ended_total", "reason", held.Ended)
+		w.Int("holdfast_cache_polls_not_held_total", held.Refused)
+	}
 }
 
 // byReason returns counts by the texts of their reasons: those from one reason to another, and others that are not 0.

@@ -44,7 +44,7 @@ func (s *Server) newProxy() (*proxy.Proxy, error) {
 		BufferTotal: int64(c.Buffers.Total), Folder: c.Buffers.TempDir(), FileBytes: int64(c.Buffers.File), FilesTotal: int64(c.Buffers.Files), Encoders: int64(c.Buffers.Compressors),
 		ASCIITargets: c.Limits.ASCII, ProxyProtocol: c.ProxyProtocol, RedirectHTTPS: c.RedirectHTTPS,
 		ExternalHTTPS: c.External.Scheme == "https", ExternalPort: uint16(c.External.Port), HTTPSPort: httpsPort(c), HSTS: s.tls.strictTransport(), Challenge: s.tls.challenge(), ServerAddr: addrPort(s.addr),
-		Trusted: s.trusted, Cache: s.cache.source(), Push: newPushed(s), Sessions: s.sessions(), Local: s.keeper, Access: s.accessLog, Log: s.log,
+		Trusted: s.trusted, Cache: s.cache.source(), Held: s.newHeld(), Push: newPushed(s), Sessions: s.sessions(), Local: s.keeper, Access: s.accessLog, Log: s.log,
 	}), nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"holdfast/internal/accesslog"
 	"holdfast/internal/auth"
+	"holdfast/internal/http1"
 	"holdfast/internal/hub"
 	"holdfast/internal/request"
 )
@@ -219,7 +220,7 @@ func lastWanted(ctx *fasthttp.RequestCtx) (int, error) {
 func Wait(ctx *fasthttp.RequestCtx, byDefault, max time.Duration) (time.Duration, error) {
 	asked := string(ctx.QueryArgs().Peek("wait"))
 	if asked == "" {
-		asked = preferredWait(string(ctx.Request.Header.Peek("Prefer")))
+		asked = http1.PreferredWait(string(ctx.Request.Header.Peek("Prefer")))
 	}
 	if asked == "" {
 		return byDefault, nil

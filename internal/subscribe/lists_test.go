@@ -13,16 +13,6 @@ func TestPathOf(t *testing.T) {
 	}
 }
 
-func TestPreferredWait(t *testing.T) {
-	for prefer, want := range map[string]string{
-		"wait=10": "10", `respond-async, WAIT="5"; x`: "5", "wait=1, wait=2": "1", "waiting=3": "", "": "", "wait": "",
-	} {
-		if got := preferredWait(prefer); got != want {
-			t.Errorf("Prefer: %s: %q, want %q", prefer, got, want)
-		}
-	}
-}
-
 func TestHasExactToken(t *testing.T) {
 	for list, want := range map[string]bool{"a, holdfast.v1": true, "Holdfast.v1": false, "holdfast.v10": false, "": false} {
 		if got := HasExactToken([]byte(list), "holdfast.v1"); got != want {

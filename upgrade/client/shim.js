@@ -166,7 +166,9 @@
     setTimeout(function () {
       var t = clock;
       p.wanted = false;
-      fetch.call(w, p.url, { headers: p.fields, credentials: "same-origin", cache: "no-cache" }).then(function (r) {
+      // The page's polls wait here, not this one.
+      var fields = p.hold ? p.fields.concat([["Prefer", "wait=0"]]) : p.fields;
+      fetch.call(w, p.url, { headers: fields, credentials: "same-origin", cache: "no-cache" }).then(function (r) {
         return r.arrayBuffer().then(function (body) {
           var a = { clock: t, time: now(), status: r.status, statusText: r.statusText, url: r.url, redirected: r.redirected, body: body, fields: [] };
           r.headers.forEach(function (value, name) {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"holdfast/internal/cache"
+	"holdfast/internal/cache/rules"
 	"holdfast/internal/http1"
 )
 
@@ -14,11 +15,21 @@ type Answer struct {
 	validated bool // the app was asked about it
 	fwd       cache.Forward
 	result    Result // NoRule: as Answer.Result finds
+
+	rule       *rules.Rule
+	key        cache.Key
+	head, body []byte // of the request, as it came
+}
+
+// answerOf returns an entry as what answers the request.
+func (f *Fetch) answerOf(e *cache.Entry) Answer {
+	return Answer{Entry: e, rule: f.rule, key: f.key, head: f.raw, body: f.req.Body}
 }
 
 // answered returns what answers the request of what another has fetched, or what is stale as the app fails.
-func (*Fetch) answered(e *cache.Entry, collapsed bool, now time.Time) Answer {
-	a := Answer{Entry: e, collapsed: collapsed}
+func (f *Fetch) answered(e *cache.Entry, collapsed bool, now time.Time) Answer {
+	a := f.answerOf(e)
+	a.collapsed = collapsed
 	if !e.IsFresh(now) && e.Status() < 500 {
 		a.result = Stale
 	}
@@ -44,3 +55,7 @@ func (a *Answer) Append(b []byte, fields []http1.Field, now time.Time) (head []b
 	}
 	return b, status, body
 }
+
+// Request returns the request that is answered, as it came: its key, head and body. What it points to is valid during the
+// call of Exchange.Serve.
+func (a *Answer) Request() (k cache.Key, head, body []byte) { return a.key, a.head, a.body }

@@ -20,7 +20,8 @@ type Change struct {
 }
 
 // Change returns what a request that no rule is about may change, or nil.
-func (c *Cache) Change(h *http1.Head, q *request.Request) *Change {
+func (c *Cache) Change(h *http1.Head, q *request.Request, now time.Time) *Change {
+	c.visit(h, q, now)
 	unsafe := cache.IsUnsafe(h.Method)
 	r := view(h, q)
 	var sessions []cache.Tag

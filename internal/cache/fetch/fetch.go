@@ -34,8 +34,12 @@ type Cache struct {
 	// Pending bounds the bytes of requests that wait and of responses that come, until they are stored: what does not fit is
 	// not waited for, and not stored. 0: 16 MB.
 	Pending int64
+	// Settle is how long after an answer is new to a client polls are held shortly only. 0: 5 seconds.
+	Settle time.Duration
+
 	pending atomic.Int64
 
+	given   given
 	results [results]atomic.Int64
 	once    sync.Once // guards the making of counts
 	counts  map[*rules.Rule]*ruleCounts
@@ -61,6 +65,7 @@ type Fetch struct {
 	begun   bool
 	until   time.Time // it waits for others at most until then
 	held    int64     // bytes that count in Cache.pending
+	client  uint64    // what stands for the browser, where the rule holds polls
 	changes bool      // it may change something, see mayChange
 	asks    bool      // the app is asked about stale
 	strips  bool      // the app is not told what the client has
@@ -85,16 +90,17 @@ func view(h *http1.Head, q *request.Request) cache.Request {
 	return r
 }
 
-// Find looks up a request, by the rules of its scope. body is what there is of its body, and whole says that this is all. It returns a fresh entry, or
-// a Fetch, or neither where no rule is about the request. It does not allocate but for a Fetch.
-func (c *Cache) Find(scope *rules.Scope, h *http1.Head, q *request.Request, body []byte, whole bool, now time.Time) (*cache.Entry, *Fetch) {
+// Find looks up a request, by the rules of its scope. body is what there is of its body, and whole says that this is all. It
+// returns what answers it, with a fresh entry, or a Fetch, or neither where no rule is about the request. It does not allocate
+// but for a Fetch.
+func (c *Cache) Find(scope *rules.Scope, h *http1.Head, q *request.Request, body []byte, whole bool, now time.Time) (Answer, *Fetch) {
 	if scope == nil {
-		return nil, nil
+		return Answer{}, nil
 	}
 	r := view(h, q)
 	rule := scope.Match(&r)
 	if rule == nil || c.EndsSession.Has(h.Path) || c.Excludes.Has(h.Path) { // the app has to know
-		return nil, nil
+		return Answer{}, nil
 	}
 	r.Body, r.Whole = body, whole
 	key, why := rule.Key(&r)
@@ -103,16 +109,19 @@ func (c *Cache) Find(scope *rules.Scope, h *http1.Head, q *request.Request, body
 	}
 	if why == cache.None {
 		if e, state := c.Store.Find(key, h.Fields, now); state == cache.Fresh && accepts(rule, h.Fields, e, now) {
-			return e, nil
+			return Answer{Entry: e, rule: rule, key: key, head: h.Raw, body: body}, nil
 		}
 	}
 	f := &Fetch{c: c, rule: rule, key: key, why: why, raw: bytes.Clone(h.Raw)}
 	if f.head.Parse(f.raw, http1.Limits{Bytes: len(f.raw), Fields: len(h.Fields)}) != nil { // it was let in before
-		return nil, nil
+		return Answer{}, nil
 	}
 	f.req = view(&f.head, q)
 	f.req.Host, f.req.Body, f.req.Whole = bytes.Clone(q.Host), bytes.Clone(body), whole
-	return nil, f
+	if rule.Hold > 0 {
+		f.client = clientOf(q.Client.Addr(), h.Fields)
+	}
+	return Answer{}, f
 }
 
 // isDue reports whether a request of a session has to go to the app because none has for so long, and notes that it does.
@@ -188,7 +197,9 @@ func (f *Fetch) joins(now time.Time) bool {
 		f.x.Serve(f.answered(turn.Entry, f.again, now), f.req.Fields)
 		return true
 	case turn.Role == cache.Busy && turn.Entry != nil && turn.Entry.MayUpdate(now):
-		f.x.Serve(Answer{Entry: turn.Entry, result: Updating}, f.req.Fields)
+		a := f.answerOf(turn.Entry)
+		a.result = Updating
+		f.x.Serve(a, f.req.Fields)
 		return true
 	default:
 		f.fwd = cache.FwdRequest
@@ -200,6 +211,9 @@ func (f *Fetch) joins(now time.Time) bool {
 func (f *Fetch) Ask() {
 	if f.flight == nil && !f.strips {
 		f.c.of(f.rule).passed[f.why].Add(1)
+	}
+	if f.rule.Hold > 0 { // what it gets may be another answer than what is stored
+		f.c.given.forget(keyOf(f.client, &f.key))
 	}
 	head, body := f.request()
 	if f.flight == nil { // it is not asked again
@@ -317,7 +331,11 @@ func (f *Fetch) Replace(a *http1.Answer, now time.Time) func() {
 			e = f.stale
 			f.abandon(v.Reason, v.Pass(), now)
 		}
-		return func() { f.x.Serve(Answer{Entry: e, validated: true, fwd: f.fwd}, f.req.Fields) }
+		return func() {
+			a := f.answerOf(e)
+			a.validated, a.fwd = true, f.fwd
+			f.x.Serve(a, f.req.Fields)
+		}
 	case a.Status >= 500 && f.stale != nil && f.stale.MayFail(now):
 		return f.Instead(now)
 	}
@@ -335,7 +353,11 @@ func (f *Fetch) Instead(now time.Time) func() {
 	if e == nil { // there is none, or it was invalidated while the app was asked
 		return nil
 	}
-	return func() { f.x.Serve(Answer{Entry: e, result: Stale}, f.req.Fields) }
+	return func() {
+		a := f.answerOf(e)
+		a.result = Stale
+		f.x.Serve(a, f.req.Fields)
+	}
 }
 
 func (f *Fetch) abandon(why cache.Reason, pass time.Duration, now time.Time) {
@@ -357,6 +379,9 @@ const passElsewhere = 2 * time.Minute
 
 // finish stores an entry.
 func (f *Fetch) finish(e *cache.Entry, now time.Time) {
+	if f.rule.Hold > 0 { // before others are given it, who may be pages of the same browser
+		f.c.given.gave(keyOf(f.client, &f.key), e.Sum(), now)
+	}
 	if f.c.Store.Finish(f.flight, e, now) {
 		f.c.of(f.rule).kept.Add(1)
 	}

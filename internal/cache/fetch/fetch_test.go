@@ -60,11 +60,11 @@ func (w *world) begin(user, target, body string) (*client, *Fetch) {
 	if r := h.Parse(raw, http1.Limits{Bytes: len(raw), Fields: 10}); r != nil {
 		w.t.Fatal(r)
 	}
-	e, f := w.Find(w.Rules.Whole(), &h, &request.Request{Head: raw, Host: h.Host}, nil, body == "", w.now)
+	hit, f := w.Find(w.Rules.Whole(), &h, &request.Request{Head: raw, Host: h.Host}, nil, body == "", w.now)
 	c := new(client)
 	switch {
-	case e != nil:
-		c.Serve(Answer{Entry: e}, h.Fields)
+	case hit.Entry != nil:
+		c.Serve(hit, h.Fields)
 		return c, nil
 	case f == nil:
 		w.t.Fatalf("no rule is about %s", target)

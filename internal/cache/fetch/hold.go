@@ -1,0 +1,119 @@
+package fetch
+
+import (
+	"cmp"
+	"hash/maphash"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"holdfast/internal/cache"
+	"holdfast/internal/cache/headers"
+	"holdfast/internal/http1"
+	"holdfast/internal/request"
+)
+
+// A poll is held if its client has the answer already. What a client has is known of the browser, by its address and its
+// User-Agent, and not of the page: a browser may have several pages that poll, and shares connections and its cache between
+// them. So
+//
+//   - a page that was just loaded gets its answer at once, as does a browser that has not polled for a while;
+//   - a new answer is given to all polls that come within settleTime, each after shortHold at most: another page of the
+//     browser may have got it, or the response may have been lost;
+//   - from then on, polls are held for as long as the rule says.
+const (
+	settleTime = 5 * time.Second  // since a browser got an answer first, until all its pages have it
+	shortHold  = time.Second      // until then; not zero, so that a page that polls again at once does not do so all the time
+	loadTime   = 5 * time.Second  // since a page was loaded, until it has polled
+	gapTime    = 10 * time.Second // between an answer and the next poll of a page
+)
+
+// HoldQuery is a request that could be answered from memory.
+type HoldQuery struct {
+	Client netip.Addr
+	Fields []http1.Field
+	IsHead bool
+	Before Before
+}
+
+// Before is how a request was held before: until when it may be, and the sum of the answer for which it was. Zero: it was not.
+type Before interface {
+	Was() (until time.Time, had uint64)
+}
+
+// HoldFor returns for how long a request is held before it gets an answer; 0: it gets it now, which is noted.
+func (c *Cache) HoldFor(a *Answer, q *HoldQuery, now time.Time) time.Duration {
+	if a.rule == nil || a.rule.Hold <= 0 || q.IsHead || !a.IsFresh(now) || a.Status() >= 500 {
+		return 0
+	}
+	client := clientOf(q.Client, q.Fields)
+	k := keyOf(client, &a.key)
+	n, sum := c.given.get(k), a.Sum()
+	has := n.sum == sum
+	until, had := q.Before.Was()
+	d := time.Duration(0)
+	switch {
+	case had != 0:
+		if had == sum { // what the browser was given at last may be for another page of it
+			d = until.Sub(now)
+		}
+	case has && now.Sub(n.last) <= gapTime:
+		if d = a.rule.Hold; now.Sub(n.since) < cmp.Or(c.Settle, settleTime) {
+			d = shortHold
+		}
+	case n.sum == 0 && a.Unchanged(q.Fields): // it was given it before this process began, or long ago
+		d = shortHold
+	}
+	if d > 0 && had == 0 && now.Sub(c.given.get(client).last) < loadTime {
+		d = 0
+	}
+	if d = min(d, a.rule.Hold, preferred(q.Fields, d)); d > 0 {
+		return d
+	}
+	c.given.gave(k, sum, now)
+	return 0
+}
+
+// preferred returns how long the client wants to wait at most (RFC 7240 §4.3); d if it does not say.
+func preferred(fields []http1.Field, d time.Duration) time.Duration {
+	v, n := headers.Value(fields, "prefer")
+	if n == 0 {
+		return d
+	}
+	seconds, err := strconv.Atoi(http1.PreferredWait(string(v)))
+	if err != nil || seconds > 1<<20 {
+		return d
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+var clientSeed = maphash.MakeSeed()
+
+// clientOf returns what stands for a browser.
+func clientOf(addr netip.Addr, fields []http1.Field) uint64 {
+	var h maphash.Hash
+	h.SetSeed(clientSeed)
+	b := addr.As16()
+	_, _ = h.Write(b[:])
+	agent, _ := headers.Value(fields, "user-agent")
+	_, _ = h.Write(agent)
+	return h.Sum64()
+}
+
+// keyOf returns what stands for a browser's polls of a key.
+func keyOf(client uint64, k *cache.Key) uint64 {
+	return maphash.Bytes(clientSeed, append(strconv.AppendUint(make([]byte, 0, 40), client, 36), k[:]...))
+}
+
+// visit notes that a request that no rule is about may load a page.
+func (c *Cache) visit(h *http1.Head, q *request.Request, now time.Time) {
+	if !c.Rules.Holds() || string(h.Method) != "GET" {
+		return
+	}
+	dest, n := headers.Value(h.Fields, "sec-fetch-dest")
+	accept, _ := headers.Value(h.Fields, "accept")
+	if n > 0 && !http1.IsPageDest(dest) || n == 0 && !http1.HasToken(accept, "text/html") {
+		return
+	}
+	c.given.put(clientOf(q.Client.Addr(), h.Fields), note{last: now}, now)
+}
