@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"holdfast/internal/wiretest"
 )
@@ -154,5 +155,39 @@ func TestColdKey(t *testing.T) {
 				t.Errorf("the app is asked %d times", n)
 			}
 		})
+	}
+}
+
+// TestOtherForms: what is no poll by its fields reaches the app each time and ends the session's responses. A rule that never
+// finds its fields is logged, one that does is not.
+func TestOtherForms(t *testing.T) {
+	for _, tt := range []struct {
+		field  string
+		hit    bool
+		logged int
+	}{{"action", true, 0}, {"acton", false, 1}} {
+		a := newAbsorbed(t, "push: {logout: {cookies: [sid]}}\npolls: [{match: /ajax, methods: [POST], form: ["+tt.field+"=beat], key: [body, -body.time, session], fresh: 1h}]\n")
+		a.ask("ann", "POST", "/ajax", "action=beat&time=1")
+		a.ask("bob", "POST", "/ajax", "action=beat&time=1")
+		for i := range leastUseless {
+			if _, status := a.ask("ann", "POST", "/ajax", fmt.Sprint("action=beat&time=", i)); i > 0 && strings.HasPrefix(status, "hit") != tt.hit {
+				t.Errorf("%s: poll %d: %s", tt.field, i, status)
+			}
+		}
+		for range 2 {
+			if _, status := a.ask("ann", "POST", "/ajax", "action=pay"); status != "fwd=bypass; detail=form" {
+				t.Errorf("%s: another form: %s", tt.field, status)
+			}
+		}
+		if _, status := a.ask("ann", "POST", "/ajax", "action=beat"); strings.HasPrefix(status, "hit") {
+			t.Errorf("%s: after it: %s", tt.field, status)
+		}
+		if _, status := a.ask("bob", "POST", "/ajax", "action=beat&time=2"); strings.HasPrefix(status, "hit") != tt.hit {
+			t.Errorf("%s: another session after it: %s", tt.field, status)
+		}
+		a.s.cache.sweep(time.Now(), a.s.log)
+		if n := strings.Count(a.log.String(), "reason=form see=form"); n != tt.logged {
+			t.Errorf("%s: %d lines in\n%s", tt.field, n, a.log)
+		}
 	}
 }

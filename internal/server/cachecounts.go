@@ -84,8 +84,12 @@ func (u *uselessRules) look(counts []fetch.RuleCounts, now time.Time, log *slog.
 				n -= last.Refused[r] + last.Passed[r]
 			}
 			switch cache.Reason(r) {
-			case cache.OtherMethod, cache.OtherForm, cache.PassDue: // they are no polls, or one has to
+			case cache.OtherMethod, cache.PassDue:
 				continue
+			case cache.OtherForm: // other forms have the same URL; but if nothing was ever stored, the field may be a wrong one
+				if c.Kept > 0 {
+					continue
+				}
 			}
 			if total += n; n > most {
 				most, why = n, cache.Reason(r)
@@ -113,6 +117,8 @@ func remedyOf(why cache.Reason, rule string) string {
 		return "session in key, or shared"
 	case cache.HasBody:
 		return "body in key"
+	case cache.OtherForm:
+		return "form"
 	case cache.TooLarge:
 		return "max_size"
 	case cache.OtherStatus:
