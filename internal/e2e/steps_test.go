@@ -97,10 +97,13 @@ func startStepsFPM(t *testing.T) *stepsApp {
 }
 
 func startStepsTomcat(t *testing.T) *stepsApp {
-	addr, logs := freeAddr(t), t.TempDir()
+	addr, logs, root := freeAddr(t), t.TempDir(), filepath.Join(t.TempDir(), "app")
+	if err := os.CopyFS(root, os.DirFS(filepath.Join(repository, "examples/polling"))); err != nil {
+		t.Fatal(err)
+	}
 	connector := fmt.Sprintf(`<Connector port=%q address="127.0.0.1" protocol="HTTP/1.1" maxThreads="10" minSpareThreads="10" />`, portOf(t, addr))
 	context := fmt.Sprintf(`<Valve className="org.apache.catalina.valves.AccessLogValve" directory=%q prefix="access" suffix="" rotatable="false" buffered="false" pattern="%%U" />`+
-		`<Context path="" docBase=%q />`, logs, filepath.Join(repository, "examples/polling"))
+		`<Context path="" docBase=%q />`, logs, root)
 	startTomcatAt(t, addr, connector, "<tomcat-users/>", context)
 	return &stepsApp{"Tomcat, maxThreads 10", ".jsp", "upstream: http://" + addr + "\n", filepath.Join(logs, "access")}
 }
@@ -141,7 +144,7 @@ func measureStep(t *testing.T, app *stepsApp, i int) string {
 				step.page(x, r, c)
 			})
 		}
-		time.Sleep(stepsPoll) // all are open then
+		time.Sleep(2 * stepsPoll) // all are open then
 		before, begun := app.polled(t), time.Now()
 		group.Go(x.visits)
 		for n := 0; time.Since(begun) < *stepsFor; n++ {
@@ -271,8 +274,8 @@ func (x *stepsRun) polls(_ *rand.Rand, c *http.Client) {
 	group.Wait()
 }
 
-// subscribe holds the channel, and calls f with the event and the data of each message.
-func (x *stepsRun) subscribe(c *http.Client, query string, f func(event, data string)) {
+// subscribe holds the channel, calls opened when it does, and f with the data of each message.
+func (x *stepsRun) subscribe(c *http.Client, query string, opened func(), f func(data string)) {
 	r, err := http.NewRequestWithContext(x.ctx, http.MethodGet, x.h.url+"/_push?channel=parcel.42"+query, nil)
 	if err != nil {
 		x.t.Error(err)
@@ -287,25 +290,20 @@ func (x *stepsRun) subscribe(c *http.Client, query string, f func(event, data st
 		return
 	}
 	defer a.Body.Close()
-	event := ""
+	opened()
 	for lines := bufio.NewScanner(a.Body); lines.Scan(); {
-		name, value, _ := strings.Cut(lines.Text(), ": ")
-		switch name {
-		case "event":
-			event = value
-		case "data":
-			f(event, value)
-			event = ""
+		if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+			f(data)
 		}
 	}
 }
 
-// shim is a page of which the browser shim (upgrade/client/shim.js) answers the polls: one goes out, and after each change
-// one more, spread over a millisecond for each subscriber.
+// shim is a page of which the browser shim (upgrade/client/shim.js) answers the polls: they go out until it holds the channel,
+// and after each change one more does, spread over a millisecond for each subscriber.
 func (x *stepsRun) shim(r *rand.Rand, c *http.Client) {
 	var known stepsKnown
 	x.poll(c, &known)
-	x.subscribe(c, "", func(string, string) {
+	x.subscribe(c, "", func() { x.poll(c, &known) }, func(string) {
 		if sleep(x.ctx, time.Duration(r.Float64()*float64(*stepsBrowsers)*float64(time.Millisecond))) {
 			x.poll(c, &known)
 		}
@@ -315,7 +313,7 @@ func (x *stepsRun) shim(r *rand.Rand, c *http.Client) {
 // subscribes is a page that polls no more.
 func (x *stepsRun) subscribes(_ *rand.Rand, c *http.Client) {
 	var known stepsKnown
-	x.subscribe(c, "&last=1", func(_, data string) { x.shows(data, &known) })
+	x.subscribe(c, "&last=1", func() {}, func(data string) { x.shows(data, &known) })
 }
 
 // visits requests an ordinary page again and again. A request counts from when it is due.
