@@ -109,6 +109,9 @@ func (x *explanation) find(sites *route.Sites, h *http1.Head) {
 	} else {
 		x.line("route", "none of %d", len(site.Routes))
 	}
+	if r.Access != nil {
+		x.line("access", "for some clients only: see allow, deny_addresses and basic_auth")
+	}
 	x.route(r, h, refusal)
 	x.rules(l, r, h)
 	for _, s := range l.settings() {

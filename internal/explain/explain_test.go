@@ -51,13 +51,14 @@ sites:
       - {match: /api, upstream: "http://127.0.0.1:9", upstream_prefix: /v1, upstream_host: api.internal, cache: [{match: /api/list}], inject: [{match: /api/page, polls: [/x]}]}
       - {match: /files, root: %[1]s}
       - {match: /secret, internal: true}
+      - {match: /back, allow: [10.0.0.0/8]}
       - {exact: /one, rewrite: "/x/tool.php?a=b"}
   - hosts: [b.test]
     redirect: https://app.test
 `, root)
 	for request, wants := range map[string][]string{
 		"GET https://app.test/up/x?y":            {"site      app.test (sites[0], line 3)", "route     /up (sites[0].routes[0], line 9)", "by the script " + root + "/index.php", `PATH_INFO "/up/x"`},
-		"https://app.test/a.css":                 {"request   GET /a.css", "route     none of 6", "200, the file " + root + "/a.css"},
+		"https://app.test/a.css":                 {"request   GET /a.css", "route     none of 7", "200, the file " + root + "/a.css"},
 		"HEAD https://app.test/a.css":            {"200, the head of a file"},
 		"GET https://app.test":                   {"request   GET /\n", "by the script " + root + "/index.php"},
 		"GET https://app.test/dir?x":             {"301 to /dir/?x"},
@@ -71,6 +72,7 @@ sites:
 		"GET https://app.test/files":             {"301 to /files/"},
 		"GET https://app.test/files/x/tool.php":  {"404: script below a prefix of no_scripts"},
 		"GET https://app.test/secret/x":          {"404 Not Found: route that is internal"},
+		"GET https://app.test/back/x":            {"access    for some clients only", "by the script"},
 		"GET https://app.test/one":               {"by the script " + root + "/x/tool.php", `QUERY_STRING "a=b"`},
 		"GET https://app.test/_push?channel=a":   {"by Holdfast itself: the push path /_push"},
 		"GET https://b.test/x?y":                 {"301 to https://app.test/x?y"},
