@@ -38,12 +38,17 @@ func siteOf(hosts string, main Route, routes ...Route) route.SiteOptions {
 
 func TestSiteOfAHost(t *testing.T) {
 	var x *Proxy
+	all, err := deny.New([]string{"/**"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nothing := &route.Settings{Deny: all}
 	addr, _ := startPrepared(t, "", func(p *Proxy) { x = p }, trusting, func(o *Options) {
 		o.Upstreams = []Upstream{appOf(t, "main")}
 		o.Local = pushed{func(c *park.Conn) { x.Resume(c, nil, true) }}
 		o.Sites = []route.SiteOptions{
 			siteOf("a.test *.a.test ::1", Route{Upstreams: []Upstream{appOf(t, "a")}}, Route{Match: "/x", Upstreams: []Upstream{appOf(t, "a's x")}}),
-			siteOf("b.test", Route{}),
+			siteOf("b.test", Route{}, Route{Pattern: "^/_", Settings: nothing}),
 			siteOf("deep.a.test", Route{Redirect: "https://b.test"}),
 		}
 		o.Sites[1].Push = true
@@ -54,7 +59,7 @@ func TestSiteOfAHost(t *testing.T) {
 		{"GET / HTTP/1.1|Host: x.y.a.test", "a x.y.a.test /"},
 		{"GET /x/y HTTP/1.1|Host: a.test", "a's x a.test /x/y"},
 		{"GET /x/y HTTP/1.1|Host: b.test", "main b.test /x/y"},
-		{"GET /_push HTTP/1.1|Host: b.test", "push"},
+		{"GET /_push HTTP/1.1|Host: b.test", "push"}, {"GET /_other HTTP/1.1|Host: b.test", "404 "},
 		{"GET /_push HTTP/1.1|Host: a.test", "a a.test /_push"},
 		{"GET / HTTP/1.1|Host: [0:0::1]:80", "a [0:0::1]:80 /"},
 		{"GET /p?q HTTP/1.1|Host: deep.a.test", "301 https://b.test/p?q"},

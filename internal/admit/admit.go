@@ -127,9 +127,10 @@ func (g *Gate) toHTTPS(h *http1.Head, q *request.Request) *Answer {
 	return &Answer{Status: 400, Why: errNoHost}
 }
 
-// denied answers as if there were nothing, if the path is one that Deny has.
+// denied answers as if there were nothing, if the path is one that Deny has. The push path is none of the app's, so no pattern that
+// leaves the app's own paths is about it.
 func (g *Gate) denied(v *Verdict, h *http1.Head) bool {
-	if v.Route.Deny == nil || !v.Route.Deny.Denies(h.Path) {
+	if v.Own || v.Route.Deny == nil || !v.Route.Deny.Denies(h.Path) {
 		return false
 	}
 	g.Counts.Add(access.Denied)
