@@ -16,7 +16,6 @@ import (
 
 	"holdfast/internal/channel"
 	"holdfast/internal/config/answers"
-	"holdfast/internal/config/value"
 )
 
 const (
@@ -111,7 +110,7 @@ func (d *decoder) syntax(err error, data []byte) {
 			}
 		}
 	}
-	d.addAt(m, "", where+strings.ToValidUTF8(text, "?")+value.HintSyntax(text, data, m.line))
+	d.addAt(m, "", where+strings.ToValidUTF8(text, "?")+hintSyntax(text, data, m.line))
 }
 
 func (d *decoder) document(root *yaml.Node, c *Config) {
