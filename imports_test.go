@@ -36,6 +36,7 @@ internal/certs
 internal/channel
 internal/channelurl internal/channel
 internal/clientframe internal/hub internal/strictjson
+internal/collector
 internal/compress internal/deflate internal/http1 internal/park internal/throttle
 internal/config   internal/cache internal/cache/rules internal/channel internal/channelurl internal/compress internal/config/answers internal/config/value internal/deny internal/expand internal/hosts internal/strictjson
 internal/config/answers internal/access internal/config/value internal/fcgi internal/fieldset
@@ -71,7 +72,7 @@ internal/request  internal/http1
 internal/route    internal/access internal/balance internal/cache/rules internal/compress internal/deny internal/expand internal/fcgi internal/fieldset internal/hosts internal/http1 internal/inject internal/rate internal/site
 internal/sendbuf  internal/park
 internal/sendqueue internal/hub internal/park
-internal/server   hooks internal/access internal/accesslog internal/acmeclient internal/appcall internal/asyncwriter internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/compress internal/config internal/connection internal/cookie internal/deny internal/fieldset internal/heldpoll internal/histfile internal/http1 internal/hub internal/inject internal/metric internal/park internal/presence internal/proxyheader internal/pushfields internal/rate internal/route internal/site internal/throttle internal/tlsconn internal/token internal/watch proxy upgrade upgrade/client
+internal/server   hooks internal/access internal/accesslog internal/acmeclient internal/appcall internal/asyncwriter internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/collector internal/compress internal/config internal/connection internal/cookie internal/deny internal/fieldset internal/heldpoll internal/histfile internal/http1 internal/hub internal/inject internal/metric internal/park internal/presence internal/proxyheader internal/pushfields internal/rate internal/route internal/site internal/throttle internal/tlsconn internal/token internal/watch proxy upgrade upgrade/client
 internal/session  internal/auth internal/channel
 internal/site     internal/expand internal/http1
 internal/slab

@@ -17,10 +17,11 @@ import (
 // top, and a route as a copy of its site, before their keys are read. A key with the tag level:"top" is for connections, or for
 // all requests together, and an error below the top. The rest of what a setting needs is at route.Settings.
 type Block struct {
-	Upstream        Upstream `yaml:"upstream"`
-	Upstreams       []Server `yaml:"upstreams" eg:"[{url: http://127.0.0.1:8081}]"` // empty: Upstream
-	Host            string   `yaml:"upstream_host" eg:"shop.internal"`
-	Redirect        string   `yaml:"redirect" eg:"https://www.example.com/shop"`
+	Upstream        Upstream          `yaml:"upstream"`
+	Upstreams       []Server          `yaml:"upstreams" eg:"[{url: http://127.0.0.1:8081}]"` // empty: Upstream
+	Host            string            `yaml:"upstream_host" eg:"shop.internal"`
+	Secure          value.UpstreamTLS `yaml:"upstream_tls"`
+	Redirect        string            `yaml:"redirect" eg:"https://www.example.com/shop"`
 	Folder          `yaml:",inline"`
 	Deny            []string `yaml:"deny" eg:"[\"*.sql\", /data/**]"`
 	answers.Answers `yaml:",inline"`
@@ -96,6 +97,7 @@ type Buffers struct {
 func defaultBlock() Block {
 	return Block{
 		Upstream: Upstream{Network: "tcp", Address: "127.0.0.1:8081", Host: "127.0.0.1:8081"},
+		Secure:   value.DefaultUpstreamTLS(),
 		Folder:   defaultFolder(),
 		Answers:  answers.Default(),
 		Headers:  true,
@@ -219,6 +221,7 @@ func (d *decoder) settle(b *Block, key string) {
 		if !has("upstream_host") {
 			b.Host = ""
 		}
+		b.Secure = b.Secure.Only(func(name string) bool { return has("upstream_tls." + name) })
 		if !fast() && !root {
 			b.Root = "" // of a FastCGI upstream, which is another
 		}

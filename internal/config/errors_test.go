@@ -23,7 +23,7 @@ func TestSyntaxAndKeys(t *testing.T) {
 		{"key of great length", strings.Repeat("x", 100) + ": 5", `1:1: "` + strings.Repeat("x", 60) + `"…: unknown key`},
 		{"key with control bytes", "\"a\\e[31mb\": 5", `1:1: "a\x1b[31mb": unknown key`},
 		{"duplicate key", "push:\n  poll_wait: 10s\n  path: /p\n  poll_wait: 20s", `4:3: push.poll_wait: duplicate key; first at line 2`},
-		{"list as key", "[a]: 1", `1:1: a list as a key; want one of listen, upstream, upstreams, upstream_host, redirect, root, script_root, index, no_scripts, try_files, follow_links, hide_files, serve_files, types, deny, allow, deny_addresses, deny_status, basic_auth, basic_auth_realm, satisfy, headers, expires, fastcgi_params, push_headers, polls, cache, inject, compress, timeouts, limits, buffers, routes, sites, trusted_proxies, proxy_protocol, tls, external, redirect_https, hooks, push, events, channels, watch, cache_limits, upstream_pool, log`},
+		{"list as key", "[a]: 1", `1:1: a list as a key; want one of listen, upstream, upstreams, upstream_host, upstream_tls, redirect, root, script_root, index, no_scripts, try_files, follow_links, hide_files, serve_files, types, deny, allow, deny_addresses, deny_status, basic_auth, basic_auth_realm, satisfy, headers, expires, fastcgi_params, push_headers, polls, cache, inject, compress, timeouts, limits, buffers, routes, sites, trusted_proxies, proxy_protocol, tls, external, redirect_https, hooks, push, events, channels, watch, cache_limits, upstream_pool, log`},
 		{"tab", "listen: 127.0.0.1:1\n\tupstream: x", "2: not YAML at or after this line: found a tab character that violates indentation; a tab indents the line: YAML takes spaces only"},
 		{"tab below a section", "push:\n\tpath: /x", "2: not YAML at or after this line: found character that cannot start any token; a tab indents the line: YAML takes spaces only"},
 		{"star without quotes", "channels:\n- match: **\n  access: public", "2: not YAML at or after this line: did not find expected alphabetic or numeric character; quote it: * has a meaning in YAML"},
@@ -41,7 +41,7 @@ func TestSyntaxAndKeys(t *testing.T) {
 
 func TestWrongTypes(t *testing.T) {
 	check(t, []errorCase{
-		{"text for the whole file", "hello", `1:1: a single value; want keys and values, one of listen, upstream, upstreams, upstream_host, redirect, root, script_root, index, no_scripts, try_files, follow_links, hide_files, serve_files, types, deny, allow, deny_addresses, deny_status, basic_auth, basic_auth_realm, satisfy, headers, expires, fastcgi_params, push_headers, polls, cache, inject, compress, timeouts, limits, buffers, routes, sites, trusted_proxies, proxy_protocol, tls, external, redirect_https, hooks, push, events, channels, watch, cache_limits, upstream_pool, log`},
+		{"text for the whole file", "hello", `1:1: a single value; want keys and values, one of listen, upstream, upstreams, upstream_host, upstream_tls, redirect, root, script_root, index, no_scripts, try_files, follow_links, hide_files, serve_files, types, deny, allow, deny_addresses, deny_status, basic_auth, basic_auth_realm, satisfy, headers, expires, fastcgi_params, push_headers, polls, cache, inject, compress, timeouts, limits, buffers, routes, sites, trusted_proxies, proxy_protocol, tls, external, redirect_https, hooks, push, events, channels, watch, cache_limits, upstream_pool, log`},
 		{"list for a section", "log: [info]", `1:6: log: a list; want keys and values, one of level, format, access_log, access_format`},
 		{"value for a list", "trusted_proxies: 10.0.0.1", `1:18: trusted_proxies: a single value; want a list such as [10.0.0.0/8]`},
 		{"block for a list", "channels: {match: a}", `1:11: channels: a block of keys; want a list such as [{match: "public.**", access: public}]`},
@@ -50,7 +50,7 @@ func TestWrongTypes(t *testing.T) {
 		{"block for a duration", "push: {poll_wait: {}}", `1:19: push.poll_wait: a block of keys; want a duration such as 25s`},
 		{"nothing for a duration", "push:\n  poll_wait:", `2:13: push.poll_wait: no value; want a duration such as 25s`},
 		{"nothing for a listener", "listen: ~", `1:9: listen: no value; want host:port such as 127.0.0.1:8080, or unix:/path`},
-		{"nothing for an upstream", "upstream: ~", `1:11: upstream: no value; want http://host:port such as http://127.0.0.1:8081, http+unix:/path, fastcgi://host:port or fastcgi+unix:/path`},
+		{"nothing for an upstream", "upstream: ~", `1:11: upstream: no value; want http://host:port such as http://127.0.0.1:8081, https://host:port, http+unix:/path, fastcgi://host:port or fastcgi+unix:/path`},
 		{"nothing for a proxy", "trusted_proxies: [~]", `1:19: trusted_proxies[0]: no value; want an address or a block such as 10.0.0.0/8`},
 		{"nothing for the token", "hooks: {token: ~}", `1:16: hooks.token: no value; want text such as the output of "openssl rand -hex 16"`},
 		{"text for a number", "limits: {fields: many}", `1:18: limits.fields: "many" is not a whole number; want a whole number such as 32`},

@@ -103,6 +103,11 @@ func (l *levelCheck) redirect(groups []string, whole bool) {
 func (l *levelCheck) ranges() {
 	d, b, key := l.d, l.b, l.key
 	t, limits := &b.Timeouts, &b.Limits
+	b.Secure.Check(func(name, problem string) {
+		if l.has("upstream_tls") {
+			d.add(join(key, "upstream_tls."+name), problem)
+		}
+	})
 	rangeOf(l, "timeouts.header", t.Header, shortest, seconds(600), "")
 	rangeOf(l, "timeouts.idle", t.Idle, shortest, Duration(24*time.Hour), "")
 	rangeOf(l, "timeouts.body", t.Body, shortest, Duration(time.Hour), "")

@@ -21,10 +21,10 @@ func TestListenErrors(t *testing.T) {
 }
 
 func TestUpstreamErrors(t *testing.T) {
-	const want = "; want http://host:port such as http://127.0.0.1:8081, http+unix:/path, fastcgi://host:port or fastcgi+unix:/path"
+	const want = "; want http://host:port such as http://127.0.0.1:8081, https://host:port, http+unix:/path, fastcgi://host:port or fastcgi+unix:/path"
 	check(t, []errorCase{
 		{"no scheme", "upstream: 127.0.0.1:8081", `1:11: upstream: "127.0.0.1:8081" is not an upstream` + want},
-		{"https", "upstream: https://app", `1:11: upstream: https is not supported: use http on this machine or a private network` + want},
+		{"another scheme", "upstream: ftp://app", `1:11: upstream: "ftp://app" is not an upstream` + want},
 		{"slash", "upstream: http://app:80/", `1:11: upstream: "/" after the host is not supported, as requests keep the path they came with` + want},
 		{"path", "upstream: http://app/shop", `1:11: upstream: "/shop" after the host is not supported, as requests keep the path they came with` + want},
 		{"query", "upstream: http://app?a", `1:11: upstream: "?a" after the host is not supported, as requests keep the path they came with` + want},
@@ -106,7 +106,7 @@ func TestChannelErrors(t *testing.T) {
 	rule := func(match string) string { return "channels: [{access: public, match: '" + match + "'}]" }
 	check(t, []errorCase{
 		{"all backups", "upstreams: [{url: 'http://127.0.0.1:1', backup: true}]", `1:12: upstreams: all are backups; want at least one that is not`},
-		{"no URL", "upstreams: [{max_conns: 1}]", `1:13: upstreams[0].url: missing; want http://host:port such as http://127.0.0.1:8081, http+unix:/path, fastcgi://host:port or fastcgi+unix:/path`},
+		{"no URL", "upstreams: [{max_conns: 1}]", `1:13: upstreams[0].url: missing; want http://host:port such as http://127.0.0.1:8081, https://host:port, http+unix:/path, fastcgi://host:port or fastcgi+unix:/path`},
 		{"the same upstream twice", "upstreams: [{url: 'http://127.0.0.1:1'}, {url: 'http://127.0.0.1:1'}]", `1:48: upstreams[1].url: http://127.0.0.1:1 is listed twice`},
 		{"two ways to say it", "upstream: http://127.0.0.1:2\nupstreams: [{url: 'http://127.0.0.1:1'}]", `1:11: upstream: upstreams begins with http://127.0.0.1:1; want the same here, or no upstream at all`},
 		{"a route without a cookie", "upstreams: [{url: 'http://127.0.0.1:1', sticky_route: a}]", `1:12: upstreams: sticky_route has no effect without upstream_pool.sticky, the cookie that ends in it`},

@@ -13,6 +13,8 @@ type (
 	Errors   = value.Errors
 	Compress = value.Compress
 	TLS      = value.TLS
+
+	UpstreamTLS = value.UpstreamTLS
 )
 
 const (

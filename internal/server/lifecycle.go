@@ -8,7 +8,8 @@ import (
 
 // lifecycle records how to stop what was started. The zero value is ready for use.
 type lifecycle struct {
-	stops []func(by time.Time)
+	stops  []func(by time.Time)
+	served bool // Serve has begun
 }
 
 // onStop records a stop for what has just been started. by is when the drain time ends; a stop that has

@@ -31,7 +31,7 @@ func (s *Server) writeMetrics(w *metric.Writer) {
 	s.writeWatch(w)
 	s.cache.write(w)
 	writePushed(w, s.pushed)
-	s.tls.write(w)
+	s.writeTLS(w)
 	metrics.WriteProcessMetrics(w)
 }
 

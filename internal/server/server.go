@@ -18,6 +18,7 @@ import (
 	"holdfast/internal/accesslog"
 	"holdfast/internal/appcall"
 	"holdfast/internal/channel"
+	"holdfast/internal/collector"
 	"holdfast/internal/config"
 	"holdfast/internal/histfile"
 	"holdfast/internal/hub"
@@ -28,10 +29,6 @@ import (
 	"holdfast/proxy"
 	"holdfast/upgrade"
 )
-
-// gcPercent lets the heap grow by a quarter between collections. Held connections are small and live long, so
-// collections are cheap; with Go's default of 100, half of the memory would be garbage.
-const gcPercent = 25
 
 // NewLog returns a logger with the level and the format of the configuration.
 func NewLog(c *config.Config, w io.Writer) *slog.Logger {
@@ -53,6 +50,7 @@ type Server struct {
 	log       *slog.Logger
 	owned     lifecycle // what New opened and Serve started
 	poller    *park.Poller
+	secure    *secureUpstreams // nil: no upstream has TLS
 	hub       *hub.Hub
 	file      *histfile.File // nil: history is in memory only
 	proxy     *proxy.Proxy
@@ -69,7 +67,6 @@ type Server struct {
 	cache     *caching                  // nil: it has neither polls nor cache
 	injection *injection                // nil: it has no inject
 	accessLog *accesslog.Log            // nil: none
-	served    bool                      // Serve has begun
 	draining  atomic.Bool
 
 	listeners
@@ -80,7 +77,7 @@ type Server struct {
 // returns an error, it has closed everything again.
 func New(c *config.Config, log *slog.Logger) (*Server, error) {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		debug.SetGCPercent(collector.Percent)
 	}
 	metrics.ExposeMetadata(true) // of the process's and the API's own
 	s := &Server{config: c, channels: c.Rules(), log: log}
@@ -116,6 +113,9 @@ func (s *Server) open() (err error) {
 		return err
 	}
 	s.tls.listen(s.poller, c, s.log)
+	if s.secure, err = newSecureUpstreams(c, s.poller, s.log); err != nil {
+		return err
+	}
 	if err := s.newWatcher(); err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func (s *Server) newPoller() (err error) {
 		return err
 	}
 	s.owned.onStop(func(time.Time) {
-		if !s.served {
+		if !s.owned.served {
 			s.poller.Shutdown()
 			_ = s.poller.Serve() // closes what the loops have
 		}
@@ -232,7 +232,7 @@ func maxConns(c *config.Config) int {
 func (s *Server) Serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s.served = true
+	s.owned.served = true
 	var failed error
 	var once sync.Once
 	// start runs f until stop; if f ends, so does everything.
@@ -280,6 +280,7 @@ func (s *Server) sweep(ctx context.Context) error {
 	var accepted, left int64       // at the tick before
 	started, stormy := true, false // then
 	var full evictions
+	var gc collector.Collector
 	for {
 		select {
 		case <-ctx.Done():
@@ -287,6 +288,9 @@ func (s *Server) sweep(ctx context.Context) error {
 		case now := <-tick.C:
 			s.hub.Sweep(now)
 			s.cache.sweep(now, s.log)
+			if s.tls != nil {
+				gc.Adapt()
+			}
 			full.look(s.hub.Stats().Evicted, now, s.log)
 			stats := s.poller.Stats()
 			moved := stats.Accepted - accepted + stats.Accepted - stats.Clients - left

@@ -19,6 +19,7 @@ type routing struct {
 	answers *answering
 	cache   *caching                                 // nil: nothing is stored
 	rules   func(list []config.Inject) *inject.Rules // makes those of inject
+	secure  *secureUpstreams                         // nil: no upstream has TLS
 	gates   map[string]*route.Gate                   // by the level that has the limits
 	injects map[string]*inject.Rules                 // by the key that has them
 }
@@ -35,7 +36,7 @@ func (x *routing) sites() (app proxy.Route, list []route.SiteOptions, err error)
 			return app, nil, err
 		}
 	}
-	app.Upstreams = proxyUpstreams(c.Servers())
+	app.Upstreams = x.secure.list(&c.Block, c.Servers())
 	levels := c.Levels()
 	for i := range levels {
 		s := &levels[i]
@@ -59,7 +60,7 @@ func (x *routing) sites() (app proxy.Route, list []route.SiteOptions, err error)
 
 // route returns what a level says of its requests; r is nil for a site. at are as those of config.Config.Source.
 func (x *routing) route(b *config.Block, r *config.Route, at ...string) (o proxy.Route, err error) {
-	o = proxy.Route{Name: at[0], Upstreams: proxyUpstreams(b.OwnServers(x.c.UpstreamPool)), Host: b.Host, Publishes: b.Headers, Redirect: b.Redirect}
+	o = proxy.Route{Name: at[0], Upstreams: x.secure.list(b, b.OwnServers(x.c.UpstreamPool)), Host: b.Host, Publishes: b.Headers, Redirect: b.Redirect}
 	var groups []string
 	if r != nil {
 		o.Match, o.Exact, o.Pattern, o.Internal, o.Prefix = r.Match, r.Exact, r.Pattern, r.Internal, r.Prefix

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -47,7 +46,7 @@ func newTLS(c *config.Config, log *slog.Logger) (x *tlsState, err error) {
 			HTTP:   slices.ContainsFunc(c.Listen, func(l config.Listener) bool { return !l.TLS && l.Address.Network == "tcp" }),
 			Issued: func(file string) { x.store.Add(certs.Pair{Cert: file, Key: file}) },
 		}
-		if o.Roots, err = readRoots(a.CAFile); err != nil {
+		if o.Roots, err = tlsconn.Roots(a.CAFile); err != nil {
 			return nil, fmt.Errorf("tls.acme.ca_file: %w", err)
 		}
 		if x.acme, err = acmeclient.New(o); err != nil {
@@ -67,22 +66,6 @@ func certPairs(c *config.Config) (pairs []certs.Pair) {
 		pairs = append(pairs, certs.Pair(p))
 	}
 	return pairs
-}
-
-// readRoots returns the certificates in a file; nil, for those of the system, without one.
-func readRoots(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(b) {
-		return nil, fmt.Errorf("%s has no certificate", file)
-	}
-	return pool, nil
 }
 
 // listen makes what does the handshakes on a poller.

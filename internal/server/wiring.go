@@ -15,12 +15,12 @@ import (
 	"holdfast/upgrade"
 )
 
-func proxyUpstreams(list []config.Server) []proxy.Upstream {
+func (x *secureUpstreams) list(b *config.Block, list []config.Server) []proxy.Upstream {
 	var upstreams []proxy.Upstream
 	for _, u := range list {
 		upstreams = append(upstreams, proxy.Upstream{
 			Network: u.URL.Network, Address: u.URL.Address, Host: u.URL.Host,
-			MaxConns: u.MaxConns, Backup: u.Backup, Route: u.Route,
+			MaxConns: u.MaxConns, Backup: u.Backup, Route: u.Route, TLS: x.of(u.URL, b),
 		})
 	}
 	return upstreams
@@ -28,7 +28,9 @@ func proxyUpstreams(list []config.Server) []proxy.Upstream {
 
 func (s *Server) newProxy() (*proxy.Proxy, error) {
 	c := s.config
-	app, sites, err := newRouting(c, s.cache, s.newInjection(), s.log).sites()
+	routing := newRouting(c, s.cache, s.newInjection(), s.log)
+	routing.secure = s.secure
+	app, sites, err := routing.sites()
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +134,7 @@ func (s *Server) newForwarder() *appcall.MessageForwarder {
 
 // target returns a path at an upstream, followed by the app's other upstreams if it is the app's first one.
 func (s *Server) target(first config.Upstream, path string) appcall.Target {
-	t := appcall.Target{Endpoints: []appcall.Endpoint{{Network: first.Network, Address: first.Address}}, Host: first.Host, Path: path}
+	t := appcall.Target{Endpoints: []appcall.Endpoint{s.endpoint(first)}, Host: first.Host, Path: path}
 	own := s.ownAddr()
 	t.Used = len(s.config.Sites) > 0 && first.Network == own.Network() && first.Address == own.String() // by which the site is found
 	servers := s.config.PushSite().Servers(s.config.UpstreamPool)
@@ -140,9 +142,13 @@ func (s *Server) target(first config.Upstream, path string) appcall.Target {
 		return t
 	}
 	for _, other := range servers[1:] {
-		t.Endpoints = append(t.Endpoints, appcall.Endpoint{Network: other.URL.Network, Address: other.URL.Address})
+		t.Endpoints = append(t.Endpoints, s.endpoint(other.URL))
 	}
 	return t
+}
+
+func (s *Server) endpoint(u config.Upstream) appcall.Endpoint {
+	return appcall.Endpoint{Network: u.Network, Address: u.Address, Secure: s.secure.dialer(u)}
 }
 
 // appEndpoint returns the upstream for a path that the configuration names, and the path there, as its route has it.

@@ -171,7 +171,7 @@ func TestClientRefuses(t *testing.T) {
 			}
 		})
 	}
-	if n := x.Stats().Failures; n["upstream_certificate"] != 2 || n["not_tls"] != 1 || n["timeout"] != 1 || !strings.Contains(log.String(), "upstream_certificate") {
+	if n := x.Stats().Failures; n["certificate"] != 2 || n["not_tls"] != 1 || n["timeout"] != 1 || !strings.Contains(log.String(), "reason=certificate") {
 		t.Errorf("counted %v\n%s", n, log)
 	}
 }

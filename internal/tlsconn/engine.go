@@ -33,6 +33,9 @@ type engine struct {
 	failures map[string]*throttle.Throttle
 }
 
+// reasons of failures; the alerts of the record layer come on top.
+var reasons = []string{"alert", "busy", "certificate", "disconnected", "handshake", "not_tls", "timeout", "version"}
+
 func (e *engine) init(p *park.Poller, client bool, limit time.Duration, most int, log *slog.Logger) {
 	e.client, e.time, e.log = client, limit, log
 	if e.log == nil {
@@ -41,6 +44,9 @@ func (e *engine) init(p *park.Poller, client bool, limit time.Duration, most int
 	e.pool = p.NewPool(most, maxQueue)
 	e.cpu = make(chan struct{}, runtime.GOMAXPROCS(0))
 	e.failures = map[string]*throttle.Throttle{}
+	for _, reason := range reasons { // so that each has a count before it is the cause
+		e.failures[reason] = new(throttle.Throttle)
+	}
 	for _, l := range p.Loops() {
 		e.groups = append(e.groups, &group{e: e, loop: l})
 	}
@@ -137,7 +143,11 @@ func (e *engine) failed(reason string, err error, client netip.AddrPort, fields 
 	if !due {
 		return
 	}
-	fields = append([]any{"reason", reason, "error", err, "client", client, "total", total}, fields...)
+	peer := "client"
+	if e.client {
+		peer = "upstream"
+	}
+	fields = append([]any{"reason", reason, "error", err, peer, client, "total", total}, fields...)
 	e.log.Info("TLS connection failed", fields...)
 }
 

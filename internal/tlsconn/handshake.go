@@ -149,9 +149,9 @@ func (h *handshake) cause(err error) (reason string, fields []any) {
 	case errors.As(err, &header):
 		return "not_tls", fields
 	case errors.As(err, &cert) && h.e.client:
-		return "upstream_certificate", append(fields, "hint", "see upstream_tls")
+		return "certificate", append(fields, "hint", "see upstream_tls")
 	case errors.As(err, &cert):
-		return "client_certificate", fields
+		return "certificate", append(fields, "hint", "the certificate of the client was refused")
 	case h.offer.noCert != nil:
 		return "certificate", append(fields, "hint", "no certificate for this name: see tls.certificates")
 	case errors.As(err, &op) && op.Op == "remote error":

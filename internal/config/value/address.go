@@ -13,7 +13,7 @@ import (
 // What the notation of a value is, for errors.
 const (
 	WantListen   = "host:port such as 127.0.0.1:8080, or unix:/path"
-	WantUpstream = "http://host:port such as http://127.0.0.1:8081, http+unix:/path, fastcgi://host:port or fastcgi+unix:/path"
+	WantUpstream = "http://host:port such as http://127.0.0.1:8081, https://host:port, http+unix:/path, fastcgi://host:port or fastcgi+unix:/path"
 	WantPrefix   = "an address or a block such as 10.0.0.0/8"
 )
 
@@ -74,9 +74,10 @@ type Upstream struct {
 	Address string // host:port, or the socket's path
 	Host    string // for a Host field that Holdfast writes itself; "localhost" for a socket
 	FastCGI bool   // it speaks FastCGI, not HTTP
+	TLS     bool   // it speaks HTTP over TLS
 }
 
-// UnmarshalText reads http://host[:port] or http+unix:/path, and the same with fastcgi.
+// UnmarshalText reads http://host[:port] or http+unix:/path, and the same with fastcgi, or https://host[:port].
 func (u *Upstream) UnmarshalText(text []byte) error {
 	parsed, err := ParseUpstream(string(text))
 	if err != nil {
@@ -91,8 +92,11 @@ func (u Upstream) MarshalText() ([]byte, error) { return []byte(u.String()), nil
 
 func (u Upstream) String() string {
 	scheme := "http"
-	if u.FastCGI {
+	switch {
+	case u.FastCGI:
 		scheme = "fastcgi"
+	case u.TLS:
+		scheme = "https"
 	}
 	if u.Network == "unix" {
 		return scheme + "+unix:" + u.Address
@@ -110,15 +114,9 @@ func ParseUpstream(s string) (Upstream, error) {
 			return Upstream{Network: "unix", Address: p, Host: "localhost", FastCGI: scheme == "fastcgi"}, nil
 		}
 	}
-	authority, ok := strings.CutPrefix(s, "http://")
-	defaultPort, fast := ":80", false
-	if !ok {
-		authority, ok = strings.CutPrefix(s, "fastcgi://")
-		defaultPort, fast = ":9000", true
-	}
+	scheme, authority, _ := strings.Cut(s, "://")
+	defaultPort, ok := map[string]string{"http": ":80", "https": ":443", "fastcgi": ":9000"}[scheme]
 	switch {
-	case strings.HasPrefix(s, "https:"):
-		return Upstream{}, errors.New("https is not supported: use http on this machine or a private network")
 	case !ok:
 		return Upstream{}, fmt.Errorf("%s is not an upstream", Show(s))
 	case strings.Contains(authority, "@"):
@@ -142,7 +140,7 @@ func ParseUpstream(s string) (Upstream, error) {
 	if err != nil {
 		return Upstream{}, err
 	}
-	return Upstream{Network: "tcp", Address: net.JoinHostPort(host, port), Host: authority, FastCGI: fast}, nil
+	return Upstream{Network: "tcp", Address: net.JoinHostPort(host, port), Host: authority, FastCGI: scheme == "fastcgi", TLS: scheme == "https"}, nil
 }
 
 // SplitHostPort splits host:port, with a port that is a number.

@@ -1,0 +1,22 @@
+package server
+
+import "holdfast/internal/metric"
+
+// writeTLS writes the metrics of connections with TLS: those of clients, and those to upstreams.
+func (s *Server) writeTLS(w *metric.Writer) {
+	s.tls.write(w)
+	if s.tls != nil {
+		x := s.tls.server.Stats()
+		w.Ints("holdfast_tls_connections", "version", x.Open)
+		w.Ints("holdfast_tls_handshakes_total", "version", x.Made)
+		w.Int("holdfast_tls_sessions_resumed_total", x.Resumed)
+		w.Int("holdfast_tls_handshakes_waiting", x.Waiting)
+		w.Ints("holdfast_tls_failures_total", "reason", x.Failures)
+	}
+	if s.secure != nil {
+		x := s.secure.client.Stats()
+		w.Ints("holdfast_tls_upstream_connections", "version", x.Open)
+		w.Ints("holdfast_tls_upstream_handshakes_total", "version", x.Made)
+		w.Ints("holdfast_tls_upstream_failures_total", "reason", x.Failures)
+	}
+}
