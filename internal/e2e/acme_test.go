@@ -21,11 +21,10 @@ import (
 	"time"
 )
 
-// buildPebble builds the CA of the tests, and its DNS server, once. They have a module of their own.
+// buildPebble builds the CA of the tests, and its DNS server, once, beside the program under test. They have a module of
+// their own.
 var buildPebble = sync.OnceValues(func() (dir string, err error) {
-	if dir, err = os.MkdirTemp("", "pebble-"); err != nil {
-		return "", err
-	}
+	dir = filepath.Dir(executable)
 	for _, name := range []string{"pebble", "pebble-challtestsrv"} {
 		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, name), "github.com/letsencrypt/pebble/v2/cmd/"+name)
 		cmd.Dir = "pebble"
