@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -662,6 +663,67 @@ func TestShimStepsAside(t *testing.T) {
 		fetch("status?id=42", { credentials: "omit" });
 		return 0`, nil)
 	eventually(t, "they reach the app", func() bool { return app.count("42") >= n+3 })
+}
+
+// TestShimRefusedChannel: a channel that a page may not have, and more channels than a connection takes, leave the others as they
+// are.
+func TestShimRefusedChannel(t *testing.T) {
+	app := newShimApp()
+	app.set("42", "a")
+	s := startServer(t, startApp(t, app), "")
+	b := startBrowser(t)
+	b.open(s.url + "/?by=xhr&id=42")
+	b.waitAbsorbed(t, app, "42")
+	every := func(id string) {
+		b.eval(fmt.Sprintf(`setInterval(function () { fetch("status?id=%s&_=" + new Date().getTime()); }, 200); return 0`, id), nil)
+	}
+	every("secret")
+	eventually(t, "polls for the refused channel go out", func() bool { return app.count("secret") > 5 })
+	b.waitAbsorbed(t, app, "42")
+	app.set("42", "b")
+	s.publish(t, "public.state.42", "x")
+	b.waitFor("the page shows the change", `shown[shown.length - 1] === "b"`)
+	n := app.count("secret")
+	eventually(t, "they still do", func() bool { return app.count("secret") > n+5 })
+
+	for i := range 40 {
+		app.set(fmt.Sprint("c", i), "x")
+		every(fmt.Sprint("c", i))
+	}
+	eventually(t, "those without room go out", func() bool { return app.count("c39") > 5 })
+	b.waitAbsorbed(t, app, "42")
+	b.waitAbsorbed(t, app, "c0")
+	app.set("42", "c")
+	s.publish(t, "public.state.42", "x")
+	b.waitFor("the page shows the change", `shown[shown.length - 1] === "c"`)
+}
+
+// TestShimLatency measures how long after a publish the page shows the change: within 200 ms if the app answers at once.
+func TestShimLatency(t *testing.T) {
+	app := newShimApp()
+	app.set("42", "0")
+	app.hold = "; fresh=600; hold=600"
+	s := startServer(t, startApp(t, app), "")
+	b := startBrowser(t)
+	b.open(s.url + "/?by=again&id=42")
+	b.waitFor("the first state", `shown[shown.length - 1] === "0"`)
+	time.Sleep(2 * time.Second)
+	b.eval(`window.seen = {}; new MutationObserver(function () {
+		window.seen[document.getElementById("state").innerHTML] = new Date().getTime();
+	}).observe(document.getElementById("state"), { childList: true, characterData: true, subtree: true }); return 0`, nil)
+	var took []int64
+	for i := 1; i <= 20; i++ {
+		state := fmt.Sprint(i)
+		app.set("42", state)
+		at := time.Now().UnixMilli()
+		s.publish(t, "public.state.42", "x")
+		b.waitFor("the page shows the change", fmt.Sprintf("seen[%q]", state))
+		var seen int64
+		b.eval(fmt.Sprintf("return seen[%q]", state), &seen)
+		took = append(took, seen-at)
+	}
+	slices.Sort(took)
+	t.Logf("from publish to page: median %d ms, worst %d ms", took[10], took[19])
 }
 
 // TestShimHolds has a page that polls again when it was answered: with hold its poll waits for the change.

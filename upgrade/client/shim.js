@@ -29,6 +29,8 @@
   var LARGE = 1 << 18; // bytes of an answer that is not kept
   var POLLS = 50; // different ones of a page, after which it forgets them
   var CHANNELS = 32; // of the connection
+  var UNUSED = 120000; // ms without a poll after which a channel gives its place away
+  var REFUSED = 60000; // ms for which a channel that was refused is not asked for again
   var REPLY = 500; // ms for the word of the page that holds the connection
 
   var rules = {};
@@ -131,7 +133,7 @@
 
   // ask calls done, later, with the answer of a poll, or without one: then the request has to go out.
   function ask(p, done) {
-    sure(function (yes) {
+    sure(p.channels, function (yes) {
       if (!yes || !covered(p)) return done();
       p.wanted = true;
       var a = p.answer;
@@ -236,6 +238,9 @@
   var live = {}; // channels of which changes are heard
   var epoch = 0; // of the connection
   var wanted = []; // channels of this page; where it leads, of all
+  var used = {}; // by channel: when a page has polled for it
+  var refused = {}; // by channel: until when it is not asked for
+  var told = 0; // when the page that leads was told what this one wants
   var link = null; // the connection, if this page holds it
   var due = 0; // when a heartbeat is overdue
   var beat = Infinity; // ms between two, with some slack
@@ -254,15 +259,74 @@
     if (bus) bus.postMessage(m);
   }
 
+  // want adds channels. Those that nobody has polled for lately make room for them; without room their polls go out as ever.
   function want(channels) {
+    var t = now();
     var more = channels.filter(function (c) {
-      return wanted.indexOf(c) < 0;
+      used[c] = t;
+      return wanted.indexOf(c) < 0 && !(refused[c] > t);
     });
-    // What is still needed comes back with the next poll that goes out.
-    if (wanted.length + more.length > CHANNELS) wanted = channels;
-    else wanted = wanted.concat(more);
+    if (wanted.length + more.length > CHANNELS) wanted = wanted.filter(function (c) {
+      return used[c] > t - UNUSED;
+    });
+    more = more.slice(0, CHANNELS - wanted.length);
+    wanted = wanted.concat(more);
     if (!joined) join();
-    else if (more.length) leads ? again(20) : post({ t: "want", c: wanted });
+    else if (leads) more.length && again(20);
+    else if (more.length || (t - told > REFUSED && !channels.every(function (c) { return live[c]; }))) {
+      told = t;
+      post({ t: "want", c: wanted });
+    }
+  }
+
+  // refuse takes out channels that the page may not have. The others go on.
+  function refuse(channels) {
+    channels.forEach(function (c) {
+      refused[c] = now() + REFUSED;
+      delete live[c];
+    });
+    wanted = wanted.filter(function (c) {
+      return channels.indexOf(c) < 0;
+    });
+    post(state());
+    uncovered();
+  }
+
+  // uncovered lets go out what waits for a channel that is not heard of any more.
+  function uncovered() {
+    for (var key in polls) if (!covered(polls[key])) release(polls[key]);
+  }
+
+  // probe finds out which channels are refused, of a connection that was: a browser does not tell its status.
+  function probe(channels) {
+    isRefused(channels, function (no) {
+      var bad = [];
+      var left = channels.length;
+      if (no && left === 1) return end(channels);
+      if (no) channels.forEach(function (c) {
+        isRefused([c], function (no) {
+          if (no) bad.push(c);
+          if (!--left) end(bad);
+        });
+      });
+    });
+    function end(bad) {
+      refuse(bad);
+      if (leads && bad.length && wanted.length) tries = 0, again(50);
+    }
+  }
+
+  // isRefused calls done with whether channels are refused.
+  function isRefused(channels, done) {
+    fetch.call(w, address(channels) + "&wait=0", { credentials: "same-origin" }).then(function (r) {
+      done(r.status >= 400 && r.status < 405);
+    }, function () {
+      done(false);
+    });
+  }
+
+  function address(channels) {
+    return home + "?channel=" + channels.map(encodeURIComponent).join("&channel=");
   }
 
   function join() {
@@ -316,8 +380,9 @@
     cut();
     down();
     var channels = wanted;
-    var url = home + "?channel=" + channels.map(encodeURIComponent).join("&channel=");
+    var url = address(channels);
     var l;
+    if (!channels.length) return;
     try {
       l = link = !sharing && w.WebSocket
         ? new WebSocket(url.replace(/^http/, "ws"), "holdfast.v1")
@@ -329,7 +394,9 @@
       if (l === link) frame(JSON.parse(e.data), channels);
     };
     l.onerror = l.onclose = function () {
-      if (l === link) lost();
+      if (l !== link) return;
+      if (!epoch) probe(channels);
+      lost();
     };
   }
 
@@ -340,7 +407,8 @@
       epoch = Math.random();
       up(channels);
       post(state());
-    } else if (f.type === "unsubscribed" || f.type === "error") return lost();
+    } else if (f.type === "unsubscribed" && f.channels) refuse(f.channels);
+    else if (f.type === "unsubscribed" || f.type === "error") return lost();
     else if (f.channel) {
       var spread = f.event === "changed" && f.data && f.data.subscribers;
       post({ t: "change", c: f.channel, s: spread });
@@ -379,13 +447,18 @@
     else if (m.t === "who") post({ t: "want", c: wanted });
     else if (leads) {
       if (m.t === "want") want(m.c), post(state());
+      if (m.t === "ask") m.c.forEach(function (c) {
+        used[c] = now();
+      });
       if (m.t === "ask" && connected()) post({ t: "yes", i: m.i, n: epoch });
     } else if (m.t === "up") {
       if (m.n !== epoch) up(m.c);
       epoch = m.n;
+      live = {};
       m.c.forEach(function (c) {
         live[c] = true;
       });
+      uncovered();
     } else if (m.t === "down") down();
     else if (m.t === "change") change(m.c, m.s);
     else if (m.t === "yes" && replies[m.i] && m.n === epoch) replies[m.i](true);
@@ -397,9 +470,13 @@
     return link && epoch;
   }
 
-  // sure calls f with whether the connection is alive, whoever holds it.
-  function sure(f) {
+  // sure calls f with whether the connection is alive, whoever holds it. It is for a poll of channels.
+  function sure(channels, f) {
+    channels.forEach(function (c) {
+      used[c] = now();
+    });
     if (doc.cookie !== cookies) {
+      refused = {};
       cookies = doc.cookie;
       outdate();
     }
@@ -414,7 +491,7 @@
     }
     var t = setTimeout(reply, REPLY);
     replies[i] = reply;
-    post({ t: "ask", i: i });
+    post({ t: "ask", i: i, c: channels });
   }
 
   w.addEventListener("pagehide", function () {
