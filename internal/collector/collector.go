@@ -17,9 +17,9 @@ const (
 	// processor's time.
 	heapRoom = 16 << 20
 
-	// busyBytes allocated between two calls of Adapt, busyCalls times in a row, is busy: two thousand handshakes each time.
+	// busyBytes allocated between two calls of Adapt, busyCalls times in a row, is busy: seven hundred handshakes each time.
 	// A short storm is not: the connections that it leaves would be spread over all of the room, which then stays in use.
-	busyBytes = 128 << 20
+	busyBytes = 48 << 20
 	busyCalls = 3
 )
 
