@@ -178,7 +178,7 @@ func (a *appLeg) dial() {
 	address, number, err := s.DialAddress(a.addresses)
 	if err == nil {
 		a.address = number
-		a.x.f.p.stats.dialled.Add(1)
+		a.x.f.p.stats.Dialled.Add(1)
 		a.conn, err = s.Dial(a.x.f.loop, address, a.x)
 	}
 	if err != nil {
@@ -195,7 +195,7 @@ func (a *appLeg) unreachable(status int, err error) {
 	p := a.x.f.p
 	a.addresses |= 1 << a.address
 	if _, _, none := a.server.DialAddress(a.addresses); none == nil {
-		p.stats.retries.Add(1)
+		p.stats.Retries.Add(1)
 		p.o.Log.Warn("upstream address not reached; trying the next", "upstream", a.server.String(), "error", err)
 		a.hangUp()
 		a.dial()
@@ -213,7 +213,7 @@ func (a *appLeg) next(status int, err error, event string) {
 		return
 	}
 	p.servers.Failed(a.server, a.x.f.loop.Now())
-	p.stats.retries.Add(1)
+	p.stats.Retries.Add(1)
 	p.o.Log.Warn(event, "upstream", a.server.String(), "error", err)
 	a.hangUp()
 	a.partialHead, a.retried = a.partialHead[:0], false

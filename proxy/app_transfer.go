@@ -145,7 +145,7 @@ func (a *appLeg) failed(err error) {
 		}
 	}
 	if a.reused && !a.retried && len(a.partialHead) == 0 && a.repeatable() {
-		a.x.f.p.stats.retries.Add(1)
+		a.x.f.p.stats.Retries.Add(1)
 		a.retried = true
 		a.conn.Close()
 		sendbuf.Drop(&a.out)

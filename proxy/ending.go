@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"time"
 
-	"holdfast/internal/http1"
 	"holdfast/internal/park"
 	"holdfast/internal/sendbuf"
 )
@@ -17,7 +16,7 @@ func (x *exchange) clientGone() {
 	if x.outlives() {
 		return
 	}
-	x.f.p.stats.clientGone.Add(1)
+	x.f.p.stats.ClientGone.Add(1)
 	if !x.answered {
 		x.log.status = statusGone
 	}
@@ -59,7 +58,7 @@ func (x *exchange) tooSlow(why error) {
 
 // fail ends the exchange because of the upstream. A response that has begun is cut off, never completed.
 func (x *exchange) fail(status int, err error) {
-	x.f.p.stats.upstreamErrors.Add(1)
+	x.f.p.stats.UpstreamErrors.Add(1)
 	if x.app.server != nil && !x.answered {
 		x.f.p.servers.Failed(x.app.server, x.f.loop.Now())
 	}
@@ -75,7 +74,7 @@ func (x *exchange) fail(status int, err error) {
 
 // cut resets the client's connection: after an ordinary close, the response could look complete.
 func (x *exchange) cut(why error) {
-	x.f.p.stats.cut.Add(1)
+	x.f.p.stats.Cut.Add(1)
 	c := x.client.conn
 	if x.client.out != nil {
 		sendbuf.Flush(c, &x.client.out)
@@ -103,15 +102,14 @@ func (x *exchange) finishFields(status int, after time.Duration, fields []byte, 
 		return
 	}
 	x.client.keep = x.client.keep && x.upload.body.Done
-	answer := http1.Page(status, after, string(x.client.appendConnection(nil)), !x.isHead, fields...)
-	answer = x.route.Fields.Rewrite(answer)
+	answer := x.f.errorPage(x.route.Settings, status, after, string(x.client.appendConnection(nil)), !x.isHead, fields...)
 	n, _ := x.client.conn.Write(answer)
 	x.client.passed, x.client.heads = int64(len(answer)), int64(bytes.Index(answer, []byte("\r\n\r\n"))+4)
 	x.endLog(why.Error())
 	c, keep, early, touched, f := x.client.conn, x.client.keep, x.client.early, x.client.touched, x.f
 	x.release()
 	if n < len(answer) { // the client does not read: cut the connection, so that nothing else follows a part of this response
-		f.p.stats.cut.Add(1)
+		f.p.stats.Cut.Add(1)
 		c.Abort()
 		return
 	}
@@ -182,7 +180,7 @@ func (x *exchange) abandonUnless(whole *bool, serial uint64) {
 	x.app.releaseServer()
 	x.app.dequeue()
 	x.f.p.buffered.Add(int64(-x.ahead))
-	x.f.p.stats.cut.Add(1)
+	x.f.p.stats.Cut.Add(1)
 	x.drop()
 }
 

@@ -215,7 +215,7 @@ func (x *exchange) clientExpired() {
 	switch {
 	case x.fetch != nil && x.fetch.StopWaiting():
 	case x.app.queued:
-		x.f.p.stats.overloaded.Add(1)
+		x.f.p.stats.Overloaded.Add(1)
 		x.finishAfter(503, time.Second, balance.ErrQueueTime)
 	case x.client.out != nil && x.client.progressed():
 		x.client.pace.EndWait(x.f.loop.Now())

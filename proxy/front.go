@@ -60,7 +60,7 @@ func (f *Front) enter(c *park.Conn, b, rest []byte, more bool, done *access.Resu
 	v := f.p.gate.Judge(c, h, q, f.loop.Now(), done)
 	switch {
 	case v.Refusal != nil:
-		f.count(v.Refusal)
+		f.p.stats.OverLimit(v.Refusal.Status)
 		f.refuseClient(c, q.Client, v.Route, v.Refusal, b, v.Details...)
 	case v.Attempt != nil:
 		f.p.gate.Wait(c, v.Attempt, b, rest, more, f.loggedIn)
@@ -68,7 +68,7 @@ func (f *Front) enter(c *park.Conn, b, rest []byte, more bool, done *access.Resu
 		q.Fields = v.Route.Fields.Lines()
 		f.p.o.Local.Serve(c, q)
 	default:
-		f.p.stats.requests.Add(1)
+		f.p.stats.Requests.Add(1)
 		f.forward(c, &v, h, q, rest, more, nil)
 	}
 }
@@ -86,19 +86,9 @@ func (f *Front) HeaderRead(c *park.Conn, rest []byte) { f.reader.Begin(c, rest) 
 
 // HeaderRefused implements proxyheader.Owner. The peer gets no response, as it has not begun to speak HTTP.
 func (f *Front) HeaderRefused(c *park.Conn, err error) {
-	f.p.stats.refused.Add(1)
+	f.p.stats.Refused.Add(1)
 	f.p.o.Log.Warn("connection refused", "reason", err, "client", c.RemoteAddr())
 	c.Abort()
-}
-
-// count counts a request beyond a limit.
-func (f *Front) count(r *http1.Refusal) {
-	switch r.Status {
-	case 429:
-		f.p.stats.rateLimited.Add(1)
-	case 503:
-		f.p.stats.overloaded.Add(1)
-	}
 }
 
 // resume parks c until its next request, or begins with the bytes that are here already. more means that further bytes

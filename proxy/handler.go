@@ -99,7 +99,7 @@ type Proxy struct {
 	newSource func(*exchange) source
 	lines     *balance.Lines // exchanges that wait for a server
 	reader    request.Reader
-	stats     counters
+	stats     proxystats.Counters
 	draining  atomic.Bool
 	inFlight  atomic.Int64
 	buffered  atomic.Int64 // bytes gathered, or taken ahead of clients
@@ -109,10 +109,6 @@ type Proxy struct {
 
 // Stats are counts for metrics.
 type Stats = proxystats.Stats
-
-type counters struct {
-	requests, refused, upstreamErrors, retries, clientGone, cut, tunnels, dialled, rateLimited, overloaded atomic.Int64
-}
 
 // New returns a proxy on the poller's loops. It starts nothing. It panics as route.MustSites does.
 func New(p *park.Poller, o Options) *Proxy {
@@ -204,14 +200,9 @@ func (x *Proxy) Compression() *compress.Pool { return x.compress }
 
 // Stats may be called from any goroutine.
 func (x *Proxy) Stats() Stats {
-	s := &x.stats
-	stats := Stats{
-		Requests: s.requests.Load(), Refused: s.refused.Load(), UpstreamErrors: s.upstreamErrors.Load(),
-		Retries: s.retries.Load(), ClientGone: s.clientGone.Load(), Cut: s.cut.Load(),
-		Tunnels: s.tunnels.Load(), Dialled: s.dialled.Load(), InFlight: x.inFlight.Load(), Buffered: x.buffered.Load(),
-		RateLimited: s.rateLimited.Load(), Overloaded: s.overloaded.Load(), Queued: x.lines.Waiting(),
-		Spills: x.files.Files(), SpillErrors: x.files.Failures(), Spilled: x.files.Used(),
-	}
+	stats := x.stats.Load()
+	stats.InFlight, stats.Buffered, stats.Queued = x.inFlight.Load(), x.buffered.Load(), x.lines.Waiting()
+	stats.Spills, stats.SpillErrors, stats.Spilled = x.files.Files(), x.files.Failures(), x.files.Used()
 	stats.Upstreams, stats.Responses, stats.Denied = x.servers.Stats(time.Now()), map[string]int64{}, x.gate.Counts.All()
 	for _, f := range x.fronts {
 		f.responses.AddTo(stats.Responses)

@@ -16,7 +16,7 @@ func (a *appLeg) enqueue() {
 		return !waits
 	})
 	if !joined {
-		x.f.p.stats.overloaded.Add(1)
+		x.f.p.stats.Overloaded.Add(1)
 		x.finishAfter(503, time.Second, balance.ErrQueueFull)
 		return
 	}

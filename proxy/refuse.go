@@ -19,17 +19,17 @@ func (f *Front) HeadRefused(c *park.Conn, r *http1.Refusal, b []byte) {
 // refuseClient responds to a refused request and closes. The route is that of what the request's site has no other for; nil: the
 // site is not known. b begins with the received part of the head; fields are more for the log.
 func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, of *route.Route, r *http1.Refusal, b []byte, fields ...any) {
-	f.p.stats.refused.Add(1)
+	f.p.stats.Refused.Add(1)
 	f.logRefused(client, r.Status, r.Reason, fields...)
-	answer := http1.Page(r.Status, r.After, "Connection: close\r\n", true)
+	s := new(route.Settings)
+	if rest := f.p.sites.Rest(); of != nil {
+		s = of.Settings
+	} else if rest != nil {
+		s = rest.Rest().Settings
+	}
+	answer := f.errorPage(s, r.Status, r.After, "Connection: close\r\n", true)
 	if r.Told { // for clients that can't show an HTML page
 		answer = http1.TextPage(r.Status, r.Reason)
-	}
-	if rest := f.p.sites.Rest(); of == nil && rest != nil {
-		of = rest.Rest()
-	}
-	if of != nil {
-		answer = of.Fields.Rewrite(answer)
 	}
 	f.sendAndClose(c, client.Addr(), b, r, answer)
 }
@@ -44,12 +44,8 @@ func (f *Front) sendAndClose(c *park.Conn, client netip.Addr, b []byte, why *htt
 // finishEarly gives the gate's answer.
 func (x *exchange) finishEarly(a *admit.Answer, h *http1.Head) {
 	if a.Denied {
-		x.f.p.stats.refused.Add(1)
-		fields := []any{"path", string(h.Path[:min(len(h.Path), 200)])}
-		if a.User != "" {
-			fields = append(fields, "user", a.User[:min(len(a.User), 64)])
-		}
-		x.f.logRefused(x.client.from, a.Status, a.Why.Error(), fields...)
+		x.f.p.stats.Refused.Add(1)
+		x.f.logRefused(x.client.from, a.Status, a.Why.Error(), a.Details(h)...)
 	}
 	x.finishFields(a.Status, a.After, a.Fields, a.Why)
 }

@@ -111,7 +111,7 @@ func (s *fcgiSource) answer(rest []byte, err error) bool {
 	if a.Redirect != nil && s.x.route.Table.Internal {
 		return s.x.accelRedirect(a, false)
 	}
-	if s.x.replaced(a, false) {
+	if s.x.replaced(a, false) || s.x.intercepted(a, false) {
 		return false
 	}
 	bodyless := s.x.isHead || a.Status == 204 || a.Status == 304

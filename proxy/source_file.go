@@ -55,7 +55,7 @@ func (s *fileSource) start(h *http1.Head, _ *request.Request, body []byte) {
 		}
 	}
 	if !s.work(ask) {
-		s.x.f.p.stats.overloaded.Add(1)
+		s.x.f.p.stats.Overloaded.Add(1)
 		s.x.finishAfter(503, time.Second, errSite)
 	}
 }
@@ -93,7 +93,7 @@ func (s *fileSource) resolved(a site.Answer, first []byte, err error) {
 		x.source, x.app.source = &s.script, &s.script
 		s.script.start(nil, nil, nil)
 	case a.Reason != "":
-		s.x.f.p.stats.refused.Add(1)
+		s.x.f.p.stats.Refused.Add(1)
 		s.x.f.logRefused(s.x.client.from, a.Status, a.Reason, "path", http1.PathOf(s.raw))
 		s.x.finishWith(a.Status, errors.New(a.Reason))
 	case a.File == nil && a.Status >= 300 && a.Status != 304:

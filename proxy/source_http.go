@@ -172,7 +172,7 @@ func (s *httpSource) answer(a *http1.Answer, rest []byte) bool {
 	if a.Redirect != nil && s.x.route.Table.Internal {
 		return s.x.accelRedirect(a, len(rest) == 0 && (s.x.isHead || a.Length == 0 || a.Status == 204))
 	}
-	if s.x.replaced(a, len(rest) == 0 && (a.Status == 304 || a.Length == 0)) {
+	if bodyless := len(rest) == 0 && (a.Status == 304 || a.Length == 0); s.x.replaced(a, bodyless) || s.x.intercepted(a, bodyless) {
 		return false
 	}
 	switch {

@@ -60,7 +60,7 @@ func (u *upload) collect() {
 func (u *upload) refuse() {
 	p := u.x.f.p
 	status, after, err := p.files.Refusal(u.file, p.buffered.Load() > p.o.BufferTotal)
-	p.stats.refused.Add(1)
+	p.stats.Refused.Add(1)
 	u.x.f.logRefused(u.x.client.from, status, err.Error()+": the app needs it whole (see buffers.stream_uploads)")
 	u.x.finishAfter(status, after, err)
 }
@@ -161,7 +161,7 @@ func (u *upload) passedOn() bool {
 // badRequest responds to a body that is malformed or too large. The upstream must not process the part that it has as a
 // complete request.
 func (x *exchange) badRequest(err error) {
-	x.f.p.stats.refused.Add(1)
+	x.f.p.stats.Refused.Add(1)
 	status := 400
 	if errors.Is(err, errTooLarge) {
 		status = 413

@@ -73,6 +73,15 @@ type Answer struct {
 	User   string        // who has failed to log in
 }
 
+// Details are more for the line of a refusal in the log.
+func (a *Answer) Details(h *http1.Head) []any {
+	details := []any{"path", string(h.Path[:min(len(h.Path), 200)])}
+	if a.User != "" {
+		details = append(details, "user", a.User[:min(len(a.User), 64)])
+	}
+	return details
+}
+
 var (
 	errRedirected = errors.New("redirected")
 	errNoHost     = errors.New("no Host, or no path, to redirect to")

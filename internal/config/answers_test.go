@@ -29,6 +29,10 @@ func TestAnswersErrors(t *testing.T) {
 		{"unknown word", "headers: {X-A: {set: b}}", `1:16: headers.X-A: is a block of keys; want text, a list, or one of {add: VALUE} and {default: VALUE}; want names and values such as {X-Frame-Options: DENY, X-Powered-By: null}`},
 		{"httpoxy", "fastcgi_params: {HTTP_PROXY: ''}", `1:30: fastcgi_params.HTTP_PROXY: "HTTP_PROXY" is a name by which programs choose the proxy for their own requests (httpoxy)`},
 		{"computed", "sites: [{default: true, fastcgi_params: {SCRIPT_FILENAME: /x}}]", `1:59: sites[0].fastcgi_params.SCRIPT_FILENAME: "SCRIPT_FILENAME" is a parameter that Holdfast computes of the request; see root and script_root`},
+		{"no status", "error_pages: {200: /a.html}", `1:20: error_pages.200: "200" is no list of statuses from 400 to 599, such as 404 or "502 503 504"`},
+		{"script as a page", "error_pages: {404: /404.php}", `1:20: error_pages.404: "/404.php" is a script's; want a file that is sent as it is, such as /404.html`},
+		{"relative page", "error_pages: {404: 404.html}", `1:20: error_pages.404: "404.html" is no path; want a file below root such as /404.html, or anywhere such as /srv/pages/down.html`},
+		{"page with dots", "error_pages: {404: /a/../b.html}", `1:20: error_pages.404: "/a/../b.html" is no path; want a file below root such as /404.html, or anywhere such as /srv/pages/down.html`},
 		{"word in a parameter", "fastcgi_params: {A: {add: b}}", `1:21: fastcgi_params.A: has the word add, which is for headers; want text or null`},
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 )
 
 // Answer is the head of the app's response, checked.
@@ -205,6 +206,17 @@ func (a *Answer) Append(b []byte) []byte {
 	b = append(b, "\r\n"...)
 	for i := range a.Fields {
 		if f := &a.Fields[i]; !f.Drop {
+			b = AppendField(b, f.Name, f.Value)
+		}
+	}
+	return b
+}
+
+// AppendNamed appends the lines of the fields with these names that are sent on.
+func (a *Answer) AppendNamed(b []byte, names ...string) []byte {
+	for i := range a.Fields {
+		f := &a.Fields[i]
+		if !f.Drop && slices.ContainsFunc(names, func(name string) bool { return EqualFold(f.Name, name) }) {
 			b = AppendField(b, f.Name, f.Value)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"holdfast/internal/cache/rules"
 	"holdfast/internal/compress"
 	"holdfast/internal/deny"
+	"holdfast/internal/errorpage"
 	"holdfast/internal/fcgi"
 	"holdfast/internal/fieldset"
 	"holdfast/internal/http1"
@@ -44,11 +45,12 @@ type Settings struct {
 	StreamUploads  bool // a body larger than the buffers is streamed to an HTTP app; otherwise it is refused
 	ResponseBuffer int  // bytes read from the app ahead of one client; 0: one reading
 
-	Deny     *deny.List      // paths that are not served; nil: all are
-	Fields   *fieldset.Rules // changes of responses' fields; nil: none
-	Params   []fcgi.Param    // of requests to scripts, besides the computed ones
-	Access   *access.Rules   // whose clients may have an answer; nil: all
-	Compress *compress.Rule  // which responses are compressed; nil: none
+	Deny     *deny.List       // paths that are not served; nil: all are
+	Fields   *fieldset.Rules  // changes of responses' fields; nil: none
+	Pages    *errorpage.Pages // that stand for short ones, and for those of the app; nil: none
+	Params   []fcgi.Param     // of requests to scripts, besides the computed ones
+	Access   *access.Rules    // whose clients may have an answer; nil: all
+	Compress *compress.Rule   // which responses are compressed; nil: none
 
 	Inject *inject.Rules // pages that get a script tag; nil: none
 	Rules  *rules.Scope  // of what is answered from memory; nil: nothing is

@@ -1,11 +1,15 @@
 package server
 
 import (
+	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -87,5 +91,64 @@ func TestCheckOfUsers(t *testing.T) {
 	}
 	if _, _, err := newRouting(c, nil, nil, slog.New(slog.DiscardHandler)).sites(); err == nil || !strings.Contains(err.Error(), "/nonexistent/users") {
 		t.Errorf("start: %v", err)
+	}
+}
+
+// TestErrorPages: a page stands for the short one of each kind of failure, and with intercept_errors for those of the app. The status,
+// what a client needs with it, and the connection stay.
+func TestErrorPages(t *testing.T) {
+	root := t.TempDir()
+	down := filepath.Join(t.TempDir(), "down.json")
+	for name, text := range map[string]string{filepath.Join(root, "404.html"): "<p>not here", down: `{"down":true}`} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "7")
+		w.Header().Set("X-App", "1")
+		status, _ := strconv.Atoi(path.Base(r.URL.Path))
+		w.WriteHeader(status)
+		io.Copy(io.Discard, r.Body)
+		io.WriteString(w, strings.Repeat("the app's ", 10_000))
+	}))
+	t.Cleanup(app.Close)
+	s := serveQuietly(t, "listen: 127.0.0.1:0", "upstream: "+app.URL, "headers: {X-Frame-Options: DENY}",
+		`error_pages: {404: `+root+`/404.html, "502 503 504": `+down+`, 410: /none.html}`,
+		"routes: [{match: /taken, intercept_errors: true}, {match: /files, root: "+root+", error_pages: {404: /404.html}}, {match: /gone, upstream: 'http://127.0.0.1:1'}, {match: /denied, deny: ['*.sql']}, {match: /plain, error_pages: {404: null}, deny: ['*.sql']}]")
+	for _, tt := range []struct {
+		name, request string
+		status        int
+		body, kind    string
+		own           bool
+	}{
+		{"the app's", "GET /404 HTTP/1.1", 404, "the app's", "", false},
+		{"in place of the app's", "GET /taken/404 HTTP/1.1", 404, "<p>not here", "text/html", true},
+		{"in place of the app's, again", "POST /taken/503 HTTP/1.1|Content-Length: 0", 503, `{"down":true}`, "application/json", true},
+		{"HEAD", "HEAD /taken/404 HTTP/1.1", 404, "", "text/html", true},
+		{"no page for it", "GET /taken/500 HTTP/1.1", 500, "the app's", "", false},
+		{"a page that is not there", "GET /taken/410 HTTP/1.1", 410, "the app's", "", false},
+		{"no error", "GET /taken/200 HTTP/1.1", 200, "the app's", "", false},
+		{"no file", "GET /files/none HTTP/1.1", 404, "<p>not here", "text/html", true},
+		{"denied", "GET /denied/a.sql HTTP/1.1", 404, "<p>not here", "text/html", true},
+		{"no page at the route", "GET /plain/a.sql HTTP/1.1", 404, "<!doctype", "text/html; charset=utf-8", true},
+		{"no app", "GET /gone/x HTTP/1.1", 502, `{"down":true}`, "application/json", true},
+		{"no app, HEAD", "HEAD /gone/x HTTP/1.1", 502, "", "application/json", true},
+	} {
+		c := wiretest.Dial(t, s.Addr().String())
+		for range 2 { // the connection continues
+			c.Send(strings.ReplaceAll(tt.request, "|", "\r\n") + "\r\nHost: x\r\n\r\n")
+			method, _, _ := strings.Cut(tt.request, " ")
+			resp, body := c.Response(method)
+			if resp.StatusCode != tt.status || !strings.HasPrefix(body, tt.body) || tt.kind != "" && resp.Header.Get("Content-Type") != tt.kind {
+				t.Errorf("%s: %d %.80q %v", tt.name, resp.StatusCode, body, resp.Header)
+			}
+			if resp.Header.Get("X-Frame-Options") != "DENY" || (resp.Header.Get("X-App") == "") != tt.own {
+				t.Errorf("%s: %v", tt.name, resp.Header)
+			}
+			if strings.Contains(tt.request, "/taken/") && resp.Header.Get("Retry-After") != "7" {
+				t.Errorf("%s: %v", tt.name, resp.Header)
+			}
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"holdfast/internal/answering"
 	"holdfast/internal/config"
 	"holdfast/internal/deny"
 	"holdfast/internal/inject"
@@ -16,7 +17,7 @@ import (
 // routing makes what the configuration says of sites and routes. What several levels have from the same place is made once.
 type routing struct {
 	c       *config.Config
-	answers *answering
+	answers *answering.Maker
 	cache   *caching                                 // nil: nothing is stored
 	rules   func(list []config.Inject) *inject.Rules // makes those of inject
 	secure  *secureUpstreams                         // nil: no upstream has TLS
@@ -25,7 +26,7 @@ type routing struct {
 }
 
 func newRouting(c *config.Config, cache *caching, rules func([]config.Inject) *inject.Rules, log *slog.Logger) *routing {
-	return &routing{answers: newAnswering(log), c: c, cache: cache, rules: rules, gates: map[string]*route.Gate{}, injects: map[string]*inject.Rules{}}
+	return &routing{answers: answering.New(log), c: c, cache: cache, rules: rules, gates: map[string]*route.Gate{}, injects: map[string]*inject.Rules{}}
 }
 
 // sites returns the sites, and the app of those that have no other.
@@ -98,7 +99,7 @@ func (x *routing) settings(b *config.Block, at ...string) (s *route.Settings, er
 	if s.Deny, err = deny.New(b.Deny); err != nil {
 		return s, err
 	}
-	return s, x.answers.set(s, b)
+	return s, x.answers.Set(s, b)
 }
 
 // gate returns the limits of a level's requests. Levels that have them from one place share them.

@@ -10,6 +10,7 @@ import (
 
 	"holdfast/internal/access"
 	"holdfast/internal/config/value"
+	"holdfast/internal/errorpage"
 	"holdfast/internal/fcgi"
 	"holdfast/internal/fieldset"
 )
@@ -25,6 +26,8 @@ type Answers struct {
 	SetFields Named    `yaml:"headers" eg:"{X-Frame-Options: DENY, X-Powered-By: null}"`
 	Expires   string   `yaml:"expires" eg:"30d"` // empty, or Off: not said
 	Params    Named    `yaml:"fastcgi_params" eg:"{APP_ENV: production}"`
+	Pages     Named    `yaml:"error_pages" eg:"{404: /404.html}"`
+	Intercept bool     `yaml:"intercept_errors"`
 }
 
 // Off ends what the level above has.
@@ -71,6 +74,9 @@ func (a *Answers) Check(has func(key string) bool, add func(key, problem string)
 			}
 		}
 	}
+	if has("error_pages") {
+		a.checkPages(add)
+	}
 	if has("fastcgi_params") {
 		for _, name := range a.Params.Names() {
 			v := a.Params[name]
@@ -84,6 +90,43 @@ func (a *Answers) Check(has func(key string) bool, add func(key, problem string)
 			}
 		}
 	}
+}
+
+// checkPages checks error_pages.
+func (a *Answers) checkPages(add func(key, problem string)) {
+	for _, name := range a.Pages.Names() {
+		v, key := a.Pages[name], KeyOf("error_pages", name)
+		if _, err := errorpage.ParseStatuses(name); err != nil {
+			add(key, value.Show(name)+" "+err.Error())
+			continue
+		}
+		switch {
+		case v.Null:
+		case v.Word != "" || len(v.List) != 1:
+			add(key, "is not one path; want one such as /404.html, or null")
+		case !strings.HasPrefix(v.List[0], "/") || value.HasControl(v.List[0]) || filepath.Clean(v.List[0]) != v.List[0]:
+			add(key, value.Show(v.List[0])+" is no path; want a file below root such as /404.html, or anywhere such as /srv/pages/down.html")
+		case slices.Contains([]string{".php", ".phtml", ".phar", ".cgi", ".pl", ".jsp"}, strings.ToLower(filepath.Ext(v.List[0]))):
+			add(key, value.Show(v.List[0])+" is a script's; want a file that is sent as it is, such as /404.html")
+		}
+	}
+}
+
+// ErrorPages returns what error_pages says. The files are looked up below root first, if that is not empty.
+func (a *Answers) ErrorPages(root string) (list []errorpage.Options) {
+	for _, name := range a.Pages.Names() {
+		v := a.Pages[name]
+		if v.Null || len(v.List) != 1 {
+			continue
+		}
+		o := errorpage.Options{Statuses: name}
+		if root != "" {
+			o.Files = append(o.Files, filepath.Join(root, v.List[0]))
+		}
+		o.Files = append(o.Files, v.List[0])
+		list = append(list, o)
+	}
+	return list
 }
 
 // KeyOf returns the key of a name below a key, or the key if the name is no word.

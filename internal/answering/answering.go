@@ -1,4 +1,6 @@
-package server
+// Package answering makes what the levels of a configuration say of whose requests they take, and of what responses have besides what an
+// app says.
+package answering
 
 import (
 	"fmt"
@@ -6,14 +8,15 @@ import (
 
 	"holdfast/internal/access"
 	"holdfast/internal/config"
+	"holdfast/internal/errorpage"
 	"holdfast/internal/fieldset"
 	"holdfast/internal/rate"
 	"holdfast/internal/route"
 )
 
-// answering makes what levels say of whose requests they take, and of the fields of responses. What several levels have alike is made
-// once, so that a login is verified once for all of them.
-type answering struct {
+// Maker sets the part of route.Settings. What several levels have alike is made once, so that a login is verified once for all of
+// them.
+type Maker struct {
 	dry     bool // files of users are not read
 	guesses *rate.Limiter
 	rules   map[string]*access.Rules
@@ -21,17 +24,23 @@ type answering struct {
 	log     *slog.Logger
 }
 
-func newAnswering(log *slog.Logger) *answering {
-	return &answering{
+// New returns a maker. Without a log, it reads no files.
+func New(log *slog.Logger) *Maker {
+	return &Maker{
 		dry: log == nil, guesses: access.NewGuesses(), rules: map[string]*access.Rules{}, basics: map[string]*access.Basic{}, log: log,
 	}
 }
 
-// set sets the part of a level's settings.
-func (x *answering) set(s *route.Settings, b *config.Block) (err error) {
+// Set sets the part of a level's settings.
+func (x *Maker) Set(s *route.Settings, b *config.Block) (err error) {
 	a := &b.Answers
 	if s.Fields, err = fieldset.New(a.Changes()); err != nil {
 		return fmt.Errorf("headers: %w", err)
+	}
+	if x.log != nil { // otherwise nothing is read
+		if s.Pages, err = errorpage.New(a.ErrorPages(b.Root), a.Intercept, x.log); err != nil {
+			return fmt.Errorf("error_pages: %w", err)
+		}
 	}
 	if b.FastCGI() {
 		s.Params = a.FastCGI()
@@ -49,7 +58,7 @@ func (x *answering) set(s *route.Settings, b *config.Block) (err error) {
 }
 
 // access returns the rules of a level; nil: all requests are allowed.
-func (x *answering) access(b *config.Block) (rules *access.Rules, err error) {
+func (x *Maker) access(b *config.Block) (rules *access.Rules, err error) {
 	a := &b.Answers
 	rules = &access.Rules{Status: a.Status, Any: a.Satisfy == "any"}
 	if rules.Addresses, err = access.NewAddresses(a.Allow, a.Deny); err != nil {
@@ -66,7 +75,7 @@ func (x *answering) access(b *config.Block) (rules *access.Rules, err error) {
 	return rules, nil
 }
 
-func (x *answering) basic(file, realm string) (b *access.Basic, err error) {
+func (x *Maker) basic(file, realm string) (b *access.Basic, err error) {
 	key := file + "\x00" + realm
 	b, ok := x.basics[key]
 	if !ok {
@@ -78,8 +87,22 @@ func (x *answering) basic(file, realm string) (b *access.Basic, err error) {
 	return b, nil
 }
 
-// badUsers returns what is wrong with the files of users that c names.
-func badUsers(c *config.Config) (list []string) {
+// BadPages returns which error pages that c names are not there.
+func BadPages(c *config.Config) (list []string) {
+	seen := map[string]bool{}
+	c.EachLevel(func(b *config.Block, _ ...string) {
+		for _, o := range b.ErrorPages(b.Root) {
+			if err := errorpage.Check(o.Files); err != nil && !seen[err.Error()] {
+				seen[err.Error()] = true
+				list = append(list, fmt.Sprintf("error_pages, %s: %v", o.Statuses, err))
+			}
+		}
+	})
+	return list
+}
+
+// BadUsers returns what is wrong with the files of users that c names.
+func BadUsers(c *config.Config) (list []string) {
 	seen := map[string]bool{"": true}
 	c.EachLevel(func(b *config.Block, _ ...string) {
 		if file := b.Users(); !seen[file] {
