@@ -71,6 +71,8 @@ func (h *handshake) write(p []byte) (int, error) {
 	if h.secrets.Server != nil && !h.e.client {
 		h.flight = append(h.flight, p...)
 	}
+	h.e.yield() // it waits if the peer takes nothing
+	defer h.e.resume()
 	return h.stream.Write(p)
 }
 

@@ -25,7 +25,7 @@ type Options struct {
 	Config *tls.Config
 
 	Time       time.Duration // limit for the first message of the client, and for the rest of the handshake; default 10 s
-	Handshakes int           // at once, most of them waiting for their clients; default 512
+	Handshakes int           // at once, most of them waiting for their clients, about 25 kB each; default 2048
 	Log        *slog.Logger  // default slog.Default()
 }
 
@@ -61,7 +61,7 @@ func NewServer(p *park.Poller, o Options) *Server {
 		o.Time = 10 * time.Second
 	}
 	if o.Handshakes <= 0 {
-		o.Handshakes = 512
+		o.Handshakes = 2048 // whoever stops in the middle occupies one for Time
 	}
 	x := &Server{}
 	x.init(p, false, o.Time, o.Handshakes, o.Log)
