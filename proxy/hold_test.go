@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 type holding struct {
 	*cachedApp
 	polls *heldpoll.Polls
-	state string // what the app answers to a poll; not changed while it is asked
+	state atomic.Value // what the app answers to a poll
 }
 
 const holdTime = time.Minute
@@ -34,10 +35,11 @@ func newHolding(t *testing.T, change func(r *rules.Options), options ...func(*Op
 	if change != nil {
 		change(&rule)
 	}
-	h := &holding{state: "one"}
+	h := &holding{}
+	h.state.Store("one")
 	answer := func(_ int64, r *http.Request, body []byte) []byte {
 		if strings.HasPrefix(r.URL.Path, "/poll") {
-			return ok(h.state)
+			return ok(h.state.Load().(string))
 		}
 		return ok("other")
 	}
@@ -93,11 +95,11 @@ func TestHold(t *testing.T) {
 		{"a write of the session", func(h *holding) { h.get("POST", "/save", "Cookie: sid=1") }},
 		{"a logout of the session", func(h *holding) { h.get("GET", "/%6cogout", "Cookie: sid=1") }},
 		{"room for others", func(h *holding) {
-			h.state = strings.Repeat("x", 900<<10)
+			h.state.Store(strings.Repeat("x", 900<<10))
 			for i := range 2 { // of the session
 				h.get("GET", fmt.Sprintf("/poll?%d", i), "Cookie: sid=1")
 			}
-			h.state = "two"
+			h.state.Store("two")
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -105,7 +107,7 @@ func TestHold(t *testing.T) {
 			mine := h.client()
 			h.poll(mine)
 			h.held(1)
-			h.state = "two"
+			h.state.Store("two")
 			c.change(h)
 			if r, body := mine.Response("GET"); r.StatusCode != 200 || body != "two" && body[0] != 'x' {
 				t.Errorf("%d %.80q", r.StatusCode, body)
@@ -163,7 +165,7 @@ func TestHoldStale(t *testing.T) {
 		h.poll(c)
 	}
 	wiretest.Eventually(t, "the app was asked again", func() bool { return h.asked.Load() >= 4 })
-	h.state = "two"
+	h.state.Store("two")
 	for _, c := range clients {
 		for {
 			r, body := c.Response("GET")
@@ -283,7 +285,7 @@ func TestHoldPost(t *testing.T) {
 	c.Response("POST")
 	send("abc", "def")
 	h.held(1)
-	h.state = "two"
+	h.state.Store("two")
 	var asked string
 	answer := func(_ int64, _ *http.Request, body []byte) []byte { asked = string(body); return ok("two") }
 	h.answer.Store(&answer)
@@ -348,7 +350,7 @@ func TestHoldMany(t *testing.T) {
 	if each > 800 {
 		t.Errorf("%d bytes for each that is held", each)
 	}
-	h.state = "two"
+	h.state.Store("two")
 	h.store.InvalidateChannel("c")
 	for _, c := range clients {
 		if _, body := c.Response("GET"); body != "two" {

@@ -76,9 +76,12 @@ func (x *exchange) held(a *fetch.Answer, fields []http1.Field) bool {
 
 // PollEnded implements heldpoll.Owner.
 func (f *Front) PollEnded(c *park.Conn, p *heldpoll.Poll, more bool) {
-	if h := &f.head; h.Parse(p.Head, http1.Limits{Bytes: len(p.Head), Fields: f.p.o.HeaderFields}) == nil { // as before
-		f.forward(c, p.Of.(*admit.Verdict), h, f.readRequest(c, h), p.Body, more, p)
+	h := &f.head
+	if h.Parse(p.Head, http1.Limits{Bytes: len(p.Head), Fields: f.p.o.HeaderFields}) != nil { // it was let in before
+		c.Close()
+		return
 	}
+	f.forward(c, p.Of.(*admit.Verdict), h, f.readRequest(c, h), p.Body, more, p)
 }
 
 // maxServed is how much of a stored body is passed at once: what the client does not take is copied.
