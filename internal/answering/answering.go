@@ -5,6 +5,8 @@ package answering
 import (
 	"fmt"
 	"log/slog"
+	"net/netip"
+	"strings"
 
 	"holdfast/internal/access"
 	"holdfast/internal/config"
@@ -85,6 +87,34 @@ func (x *Maker) basic(file, realm string) (b *access.Basic, err error) {
 		x.basics[key] = b
 	}
 	return b, nil
+}
+
+// ClosedToHoldfast returns which paths that Holdfast requests through its own listener are closed to it.
+func ClosedToHoldfast(c *config.Config) (list []string) {
+	site := c.PushSite()
+	for _, call := range []struct {
+		key, path string
+		logsIn    bool // as the client
+	}{{"push.authorize_path", c.Push.Authorize, true}, {"push.message_path", c.Push.Message, true}, {"events.url", c.Events.URL, false}} {
+		if !strings.HasPrefix(call.path, "/") {
+			continue
+		}
+		b := &site.Block
+		if r := site.RouteOf(call.path); r != nil {
+			b = &r.Block
+		}
+		if !b.FastCGI() && !b.Files() && b.Host == "" { // it is requested from the app
+			continue
+		}
+		addresses, err := access.NewAddresses(b.Allow, b.Answers.Deny)
+		if err == nil && !addresses.Allows(netip.AddrFrom4([4]byte{127, 0, 0, 1})) {
+			list = append(list, call.key+": Holdfast requests it from 127.0.0.1, which allow or deny_addresses excludes there; add it to allow")
+		}
+		if b.Users() != "" && !call.logsIn {
+			list = append(list, call.key+": basic_auth is on there, and Holdfast has no login; set basic_auth: off for this path")
+		}
+	}
+	return list
 }
 
 // BadPages returns which error pages that c names are not there.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/answering"
 	"holdfast/internal/config"
 	"holdfast/internal/wiretest"
 )
@@ -149,6 +150,26 @@ func TestErrorPages(t *testing.T) {
 			if strings.Contains(tt.request, "/taken/") && resp.Header.Get("Retry-After") != "7" {
 				t.Errorf("%s: %v", tt.name, resp.Header)
 			}
+		}
+	}
+}
+
+// TestClosedToHoldfast: check tells of paths that Holdfast itself could not request.
+func TestClosedToHoldfast(t *testing.T) {
+	for _, tt := range []struct{ more, want string }{
+		{"allow: [10.0.0.0/8]", "push.authorize_path: Holdfast requests it from 127.0.0.1"},
+		{"deny_addresses: [127.0.0.0/8]", "push.authorize_path: Holdfast requests it from 127.0.0.1"},
+		{"basic_auth: /etc/users", "events.url: basic_auth is on there"},
+		{"allow: [10.0.0.0/8]\nroutes: [{match: /push, allow: [127.0.0.1]}]", ""},
+		{"", ""},
+	} {
+		c, err := config.Parse("c.yaml", []byte("upstream: fastcgi://127.0.0.1:9\nroot: /srv\npush: {authorize_path: /push/auth.php}\nevents: {url: /push/events.php, key: 0123456789abcdef0123, types: [connect]}\n"+tt.more))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Join(answering.ClosedToHoldfast(c), "\n")
+		if tt.want == "" && got != "" || !strings.Contains(got, tt.want) {
+			t.Errorf("%s: %q; want %q", tt.more, got, tt.want)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func Missing(c *config.Config) (list []string) {
 			list = append(list, fmt.Sprintf("%s: %s is not a directory", key, path))
 		}
 	}
-	list = append(append(list, answering.BadUsers(c)...), answering.BadPages(c)...)
+	list = append(append(list, answering.BadUsers(c)...), append(answering.BadPages(c), answering.ClosedToHoldfast(c)...)...)
 	directory("buffers.temp_dir", c.Buffers.Folder)
 	if path := c.Push.HistoryFile; path != "" {
 		directory("push.history_file", filepath.Dir(path))
