@@ -99,19 +99,14 @@ func (c *clientLeg) passRest() {
 	}
 }
 
-// Run implements compress.Client.
+// Run, Fail, Send and Sent implement compress.Client.
 func (c *clientLeg) Run(step func()) { c.x.run(step) }
-
-// Send implements compress.Client.
+func (c *clientLeg) Fail(err error)  { c.x.cut(err) }
 func (c *clientLeg) Send(head, data []byte, chunked, last bool, trailers []byte) bool {
 	c.chunked = chunked
 	return c.frame(head, data, last, trailers)
 }
 
-// Fail implements compress.Client.
-func (c *clientLeg) Fail(err error) { c.x.cut(err) }
-
-// Sent implements compress.Client.
 func (c *clientLeg) Sent() {
 	switch {
 	case c.x.completed:

@@ -18,6 +18,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 	brotli "github.com/molecule-man/go-brrr"
 
+	"holdfast/internal/cache"
+	"holdfast/internal/cache/rules"
 	"holdfast/internal/compress"
 	"holdfast/internal/site"
 	"holdfast/internal/wiretest"
@@ -395,4 +397,45 @@ func TestCompressedFiles(t *testing.T) {
 		t.Errorf("a range: %d %q", r.StatusCode, got)
 	}
 	settled(t, p)
+}
+
+// TestCompressedHits: what is stored is compressed once for each coding, kept with it and counted, and validated by any of its tags.
+func TestCompressedHits(t *testing.T) {
+	body := prose(1, 100_000)
+	const fields = "Content-Type: text/html\r\nETag: \"v1\"\r\nVary: Cookie\r\nCache-Control: max-age=60\r\n"
+	a := newCachedApp(t, []rules.Options{{Name: "c", Match: "/c", MaxBytes: 1 << 20, Policy: cache.Policy{Fresh: time.Hour}}}, func(int64, *http.Request, []byte) []byte {
+		return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s", fields, len(body), body)
+	}, compressing(t))
+	a.get("GET", "/c")
+	size := a.store.Stats().Bytes
+	for range 3 {
+		for _, coding := range []string{"gzip", "br", "zstd", ""} {
+			r, got := a.get("GET", "/c", "Accept-Encoding: "+coding)
+			tag := `W/"v1-hfz"`
+			if coding == "" {
+				tag = `"v1"`
+			}
+			if text := decodedText(t, r, got); text != body || r.Header.Get("Content-Encoding") != coding || r.Header.Get("Vary") != "Cookie, Accept-Encoding" ||
+				r.Header.Get("ETag") != tag || !strings.HasPrefix(r.Header.Get("Cache-Status"), "holdfast; hit") || r.ContentLength != int64(len(got)) {
+				t.Errorf("%s: %v, %d bytes", coding, r.Header, len(text))
+			}
+			if r, _ := a.get("GET", "/c", "Accept-Encoding: "+coding, "If-None-Match: "+tag); r.StatusCode != 304 || r.Header.Get("ETag") != tag {
+				t.Errorf("%s: %d, %v", coding, r.StatusCode, r.Header)
+			}
+			if r, _ := a.get("HEAD", "/c", "Accept-Encoding: "+coding); r.Header.Get("Content-Encoding") != coding || r.Header.Get("ETag") != tag {
+				t.Errorf("HEAD, %s: %v", coding, r.Header)
+			}
+		}
+	}
+	if n := a.asked.Load(); n != 1 {
+		t.Errorf("the app was asked %d times", n)
+	}
+	if grown := a.store.Stats().Bytes - size; grown < 20_000 || grown > 80_000 {
+		t.Errorf("the store has grown by %d bytes", grown)
+	}
+	a.store.Clear()
+	if n := a.store.Stats().Bytes; n != 0 {
+		t.Errorf("%d bytes are left", n)
+	}
+	settled(t, a.proxy)
 }

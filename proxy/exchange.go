@@ -144,7 +144,7 @@ func (x *exchange) take(h *http1.Head, q *request.Request, body []byte) {
 	if x.accel.hops == 0 {
 		x.page = r.Inject.Page(h, q.Scheme(), q.Host)
 	}
-	x.coder = r.Compress.Begin(x.f.compress, h, &x.client)
+	x.coder = r.Compress.Begin(x.f.coders, h, &x.client)
 	if !x.cached(h, q, body) {
 		x.start(h, q, body)
 	}

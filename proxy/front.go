@@ -25,8 +25,7 @@ type Front struct {
 	date   http1.Date
 	ans    http1.Answer // of the response in hand
 	free   []*exchange
-
-	compress *compress.Loop
+	coders *compress.Loop
 
 	lastID    uint16 // of a FastCGI request
 	refused   throttle.PerSecond

@@ -140,7 +140,7 @@ func New(p *park.Poller, o Options) *Proxy {
 	x.gate = admit.New(p, gate)
 	x.lines = balance.NewLines(p.Loops(), o.Queue)
 	for _, l := range p.Loops() {
-		f := &Front{p: x, loop: l, compress: x.compress.Loop(l), refused: throttle.PerSecond{Lines: maxRefusedLines}}
+		f := &Front{p: x, loop: l, coders: x.compress.Loop(l), refused: throttle.PerSecond{Lines: maxRefusedLines}}
 		f.reader = headread.Reader{Owner: f, Loop: l, FirstTime: o.HeaderTime, IdleTime: o.IdleTime, MaxBytes: o.HeaderBytes}
 		for range x.servers.Servers() {
 			f.pools = append(f.pools, &balance.Pool{Limit: (o.Pool + len(p.Loops()) - 1) / len(p.Loops()), Keep: o.PoolIdle})

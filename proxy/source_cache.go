@@ -50,7 +50,14 @@ func (s *cacheSource) Serve(a fetch.Answer, fields []http1.Field) {
 		x.client.keep = false
 	}
 	b, status, body := a.Append(x.f.loop.Out()[:0], fields, x.f.loop.Now())
-	if x.log.status, x.log.cache = status, a.Result(); x.isHead {
+	x.log.status, x.log.cache = status, a.Result()
+	x.coder.Serve(b, body, a.Encodings(x.f.p.o.Cache, x.f.loop.Now()), s.send)
+}
+
+// send sends the head, without the empty line, and the body of what is stored.
+func (s *cacheSource) send(b, body []byte) {
+	x := (*exchange)(s)
+	if x.isHead {
 		body = nil
 	}
 	b = append(x.client.appendConnection(x.route.Fields.Rewrite(b)), "\r\n"...)
@@ -84,8 +91,7 @@ func (f *Front) PollEnded(c *park.Conn, p *heldpoll.Poll, more bool) {
 	f.forward(c, p.Of.(*admit.Verdict), h, f.readRequest(c, h), p.Body, more, p)
 }
 
-// maxServed is how much of a stored body is passed at once: what the client does not take is copied.
-const maxServed = 32 << 10
+const maxServed = 32 << 10 // bytes of a stored body that are passed at once: what the client does not take is copied
 
 // Await implements fetch.Exchange.
 func (s *cacheSource) Await(d time.Duration) {

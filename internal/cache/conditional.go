@@ -20,7 +20,11 @@ func Unchanged(fields []http1.Field, etag, modified []byte) bool {
 	given := false
 	for i := range fields {
 		if f := &fields[i]; !f.Drop && len(f.Name) == 13 && http1.EqualFold(f.Name, "if-none-match") {
-			if given = true; matches(f.Value, etag) {
+			list := f.Value
+			if http1.HasEncodedTag(list) {
+				list, _ = http1.MapEntityTags(list, http1.OwnTag)
+			}
+			if given = true; matches(list, etag) {
 				return true
 			}
 		}
@@ -139,7 +143,9 @@ func (e *Entry) Refresh(p *Policy, q *Request, fields []http1.Field, now time.Ti
 	if v.Reason != None {
 		return nil, v
 	}
-	return NewEntry(&v, r, e.line, e.body, now), v
+	fresh := NewEntry(&v, r, e.line, e.body, now)
+	fresh.encodings = e.encodings
+	return fresh, v
 }
 
 // isAbout reports whether a 304 can be about the entry: it names no other validator.

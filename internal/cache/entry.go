@@ -15,7 +15,8 @@ import (
 	"holdfast/internal/http1"
 )
 
-// Entry is a stored response. What it says is never changed, and it may be used as long as somebody has it, also after it was dropped.
+// Entry is a stored response. What it says is never changed, and it may be used as long as somebody has it, also after it
+// was dropped.
 type Entry struct {
 	status int
 	line   []byte // what follows the version in the status line
@@ -39,7 +40,9 @@ type Entry struct {
 	place   *Place
 	tags    []Tag // all of them, of the place and the groups
 
-	sum atomic.Uint64 // see Sum; 0: not made yet
+	sum       atomic.Uint64 // see Sum; 0: not made yet
+	encodings *encodings
+	item      *item // in the store, whose mutex guards it; nil: it is not there
 }
 
 // NewEntry returns a response that a verdict says is kept, or may be shared. line is what follows the version in the status line, as in
@@ -50,7 +53,7 @@ func NewEntry(v *Verdict, r Response, line, body []byte, now time.Time) *Entry {
 		body = bytes.Clone(body) // without what it may grow by
 	}
 	e := &Entry{
-		status: r.Status, line: bytes.Clone(line), body: body, born: now.Add(-v.Age), fresh: v.Fresh,
+		encodings: new(encodings), status: r.Status, line: bytes.Clone(line), body: body, born: now.Add(-v.Age), fresh: v.Fresh,
 		updating: v.Updating, fail: v.Fail, revalidate: v.Revalidate, vary: v.vary, variant: v.variant, place: v.place,
 		mayKeep: v.Reason == None, mayShare: v.MayShare(),
 	}
@@ -228,7 +231,7 @@ func (e *Entry) isUseful(now time.Time) bool {
 // What an entry costs besides its bytes: itself, what the store keeps about it, and its share of the maps; each of its tags;
 // and what tells it from others if it varies. TestBytes compares them with the heap.
 const (
-	entryCost = 640
+	entryCost = 704
 	tagCost   = 120
 	varyCost  = 256
 )
@@ -242,5 +245,5 @@ func (e *Entry) size() int64 {
 	for _, name := range e.vary {
 		n += len(name) + 16
 	}
-	return int64(n) + e.place.size() + entryCost
+	return int64(n) + e.place.size() + entryCost + e.encodings.size()
 }

@@ -252,6 +252,9 @@ func (s *Store) put(it *item, k Key, names []string, variant Key, now time.Time)
 	s.link(it, tags)
 	s.stats.Bytes += it.size
 	s.stats.Entries++
+	if it.entry != nil {
+		it.entry.item = it
+	}
 	return None
 }
 
@@ -324,6 +327,9 @@ func (s *Store) drop(it *item, why Reason) {
 	s.stats.Bytes -= it.size
 	s.stats.Entries--
 	s.stats.Dropped[why]++
+	if it.entry != nil && it.entry.item == it {
+		it.entry.item = nil
+	}
 }
 
 // Due reports whether a session's request has to go to the app because none has for as long as every, and notes that this

@@ -89,6 +89,7 @@ type Loop struct {
 	round   time.Time
 	spent   int // bytes in the round
 	scratch []byte
+	answer  http1.Answer // of the stored response in hand
 
 	waiting []*Response // with a piece that is not compressed yet
 	timer   *time.Timer

@@ -67,7 +67,7 @@ type encoding struct {
 	sum    deflate.Sum
 }
 
-// Begin returns the response to a request, nil if none is compressed. client is not used before Add.
+// Begin returns the response to a request, nil if none is compressed. It does what Request does. client is not used before Add.
 func (r *Rule) Begin(l *Loop, h *http1.Head, client Client) *Response {
 	if r == nil {
 		return nil
@@ -80,6 +80,7 @@ func (r *Rule) Begin(l *Loop, h *http1.Head, client Client) *Response {
 			x.fallback = http1.Gzip
 		}
 	}
+	x.Request(h)
 	return x
 }
 

@@ -59,3 +59,8 @@ func (a *Answer) Append(b []byte, fields []http1.Field, now time.Time) (head []b
 // Request returns the request that is answered, as it came: its key, head and body. What it points to is valid during the
 // call of Exchange.Serve.
 func (a *Answer) Request() (k cache.Key, head, body []byte) { return a.key, a.head, a.body }
+
+// Encodings returns the body in content codings.
+func (a *Answer) Encodings(c *Cache, now time.Time) cache.Encodings {
+	return cache.Encodings{Entry: a.Entry, Store: c.Store, Now: now}
+}
