@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
@@ -46,11 +47,23 @@ func (b *buffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-var encoders [http1.Zstd + 1][MaxLevel + 1]sync.Pool
+// encoders are those that nobody uses: a few stay, as each garbage collection empties a sync.Pool, and making one costs more
+// than compressing a page.
+var encoders [http1.Zstd + 1][MaxLevel + 1]struct {
+	kept  [4]atomic.Pointer[encoder]
+	extra sync.Pool
+}
 
 // newEncoder returns a compressor that is at the beginning.
 func newEncoder(c http1.Coding, level int) *encoder {
-	if e, ok := encoders[c][level].Get().(*encoder); ok {
+	free := &encoders[c][level]
+	for i := range free.kept {
+		if e := free.kept[i].Swap(nil); e != nil {
+			e.Reset(&e.out)
+			return e
+		}
+	}
+	if e, ok := free.extra.Get().(*encoder); ok {
 		e.Reset(&e.out)
 		return e
 	}
@@ -75,5 +88,11 @@ func newEncoder(c http1.Coding, level int) *encoder {
 // free gives the compressor back.
 func (e *encoder) free() {
 	e.out = nil
-	encoders[e.coding][e.level].Put(e)
+	free := &encoders[e.coding][e.level]
+	for i := range free.kept {
+		if free.kept[i].CompareAndSwap(nil, e) {
+			return
+		}
+	}
+	free.extra.Put(e)
 }
