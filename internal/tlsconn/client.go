@@ -66,10 +66,10 @@ func (d *dialing) Ready(c *park.Conn, ev park.Event) {
 	}
 	switch err := c.DialError(); err { // the kernel tells it once only
 	case park.ErrAgain:
-	default:
-		d.failed(c, err)
 	case nil:
 		d.u.client.begin(c, job{tls: d.client, next: d.made, failed: d.failed})
+	default:
+		d.failed(c, err)
 	}
 }
 

@@ -313,8 +313,7 @@ func TestDrain(t *testing.T) {
 
 // TestBehindHead: bytes that were read before, as behind a PROXY header, begin the handshake.
 func TestBehindHead(t *testing.T) {
-	var s *testServer
-	s = start(t, Options{}, echoes)
+	s := start(t, Options{}, echoes)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
