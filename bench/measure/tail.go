@@ -58,7 +58,130 @@ func cross(c *cell) error {
 			return fmt.Errorf("beside %d connections: %w", conns, err)
 		}
 	}
+	if err := w.grow(held); err != nil {
+		return err
+	}
+	return c.amid(w, p)
+}
+
+const (
+	amidRate       = 1000 // proxied requests a second
+	amidConns      = 16
+	amidBroadcasts = 10 // messages a second to everybody
+)
+
+// amid sends small requests at a steady rate while messages go to 10,000. The requests have a thread of their own: that of
+// the receivers is busy with each message for a while.
+func (c *cell) amid(w *crowd, p *publishers) error {
+	if _, err := c.settled(); err != nil {
+		return err
+	}
+	type result struct {
+		took report.Sample
+		err  error
+	}
+	resultc := make(chan result, 1)
+	go func() {
+		took, err := c.steady(int(c.length(8*time.Second)/time.Second) * amidRate)
+		resultc <- result{took, err}
+	}()
+	messages, got := 0, 0
+	w.onMessage = func(*load.Subscriber, uint32) { got++ }
+	p.next = nil
+	err := c.loop.Tick(time.Second/amidBroadcasts, func(int) {
+		if r := p.all[messages%len(p.all)]; !r.Busy() {
+			r.Send(c.server.PublishRequest(c.channel(0), load.Payload(uint32(messages), messageSize)))
+			messages++
+		}
+	})
+	if err != nil {
+		return err
+	}
+	var r result
+	ended := false
+	c.loop.Run(90*time.Second, func() bool {
+		select {
+		case r = <-resultc:
+			ended = true
+		default:
+		}
+		return ended || w.err != nil || p.err != nil
+	})
+	c.loop.Tick(0, nil)
+	all := c.loop.Run(30*time.Second, func() bool { return got >= messages*held || w.err != nil || p.err != nil })
+	switch {
+	case w.err != nil:
+		return w.err
+	case p.err != nil:
+		return p.err
+	case r.err != nil:
+		return r.err
+	case !ended || !all:
+		return fmt.Errorf("%d of %d deliveries of %d messages", got, messages*held, messages)
+	}
+	section := fmt.Sprintf("Cross load: %d requests/s, %d messages/s to 10,000", amidRate, amidBroadcasts)
+	c.addTail(section, c.Kind+": proxied request", r.took)
 	return nil
+}
+
+// steady sends so many small requests at amidRate, and returns how long they took in milliseconds. One that has to wait
+// for a free connection counts from when it was due.
+func (c *cell) steady(total int) (took report.Sample, err error) {
+	loop, err := load.NewLoop()
+	if err != nil {
+		return nil, err
+	}
+	defer loop.Close()
+	due := make([]time.Time, total)
+	issued, sent := 0, 0
+	var of [amidConns]int // the request that each has sent
+	var failed error
+	request := get(c, "/s")
+	next := func(r *load.Requester) []byte {
+		if sent == issued {
+			return nil
+		}
+		of[r.Index] = sent
+		sent++
+		return request
+	}
+	var all []*load.Requester
+	for i := range amidConns {
+		r := &load.Requester{Index: i}
+		r.Done = func(r *load.Requester, _ time.Duration) []byte {
+			if r.Response.Status != 200 {
+				failed = fmt.Errorf("answer %d", r.Response.Status)
+			}
+			took = append(took, time.Since(due[of[r.Index]]).Seconds()*1000)
+			return next(r)
+		}
+		r.Failed = func(_ *load.Requester, err error) { failed = orEnded(err) }
+		if err := r.Dial(loop, c.server.Addr, nil); err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	loop.Pass(100 * time.Millisecond)
+	err = loop.Tick(time.Second/amidRate, func(ticks int) {
+		for ; ticks > 0 && issued < total; ticks-- {
+			due[issued] = time.Now()
+			issued++
+		}
+		for _, r := range all {
+			if !r.Busy() {
+				if b := next(r); b != nil {
+					r.Send(b)
+				}
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !loop.Run(60*time.Second, func() bool { return len(took) == total || failed != nil }) && failed == nil {
+		failed = fmt.Errorf("%d of %d answers", len(took), total)
+	}
+	return took, failed
 }
 
 // beside measures what is published while so many connections are busy. A publish that has to wait for a free
