@@ -129,6 +129,7 @@ func (l *Loop) turn() bool {
 	l.gate(false)
 	yielded := time.Now()
 	blocks := false // nothing is left to do but what the kernel has
+	alone := l.sys.waits
 	for {
 		n, errno := epollWait(l.sys.epfd, l.sys.events, blocks && l.sys.waits)
 		if errno != 0 && errno != unix.EINTR {
@@ -144,6 +145,12 @@ func (l *Loop) turn() bool {
 			return true
 		}
 		if l.now.Sub(yielded) >= yieldTime {
+			yield()
+			yielded = l.now
+		}
+		if alone && !more {
+			// The thread that has found this loop awake was the one that polls, and no other was woken for that.
+			alone = false
 			yield()
 			yielded = l.now
 		}
