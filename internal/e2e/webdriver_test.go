@@ -31,7 +31,8 @@ func startBrowser(t *testing.T) *browser {
 	driver := program(t, "chromedriver", "chromium-driver")
 	home := t.TempDir()
 
-	cmd := exec.Command(driver, "--port=0")
+	// With port 0 it takes one of IPv6 and wants the same of IPv4, which may be in use.
+	cmd := exec.Command(driver, "--port="+portOf(t, freeAddr(t)))
 	cmd.Env = append(os.Environ(), "HOME="+home, "TMPDIR="+home)
 	p := start(t, "chromedriver", cmd)
 	port := p.waitFor(t, regexp.MustCompile(`started successfully on port (\d+)`))[1]
