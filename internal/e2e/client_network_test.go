@@ -239,7 +239,8 @@ func TestClientShortLives(t *testing.T) {
 					return 0
 				}
 			})
-			b.open(pageAt(m.url, "public.n", nil))
+			// Six waits of up to 30 s could be longer than the test has patience for.
+			b.open(pageAt(m.url, "public.n", map[string]any{"maxDelay": 3000}))
 			n := &counter{s: s, channel: "public.n"}
 			b.waitLive("websocket")
 			b.waitRecord(n.next(t, 5))
