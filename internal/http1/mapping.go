@@ -100,11 +100,15 @@ func (m *Mapping) seenURL(v []byte, asked *Asked, own string) []byte {
 		}
 		return append(append([]byte("https://"), host...), m.seenPath(path)...)
 	}
-	return onlyPath(m.seenPath(path)) // a path is enough, as it is of the client's own origin
+	return OnlyPath(m.seenPath(path)) // a path is enough, as it is of the client's own origin
 }
 
-// onlyPath makes a path valid without an authority: one that begins with two slashes would name a host.
-func onlyPath(path []byte) []byte {
+// OnlyPath makes a path valid without an authority: one that begins with two slashes would name a host. What does not begin
+// with a slash stays as it is.
+func OnlyPath(path []byte) []byte {
+	if len(path) == 0 || path[0] != '/' {
+		return path
+	}
 	if rest := bytes.TrimLeft(path[1:], "\t"); len(rest) > 0 && (rest[0] == '/' || rest[0] == '\\') {
 		return append([]byte("/."), path...)
 	}
@@ -121,7 +125,7 @@ func (m *Mapping) seenPath(path []byte) []byte {
 	if len(path) == 0 || path[0] != '/' {
 		path = append([]byte("/"), path...)
 	}
-	return onlyPath(path)
+	return OnlyPath(path)
 }
 
 // Destination translates the Destination of a WebDAV request, a URL as the client sees it, for the app: a path below

@@ -3,6 +3,7 @@ package route
 import (
 	"bytes"
 	"strconv"
+	"strings"
 
 	"holdfast/internal/http1"
 )
@@ -26,16 +27,14 @@ func SlashLocation(h *http1.Head) []byte {
 func (r *Route) Location(h *http1.Head) []byte {
 	b := []byte("Location: ")
 	if r.redirect == nil {
-		b = append(b, bytes.TrimRight([]byte(r.Redirect), "/")...)
-		return append(append(b, r.rest(h.Target)...), "\r\n"...)
+		to := append([]byte(strings.TrimRight(r.Redirect, "/")), r.rest(h.Target)...)
+		return append(append(b, http1.OnlyPath(to)...), "\r\n"...)
 	}
 	to := r.redirect.Append(nil, r.values(h))
 	if r.redirect.Start() == "" && (len(to) == 0 || to[0] != '/') {
-		b = append(b, '/') // or it could have a scheme
-	} else if len(to) > 1 && to[0] == '/' && (to[1] == '/' || to[1] == '\\') {
-		b = append(b, "/."...) // or it would name a host
+		to = append([]byte("/"), to...) // or it could have a scheme
 	}
-	b = append(b, to...)
+	b = append(b, http1.OnlyPath(to)...)
 	if query := h.Target[len(h.Path):]; len(query) > 0 && bytes.IndexByte(to, '?') < 0 {
 		b = append(b, query...)
 	}

@@ -36,6 +36,10 @@ func TestLocation(t *testing.T) {
 	}{
 		{Options{Match: "/a", Redirect: "https://b.test/c/"}, "/a/d?e", "https://b.test/c/d?e"},
 		{Options{Match: "/a", Redirect: "/b"}, "/a", "/b/"},
+		{Options{Match: "/a", Redirect: "/"}, "/a/d?e", "/d?e"},
+		{Options{Match: "/a", Redirect: "/"}, "/a//evil.test", "/.//evil.test"},
+		{Options{Match: "/a", Redirect: "/"}, `/a/\evil.test`, `/./\evil.test`},
+		{Options{Match: "/a", Redirect: "https://b.test"}, "/a//evil.test", "https://b.test//evil.test"},
 		{Options{Match: "/a", Redirect: "/b$path"}, "/a//d?e", "/b/a//d?e"},
 		{Options{Exact: "/", Redirect: "/start/"}, "/?a=b", "/start/?a=b"},
 		{Options{Exact: "/", Redirect: "/start/?x=1"}, "/?a=b", "/start/?x=1"},
@@ -43,6 +47,7 @@ func TestLocation(t *testing.T) {
 		{Options{Pattern: "^/go/(.*)$", Redirect: "$1"}, "/go/https://evil.test", "/https:/evil.test"},
 		{Options{Pattern: "^/go(.*)$", Redirect: "$1"}, "/go//evil.test", "/evil.test"},
 		{Options{Pattern: "^/go(.*)$", Redirect: "$1"}, "/go", "/"},
+		{Options{Pattern: "^/go$", Redirect: "$query"}, `/go?\evil.test`, `/./\evil.test?\evil.test`},
 		{Options{Pattern: "^/go/(.*)$", Redirect: "/$1"}, "/go//evil.test", "/evil.test"},
 		{Options{Pattern: "^/go/(.*)$", Redirect: "/$1"}, "/go/%5cevil.test", "/%5Cevil.test"},
 		{Options{Pattern: "^/(.*)$", Redirect: "$path"}, "//evil.test", "/.//evil.test"},
