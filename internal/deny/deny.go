@@ -89,7 +89,7 @@ func (l *List) Denies(path []byte) bool {
 		return l.has(appendLower(buf[:0], path))
 	}
 	for how := range http1.PathFormsOf(path) {
-		read, _, ok := http1.Canonical(buf[:0], path, how)
+		read, _, ok := http1.Canonical(buf[:0], path, how|http1.Lenient)
 		if ok && l.has(appendLower(read[:0], read)) {
 			return true
 		}
@@ -106,7 +106,7 @@ func (l *List) has(path []byte) bool {
 		} else {
 			rest = nil
 		}
-		name = bytes.TrimRight(name, ". ") // which some systems ignore
+		name = trimName(name)
 		for _, p := range l.names {
 			if glob(p, name) {
 				return true
@@ -119,6 +119,15 @@ func (l *List) has(path []byte) bool {
 		}
 	}
 	return false
+}
+
+// trimName cuts off what some systems and apps ignore at the end of a name: dots, spaces and control bytes.
+func trimName(name []byte) []byte {
+	n := len(name)
+	for n > 0 && (name[n-1] <= ' ' || name[n-1] == '.' || name[n-1] == 0x7f) {
+		n--
+	}
+	return name[:n]
 }
 
 // matches reports whether elements stand for a path without slashes around it.
@@ -140,7 +149,7 @@ func matches(pattern []string, path []byte) bool {
 			}
 		} else if p < len(pattern) {
 			name, after, _ := bytes.Cut(rest, []byte("/"))
-			if glob(pattern[p], bytes.TrimRight(name, ". ")) {
+			if glob(pattern[p], trimName(name)) {
 				p, rest = p+1, after
 				continue
 			}

@@ -28,6 +28,9 @@ func TestDenies(t *testing.T) {
 		// in other spellings
 		"/%64ata/x": true, "//data/x": true, "/x/../data/y": true, "/x/%2e%2e/data": true, "/x/..%2fdata/y": true, "/data%2fx": true, "/./data": true,
 		"/dump.sql;a=b": true, "/dump%2esql": true, "/dump.sq%6c": true, "/dump.sq%256c": true, "/%c0%afdata/x": true, "/data%5cx": true, "/dump.sql.": true, "/dump.sql%20": true,
+		"/../data/x": true, "/a/../../data/x": true, "/%2e%2e/%2e%2e/data": true, "/data/x%01": true, "/data/%7f": true, "/data%2f%0a": true,
+		"/dump.sql%0a": true, "/dump.sql%09": true, "/dump.sql%2500.jpg": true, "/dump.sql%00.jpg": true,
+		"/../x": false, "/x%01": false, "/data/../../x": false, "/a%00/data": false,
 		"/data/../x": false, "/caf%c3%a9": false,
 	} {
 		if got := l.Denies([]byte(path)); got != want {

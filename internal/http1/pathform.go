@@ -15,6 +15,10 @@ const (
 	pathForms    PathForm = 1 << iota // how many there are
 )
 
+// Lenient is besides one of these forms: nothing is refused that a client can send. Control bytes are characters, but that a
+// zero byte ends the path, and ".." of the root is the root.
+const Lenient PathForm = 1 << 7
+
 // literal stands for an encoded slash that does not separate.
 const literalSlash byte = 0
 
@@ -83,10 +87,10 @@ func readPath(dst, path []byte, how PathForm) (_ []byte, dots, slash, ok bool) {
 			dots = true
 		case "..":
 			dots = true
-			if len(dst) == start {
+			if len(dst) == start && how&Lenient == 0 {
 				return dst, dots, false, false
 			}
-			dst = dst[:start+bytes.LastIndexByte(dst[start:], '/')]
+			dst = dst[:start+max(bytes.LastIndexByte(dst[start:], '/'), 0)]
 		default:
 			dst, slash = append(append(dst, '/'), segment...), false
 		}
@@ -113,7 +117,9 @@ func decodePath(dst, path []byte, how PathForm, again bool) ([]byte, bool) {
 		}
 		switch {
 		case c == literalSlash && !escaped && again:
-		case c < ' ' || c == 0x7f:
+		case c == 0 && how&Lenient != 0:
+			return dst, true
+		case (c < ' ' || c == 0x7f) && how&Lenient == 0:
 			return dst, false
 		case c == '\\' && how&encodedSlash != 0:
 			c = '/'
