@@ -141,12 +141,13 @@ func (b *Basic) decide(h *http1.Head, client netip.Addr, now time.Time) (Result,
 		return b.refuse(NoLogin, ""), nil
 	}
 	a := &Attempt{basic: b, user: user, password: password, login: hashLogin(user, password), client: client}
-	if now.UnixNano()-b.checked.Load() < int64(fresh) {
-		if u := b.users.Load(); u != nil && u.knows(a.login, now) {
-			return Result{User: user}, nil
-		}
+	isFresh := now.UnixNano()-b.checked.Load() < int64(fresh)
+	u := b.users.Load()
+	known := u != nil && u.knows(a.login, now)
+	if known && isFresh {
+		return Result{User: user}, nil
 	}
-	if r, ok := b.guesses(client, now); !ok {
+	if r, ok := b.guesses(client, now); !ok && !known { // who is known has not guessed, whoever else has the address
 		r.User = user
 		return r, nil
 	}

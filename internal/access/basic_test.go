@@ -171,6 +171,10 @@ func TestGuesses(t *testing.T) {
 	if got, _ := settle(r, headOf(t, login("alice", password)), near, now); got.Refusal != nil {
 		t.Errorf("of another address: %v", got.Refusal)
 	}
+	now = now.Add(2 * fresh)
+	if got, worker := settle(r, headOf(t, login("bob", password)), far, now); got.Refusal != nil || !worker {
+		t.Errorf("a login that is known, when the file has to be looked at again: %v", got.Refusal)
+	}
 	now = now.Add(guessEvery)
 	if got, worker := settle(r, headOf(t, login("alice", password)), far, now); got.Refusal != nil && worker {
 		t.Errorf("later: %v", got.Refusal)
