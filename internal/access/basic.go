@@ -99,6 +99,7 @@ func (b *Basic) read(now time.Time) (*users, error) {
 		b.o.Log.Warn("line of the file of users left out", "key", "basic_auth", "file", b.o.File, "error", err)
 	}
 	b.info = info
+	u.keep(b.users.Load())
 	b.users.Store(u)
 	b.checked.Store(now.UnixNano())
 	return u, nil
@@ -181,7 +182,7 @@ func (a *Attempt) Verify(now time.Time) Result {
 		b.o.Guesses.Admit(a.client, now)
 		return b.refuse(WrongLogin, a.user)
 	}
-	u.remember(a.login, now)
+	u.remember(a.user, a.login, now)
 	return Result{User: a.user}
 }
 

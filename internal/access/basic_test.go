@@ -58,6 +58,14 @@ func newBasic(t testing.TB, file string, log *slog.Logger) *Basic {
 	return b
 }
 
+// statusOf is 0 if the request is allowed.
+func statusOf(r Result) int {
+	if r.Refusal == nil {
+		return 0
+	}
+	return r.Refusal.Status
+}
+
 // settle decides as a server does, with a worker for what has to be verified.
 func settle(r *Rules, h *http1.Head, client netip.Addr, now time.Time) (_ Result, verified bool) {
 	result, attempt := r.Decide(h, client, now)
@@ -95,10 +103,7 @@ func TestBasic(t *testing.T) {
 		{"long password", []string{login("alice", strings.Repeat("x", 4000))}, 401, WrongLogin, "alice"},
 	} {
 		got, _ := settle(r, headOf(t, tt.fields...), far, now)
-		status := 0
-		if got.Refusal != nil {
-			status = got.Refusal.Status
-		}
+		status := statusOf(got)
 		if status != tt.status || got.Why != tt.why || got.User != tt.user {
 			t.Errorf("%s: %d %q, user %q; want %d %q, %q", tt.name, status, got.Why, got.User, tt.status, tt.why, tt.user)
 		}
@@ -112,7 +117,7 @@ func TestBasic(t *testing.T) {
 	}
 }
 
-// TestVerifiedOnce: a login is verified once, until the file changes.
+// TestVerifiedOnce: a login is verified once, until its user's line changes.
 func TestVerifiedOnce(t *testing.T) {
 	file := writeUsers(t, "users", "alice:"+hashes[0])
 	r := &Rules{Basic: newBasic(t, file, nil)}
@@ -140,6 +145,40 @@ func TestVerifiedOnce(t *testing.T) {
 	writeUsers(t, file, "alice:"+hashes[1])
 	step("a file again", password, 0, true)
 	step("and known", password, 0, false)
+}
+
+// TestOtherUsersChange: a login stays known while its own line does, and no longer.
+func TestOtherUsersChange(t *testing.T) {
+	alice, bob := "alice:"+hashes[0], "bob:"+hashes[3]
+	file := writeUsers(t, "users", alice)
+	r := &Rules{Basic: newBasic(t, file, nil)}
+	now := time.Now()
+	for i, tt := range []struct {
+		lines  []string
+		known  bool
+		status int
+	}{
+		{[]string{alice}, false, 0},
+		{[]string{"# more", alice, bob}, true, 0},
+		{[]string{"alice:" + hashes[1], bob}, false, 0}, // another hash of the same password
+		{[]string{bob, "carol:" + hashes[1]}, false, 401},
+		{[]string{bob, alice}, false, 0},
+		{[]string{bob}, false, 401},
+	} {
+		now = now.Add(2 * fresh)
+		writeUsers(t, file, tt.lines...)
+		u, err := r.Basic.read(now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if u.knows(hashLogin("alice", password), now) != tt.known {
+			t.Errorf("%d: is known: %v", i, !tt.known)
+		}
+		got, _ := settle(r, headOf(t, login("alice", password)), far, now)
+		if status := statusOf(got); status != tt.status {
+			t.Errorf("%d: %d; want %d", i, status, tt.status)
+		}
+	}
 }
 
 // TestGuesses: an address that fails too often is refused without a look at what it sends. Others, and logins that are known, are
@@ -211,10 +250,7 @@ func TestRules(t *testing.T) {
 		{"any, without basic", &Rules{Addresses: addresses, Any: true}, good, far, 403},
 	} {
 		got, _ := settle(tt.rules, tt.head, tt.client, time.Now())
-		status := 0
-		if got.Refusal != nil {
-			status = got.Refusal.Status
-		}
+		status := statusOf(got)
 		if status != tt.status {
 			t.Errorf("%s: %d; want %d", tt.name, status, tt.status)
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"strconv"
 	"strings"
@@ -40,17 +41,29 @@ func (e *lineError) Is(target error) bool { return target == ErrUsers }
 
 // users is the content of one version of a file.
 type users struct {
-	passwords map[string]htpasswd.EncodedPasswd
+	passwords map[string]storedPassword
 	dummy     htpasswd.EncodedPasswd // verified for a user that there is not, so that this takes as long; nil: the file is empty
 
-	mu       sync.Mutex         // guards what follows
-	verified map[[32]byte]int64 // keyed hashes of logins, until when they are known
+	mu       sync.Mutex              // guards what follows
+	verified map[[32]byte]knownLogin // by the keyed hashes of logins
+}
+
+// storedPassword is that of a user, with its hash as the file has it.
+type storedPassword struct {
+	htpasswd.EncodedPasswd
+	hash string
+}
+
+// knownLogin is a login that was verified.
+type knownLogin struct {
+	user  string
+	until int64 // in Unix nanoseconds
 }
 
 // parseUsers reads a file of htpasswd. Lines that are bad are left out, and reported; of lines with the same user, the first
 // counts.
 func parseUsers(data []byte) (*users, []error) {
-	u := &users{passwords: map[string]htpasswd.EncodedPasswd{}, verified: map[[32]byte]int64{}}
+	u := &users{passwords: map[string]storedPassword{}, verified: map[[32]byte]knownLogin{}}
 	var bad []error
 	n, best := 0, 0
 	for line := range bytes.Lines(data) {
@@ -78,7 +91,7 @@ func parseUsers(data []byte) (*users, []error) {
 			continue
 		}
 		if _, twice := u.passwords[user]; !twice {
-			u.passwords[user] = p
+			u.passwords[user] = storedPassword{p, hash}
 		}
 		if cost > best {
 			u.dummy, best = p, cost
@@ -197,21 +210,17 @@ func hashLogin(user, password string) [32]byte {
 func (u *users) knows(login [32]byte, now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	until, ok := u.verified[login]
-	return ok && now.UnixNano() < until
+	l, ok := u.verified[login]
+	return ok && now.UnixNano() < l.until
 }
 
-// remember notes that a login was verified.
-func (u *users) remember(login [32]byte, now time.Time) {
+// remember notes that a user's login was verified.
+func (u *users) remember(user string, login [32]byte, now time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if len(u.verified) >= maxVerified {
 		at := now.UnixNano()
-		for l, until := range u.verified {
-			if until <= at {
-				delete(u.verified, l)
-			}
-		}
+		maps.DeleteFunc(u.verified, func(_ [32]byte, l knownLogin) bool { return l.until <= at })
 		for l := range u.verified {
 			if len(u.verified) < maxVerified {
 				break
@@ -219,7 +228,22 @@ func (u *users) remember(login [32]byte, now time.Time) {
 			delete(u.verified, l)
 		}
 	}
-	u.verified[login] = now.Add(verifiedFor).UnixNano()
+	u.verified[login] = knownLogin{user, now.Add(verifiedFor).UnixNano()}
+}
+
+// keep takes over the logins of an earlier version of the file, nil if there is none, whose users have the same hashes still:
+// otherwise a user that is added would have all others verified again.
+func (u *users) keep(was *users) {
+	if was == nil {
+		return
+	}
+	was.mu.Lock()
+	defer was.mu.Unlock()
+	for login, l := range was.verified {
+		if p, ok := u.passwords[l.user]; ok && p.hash == was.passwords[l.user].hash {
+			u.verified[login] = l
+		}
+	}
 }
 
 // readUsers reads a file.

@@ -92,7 +92,7 @@ func TestBadLines(t *testing.T) {
 func TestKnownLogins(t *testing.T) {
 	u, _ := parseUsers(nil)
 	now := time.Unix(1000, 0)
-	u.remember(hashLogin("a", "bc"), now)
+	u.remember("a", hashLogin("a", "bc"), now)
 	if !u.knows(hashLogin("a", "bc"), now) || u.knows(hashLogin("ab", "c"), now) || u.knows(hashLogin("", "abc"), now) {
 		t.Error("another login is known")
 	}
@@ -100,7 +100,7 @@ func TestKnownLogins(t *testing.T) {
 		t.Error("a login is known for ever")
 	}
 	for i := range 3 * maxVerified {
-		u.remember(hashLogin("u", fmt.Sprint(i)), now)
+		u.remember("u", hashLogin("u", fmt.Sprint(i)), now)
 	}
 	if len(u.verified) > maxVerified {
 		t.Errorf("%d logins are known", len(u.verified))
