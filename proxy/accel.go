@@ -46,14 +46,7 @@ func (x *exchange) accelRedirect(a *http1.Answer, bodyless bool) bool {
 		x.fail(502, fmt.Errorf("X-Accel-Redirect: more than %d redirects of one request", maxHops))
 		return false
 	}
-	if x.accel.preserved == nil {
-		x.accel.preserved = new(http1.PreservedHeaders)
-	}
-	for i := range a.Fields {
-		if f := &a.Fields[i]; !f.Drop {
-			x.accel.preserved.Add(f)
-		}
-	}
+	x.accel.preserved = x.accel.preserved.With(a)
 	raw := http1.RedirectedHead(x.accel.head, a.Redirect, x.isHead)
 	x.leaveApp(bodyless)
 	x.fetch.Elsewhere(x.f.loop.Now())
@@ -75,17 +68,21 @@ func (x *exchange) accelRedirect(a *http1.Answer, bodyless bool) bool {
 		x.fail(502, fmt.Errorf("X-Accel-Redirect to %.200q: no route matches this path; see routes", h.Target))
 		return false
 	}
-	if !x.f.p.gate.Permits(x.route, to, h, x.client.from.Addr(), x.f.loop.Now()) {
-		x.f.logRefused(x.client.from, 403, "X-Accel-Redirect to a route whose allow or basic_auth excludes the client")
-		x.finishWith(403, errClosed)
-		return false
+	// Not now, whatever is decided: the response of the first upstream is still being read.
+	x.f.p.gate.Permit(x.route, to, h, x.client.from.Addr(), x.f.loop.Now(), x.poster(), func(why *http1.Refusal) { x.goTo(to, why) })
+	return false
+}
+
+// goTo continues with the route that the app named; why says why the client may not have what it has.
+func (x *exchange) goTo(to *route.Route, why *http1.Refusal) {
+	if why != nil {
+		status := max(why.Status, 403) // not 401: what the client asked for needs no login
+		x.f.logRefused(x.client.from, status, "X-Accel-Redirect to a route that is closed to the client: "+why.Reason)
+		x.finishAfter(status, why.After, errClosed)
+		return
 	}
 	x.route = to
-	x.later(func() { // not now: the response of the first upstream is still being read
-		h := &x.f.head
-		if h.Parse(x.accel.head, http1.Limits{Bytes: len(x.accel.head), Fields: x.f.p.o.HeaderFields}) == nil {
-			x.take(h, x.f.readRequest(x.client.conn, h), nil)
-		}
-	})
-	return false
+	if h := &x.f.head; h.Parse(x.accel.head, http1.Limits{Bytes: len(x.accel.head), Fields: x.f.p.o.HeaderFields}) == nil {
+		x.take(h, x.f.readRequest(x.client.conn, h), nil)
+	}
 }

@@ -160,6 +160,44 @@ func TestAccess(t *testing.T) {
 	}
 }
 
+// TestLoginWithin: a route to which an app redirects within the proxy verifies a login as it does for a client, however long ago
+// that was done before.
+func TestLoginWithin(t *testing.T) {
+	addr, u, p := accessWorld(t)
+	for _, tt := range []struct {
+		name   string
+		login  []string
+		status int
+	}{
+		{"none", nil, 403},
+		{"not known yet", []string{loginOf("alice", "secret")}, 200},
+		{"known", []string{loginOf("alice", "secret")}, 200},
+		{"bad", []string{loginOf("alice", "guess")}, 403},
+	} {
+		c := wiretest.Dial(t, addr)
+		before := len(u.Sent())
+		c.Send(lines(append([]string{"GET /?to=/closed/x HTTP/1.1", "Host: x"}, tt.login...)...) + lines("GET /open HTTP/1.1", "Host: x"))
+		if resp, body := c.Response("GET"); resp.StatusCode != tt.status {
+			t.Errorf("%s: %d %q", tt.name, resp.StatusCode, body)
+		}
+		if resp, body := c.Response("GET"); resp.StatusCode != 200 || !strings.HasPrefix(body, "GET /open") {
+			t.Errorf("%s: the connection does not go on: %d %q", tt.name, resp.StatusCode, body)
+		}
+		if asked := strings.Contains(u.Sent()[before:], "GET /closed/x"); asked != (tt.status == 200) {
+			t.Errorf("%s: the app was asked: %v", tt.name, asked)
+		}
+	}
+	if d := p.Stats().Denied; d["no_login"] != 1 || d["login"] != 1 {
+		t.Errorf("counts %v", d)
+	}
+	for range 20 { // who leave meanwhile
+		c := wiretest.Dial(t, addr)
+		c.Send(lines("GET /?to=/closed/x HTTP/1.1", "Host: x", loginOf("alice", "guess")))
+		c.Conn.Close()
+	}
+	wiretest.Eventually(t, "no request is in progress", func() bool { return p.Stats().InFlight == 0 })
+}
+
 // TestLoginWithBody: what comes behind a head while a login is verified is not lost, whatever the result.
 func TestLoginWithBody(t *testing.T) {
 	addr, u, _ := accessWorld(t)

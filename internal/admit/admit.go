@@ -171,20 +171,27 @@ func (g *Gate) closed(v *Verdict, h *http1.Head, client netip.Addr, now time.Tim
 	return true
 }
 
-// Permits reports whether the client of a request may also have what another route has, to which the app redirects it within the
-// proxy. Rules that need a login which is not known do not permit it.
-func (g *Gate) Permits(from, to *route.Route, h *http1.Head, client netip.Addr, now time.Time) bool {
-	if to.Access == nil || to.Access == from.Access {
-		return true
+// Permit decides whether the client of a request may also have what another route has, to which the app redirects it within the
+// proxy. By post, it calls next with the refusal, if it is one: soon, or when a worker has verified a login.
+func (g *Gate) Permit(from, to *route.Route, h *http1.Head, client netip.Addr, now time.Time,
+	post func(func(live bool, now time.Time)) bool, next func(why *http1.Refusal)) {
+	decided := func(r access.Result) {
+		if r.Refusal != nil {
+			g.Counts.Add(r.Why)
+		}
+		post(func(live bool, _ time.Time) {
+			if live {
+				next(r.Refusal)
+			}
+		})
 	}
-	result, attempt := to.Access.Decide(h, client, now)
-	if attempt != nil {
-		result.Why = access.NoLogin
-	} else if result.Refusal == nil {
-		return true
+	if to.Access == from.Access { // it was let in
+		decided(access.Result{})
+	} else if result, attempt := to.Access.Decide(h, client, now); attempt == nil {
+		decided(result)
+	} else if !g.verify(attempt, decided) {
+		decided(busy)
 	}
-	g.Counts.Add(result.Why)
-	return false
 }
 
 // redirect answers a request to a route that redirects, or to one whose path lacks its slash.

@@ -36,20 +36,29 @@ func (p *pending) Ready(c *park.Conn, ev park.Event) {
 // Wait takes over c until a worker has verified a login. Then it calls next on the loop, unless c has closed. head, and what
 // was read behind it, are copied.
 func (g *Gate) Wait(c *park.Conn, a *access.Attempt, head, rest []byte, more bool, next func(c *park.Conn, p *Pending)) {
-	p := &pending{Pending{Head: bytes.Clone(head), Rest: bytes.Clone(rest), More: more, Result: failed}}
+	p := &pending{Pending{Head: bytes.Clone(head), Rest: bytes.Clone(rest), More: more}}
 	loop, ref := c.Loop(), c.Ref()
 	c.Hold(p)
 	c.SetDeadline(0)
-	verify := func() {
-		defer ref.Post(loop, func(c *park.Conn) { // also after a panic
+	verified := func(r access.Result) {
+		p.Result = r
+		ref.Post(loop, func(c *park.Conn) {
 			if c.Handler() == park.Handler(p) {
 				next(c, &p.Pending)
 			}
 		})
-		p.Result = a.Verify(time.Now())
 	}
-	if !g.pool.Go(verify) {
+	if !g.verify(a, verified) {
 		p.Result = busy
 		next(c, &p.Pending)
 	}
+}
+
+// verify has a worker verify a login, and call done with the result. It reports false, and has done nothing, if too many wait.
+func (g *Gate) verify(a *access.Attempt, done func(access.Result)) bool {
+	return g.pool.Go(func() {
+		result := failed
+		defer func() { done(result) }() // also after a panic
+		result = a.Verify(time.Now())
+	})
 }

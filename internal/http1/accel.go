@@ -14,13 +14,20 @@ type PreservedHeaders struct {
 	names uint8  // a bit for each of preservedNames that is in lines
 }
 
-// Add adds a field of the app's response, if it is one that is kept.
-func (h *PreservedHeaders) Add(f *Field) {
-	for i, name := range preservedNames {
-		if EqualFold(f.Name, name) {
-			h.lines, h.names = AppendField(h.lines, f.Name, f.Value), h.names|1<<i
+// With returns h, which may be nil, with the fields of the app's response that are kept.
+func (h *PreservedHeaders) With(a *Answer) *PreservedHeaders {
+	if h == nil {
+		h = new(PreservedHeaders)
+	}
+	for i := range a.Fields {
+		f := &a.Fields[i]
+		for j, name := range preservedNames {
+			if !f.Drop && EqualFold(f.Name, name) {
+				h.lines, h.names = AppendField(h.lines, f.Name, f.Value), h.names|1<<j
+			}
 		}
 	}
+	return h
 }
 
 // has reports whether a field of this name is kept, and replaces that of the other response. Cookies are added to it.
