@@ -18,7 +18,7 @@ func (f *Front) errorPage(s *route.Settings, status int, after time.Duration, co
 
 // intercepted reports whether a page stands for the app's response, of which this is the head. bodyless says that it has no more.
 func (x *exchange) intercepted(a *http1.Answer, bodyless bool) bool {
-	if !x.route.Pages.Intercepts(a.Status) {
+	if !x.route.Pages.Intercepts(a.Status, x.f.loop.Now(), x.f.loop.Poller().Go) {
 		return false
 	}
 	status, fields := a.Status, a.AppendNamed(nil, "www-authenticate", "retry-after", "allow")

@@ -127,9 +127,13 @@ func (x *Pages) Of(status int, now time.Time, work func(func()) bool) (text []by
 	return c.text, c.kind
 }
 
-// Intercepts reports whether a page stands for an app's response of this status.
-func (x *Pages) Intercepts(status int) bool {
-	return x != nil && x.intercept && x.pages[status] != nil && x.pages[status].content.Load() != nil
+// Intercepts reports whether a page stands for an app's response of this status. now and work are those of Of.
+func (x *Pages) Intercepts(status int, now time.Time, work func(func()) bool) bool {
+	if x == nil || !x.intercept {
+		return false
+	}
+	text, _ := x.Of(status, now, work)
+	return text != nil
 }
 
 // read reads the page, if it has changed.

@@ -37,7 +37,7 @@ func TestPages(t *testing.T) {
 		if got := string(text) + " " + kind; got != want {
 			t.Errorf("%d: %q; want %q", status, got, want)
 		}
-		if x.Intercepts(status) != (want != " ") {
+		if x.Intercepts(status, at, now) != (want != " ") {
 			t.Errorf("%d: intercepted: %v", status, want == " ")
 		}
 	}
@@ -53,8 +53,13 @@ func TestPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	x.Of(404, at.Add(4*fresh), now)
-	if text, _ := x.Of(404, at.Add(4*fresh), now); text != nil || x.Intercepts(404) {
+	if text, _ := x.Of(404, at.Add(4*fresh), now); text != nil || x.Intercepts(404, at.Add(4*fresh), now) {
 		t.Errorf("after its end: %q", text)
+	}
+	write(t, a, "<p>again")
+	x.Intercepts(404, at.Add(6*fresh), now)
+	if !x.Intercepts(404, at.Add(6*fresh), now) {
+		t.Error("a page that is there again does not stand for the app's, as nothing else has asked for it")
 	}
 	busy := func(func()) bool { return false }
 	if x.Of(502, at.Add(9*fresh), busy); x.pages[502].busy.Load() {
@@ -77,7 +82,7 @@ func TestBadPages(t *testing.T) {
 	if Check([]string{dir}) == nil || Check([]string{filepath.Join(dir, "none")}) == nil {
 		t.Error("a directory, or nothing, is accepted")
 	}
-	if x, err := New(nil, true, nil); x != nil || err != nil || x.Intercepts(404) {
+	if x, err := New(nil, true, nil); x != nil || err != nil || x.Intercepts(404, time.Now(), now) {
 		t.Error(x, err)
 	}
 }
