@@ -173,3 +173,32 @@ func TestClosedToHoldfast(t *testing.T) {
 		}
 	}
 }
+
+// TestReopened: check tells of what a level below opens by a list of its own.
+func TestReopened(t *testing.T) {
+	const top = "deny: [\"*.sql\", /data/**]\ndeny_addresses: [192.0.2.7]\n"
+	for _, tt := range []struct{ config, want string }{
+		{top, ""},
+		{top + "routes: [{match: /shop, deny: [\"*.bak\"]}]", "routes[0].deny: it replaces that of the level above, which has *.sql"},
+		{top + "routes: [{match: /data/x, deny: [\"*.sql\"]}]", "which has /data/**"},
+		{top + "routes: [{match: /shop, deny: [\"*.bak\", \"*.sql\"]}]", ""},
+		{top + "routes: [{match: /shop, deny: []}]", ""},
+		{top + "routes: [{match: /shop, allow: [10.0.0.0/8]}]", ""},
+		{top + "routes: [{match: /shop, deny_addresses: [192.0.2.8]}]", "routes[0].deny_addresses: it replaces that of the level above, which has 192.0.2.7"},
+		{top + "sites: [{hosts: [a.test], deny: [\"*.sql\"]}]", "sites[0].deny: it replaces that of the level above, which has /data/**"},
+		{"routes: [{match: /admin, allow: [10.0.0.0/8]}]\nsites: [{hosts: [a.test]}, {hosts: [b.test], routes: [{match: /x}]}]",
+			"sites[1].routes: they replace those of the top, of which /admin is not for all clients"},
+		{"routes: [{match: /admin, basic_auth: /etc/users}]\nsites: [{hosts: [b.test], routes: [{match: /admin, basic_auth: /etc/others}]}]", ""},
+		{"routes: [{match: /admin, internal: true}]\nsites: [{hosts: [b.test], upstream: \"http://127.0.0.1:9\", routes: [{match: /x}]}]", ""},
+		{"routes: [{match: /admin, allow: []}]\nsites: [{hosts: [b.test], routes: [{match: /x}]}]", ""},
+	} {
+		c, err := config.Parse("c.yaml", []byte(tt.config))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := answering.Reopened(c)
+		if len(got) != min(len(tt.want), 1) || tt.want != "" && !strings.Contains(got[0], tt.want) {
+			t.Errorf("%s: %q; want %q", tt.config, got, tt.want)
+		}
+	}
+}

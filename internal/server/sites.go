@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"holdfast/internal/answering"
 	"holdfast/internal/balance"
 	"holdfast/internal/config"
 	"holdfast/internal/route"
@@ -28,6 +29,7 @@ func Warnings(c *config.Config) (list []string) {
 	if len(c.Sites) > 0 && len(c.Channels) > 0 && !slices.ContainsFunc(c.Sites, func(s config.Site) bool { return s.Push }) {
 		list = append(list, "push: no site has the push path, as each has an app of its own; set push: true in the site whose pages subscribe")
 	}
+	list = append(list, answering.Reopened(c)...)
 	seen := map[string]bool{}
 	for _, s := range c.Levels() {
 		for _, u := range unprotected(&s) {
