@@ -65,6 +65,7 @@ type knownLogin struct {
 func parseUsers(data []byte) (*users, []error) {
 	u := &users{passwords: map[string]storedPassword{}, verified: map[[32]byte]knownLogin{}}
 	var bad []error
+	seen := map[string]bool{} // users that had a line
 	n, best := 0, 0
 	for line := range bytes.Lines(data) {
 		n++
@@ -86,11 +87,13 @@ func parseUsers(data []byte) (*users, []error) {
 		default:
 			p, cost, err = parseHash(hash)
 		}
+		twice := seen[user]
+		seen[user] = true
 		if err != nil {
 			bad = append(bad, &lineError{n, err.Error()})
 			continue
 		}
-		if _, twice := u.passwords[user]; !twice {
+		if !twice {
 			u.passwords[user] = storedPassword{p, hash}
 		}
 		if cost > best {

@@ -88,6 +88,18 @@ func TestBadLines(t *testing.T) {
 	}
 }
 
+// TestTwoLines: the first line of a user counts, also if it is bad, as one is that somebody has put out of use.
+func TestTwoLines(t *testing.T) {
+	for _, first := range []string{"a:!" + hashes[3], "a:", "a", "a:" + strings.Repeat("x", 5000), "a:{SHA}AAAAAAAAAAAAAAAAAAAAAAAAAAA="} {
+		if u, _ := parseUsers([]byte(first + "\na:" + hashes[3] + "\n")); u.verify("a", password) {
+			t.Errorf("%.20s: the second line counts", first)
+		}
+	}
+	if u, _ := parseUsers([]byte("#a:x\na:" + hashes[3] + "\n")); !u.verify("a", password) {
+		t.Error("a comment counts")
+	}
+}
+
 // TestKnownLogins: what is known is bounded, ends, and is one pair of user and password.
 func TestKnownLogins(t *testing.T) {
 	u, _ := parseUsers(nil)
