@@ -14,6 +14,7 @@
 package heldpoll
 
 import (
+	"io"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -147,8 +148,27 @@ func (p *Poll) Wake(cache.Result) {
 	})
 }
 
+// heard returns an event with what TLS makes of it: a record may have no data, or be the end.
+func heard(c *park.Conn, ev park.Event) park.Event {
+	if c.Layer() == nil || ev&(park.Readable|park.HangUp) != park.Readable {
+		return ev
+	}
+	var b [1]byte
+	switch _, err := c.Peek(b[:]); err {
+	case nil:
+	case park.ErrAgain:
+		ev &^= park.Readable
+	case io.EOF:
+		ev |= park.HangUp
+	default:
+		ev |= park.HangUp | park.Broken
+	}
+	return ev
+}
+
 // Ready implements park.Handler.
 func (p *Poll) Ready(c *park.Conn, ev park.Event) {
+	ev = heard(c, ev)
 	switch now := p.loop.Now(); {
 	case ev&park.HangUp != 0 && (ev&park.Broken != 0 || now.Sub(p.Began) >= p.all.o.HalfClose):
 		p.Gone = true

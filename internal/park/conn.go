@@ -155,7 +155,9 @@ func (c *Conn) Writev(a, b []byte) (int, error) {
 // The bytes stay unread.
 func (c *Conn) Stale() bool {
 	if c.state&connLayered != 0 {
-		return layerOf(c).Stale(Socket{c: c})
+		var p [1]byte
+		_, err := layerOf(c).Peek(Socket{c: c}, p[:])
+		return err != ErrAgain
 	}
 	return c.sysStale()
 }

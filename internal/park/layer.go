@@ -15,8 +15,8 @@ type Layer interface {
 	// Unsent returns how many bytes are left for Flush.
 	Unsent() int
 
-	// Stale is Conn.Stale.
-	Stale(s Socket) bool
+	// Peek is Conn.Peek. It may take a record of which it returns a part from the socket, for the next Read.
+	Peek(s Socket, p []byte) (int, error)
 
 	// CloseWrite is Conn.CloseWrite.
 	CloseWrite(s Socket) error
@@ -94,8 +94,13 @@ func closeLayer(c *Conn, reset bool) bool {
 }
 
 // Peek copies received bytes into p that Read has not returned, and leaves them. It returns ErrAgain if there are none,
-// and io.EOF at the end. It is for connections without a layer.
-func (c *Conn) Peek(p []byte) (int, error) { return peek(c, p) }
+// and io.EOF at the end. The kernel need not have another event for them.
+func (c *Conn) Peek(p []byte) (int, error) {
+	if c.state&connLayered != 0 {
+		return layerOf(c).Peek(Socket{c: c}, p)
+	}
+	return peek(c, p)
+}
 
 // Received returns how many bytes were received and not read yet.
 func (c *Conn) Received() int { return received(c) }

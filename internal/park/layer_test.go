@@ -53,8 +53,10 @@ func (x *shifted) Flush(s park.Socket) error {
 	return err
 }
 
-func (x *shifted) Unsent() int                    { return len(x.kept) }
-func (x *shifted) Stale(park.Socket) bool         { return true }
+func (x *shifted) Unsent() int { return len(x.kept) }
+func (x *shifted) Peek(_ park.Socket, p []byte) (int, error) {
+	return 0, io.EOF
+}
 func (x *shifted) CloseWrite(s park.Socket) error { return s.CloseWrite() }
 func (x *shifted) Lend(_ park.Socket, lent bool)  { x.lent = append(x.lent, lent) }
 func (x *shifted) DialError() error               { return errShifted }

@@ -105,7 +105,7 @@ func (x *unmade) Read(park.Socket, []byte) (int, error)          { return 0, err
 func (x *unmade) Write(park.Socket, []byte, []byte) (int, error) { return 0, errUnmade }
 func (x *unmade) Flush(park.Socket) error                        { return nil }
 func (x *unmade) Unsent() int                                    { return 0 }
-func (x *unmade) Stale(park.Socket) bool                         { return true }
+func (x *unmade) Peek(park.Socket, []byte) (int, error)          { return 0, x.err }
 func (x *unmade) CloseWrite(park.Socket) error                   { return errUnmade }
 func (x *unmade) Lend(park.Socket, bool)                         {}
 func (x *unmade) Close(park.Socket, bool) []byte                 { return nil }

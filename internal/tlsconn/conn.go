@@ -252,16 +252,19 @@ func (c *conn) Unsent() int {
 	return len(c.buf.out)
 }
 
-// Stale implements park.Layer. Records without data, such as tickets, are handled.
-func (c *conn) Stale(s park.Socket) bool {
-	space := sealPool.Get().(*[tlsrecord.MaxSealed]byte)
-	defer sealPool.Put(space)
-	n, err := c.Read(s, space[:])
-	if n > 0 {
+// Peek implements park.Layer.
+func (c *conn) Peek(s park.Socket, p []byte) (int, error) {
+	if b := c.buf; b == nil || len(b.plain) == 0 {
+		space := sealPool.Get().(*[tlsrecord.MaxSealed]byte)
+		defer sealPool.Put(space)
+		n, err := c.Read(s, space[:])
+		if n == 0 {
+			return 0, err
+		}
 		b := c.buffers()
 		b.plain = append(append([]byte(nil), space[:n]...), b.plain...)
 	}
-	return err != park.ErrAgain
+	return copy(p, c.buf.plain), nil
 }
 
 // CloseWrite implements park.Layer.

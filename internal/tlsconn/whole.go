@@ -19,6 +19,9 @@ type whole struct {
 	wire  *wire
 	group *group
 	err   error // of all further reading
+
+	peeked [1]byte // the next byte of Read, if has
+	has    bool
 }
 
 var _ park.Layer = (*whole)(nil)
@@ -85,6 +88,9 @@ func (w *wire) Close() error { return nil }
 // Read implements park.Layer.
 func (x *whole) Read(s park.Socket, p []byte) (n int, err error) {
 	x.wire.socket = s
+	if x.has && len(p) > 0 {
+		n, x.has = copy(p, x.peeked[:]), false
+	}
 	for n < len(p) && x.err == nil {
 		m, err := x.tls.Read(p[n:])
 		n += m
@@ -139,11 +145,16 @@ func (x *whole) Flush(s park.Socket) error {
 // Unsent implements park.Layer.
 func (x *whole) Unsent() int { return len(x.wire.out) }
 
-// Stale implements park.Layer. What was read is lost: the caller closes the connection then.
-func (x *whole) Stale(s park.Socket) bool {
-	var p [1]byte
-	_, err := x.Read(s, p[:])
-	return err != park.ErrAgain
+// Peek implements park.Layer.
+func (x *whole) Peek(s park.Socket, p []byte) (int, error) {
+	if !x.has {
+		n, err := x.Read(s, x.peeked[:])
+		if n == 0 {
+			return 0, err
+		}
+		x.has = true
+	}
+	return copy(p, x.peeked[:]), nil
 }
 
 // CloseWrite implements park.Layer.
