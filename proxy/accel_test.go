@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -167,7 +166,7 @@ func TestAccelLeavesTheApp(t *testing.T) {
 	if resp, body := c.Response(http.MethodPost); resp.StatusCode != 200 || body != "file" || !resp.Close {
 		t.Errorf("%d %q, close %v; want the file and the connection closed", resp.StatusCode, body, resp.Close)
 	}
-	c.Conn.(*net.TCPConn).CloseWrite()
+	wiretest.EndSide(c)
 	if rest, _ := c.Rest(); rest != "" {
 		t.Errorf("then %q", rest)
 	}

@@ -194,7 +194,7 @@ func TestResponseIsRelayed(t *testing.T) {
 				c := wiretest.Dial(t, addr)
 				c.Send(tt.sent)
 				c.Expect(tt.want)
-				c.Conn.(*net.TCPConn).CloseWrite()
+				wiretest.EndSide(c)
 				if rest, _ := c.Rest(); rest != "" {
 					t.Errorf("after the response came %q", rest)
 				}
@@ -301,7 +301,7 @@ func TestEarlyResponse(t *testing.T) {
 	u := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
 		http.ReadRequest(c.Reader)
 		io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
-		c.Conn.(*net.TCPConn).CloseWrite()
+		wiretest.EndSide(c)
 		io.Copy(io.Discard, io.LimitReader(c.Reader, 1<<20))
 	})
 	addr, _ := start(t, u.Addr)

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -55,10 +54,9 @@ func TestHalfClose(t *testing.T) {
 				c.Send(tt.sent)
 				<-asked
 				if tt.reset {
-					c.Conn.(*net.TCPConn).SetLinger(0)
-					c.Close()
+					wiretest.Reset(c)
 				} else {
-					c.Conn.(*net.TCPConn).CloseWrite()
+					wiretest.EndSide(c)
 				}
 				if !tt.answered {
 					wiretest.Eventually(t, "the request is given up", func() bool { return p.Stats().ClientGone == 1 })
@@ -95,7 +93,7 @@ func TestHalfCloseOfPart(t *testing.T) {
 	addr, p := start(t, u.Addr, func(o *Options) { o.HalfClose, o.RequestBuffer = wiretest.Timeout, 64<<10 })
 	c := wiretest.Dial(t, addr)
 	c.Send(lines("POST / HTTP/1.1", "Host: x", "Content-Length: 10") + "abc")
-	c.Conn.(*net.TCPConn).CloseWrite()
+	wiretest.EndSide(c)
 	if rest, _ := c.Rest(); strings.Contains(rest, "200") {
 		t.Errorf("answered %q", rest)
 	}

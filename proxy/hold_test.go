@@ -201,8 +201,8 @@ func TestHoldLeaves(t *testing.T) {
 	request := "GET /poll HTTP/1.1\r\n" + pollFields + "\r\n"
 	for name, leave := range map[string]func(c net.Conn){
 		"close": func(c net.Conn) { c.Close() },
-		"reset": func(c net.Conn) { c.(*net.TCPConn).SetLinger(0); c.Close() },
-		"end":   func(c net.Conn) { c.(*net.TCPConn).CloseWrite() },
+		"reset": wiretest.Reset,
+		"end":   wiretest.EndSide,
 	} {
 		before := h.polls.Stats().Ended["client_gone"]
 		for n := range len(request) { // in the middle of its request
@@ -216,7 +216,7 @@ func TestHoldLeaves(t *testing.T) {
 		leave(c.Conn)
 		h.held(0)
 		if n := h.polls.Stats().Ended["client_gone"] - before; n != 1 {
-			t.Errorf("%s: %d are gone", name, n)
+			t.Errorf("%s: %d are gone; %v", name, n, h.polls.Stats().Ended)
 		}
 	}
 	settled(t, h.proxy)

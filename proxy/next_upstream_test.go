@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -14,7 +13,7 @@ import (
 // failing are the ways in which an upstream gives no response to a request that it has read.
 var failing = map[string]func(c *wiretest.Recorded){
 	"closed": func(*wiretest.Recorded) {},
-	"reset":  func(c *wiretest.Recorded) { c.Conn.(*net.TCPConn).SetLinger(0) },
+	"reset":  func(c *wiretest.Recorded) { wiretest.TCP(c).SetLinger(0) },
 	"closed in its head": func(c *wiretest.Recorded) {
 		c.Write([]byte("HTTP/1.1 200 OK\r\nContent-Le"))
 	},

@@ -2,9 +2,12 @@ package proxy
 
 import (
 	"encoding/binary"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 
 	"holdfast/internal/proxyheader"
@@ -55,9 +58,9 @@ func TestProxyHeader(t *testing.T) {
 					all = strings.Replace(all, "X-Forwarded-For: 6.6.6.6\r\n", "", 1)
 				}
 				if tt.want == "" {
-					c.Send(all)
-					if got, reset := c.Rest(); got != "" || !reset {
-						t.Errorf("answered %q, reset %v; want a reset and nothing", got, reset)
+					_, err := io.WriteString(c, all) // the reset may come before the last of it
+					if got, reset := c.Rest(); got != "" || !reset && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+						t.Errorf("answered %q, reset %v, %v; want a reset and nothing", got, reset, err)
 					}
 					if u.Sent() != "" || p.Stats().Refused != 1 {
 						t.Errorf("the app was sent %q; %d refused", u.Sent(), p.Stats().Refused)

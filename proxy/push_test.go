@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -237,8 +236,8 @@ func TestPushBodyWithoutClient(t *testing.T) {
 	}{
 		{"it hangs up", "POST", "abc", "defghij", 10, func(c *wiretest.Client) { c.Close() }, "publish a  abcdefghij", ""},
 		{"a GET", "GET", "abc", "defghij", 10, func(c *wiretest.Client) { c.Close() }, "publish a  abcdefghij", ""},
-		{"it resets", "POST", "abc", "defghij", 10, func(c *wiretest.Client) { c.Conn.(*net.TCPConn).SetLinger(0); c.Close() }, "publish a  abcdefghij", ""},
-		{"it ends its side", "POST", "abc", "defghij", 10, func(c *wiretest.Client) { c.Conn.(*net.TCPConn).CloseWrite() }, "publish a  abcdefghij", ""},
+		{"it resets", "POST", "abc", "defghij", 10, func(c *wiretest.Client) { wiretest.Reset(c) }, "publish a  abcdefghij", ""},
+		{"it ends its side", "POST", "abc", "defghij", 10, func(c *wiretest.Client) { wiretest.EndSide(c) }, "publish a  abcdefghij", ""},
 		{"the app breaks off", "POST", "abc", "def", 10, func(c *wiretest.Client) { c.Close() }, "", "incomplete"},
 		{"the app says nothing more", "POST", "abc", "-", 10, func(c *wiretest.Client) { c.Close() }, "", "incomplete"},
 		{"it does not read", "POST", long[:len(long)/2], long[len(long)/2:], len(long), func(*wiretest.Client) {}, "publish a  " + long, ""},

@@ -3,7 +3,6 @@ package proxy
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -33,7 +32,7 @@ func TestResponseCutAtEveryByte(t *testing.T) {
 								continue
 							}
 							if reset {
-								c.Conn.(*net.TCPConn).SetLinger(0)
+								wiretest.TCP(c).SetLinger(0)
 							}
 							return
 						}
@@ -104,7 +103,7 @@ func TestUploadCutAtEveryByte(t *testing.T) {
 					c.Send(whole[:n])
 					wiretest.Eventually(t, "the app is connected to", func() bool { return len(u.Conns()) == n-head+1 })
 					if n < len(whole) && reset {
-						c.Conn.(*net.TCPConn).SetLinger(0)
+						wiretest.TCP(c).SetLinger(0)
 					}
 					if n == len(whole) {
 						c.Response("POST")

@@ -42,8 +42,7 @@ func TestTunnelSeesResetWhileTheAppDoesNotRead(t *testing.T) {
 	if n := x.Stats().Tunnels; n != 1 {
 		t.Fatalf("%d tunnels before the reset", n)
 	}
-	c.Conn.(*net.TCPConn).SetLinger(0)
-	c.Close()
+	wiretest.Reset(c)
 	wiretest.Eventually(t, "the tunnel is gone", func() bool { return x.Stats().Tunnels == 0 })
 	read()
 	if err := <-ended; !errors.Is(err, syscall.ECONNRESET) {

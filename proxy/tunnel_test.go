@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -42,7 +41,7 @@ func TestTunnel(t *testing.T) {
 	go func() {
 		defer close(sent)
 		c.Write(big)
-		c.Conn.(*net.TCPConn).CloseWrite() // a half close is passed on
+		wiretest.EndSide(c) // a half close is passed on
 	}()
 	back, err := io.ReadAll(c.Reader)
 	<-sent

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -81,7 +80,7 @@ func TestCutUploadDoesNotRunAScript(t *testing.T) {
 					c.Send(sent)
 					wiretest.Eventually(t, "the request is seen", func() bool { return p.Stats().Requests == 1 })
 					if reset {
-						c.Conn.(*net.TCPConn).SetLinger(0)
+						wiretest.TCP(c).SetLinger(0)
 					}
 					c.Close()
 					settled(t, p)
@@ -108,8 +107,7 @@ func TestClientLeavesBehindItsUpload(t *testing.T) {
 	c := wiretest.Dial(t, addr)
 	c.Send(lines("POST /app.php HTTP/1.1", "Host: x", fmt.Sprint("Content-Length: ", len(body))) + body)
 	<-asked // a connection that is merely open may have had nothing yet, and then the script need not run
-	c.Conn.(*net.TCPConn).SetLinger(0)
-	c.Close()
+	wiretest.Reset(c)
 	close(goOn)
 	if got := <-runs; got != body {
 		t.Fatalf("the script ran with %d bytes of %d", len(got), len(body))
@@ -203,7 +201,7 @@ func TestCutUploadDoesNotReachAnHTTPApp(t *testing.T) {
 						wiretest.Eventually(t, "the app has a part", func() bool { return strings.Contains(u.Sent(), "\r\n\r\n") })
 					}
 					if reset {
-						c.Conn.(*net.TCPConn).SetLinger(0)
+						wiretest.TCP(c).SetLinger(0)
 					}
 					c.Close()
 					settled(t, p)

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"regexp"
 	"slices"
@@ -23,7 +22,7 @@ func says(t testing.TB, answer string, reset bool) *wiretest.Upstream {
 		}
 		io.WriteString(c, answer)
 		if reset {
-			c.Conn.(*net.TCPConn).SetLinger(0)
+			wiretest.TCP(c).SetLinger(0)
 		}
 	})
 }

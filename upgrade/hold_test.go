@@ -3,7 +3,6 @@ package upgrade_test
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -276,7 +275,7 @@ func TestClientGone(t *testing.T) {
 		for _, how := range []string{"FIN", "RST", "half"} {
 			c := w.hold(t, kind, "channel=public.a")
 			w.waitHeld(t, 1)
-			tcp := c.Conn.(*net.TCPConn)
+			tcp := wiretest.TCP(c.Conn)
 			switch how {
 			case "RST":
 				tcp.SetLinger(0)

@@ -3,12 +3,13 @@ package upgrade_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"holdfast/internal/wiretest"
 )
 
 // TestEveryMessageFindsItsAddressee: clients of all kinds come, change channels and leave at random, with
@@ -103,7 +104,7 @@ func TestEveryMessageFindsItsAddressee(t *testing.T) {
 						}
 					}
 					if r.IntN(2) == 0 {
-						c.Conn.(*net.TCPConn).SetLinger(0)
+						wiretest.TCP(c.Conn).SetLinger(0)
 					}
 					c.Close()
 				}
