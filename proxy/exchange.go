@@ -93,19 +93,15 @@ func (f *Front) forward(c *park.Conn, v *admit.Verdict, h *http1.Head, q *reques
 	f.p.inFlight.Add(1)
 	x.accel.gate.Enter()
 	x.log.started = f.loop.Now()
-	if held != nil {
-		x.log.started, x.was = held.Began, held
-	}
 	x.client.keep = !h.Close
 	x.client.http10 = h.Minor == 0
 	x.client.trailers = h.Trailers && !x.client.http10
 	x.isHead = string(h.Method) == "HEAD"
 	x.idempotent = http1.Idempotent(h.Method)
 	x.client.touched = more
-	if h.Chunked {
-		x.upload.body = http1.Body{Framing: http1.ByChunks}
-	} else {
-		x.upload.body = http1.LengthBody(h.Length)
+	x.upload.body = h.Body()
+	if held != nil { // its body has no chunks any more
+		x.log.started, x.was, x.upload.body = held.Began, held, http1.LengthBody(int64(len(held.Body)))
 	}
 	c.Hold(x)
 	c.SetDeadline(0)

@@ -295,6 +295,36 @@ func TestHoldPost(t *testing.T) {
 	}
 }
 
+// TestHoldChunks: the body of a held poll that came in chunks is not read a second time as chunks: what follows them in it would
+// be a request.
+func TestHoldChunks(t *testing.T) {
+	h := newHolding(t, func(r *rules.Options) {
+		r.Methods, r.Parts, r.MaxBody = []string{"POST"}, []string{"body", "session"}, 1000
+	})
+	const body = "1\r\nx\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: app.test\r\n\r\n"
+	c := wiretest.Dial(t, h.addr)
+	send := func() {
+		c.Send("POST /poll HTTP/1.1\r\n" + pollFields + "Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n" +
+			fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body))
+	}
+	send()
+	c.Response("POST")
+	send()
+	h.held(1)
+	var asked string
+	answer := func(_ int64, r *http.Request, body []byte) []byte { asked += r.Method + string(body); return ok("two") }
+	h.answer.Store(&answer)
+	h.store.InvalidateChannel("c")
+	if _, got := c.Response("POST"); got != "two" || asked != "POST"+body {
+		t.Errorf("%q, asked with %q", got, asked)
+	}
+	send()
+	h.held(1) // nothing else was answered
+	if asked != "POST"+body {
+		t.Errorf("asked with %q", asked)
+	}
+}
+
 // TestHoldDrain: a shutdown ends held polls with their answer, and their connections.
 func TestHoldDrain(t *testing.T) {
 	h := newHolding(t, nil)

@@ -79,7 +79,7 @@ type Poll struct {
 	watch *cache.Watch // nil: it was woken, or has ended
 	over  bool
 
-	Head, Body []byte    // of the request, as they came
+	Head, Body []byte    // of the request: the head as it came, and the whole body, without chunks
 	Of         any       // what else its owner has to know, as in Request
 	Until      time.Time // it is held no longer
 	Had        uint64    // the sum of the answer that its client has

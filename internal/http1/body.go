@@ -33,6 +33,14 @@ func LengthBody(n int64) Body {
 	return Body{Framing: ByLength, left: n}
 }
 
+// Body returns the body that the request announces.
+func (h *Head) Body() Body {
+	if h.Chunked {
+		return Body{Framing: ByChunks}
+	}
+	return LengthBody(h.Length)
+}
+
 // Left returns how many bytes are missing of a body with a length, or of the current chunk.
 func (b *Body) Left() int64 { return b.left }
 

@@ -18,7 +18,7 @@ type Answer struct {
 
 	rule       *rules.Rule
 	key        cache.Key
-	head, body []byte // of the request, as it came
+	head, body []byte // of the request, see Request
 }
 
 // answerOf returns an entry as what answers the request.
@@ -56,8 +56,8 @@ func (a *Answer) Append(b []byte, fields []http1.Field, now time.Time) (head []b
 	return b, status, body
 }
 
-// Request returns the request that is answered, as it came: its key, head and body. What it points to is valid during the
-// call of Exchange.Serve.
+// Request returns the request that is answered: its key, its head as it came, and its body without chunks. What it points to is
+// valid during the call of Exchange.Serve.
 func (a *Answer) Request() (k cache.Key, head, body []byte) { return a.key, a.head, a.body }
 
 // Encodings returns the body in content codings.
