@@ -57,6 +57,7 @@ func (c *Cache) HoldFor(a *Answer, q *HoldQuery, now time.Time) time.Duration {
 		if had == sum { // what the browser was given at last may be for another page of it
 			d = until.Sub(now)
 		}
+	case lacks(a, q.Fields):
 	case has && now.Sub(n.last) <= gapTime:
 		if d = a.rule.Hold; now.Sub(n.since) < cmp.Or(c.Settle, settleTime) {
 			d = shortHold
@@ -72,6 +73,13 @@ func (c *Cache) HoldFor(a *Answer, q *HoldQuery, now time.Time) time.Duration {
 	}
 	c.given.gave(k, sum, now)
 	return 0
+}
+
+// lacks reports whether a client says that it has another answer: it is not one of those that were given this one, but has their
+// address.
+func lacks(a *Answer, fields []http1.Field) bool {
+	_, n := headers.Value(fields, "if-none-match")
+	return n > 0 && !a.Unchanged(fields)
 }
 
 // preferred returns how long the client wants to wait at most (RFC 7240 §4.3); d if it does not say.

@@ -51,6 +51,7 @@ func TestHoldFor(t *testing.T) {
 	pass(6 * time.Second)
 	want("a while later", query("a"), 20*time.Second)
 	want("one who wants less", query("a", prefer), 5*time.Second)
+	want("another of its address that has another answer", query("a", http1.Field{Name: []byte("If-None-Match"), Value: []byte(`"old"`)}), 0)
 	want("another browser", query("b"), 0)
 	want("another that says that it has it", query("c", tag), shortHold)
 	pass(11 * time.Second)
