@@ -134,6 +134,7 @@ func TestWhole(t *testing.T) {
 		trailers                   string
 	}{
 		{"long", "gzip", strings.Repeat("x", 5000), "gzip", ""},
+		{"a browser's", "gzip, deflate, br, zstd", strings.Repeat("x", 5000), "br", ""},
 		{"short", "gzip", strings.Repeat("x", 255), "", ""},
 		{"long enough", "gzip", strings.Repeat("x", 256), "gzip", ""},
 		{"empty", "gzip", "", "", ""},

@@ -27,20 +27,21 @@ func Named(names []string) (list []http1.Coding, err error) {
 		c, ok := http1.CodingOf([]byte(name))
 		switch {
 		case !ok || c == http1.Identity || name != c.String():
-			return nil, fmt.Errorf("unknown %q; want some of zstd, br, gzip", name)
+			return nil, fmt.Errorf("unknown %q; want some of br, zstd, gzip", name)
 		case slices.Contains(list, c):
 			return nil, fmt.Errorf("%s is twice in the list", name)
 		}
 		list = append(list, c)
 	}
 	if len(list) == 0 {
-		return nil, errors.New("none; want some of zstd, br, gzip")
+		return nil, errors.New("none; want some of br, zstd, gzip")
 	}
 	return list, nil
 }
 
-// defaultCodings are in the order of what a millisecond of work saves at the default level (BenchmarkCodings).
-var defaultCodings = []http1.Coding{http1.Zstd, http1.Brotli, http1.Gzip}
+// defaultCodings are in the order of what they save at the default level, where compressors are not in the processor's cache
+// (BenchmarkCodings).
+var defaultCodings = []http1.Coding{http1.Brotli, http1.Zstd, http1.Gzip}
 
 // defaultLevel makes bodies about as small as zlib's level 4 does.
 const defaultLevel = 4

@@ -58,7 +58,7 @@ func TestCompressErrors(t *testing.T) {
 		"compress: yes":                                      "compress.enabled: \"yes\" is neither true nor false",
 		"compress: [gzip]":                                   "compress: a list; want",
 		"compress: {level: 10}":                              "compress.level: 10 is out of range; want 1 to 9",
-		"compress: {encodings: []}":                          "compress.encodings: none; want some of zstd, br, gzip",
+		"compress: {encodings: []}":                          "compress.encodings: none; want some of br, zstd, gzip",
 		"compress: {encodings: [gzip, deflate]}":             "compress.encodings: unknown \"deflate\"; want some of",
 		"compress: {encodings: [gzip, gzip]}":                "compress.encodings: gzip is twice in the list",
 		"compress: {types: [html]}":                          "compress.types: \"html\" is not a media type; want one such as",
