@@ -43,7 +43,8 @@ func newHolding(t *testing.T, change func(r *rules.Options), options ...func(*Op
 		}
 		return ok("other")
 	}
-	h.cachedApp = newCachedApp(t, []rules.Options{rule}, answer, append([]func(*Options){func(o *Options) {
+	page := rules.Options{Name: "page", Match: "/stored", MaxBytes: 1 << 20, Policy: cache.Policy{Fresh: time.Hour, IgnoreApp: true}}
+	h.cachedApp = newCachedApp(t, []rules.Options{rule, page}, answer, append([]func(*Options){func(o *Options) {
 		o.Cache.Settle = time.Nanosecond
 		o.Cache.EndsSession = http1.NewPathSet([]string{"/logout"})
 		h.polls = heldpoll.New(heldpoll.Options{Store: o.Cache.Store, MaxBytes: 10 << 20, HalfClose: 0, Log: o.Log})
@@ -261,11 +262,16 @@ func TestHoldNot(t *testing.T) {
 		c.Send(request + "\r\n")
 		c.Response(request[:strings.IndexByte(request, ' ')])
 	}
-	c := h.client()
-	c.Send("GET /page HTTP/1.1\r\n" + pollFields + "Accept: text/html\r\n\r\n")
-	c.Response("GET")
-	h.poll(c) // of the page that was just loaded
-	c.Response("GET")
+	for _, path := range []string{"/page", "/stored"} {
+		h := newHolding(t, func(r *rules.Options) { r.Hold = time.Second })
+		h.get("GET", path, "Cookie: sid=1")
+		c := h.client()
+		c.Send("GET " + path + " HTTP/1.1\r\n" + pollFields + "Accept: text/html\r\n\r\n")
+		c.Response("GET")
+		h.poll(c) // of the page that was just loaded
+		c.Response("GET")
+		h.ended("timeout", 0)
+	}
 	h.held(0)
 }
 

@@ -92,7 +92,7 @@ func view(h *http1.Head, q *request.Request) cache.Request {
 
 // Find looks up a request, by the rules of its scope. body is what there is of its body, and whole says that this is all. It
 // returns what answers it, with a fresh entry, or a Fetch, or neither where no rule is about the request. It does not allocate
-// but for a Fetch.
+// but for a Fetch, and for what is noted of a page.
 func (c *Cache) Find(scope *rules.Scope, h *http1.Head, q *request.Request, body []byte, whole bool, now time.Time) (Answer, *Fetch) {
 	if scope == nil {
 		return Answer{}, nil
@@ -101,6 +101,9 @@ func (c *Cache) Find(scope *rules.Scope, h *http1.Head, q *request.Request, body
 	rule := scope.Match(&r)
 	if rule == nil || c.EndsSession.Has(h.Path) || c.Excludes.Has(h.Path) { // the app has to know
 		return Answer{}, nil
+	}
+	if rule.Hold <= 0 {
+		c.visit(h, q, now)
 	}
 	r.Body, r.Whole = body, whole
 	key, why := rule.Key(&r)

@@ -113,7 +113,7 @@ func keyOf(client uint64, k *cache.Key) uint64 {
 	return maphash.Bytes(clientSeed, append(strconv.AppendUint(make([]byte, 0, 40), client, 36), k[:]...))
 }
 
-// visit notes that a request that no rule is about may load a page.
+// visit notes that a request may load a page. It is not for those that are held.
 func (c *Cache) visit(h *http1.Head, q *request.Request, now time.Time) {
 	if !c.Rules.Holds() || string(h.Method) != "GET" {
 		return
