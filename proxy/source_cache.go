@@ -146,7 +146,7 @@ func (s *cacheSource) bodyReady() {
 // clientReady implements source.
 func (s *cacheSource) clientReady() {
 	x := (*exchange)(s)
-	for turn := 0; x.answered && x.client.out == nil; turn++ {
+	for turn := 0; x.answered && x.client.out == nil && x.passed(); turn++ { // or else the body is being compressed
 		switch n := min(len(x.stored), maxServed); {
 		case n == 0:
 			x.complete()
