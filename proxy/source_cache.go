@@ -192,7 +192,7 @@ func (x *exchange) failedOver() bool {
 	instead := x.fetch.Instead(x.f.loop.Now())
 	if instead != nil {
 		x.source.close()
-		x.coder = x.coder.Again()
+		x.coder, x.client.rest = x.coder.Again(), nil
 		instead()
 	}
 	return instead != nil
