@@ -115,8 +115,29 @@ type span struct {
 	to       ID // Position at the end
 }
 
+// shareFloors reports whether two patterns, which are in use or match channels of the world, have the same floor.
+func shareFloors(h *Hub) bool {
+	patterns := slices.Clone(worldPatterns)
+	for _, name := range worldChannels {
+		at := strings.LastIndexByte(name, '.') + 1
+		patterns = append(patterns, name[:at]+"*", name[:at]+"**")
+	}
+	floors := make(map[*ID]string)
+	for _, pattern := range patterns {
+		floor := h.wildFloor(pattern)
+		if other, taken := floors[floor]; taken && other != pattern {
+			return true
+		}
+		floors[floor] = pattern
+	}
+	return false
+}
+
 func newWorld(total int64, seed uint64) *world {
-	w := &world{seed: seed, hub: New(Options{Lanes: worldLanes, Rule: worldRule, Wildcards: true, HistoryTotal: total})}
+	w := &world{seed: seed}
+	for w.hub == nil || shareFloors(w.hub) { // otherwise one may get a gap for what another has lost
+		w.hub = New(Options{Lanes: worldLanes, Rule: worldRule, Wildcards: true, HistoryTotal: total})
+	}
 	for i := range w.lanes {
 		l := &w.lanes[i]
 		l.Lane = w.hub.Lane(i)
