@@ -37,7 +37,8 @@
 // # History
 //
 // History is text in blocks without pointers ([slab]), so that a garbage collection has nothing to look at. A subscriber
-// that resumes gets messages that are copies of it, shared by all that resume at about the same time.
+// that resumes gets messages that are copies of it, shared with all who still have them or have resumed at about the same
+// time. Many are copied some at a time, so that others have the lock in between.
 //
 // # History in a store
 //

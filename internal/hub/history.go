@@ -24,8 +24,8 @@ type history struct {
 	ring   []stored // len is a power of two
 	first  int      // index of the oldest
 	n      int
-	bytes  int64    // of data and event names
-	copies *copySet // of messages that were read lately; nil: none
+	bytes  int64   // of data and event names
+	copies copySet // of messages that were read; nil: none
 
 	prev, next *history                      // in histories
 	fresh      struct{ prev, next *history } // in wildcards; nil if there are no patterns
@@ -49,7 +49,7 @@ func (k *history) push(m stored) {
 		for i := range k.n {
 			ring[i] = k.at(i)
 		}
-		k.copies.move(k, len(ring))
+		k.copies = k.copies.move(k, len(ring))
 		k.ring, k.first = ring, 0
 	}
 	k.ring[k.index(k.n)] = m
@@ -68,7 +68,7 @@ func (k *history) pop() stored {
 		for i := range k.n {
 			ring[i] = k.at(i)
 		}
-		k.copies.move(k, len(ring))
+		k.copies = k.copies.move(k, len(ring))
 		k.ring, k.first = ring, 0
 	}
 	return m
@@ -123,14 +123,6 @@ func (l *histories) exceeds(k *history, now int64) bool {
 		k.rule.Age > 0 && now-l.records.time(k.at(0)) > int64(k.rule.Age)
 }
 
-// lower moves the text of k's messages out of the blocks from limit on, so that their chunks can be released.
-func (l *histories) lower(k *history, limit slab.Ref) {
-	for i := range k.n {
-		m := &k.ring[k.index(i)]
-		m.text = l.records.slab.Lower(m.text, limit)
-	}
-}
-
 // keepLocked appends m to the channel's history, within the limits of its rule, and raises the floor for messages that
 // are not stored, or dropped.
 func (h *Hub) keepLocked(ch *channel, m *Message, rule History) {
@@ -177,7 +169,7 @@ func (h *Hub) evictLocked(k *history) {
 	k.channel.floor = m.id
 	h.loseToPatternsLocked(k.channel.name, m.id)
 	if k.n == 0 {
-		k.copies.forget()
+		k.copies = nil
 		h.held.remove(k)
 		h.wild.unlinkRecent(k)
 		k.channel.hist = nil
@@ -207,24 +199,38 @@ func (h *Hub) Sweep(now time.Time) {
 	// them later.
 	mark := new(history)
 	h.held.insert(mark, &h.held.root)
-	h.held.copies.sweep()
+	h.held.copies.sweepLocked(h)
 	limit := h.held.records.slab.Sparse()
 	for seen := 1; mark.prev != &h.held.root; seen++ {
 		k := mark.prev
 		h.held.remove(mark)
 		h.held.insert(mark, k)
 		if k.channel != nil {
-			for k.channel.hist != nil && h.held.exceeds(k, now.UnixNano()) {
-				h.evictLocked(k)
-			}
-			if limit != 0 {
-				h.held.lower(k, limit)
-			}
-			h.forgetLocked(k.channel)
+			k.sweepLocked(h, now.UnixNano(), limit)
 		}
 		if seen%sweepSlice == 0 {
 			h.giveWayLocked()
 		}
 	}
 	h.held.remove(mark)
+}
+
+// sweepLocked drops the messages of k that are older than its rule allows, and moves the text of the others out of the
+// blocks from limit on, if it is not zero, so that their chunks can be released.
+func (k *history) sweepLocked(h *Hub, now int64, limit slab.Ref) {
+	for k.n > 0 && h.held.exceeds(k, now) {
+		cost := k.at(0).cost()
+		h.evictLocked(k)
+		h.spendLocked(int(cost))
+	}
+	for i := 0; i < k.n && limit != 0; i++ {
+		m := &k.ring[k.index(i)]
+		m.text = h.held.records.slab.Lower(m.text, limit)
+		if id := m.id; h.spendLocked(int(m.cost())) {
+			i = k.since(id) - 1
+		}
+	}
+	if h.channels[k.channel.name] == k.channel { // it may be gone, and there may be another one
+		h.forgetLocked(k.channel)
+	}
 }

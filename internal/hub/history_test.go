@@ -2,9 +2,11 @@ package hub
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
+	"weak"
 )
 
 // kept returns what a resume from the hub's start would bring.
@@ -93,8 +95,8 @@ func TestHistoryTotal(t *testing.T) {
 	check(t, h)
 }
 
-// TestCopiesAreShared: subscribers that resume at the same time share messages and renderings, of limited size and for a
-// limited time.
+// TestCopiesAreShared: subscribers that resume at the same time share messages and renderings. Those that nobody has any
+// more stay, of limited size and for a limited time.
 func TestCopiesAreShared(t *testing.T) {
 	const size = 500
 	h := New(Options{Rule: keep(8), HistoryTotal: copiesPart * 12 * (messageCost + 1 + 8 + size)})
@@ -125,18 +127,33 @@ func TestCopiesAreShared(t *testing.T) {
 	if one = resume(); !slices.Equal(one, two) {
 		t.Error("a sweep drops what is in use")
 	}
+	left := func() bool { // whether a message is still there when nobody has it
+		m := weak.Make(two[1])
+		one, two = nil, nil
+		runtime.GC()
+		return m.Value() != nil
+	}
+	if !left() {
+		t.Error("messages that were just read are dropped")
+	}
+	two = resume()
 	h.Sweep(h.now())
 	h.Sweep(h.now())
-	if two = resume(); slices.Equal(one, two) || texts(one) != texts(two) {
-		t.Errorf("after it was not in use: %s", texts(two))
+	if left() {
+		t.Error("messages that were not in use stay")
+	}
+	one, two = resume(), resume()
+	want(t, "after they were dropped", texts(one), "kept:5 kept:6 kept:7 kept:8 kept:9 kept:0 kept:1 kept:2")
+	if !slices.Equal(one, two) {
+		t.Error("after they were dropped, messages are read from history again")
 	}
 	for range 8 {
 		two[0].Rendered(&Encoding{Render: e.Render})
 	}
 	say(t, h, "3", "kept")
 	resume() // at its end, all are dropped
-	if one = resume(); one[0] == two[1] || texts(one[:7]) != texts(two[1:]) {
-		t.Errorf("beyond the limit: %s", texts(one))
+	if left() {
+		t.Error("messages stay beyond the limit")
 	}
 	h.evictAll(t, "kept")
 	check(t, h)

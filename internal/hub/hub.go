@@ -26,7 +26,7 @@ type Options struct {
 	Wildcards bool // subscribers may join patterns: orders.*, orders.**
 
 	// HistoryTotal is the memory of all histories together; zero means 64 MiB. Messages that were read from them lately
-	// take up to an eighth of that besides.
+	// take up to an eighth of that besides, and those that subscribers still have to get, as much once more at most.
 	HistoryTotal int64
 	Backlog      int64 // bytes accepted and not yet delivered; beyond it, Publish returns ErrBusy; zero means 64 MiB
 
@@ -70,7 +70,10 @@ type Hub struct {
 	subscribers int
 	backlog     int64
 	publishes   struct{ accepted, refused uint64 } // messages
-	givenWay    uint64                             // calls of giveWayLocked
+	work        struct {
+		slices uint64 // calls of giveWayLocked
+		spent  int    // since then, see spendLocked
+	}
 }
 
 // New returns a hub. It starts nothing.
@@ -123,7 +126,8 @@ func (h *Hub) Lane(i int) *Lane { return &h.lanes[i] }
 
 // giveWayLocked releases the lock for others in the middle of long work.
 func (h *Hub) giveWayLocked() {
-	h.givenWay++
+	h.work.slices++
+	h.work.spent = 0
 	h.mu.Unlock()
 	h.mu.Lock()
 }

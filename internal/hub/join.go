@@ -2,6 +2,7 @@ package hub
 
 import (
 	"cmp"
+	"runtime"
 	"slices"
 )
 
@@ -33,16 +34,16 @@ type Gap struct {
 // Without channels, s is not subscribed afterwards, but has a Position.
 func (l *Lane) Join(s Subscriber, channels []string, after ID, resume bool) Replay {
 	if !resume {
-		return l.join(s, channels, nil)
+		return l.join(s, channels, 0, nil)
 	}
-	return l.join(s, channels, func(r *Replay, ch *channel) { r.resumeLocked(l.hub, ch, after) })
+	return l.join(s, channels, after, func(r *Replay, ch *channel) { r.resumeLocked(l.hub, ch, after) })
 }
 
 // JoinNewest is Join for a subscriber without messages: Replay has the messages that Newest returned for the channels,
 // as far as they are still stored, and those stored since. It has no gaps, as nothing is missed.
 func (l *Lane) JoinNewest(s Subscriber, channels []string, newest Newest) Replay {
 	first := true
-	r := l.join(s, channels, func(r *Replay, ch *channel) {
+	r := l.join(s, channels, newest.position, func(r *Replay, ch *channel) {
 		if first {
 			r.Messages, first = newest.stillKeptLocked(l.hub, r.Messages), false
 		}
@@ -51,8 +52,8 @@ func (l *Lane) JoinNewest(s Subscriber, channels []string, newest Newest) Replay
 	return Replay{Messages: r.Messages}
 }
 
-// join subscribes s; replay, if not nil, adds the replay of a new channel, under the lock.
-func (l *Lane) join(s Subscriber, channels []string, replay func(*Replay, *channel)) Replay {
+// join subscribes s; replay, if not nil, adds the replay of a new channel, under the lock: mostly messages after an ID.
+func (l *Lane) join(s Subscriber, channels []string, after ID, replay func(*Replay, *channel)) Replay {
 	names := channels
 	if len(names) > 1 {
 		names = slices.Clone(channels)
@@ -69,6 +70,10 @@ func (l *Lane) join(s Subscriber, channels []string, replay func(*Replay, *chann
 	var keptRoom [8]bool
 	kept := h.keptOf(names, keptRoom[:0])
 	h.mu.Lock()
+	var ahead []*Message
+	if replay != nil {
+		ahead = old.readAheadLocked(h, names, after)
+	}
 	var buf [8]*channel
 	set := buf[:0]
 	for i, name := range names {
@@ -103,6 +108,7 @@ func (l *Lane) join(s Subscriber, channels []string, replay func(*Replay, *chann
 	newest := h.last
 	changed := len(h.occupancies.list) > 0
 	h.mu.Unlock()
+	runtime.KeepAlive(ahead)
 
 	if old != nil {
 		old.remove(p)

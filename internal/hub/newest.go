@@ -22,8 +22,8 @@ func (h *Hub) Newest(channels []string, n int) Newest {
 		case h.wild.lost != nil && isPattern(name):
 			r.walkLocked(h, name, n)
 		case ch != nil && ch.hist != nil:
-			r.addLocked(h, ch.hist, n)
 			h.held.touch(ch.hist)
+			r.addLocked(h, ch.hist, n)
 		}
 	}
 	slices.SortFunc(r.messages, byID)
@@ -45,7 +45,11 @@ func (r *Newest) stillKeptLocked(h *Hub, list []*Message) []*Message {
 func (r *Newest) addLocked(h *Hub, k *history, n int) {
 	had := k.since(r.position)
 	for i := max(had-n, 0); i < had; i++ {
-		r.messages = append(r.messages, h.held.message(k, i))
+		m := h.held.message(k, i)
+		r.messages = append(r.messages, m)
+		if h.spendLocked(int(m.backlogCost())) {
+			i, had = k.since(m.ID)-1, k.since(r.position)
+		}
 	}
 }
 

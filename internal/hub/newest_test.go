@@ -73,9 +73,9 @@ func TestLongWorkGivesWay(t *testing.T) {
 		{"channels are listed", listSlice, func() { h.Channels("", channels) }},
 		{"histories get old", sweepSlice, func() { h.Sweep(now.Add(time.Hour)) }},
 	} {
-		before := h.givenWay
+		before := h.work.slices
 		step.do()
-		if n, want := h.givenWay-before, uint64(channels/step.slice-1); n < want {
+		if n, want := h.work.slices-before, uint64(channels/step.slice-1); n < want {
 			t.Errorf("%s: %d times, want %d", step.name, n, want)
 		}
 	}

@@ -170,9 +170,14 @@ func (r *Replay) resumePatternLocked(h *Hub, pattern string, after ID) {
 	if through, gap := h.gapLocked(*h.wildFloor(pattern), after); gap {
 		r.Gaps = append(r.Gaps, Gap{pattern, through})
 	}
-	for k := h.wild.fresh.fresh.next; k != &h.wild.fresh && (k.channel == nil || k.newest() > after); k = k.fresh.next {
+	h.wild.eachSince(pattern, after, func(k *history) { r.Messages = h.held.appendSince(r.Messages, k, after) })
+}
+
+// eachSince calls f for the histories with a message after an ID whose channels a pattern matches.
+func (w *wildcards) eachSince(pattern string, after ID, f func(*history)) {
+	for k := w.fresh.fresh.next; k != &w.fresh && (k.channel == nil || k.newest() > after); k = k.fresh.next {
 		if k.channel != nil && matches(pattern, k.channel.name) {
-			r.Messages = h.held.appendSince(r.Messages, k, after)
+			f(k)
 		}
 	}
 }
