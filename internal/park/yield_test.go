@@ -40,3 +40,29 @@ func TestBusyLoopYields(t *testing.T) {
 		t.Errorf("%d yields in %d rounds; want less than one a round", yields.Load(), rounds)
 	}
 }
+
+// TestWokenLoopYields: a loop that was asleep calls the scheduler after its work, before it waits in the kernel, so that
+// others are found whose thread it may have taken. The turn ends by itself, after blockTime.
+func TestWokenLoopYields(t *testing.T) {
+	ran, yields := false, 0
+	yield = func() {
+		if yields++; !ran {
+			t.Error("the loop yields before its work")
+		}
+	}
+	t.Cleanup(func() { yield = runtime.Gosched })
+	p, err := New(Options{Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := p.Loops()[0]
+	defer l.sysClose()
+	l.sys.waits = true
+	l.Post(func() { ran = true })
+	if l.turn() || !ran {
+		t.Fatal("the turn does not end as it should")
+	}
+	if yields == 0 {
+		t.Error("the loop does not yield")
+	}
+}
