@@ -71,7 +71,7 @@ func (a *shimApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/":
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprintf(w, shimPage, shimTag+a.libraries)
-	case "/plain":
+	case "/plain", "/without":
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprintf(w, shimPage, a.libraries)
 	case "/set":

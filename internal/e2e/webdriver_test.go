@@ -27,6 +27,17 @@ type browser struct {
 
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
+	return startBrowserLogging(t, "browser")
+}
+
+// startBrowserLogging starts a browser that keeps these logs: browser is the console's, performance has what the network
+// stack does.
+func startBrowserLogging(t *testing.T, logs ...string) *browser {
+	t.Helper()
+	wanted := map[string]any{}
+	for _, name := range logs {
+		wanted[name] = "ALL"
+	}
 	chromium := program(t, "chromium", "chromium")
 	driver := program(t, "chromedriver", "chromium-driver")
 	home := t.TempDir()
@@ -55,7 +66,7 @@ func startBrowser(t *testing.T) *browser {
 	b.command(http.MethodPost, "/session", map[string]any{"capabilities": map[string]any{
 		"alwaysMatch": map[string]any{
 			"goog:chromeOptions": map[string]any{"binary": chromium, "args": args},
-			"goog:loggingPrefs":  map[string]any{"browser": "ALL"},
+			"goog:loggingPrefs":  wanted,
 		},
 	}}, &session)
 	b.session += "/session/" + session.SessionID
