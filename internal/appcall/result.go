@@ -109,7 +109,7 @@ func parseMember(r *auth.Result, key string, m strictjson.Value) (err error) {
 			r.User, err = string(m.Raw()), nil
 		}
 		if err != nil || len(r.User) > maxUser || strings.ContainsFunc(r.User, unicode.IsControl) {
-			return m.At(fmt.Errorf("%w: user: want text of at most %d bytes without control characters, or a whole number", strictjson.Error, maxUser))
+			return m.At(fmt.Errorf("%w: user: want Unicode text of at most %d bytes without control characters, or a whole number", strictjson.Error, maxUser))
 		}
 	case "expires":
 		seconds, err := m.Number()

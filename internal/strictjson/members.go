@@ -38,7 +38,7 @@ type MemberReader struct {
 	many map[string]bool
 }
 
-// Read returns a reader of the members. It refuses what is no object or has a key twice.
+// Read returns a reader of the members. It refuses what is no object or has a key twice, or one that Text would refuse.
 func (v Value) Read() MemberReader {
 	m := MemberReader{object: v}
 	if !v.IsObject() {
@@ -72,6 +72,10 @@ func (m *MemberReader) Next() bool {
 		return false
 	}
 	end := scanString(b, i)
+	if hasHalf(b[i:end]) {
+		m.err = m.object.At(fmt.Errorf("key %.100q: %w", b[i:end], errHalf))
+		return false
+	}
 	m.Key = text(b[i:end])
 	i = scanKey(b, i)
 	if end = scan(b, i, MaxDepth); end < 0 {

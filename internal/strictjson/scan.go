@@ -66,6 +66,45 @@ func scanString(b []byte, i int) int {
 	return -1
 }
 
+// hasHalf reports whether a valid string has half of a surrogate pair.
+func hasHalf(raw []byte) bool {
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		if i++; raw[i] != 'u' {
+			continue
+		}
+		switch surrogate(raw[i+1:]) {
+		case low:
+			return true
+		case high:
+			if i += 4; raw[i+1] != '\\' || raw[i+2] != 'u' || surrogate(raw[i+3:]) != low {
+				return true
+			}
+			i += 6
+		}
+	}
+	return false
+}
+
+const (
+	none = iota
+	high
+	low
+)
+
+// surrogate returns which half of a pair four hex digits are.
+func surrogate(digits []byte) int {
+	switch c := digits[1] | 0x20; {
+	case digits[0]|0x20 != 'd' || c < '8':
+		return none
+	case c < 'c':
+		return high
+	}
+	return low
+}
+
 func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }

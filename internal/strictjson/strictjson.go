@@ -1,6 +1,6 @@
 // Package strictjson reads JSON that decides something: what to publish, who may subscribe, what a client wants. Two
 // parsers must not read such a text in two ways, so it refuses what others guess at: a key that comes twice, bytes that
-// are not UTF-8, anything behind the value, and nesting deeper than [MaxDepth]. Whoever reads members says which keys
+// are not UTF-8, halves of characters (\ud800), anything behind the value, and nesting deeper than [MaxDepth]. Whoever reads members says which keys
 // it knows. A byte order mark in front is skipped, as editors put one there unseen and it can be read in one way only.
 package strictjson
 
@@ -19,7 +19,10 @@ const MaxDepth = 512
 // Error is what all errors of this package are, but for those that a caller's function returns.
 var Error = errors.New("bad JSON")
 
-var errKind = fmt.Errorf("%w: wrong type of value", Error)
+var (
+	errKind = fmt.Errorf("%w: wrong type of value", Error)
+	errHalf = fmt.Errorf("%w: half of a character: \\ud800 to \\udfff come in pairs", Error)
+)
 
 // bom is a byte order mark in UTF-8.
 var bom = []byte("\ufeff")
@@ -190,15 +193,19 @@ func (v Value) each(f func(Value) error) error {
 	return nil
 }
 
-// Text returns the text of a string.
+// Text returns the text of a string. It refuses half of a surrogate pair: others read one as another character, or as
+// none, and then two names would be one.
 func (v Value) Text() (s string, err error) {
 	if !v.IsString() {
 		return "", fmt.Errorf("%w; want a string", errKind)
 	}
+	if hasHalf(v.raw) {
+		return "", errHalf
+	}
 	return text(v.raw), nil
 }
 
-// Bytes is Text as bytes, which are a copy.
+// Bytes is Text for data, as bytes, which are a copy: half of a surrogate pair becomes U+FFFD, as in a browser.
 func (v Value) Bytes() ([]byte, error) {
 	if !v.IsString() {
 		return nil, fmt.Errorf("%w; want a string", errKind)
@@ -218,7 +225,8 @@ func (v Value) StringOrStrings() ([]string, error) { return v.AppendStrings([]st
 // AppendStrings appends what StringOrStrings returns.
 func (v Value) AppendStrings(list []string) ([]string, error) {
 	if v.IsString() {
-		return append(list, text(v.raw)), nil
+		s, err := v.Text()
+		return append(list, s), err
 	}
 	return v.appendElements(list)
 }

@@ -39,6 +39,7 @@ func TestSplit(t *testing.T) {
 		{`{} x`, "offset 3: bad JSON: invalid character 'x'", "offset 3", "offset 3"},
 		{`{"a":1,"a":1}`, `offset 11: bad JSON: key "a" for the second time`, `key "a"`, `key "a"`},
 		{`{"a":1,"\u0061":1}`, `key "a" for the second time`, `key "a"`, `key "a"`},
+		{`{"\ud800":1,"\ud801":2}`, `half of a character`, `half of a character`, `half of a character`},
 		{`{"a":1,"A":2}`, "a=1@5 A=2@11", "a=1@5 A=2@11", "a=1@5 A=2@11"},
 		{"{\"a\":\"\xff\"}", "offset 6: bad JSON: not UTF-8", "not UTF-8", "not UTF-8"},
 		{`{"a":"\"[[[{"}`, `a="\"[[[{"@5`, `a="\"[[[{"@5`, `a="\"[[[{"@5`},
@@ -95,6 +96,12 @@ func TestValue(t *testing.T) {
 		{`1.5`, "wrong type", "1.5", false},
 		{`1e2`, "wrong type", "100", false},
 		{`1e999`, "wrong type", "cannot unmarshal", false},
+		{`"\ud83d\ude00 \\ud83d \uE000\u0ddc"`, "[😀 \\ud83d \ue000\u0ddc]", "wrong type", false},
+		{`"a\ud83d"`, "half of a character", "wrong type", false},
+		{`["b","\uDBFFx\uDC00"]`, "half of a character", "wrong type", false},
+		{`"\ud83d\n"`, "half of a character", "wrong type", false},
+		{`"\ud83d\ud83d\ude00"`, "half of a character", "wrong type", false},
+		{`"\udE00\ud83d"`, "half of a character", "wrong type", false},
 	} {
 		v, err := One([]byte(tt.text))
 		if err != nil {

@@ -168,6 +168,7 @@ func TestVerifyRejects(t *testing.T) {
 		"another issuer":            {Options{Secret: secret, Issuer: "me"}, signed(claims(`,"iss":"you"`)), ErrIssuer},
 		"no audience":               {Options{Secret: secret, Audience: "me"}, hs, ErrAudience},
 		"another audience":          {Options{Secret: secret, Audience: "me"}, signed(claims(`,"aud":["you","them"]`)), ErrAudience},
+		"half of a character":       {hsV, signed(fmt.Sprintf(`{"exp":%d,"sub":"a\ud800"}`, now+9)), ErrMalformed},
 		"user is a number":          {hsV, signed(claims(`,"sub":7`)), ErrMalformed},
 		"user is long":              {hsV, signed(fmt.Sprintf(`{"exp":%d,"sub":%q}`, now+9, strings.Repeat("a", 256))), ErrClaim},
 		"user with a line end":      {hsV, signed(fmt.Sprintf(`{"exp":%d,"sub":"a\nb"}`, now+9)), ErrClaim},

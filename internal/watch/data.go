@@ -52,8 +52,8 @@ func (d Data) find(p *appcall.Page) (value, error) {
 		return value{}, fmt.Errorf("the app's JSON has nothing where data points: %w", err)
 	}
 	if found.IsString() { // as in POST /publish
-		text, err := found.Text()
-		return value{data: []byte(text)}, err
+		text, err := found.Bytes()
+		return value{data: text}, err
 	}
 	return value{data: bytes.Clone(found.Raw()), json: true}, nil
 }
