@@ -84,6 +84,16 @@ func (s *Server) connection(c *call) error {
 	return nil
 }
 
+// target reads the name of a user, or the ID of a connection. An empty one is refused: it is the value of a variable that is
+// not set, and would select all.
+func target(key string, m strictjson.Value) (string, error) {
+	text, err := m.Text()
+	if err == nil && text == "" {
+		err = fmt.Errorf("%w: %s is empty; leave it out to select any", errTarget, key)
+	}
+	return text, err
+}
+
 // disconnect responds to POST /disconnect.
 func (s *Server) disconnect(c *call) error {
 	object, err := c.object()
@@ -95,9 +105,9 @@ func (s *Server) disconnect(c *call) error {
 	err = object.Members(func(key string, m strictjson.Value) (err error) {
 		switch key {
 		case "user":
-			which.User, err = m.Text()
+			which.User, err = target(key, m)
 		case "connection":
-			which.Connection, err = m.Text()
+			which.Connection, err = target(key, m)
 		case "channel":
 			if which.Channel, err = m.Text(); err == nil {
 				err = s.validName(which.Channel)
@@ -107,7 +117,7 @@ func (s *Server) disconnect(c *call) error {
 				err = fmt.Errorf("%w: a reason has at most %d bytes", errClose, maxCloseReason)
 			}
 		case "code":
-			if err = json.Unmarshal(m.Raw(), &code); err != nil || code != 1000 && (code < 3000 || code > 4999) {
+			if err = json.Unmarshal(m.Raw(), &code); err != nil || !m.IsInteger() || code != 1000 && (code < 3000 || code > 4999) {
 				err = fmt.Errorf("%w: code %.20s; want 1000, or 3000 to 4999", errClose, m.Raw())
 			}
 		default:

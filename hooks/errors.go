@@ -33,6 +33,7 @@ var (
 	errChannelNotFound = errors.New("channel not found: no subscribers and no history")
 	errPresence        = errors.New("presence is off for this channel")
 	errNoTarget        = errors.New("no target: want user or connection")
+	errTarget          = errors.New("bad target")
 	errNotReady        = errors.New("not ready")
 )
 
@@ -56,6 +57,7 @@ func statusOf(err error) int {
 		{errConnection, fasthttp.StatusNotFound},
 		{errSelection, fasthttp.StatusBadRequest},
 		{errNoTarget, fasthttp.StatusBadRequest},
+		{errTarget, fasthttp.StatusBadRequest},
 		{errClose, fasthttp.StatusBadRequest},
 		{errMethod, fasthttp.StatusMethodNotAllowed},
 		{errTooBig, fasthttp.StatusRequestEntityTooLarge},

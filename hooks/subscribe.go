@@ -67,9 +67,9 @@ func (s *Server) wantedChange(c *call) (which connection.Selection, channels []s
 	err = object.Members(func(key string, m strictjson.Value) (err error) {
 		switch key {
 		case "user":
-			which.User, err = m.Text()
+			which.User, err = target(key, m)
 		case "connection":
-			which.Connection, err = m.Text()
+			which.Connection, err = target(key, m)
 		case "channel":
 			if channels, err = m.StringOrStrings(); err != nil {
 				break
