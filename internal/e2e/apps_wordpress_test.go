@@ -172,19 +172,25 @@ func (v *visitor) wordPressNonce(t *testing.T) string {
 	return m[1]
 }
 
+// installWordPress makes a site of this title, as the form does that a new one shows.
+func (v *visitor) installWordPress(title string) {
+	v.t.Helper()
+	v.get(v.location(v.do(http.MethodGet, "/", nil, nil), http.StatusFound)).wantText(v.t, "WordPress")
+	v.get("/wp-admin/install.php?step=1").wantText(v.t, "Information needed")
+	v.post("/wp-admin/install.php?step=2", url.Values{
+		"weblog_title": {title}, "user_name": {"admin"}, "admin_email": {"admin@example.test"},
+		"admin_password": {wordPressPassword}, "admin_password2": {wordPressPassword}, "pw_weak": {"on"}, "blog_public": {"0"}, "language": {""},
+	}).wantText(v.t, "WordPress has been installed")
+	v.get("/").wantText(v.t, "Welcome to WordPress")
+}
+
 // testWordPress works with WordPress as a person and as its editor would. byPathInfo is in the answer to a path below
 // index.php that has an escaped slash.
 func testWordPress(t *testing.T, v *visitor, byPathInfo string) {
 	step := v.steps(t)
 	by := path.Base(t.Name())
 	step("install", func(t *testing.T) {
-		v.get(v.location(v.do(http.MethodGet, "/", nil, nil), http.StatusFound)).wantText(t, "WordPress")
-		v.get("/wp-admin/install.php?step=1").wantText(t, "Information needed")
-		v.post("/wp-admin/install.php?step=2", url.Values{
-			"weblog_title": {"WordPress behind " + by}, "user_name": {"admin"}, "admin_email": {"admin@example.test"},
-			"admin_password": {wordPressPassword}, "admin_password2": {wordPressPassword}, "pw_weak": {"on"}, "blog_public": {"0"}, "language": {""},
-		}).wantText(t, "WordPress has been installed")
-		v.get("/").wantText(t, "Welcome to WordPress")
+		v.installWordPress("WordPress behind " + by)
 	})
 	step("log in", v.logInToWordPress)
 	var rest http.Header
@@ -261,12 +267,7 @@ func testWordPress(t *testing.T, v *visitor, byPathInfo string) {
 func testWordPressInBrowser(t *testing.T, url string) {
 	t.Run("browser", func(t *testing.T) {
 		b := startBrowser(t)
-		b.open(url + "/wp-login.php")
-		b.waitFor("the form", "document.activeElement.id === 'user_login'") // a script puts the cursor there
-		b.fill("#user_login", "admin")
-		b.fill("#user_pass", wordPressPassword)
-		b.click("#wp-submit")
-		b.waitFor("the dashboard", "document.title.includes('Dashboard')")
+		b.logInToWordPress(url)
 		b.open(url + "/wp-admin/media-new.php?browser-uploader")
 		file := filepath.Join(t.TempDir(), imageName)
 		writeFile(t, file, pixel)
@@ -277,4 +278,15 @@ func testWordPressInBrowser(t *testing.T, url string) {
 		b.waitFor("three images", "document.querySelectorAll('.attachment img').length === 3")
 		b.wantQuiet(t)
 	})
+}
+
+// logInToWordPress opens the form of the site at url, and logs in as admin.
+func (b *browser) logInToWordPress(url string) {
+	b.t.Helper()
+	b.open(url + "/wp-login.php")
+	b.waitFor("the form", "document.activeElement.id === 'user_login'") // a script puts the cursor there
+	b.fill("#user_login", "admin")
+	b.fill("#user_pass", wordPressPassword)
+	b.click("#wp-submit")
+	b.waitFor("the dashboard", "document.title.includes('Dashboard')")
 }

@@ -21,6 +21,7 @@ type middleman struct {
 	stalled bool          // no byte moves, and no connection ends
 	down    bool          // new connections are reset
 	delay   time.Duration // of each piece, either way
+	brought int64         // bytes of the server for clients
 
 	// ends says how long after these bytes of a client their connection is cut; 0: not by them.
 	ends func(b []byte) time.Duration
@@ -92,6 +93,9 @@ func (m *middleman) copy(to, from net.Conn, fromClient bool) {
 			m.wake.Wait()
 		}
 		delay := m.delay
+		if !fromClient {
+			m.brought += int64(n)
+		}
 		if fromClient && m.ends != nil {
 			if life := m.ends(b[:n]); life > 0 {
 				defer time.AfterFunc(life, func() { to.Close(); from.Close() }).Stop()
