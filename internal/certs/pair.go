@@ -109,14 +109,13 @@ func (a fileState) same(b fileState) bool {
 func (a stamp) same(b stamp) bool { return a.cert.same(b.cert) && a.key.same(b.key) }
 
 // stampOf is taken before the files are read: a change meanwhile is then seen at the next look.
-func stampOf(p Pair) stamp {
-	one := func(name string) (s fileState) {
-		if info, err := os.Stat(name); err == nil {
-			s = fileState{info.Size(), info.ModTime(), info}
-		}
-		return s
+func stampOf(p Pair) stamp { return stamp{stateOf(p.Cert), stateOf(p.Key)} }
+
+func stateOf(name string) (s fileState) {
+	if info, err := os.Stat(name); err == nil {
+		s = fileState{info.Size(), info.ModTime(), info}
 	}
-	return stamp{one(p.Cert), one(p.Key)}
+	return s
 }
 
 // namesOf returns the host names of a certificate, in lower case.

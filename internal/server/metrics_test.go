@@ -22,7 +22,7 @@ func TestMetricsAreDescribed(t *testing.T) {
 	writeCert(t, dir+"/a.pem", "a.test")
 	c, err := config.Parse("test.yaml", []byte("listen: ['127.0.0.1:0', {address: '127.0.0.1:0', tls: true}]\n"+
 		"tls: {certificates: [{cert: "+dir+"/a.pem, key: "+dir+"/a.pem}], acme: {names: [b.test], accept_terms: true, folder: "+dir+"/acme}}\nhooks: {listen: 127.0.0.1:0}\n"+
-		"upstreams: [{url: 'http://127.0.0.1:1'}, {url: 'https://127.0.0.1:2'}]\n"+
+		"upstreams: [{url: 'http://127.0.0.1:1'}, {url: 'https://127.0.0.1:2'}]\nupstream_tls: {cert: "+dir+"/a.pem, key: "+dir+"/a.pem}\n"+
 		"push: {headers: true, history_file: "+t.TempDir()+"/history}\nevents: {url: /events, key: "+eventsKey+", types: [connect]}\n"+
 		"channels: [{match: a, access: public, presence: api}]\nwatch: [{channel: a, url: /a}]\npolls: [{match: /a, hold: 1s}]\ninject: [{match: /, polls: [/a]}]\ncompress: true\n"))
 	if err != nil {

@@ -50,7 +50,7 @@ type Server struct {
 	log       *slog.Logger
 	owned     lifecycle // what New opened and Serve started
 	poller    *park.Poller
-	secure    *secureUpstreams // nil: no upstream has TLS
+	secure    *secureUpstreams
 	hub       *hub.Hub
 	file      *histfile.File // nil: history is in memory only
 	proxy     *proxy.Proxy
@@ -105,6 +105,7 @@ func (s *Server) open() (err error) {
 	if s.tls, err = newTLS(c, s.log); err != nil {
 		return err
 	}
+	s.secure = newSecureUpstreams(s.log)
 	s.owned.run(s.handleSignals)
 	if err := s.listeners.open(c, &s.owned); err != nil {
 		return err
@@ -113,7 +114,7 @@ func (s *Server) open() (err error) {
 		return err
 	}
 	s.tls.listen(s.poller, c, s.log)
-	if s.secure, err = newSecureUpstreams(c, s.poller, s.log); err != nil {
+	if err := s.secure.open(c, s.poller, s.log); err != nil {
 		return err
 	}
 	if err := s.newWatcher(); err != nil {
@@ -173,6 +174,7 @@ func (s *Server) handleSignals(ctx context.Context) {
 	onSignal(ctx, func() {
 		s.log.Warn("SIGHUP does not reload the configuration: restart to apply it; certificates are read again, and the access log is reopened")
 		s.tls.reload()
+		s.secure.files.Reload()
 	}, func() {
 		if err := s.accessLog.Reopen(); err != nil {
 			s.log.Error("access log not reopened; still writing the old file", "error", err)
@@ -248,6 +250,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	start("listen", s.poller.Serve, s.poller.Shutdown)
 	s.owned.run(s.tls.serve)
+	if s.secure.client != nil {
+		s.owned.run(s.secure.files.Serve)
+	}
 	if s.proxy.Upstreams().Named() {
 		start("upstream", func() error { return s.proxy.Upstreams().Resolve(ctx) }, cancel)
 	}

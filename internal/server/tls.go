@@ -46,7 +46,7 @@ func newTLS(c *config.Config, log *slog.Logger) (x *tlsState, err error) {
 			HTTP:   slices.ContainsFunc(c.Listen, func(l config.Listener) bool { return !l.TLS && l.Address.Network == "tcp" }),
 			Issued: func(file string) { x.store.Add(certs.Pair{Cert: file, Key: file}) },
 		}
-		if o.Roots, err = tlsconn.Roots(a.CAFile); err != nil {
+		if o.Roots, err = certs.Roots(a.CAFile); err != nil {
 			return nil, fmt.Errorf("tls.acme.ca_file: %w", err)
 		}
 		if x.acme, err = acmeclient.New(o); err != nil {

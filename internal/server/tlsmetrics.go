@@ -13,10 +13,16 @@ func (s *Server) writeTLS(w *metric.Writer) {
 		w.Int("holdfast_tls_handshakes_waiting", x.Waiting)
 		w.Ints("holdfast_tls_failures_total", "reason", x.Failures)
 	}
-	if s.secure != nil {
+	if s.secure.client != nil {
 		x := s.secure.client.Stats()
 		w.Ints("holdfast_tls_upstream_connections", "version", x.Open)
 		w.Ints("holdfast_tls_upstream_handshakes_total", "version", x.Made)
 		w.Ints("holdfast_tls_upstream_failures_total", "reason", x.Failures)
+		f := s.secure.files.Stats()
+		for _, c := range f.Certificates {
+			w.Int("holdfast_tls_upstream_certificate_expiry_timestamp_seconds", c.Expires.Unix(), "certificate", c.Cert)
+		}
+		w.Int("holdfast_tls_upstream_file_loads_total", f.Loads)
+		w.Int("holdfast_tls_upstream_file_errors_total", f.Failures)
 	}
 }

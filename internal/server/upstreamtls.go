@@ -3,11 +3,13 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
 	"time"
 
+	"holdfast/internal/certs"
 	"holdfast/internal/config"
 	"holdfast/internal/park"
 	"holdfast/internal/tlsconn"
@@ -15,7 +17,8 @@ import (
 
 // secureUpstreams is how the upstreams with https are reached. A nil one has none.
 type secureUpstreams struct {
-	client *tlsconn.Client
+	client *tlsconn.Client // nil: no upstream has TLS
+	files  *certs.Upstreams
 	made   map[secureUpstream]*tlsconn.Upstream
 	first  map[config.Upstream]*tlsconn.Upstream // of the levels with the same upstream, the first
 }
@@ -26,27 +29,30 @@ type secureUpstream struct {
 	settings config.UpstreamTLS
 }
 
-// newSecureUpstreams reads the files that upstream_tls names at all levels.
-func newSecureUpstreams(c *config.Config, p *park.Poller, log *slog.Logger) (x *secureUpstreams, err error) {
+// newSecureUpstreams returns one without upstreams, so far.
+func newSecureUpstreams(log *slog.Logger) *secureUpstreams {
+	return &secureUpstreams{files: certs.NewUpstreams(log), made: map[secureUpstream]*tlsconn.Upstream{}, first: map[config.Upstream]*tlsconn.Upstream{}}
+}
+
+// open reads the files that upstream_tls names at all levels.
+func (x *secureUpstreams) open(c *config.Config, p *park.Poller, log *slog.Logger) (err error) {
 	add := func(b *config.Block, at string, list []config.Server) {
 		for _, s := range list {
 			k := secureUpstream{s.URL, b.Secure}
-			if !s.URL.TLS || err != nil || x != nil && x.made[k] != nil {
+			if !s.URL.TLS || err != nil || x.made[k] != nil {
 				continue
 			}
-			t, problem := k.config()
-			if problem != nil {
+			if x.client == nil {
+				x.client = tlsconn.NewClient(p, time.Duration(c.Timeouts.Connect), log)
+			}
+			if x.made[k], err = x.make(k); err != nil {
 				key := "upstream_tls"
 				if at != "" {
 					key = at + "." + key
 				}
-				err = fmt.Errorf("%s.%w", key, problem)
+				err = fmt.Errorf("%s.%w", key, err)
 				return
 			}
-			if x == nil {
-				x = &secureUpstreams{tlsconn.NewClient(p, time.Duration(c.Timeouts.Connect), log), map[secureUpstream]*tlsconn.Upstream{}, map[config.Upstream]*tlsconn.Upstream{}}
-			}
-			x.made[k] = x.client.Upstream(t)
 			if x.first[s.URL] == nil {
 				x.first[s.URL] = x.made[k]
 			}
@@ -56,17 +62,25 @@ func newSecureUpstreams(c *config.Config, p *park.Poller, log *slog.Logger) (x *
 		add(&c.Block, "", c.Servers())
 	}
 	c.EachLevel(func(b *config.Block, at ...string) { add(b, at[0], b.OwnServers(c.UpstreamPool)) })
-	return x, err
+	return err
 }
 
-// config returns the configuration of connections to the upstream. Its errors begin with a key.
-func (k *secureUpstream) config() (*tls.Config, error) {
+// make returns how an upstream is reached, as its files say, also later ones. Its errors begin with a key.
+func (x *secureUpstreams) make(k secureUpstream) (*tlsconn.Upstream, error) {
 	s := &k.settings
-	f := tlsconn.Files{Verify: s.Verify, Name: s.Name, CAFile: s.CAFile, Cert: s.Cert, Key: s.Key}
-	if f.Name == "" {
-		f.Name, _, _ = net.SplitHostPort(k.url.Address) // which config has split before
+	t := &tls.Config{ServerName: s.Name, InsecureSkipVerify: !s.Verify}
+	if t.ServerName == "" {
+		t.ServerName, _, _ = net.SplitHostPort(k.url.Address) // which config has split before
 	}
-	return f.Load()
+	u := x.client.Upstream(t)
+	return u, x.files.Add(certs.UpstreamFiles{CA: s.CAFile, Pair: certs.Pair{Cert: s.Cert, Key: s.Key}}, func(roots *x509.CertPool, cert *tls.Certificate) {
+		t := t.Clone()
+		t.RootCAs = roots
+		if cert != nil {
+			t.Certificates = []tls.Certificate{*cert}
+		}
+		u.Set(t)
+	})
 }
 
 // of returns how an upstream of a level is reached; nil: without TLS.

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"crypto/tls"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -10,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"holdfast/internal/config"
@@ -65,7 +68,7 @@ func TestHTTPSUpstreamFiles(t *testing.T) {
 	for lines, want := range map[string]string{
 		"upstream_tls: {ca_file: /nonexistent/ca.pem}":            "upstream_tls.ca_file: open /nonexistent/ca.pem",
 		"upstream_tls: {ca_file: " + empty + "}":                  "upstream_tls.ca_file: " + empty + " has no certificate",
-		"upstream_tls: {cert: " + empty + ", key: " + empty + "}": "upstream_tls.cert: tls: failed to find any PEM data",
+		"upstream_tls: {cert: " + empty + ", key: " + empty + "}": "upstream_tls.cert: " + empty + " with " + empty + ": failed to find any PEM data",
 		"routes: [{match: /a, upstream: 'https://127.0.0.1:2', upstream_tls: {cert: " + empty + ", key: /nonexistent/key.pem}}]": "routes[0].upstream_tls.cert: open /nonexistent/key.pem",
 	} {
 		c, err := config.Parse("c.yaml", []byte("listen: 127.0.0.1:0\nupstream: https://127.0.0.1:1\nhooks: {listen: '127.0.0.1:0'}\n"+lines+"\n"))
@@ -75,5 +78,68 @@ func TestHTTPSUpstreamFiles(t *testing.T) {
 		if _, err := New(c, slog.New(slog.DiscardHandler)); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", lines, err, want)
 		}
+	}
+}
+
+// TestHTTPSUpstreamFilesChange: the app gets another certificate, and Holdfast the same as its CA, and one of its own.
+func TestHTTPSUpstreamFilesChange(t *testing.T) {
+	dir := t.TempDir()
+	ofApp, own := filepath.Join(dir, "app.pem"), filepath.Join(dir, "own.pem")
+	writeCert(t, ofApp, "app.test")
+	cert, err := tls.LoadX509KeyPair(ofApp, ofApp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var current atomic.Pointer[tls.Certificate]
+	current.Store(&cert)
+	app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.TLS.PeerCertificates[0].SerialNumber.String())
+	}))
+	app.Config.ErrorLog = log.New(io.Discard, "", 0)
+	app.Config.SetKeepAlivesEnabled(false)
+	app.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return &tls.Config{ClientAuth: tls.RequireAnyClientCert, Certificates: []tls.Certificate{*current.Load()}}, nil
+	}}
+	app.StartTLS()
+	defer app.Close()
+	serial := writeCert(t, own, "holdfast.test")
+	s := serveQuietly(t, "listen: 127.0.0.1:0", "upstream: '"+app.URL+"'",
+		fmt.Sprintf("upstream_tls: {server_name: app.test, ca_file: %s, cert: %[2]s, key: %[2]s}", ofApp, own))
+	want := func(what string, status int, body string) {
+		t.Helper()
+		resp, err := http.Get("http://" + s.Addr().String() + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if got, _ := io.ReadAll(resp.Body); resp.StatusCode != status || status == 200 && string(got) != body {
+			t.Errorf("%s: status %d, %q; want %d, %q", what, resp.StatusCode, got, status, body)
+		}
+	}
+	want("at first", 200, serial.String())
+	writeCert(t, ofApp, "app.test")
+	if cert, err = tls.LoadX509KeyPair(ofApp, ofApp); err != nil {
+		t.Fatal(err)
+	}
+	renewed := cert
+	current.Store(&renewed)
+	want("with a CA that is too old", 502, "")
+	s.secure.files.Reload()
+	want("with the new CA", 200, serial.String())
+	serial = writeCert(t, own, "holdfast.test")
+	s.secure.files.Reload()
+	want("with a new certificate of Holdfast", 200, serial.String())
+	resp, err := http.Get("http://" + s.HooksAddr().String() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	metrics, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(metrics); !strings.Contains(text, "holdfast_tls_upstream_file_loads_total 2\n") || !strings.Contains(text, "holdfast_tls_upstream_file_errors_total 0\n") ||
+		!strings.Contains(text, "holdfast_tls_upstream_certificate_expiry_timestamp_seconds{certificate=\""+own+"\"}") {
+		t.Errorf("the metrics are\n%s", text)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"holdfast/internal/park"
@@ -25,15 +26,22 @@ func NewClient(p *park.Poller, limit time.Duration, log *slog.Logger) *Client {
 // Upstream is how the connections to one upstream are secured.
 type Upstream struct {
 	client *Client
-	config *tls.Config
+	config atomic.Pointer[tls.Config]
 }
 
 // Upstream returns that of an upstream: c has the name to verify, and who may have signed its certificate.
 func (x *Client) Upstream(c *tls.Config) *Upstream {
+	u := &Upstream{client: x}
+	u.Set(c)
+	return u
+}
+
+// Set makes c that of new connections. Any goroutine may call it.
+func (u *Upstream) Set(c *tls.Config) {
 	c = Harden(c)
 	c.NextProtos = []string{httpProtocol}
 	c.ClientSessionCache = nil // connections are kept instead, and tickets are not read
-	return &Upstream{client: x, config: c}
+	u.config.Store(c)
 }
 
 // Dial is park.Loop.Dial with a handshake: h gets its first event after that, and Conn.DialError returns its error.
@@ -43,7 +51,7 @@ func (u *Upstream) Dial(l *park.Loop, network, address string, h park.Handler) (
 
 // Secure makes the handshake on a connection that a goroutine uses. After an error, c is closed.
 func (u *Upstream) Secure(ctx context.Context, c net.Conn) (net.Conn, error) {
-	secure := tls.Client(c, u.config)
+	secure := tls.Client(c, u.config.Load())
 	if err := secure.HandshakeContext(ctx); err != nil {
 		c.Close()
 		return nil, err
@@ -74,7 +82,7 @@ func (d *dialing) Ready(c *park.Conn, ev park.Event) {
 }
 
 func (d *dialing) client(h *handshake) *tls.Conn {
-	config := d.u.config.Clone()
+	config := d.u.config.Load().Clone()
 	config.KeyLogWriter = h
 	return tls.Client(h.wire, config)
 }
