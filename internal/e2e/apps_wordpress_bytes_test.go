@@ -36,8 +36,9 @@ func TestAppWordPressBytes(t *testing.T) {
 				listen, socket, root, hooks, lines)
 		}).addr
 	}
+	b := startBrowser(t)
 	visits := func(name string, start func(t *testing.T, lines string) string, lines string) (first, second int64) {
-		t.Run(name, func(t *testing.T) { first, second = wordPressVisits(t, startMiddleman(t, start(t, lines))) })
+		t.Run(name, func(t *testing.T) { first, second = wordPressVisits(t, b, startMiddleman(t, start(t, lines))) })
 		t.Logf("%s: %d bytes at the first visit, %d at the second", name, first, second)
 		return first, second
 	}
@@ -64,10 +65,10 @@ func TestAppWordPressBytes(t *testing.T) {
 }
 
 // wordPressVisits installs a WordPress, logs in, opens its editor twice in a browser, and returns the bytes of each time.
-func wordPressVisits(t *testing.T, m *middleman) (first, second int64) {
+func wordPressVisits(t *testing.T, b *browser, m *middleman) (first, second int64) {
 	v := newVisitor(t, m.url)
 	v.installWordPress("WordPress")
-	b := startBrowser(t)
+	b = &browser{t: t, session: b.session, client: b.client}
 	b.logInToWordPress(m.url)
 	editor := func() int64 {
 		before := m.bytes()
@@ -80,6 +81,8 @@ func wordPressVisits(t *testing.T, m *middleman) (first, second int64) {
 	b.command(http.MethodPost, "/goog/cdp/execute", map[string]any{"cmd": "Network.clearBrowserCache", "params": map[string]any{}}, nil)
 	first = editor()
 	second = editor()
+	b.open("about:blank")
+	m.calm() // the editor has said that it is closed
 	b.wantQuiet(t)
 	return first, second
 }
