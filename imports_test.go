@@ -63,6 +63,7 @@ internal/jsontext
 internal/linked
 internal/metric
 internal/park
+internal/plainval
 internal/presence internal/hub internal/throttle
 internal/proxyheader internal/park
 internal/proxystats internal/balance internal/metric
