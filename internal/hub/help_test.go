@@ -138,7 +138,7 @@ func check(t *testing.T, h *Hub) {
 		}
 	}
 	checkWildcards(t, h, histories)
-	if used, _ := h.held.records.slab.Size(); used != 64*int64(blocks) {
+	if used, _ := h.held.records.Slab.Size(); used != 64*int64(blocks) {
 		t.Errorf("history takes %d bytes of blocks; its messages take %d blocks", used, blocks)
 	}
 	listed := 0

@@ -120,7 +120,7 @@ func (l *histories) oldest() *history {
 func (l *histories) exceeds(k *history, now int64) bool {
 	return k.n > k.rule.Messages ||
 		k.rule.Bytes > 0 && k.bytes > k.rule.Bytes ||
-		k.rule.Age > 0 && now-l.records.time(k.at(0)) > int64(k.rule.Age)
+		k.rule.Age > 0 && now-l.records.Time(k.at(0).text) > int64(k.rule.Age)
 }
 
 // keepLocked appends m to the channel's history, within the limits of its rule, and raises the floor for messages that
@@ -162,7 +162,7 @@ func (h *Hub) keepLocked(ch *channel, m *Message, rule History) {
 // evictLocked drops the oldest message of k.
 func (h *Hub) evictLocked(k *history) {
 	m := k.pop()
-	h.held.records.drop(m)
+	h.held.records.Drop(m.text)
 	h.held.messages--
 	h.held.bytes -= m.cost()
 	h.saving.drop(k.channel, m.id)
@@ -200,7 +200,7 @@ func (h *Hub) Sweep(now time.Time) {
 	mark := new(history)
 	h.held.insert(mark, &h.held.root)
 	h.held.copies.sweepLocked(h)
-	limit := h.held.records.slab.Sparse()
+	limit := h.held.records.Slab.Sparse()
 	for seen := 1; mark.prev != &h.held.root; seen++ {
 		k := mark.prev
 		h.held.remove(mark)
@@ -225,7 +225,7 @@ func (k *history) sweepLocked(h *Hub, now int64, limit slab.Ref) {
 	}
 	for i := 0; i < k.n && limit != 0; i++ {
 		m := &k.ring[k.index(i)]
-		m.text = h.held.records.slab.Lower(m.text, limit)
+		m.text = h.held.records.Slab.Lower(m.text, limit)
 		if id := m.id; h.spendLocked(int(m.cost())) {
 			i = k.since(id) - 1
 		}

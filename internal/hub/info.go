@@ -74,7 +74,7 @@ func (h *Hub) Renew(channel string, id ID) (stored bool) {
 	}
 	k := ch.hist
 	if m := k.at(k.n - 1); m.id == id {
-		h.held.records.setTime(m, now)
+		h.held.records.SetTime(m.text, now)
 		return true
 	}
 	i := sort.Search(k.n, func(i int) bool { return k.at(i).id >= id })
