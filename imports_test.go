@@ -14,7 +14,7 @@ import (
 )
 
 // imports is who may import whom inside the module. Rooms do not know each other; the poller
-// imports no other package of the module, and the hub none but its memory.
+// imports no other package of the module, and the hub none but leaves.
 const imports = `
 .                 internal/config internal/demo internal/explain internal/server
 hooks             internal/channel internal/connection internal/hub internal/metric internal/presence internal/strictjson internal/throttle
@@ -46,6 +46,7 @@ internal/connection
 internal/cookie   internal/http1
 internal/deflate
 internal/demo
+internal/delivery
 internal/deny     internal/http1
 internal/expand
 internal/explain  internal/cache internal/config internal/http1 internal/route internal/server
@@ -57,11 +58,14 @@ internal/heldpoll internal/cache internal/http1 internal/park internal/throttle
 internal/histfile internal/hub
 internal/hosts    internal/http1
 internal/http1
-internal/hub      internal/slab
+internal/hub      internal/delivery internal/messageid internal/occupancy internal/slab
+internal/hubimage internal/hub internal/plainval
 internal/inject   internal/deflate internal/http1
 internal/jsontext
 internal/linked
+internal/messageid
 internal/metric
+internal/occupancy
 internal/park
 internal/plainval
 internal/presence internal/hub internal/throttle

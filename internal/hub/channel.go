@@ -1,9 +1,6 @@
 package hub
 
-import (
-	"hash/maphash"
-	"strings"
-)
+import "strings"
 
 // channel is one name with subscribers or history; without both it is deleted. All fields are guarded by Hub.mu.
 type channel struct {
@@ -28,6 +25,10 @@ func (h *Hub) channelLocked(name string, kept bool) *channel {
 	if ch == nil {
 		// The name may be a part of a long URL or of a buffer: only a copy lets these be freed.
 		ch = &channel{name: strings.Clone(name), floor: *h.lostFloor(name, kept), kept: kept}
+		if m := h.origin.awaited[name]; m != nil {
+			ch.floor, ch.last = max(ch.floor, m.Floor), m.Last
+			delete(h.origin.awaited, name)
+		}
 		ch.groups = ch.groupRoom[:0]
 		h.channels[ch.name] = ch
 		if h.wild.lost != nil && isPattern(name) {
@@ -59,7 +60,7 @@ func (h *Hub) lostFloor(name string, kept bool) *ID {
 	if kept {
 		return &h.saving.lost[lostSlot(name)]
 	}
-	return &h.lost[maphash.String(h.seed, name)%uint64(len(h.lost))]
+	return &h.lost[slotOf(h.origin.seed, name)%lostFloors]
 }
 
 // pushLocked appends m to every group of ch that does not have it from another channel of the same draft. It returns

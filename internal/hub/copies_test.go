@@ -12,7 +12,7 @@ import (
 // resume returns what a new subscriber of a channel gets that has nothing yet.
 func resume(h *Hub, channels ...string) []*Message {
 	var s recorder
-	list := h.Lane(0).Join(&s, channels, h.start, true).Messages
+	list := h.Lane(0).Join(&s, channels, h.origin.start, true).Messages
 	h.Lane(0).Leave(&s)
 	return list
 }
@@ -87,7 +87,7 @@ func TestJoinGivesWay(t *testing.T) {
 			}
 		}()
 		var s recorder
-		r := h.Lane(0).Join(&s, channels, h.start, true)
+		r := h.Lane(0).Join(&s, channels, h.origin.start, true)
 		h.mu.Lock()
 		turns := h.work.slices
 		h.mu.Unlock()

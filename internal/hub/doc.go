@@ -46,6 +46,10 @@
 // publishers that call [Hub.Saved] wait for that. After a restart, the hub continues with the history in the store. A
 // client whose ID was given out but not written before a crash gets a gap for every channel.
 //
+// # Another process
+//
+// An [Image] is what the hub of another process needs to continue, see [Import] and internal/hubimage.
+//
 // # Occupancy
 //
 // [Hub.TakeOccupancy] reports which channels got their first subscriber or lost their last one, of those that

@@ -112,7 +112,7 @@ func check(t *testing.T, h *Hub) {
 		if subscribers != int(ch.subscribers) {
 			t.Errorf("channel %q counts %d subscribers, has %d", name, ch.subscribers, subscribers)
 		}
-		if ch.floor < h.start {
+		if ch.floor < h.origin.start {
 			t.Errorf("channel %q: floor %v is before the start", name, ch.floor)
 		}
 		if k := ch.hist; k != nil {

@@ -12,7 +12,7 @@ import (
 // kept returns what a resume from the hub's start would bring.
 func kept(h *Hub, channel string) string {
 	var s recorder
-	r := h.Lane(0).Join(&s, []string{channel}, h.start, true)
+	r := h.Lane(0).Join(&s, []string{channel}, h.origin.start, true)
 	h.Lane(0).Leave(&s)
 	return texts(r.Messages)
 }
@@ -80,7 +80,7 @@ func TestHistoryTotal(t *testing.T) {
 		t.Errorf("after a flood on one channel: %+v", s)
 	}
 	var s recorder
-	r := h.Lane(0).Join(&s, []string{"kept1", "kept2", "kept3"}, h.start, true)
+	r := h.Lane(0).Join(&s, []string{"kept1", "kept2", "kept3"}, h.origin.start, true)
 	if len(r.Gaps) != 3 {
 		t.Errorf("evictions told: %+v", r.Gaps)
 	}
@@ -103,7 +103,7 @@ func TestCopiesAreShared(t *testing.T) {
 	e := &Encoding{Render: func(*Message, []byte) []byte { return make([]byte, size) }}
 	resume := func() (list []*Message) {
 		var s recorder
-		list = h.Lane(0).Join(&s, []string{"kept"}, h.start, true).Messages
+		list = h.Lane(0).Join(&s, []string{"kept"}, h.origin.start, true).Messages
 		h.Lane(0).Leave(&s)
 		for _, m := range list {
 			m.Rendered(e)
@@ -176,7 +176,7 @@ func TestReplayKnowsChannels(t *testing.T) {
 	h := New(Options{Rule: keep(8)})
 	say(t, h, "x", "kept.c", "kept.a", "kept.b", "kept.d")
 	var s, moved recorder
-	r := h.Lane(0).Join(&s, []string{"kept.a", "kept.b", "kept.c"}, h.start, true)
+	r := h.Lane(0).Join(&s, []string{"kept.a", "kept.b", "kept.c"}, h.origin.start, true)
 	want(t, "replayed", texts(r.Messages), "kept.a:x")
 	for _, names := range [][]string{{"kept.a"}, {"kept.b"}, {"kept.c"}, {"kept.d"}} {
 		h.Lane(0).Join(&moved, names, 0, false)

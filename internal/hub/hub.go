@@ -1,10 +1,12 @@
 package hub
 
 import (
-	"hash/maphash"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
+
+	"holdfast/internal/occupancy"
 )
 
 // Options are the properties of a hub.
@@ -54,9 +56,8 @@ type Hub struct {
 	now          func() time.Time
 	historyTotal int64
 	backlogMax   int64
-	start        ID
-	seed         maphash.Seed
-	saving       *saving // nil: history is in memory only
+	origin       origin
+	saving       *saving // nil: history is in memory only; set by Import, too
 
 	mu          sync.Mutex // guards what follows, channels, histories, and the fields that say so; never held while calling out
 	last        ID         // newest accepted
@@ -64,7 +65,7 @@ type Hub struct {
 	lost        [lostFloors]ID // see lostFloor
 	held        histories
 	wild        wildcards
-	occupancies occupancies
+	occupancies occupancy.Changes
 	rendering   map[*Message][]*Group // groups that wait until a message is rendered
 	groups      int
 	subscribers int
@@ -86,7 +87,7 @@ func New(o Options) *Hub {
 		now:          o.Now,
 		historyTotal: o.HistoryTotal,
 		backlogMax:   o.Backlog,
-		seed:         maphash.MakeSeed(),
+		origin:       origin{rules: o.Rules, seed: rand.Uint32()},
 		channels:     make(map[string]*channel),
 		rendering:    make(map[*Message][]*Group),
 	}
@@ -104,14 +105,14 @@ func New(o Options) *Hub {
 	if h.backlogMax == 0 {
 		h.backlogMax = defaultTotal
 	}
-	h.start = ID(h.now().UnixMilli()) << 20
-	h.last = h.start
+	h.origin.start = ID(h.now().UnixMilli()) << 20
+	h.last = h.origin.start
 	for i := range h.lost {
-		h.lost[i] = h.start // messages from before the start may be lost
+		h.lost[i] = h.origin.start // messages from before the start may be lost
 	}
 	if o.Wildcards {
 		h.wild.branches = make(map[string]*branch)
-		h.wild.lost = slices.Repeat([]ID{h.start}, lostFloors)
+		h.wild.lost = slices.Repeat([]ID{h.origin.start}, lostFloors)
 		h.wild.fresh.fresh.prev, h.wild.fresh.fresh.next = &h.wild.fresh, &h.wild.fresh
 	}
 	h.held.root.prev, h.held.root.next = &h.held.root, &h.held.root

@@ -106,7 +106,7 @@ func (l *Lane) join(s Subscriber, channels []string, after ID, replay func(*Repl
 		h.subscribers--
 	}
 	newest := h.last
-	changed := len(h.occupancies.list) > 0
+	changed := tellsLocked(h)
 	h.mu.Unlock()
 	runtime.KeepAlive(ahead)
 
@@ -135,7 +135,7 @@ func (l *Lane) Leave(s Subscriber) {
 	h.mu.Lock()
 	h.subscribers--
 	g.leaveLocked()
-	changed := len(h.occupancies.list) > 0
+	changed := tellsLocked(h)
 	h.mu.Unlock()
 	g.remove(p)
 	h.tellOccupancy(changed)

@@ -28,8 +28,8 @@ func TestResume(t *testing.T) {
 		i := say(t, h, data, channels...)
 		ids[i], id[data] = data, i
 	}
-	ids[h.start], id["start"] = "start", h.start
-	id["before"], id["future"] = h.start-1, h.start+1000
+	ids[h.origin.start], id["start"] = "start", h.origin.start
+	id["before"], id["future"] = h.origin.start-1, h.origin.start+1000
 
 	var bare, quiet recorder // hold channels that would be forgotten
 	h.Lane(0).Join(&bare, []string{"bare"}, 0, false)
@@ -102,7 +102,7 @@ func TestResumeOfForgottenChannel(t *testing.T) {
 		}
 		l.Leave(&s)
 	}
-	before := h.start
+	before := h.origin.start
 	gaps("nothing happened", "a", before, 0)
 	first := say(t, h, "1", "a") // to nobody
 	gaps("published to nobody", "a", before, 1)
@@ -133,7 +133,7 @@ func TestForgottenChannelsShareAnEntry(t *testing.T) {
 	gaps := 0
 	for i := range 3 * lostFloors {
 		var s recorder
-		r := h.Lane(0).Join(&s, []string{fmt.Sprint(i)}, h.start+ID(i), true) // all before its message
+		r := h.Lane(0).Join(&s, []string{fmt.Sprint(i)}, h.origin.start+ID(i), true) // all before its message
 		gaps += len(r.Gaps)
 		h.Lane(0).Leave(&s)
 		if r := h.Lane(0).Join(&s, []string{fmt.Sprint(i)}, newest, true); r.Gaps != nil {

@@ -179,7 +179,7 @@ func (l *Lane) pushLocked(g *Group, m *Message) (wake bool) {
 	*g.pending = append(*g.pending, m)
 	if m.refs++; m.refs == 1 {
 		l.hub.backlog += m.backlogCost()
-		m.track.holdLocked()
+		m.track.Hold()
 	}
 	if !g.queued {
 		g.queued = true
@@ -198,7 +198,7 @@ func (l *Lane) releaseLocked(b *batch) {
 	for _, m := range list {
 		if m.refs--; m.refs == 0 {
 			l.hub.backlog -= m.backlogCost()
-			m.track.releaseLocked()
+			m.track.Release()
 		}
 	}
 	if b == nil || cap(list) > spareBatchCap || len(l.spare) == spareBatches {

@@ -46,11 +46,11 @@ func TestReadPages(t *testing.T) {
 	}{
 		{"the oldest that is gone", "a", ids[1], 5, false},
 		{"before it", "a", ids[0], 5, true},
-		{"from a hub before", "a", h.start - 1, 5, true},
+		{"from a hub before", "a", h.origin.start - 1, 5, true},
 		{"from the future", "a", ids[6] + 1, 5, true},
 		{"the newest", "a", ids[6], 0, false},
 		{"nobody's channel", "b", ids[6], 0, false},
-		{"nobody's channel, of a hub before", "b", h.start - 1, 0, true},
+		{"nobody's channel, of a hub before", "b", h.origin.start - 1, 0, true},
 		{"nobody's channel, from the beginning", "b", 0, 0, false},
 	} {
 		if p := h.Read(tt.channel, tt.after, 10, 100); len(p.Messages) != tt.messages || p.Gap != tt.gap || p.More || p.Next != ids[6] {

@@ -1,9 +1,6 @@
 package hub
 
-import (
-	"hash/maphash"
-	"strings"
-)
+import "strings"
 
 // A pattern is a name in a set that stands for many channels: "orders.*" for all names with one segment more than
 // orders, "orders.**" for those with one or more. It is a channel of its own, to which nothing is published and which
@@ -123,7 +120,7 @@ func (w *wildcards) count(name string) (subscribers int) {
 // wildFloor returns the newest ID that may be lost of the channels that a pattern matches. It may be too high, as
 // patterns share entries, but never too low.
 func (h *Hub) wildFloor(pattern string) *ID {
-	return &h.wild.lost[maphash.String(h.seed, pattern)%uint64(len(h.wild.lost))]
+	return &h.wild.lost[slotOf(h.origin.seed, pattern)%lostFloors]
 }
 
 // loseToPatternsLocked raises the floors of all patterns that match a channel whose message is not stored, or dropped.
@@ -145,7 +142,7 @@ func (h *Hub) loseToPatternsLocked(name string, id ID) {
 }
 
 func (h *Hub) loseToLocked(pattern []byte, id ID) {
-	floor := &h.wild.lost[maphash.Bytes(h.seed, pattern)%uint64(len(h.wild.lost))]
+	floor := &h.wild.lost[slotOf(h.origin.seed, pattern)%lostFloors]
 	*floor = max(*floor, id)
 }
 

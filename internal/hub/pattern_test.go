@@ -59,7 +59,7 @@ func TestPatternsAgainstModel(t *testing.T) {
 					replay = lane.Join(m, set, after, true)
 				}
 				told += len(replay.Gaps)
-				checkReplay(t, seed, log, set, replay, after, n == 0, kept, h.start)
+				checkReplay(t, seed, log, set, replay, after, n == 0, kept, h.origin.start)
 				sets[i], from[i] = set, h.last
 			case 1:
 				run(h)
@@ -175,7 +175,7 @@ func TestPatternHistory(t *testing.T) {
 			fmt.Fprintf(&b, "%s ", m.Data)
 		}
 		for _, g := range r.Gaps {
-			fmt.Fprintf(&b, "gap %s %d ", g.Channel, g.Through-h.start)
+			fmt.Fprintf(&b, "gap %s %d ", g.Channel, g.Through-h.origin.start)
 		}
 		return strings.TrimSpace(b.String())
 	}

@@ -191,7 +191,7 @@ func (w *world) run(t *testing.T, pinned bool) {
 	for i := range w.lanes {
 		for j, m := range w.lanes[i].members {
 			for k := range m.spans {
-				if err := m.spans[k].verify(log, w.hub.start, pinned, &sum); err != nil {
+				if err := m.spans[k].verify(log, w.hub.origin.start, pinned, &sum); err != nil {
 					t.Fatalf("lane %d, member %d, span %d: %v", i, j, k, err)
 				}
 			}
@@ -284,9 +284,9 @@ func (l *worldLane) act(m *member) {
 	case 0:
 		s.after = max(m.membership.pos, 40) - ID(l.random.IntN(40))
 	case 1:
-		s.after = l.hub.start
+		s.after = l.hub.origin.start
 	case 2:
-		s.after = l.hub.start - 1
+		s.after = l.hub.origin.start - 1
 	case 3:
 		s.after = m.membership.pos + 1<<40
 	}

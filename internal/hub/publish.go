@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"unicode/utf8"
+
+	"holdfast/internal/delivery"
 )
 
 var (
@@ -98,6 +100,9 @@ const acceptSlice = 64
 func (h *Hub) accept(receipts []Receipt, messages []preparedMessage, kept bool, wake []*Lane) ([]*Lane, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.origin.moved {
+		return wake, ErrMoved
+	}
 	if h.backlog > h.backlogMax {
 		h.publishes.refused += uint64(len(receipts))
 		return wake, ErrBusy
@@ -128,7 +133,7 @@ func (h *Hub) prepare(d *Draft, r *Receipt, list []preparedMessage, now int64) (
 		return nil, ErrNoChannel
 	}
 	if d.Track {
-		r.Track = &Track{donec: make(chan struct{})}
+		r.Track = delivery.NewTrack()
 	}
 	binary := !utf8.Valid(d.Data)
 	for i, name := range unique(d.Channels) {
@@ -166,7 +171,7 @@ func (h *Hub) acceptLocked(r *Receipt, messages []preparedMessage, wake []*Lane)
 	h.last++
 	h.publishes.accepted++
 	r.ID = h.last
-	r.Track.holdLocked() // until the whole draft is accepted
+	r.Track.Hold() // until the whole draft is accepted
 	for _, p := range messages {
 		m, n := p.Message, 0
 		m.ID = h.last
@@ -200,6 +205,6 @@ func (h *Hub) acceptLocked(r *Receipt, messages []preparedMessage, wake []*Lane)
 			p.sole = true
 		}
 	}
-	r.Track.releaseLocked()
+	r.Track.Release()
 	return wake
 }

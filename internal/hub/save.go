@@ -29,8 +29,9 @@ type saving struct {
 	lost    []ID // see lostFloor
 	loading bool // the history is being read from the store
 	unsaved []Change
-	bytes   int64 // of data that must be stored and is not yet
-	saved   ID    // everything up to it is in the store
+	bytes   int64  // of data that must be stored and is not yet
+	saved   ID     // everything up to it is in the store
+	begin   *Begin // for the next Commit; nil: none
 	commits uint64
 	failed  uint64
 	err     error         // of the last Commit
@@ -143,8 +144,8 @@ func (h *Hub) save() error {
 	s := h.saving
 	h.mu.Lock()
 	changes, bytes := s.unsaved, s.bytes
-	batch := Batch{Changes: changes, Run: Run{First: s.runs[len(s.runs)-1].First, Last: h.last}, Reserved: s.reserved}
-	if len(changes) == 0 && h.last == s.saved {
+	batch := Batch{Changes: changes, Run: Run{First: s.runs[len(s.runs)-1].First, Last: h.last}, Reserved: s.reserved, Begin: s.begin}
+	if len(changes) == 0 && h.last == s.saved && s.begin == nil {
 		err := s.err
 		h.mu.Unlock()
 		return err
@@ -161,7 +162,7 @@ func (h *Hub) save() error {
 	defer h.mu.Unlock()
 	s.err = err
 	if err == nil {
-		s.reserved, s.saved = batch.Reserved, batch.Run.Last
+		s.reserved, s.saved, s.begin = batch.Reserved, batch.Run.Last, nil
 		s.bytes -= bytes
 		s.commits++
 	} else {

@@ -86,13 +86,16 @@ const maxRuns = 1024
 // its clock says: about a minute.
 const idLease ID = 1 << 36
 
-// lostSlot is a hash that is the same in every process (FNV-1a).
-func lostSlot(name string) uint32 {
-	sum := uint32(2166136261)
+// lostSlot is a hash that is the same in every process.
+func lostSlot(name string) uint32 { return slotOf(0, name) % lostSlots }
+
+// slotOf is a hash (FNV-1a).
+func slotOf[T string | []byte](seed uint32, name T) uint32 {
+	sum := uint32(2166136261) ^ seed
 	for i := range len(name) {
 		sum = (sum ^ uint32(name[i])) * 16777619
 	}
-	return (sum ^ sum>>16) % lostSlots
+	return sum ^ sum>>16
 }
 
 // Open returns a hub that continues with the history of the store, as far as the present rules and limits allow.
@@ -104,7 +107,7 @@ func Open(o Options, store Store) (*Hub, error) {
 		return nil, err
 	}
 	// Two processes may continue from copies of one store. IDs of the other one must not look like IDs of this one.
-	first := max(h.start, state.Reserved+1) + rand.N(idLease)
+	first := max(h.origin.start, state.Reserved+1) + rand.N(idLease)
 	batch := Batch{Run: Run{First: first, Last: first}, Begin: &Begin{}}
 	if len(state.Runs) == 0 || state.Rules != o.Rules {
 		state.Origin, state.Lost = first, nil
@@ -128,7 +131,7 @@ func Open(o Options, store Store) (*Hub, error) {
 	for slot, id := range state.Lost {
 		h.saving.lost[slot%lostSlots] = id
 	}
-	h.start, h.last = runs[0].First, first
+	h.origin.start, h.last = runs[0].First, first
 	for i := range h.lost {
 		h.lost[i] = first // messages of channels without records may be lost
 	}

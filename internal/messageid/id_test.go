@@ -1,4 +1,4 @@
-package hub
+package messageid
 
 import (
 	"errors"
@@ -14,8 +14,8 @@ func TestIDText(t *testing.T) {
 		if len(text) != idLen {
 			t.Errorf("%d: text %q has %d characters", id, text, len(text))
 		}
-		if got, err := ParseID(text); err != nil || got != id {
-			t.Errorf("ParseID(%q) = %d, %v; want %d", text, got, err, id)
+		if got, err := Parse(text); err != nil || got != id {
+			t.Errorf("Parse(%q) = %d, %v; want %d", text, got, err, id)
 		}
 		if i > 0 && ids[i-1].String() >= text {
 			t.Errorf("texts of %d and %d do not sort as the ids do", ids[i-1], id)
@@ -26,7 +26,7 @@ func TestIDText(t *testing.T) {
 	}
 }
 
-func TestParseIDRefuses(t *testing.T) {
+func TestParseRefuses(t *testing.T) {
 	for _, text := range []string{
 		"", "0", "3w5e11264sgs", "3w5e11264sgsf0", // length
 		"3w5e11264sgsg", "zzzzzzzzzzzzz", "4000000000000", // larger than 64 bits
@@ -34,17 +34,17 @@ func TestParseIDRefuses(t *testing.T) {
 		"0000000000000", // no message has it
 		strings.Repeat("1", 1<<16),
 	} {
-		if id, err := ParseID(text); !errors.Is(err, ErrBadID) {
-			t.Errorf("ParseID(%.20q) = %d, %v; want ErrBadID", text, id, err)
+		if id, err := Parse(text); !errors.Is(err, ErrBad) {
+			t.Errorf("Parse(%.20q) = %d, %v; want ErrBad", text, id, err)
 		}
 	}
 }
 
-func FuzzParseID(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	f.Add("3w5e11264sgsf")
 	f.Add("0000000000001")
 	f.Fuzz(func(t *testing.T, text string) {
-		if id, err := ParseID(text); err == nil && id.String() != text {
+		if id, err := Parse(text); err == nil && id.String() != text {
 			t.Errorf("%q and %q are the same id", text, id)
 		}
 	})
