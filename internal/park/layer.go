@@ -1,5 +1,7 @@
 package park
 
+import "net/netip"
+
 // Layer is a protocol between the handler of a connection and its socket, such as TLS. Conn.Read, Write and the like
 // go through it. Its methods run on the connection's loop or, while a Stream has the connection, on that one's worker.
 type Layer interface {
@@ -31,8 +33,8 @@ type Layer interface {
 
 // Socket is a connection without its Layer.
 type Socket struct {
-	c      *Conn
-	worker bool
+	c    *Conn
+	lent *Stream // that a worker has; nil on the loop
 }
 
 // Read is Conn.Read of the socket's own bytes.
@@ -44,11 +46,16 @@ func (s Socket) Write(p []byte) (int, error) { return s.c.sysWrite(p) }
 // CloseWrite ends the socket's sending side.
 func (s Socket) CloseWrite() error { return s.c.sysCloseWrite() }
 
-// Conn returns the connection.
-func (s Socket) Conn() *Conn { return s.c }
+// RemoteAddr is Conn.RemoteAddr, also on a worker.
+func (s Socket) RemoteAddr() netip.AddrPort {
+	if s.lent != nil {
+		return s.lent.remote
+	}
+	return s.c.RemoteAddr()
+}
 
 // OnWorker reports whether the caller runs on a worker, and not on the loop.
-func (s Socket) OnWorker() bool { return s.worker }
+func (s Socket) OnWorker() bool { return s.lent != nil }
 
 // Slot returns the number of the connection's slot.
 func (s Socket) Slot() int { return int(s.c.fd) }
@@ -77,7 +84,7 @@ func (c *Conn) Layer() Layer {
 // layerOf returns the layer of a connection that has one.
 func layerOf(c *Conn) Layer { return c.Loop().poller.slots.layer(c.fd) }
 
-// flushLayer has the layer write what the kernel has refused. A worker's Stream does that itself.
+// flushLayer has the layer write what the kernel has refused. A Stream does that when its worker waits, and at its end.
 func flushLayer(c *Conn) {
 	if _, lent := c.handler.(*Stream); !lent {
 		_ = layerOf(c).Flush(Socket{c: c}) // an error is also an event, or the next Write's

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 type shifted struct {
 	kept   []byte
 	lent   []bool
+	onRead func(park.Socket)
 	closed int
 	reset  bool
 }
@@ -31,6 +33,9 @@ func shift(p []byte, by byte) []byte {
 }
 
 func (x *shifted) Read(s park.Socket, p []byte) (int, error) {
+	if x.onRead != nil {
+		x.onRead(s)
+	}
 	n, err := s.Read(p)
 	copy(p, shift(p[:n], 255))
 	return n, err
@@ -166,6 +171,83 @@ func TestLayerSendsTheRest(t *testing.T) {
 		}
 		nc.Close()
 		wiretest.Eventually(t, "the slot is free", func() bool { return p.Stats().Clients == 0 })
+	}
+}
+
+// TestLayerOfAWorkerKnowsThePeer, while the loop takes the connection out of its timing wheel.
+func TestLayerOfAWorkerKnowsThePeer(t *testing.T) {
+	x := &shifted{}
+	addrc, laterc := make(chan netip.AddrPort, 1), make(chan struct{})
+	p := start(t, park.Options{Loops: 1})
+	var clock *park.Conn
+	peer := wiretest.Dial(t, listen(t, p, func(*park.Loop) park.Handler {
+		return handlerFunc(func(c *park.Conn, ev park.Event) {
+			if clock = c; ev&park.Expired != 0 {
+				close(laterc)
+			}
+		})
+	}))
+	peer.Send("x")
+	wiretest.Eventually(t, "the first event", func() (ok bool) {
+		do(t, p.Loops()[0], func() { ok = clock != nil })
+		return ok
+	})
+	nc := layered(t, p, x, func(c *park.Conn, ev park.Event) {
+		c.SetDeadline(time.Millisecond) // a stream has none, but stays in the wheel until the next tick
+		clock.SetDeadline(300 * time.Millisecond)
+		s := park.NewStream(c, nil)
+		x.onRead = func(s park.Socket) { addrc <- s.RemoteAddr() }
+		p.Go(func() {
+			_, _ = s.Read(make([]byte, 1))
+			<-laterc
+			s.Release(func(c *park.Conn, _ []byte) { c.Close() })
+		})
+	})
+	nc.Write([]byte("x"))
+	if got := <-addrc; got.String() != nc.LocalAddr().String() {
+		t.Errorf("the peer is %s; want %s", got, nc.LocalAddr())
+	}
+	io.ReadAll(nc)
+}
+
+// TestLayerSendsWhileLent: what the layer has kept is sent while a worker only reads, and when it has given the connection
+// back without a write. The kernel's event for it is past then.
+func TestLayerSendsWhileLent(t *testing.T) {
+	text := bytes.Repeat([]byte{'a'}, 16<<20) // more than the kernel takes
+	for _, reads := range []bool{true, false} {
+		x := &shifted{}
+		p := start(t, park.Options{Loops: 1})
+		sentc, readc := make(chan int, 1), make(chan struct{})
+		nc := layered(t, p, x, func(c *park.Conn, ev park.Event) {
+			if _, err := c.Write(text); err != nil {
+				t.Error(err)
+			}
+			sentc <- len(text) - len(x.kept)
+			s := park.NewStream(c, nil)
+			p.Go(func() {
+				if reads {
+					_, _ = s.Read(make([]byte, 1))
+				} else {
+					<-readc
+				}
+				s.Release(func(c *park.Conn, _ []byte) {
+					c.Hold(handlerFunc(func(c *park.Conn, ev park.Event) {}))
+				})
+			})
+		})
+		got := make([]byte, len(text))
+		sent := <-sentc
+		if _, err := io.ReadFull(nc, got[:sent]); err != nil {
+			t.Fatal(err)
+		}
+		if !reads {
+			do(t, p.Loops()[0], func() {}) // the event that the kernel takes more
+			close(readc)
+		}
+		if n, err := io.ReadFull(nc, got[sent:]); err != nil {
+			t.Errorf("a worker reads: %v: %d of %d bytes, %v", reads, sent+n, len(text), err)
+		}
+		nc.Write([]byte("x"))
 	}
 }
 

@@ -95,6 +95,7 @@ func (s *Stream) Cancel() {
 	s.c.handler = nil
 	if s.layer != nil {
 		s.layer.Lend(Socket{c: s.c}, false)
+		flushLayer(s.c) // the event for what it has kept may be past
 	}
 }
 
@@ -148,12 +149,19 @@ func (s *Stream) Write(p []byte) (int, error) {
 	}
 }
 
+// read is Conn.Read. While there is nothing to read, it has the layer send what the kernel has refused.
 func (s *Stream) read(p []byte) (int, error) {
-	if s.layer != nil {
-		return s.layer.Read(Socket{c: s.c, worker: true}, p)
+	if s.layer == nil {
+		return s.c.sysRead(p)
 	}
-	return s.c.sysRead(p)
+	n, err := s.layer.Read(s.socket(), p)
+	if err == ErrAgain {
+		_ = s.layer.Flush(s.socket()) // an error is also the next read's
+	}
+	return n, err
 }
+
+func (s *Stream) socket() Socket { return Socket{c: s.c, lent: s} }
 
 // write is Conn.Write. With a layer, it returns nil only after the kernel has everything: nobody else flushes the layer
 // meanwhile.
@@ -161,12 +169,11 @@ func (s *Stream) write(p []byte) (n int, err error) {
 	if s.layer == nil {
 		return s.c.sysWrite(p)
 	}
-	socket := Socket{c: s.c, worker: true}
 	if len(p) > 0 {
-		n, err = s.layer.Write(socket, p, nil)
+		n, err = s.layer.Write(s.socket(), p, nil)
 	}
 	if err == nil {
-		err = s.layer.Flush(socket)
+		err = s.layer.Flush(s.socket())
 	}
 	return n, err
 }

@@ -87,9 +87,9 @@ func (d *dialing) client(h *handshake) *tls.Conn {
 	return tls.Client(h.wire, config)
 }
 
-func (d *dialing) made(c *park.Conn, _ *tls.ConnectionState) {
+func (d *dialing) made(c *park.Conn, m *made) {
 	c.Hold(d.next)
-	d.next.Ready(c, park.Writable|park.Readable) // a response, or the end, may be there without another event
+	d.next.Ready(c, park.Writable|m.past)
 }
 
 // failed gives the connection to its handler as one that could not be made.

@@ -59,10 +59,10 @@ func (e *engine) yield()  { <-e.cpu }
 
 // job is one handshake to make.
 type job struct {
-	head   []byte                                 // read from the connection already
-	tls    func(h *handshake) *tls.Conn           // makes its tls.Conn
-	next   func(*park.Conn, *tls.ConnectionState) // takes the connection over, on the loop
-	failed func(*park.Conn, error)                // does so after a failure
+	head   []byte                       // read from the connection already
+	tls    func(h *handshake) *tls.Conn // makes its tls.Conn
+	next   func(*park.Conn, *made)      // takes the connection over, on the loop
+	failed func(*park.Conn, error)      // does so after a failure
 }
 
 // begin makes the handshake of c on a worker.
@@ -89,7 +89,12 @@ func (e *engine) begin(c *park.Conn, j job) {
 			e.failed(reason, err, h.client, fields...)
 			return
 		}
-		h.stream.Release(func(c *park.Conn, rest []byte) { e.establish(c, m, rest, j.next) })
+		h.stream.Release(func(c *park.Conn, rest []byte) {
+			if m.past = park.Readable; h.stream.Gone() {
+				m.past |= park.HangUp
+			}
+			e.establish(c, m, rest, j.next)
+		})
 	})
 	if !started {
 		err = errBusy
@@ -104,6 +109,7 @@ type made struct {
 	layer   layer
 	version version
 	state   tls.ConnectionState
+	past    park.Event // that the kernel does not tell again
 }
 
 // layer is a park.Layer that takes what was read with the handshake.
@@ -113,7 +119,7 @@ type layer interface {
 }
 
 // establish puts the layer on the connection and gives it to next.
-func (e *engine) establish(c *park.Conn, m *made, rest []byte, next func(*park.Conn, *tls.ConnectionState)) {
+func (e *engine) establish(c *park.Conn, m *made, rest []byte, next func(*park.Conn, *made)) {
 	e.open[m.version].Add(1)
 	e.made[m.version].Add(1)
 	if m.state.DidResume {
@@ -122,7 +128,7 @@ func (e *engine) establish(c *park.Conn, m *made, rest []byte, next func(*park.C
 	m.layer.unread(rest)
 	c.SetLayer(m.layer)
 	c.SetTLS(true)
-	next(c, &m.state)
+	next(c, m)
 }
 
 var (

@@ -134,5 +134,5 @@ func (g *group) closed(v version) { g.e.open[v].Add(-1) }
 
 // failed counts and logs what ends an established connection.
 func (g *group) failed(s park.Socket, reason string, err error) {
-	g.e.failed(reason, err, s.Conn().RemoteAddr())
+	g.e.failed(reason, err, s.RemoteAddr())
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -106,14 +107,18 @@ func TestTimeouts(t *testing.T) {
 	wiretest.Eventually(t, "counted", func() bool { return s.Stats().Failures["timeout"] == 4 })
 }
 
-// stopper writes the first message only.
+// stopper writes the first message only. The others go to rest, or fail.
 type stopper struct {
 	net.Conn
 	wrote bool
+	rest  io.Writer
 }
 
 func (c *stopper) Write(p []byte) (int, error) {
-	if c.wrote {
+	switch {
+	case c.wrote && c.rest != nil:
+		return c.rest.Write(p)
+	case c.wrote:
 		return 0, errCut
 	}
 	c.wrote = true
@@ -350,3 +355,54 @@ func TestBehindHead(t *testing.T) {
 type handlerFunc func(c *park.Conn, ev park.Event)
 
 func (f handlerFunc) Ready(c *park.Conn, ev park.Event) { f(c, ev) }
+
+// TestEndDuringHandshake: a client may send its request with its last message, and end its side, before the handshake is
+// over. The kernel tells that once only, and so the handler has to be told afterwards.
+func TestEndDuringHandshake(t *testing.T) {
+	eventc := make(chan park.Event, 10)
+	s := start(t, Options{}, func(*park.Loop) park.Handler {
+		return &handler{func(c *park.Conn, ev park.Event) {
+			if ev&park.Readable != 0 {
+				n, err := c.Read(c.Loop().In())
+				if string(c.Loop().In()[:n]) != "request" || err != nil {
+					t.Errorf("read %q, %v", c.Loop().In()[:n], err)
+				}
+			}
+			eventc <- ev
+		}}
+	})
+	raw := s.dialPlain(t)
+	rest := &together{Conn: raw, hold: true}
+	client := tls.Client(&stopper{Conn: raw, rest: rest}, clientConfig(tls.VersionTLS13))
+	if err := client.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(client, "request"); err != nil {
+		t.Fatal(err)
+	}
+	for range cap(s.cpu) { // no handshake goes on
+		s.cpu <- struct{}{}
+	}
+	rest.hold = false
+	if _, err := rest.Write(nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	wiretest.Eventually(t, "the end is seen", func() bool {
+		var gone atomic.Bool
+		s.poller.VisitAll(nil, func(c *park.Conn) {
+			if stream, ok := c.Handler().(*park.Stream); ok && stream.Gone() {
+				gone.Store(true)
+			}
+		})()
+		return gone.Load()
+	})
+	for range cap(s.cpu) {
+		<-s.cpu
+	}
+	if first, second := <-eventc, <-eventc; first != park.Writable || second != park.Readable|park.HangUp {
+		t.Errorf("the events are %b and %b", first, second)
+	}
+}

@@ -195,8 +195,8 @@ func (h *hello) start(c *park.Conn, head []byte) {
 func lingers(c *park.Conn, _ error) { park.Linger(c) }
 
 // made gives the connection to its handler, with the events that a new connection has.
-func (h *hello) made(c *park.Conn, state *tls.ConnectionState) {
-	if state.NegotiatedProtocol == acmeProtocol || h.x.draining.Load() {
+func (h *hello) made(c *park.Conn, m *made) {
+	if m.state.NegotiatedProtocol == acmeProtocol || h.x.draining.Load() {
 		c.Close()
 		return
 	}
@@ -204,7 +204,7 @@ func (h *hello) made(c *park.Conn, state *tls.ConnectionState) {
 	ref := c.Ref()
 	h.next.Ready(c, park.Writable)
 	if c, ok := ref.Conn(); ok && c.Handler() == h.next {
-		h.next.Ready(c, park.Readable)
+		h.next.Ready(c, m.past)
 	}
 }
 
