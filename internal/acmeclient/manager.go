@@ -36,7 +36,9 @@ type Manager struct {
 	o      Options
 	folder string // of this directory's certificates
 	client *http.Client
-	names  []*name // of Serve's goroutine
+
+	names   []*name           // of Serve's goroutine
+	unsaved map[string][]byte // certificates that could not be written, by name; of Serve's goroutine
 
 	mu         sync.Mutex                  // guards what follows
 	responses  map[string][]byte           // of HTTP-01, by path
@@ -67,7 +69,7 @@ func New(o Options) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Manager{o: o, folder: filepath.Join(o.Folder, u.Hostname()), responses: map[string][]byte{}, challenges: map[string]*tls.Certificate{}}
+	m := &Manager{o: o, folder: filepath.Join(o.Folder, u.Hostname()), unsaved: map[string][]byte{}, responses: map[string][]byte{}, challenges: map[string]*tls.Certificate{}}
 	m.client = &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: o.Roots}, DisableKeepAlives: true,
 	}}
@@ -134,10 +136,13 @@ func (m *Manager) attend(ctx context.Context, n *name) {
 		return
 	}
 	if err == nil {
-		n.pause = 0
 		m.issued.Add(1)
 		m.o.Issued(m.file(n.host))
-		return
+		if due, ends = m.due(n.host, now); !due {
+			n.pause = 0
+			return
+		}
+		err = errDueAgain
 	}
 	m.failures.Add(1)
 	n.pause = min(max(2*n.pause, minPause), maxPause)
@@ -151,6 +156,9 @@ func (m *Manager) attend(ctx context.Context, n *name) {
 	}
 	m.o.Log.Error("certificate not issued", fields...)
 }
+
+// errDueAgain keeps a manager from requesting one certificate after the other.
+var errDueAgain = errors.New("the certificate that was issued is due again at once")
 
 // due reports whether the certificate of a name is missing, unfit or in the last part of its lifetime, and when it ends.
 func (m *Manager) due(host string, now time.Time) (due bool, ends time.Time) {
@@ -176,6 +184,10 @@ func (m *Manager) hint(err error) string {
 		return "the CA must reach port 80 of this name, and there an entry of listen without tls"
 	case errors.As(err, &challenge):
 		return "the CA must reach port 443 of this name, and there an entry of listen with tls"
+	case errors.Is(err, errDueAgain):
+		return "is the clock of this machine right?"
+	case errors.Is(err, errNotSaved):
+		return "tls.acme.folder must be writable, and its disk not full"
 	case errors.As(err, &problem):
 		return "see what the CA says; is tls.acme right?"
 	}

@@ -38,6 +38,9 @@ func (m *Manager) obtain(ctx context.Context, host string) error {
 	if !slices.Contains(m.o.Names, host) {
 		return fmt.Errorf("%s is not in tls.acme.names", host)
 	}
+	if b := m.unsaved[host]; b != nil {
+		return m.save(host, b)
+	}
 	client, err := m.register(ctx)
 	if err != nil {
 		return err
@@ -99,7 +102,10 @@ func (m *Manager) accountKey() (crypto.Signer, error) {
 		if err != nil {
 			return nil, err
 		}
-		return key, writeFile(name, b)
+		if err := writeFile(name, b); err != nil {
+			return nil, fmt.Errorf("account key %w: %w", errNotSaved, err)
+		}
+		return key, nil
 	}
 	if err != nil {
 		return nil, err
@@ -226,7 +232,19 @@ func (m *Manager) store(host string, chain [][]byte, key crypto.Signer) error {
 	if err := cert.Leaf.VerifyHostname(host); err != nil {
 		return fmt.Errorf("certificate: %w", err)
 	}
-	return writeFile(m.file(host), b)
+	return m.save(host, b)
+}
+
+var errNotSaved = errors.New("not saved")
+
+// save writes the file of host. If that fails, the next attempt writes it: the CA limits how many certificates it issues.
+func (m *Manager) save(host string, b []byte) error {
+	if err := writeFile(m.file(host), b); err != nil {
+		m.unsaved[host] = b
+		return fmt.Errorf("certificate %w: %w", errNotSaved, err)
+	}
+	delete(m.unsaved, host)
+	return nil
 }
 
 func encodeKey(key crypto.Signer) ([]byte, error) {
