@@ -14,20 +14,23 @@ import (
 	"holdfast/internal/throttle"
 )
 
-// maxQueue is how many connections may wait for the beginning of their handshake.
-const maxQueue = 16 << 10
+const (
+	maxQueue = 16 << 10 // connections that may wait for the beginning of their handshake
+	crowd    = maxQueue / 16
+)
 
 // engine makes handshakes on workers of its own, and has what its connections share.
 type engine struct {
-	client bool
-	time   time.Duration
-	log    *slog.Logger
-	pool   *park.Pool
-	cpu    chan struct{} // one for each handshake that computes
-	groups []*group
-	open   open
-	made   [versions]atomic.Int64 // handshakes
-	kept   atomic.Int64           // of those, how many resumed a session
+	client   bool
+	time     time.Duration
+	patience time.Duration
+	log      *slog.Logger
+	pool     *park.Pool
+	cpu      chan struct{} // one for each handshake that computes
+	groups   []*group
+	open     open
+	made     [versions]atomic.Int64 // handshakes
+	kept     atomic.Int64           // of those, how many resumed a session
 
 	mu       sync.Mutex // guards what follows
 	failures map[string]*throttle.Throttle
@@ -37,7 +40,7 @@ type engine struct {
 var reasons = []string{"alert", "busy", "certificate", "disconnected", "handshake", "not_tls", "timeout", "version"}
 
 func (e *engine) init(p *park.Poller, client bool, limit time.Duration, most int, log *slog.Logger) {
-	e.client, e.time, e.log = client, limit, log
+	e.client, e.time, e.patience, e.log = client, limit, limit/3, log
 	if e.log == nil {
 		e.log = slog.Default()
 	}
@@ -57,6 +60,18 @@ func (e *engine) init(p *park.Poller, client bool, limit time.Duration, most int
 func (e *engine) resume() { e.cpu <- struct{}{} }
 func (e *engine) yield()  { <-e.cpu }
 
+// tired reports whether a handshake that has waited for its client gives its worker to one that wants to begin. Otherwise a
+// few hundred clients a second that stop in the middle of theirs would occupy all workers.
+func (e *engine) tired(waited time.Duration) bool {
+	switch n := e.pool.Waiting(); {
+	case n == 0 || e.client:
+		return false
+	case n >= crowd:
+		return waited >= e.patience/4
+	}
+	return waited >= e.patience
+}
+
 // job is one handshake to make.
 type job struct {
 	head   []byte                       // read from the connection already
@@ -67,10 +82,9 @@ type job struct {
 
 // begin makes the handshake of c on a worker.
 func (e *engine) begin(c *park.Conn, j job) {
-	h := &handshake{e: e, stream: park.NewStream(c, append([]byte(nil), j.head...)), client: c.RemoteAddr()}
+	h := &handshake{e: e, stream: park.NewStream(c, append([]byte(nil), j.head...)), client: c.RemoteAddr(), by: time.Now().Add(e.time)}
 	h.wire = &wire{Conn: h.stream, hand: h}
-	by := time.Now().Add(e.time)
-	_ = h.stream.SetDeadline(by) // it does not fail
+	_ = h.stream.SetWriteDeadline(h.by) // it does not fail
 	g := e.groups[c.Loop().Index]
 	err := errPanic // unless run returns
 	end := func() {
@@ -83,7 +97,7 @@ func (e *engine) begin(c *park.Conn, j job) {
 			}
 		}()
 		var m *made
-		m, err = h.run(g, by, j.tls)
+		m, err = h.run(g, j.tls)
 		if err != nil {
 			reason, fields := h.cause(err)
 			e.failed(reason, err, h.client, fields...)

@@ -24,6 +24,7 @@ type handshake struct {
 	stream *park.Stream
 	wire   *wire
 	client netip.AddrPort
+	by     time.Time // it has to be over
 
 	// Of the record that is read: crypto/tls must not read past it, as what follows belongs to the session.
 	header [tlsrecord.HeaderLen]byte
@@ -52,7 +53,7 @@ func (h *handshake) read(p []byte) (int, error) {
 		want = tlsrecord.HeaderLen - h.have
 	}
 	h.e.yield() // others compute while this one waits
-	n, err := h.stream.Read(p[:min(len(p), want)])
+	n, err := h.await(p[:min(len(p), want)])
 	h.e.resume()
 	if !inHeader {
 		h.left -= n
@@ -66,7 +67,28 @@ func (h *handshake) read(p []byte) (int, error) {
 	return n, err
 }
 
-// write sends records. Those after the secrets are known may have the key of the server's data.
+var errStalled = errors.New("tls: the client has stalled in its handshake, and others wait for theirs")
+
+// await reads from the stream, no longer than the others that want to begin allow.
+func (h *handshake) await(p []byte) (int, error) {
+	since := time.Now()
+	by := since
+	for {
+		if by = by.Add(h.e.patience / 4); by.After(h.by) {
+			by = h.by
+		}
+		_ = h.stream.SetReadDeadline(by) // it does not fail
+		n, err := h.stream.Read(p)
+		switch {
+		case !errors.Is(err, os.ErrDeadlineExceeded) || by.Equal(h.by):
+			return n, err
+		case h.e.tired(by.Sub(since)):
+			return 0, errStalled
+		}
+	}
+}
+
+// write sends records.// write sends records. Those after the secrets are known may have the key of the server's data.
 func (h *handshake) write(p []byte) (int, error) {
 	if h.secrets.Server != nil && !h.e.client {
 		h.flight = append(h.flight, p...)
@@ -101,10 +123,10 @@ func (h *handshake) Write(line []byte) (int, error) {
 }
 
 // run makes the handshake and returns the connection, whose layer belongs to g.
-func (h *handshake) run(g *group, by time.Time, prepare func(*handshake) *tls.Conn) (*made, error) {
+func (h *handshake) run(g *group, prepare func(*handshake) *tls.Conn) (*made, error) {
 	h.e.resume()
 	defer h.e.yield()
-	if time.Now().After(by) { // its time went by in the queue
+	if time.Now().After(h.by) { // its time went by in the queue
 		return nil, os.ErrDeadlineExceeded
 	}
 	c := prepare(h)
@@ -144,6 +166,8 @@ func (h *handshake) cause(err error) (reason string, fields []any) {
 	var errno syscall.Errno
 	var cert *tls.CertificateVerificationError
 	switch {
+	case errors.Is(err, errStalled):
+		return "busy", fields
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return "timeout", append(fields, "limit", h.e.time)
 	case errors.Is(err, io.EOF), errors.As(err, &errno):

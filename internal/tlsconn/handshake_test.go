@@ -274,7 +274,7 @@ func TestOtherConfig(t *testing.T) {
 
 // TestManyHandshakes: far more clients than workers all get through.
 func TestManyHandshakes(t *testing.T) {
-	s := start(t, Options{Handshakes: 4}, echoes)
+	s := start(t, Options{Handshakes: 4, patience: time.Minute}, echoes)
 	var group sync.WaitGroup
 	for range 200 {
 		group.Go(func() {
@@ -405,4 +405,26 @@ func TestEndDuringHandshake(t *testing.T) {
 	if first, second := <-eventc, <-eventc; first != park.Writable || second != park.Readable|park.HangUp {
 		t.Errorf("the events are %b and %b", first, second)
 	}
+}
+
+// TestStalledHandshakes: clients that stop in the middle of their handshakes do not keep others from theirs for the whole
+// limit. They are disconnected once others wait, and only then.
+func TestStalledHandshakes(t *testing.T) {
+	s := start(t, Options{Time: 10 * time.Minute, Handshakes: 2, patience: 500 * time.Millisecond}, echoes)
+	var stalled []net.Conn
+	for range 4 {
+		nc := s.dialPlain(t)
+		if err := tls.Client(&stopper{Conn: nc}, clientConfig(tls.VersionTLS13)).Handshake(); !errors.Is(err, errCut) {
+			t.Fatal(err)
+		}
+		stalled = append(stalled, nc)
+		if len(stalled) == 2 {
+			exchange(t, s.dial(t, clientConfig(0), nil), "after two that have stopped")
+		}
+	}
+	exchange(t, s.dial(t, clientConfig(0), nil), "after two more")
+	if n := s.Stats().Failures["busy"]; n < 2 || n > 4 {
+		t.Errorf("%d are counted as busy", n)
+	}
+	wiretest.Eventually(t, "logged", func() bool { return strings.Contains(s.log.String(), "reason=busy") })
 }

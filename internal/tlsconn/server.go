@@ -27,6 +27,8 @@ type Options struct {
 	Time       time.Duration // limit for the first message of the client, and for the rest of the handshake; default 10 s
 	Handshakes int           // at once, most of them waiting for their clients, about 25 kB each; default 2048
 	Log        *slog.Logger  // default slog.Default()
+
+	patience time.Duration // with a client that stalls while others wait; default a third of Time
 }
 
 // Server has the connections of clients. It starts nothing; its workers end with the poller.
@@ -65,6 +67,9 @@ func NewServer(p *park.Poller, o Options) *Server {
 	}
 	x := &Server{}
 	x.init(p, false, o.Time, o.Handshakes, o.Log)
+	if o.patience > 0 {
+		x.patience = o.patience
+	}
 	base := Harden(o.Config)
 	x.outer = base.Clone()
 	x.outer.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
