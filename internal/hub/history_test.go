@@ -274,3 +274,34 @@ func TestQuiet(t *testing.T) {
 	want(t, "told", fmt.Sprint(told), "[state]")
 	check(t, h)
 }
+
+// TestExact: a message for those who subscribe by name reaches no pattern, is stored nowhere, and is no gap for others.
+func TestExact(t *testing.T) {
+	c := newClock()
+	h := New(Options{
+		Now: c.now, Wildcards: true, Rule: func(string) (History, bool) { return History{Messages: 2}, true },
+		OnPublish: func(channel string) { t.Errorf("told of %s", channel) },
+	})
+	var named, all recorder
+	h.Lane(0).Join(&all, []string{"**"}, 0, false)
+	id := all.membership.Position()
+	publish := func(subscribers int) {
+		t.Helper()
+		if r, err := h.PublishOne(Draft{Channels: []string{"own"}, Data: []byte("1"), Exact: true}); err != nil || r.Subscribers != subscribers {
+			t.Fatalf("%d subscribers, %v; want %d", r.Subscribers, err, subscribers)
+		}
+	}
+	publish(0)
+	h.Lane(0).Join(&named, []string{"own"}, 0, false)
+	publish(1)
+	for h.Lane(0).Step(100) {
+	}
+	want(t, "by name", named.text(), "own:1")
+	want(t, "by pattern", all.text(), "")
+	want(t, "stored", kept(h, "own"), "")
+	var again recorder
+	if replay := h.Lane(0).Join(&again, []string{"**"}, id, true); len(replay.Gaps) > 0 || len(replay.Messages) > 0 {
+		t.Errorf("who comes back by pattern gets %+v", replay)
+	}
+	check(t, h)
+}

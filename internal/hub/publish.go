@@ -23,6 +23,7 @@ type Draft struct {
 	JSON     bool // Data is one JSON value
 	Track    bool // count deliveries in Receipt.Track
 	Quiet    bool // store it for those who subscribe later, and deliver it to nobody: the others have had the same before
+	Exact    bool // deliver it to those who subscribe by the channel's name, not by a pattern, and store it nowhere
 }
 
 // Receipt is the result of a draft.
@@ -38,6 +39,7 @@ type preparedMessage struct {
 	*Message
 	rule  History
 	quiet bool
+	exact bool
 }
 
 // Publish accepts all drafts, in their order, or returns an error and accepts none: ErrNoChannel or ErrNoRule (both
@@ -74,7 +76,7 @@ func (h *Hub) publish(drafts []Draft, receipts []Receipt, room []preparedMessage
 	}
 	if h.onPublish != nil {
 		for i := range messages {
-			if !messages[i].quiet {
+			if !messages[i].quiet && !messages[i].exact {
 				h.onPublish(messages[i].Channel)
 			}
 		}
@@ -146,7 +148,7 @@ func (h *Hub) prepare(d *Draft, r *Receipt, list []preparedMessage, now int64) (
 		if i > 0 {
 			list[len(list)-1].next = m
 		}
-		list = append(list, preparedMessage{m, rule, d.Quiet})
+		list = append(list, preparedMessage{m, rule, d.Quiet, d.Exact})
 		r.Kept = r.Kept || h.saving != nil && rule.Messages > 0
 	}
 	return list, nil
@@ -176,6 +178,14 @@ func (h *Hub) acceptLocked(r *Receipt, messages []preparedMessage, wake []*Lane)
 		m, n := p.Message, 0
 		m.ID = h.last
 		ch := h.channels[m.Channel]
+		if p.exact {
+			if ch != nil {
+				ch.last = m.ID
+				n, wake = ch.pushLocked(m, wake)
+				r.Subscribers += n
+			}
+			continue
+		}
 		if p.quiet && p.rule.Messages <= 0 {
 			continue
 		}
