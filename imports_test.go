@@ -17,7 +17,7 @@ import (
 // imports no other package of the module, and the hub none but leaves.
 const imports = `
 .                 internal/config internal/demo internal/explain internal/server
-hooks             internal/channel internal/connection internal/hub internal/metric internal/presence internal/strictjson internal/throttle
+hooks             internal/channel internal/connection internal/hub internal/inspect internal/metric internal/presence internal/strictjson internal/throttle
 internal/access   internal/http1 internal/rate internal/throttle
 internal/accesslog internal/asyncwriter internal/http1
 internal/acmeclient
@@ -61,6 +61,7 @@ internal/http1
 internal/hub      internal/delivery internal/messageid internal/occupancy internal/slab
 internal/hubimage internal/hub internal/plainval
 internal/inject   internal/deflate internal/http1
+internal/inspect
 internal/jsontext
 internal/linked
 internal/messageid
@@ -79,12 +80,12 @@ internal/request  internal/http1
 internal/route    internal/access internal/balance internal/cache/rules internal/compress internal/deny internal/errorpage internal/expand internal/fcgi internal/fieldset internal/hosts internal/http1 internal/inject internal/rate internal/site
 internal/sendbuf  internal/park
 internal/sendqueue internal/hub internal/park
-internal/server   hooks internal/accesslog internal/acmeclient internal/answering internal/appcall internal/asyncwriter internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/collector internal/compress internal/config internal/connection internal/cookie internal/deny internal/heldpoll internal/histfile internal/http1 internal/hub internal/inject internal/metric internal/park internal/presence internal/proxyheader internal/pushfields internal/route internal/site internal/throttle internal/tlsconn internal/token internal/watch proxy upgrade upgrade/client
+internal/server   hooks internal/accesslog internal/acmeclient internal/answering internal/appcall internal/asyncwriter internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/collector internal/compress internal/config internal/connection internal/cookie internal/deny internal/heldpoll internal/histfile internal/http1 internal/hub internal/inject internal/inspect internal/metric internal/park internal/presence internal/proxyheader internal/pushfields internal/route internal/site internal/throttle internal/tlsconn internal/token internal/watch proxy upgrade upgrade/client
 internal/session  internal/auth internal/channel
 internal/site     internal/expand internal/http1
 internal/slab
 internal/strictjson
-internal/subscribe internal/accesslog internal/auth internal/channel internal/http1 internal/hub internal/park internal/render internal/request internal/throttle
+internal/subscribe internal/accesslog internal/auth internal/channel internal/http1 internal/hub internal/inspect internal/park internal/render internal/request internal/throttle
 internal/tempfile internal/park
 internal/throttle
 internal/tlsconn  internal/park internal/throttle internal/tlsrecord
@@ -95,7 +96,7 @@ internal/watch    internal/appcall internal/channelurl internal/hub internal/str
 internal/wiretest
 internal/wsframe  internal/deflate
 proxy             internal/access internal/accesslog internal/admit internal/apptunnel internal/balance internal/cache/fetch internal/compress internal/fcgi internal/headread internal/heldpoll internal/http1 internal/inject internal/metric internal/park internal/proxyheader internal/proxystats internal/pushfields internal/rate internal/request internal/route internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
-upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/http1 internal/hub internal/jsontext internal/park internal/receive internal/render internal/request internal/sendqueue internal/session internal/subscribe internal/wsframe upgrade/client
+upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/http1 internal/hub internal/inspect internal/jsontext internal/park internal/receive internal/render internal/request internal/sendqueue internal/session internal/subscribe internal/wsframe upgrade/client
 upgrade/client    internal/http1
 `
 

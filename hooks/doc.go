@@ -74,6 +74,10 @@
 //	ready
 //	$ curl http://127.0.0.1:9090/metrics
 //
+// For the command "holdfast doctor", whose requests are admitted by a secret that these requests begin and end:
+//
+//	POST /doctor    GET /doctor/{secret}    POST /doctor/{secret}/publish    POST /doctor/{secret}/end
+//
 // For people: http://127.0.0.1:9090/ in a browser.
 //
 // With hooks.token set, everything but /healthz needs it:

@@ -10,6 +10,7 @@ import (
 
 	"holdfast/internal/channel"
 	"holdfast/internal/hub"
+	"holdfast/internal/inspect"
 	"holdfast/internal/strictjson"
 )
 
@@ -34,6 +35,7 @@ var (
 	errPresence        = errors.New("presence is off for this channel")
 	errNoTarget        = errors.New("no target: want user or connection")
 	errTarget          = errors.New("bad target")
+	errSession         = errors.New("no such session of holdfast doctor, or it is over")
 	errNotReady        = errors.New("not ready")
 )
 
@@ -55,6 +57,8 @@ func statusOf(err error) int {
 		{errPath, fasthttp.StatusNotFound},
 		{errChannelNotFound, fasthttp.StatusNotFound},
 		{errConnection, fasthttp.StatusNotFound},
+		{errSession, fasthttp.StatusNotFound},
+		{inspect.ErrBusy, fasthttp.StatusServiceUnavailable},
 		{errSelection, fasthttp.StatusBadRequest},
 		{errNoTarget, fasthttp.StatusBadRequest},
 		{errTarget, fasthttp.StatusBadRequest},

@@ -56,6 +56,10 @@ func (s *Server) route(path []byte) (methods string, do func(*Server, *call) err
 		if s.options.Connections != nil {
 			return fasthttp.MethodPost, (*Server).unsubscribe
 		}
+	case doctorPath:
+		if s.options.Inspect != nil {
+			return fasthttp.MethodPost, doctorBegin
+		}
 	case "/healthz":
 		return getMethods, (*Server).healthz
 	case "/readyz":
@@ -77,6 +81,9 @@ func (s *Server) route(path []byte) (methods string, do func(*Server, *call) err
 	}
 	if id, ok := bytes.CutPrefix(path, []byte(connectionsPath+"/")); ok && len(id) > 0 && s.options.Connections != nil {
 		return getMethods, (*Server).connection
+	}
+	if s.options.Inspect != nil {
+		return doctorRoute(path)
 	}
 	return "", nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"holdfast/internal/channel"
 	"holdfast/internal/hub"
+	"holdfast/internal/inspect"
 	"holdfast/internal/metric"
 	"holdfast/internal/presence"
 )
@@ -45,6 +46,11 @@ type Options struct {
 
 	Connections Connections // nil: the API has no endpoints for connections
 	Cache       Cache       // nil: no response of the app is stored
+
+	// The sessions of holdfast doctor; nil: the API has none. Settings returns what doctor needs to know of this process,
+	// as JSON has it.
+	Inspect  *inspect.Sessions
+	Settings func() any
 
 	// OnChanged is called for each channel of a message without data, after it was published. Nil: nobody wants to know.
 	OnChanged func(channel string)

@@ -67,6 +67,9 @@ func (x *held) begin(c *park.Conn, s *Spec) {
 	if c, ok := gone.Conn(); !ok || c.Handler() != park.Handler(x) {
 		return
 	}
+	if s.Silence > 0 {
+		x.await(s.Silence)
+	}
 	if x.k.draining.Load() { // the shutdown began after the decision
 		x.form.drain(x)
 		return

@@ -17,6 +17,7 @@ import (
 	"holdfast/internal/connection"
 	"holdfast/internal/http1"
 	"holdfast/internal/hub"
+	"holdfast/internal/inspect"
 	"holdfast/internal/park"
 	"holdfast/internal/receive"
 	"holdfast/internal/render"
@@ -52,9 +53,10 @@ type Options struct {
 	Origins        []string      // allowed besides the same origin: lower case, without a default port
 
 	Rules      *channel.Rules
-	Authorizer auth.Authorizer // requests authorization from the app, on a worker; nil: push.authorize_path is not set
-	Asking     int             // requests to Authorizer at once; others wait in a queue; 0: 64
-	Tokens     auth.Verifier   // verifies tokens, on a worker; nil: tokens are off
+	Inspect    *inspect.Sessions // of holdfast doctor; nil: none
+	Authorizer auth.Authorizer   // requests authorization from the app, on a worker; nil: push.authorize_path is not set
+	Asking     int               // requests to Authorizer at once; others wait in a queue; 0: 64
+	Tokens     auth.Verifier     // verifies tokens, on a worker; nil: tokens are off
 
 	TokenCookie string                                                           // cookie that may have a token; empty: none
 	Message     func(auth.Request, appcall.ClientMessage) (appcall.Reply, error) // posts a client message to the app, on a worker; nil: client messages are off
@@ -114,7 +116,7 @@ func New(o Options) *Keeper {
 	k.requests = subscribe.New(subscribe.Options{
 		Paths: o.Paths, Below: map[string]func(*fasthttp.RequestCtx) (int, string){client.Path: client.Serve, client.ShimPath: client.ServeShim},
 		Origins: o.Origins, MaxChannels: o.MaxChannels, MaxConnections: o.MaxConnections, MaxPerUser: o.MaxPerUser,
-		Dialects: k.forms.requests(), Rules: o.Rules, Auth: k.auth, Tokens: o.Tokens, TokenCookie: o.TokenCookie,
+		Dialects: k.forms.requests(), Rules: o.Rules, Inspect: o.Inspect, Auth: k.auth, Tokens: o.Tokens, TokenCookie: o.TokenCookie,
 		AtLimit:  func(user string) bool { return k.users.AtLimit(user, time.Now()) },
 		Open:     k.forms.open,
 		Draining: k.draining.Load,

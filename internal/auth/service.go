@@ -137,6 +137,14 @@ func (s *Service) credentialsOf(r *Request) []uint64 {
 	return s.Credentials.Of([][]byte{[]byte(r.Cookie)}, nil)
 }
 
+// Try requests authorization without the cache and without any effect.
+func (s *Service) Try(r *Request) (Result, error) {
+	if s.o.Authorizer == nil {
+		return Result{}, errNobody
+	}
+	return s.o.Authorizer.Authorize(*r)
+}
+
 // AskAgain requests authorization again for channels that a client holds as user, without the cache. After a denial it
 // evicts the client's cached responses. An error is counted.
 func (s *Service) AskAgain(r *Request, credential uint64, user string) (Result, error) {

@@ -10,6 +10,7 @@ import (
 	"holdfast/internal/channel"
 	"holdfast/internal/config"
 	"holdfast/internal/hub"
+	"holdfast/internal/inspect"
 	"holdfast/internal/presence"
 )
 
@@ -23,7 +24,7 @@ func (s *Server) occupancyEvents() func(channel string) bool {
 	}
 	return func(name string) bool {
 		r, ok := s.channels.Rule(name)
-		return ok && r.Events
+		return ok && r.Events && !inspect.Owns(name)
 	}
 }
 
@@ -34,9 +35,9 @@ func (s *Server) watched() func(channel string) bool {
 	case s.watcher == nil:
 		return events
 	case events == nil:
-		return s.watcher.Wants
+		events = func(string) bool { return false }
 	}
-	return func(name string) bool { return events(name) || s.watcher.Wants(name) }
+	return func(name string) bool { return events(name) || s.watcher.Wants(name) && !inspect.Owns(name) }
 }
 
 // present reports whether the channel's rule has presence.

@@ -9,6 +9,7 @@ import (
 	"holdfast/internal/channel"
 	"holdfast/internal/histfile"
 	"holdfast/internal/hub"
+	"holdfast/internal/inspect"
 )
 
 // newHub returns a hub that continues with the history in push.history_file, if it is set.
@@ -61,6 +62,9 @@ func (s *Server) saveHistory(ctx context.Context, h *hub.Hub) {
 }
 
 func (s *Server) history(channel string) (hub.History, bool) {
+	if inspect.Owns(channel) {
+		return hub.History{}, true
+	}
 	r, ok := s.channels.Rule(channel)
 	if !ok {
 		return hub.History{}, false

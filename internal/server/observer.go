@@ -8,6 +8,7 @@ import (
 	"holdfast/internal/channel"
 	"holdfast/internal/config"
 	"holdfast/internal/connection"
+	"holdfast/internal/inspect"
 )
 
 // observer passes the keeper's notifications on to the event webhooks and to presence.
@@ -35,6 +36,9 @@ func (s *Server) newObserver() connection.Observer {
 
 // Wants reports whether the connection causes any event.
 func (o *observer) Wants(user string, channels []string) bool {
+	if slices.ContainsFunc(channels, inspect.Owns) { // the app has nothing to do with them
+		return false
+	}
 	return o.each || user != "" && (o.users || o.members && slices.ContainsFunc(channels, o.s.present))
 }
 

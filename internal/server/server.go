@@ -22,6 +22,7 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/histfile"
 	"holdfast/internal/hub"
+	"holdfast/internal/inspect"
 	"holdfast/internal/park"
 	"holdfast/internal/presence"
 	"holdfast/internal/pushfields"
@@ -56,21 +57,27 @@ type Server struct {
 	proxy     *proxy.Proxy
 	keeper    *upgrade.Keeper
 	hooks     *hooks.Server
-	authorize *appcall.Authorizer       // nil: push.authorize_path is not set
-	verifier  *token.Verifier           // nil: no tokens are taken
-	forward   *appcall.MessageForwarder // nil: push.message_path is not set
-	poster    *appcall.Poster           // nil: events.url is not set
-	events    *appcall.EventSender      // the same
-	presence  *presence.Tracker         // nil: neither a rule nor events need it
-	watcher   *watching                 // nil: the configuration has no watch
-	pushed    *pushfields.Reader        // nil: push.headers is not set
-	cache     *caching                  // nil: it has neither polls nor cache
-	injection *injection                // nil: it has no inject
-	accessLog *accesslog.Log            // nil: none
+	verifier  *token.Verifier    // nil: no tokens are taken
+	presence  *presence.Tracker  // nil: neither a rule nor events need it
+	watcher   *watching          // nil: the configuration has no watch
+	pushed    *pushfields.Reader // nil: push.headers is not set
+	cache     *caching           // nil: it has neither polls nor cache
+	injection *injection         // nil: it has no inject
+	accessLog *accesslog.Log     // nil: none
+	doctor    inspect.Sessions
 	draining  atomic.Bool
 
 	listeners
+	toApp
 	tls *tlsState // nil: no listener has TLS
+}
+
+// toApp sends requests to the app.
+type toApp struct {
+	authorize *appcall.Authorizer       // nil: push.authorize_path is not set
+	forward   *appcall.MessageForwarder // nil: push.message_path is not set
+	poster    *appcall.Poster           // nil: events.url is not set
+	events    *appcall.EventSender      // the same
 }
 
 // New opens the listeners and the files that c names and returns a server that is ready for Serve. If it
@@ -214,8 +221,8 @@ func (s *Server) newHooks() *hooks.Server {
 		Token: c.Hooks.Token, Hosts: c.Hooks.Hosts, MaxBody: int(c.Hooks.MaxBody),
 		KeyAge: time.Duration(c.Hooks.IdempotencyAge), KeySize: int64(c.Hooks.IdempotencySize),
 		Channels: s.channels, Presence: s.presence, Connections: s.keeper, Cache: s.cache.changes(),
-		OnChanged: s.watcher.changed(),
-		Hub:       s.hub, Log: s.log, Version: Version(), Metrics: s.writeMetrics, Counts: s.counts, Ready: s.ready,
+		OnChanged: s.watcher.changed(), Inspect: &s.doctor, Settings: func() any { return settingsOf(s) },
+		Hub: s.hub, Log: s.log, Version: Version(), Metrics: s.writeMetrics, Counts: s.counts, Ready: s.ready,
 	})
 }
 

@@ -83,7 +83,7 @@ func (s *Server) newKeeper() *upgrade.Keeper {
 		MaxPerUser:     c.Push.MaxPerUser,
 		Origins:        c.Push.Origins, AuthorizeGrace: time.Duration(c.Push.AuthorizeGrace),
 		AuthorizeCache: time.Duration(c.Push.AuthorizeCache),
-		LogoutCookies:  c.Push.Logout.Cookies, LogoutPaths: http1.NewPathSet(c.Push.Logout.Paths), OwnPaths: ownPaths(&c.Push), Rules: s.channels,
+		LogoutCookies:  c.Push.Logout.Cookies, LogoutPaths: http1.NewPathSet(c.Push.Logout.Paths), OwnPaths: ownPaths(&c.Push), Rules: s.channels, Inspect: &s.doctor,
 		Access: s.accessLog, Observer: s.newObserver(), Disconnected: s.cache.onDisconnect(), Hub: s.hub, Poller: s.poller, Log: s.log,
 		Resume: func(conn *park.Conn, rest []byte, more bool) { s.proxy.Resume(conn, rest, more) },
 	}

