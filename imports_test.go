@@ -16,7 +16,7 @@ import (
 // imports is who may import whom inside the module. Rooms do not know each other; the poller
 // imports no other package of the module, and the hub none but leaves.
 const imports = `
-.                 internal/config internal/demo internal/explain internal/server
+.                 internal/config internal/demo internal/doctor internal/explain internal/server
 hooks             internal/channel internal/connection internal/hub internal/inspect internal/metric internal/presence internal/strictjson internal/throttle
 internal/access   internal/http1 internal/rate internal/throttle
 internal/accesslog internal/asyncwriter internal/http1
@@ -51,6 +51,7 @@ internal/deny     internal/http1
 internal/expand
 internal/explain  internal/cache internal/config internal/http1 internal/route internal/server
 internal/fcgi     internal/http1
+internal/doctor   internal/inspect
 internal/errorpage internal/throttle
 internal/fieldset internal/http1
 internal/headread internal/http1 internal/park

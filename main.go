@@ -20,6 +20,7 @@ const usage = `Holdfast adds push to an app that you need not change.
   holdfast demo                     start a parcel-tracking app with polling and push
   holdfast publish CHANNEL [DATA]   publish DATA, or standard input
   holdfast tail URL CHANNEL...      print messages as they are published
+  holdfast doctor [URL]             find out whether all of it works from where visitors are
   holdfast version
 
 "holdfast COMMAND -h" lists a command's flags.
@@ -28,6 +29,9 @@ const usage = `Holdfast adds push to an app that you need not change.
 // errUsage means that the command line was wrong and the flag set has said how.
 var errUsage = errors.New("usage")
 
+// errFound means that doctor has found and reported something that is broken.
+var errFound = errors.New("something is broken")
+
 func main() {
 	err := command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	switch {
@@ -35,6 +39,8 @@ func main() {
 	case errors.Is(err, flag.ErrHelp):
 	case errors.Is(err, errUsage):
 		os.Exit(2)
+	case errors.Is(err, errFound):
+		os.Exit(1)
 	default:
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -60,6 +66,8 @@ func command(args []string, in io.Reader, out, errs io.Writer) error {
 		return publish(args, in, out, errs)
 	case "tail":
 		return tail(args, out, errs)
+	case "doctor":
+		return examine(args, in, out, errs)
 	case "version":
 		f := newFlags("version", "", errs)
 		if err := parseFlags(f, args); err != nil {

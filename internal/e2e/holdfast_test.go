@@ -13,10 +13,11 @@ import (
 // holdfast is a running Holdfast.
 type holdfast struct {
 	*process
-	addr  string // where clients come in
-	url   string // http://addr
-	hooks string // http://host:port of the API listener
-	ended bool   // checkEnd has stopped it
+	addr   string // where clients come in
+	url    string // http://addr
+	hooks  string // http://host:port of the API listener
+	ended  bool   // checkEnd has stopped it
+	config string // the file, if its test needs it
 }
 
 // startHoldfast runs Holdfast in front of upstream. The channels public.** are open to all; if
