@@ -83,20 +83,23 @@ func (z *gunzip) feed(p []byte, last bool) (known, is bool) {
 func (z *gunzip) run(yield func([]byte) bool) {
 	z.yield = yield
 	err := z.reader.Reset(z)
-	member := err == nil
 	for err == nil {
-		var n int
-		if n, err = z.reader.Read(z.buf[:]); n > 0 && !yield(z.buf[:n]) {
-			return
+		z.reader.Multistream(false)
+		for err == nil {
+			var n int
+			if n, err = z.reader.Read(z.buf[:]); n > 0 && !yield(z.buf[:n]) {
+				return
+			}
+		}
+		if err == io.EOF {
+			if err = z.reader.Reset(z); err != nil { // what is behind the member, if anything, is none: browsers ignore it
+				z.end = complete
+				return
+			}
 		}
 	}
-	switch {
-	case err == io.EOF, member && err == gzip.ErrHeader: // behind a complete member is something else, which browsers ignore
-		z.end = complete
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	if z.end = malformed; errors.Is(err, io.ErrUnexpectedEOF) {
 		z.end = cut
-	default:
-		z.end = malformed
 	}
 }
 

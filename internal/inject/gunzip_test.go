@@ -113,6 +113,9 @@ func TestZippedOddities(t *testing.T) {
 	}{
 		{"two members", slices.Concat(half, rest), nil},
 		{"garbage behind", slices.Concat(z, []byte("garbage, and more of it")), nil},
+		{"a line's end behind, as of a PHP file", slices.Concat(z, []byte("\n")), nil},
+		{"nine bytes behind", slices.Concat(z, []byte("\r\n<!-- -->")[:9]), nil},
+		{"the beginning of a member behind", slices.Concat(z, z[:5]), nil},
 		{"zeros behind", slices.Concat(z, make([]byte, 100)), nil},
 		{"with a name", named, nil},
 		{"without a trailer", z[:len(z)-8], io.ErrUnexpectedEOF},
