@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"holdfast/internal/inject"
 	"holdfast/internal/site"
@@ -153,4 +155,60 @@ func TestInjectionGrows(t *testing.T) {
 		}
 	}
 	settled(t, proxy)
+}
+
+// TestInjectionAndValidators has an app with a page and a picture, and asks as clients do that have all or a part of one. What
+// they put together is the page with the tag, or the picture, and nothing is said of the page that is the app's own form's.
+func TestInjectionAndValidators(t *testing.T) {
+	page := "<!DOCTYPE html><html><head></head><body>" + strings.Repeat("y", 5000) + "</body></html>"
+	with := strings.Replace(page, "<head>", "<head>"+shimTag, 1)
+	changed := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := page
+		if w.Header().Set("Content-Type", "text/html"); strings.HasSuffix(r.URL.Path, ".png") {
+			w.Header().Set("Content-Type", "image/png")
+		}
+		w.Header().Set("ETag", `"v1"`)
+		http.ServeContent(w, r, "", changed, strings.NewReader(body))
+	}))
+	t.Cleanup(app.Close)
+	addr, _ := start(t, strings.TrimPrefix(app.URL, "http://"), func(o *Options) { o.Inject = shimRules() })
+	c := wiretest.Dial(t, addr)
+	ask := func(method, target string, fields ...string) (*http.Response, string) {
+		t.Helper()
+		c.Send(lines(append([]string{method + " " + target + " HTTP/1.1", "Host: app.test"}, fields...)...))
+		return c.Response(method)
+	}
+	r, body := ask("GET", "/pages/x")
+	tag, date := r.Header.Get("ETag"), r.Header.Get("Last-Modified")
+	if body != with || !strings.HasPrefix(tag, `W/"v1-hfs`) || date == "" {
+		t.Fatalf("%v %.80q", r.Header, body)
+	}
+	for _, tt := range []struct {
+		name, method, target string
+		fields               []string
+		status               int
+		etag, length, body   string
+	}{
+		{"the head of a page", "HEAD", "/pages/x", nil, 200, tag, "", ""},
+		{"that the client has", "HEAD", "/pages/x", []string{"If-None-Match: " + tag}, 304, tag, "", ""},
+		{"the head of a picture", "HEAD", "/pages/x.png", nil, 200, `"v1"`, fmt.Sprint(len(page)), ""},
+		{"the head for a script", "HEAD", "/pages/x", []string{"Sec-Fetch-Dest: empty"}, 200, `"v1"`, fmt.Sprint(len(page)), ""},
+		{"a page that the client has", "GET", "/pages/x", []string{"If-None-Match: " + tag}, 304, tag, "", ""},
+		{"by its date", "GET", "/pages/x", []string{"If-Modified-Since: " + date}, 304, tag, "", ""},
+		{"a page from before there was a rule", "GET", "/pages/x", []string{`If-None-Match: "v1"`}, 304, `"v1"`, "", ""},
+		{"a picture that the client has", "GET", "/pages/x.png", []string{`If-None-Match: "v0", "v1"`}, 304, `"v1"`, "", ""},
+		{"the rest of a page, by its tag", "GET", "/pages/x", []string{"Range: bytes=1000-", "If-Range: " + tag}, 200, tag, fmt.Sprint(len(with)), with},
+		{"the rest of a page, by its date", "GET", "/pages/x", []string{"Range: bytes=1000-", "If-Range: " + date}, 200, tag, fmt.Sprint(len(with)), with},
+		{"the rest of a picture", "GET", "/pages/x.png", []string{"Range: bytes=1000-", `If-Range: "v1"`}, 206, `"v1"`, fmt.Sprint(len(page) - 1000), page[1000:]},
+		{"a part of a picture", "GET", "/pages/x.png", []string{"Range: bytes=1000-1999"}, 206, `"v1"`, "1000", page[1000:2000]},
+		{"a page again", "GET", "/pages/x", nil, 200, tag, fmt.Sprint(len(with)), with},
+	} {
+		r, body := ask(tt.method, tt.target, tt.fields...)
+		length := r.Header.Get("Content-Length")
+		if r.StatusCode != tt.status || r.Header.Get("ETag") != tt.etag || tt.status != 304 && length != tt.length || body != tt.body {
+			t.Errorf("%s: %d, ETag %s, length %s, %d bytes; want %d, %s, %s, %d", tt.name, r.StatusCode, r.Header.Get("ETag"), length, len(body),
+				tt.status, tt.etag, tt.length, len(tt.body))
+		}
+	}
 }

@@ -10,7 +10,7 @@ import (
 type Reason string
 
 const (
-	Method      Reason = "method"       // not GET
+	Method      Reason = "method"       // neither GET nor HEAD
 	Script      Reason = "script"       // requested by a script, or as a part of a page
 	Status      Reason = "status"       // not 200
 	Type        Reason = "type"         // neither HTML nor XHTML
@@ -19,7 +19,7 @@ const (
 	Download    Reason = "download"     // Content-Disposition: attachment
 	Range       Reason = "range"        // a part of a page
 	NoTransform Reason = "no_transform" // Cache-Control forbids changes
-	Policy      Reason = "policy"       // Content-Security-Policy forbids the script
+	Policy      Reason = "policy"       // Content-Security-Policy or Integrity-Policy forbids the script
 	Fragment    Reason = "fragment"     // nothing says that this is a whole page
 	NoHead      Reason = "no_head"      // no place for the tag where the scan looks
 	Present     Reason = "present"      // the tag is there already
@@ -57,6 +57,8 @@ func (r *Rule) Decide(a *http1.Answer, o Origin) (*Filter, Reason) {
 			return nil, Range
 		case http1.EqualFold(f.Name, "cache-control") && http1.HasToken(f.Value, "no-transform"):
 			return nil, NoTransform
+		case http1.EqualFold(f.Name, "integrity-policy") && wantsIntegrity(f.Value):
+			return nil, Policy
 		}
 	}
 	nonce, ok := r.allowed(a.Fields, o)

@@ -51,7 +51,8 @@ func TestRequest(t *testing.T) {
 		{"GET / HTTP/1.1", []string{"Sec-Fetch-Dest: frame"}, ""},
 		{"GET / HTTP/1.1", []string{"Sec-Fetch-Dest:"}, ""},
 		{"GET / HTTP/1.1", []string{"X-Requested-With: com.android.browser"}, ""}, // a WebView names its app so
-		{"HEAD / HTTP/1.1", nil, Method},
+		{"HEAD / HTTP/1.1", nil, ""},
+		{"HEAD / HTTP/1.1", []string{"Sec-Fetch-Dest: empty"}, Script},
 		{"POST / HTTP/1.1", nil, Method},
 		{"GET / HTTP/1.1", []string{"X-Requested-With: XMLHttpRequest"}, Script},
 		{"GET / HTTP/1.1", []string{"x-requested-with: xmlhttprequest"}, Script},
@@ -85,6 +86,10 @@ func TestRequestChangesTheHead(t *testing.T) {
 		{"from before", []string{`If-None-Match: "v1"`, "If-Modified-Since: x"}, []string{`If-None-Match: "v1"`, "If-Modified-Since: x"}},
 		{"any", []string{"If-None-Match: *"}, []string{"If-None-Match: *"}},
 		{"not a list", []string{"If-None-Match: " + now + " v1"}, []string{"If-None-Match: " + now + " v1"}},
+		{"the rest of a page", []string{"Range: bytes=9-", "If-Range: " + now}, nil},
+		{"the rest of a page known by its date", []string{"Range: bytes=9-", "If-Range: Sat, 29 Oct 1994 19:43:31 GMT"}, nil},
+		{"the rest of something else", []string{"Range: bytes=9-", `If-Range: "v1"`}, []string{"Range: bytes=9-", `If-Range: "v1"`}},
+		{"a range", []string{"Range: bytes=9-"}, []string{"Range: bytes=9-"}},
 		{"for a script", []string{"X-Requested-With: XMLHttpRequest", "Accept-Encoding: br"}, []string{"X-Requested-With: XMLHttpRequest", "Accept-Encoding: br"}},
 	} {
 		h := request(t, "GET / HTTP/1.1", c.in...)
@@ -141,6 +146,11 @@ func TestDecide(t *testing.T) {
 		{"304 Not Modified", []string{page}, Status},
 		{"404 Not Found", []string{page}, Status},
 		{"500 Internal Server Error", []string{page}, Status},
+		{"200 OK", []string{page, "Integrity-Policy: blocked-destinations=(style script), endpoints=(x)"}, Policy},
+		{"200 OK", []string{page, "Integrity-Policy: endpoints=(script), Blocked-Destinations=( script )"}, ""}, // keys are in lower case
+		{"200 OK", []string{page, "Integrity-Policy: sources=(inline), blocked-destinations=( script )"}, Policy},
+		{"200 OK", []string{page, "Integrity-Policy: blocked-destinations=(style), endpoints=(script)"}, ""},
+		{"200 OK", []string{page, "Integrity-Policy-Report-Only: blocked-destinations=(script)"}, ""},
 		{"200 OK", nil, Type},
 		{"200 OK", []string{page, page}, Type},
 		{"200 OK", []string{"Content-Type: application/json"}, Type},

@@ -26,7 +26,8 @@
 //
 //   - Before the request goes to the app: Request. It makes Accept-Encoding identity and gives If-None-Match the entity tags
 //     that the app knows.
-//   - With the response's head: Decide. For a 304 to such a request: Weaken, as its entity tag has to be the page's.
+//   - With the response's head: Decide. The entity tag of a 304 has to be the page's, if that is what the client has. HEAD has
+//     the head of Adjust, without a length.
 //   - Let the first piece of the body that came with the head go through Append before the head is written, an empty one
 //     if none came. Then Adjust(a, Length(a.Length)) sets the head's fields. The client gets the length if that is known,
 //     as it is if the place was in that piece, and chunks (HTTP/1.0: the connection's end) otherwise. How the app's

@@ -23,6 +23,18 @@ func (r *Rule) Weaken(a *http1.Answer) {
 	}
 }
 
+// weakenKnown makes the entity tag of a 304 that of the page with the tag, unless the client's If-None-Match says that it has
+// the app's own: then it is something that is no page, or from before there was a rule. Empty: the client has named none.
+func (r *Rule) weakenKnown(a *http1.Answer, known []byte) {
+	for i := range a.Fields {
+		if f := &a.Fields[i]; !f.Drop && http1.EqualFold(f.Name, "etag") {
+			if page := r.weaken(f.Value); len(known) == 0 || bytes.Contains(known, page) {
+				f.Value = page
+			}
+		}
+	}
+}
+
 // weaken returns the entity tag of the page for the app's. What is none stays as it is.
 func (r *Rule) weaken(tag []byte) []byte {
 	opaque, weak := bytes.CutPrefix(tag, []byte("W/"))

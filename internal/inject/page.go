@@ -35,7 +35,9 @@ type Page struct {
 	rule   *Rule
 	match  string
 	origin Origin
-	off    bool // the response can't be a page
+	off    bool   // the response can't be a page
+	isHead bool   // of a request with HEAD
+	known  []byte // entity tags that the client has, of which one may be ours
 	filter *Filter
 	buf    []byte
 
@@ -47,9 +49,16 @@ type Page struct {
 
 // Request changes the head of a request as Rule.Request does. It may be called again for another copy of the head.
 func (p *Page) Request(h *http1.Head) {
-	if p != nil {
-		p.off = p.rule.Request(h) != ""
+	if p == nil {
+		return
 	}
+	p.isHead, p.known = string(h.Method) == "HEAD", p.known[:0]
+	for i := range h.Fields {
+		if f := &h.Fields[i]; !f.Drop && http1.EqualFold(f.Name, "if-none-match") {
+			p.known = append(p.known, f.Value...)
+		}
+	}
+	p.off = p.rule.Request(h) != ""
 }
 
 // Peek shows what of a body came with the head, before Head. If the body has a length, and not -1, and the place of the tag is in
@@ -67,12 +76,17 @@ func (p *Page) Head(a *http1.Answer) bool {
 	case p == nil || p.off:
 		return false
 	case a.Status == 304:
-		p.rule.Weaken(a)
+		p.rule.weakenKnown(a, p.known)
 		return false
 	}
 	var why Reason
 	if p.filter, why = p.rule.Decide(a, p.origin); p.filter == nil {
 		p.note(why)
+		return false
+	}
+	if p.isHead { // of the page, whose length is not known
+		p.filter.Adjust(a, -1)
+		p.filter, p.off = nil, true
 		return false
 	}
 	length := int64(-1)

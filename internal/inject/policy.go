@@ -10,6 +10,19 @@ import (
 // maxNonces is how many nonces of a response's policies are tried.
 const maxNonces = 8
 
+// wantsIntegrity reports whether an Integrity-Policy, which is a dictionary (RFC 9651 §3.2), blocks scripts without an integrity
+// of their own.
+func wantsIntegrity(policy []byte) bool {
+	_, list, _ := bytes.Cut(policy, []byte("blocked-destinations=("))
+	list, _, _ = bytes.Cut(list, []byte(")"))
+	for _, destination := range bytes.Fields(list) {
+		if string(destination) == "script" {
+			return true
+		}
+	}
+	return false
+}
+
 // allowed reports whether the policies of a response (CSP level 3) let the page run the script, and with which nonce, if
 // it needs one or there is one. Every policy must allow it, in whichever field or element of a list it came.
 func (r *Rule) allowed(fields []http1.Field, o Origin) (nonce string, ok bool) {

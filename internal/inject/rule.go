@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"bytes"
 	"fmt"
 	"hash/fnv"
 	"strings"
@@ -58,9 +59,10 @@ func (r *Rule) tag(prefix []byte, nonce string) []byte {
 // Request looks at the head of a request and returns why its response can't be a page to add the tag to, or nothing. If
 // it can, the head is changed: the app is asked for a body without compression, and If-None-Match has the app's own entity
 // tags. Those that were given with another tag, of an earlier configuration, are left out, and If-Modified-Since with them:
-// the client has to have the page anew.
+// the client has to have the page anew. So it has if it wants the rest of one that it knows by its date: that has the tag,
+// so the app's bytes are not at the same places.
 func (r *Rule) Request(h *http1.Head) Reason {
-	if string(h.Method) != "GET" {
+	if m := string(h.Method); m != "GET" && m != "HEAD" {
 		return Method
 	}
 	for i := range h.Fields {
@@ -72,7 +74,7 @@ func (r *Rule) Request(h *http1.Head) Reason {
 			return Script
 		}
 	}
-	stale := false
+	stale, rest := false, false
 	for i := range h.Fields {
 		switch f := &h.Fields[i]; {
 		case f.Drop:
@@ -81,12 +83,14 @@ func (r *Rule) Request(h *http1.Head) Reason {
 		case http1.EqualFold(f.Name, "if-none-match"):
 			tags, dropped := r.restore(f.Value)
 			f.Value, f.Drop, stale = tags, len(tags) == 0, stale || dropped
+		case http1.EqualFold(f.Name, "if-range"):
+			rest = rest || !bytes.HasPrefix(f.Value, []byte(`"`)) // a strong entity tag is none of a page with the tag
 		}
 	}
 	for i := range h.Fields {
-		if f := &h.Fields[i]; stale && http1.EqualFold(f.Name, "if-modified-since") {
-			f.Drop = true
-		}
+		f := &h.Fields[i]
+		f.Drop = f.Drop || stale && http1.EqualFold(f.Name, "if-modified-since") ||
+			rest && (http1.EqualFold(f.Name, "if-range") || http1.EqualFold(f.Name, "range"))
 	}
 	return ""
 }

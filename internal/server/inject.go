@@ -53,7 +53,7 @@ func (x *injection) noted(match string, why inject.Reason) {
 	case inject.Method, inject.Script, inject.Download, inject.Range, inject.Fragment:
 		return // no page that a browser shows
 	case inject.Policy:
-		x.s.log.Warn("page not given the shim: its policy forbids the script", "inject", match, "policy", "Content-Security-Policy needs 'self' or a nonce")
+		x.s.log.Warn("page not given the shim: its policy forbids the script", "inject", match, "policy", "Content-Security-Policy needs 'self' or a nonce, Integrity-Policy must not have script")
 	default:
 		x.s.log.Warn("page not given the shim", "inject", match, "reason", string(why))
 	}
