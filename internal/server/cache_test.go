@@ -33,7 +33,7 @@ polls:
 - {match: /plain, key: [query], fresh: 1h, pass: 0}
 `
 
-func newAbsorbed(t *testing.T, config string) *absorbed {
+func newAbsorbed(t *testing.T, config string, prepare ...func(*Server)) *absorbed {
 	a := &absorbed{t: t, app: newPolledApp(t)}
 	a.app.responds(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -52,7 +52,7 @@ func newAbsorbed(t *testing.T, config string) *absorbed {
 		}
 		fmt.Fprintf(w, "%s %s%s #%d", who, r.RequestURI, body, a.app.count())
 	})
-	a.s, a.log, _ = serveWatch(t, a.app, config)
+	a.s, a.log, _ = serveWatch(t, a.app, config, prepare...)
 	return a
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // serve runs a server with a configuration. shutDown begins its end, and stop waits for that too; the test's end does so.
-func serve(t *testing.T, text string, log io.Writer) (s *Server, shutDown, stop func()) {
+func serve(t *testing.T, text string, log io.Writer, prepare ...func(*Server)) (s *Server, shutDown, stop func()) {
 	t.Helper()
 	c, err := config.Parse("test.yaml", []byte(text))
 	if err != nil {
@@ -19,6 +19,9 @@ func serve(t *testing.T, text string, log io.Writer) (s *Server, shutDown, stop 
 	}
 	if s, err = New(c, slog.New(slog.NewTextHandler(log, nil))); err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range prepare {
+		f(s)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	donec := make(chan error, 1)

@@ -5,11 +5,14 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"holdfast/internal/wiretest"
 )
 
 // The app of TestPollModel and what it may be told through Holdfast. Everything in it has versions, which only grow: a user of
@@ -26,8 +29,11 @@ type modelApp struct {
 	sessions map[string]*modelSession
 	given    []modelGiven
 	tags     map[string]int // numbers of responses by their ETag
-	floors   map[string]int // the version of a parcel that a poll sees at least, by path#id, or by the whole target
+	floors   map[string]int // the version of a parcel that a poll sees at least, see modelPlace.ofID and ofTarget
 	faults   int            // responses that had no end, and requests that had none
+
+	asked   map[*modelAsk]bool   // the polls on their way that may be held
+	reached map[string]time.Time // when a session's poll of a place with pass has reached the app at last, by modelAsk.passes
 }
 
 // modelSession is a session. The floors are what its next poll sees at least: what was answered before.
@@ -39,6 +45,7 @@ type modelSession struct {
 
 // modelGiven is a response, by what the app read when it made it.
 type modelGiven struct {
+	app, host                     string
 	path, target, body, sid, lang string
 	id, parcel, own, who          int
 	status                        int
@@ -48,6 +55,7 @@ type modelGiven struct {
 func newModelApp(seed uint64) *modelApp {
 	return &modelApp{
 		random: rand.New(rand.NewPCG(seed, 0)), sessions: map[string]*modelSession{}, tags: map[string]int{}, floors: map[string]int{},
+		asked: map[*modelAsk]bool{}, reached: map[string]time.Time{},
 	}
 }
 
@@ -98,31 +106,36 @@ func (m *modelApp) plan() (f modelFault, before, after time.Duration) {
 	return f, before, after
 }
 
-// ServeHTTP is the app.
-func (m *modelApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// app returns one of the apps, which have the same state.
+func (m *modelApp) app(name string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { m.serve(name, w, r) }
+}
+
+// serve is an app.
+func (m *modelApp) serve(app string, w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return // of a client that has left
 	}
 	fault, before, after := m.plan()
 	time.Sleep(before)
-	n, g := m.read(r, string(body), fault)
+	n, g := m.read(app, r, string(body), fault)
 	time.Sleep(after)
 	m.respond(w, r, n, g, fault)
 }
 
 // read makes the change that a request is about, and reads what the response tells.
-func (m *modelApp) read(r *http.Request, body string, fault modelFault) (int, modelGiven) {
+func (m *modelApp) read(app string, r *http.Request, body string, fault modelFault) (int, modelGiven) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	g := modelGiven{path: r.URL.Path, target: r.RequestURI, body: body, lang: r.Header.Get("X-Lang"), status: 200}
+	g := modelGiven{app: app, host: r.Host, path: r.URL.Path, target: r.RequestURI, body: body, lang: r.Header.Get("X-Lang"), status: 200}
 	if c, err := r.Cookie("sid"); err == nil {
 		g.sid = c.Value
 	}
 	g.id, _ = strconv.Atoi(r.URL.Query().Get("id"))
 	s := m.session(g.sid)
 	switch {
-	case g.path == "/save" || strings.HasPrefix(body, "draft="):
+	case strings.HasSuffix(g.path, "/save") || strings.HasPrefix(body, "draft="):
 		s.written++
 	case g.path == "/move":
 		m.parcels[g.id]++
@@ -142,6 +155,7 @@ func (m *modelApp) read(r *http.Request, body string, fault modelFault) (int, mo
 	case cut, reset:
 		m.faults++
 	}
+	m.reached[passKey(g.host, g.path, g.id, g.sid)] = time.Now()
 	g.parcel, g.own, g.who = m.parcels[g.id], s.written, len(s.users)-1
 	if before, ok := m.unchanged(r.Header.Get("If-None-Match"), &g); ok {
 		g.status = 304
@@ -158,7 +172,7 @@ func (m *modelApp) unchanged(condition string, g *modelGiven) (int, bool) {
 		return 0, false
 	}
 	was := m.given[n]
-	return n, was.target == g.target && was.lang == g.lang && was.parcel == g.parcel && was.status == 200
+	return n, was.host == g.host && was.target == g.target && was.lang == g.lang && was.parcel == g.parcel && was.status == 200
 }
 
 // modelBody is the body of a response: its number, and bytes that no other has.
@@ -236,16 +250,21 @@ func (m *modelApp) changeParcel(id int) int {
 
 // modelAsk is a poll on its way, and the least that its response may tell.
 type modelAsk struct {
-	method, path, target, body, sid, lang string
-	tag                                   string // that the client has
-	id                                    int
-	parcel, own, who                      int
-	sent                                  time.Time
+	*modelPlace
+	method, target, body, sid, lang string
+	tag                             string // that the client has
+	id                              int
+	parcel, own, who                int
+	sent                            time.Time
+	passed                          time.Time // when a poll of the session has reached the app at last, where one has to
 }
 
-// isOwn reports whether the response is the session's alone.
-func (a *modelAsk) isOwn() bool {
-	return a.path == "/status" || a.path == "/short" || a.path == "/beat"
+// name is what stands for what a client has of such a response.
+func (a *modelAsk) name() string { return a.host + a.target + " " + a.lang + " " + a.sid }
+
+// passKey is what stands for the polls of a session of which one has to reach the app from time to time.
+func passKey(host, path string, id int, sid string) string {
+	return fmt.Sprint(host, path, " ", id, " ", sid)
 }
 
 // ask notes that a poll is sent now.
@@ -254,8 +273,44 @@ func (m *modelApp) ask(a *modelAsk) {
 	defer m.mu.Unlock()
 	s := m.session(a.sid)
 	a.own, a.who = s.ownFloor, s.whoFloor
-	a.parcel = max(m.floors[fmt.Sprintf("%s#%d", a.path, a.id)], m.floors[a.target])
+	a.parcel = max(m.floors[a.ofID(a.id)], m.floors[a.ofTarget(a.target)])
+	if a.pass { // of the session, whatever it asks
+		for id := range modelParcels {
+			if at := m.reached[passKey(a.host, a.path, id, a.sid)]; at.After(a.passed) {
+				a.passed = at
+			}
+		}
+	}
 	a.sent = time.Now()
+	if a.held {
+		m.asked[a] = true
+	}
+}
+
+// answers notes that a poll is on its way no longer.
+func (m *modelApp) answers(a *modelAsk) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.asked, a)
+}
+
+// waiting returns the polls for a parcel that are on their way and may be held.
+func (m *modelApp) waiting(id int) (list []*modelAsk) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for a := range m.asked {
+		if a.id == id {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// still returns those of some polls that are still on their way.
+func (m *modelApp) still(list []*modelAsk) []*modelAsk {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.DeleteFunc(list, func(a *modelAsk) bool { return !m.asked[a] })
 }
 
 // check returns what is wrong with the response to a poll; empty: nothing. A hit is one that Holdfast has answered from memory.
@@ -288,42 +343,39 @@ func (m *modelApp) check(a *modelAsk, status int, etag string, body string, hit 
 		return ""
 	}
 	g := &m.given[n]
-	who := func(g *modelGiven) string { return fmt.Sprintf("%s %s of session %q", g.target, g.body, g.sid) }
+	who := func(g *modelGiven) string {
+		return fmt.Sprintf("%s%s %s of session %q by app %s", g.host, g.target, g.body, g.sid, g.app)
+	}
 	switch {
-	case g.path != a.path || g.id != a.id || g.path != "/public" && g.target != a.target || g.body != a.body:
+	case g.app != a.app || g.host != a.host:
 		return "is given what was the answer to " + who(g)
-	case a.isOwn() && g.sid != a.sid:
+	case hit && !a.rule:
+		return "is answered from memory, and no rule says so"
+	case hit && a.pass && a.sent.Sub(a.passed) > modelPass+modelSlack:
+		return fmt.Sprintf("is answered from memory, and none of its session has reached the app for %v", a.sent.Sub(a.passed))
+	case g.path != a.path || g.id != a.id || !a.byID && g.target != a.target || g.body != a.body:
+		return "is given what was the answer to " + who(g)
+	case a.private && g.sid != a.sid:
 		return "is given what was the answer to " + who(g)
 	case a.path == "/page" && g.lang != a.lang:
 		return fmt.Sprintf("is given the language %q", g.lang)
 	case g.parcel < a.parcel:
 		return fmt.Sprintf("is given version %d of the parcel, after it was told of %d", g.parcel, a.parcel)
-	case a.isOwn() && g.own < a.own:
+	case a.private && g.own < a.own:
 		return fmt.Sprintf("is given what it had before its write %d: %d", a.own, g.own)
-	case a.isOwn() && g.who < a.who:
+	case a.private && g.who < a.who:
 		users := m.sessions[a.sid].users
 		return fmt.Sprintf("is given the answer to %q, and is %q since", users[g.who], users[a.who])
 	case g.status >= 400 && !g.heard.IsZero() && g.heard.Before(a.sent):
 		return fmt.Sprintf("is given an error, %d, that another had before", g.status)
 	}
-	if old := a.sent.Sub(g.heard); hit && !g.heard.IsZero() && old > a.oldest()+modelSlack {
+	if old := a.sent.Sub(g.heard); hit && !g.heard.IsZero() && old > a.longest()+modelSlack {
 		return fmt.Sprintf("is given what is %v old", old)
 	}
 	if !hit || g.heard.IsZero() {
 		g.heard = now
 	}
 	return ""
-}
-
-// oldest returns how old a response may be.
-func (a *modelAsk) oldest() time.Duration {
-	switch a.path {
-	case "/short":
-		return modelFresh
-	case "/page":
-		return 2 * time.Second // max-age and stale_updating
-	}
-	return time.Hour
 }
 
 // answered notes that a session's own change has been answered: its polls from now on see it. n is the number of the response.
@@ -344,4 +396,8 @@ func (a *absorbed) leak(t *testing.T) {
 	if st := a.s.cache.Store.Stats(); st.Flights != 0 {
 		t.Errorf("%d fetches are left", st.Flights)
 	}
+	wiretest.Eventually(t, "no poll is held any more", func() bool {
+		held := a.s.cache.held.Stats()
+		return held.Held == 0 && held.Bytes == 0
+	})
 }

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,19 +35,6 @@ const (
 	modelUsers = 4 // browsers; each has some of the tabs
 )
 
-const modelConfig = `
-push: {headers: true, logout: {cookies: [sid], paths: [/out]}}
-channels: [{match: "**", access: public}]
-polls:
-- {match: /status, key: [query, session], channel: "parcel.{query.id}", fresh: 1h, pass: 0, max_size: 4KB}
-- {match: /short, key: [query, session], fresh: 100ms, max_size: 4KB}
-- {match: /public, key: [query.id], shared: true, channel: "parcel.{query.id}", fresh: 1h, pass: 0, drop_cookies: true, max_size: 4KB}
-- {match: /beat, methods: [POST], key: [query, body, session], channel: "parcel.{query.id}", fresh: 1h, pass: 0, max_size: 4KB}
-cache:
-- {match: /page, key: [query], shared: true, stale_updating: 1s, stale_error: 1s, revalidate: 1h, max_size: 4KB}
-cache_limits: {size: 1MB, session_size: 64KB, wait: 100ms}
-`
-
 // modelRun is one seed: tabs of some browsers, in front of a Holdfast, in front of the app.
 type modelRun struct {
 	*absorbed
@@ -62,6 +51,8 @@ type modelRun struct {
 type modelBrowser struct {
 	mu  sync.Mutex
 	sid string
+
+	passing sync.Mutex // held by a poll that may have to reach the app as none of the session has: there is one at a time
 }
 
 func (b *modelBrowser) session() string {
@@ -75,6 +66,7 @@ type modelTab struct {
 	*modelRun
 	random  *rand.Rand
 	browser *modelBrowser
+	agent   string   // tells it from others where polls are held
 	conn    net.Conn // nil: none
 	reader  *bufio.Reader
 	etags   map[string]string // by target and language
@@ -88,7 +80,8 @@ type modelTab struct {
 func TestPollModel(t *testing.T) {
 	var mu sync.Mutex
 	var polls, hits, waits, changed int64
-	dropped := map[string]int64{}
+	dropped, ended := map[string]int64{}, map[string]int64{}
+	var due int64
 	t.Run("seeds", func(t *testing.T) {
 		for seed := *modelSeed; seed < *modelSeed+*modelSeeds; seed++ {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -104,14 +97,20 @@ func TestPollModel(t *testing.T) {
 				for reason, n := range byReason(st.Dropped[:], 0, 0) {
 					dropped[reason] += n
 				}
+				for reason, n := range run.s.cache.held.Stats().Ended {
+					ended[reason] += n
+				}
+				for _, c := range run.s.cache.Counts() {
+					due += c.Passed[cache.PassDue]
+				}
 			})
 		}
 	})
-	t.Logf("%d polls, %d hits, %d waits, %d not stored as they were changed; dropped: %v", polls, hits, waits, changed, dropped)
+	t.Logf("%d polls, %d hits, %d waits, %d not stored as they were changed; dropped: %v; held: %v; %d passed as none of the session had", polls, hits, waits, changed, dropped, ended, due)
 	if t.Failed() || *modelSeeds < 10 {
 		return
 	}
-	if hits < polls/10 || waits == 0 || changed == 0 {
+	if hits < polls/10 || waits == 0 || changed == 0 || ended["changed"] == 0 || ended["client_sent"] == 0 || ended["client_gone"] == 0 || due == 0 {
 		t.Error("too little has happened")
 	}
 	for _, reason := range []string{"session_changed", "channel", "group", "purged", "expired"} {
@@ -124,8 +123,15 @@ func TestPollModel(t *testing.T) {
 func newModelRun(t *testing.T, seed uint64) *modelRun {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	r := &modelRun{absorbed: newAbsorbed(t, modelConfig), model: newModelApp(seed), seed: seed, api: &http.Client{Transport: transport}}
-	r.app.responds(r.model.ServeHTTP)
+	other := newPolledApp(t)
+	here := newPolledApp(t)
+	r := &modelRun{model: newModelApp(seed), seed: seed, api: &http.Client{Transport: transport}}
+	r.absorbed = newAbsorbed(t, fmt.Sprintf(modelConfig, other.socket, here.socket), func(s *Server) {
+		s.cache.Settle = time.Nanosecond // or else all polls are held for a second at most, as all answers are new
+	})
+	r.app.responds(r.model.app("a"))
+	here.responds(r.model.app("a"))
+	other.responds(r.model.app("b"))
 	return r
 }
 
@@ -145,7 +151,7 @@ func (r *modelRun) tabs() {
 	var group sync.WaitGroup
 	for i := range modelTabs {
 		x := &modelTab{
-			modelRun: r, browser: browsers[i%modelUsers], etags: map[string]string{},
+			modelRun: r, browser: browsers[i%modelUsers], agent: fmt.Sprintf("tab%d", i), etags: map[string]string{},
 			random: rand.New(rand.NewPCG(r.seed, uint64(i+1))),
 		}
 		group.Go(func() {
@@ -155,7 +161,37 @@ func (r *modelRun) tabs() {
 			}
 		})
 	}
-	group.Wait()
+	donec := make(chan struct{})
+	go func() {
+		group.Wait()
+		close(donec)
+	}()
+	x := &modelTab{modelRun: r, random: rand.New(rand.NewPCG(r.seed, 98))}
+	for i := 0; ; i++ {
+		select {
+		case <-donec:
+			return
+		case <-time.After(10 * time.Millisecond):
+			if r.s.cache.held.Stats().Held > 0 {
+				x.end(i % modelParcels)
+			}
+		}
+	}
+}
+
+// end changes a parcel, so that the polls end that are held for it.
+func (x *modelTab) end(id int) {
+	late := x.model.waiting(id)
+	version := x.model.changeParcel(id)
+	if !x.call(fmt.Sprintf("/publish?channel=parcel.%d", id), "moved") {
+		return
+	}
+	x.told(id, version, hasChannel)
+	for deadline := time.Now().Add(wiretest.Timeout); len(late) > 0 && !x.faulted.Load(); late = x.model.still(late) {
+		if time.Sleep(time.Millisecond); time.Now().After(deadline) {
+			x.fail("%s%s of session %q is held, and Holdfast was told of a change", late[0].host, late[0].target, late[0].sid)
+		}
+	}
 }
 
 // rest lets responses get too old, and wants that none of them is given any more.
@@ -170,9 +206,13 @@ func (r *modelRun) rest() {
 	defer x.hangUp()
 	for i := range 2 * modelParcels {
 		if i == modelParcels {
-			time.Sleep(2*modelFresh + modelSlack)
+			time.Sleep(modelPass + 2*modelSlack)
 		}
-		x.poll("GET", "/short", fmt.Sprintf("/short?id=%d", i%modelParcels), "", i%modelParcels)
+		for _, p := range modelPlaces {
+			if p.pass || p.longest() <= modelPass {
+				x.poll("GET", p, fmt.Sprintf("%s?id=%d", p.path, i%modelParcels), "", i%modelParcels)
+			}
+		}
 	}
 }
 
@@ -185,7 +225,7 @@ func (x *modelTab) step() {
 	case n < 84:
 		x.change(id)
 	case n < 87:
-		x.own("POST", "/save", "text=x")
+		x.own("POST", [...]string{"/save", "/bare/save"}[x.random.IntN(2)], "text=x") // the latter where there are no rules
 	case n < 89:
 		x.move(id)
 	case n < 91:
@@ -199,41 +239,59 @@ func (x *modelTab) step() {
 	}
 }
 
-// pollAny sends one of the polls.
+// pollAny sends one of the polls, and again, as pages do.
 func (x *modelTab) pollAny(id int) {
-	path := [...]string{"/status", "/short", "/public", "/page", "/beat"}[x.random.IntN(5)]
-	target := fmt.Sprintf("%s?id=%d", path, id)
+	p := modelPlaces[x.random.IntN(len(modelPlaces))]
+	target := fmt.Sprintf("%s?id=%d", p.path, id)
 	if x.random.IntN(4) == 0 {
 		target += fmt.Sprintf("&_=%d", x.random.IntN(3))
 	}
 	method, body := "GET", ""
 	switch {
-	case path == "/beat":
+	case p.path == "/beat":
 		method, body = "POST", fmt.Sprintf("tab=%d", x.random.IntN(2))
 	case x.random.IntN(12) == 0:
 		method = "HEAD"
 	}
-	x.poll(method, path, target, body, id)
+	for range 1 + x.random.IntN(3) {
+		x.poll(method, p, target, body, id)
+	}
 }
 
 // poll sends a poll and checks its response.
-func (x *modelTab) poll(method, path, target, body string, id int) {
-	a := &modelAsk{method: method, path: path, target: target, body: body, sid: x.browser.session(), id: id}
+func (x *modelTab) poll(method string, p *modelPlace, target, body string, id int) {
+	if p.pass {
+		x.browser.passing.Lock()
+		defer x.browser.passing.Unlock()
+	}
+	a := &modelAsk{modelPlace: p, method: method, target: target, body: body, sid: x.browser.session(), id: id}
 	var fields []string
-	if path == "/page" {
+	if p.path == "/page" {
 		a.lang = [...]string{"de", "en"}[x.random.IntN(2)]
 		fields = append(fields, "X-Lang: "+a.lang)
 	}
-	name := target + " " + a.lang + " " + a.sid
-	if tag := x.etags[name]; tag != "" && method == "GET" && x.random.IntN(2) == 0 {
+	if tag := x.etags[a.name()]; tag != "" && method == "GET" && x.random.IntN(2) == 0 {
 		fields = append(fields, "If-None-Match: "+tag)
 		a.tag = tag
 	}
 	x.model.ask(a)
-	r, text, err := x.send(method, target, body, a.sid, fields...)
-	if err != nil {
-		x.lost(target, err)
+	if p.held && method == "GET" && x.random.IntN(8) == 0 {
+		x.hurry(a, fields)
 		return
+	}
+	r, text, err := x.sendTo(p.host, method, target, body, a.sid, fields...)
+	x.polled(a, r, text, err)
+}
+
+// polled checks a poll's response.
+func (x *modelTab) polled(a *modelAsk, r *http.Response, text string, err error) (ok bool) {
+	x.model.answers(a)
+	if err != nil {
+		if a.held && os.IsTimeout(err) {
+			x.fail("%s%s of session %q is held all the time", a.host, a.target, a.sid)
+		}
+		x.lost(a.target, err)
+		return false
 	}
 	x.polls.Add(1)
 	result := r.Header.Get("Cache-Status")
@@ -243,16 +301,39 @@ func (x *modelTab) poll(method, path, target, body string, id int) {
 	}
 	tag := r.Header.Get("ETag")
 	if wrong := x.model.check(a, r.StatusCode, tag, text, hit); wrong != "" {
-		x.fail("%s %s %s of session %q %s; %d, Cache-Status: %s", method, target, body, a.sid, wrong, r.StatusCode, result)
+		x.fail("%s %s%s %s of session %q %s; %d, Cache-Status: %s", a.method, a.host, a.target, a.body, a.sid, wrong, r.StatusCode, result)
 	}
-	if tag != "" && method != "HEAD" {
-		x.etags[name] = tag
+	if tag != "" && a.method != "HEAD" {
+		x.etags[a.name()] = tag
+	}
+	return true
+}
+
+// hurry sends a poll that may be held, and another request after it: the poll is answered then.
+func (x *modelTab) hurry(a *modelAsk, fields []string) {
+	err := x.write(a.host, a.method, a.target, a.body, a.sid, fields...)
+	time.Sleep(time.Duration(x.random.IntN(10)) * time.Millisecond)
+	next := &modelAsk{modelPlace: modelPlaces[0], method: "GET", target: fmt.Sprintf("/status?id=%d", a.id), sid: a.sid, id: a.id}
+	x.model.ask(next)
+	if err == nil && x.conn != nil {
+		err = x.write(next.host, next.method, next.target, next.body, next.sid)
+	}
+	defer x.model.answers(next)
+	for _, a := range []*modelAsk{a, next} {
+		var r *http.Response
+		var text string
+		if err == nil {
+			r, text, err = x.receive(a.method)
+		}
+		if !x.polled(a, r, text, err) || x.conn == nil {
+			return
+		}
 	}
 }
 
 // own is a request by which a session changes something of its own.
 func (x *modelTab) own(method, target, body string) {
-	r, text, err := x.send(method, target, body, x.browser.session())
+	r, text, err := x.sendTo(x.host(), method, target, body, x.browser.session())
 	if err != nil {
 		x.lost(target, err)
 		return
@@ -288,7 +369,7 @@ func (x *modelTab) identify() {
 		x.own("POST", "/login?as="+user, "password=x")
 	case 4:
 		sid := fmt.Sprintf("s%d.%d", x.drafts.Add(1), x.seed)
-		r, text, err := x.send("GET", "/rotate?to="+sid, "", x.browser.session())
+		r, text, err := x.sendTo(x.host(), "GET", "/rotate?to="+sid, "", x.browser.session())
 		if err != nil {
 			x.lost("/rotate", err)
 		} else if x.answered(r, text) {
@@ -302,7 +383,11 @@ func (x *modelTab) identify() {
 // move has a request of the session change a parcel, and the app say so in its response.
 func (x *modelTab) move(id int) {
 	tell := [...]string{"group", "channel"}[x.random.IntN(2)]
-	r, text, err := x.send("POST", fmt.Sprintf("/move?id=%d&tell=%s", id, tell), "to=x", x.browser.session())
+	host := "a.test"
+	if tell == "group" {
+		host = x.host()
+	}
+	r, text, err := x.sendTo(host, "POST", fmt.Sprintf("/move?id=%d&tell=%s", id, tell), "to=x", x.browser.session())
 	if err != nil {
 		x.lost("/move", err)
 		return
@@ -315,54 +400,55 @@ func (x *modelTab) move(id int) {
 	x.model.mu.Lock()
 	version := x.model.given[n].parcel
 	x.model.mu.Unlock()
-	x.told(tell, id, version)
+	x.told(id, version, func(p *modelPlace) bool { return tell == "channel" && p.channel || tell == "group" && p.host == host })
 }
 
-// told notes that Holdfast knows of a version of a parcel.
-func (x *modelTab) told(how string, id, version int) {
-	paths := []string{"/status", "/public", "/beat", "/page"}
-	if how == "group" {
-		paths = append(paths, "/short")
-	}
-	for _, path := range paths {
-		x.model.raise(fmt.Sprintf("%s#%d", path, id), version)
+// told notes that Holdfast knows of a version of a parcel, at the places for which that counts.
+func (x *modelTab) told(id, version int, at func(p *modelPlace) bool) {
+	for _, p := range modelPlaces {
+		if at(p) {
+			x.model.raise(p.ofID(id), version)
+		}
 	}
 }
+
+func hasChannel(p *modelPlace) bool { return p.channel }
+func everywhere(*modelPlace) bool   { return true }
 
 // change changes a parcel in another way than by a request that Holdfast passes on, and tells it, or does not.
 func (x *modelTab) change(id int) {
 	version := x.model.changeParcel(id)
-	path := [...]string{"/status", "/short", "/public", "/page"}[x.random.IntN(4)]
+	path := modelChanged[x.random.IntN(len(modelChanged))]
 	switch x.random.IntN(6) {
 	case 0:
 		if x.call(fmt.Sprintf("/publish?channel=parcel.%d", id), "moved") {
-			x.told("channel", id, version)
+			x.told(id, version, hasChannel)
 		}
 	case 1:
 		if x.call(fmt.Sprintf("/changed?channel=parcel.%d", id), "") {
-			x.told("channel", id, version)
+			x.told(id, version, hasChannel)
 		}
 	case 2:
 		if x.call(fmt.Sprintf("/changed?group=parcel-%d", id), "") {
-			x.told("group", id, version)
+			x.told(id, version, everywhere)
 		}
 	case 3:
-		target := fmt.Sprintf("%s?id=%d", path, id)
-		switch {
-		case path == "/public": // of which all with this id are the same question
-			if x.call(fmt.Sprintf("/changed?url=%s%%26_=%d", target, x.random.IntN(3)), "") {
-				x.model.raise(fmt.Sprintf("%s#%d", path, id), version)
-			}
-		case x.call("/changed?url="+target, ""):
-			x.model.raise(target, version)
+		target, other := fmt.Sprintf("%s?id=%d", path, id), ""
+		if x.random.IntN(2) == 0 {
+			other = fmt.Sprintf("&_=%d", x.random.IntN(3))
 		}
+		if !x.call("/changed?url="+url.QueryEscape(target+other), "") {
+			return
+		}
+		for _, p := range modelPlaces {
+			if p.path == path {
+				x.model.raise(p.ofTarget(target+other), version)
+			}
+		}
+		x.told(id, version, func(p *modelPlace) bool { return p.path == path && p.byID }) // all with this id are the same question
 	case 4:
 		if x.random.IntN(3) == 0 && x.call("/changed?prefix="+path[:3], "") {
-			for _, p := range []string{"/status", "/short", "/public", "/page"} {
-				if strings.HasPrefix(p, path[:3]) {
-					x.model.raise(fmt.Sprintf("%s#%d", p, id), version)
-				}
-			}
+			x.told(id, version, func(p *modelPlace) bool { return strings.HasPrefix(p.path, path[:3]) })
 		}
 	}
 }
@@ -384,13 +470,24 @@ func (x *modelTab) call(target, body string) bool {
 
 // leave sends a request and does not wait for its response, or not for all of it.
 func (x *modelTab) leave(id int) {
-	method, target, body := "GET", fmt.Sprintf("%s?id=%d", [...]string{"/status", "/public", "/page"}[x.random.IntN(3)], id), ""
+	p := modelPlaces[x.random.IntN(len(modelPlaces))]
+	for p.pass { // it may count as the one that has to reach the app, and not reach it
+		p = modelPlaces[x.random.IntN(len(modelPlaces))]
+	}
+	method, target, body := "GET", fmt.Sprintf("%s?id=%d", p.path, id), ""
 	if x.random.IntN(3) == 0 {
 		method, target, body = "POST", "/save", "text=x"
 	}
-	x.write(method, target, body, x.browser.session())
+	if p.held && method == "GET" {
+		x.poll(method, p, target, body, id) // so that the next one is held
+	}
+	x.write(p.host, method, target, body, x.browser.session())
 	time.Sleep(time.Duration(x.random.IntN(4)) * time.Millisecond)
+	if c, ok := x.conn.(*net.TCPConn); ok && x.random.IntN(2) == 0 {
+		_ = c.SetLinger(0) // a reset
+	}
 	x.hangUp()
+	x.agent += "." // what it may have been given is unknown
 }
 
 // lost is what becomes of a request whose connection has ended, which is nobody's fault if the app's has.
@@ -411,32 +508,40 @@ func (x *modelTab) hangUp() {
 }
 
 // write sends a request, on a new connection if there is none.
-func (x *modelTab) write(method, target, body, sid string, fields ...string) error {
+func (x *modelTab) write(host, method, target, body, sid string, fields ...string) error {
 	if x.conn == nil {
 		c, err := net.Dial("tcp", x.s.Addr().String())
 		if err != nil {
 			return err
 		}
-		_ = c.SetDeadline(time.Now().Add(3 * wiretest.Timeout))
 		x.conn, x.reader = c, bufio.NewReader(c)
 	}
 	cookie := [...]string{"sid=%s", "theme=dark; sid=%s", "sid=%s; seen=3"}[x.random.IntN(3)]
-	head := method + " " + target + " HTTP/1.1\r\nHost: app.test\r\nCookie: " + fmt.Sprintf(cookie, sid) + "\r\n"
+	head := method + " " + target + " HTTP/1.1\r\nHost: " + host + "\r\nUser-Agent: " + x.agent + "\r\nCookie: " + fmt.Sprintf(cookie, sid) + "\r\n"
 	for _, f := range fields {
 		head += f + "\r\n"
 	}
 	if method == "POST" {
 		head += fmt.Sprintf("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n", len(body))
 	}
+	_ = x.conn.SetReadDeadline(time.Now().Add(wiretest.Timeout))
 	_, err := io.WriteString(x.conn, head+"\r\n"+body)
 	return err
 }
 
-// send sends a request and reads its response.
-func (x *modelTab) send(method, target, body, sid string, fields ...string) (*http.Response, string, error) {
-	if err := x.write(method, target, body, sid, fields...); err != nil {
+// host returns one of the sites.
+func (x *modelTab) host() string { return modelPlaces[x.random.IntN(len(modelPlaces))].host }
+
+// sendTo sends a request and reads its response.
+func (x *modelTab) sendTo(host, method, target, body, sid string, fields ...string) (*http.Response, string, error) {
+	if err := x.write(host, method, target, body, sid, fields...); err != nil {
 		return nil, "", err
 	}
+	return x.receive(method)
+}
+
+// receive reads a response.
+func (x *modelTab) receive(method string) (*http.Response, string, error) {
 	r, err := http.ReadResponse(x.reader, &http.Request{Method: method})
 	if err != nil {
 		return nil, "", err

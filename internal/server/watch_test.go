@@ -119,11 +119,11 @@ func (l *logBuffer) String() string {
 }
 
 // serveWatch runs Holdfast in front of the app until the function that it returns is called.
-func serveWatch(t *testing.T, a *polledApp, more string) (*Server, *logBuffer, func()) {
+func serveWatch(t *testing.T, a *polledApp, more string, prepare ...func(*Server)) (*Server, *logBuffer, func()) {
 	t.Helper()
 	log := new(logBuffer)
 	s, _, stop := serve(t, "listen: 127.0.0.1:0\nupstream: http+unix:"+a.socket+
-		"\nhooks: {listen: 127.0.0.1:0}\ntimeouts: {drain: 1s}\n"+more, log)
+		"\nhooks: {listen: 127.0.0.1:0}\ntimeouts: {drain: 1s}\n"+more, log, prepare...)
 	return s, log, stop
 }
 
