@@ -198,7 +198,7 @@ func (g *Gate) Permit(from, to *route.Route, h *http1.Head, client netip.Addr, n
 func redirect(r *route.Route, h *http1.Head) *Answer {
 	switch {
 	case r.Redirect != "":
-		return &Answer{Status: route.RedirectStatus(h.Method), Fields: r.Location(h), Why: errRedirected}
+		return &Answer{Status: r.RedirectStatus(h.Method), Fields: r.Location(h), Why: errRedirected}
 	case r.LacksSlash(h):
 		return &Answer{Status: 301, Fields: route.SlashLocation(h), Why: errRedirected}
 	}

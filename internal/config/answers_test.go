@@ -15,6 +15,7 @@ func TestAnswersErrors(t *testing.T) {
 		{"both", "allow: [10.0.0.1]\ndeny_addresses: ['::ffff:10.0.0.1']", `2:17: deny_addresses: "::ffff:10.0.0.1" is both allowed and denied`},
 		{"address as a path", "deny: [10.0.0.0/8]", `1:8: deny[0]: "10.0.0.0/8" is an address, and deny has paths; want it in deny_addresses`},
 		{"status", "routes: [{match: /a, deny_status: 200}]", `1:35: routes[0].deny_status: 200 is out of range; want 400 to 499, and not 401, 407 or 408`},
+		{"status of a redirect", "routes: [{match: /a, redirect: /b, redirect_status: 304}]", `1:53: routes[0].redirect_status: 304 is no status of a redirect; want 0 (301, or 308 unless it is a GET), 301, 302, 303, 307 or 308`},
 		{"relative file", "basic_auth: htpasswd", `1:13: basic_auth: "htpasswd" is not an absolute path; want the file of users, such as /etc/holdfast/htpasswd, or off`},
 		{"realm", `basic_auth_realm: "a\nb"`, `1:19: basic_auth_realm: has a control character`},
 		{"satisfy", "satisfy: both", `1:10: satisfy: "both" is neither all nor any`},

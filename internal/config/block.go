@@ -22,6 +22,7 @@ type Block struct {
 	Host            string            `yaml:"upstream_host" eg:"shop.internal"`
 	Secure          value.UpstreamTLS `yaml:"upstream_tls"`
 	Redirect        string            `yaml:"redirect" eg:"https://www.example.com/shop"`
+	Moved           int               `yaml:"redirect_status"` // of Redirect; 0: 301, or 308 unless it is a GET
 	Folder          `yaml:",inline"`
 	Deny            []string `yaml:"deny" eg:"[\"*.sql\", /data/**]"`
 	answers.Answers `yaml:",inline"`
@@ -55,6 +56,7 @@ type Folder struct {
 // Timeouts limit every wait for a peer.
 type Timeouts struct {
 	Header    Duration `yaml:"header" level:"top"`
+	Handshake Duration `yaml:"handshake" level:"top"`
 	Idle      Duration `yaml:"idle" level:"top"`
 	Body      Duration `yaml:"body"`
 	Send      Duration `yaml:"send"`
@@ -69,6 +71,7 @@ type Timeouts struct {
 type Limits struct {
 	Header      Size `yaml:"header" level:"top"`
 	Fields      int  `yaml:"fields" level:"top"`
+	Handshakes  int  `yaml:"handshakes" level:"top"`
 	Body        Size `yaml:"body"` // 0: the app decides
 	ASCII       bool `yaml:"ascii_targets" level:"top"`
 	BodyRate    Size `yaml:"min_body_rate"`                       // a second; 0: any
@@ -104,6 +107,7 @@ func defaultBlock() Block {
 		Compress: value.DefaultCompress(),
 		Timeouts: Timeouts{
 			Header:    seconds(60),
+			Handshake: seconds(10),
 			Idle:      seconds(75),
 			Body:      seconds(60),
 			Send:      seconds(60),
@@ -113,7 +117,7 @@ func defaultBlock() Block {
 			Tunnel:    Duration(time.Hour),
 			Drain:     seconds(10),
 		},
-		Limits:  Limits{Header: 16 * KB, Fields: 100, BodyRate: 500, SendRate: 500},
+		Limits:  Limits{Header: 16 * KB, Fields: 100, Handshakes: 2048, BodyRate: 500, SendRate: 500},
 		Buffers: Buffers{Request: 64 * KB, Response: 64 * KB, Total: 16 * MB, File: 1 * GB, Files: 8 * GB, Compressors: 64},
 	}
 }

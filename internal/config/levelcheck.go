@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"holdfast/internal/config/answers"
+	"holdfast/internal/config/value"
 	"holdfast/internal/deny"
 )
 
@@ -108,7 +109,11 @@ func (l *levelCheck) ranges() {
 			d.add(join(key, "upstream_tls."+name), problem)
 		}
 	})
+	if problem := value.RedirectStatusProblem(l.b.Moved); problem != "" && l.has("redirect_status") {
+		d.add(join(key, "redirect_status"), problem)
+	}
 	rangeOf(l, "timeouts.header", t.Header, shortest, seconds(600), "")
+	rangeOf(l, "timeouts.handshake", t.Handshake, shortest, seconds(600), "")
 	rangeOf(l, "timeouts.idle", t.Idle, shortest, Duration(24*time.Hour), "")
 	rangeOf(l, "timeouts.body", t.Body, shortest, Duration(time.Hour), "")
 	rangeOf(l, "timeouts.send", t.Send, shortest, Duration(time.Hour), "")
@@ -120,6 +125,7 @@ func (l *levelCheck) ranges() {
 
 	rangeOf(l, "limits.header", limits.Header, 1*KB, 1*MB, "")
 	rangeOf(l, "limits.fields", limits.Fields, 1, 10_000, "")
+	rangeOf(l, "limits.handshakes", limits.Handshakes, 1, 100_000, "")
 	rangeOf(l, "limits.body", limits.Body, 1, 1*TB, "the app decides")
 	rangeOf(l, "limits.min_body_rate", limits.BodyRate, 1, 1*GB, "any")
 	rangeOf(l, "limits.min_send_rate", limits.SendRate, 1, 1*GB, "any")

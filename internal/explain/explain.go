@@ -127,7 +127,7 @@ func (x *explanation) route(r *route.Route, h *http1.Head, refusal *http1.Refusa
 	case r.Deny.Denies(h.Path):
 		x.answer("404, as deny names the path")
 	case r.Redirect != "":
-		x.redirect(h, r.Location(h))
+		x.answer("%d to %s", r.RedirectStatus(h.Method), location(r.Location(h)))
 	case r.LacksSlash(h):
 		x.answer("301 to %s", location(route.SlashLocation(h)))
 	case r.Folder() != nil:
@@ -139,10 +139,6 @@ func (x *explanation) route(r *route.Route, h *http1.Head, refusal *http1.Refusa
 		}
 		x.answer("%s %s with Host %s, by %s", h.Method, target, host, upstreams(r))
 	}
-}
-
-func (x *explanation) redirect(h *http1.Head, fields []byte) {
-	x.answer("%d to %s", route.RedirectStatus(h.Method), location(fields))
 }
 
 func location(fields []byte) string {

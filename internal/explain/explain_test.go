@@ -48,6 +48,7 @@ sites:
     routes:
       - {match: /up, limits: {body: 5MB}}
       - {pattern: "^/old/(.*)$", redirect: "/new/$1"}
+      - {exact: /soon, redirect: /later, redirect_status: 302}
       - {match: /api, upstream: "http://127.0.0.1:9", upstream_prefix: /v1, upstream_host: api.internal, cache: [{match: /api/list}], inject: [{match: /api/page, polls: [/x]}]}
       - {match: /files, root: %[1]s}
       - {match: /secret, internal: true}
@@ -58,7 +59,7 @@ sites:
 `, root)
 	for request, wants := range map[string][]string{
 		"GET https://app.test/up/x?y":            {"site      app.test (sites[0], line 3)", "route     /up (sites[0].routes[0], line 9)", "by the script " + root + "/index.php", `PATH_INFO "/up/x"`},
-		"https://app.test/a.css":                 {"request   GET /a.css", "route     none of 7", "200, the file " + root + "/a.css"},
+		"https://app.test/a.css":                 {"request   GET /a.css", "route     none of 8", "200, the file " + root + "/a.css"},
 		"HEAD https://app.test/a.css":            {"200, the head of a file"},
 		"GET https://app.test":                   {"request   GET /\n", "by the script " + root + "/index.php"},
 		"GET https://app.test/dir?x":             {"301 to /dir/?x"},
@@ -66,8 +67,9 @@ sites:
 		"GET https://app.test/x.sql":             {"404, as deny names the path"},
 		"GET https://app.test/old/a%20b?z":       {"301 to /new/a%20b?z"},
 		"POST https://app.test/old/a":            {"308 to /new/a"},
-		"GET https://app.test/api/list?a":        {"GET /v1/list?a with Host api.internal, by 127.0.0.1:9", "rule      sites[0].routes[2].cache[0] /api/list, answered from memory"},
-		"POST https://app.test/api/page":         {"POST /v1/page", "inject    sites[0].routes[2].inject[0] /api/page"},
+		"POST https://app.test/soon":             {"302 to /later"},
+		"GET https://app.test/api/list?a":        {"GET /v1/list?a with Host api.internal, by 127.0.0.1:9", "rule      sites[0].routes[3].cache[0] /api/list, answered from memory"},
+		"POST https://app.test/api/page":         {"POST /v1/page", "inject    sites[0].routes[3].inject[0] /api/page"},
 		"GET https://app.test/files/a.css":       {"path      /a.css", "200, the file " + root + "/a.css"},
 		"GET https://app.test/files":             {"301 to /files/"},
 		"GET https://app.test/files/x/tool.php":  {"404: script below a prefix of no_scripts"},

@@ -63,7 +63,7 @@ func (l *level) isIdle(key string) bool {
 		return b.Files() || redirects || len(b.Upstreams) == 0
 	case "push_headers":
 		return b.Files() || redirects
-	case "redirect":
+	case "redirect", "redirect_status":
 		return !redirects
 	case "upstream_host":
 		return b.Files() || redirects || b.FastCGI()

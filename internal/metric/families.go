@@ -112,6 +112,7 @@ var families = map[string]family{
 	"holdfast_tls_certificate_loads_total":                       {counter, "Certificates that were read, the first time or because their files changed."},
 	"holdfast_tls_connections":                                   {gauge, "Client connections with TLS, by version."},
 	"holdfast_tls_failures_total":                                {counter, "Handshakes and connections of clients that failed, by reason."},
+	"holdfast_tls_handshakes_queued_total":                       {counter, "Client connections that had to wait for a worker to make their handshake: limits.handshakes."},
 	"holdfast_tls_handshakes_total":                              {counter, "Handshakes with clients, by version."},
 	"holdfast_tls_handshakes_waiting":                            {gauge, "Client connections that wait for a worker to make their handshake."},
 	"holdfast_tls_ocsp_errors_total":                             {counter, "Failed requests for an OCSP response."},

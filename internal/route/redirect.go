@@ -16,6 +16,14 @@ func RedirectStatus(method []byte) int {
 	return 301
 }
 
+// RedirectStatus is the status of a redirect of a request by Redirect.
+func (r *Route) RedirectStatus(method []byte) int {
+	if r.Moved != 0 {
+		return r.Moved
+	}
+	return RedirectStatus(method)
+}
+
 // SlashLocation is the Location of a request to a route's own path that lacks a slash.
 func SlashLocation(h *http1.Head) []byte {
 	b := append(append([]byte("Location: "), h.Path...), '/')

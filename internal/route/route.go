@@ -28,6 +28,7 @@ type Options struct {
 	Below     bool               // what is after Match in a path is looked up in Site or Files; otherwise the whole path is
 	Rewrite   string             // path with variables, which is looked up in Site or Files instead
 	Redirect  string             // URL or path to redirect clients to instead: with variables, or followed by the path after Match
+	Moved     int                // status of Redirect; 0: 301, or 308 unless it is a GET
 
 	Prefix    string // replaces Match in requests to the app; empty: Match itself
 	Host      string // replaces the client's Host in requests to the app; empty: the client's

@@ -202,3 +202,22 @@ func TestReopened(t *testing.T) {
 		}
 	}
 }
+
+// TestRedirectStatus: a level redirects with its status, or that of the level above, whatever the method.
+func TestRedirectStatus(t *testing.T) {
+	s := serveQuietly(t, "listen: 127.0.0.1:0", "upstream: "+newApp(t), "redirect_status: 302",
+		"routes: [{match: /above, redirect: /there}, {match: /own, redirect: /there, redirect_status: 303}, {match: /kept, redirect: /there, redirect_status: 307}, {match: /usual, redirect: /there, redirect_status: 0}]")
+	for _, tt := range []struct {
+		request string
+		want    int
+	}{
+		{"GET /above", 302}, {"POST /above", 302}, {"GET /own/x", 303}, {"POST /own/x", 303}, {"DELETE /kept", 307}, {"GET /usual", 301}, {"PUT /usual", 308},
+	} {
+		c := wiretest.Dial(t, s.Addr().String())
+		method, path, _ := strings.Cut(tt.request, " ")
+		c.Send(tt.request + " HTTP/1.1\r\nHost: app.test\r\nContent-Length: 0\r\n\r\n")
+		if resp, _ := c.Response(method); resp.StatusCode != tt.want || !strings.HasPrefix(resp.Header.Get("Location"), "/there") {
+			t.Errorf("%s %s: %d to %q, want %d", method, path, resp.StatusCode, resp.Header.Get("Location"), tt.want)
+		}
+	}
+}

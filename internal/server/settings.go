@@ -61,7 +61,7 @@ func (x *routing) sites() (app proxy.Route, list []route.SiteOptions, err error)
 
 // route returns what a level says of its requests; r is nil for a site. at are as those of config.Config.Source.
 func (x *routing) route(b *config.Block, r *config.Route, at ...string) (o proxy.Route, err error) {
-	o = proxy.Route{Name: at[0], Upstreams: x.secure.list(b, b.OwnServers(x.c.UpstreamPool)), Host: b.Host, Publishes: b.Headers, Redirect: b.Redirect}
+	o = proxy.Route{Name: at[0], Upstreams: x.secure.list(b, b.OwnServers(x.c.UpstreamPool)), Host: b.Host, Publishes: b.Headers, Redirect: b.Redirect, Moved: b.Moved}
 	var groups []string
 	if r != nil {
 		o.Match, o.Exact, o.Pattern, o.Internal, o.Prefix = r.Match, r.Exact, r.Pattern, r.Internal, r.Prefix

@@ -80,7 +80,7 @@ func (x *tlsState) listen(p *park.Poller, c *config.Config, log *slog.Logger) {
 	if x.acme != nil {
 		t.NextProtos = []string{"acme-tls/1"}
 	}
-	x.server = tlsconn.NewServer(p, tlsconn.Options{Config: t, Log: log})
+	x.server = tlsconn.NewServer(p, tlsconn.Options{Config: t, Log: log, Time: time.Duration(c.Timeouts.Handshake), Handshakes: c.Limits.Handshakes})
 }
 
 var errNoChallenge = errors.New("a challenge of a CA that is not in progress here")

@@ -203,6 +203,46 @@ func (p *prefixed) Write(b []byte) (int, error) {
 	return max(0, min(n, len(b))), err
 }
 
+// TestHandshakeLimits: the keys bound the time of a handshake, and the number of those in progress.
+func TestHandshakeLimits(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.pem")
+	writeCert(t, file, "a.test")
+	s := serveQuietly(t, "upstream: "+newApp(t), "limits: {handshakes: 1}", "timeouts: {handshake: 1s}",
+		fmt.Sprintf("listen: [{address: '127.0.0.1:0', tls: true}]\ntls: {certificates: [{cert: %[1]s, key: %[1]s}]}", file))
+	var hello bytes.Buffer // the first message of a client that stops after it
+	_ = tls.Client(&recorded{Writer: &hello}, &tls.Config{InsecureSkipVerify: true}).Handshake()
+	var stopped []net.Conn
+	for range 3 {
+		conn := dialTCP(t, s.Addr().String())
+		defer conn.Close()
+		stopped = append(stopped, conn)
+	}
+	for _, conn := range stopped {
+		if _, err := conn.Write(hello.Bytes()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, conn := range stopped {
+		_, _ = io.Copy(io.Discard, conn) // until Holdfast closes it
+	}
+	wiretest.Eventually(t, "each is counted", func() bool { // those that others wait for are cut sooner
+		n := s.tls.server.Stats().Failures
+		return n["timeout"]+n["busy"] == 3
+	})
+	if n := s.tls.server.Stats().Queued; n == 0 {
+		t.Error("none of them had to wait")
+	}
+}
+
+// recorded is a connection that has nothing to read.
+type recorded struct {
+	net.Conn
+	io.Writer
+}
+
+func (c *recorded) Read([]byte) (int, error)    { return 0, io.EOF }
+func (c *recorded) Write(b []byte) (int, error) { return c.Writer.Write(b) }
+
 // TestCertificateReplaced: connections stay, and new ones get the new certificate, at a reload.
 func TestCertificateReplaced(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "a.pem")

@@ -11,6 +11,7 @@ func (s *Server) writeTLS(w *metric.Writer) {
 		w.Ints("holdfast_tls_handshakes_total", "version", x.Made)
 		w.Int("holdfast_tls_sessions_resumed_total", x.Resumed)
 		w.Int("holdfast_tls_handshakes_waiting", x.Waiting)
+		w.Int("holdfast_tls_handshakes_queued_total", x.Queued)
 		w.Ints("holdfast_tls_failures_total", "reason", x.Failures)
 	}
 	if s.secure.client != nil {

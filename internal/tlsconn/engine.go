@@ -24,6 +24,7 @@ type engine struct {
 	client   bool
 	time     time.Duration
 	patience time.Duration
+	most     int // handshakes at once
 	log      *slog.Logger
 	pool     *park.Pool
 	cpu      chan struct{} // one for each handshake that computes
@@ -31,6 +32,7 @@ type engine struct {
 	open     open
 	made     [versions]atomic.Int64 // handshakes
 	kept     atomic.Int64           // of those, how many resumed a session
+	queued   throttle.Throttle      // connections whose handshake did not begin at once
 
 	mu       sync.Mutex // guards what follows
 	failures map[string]*throttle.Throttle
@@ -40,7 +42,7 @@ type engine struct {
 var reasons = []string{"alert", "busy", "certificate", "disconnected", "handshake", "not_tls", "timeout", "version"}
 
 func (e *engine) init(p *park.Poller, client bool, limit time.Duration, most int, log *slog.Logger) {
-	e.client, e.time, e.patience, e.log = client, limit, limit/3, log
+	e.client, e.time, e.patience, e.most, e.log = client, limit, limit/3, most, log
 	if e.log == nil {
 		e.log = slog.Default()
 	}
@@ -110,11 +112,26 @@ func (e *engine) begin(c *park.Conn, j job) {
 			e.establish(c, m, rest, j.next)
 		})
 	})
+	e.reportQueue(started)
 	if !started {
 		err = errBusy
 		e.failed("busy", err, h.client, "limit", maxQueue)
 		h.stream.Cancel()
 		j.failed(c, err)
+	}
+}
+
+// reportQueue counts a handshake that waits for a worker, and logs one a minute.
+func (e *engine) reportQueue(started bool) {
+	if !started || e.pool.Waiting() == 0 {
+		return
+	}
+	total, due := e.queued.Due(time.Now())
+	switch {
+	case due && e.client:
+		e.log.Warn("TLS handshakes with upstreams wait for their turn", "total", total, "limit", e.most)
+	case due:
+		e.log.Warn("TLS handshakes wait for their turn: limits.handshakes", "total", total, "limit", e.most)
 	}
 }
 
@@ -178,11 +195,12 @@ type Stats struct {
 	Resumed  int64            // of those, the ones that resumed a session
 	Failures map[string]int64 // by reason
 	Waiting  int64            // connections whose handshake waits for a worker
+	Queued   int64            // those that ever did
 }
 
 // Stats may be called from any goroutine.
 func (e *engine) Stats() Stats {
-	s := Stats{Open: map[string]int64{}, Made: map[string]int64{}, Failures: map[string]int64{}, Resumed: e.kept.Load(), Waiting: int64(e.pool.Waiting())}
+	s := Stats{Open: map[string]int64{}, Made: map[string]int64{}, Failures: map[string]int64{}, Resumed: e.kept.Load(), Waiting: int64(e.pool.Waiting()), Queued: e.queued.Total()}
 	for v, name := range versionNames {
 		s.Open[name], s.Made[name] = e.open[v].Load(), e.made[v].Load()
 	}

@@ -107,6 +107,28 @@ func TestTimeouts(t *testing.T) {
 	wiretest.Eventually(t, "counted", func() bool { return s.Stats().Failures["timeout"] == 4 })
 }
 
+// TestHandshakesWait: a handshake beyond the limit waits until there is room, which is counted and logged.
+func TestHandshakesWait(t *testing.T) {
+	s := start(t, Options{Handshakes: 1, Time: time.Minute, patience: time.Minute}, echoes)
+	stopped := s.dialPlain(t)
+	if err := tls.Client(&stopper{Conn: stopped}, clientConfig(tls.VersionTLS13)).Handshake(); !errors.Is(err, errCut) {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	other := tls.Client(s.dialPlain(t), clientConfig(tls.VersionTLS13))
+	defer other.Close()
+	go func() { done <- other.Handshake() }()
+	wiretest.Eventually(t, "it waits", func() bool { x := s.Stats(); return x.Waiting == 1 && x.Queued == 1 })
+	wiretest.Eventually(t, "the log says so", func() bool {
+		return strings.Contains(s.log.String(), "TLS handshakes wait for their turn: limits.handshakes")
+	})
+	stopped.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	exchange(t, other, "hello")
+}
+
 // stopper writes the first message only. The others go to rest, or fail.
 type stopper struct {
 	net.Conn

@@ -2,6 +2,8 @@ package value
 
 import (
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 
 	"holdfast/internal/expand"
@@ -34,4 +36,12 @@ func RedirectProblem(s string, groups []string, whole bool) string {
 		return "has a variable in its host; want it behind the slash that follows the host"
 	}
 	return ""
+}
+
+// RedirectStatusProblem checks the status of a redirect; 0 is that of the default.
+func RedirectStatusProblem(status int) string {
+	if status == 0 || slices.Contains([]int{301, 302, 303, 307, 308}, status) {
+		return ""
+	}
+	return strconv.Itoa(status) + " is no status of a redirect; want 0 (301, or 308 unless it is a GET), 301, 302, 303, 307 or 308"
 }
