@@ -22,7 +22,7 @@ internal/access   internal/http1 internal/rate internal/throttle
 internal/accesslog internal/asyncwriter internal/http1
 internal/acmeclient
 internal/admit    internal/access internal/http1 internal/park internal/request internal/route
-internal/answering internal/access internal/config internal/errorpage internal/fieldset internal/rate internal/route
+internal/answering internal/access internal/config internal/errorpage internal/fieldset internal/rate internal/request internal/route
 internal/appcall  internal/auth internal/http1 internal/hub internal/strictjson
 internal/apptunnel internal/accesslog internal/balance internal/park
 internal/asyncwriter
@@ -40,7 +40,7 @@ internal/clientframe internal/hub internal/strictjson
 internal/collector
 internal/compress internal/deflate internal/http1 internal/park internal/throttle
 internal/config   internal/cache internal/cache/rules internal/channel internal/channelurl internal/compress internal/config/answers internal/config/value internal/deny internal/expand internal/hosts internal/strictjson
-internal/config/answers internal/access internal/config/value internal/errorpage internal/fcgi internal/fieldset
+internal/config/answers internal/access internal/config/value internal/errorpage internal/fcgi internal/fieldset internal/request
 internal/config/value internal/expand
 internal/connection
 internal/cookie   internal/http1
@@ -78,7 +78,7 @@ internal/receive  internal/throttle
 internal/render   internal/deflate internal/http1 internal/hub internal/jsontext
 internal/pushfields internal/cache internal/cache/headers internal/http1 internal/hub internal/throttle
 internal/request  internal/http1
-internal/route    internal/access internal/balance internal/cache/rules internal/compress internal/deny internal/errorpage internal/expand internal/fcgi internal/fieldset internal/hosts internal/http1 internal/inject internal/rate internal/site
+internal/route    internal/access internal/balance internal/cache/rules internal/compress internal/deny internal/errorpage internal/expand internal/fcgi internal/fieldset internal/hosts internal/http1 internal/inject internal/rate internal/request internal/site
 internal/sendbuf  internal/park
 internal/sendqueue internal/hub internal/park
 internal/server   hooks internal/accesslog internal/acmeclient internal/answering internal/appcall internal/asyncwriter internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/collector internal/compress internal/config internal/connection internal/cookie internal/deny internal/heldpoll internal/histfile internal/http1 internal/hub internal/inject internal/inspect internal/metric internal/park internal/presence internal/proxyheader internal/pushfields internal/route internal/site internal/throttle internal/tlsconn internal/token internal/watch proxy upgrade upgrade/client

@@ -90,7 +90,7 @@ func FuzzHead(f *testing.F) {
 		}
 		var q request.Request
 		p.reader.Read(&q, wirePeer, false, h.Host, &h.Forwarding)
-		out := q.AppendHead(nil, &h, &p.main().Paths)
+		out := q.AppendHead(nil, &h, request.For{Mapping: &p.main().Paths})
 		if h.Chunked {
 			var x exchange
 			x.upload.x, x.app.x, x.app.head = &x, &x, out

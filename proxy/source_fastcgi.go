@@ -71,7 +71,7 @@ func (s *fcgiSource) request() {
 	req := fcgi.Request{
 		Method: h.Method, Target: h.Target, Minor: h.Minor, Host: q.Host, Port: q.Port, HTTPS: q.HTTPS,
 		Root: s.script.Root, Filename: s.script.Filename, ScriptName: s.script.Name, PathInfo: s.script.PathInfo,
-		Length: length, Client: q.Client, Server: s.x.f.p.o.ServerAddr, Fields: q.ScriptFields(h),
+		Length: length, Client: q.Client, Server: s.x.f.p.o.ServerAddr, Fields: q.ScriptFields(h, request.For{Rules: s.x.route.Request, User: s.x.client.user}),
 		User: s.x.client.user, Extra: s.x.route.Params,
 	}
 	if _, query, ok := bytes.Cut(h.Target, []byte("?")); s.script.HasQuery {

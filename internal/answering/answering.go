@@ -13,6 +13,7 @@ import (
 	"holdfast/internal/errorpage"
 	"holdfast/internal/fieldset"
 	"holdfast/internal/rate"
+	"holdfast/internal/request"
 	"holdfast/internal/route"
 )
 
@@ -36,6 +37,9 @@ func New(log *slog.Logger) *Maker {
 // Set sets the part of a level's settings.
 func (x *Maker) Set(s *route.Settings, b *config.Block) (err error) {
 	a := &b.Answers
+	if s.Request, err = request.NewRules(a.RequestChanges()); err != nil {
+		return fmt.Errorf("request_headers: %w", err)
+	}
 	if s.Fields, err = fieldset.New(a.Changes()); err != nil {
 		return fmt.Errorf("headers: %w", err)
 	}

@@ -225,6 +225,9 @@ func (d *decoder) settle(b *Block, key string) {
 		if !has("upstream_host") {
 			b.Host = ""
 		}
+		if !has("request_headers") {
+			b.Sent = nil // secrets of another app
+		}
 		b.Secure = b.Secure.Only(func(name string) bool { return has("upstream_tls." + name) })
 		if !fast() && !root {
 			b.Root = "" // of a FastCGI upstream, which is another

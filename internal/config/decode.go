@@ -131,6 +131,9 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, key, example string) {
 	case v.Type() == reflect.TypeFor[Compress]() && n.Kind == yaml.ScalarNode && !null:
 		d.value(n, v.FieldByName("Enabled"), join(key, "enabled"), "")
 	case v.Type() == reflect.TypeFor[answers.Named]():
+		if answers.IsWhole(key) {
+			v.SetZero()
+		}
 		v.Addr().Interface().(*answers.Named).ReadNode(n, func(n *yaml.Node, name, problem string) {
 			if problem == "" {
 				d.at[answers.KeyOf(key, name)] = markOf(n)

@@ -61,7 +61,7 @@ func (l *level) isIdle(key string) bool {
 		return b.Files() || redirects || len(b.Upstreams) > 0
 	case "upstreams":
 		return b.Files() || redirects || len(b.Upstreams) == 0
-	case "push_headers":
+	case "push_headers", "request_headers":
 		return b.Files() || redirects
 	case "redirect", "redirect_status":
 		return !redirects
@@ -85,7 +85,7 @@ func (l *level) from(name string) string {
 		}
 	case "push_headers":
 		ends = []string{"upstream", "upstreams", "root", "redirect"}
-	case "upstream_host":
+	case "upstream_host", "request_headers":
 		ends = []string{"upstream", "upstreams"}
 	}
 	at := l.at

@@ -7,9 +7,17 @@ import (
 	"holdfast/internal/http1"
 )
 
+// For says what becomes of a request for the app.
+type For struct {
+	Mapping *http1.Mapping
+	Rules   *Rules // nil: the client's fields stay
+	User    string // who has logged in; empty: nobody
+}
+
 // AppendHead appends the head of the request for the app: the client's lines unchanged, without those that are not
-// forwarded, and the forwarding fields.
-func (r *Request) AppendHead(b []byte, h *http1.Head, m *http1.Mapping) []byte {
+// forwarded, the forwarding fields, and those of the rules.
+func (r *Request) AppendHead(b []byte, h *http1.Head, to For) []byte {
+	m := to.Mapping
 	b = append(b, h.Method...)
 	b = append(b, ' ')
 	b = m.AppendTarget(b, h.Target)
@@ -19,7 +27,7 @@ func (r *Request) AppendHead(b []byte, h *http1.Head, m *http1.Mapping) []byte {
 		if f.Drop || h.Chunked && http1.EqualFold(f.Name, "transfer-encoding") { // the body's framing is decided later
 			continue
 		}
-		if r.withholds(f) || m.Mapped && http1.EqualFold(f.Name, "x-forwarded-prefix") {
+		if r.withholds(f) || m.Mapped && http1.EqualFold(f.Name, prefixField) || to.Rules.replaces(f.Name) {
 			continue
 		}
 		value := f.Value
@@ -41,9 +49,10 @@ func (r *Request) AppendHead(b []byte, h *http1.Head, m *http1.Mapping) []byte {
 		b = append(b, "\r\n"...)
 	}
 	b = r.AppendForwarding(b)
-	if m.Mapped {
+	if m.Mapped && !to.Rules.replaces([]byte(prefixField)) {
 		b = http1.AppendField(b, []byte("X-Forwarded-Prefix"), []byte(m.Match))
 	}
+	b = to.Rules.append(b, r, to.User)
 	if h.Upgrade != nil {
 		b = append(b, "Connection: Upgrade\r\n"...)
 		b = http1.AppendField(b, []byte("Upgrade"), h.Upgrade)
@@ -52,6 +61,8 @@ func (r *Request) AppendHead(b []byte, h *http1.Head, m *http1.Mapping) []byte {
 	}
 	return append(b, "\r\n"...)
 }
+
+const prefixField = "x-forwarded-prefix"
 
 // What apps also take for the scheme, and for the URL or host of a request.
 var (
@@ -89,17 +100,17 @@ func saysHTTPS(value []byte) bool {
 }
 
 // ScriptFields returns the fields of a request for a script: those that are forwarded, with Holdfast's forwarding
-// fields instead of the client's.
-func (r *Request) ScriptFields(h *http1.Head) []http1.Field {
+// fields and those of the rules instead of the client's.
+func (r *Request) ScriptFields(h *http1.Head, to For) []http1.Field {
 	fields := make([]http1.Field, 0, len(h.Fields)+6)
 	for _, f := range h.Fields {
-		f.Drop = f.Drop || r.withholds(&f)
+		f.Drop = f.Drop || r.withholds(&f) || to.Rules.replaces(f.Name)
 		fields = append(fields, f)
 	}
 	if !h.HasHost && len(h.Host) > 0 { // of an absolute target
 		fields = append(fields, http1.Field{Name: []byte("Host"), Value: h.Host})
 	}
-	for line := range bytes.Lines(r.AppendForwarding(nil)) {
+	for line := range bytes.Lines(to.Rules.append(r.AppendForwarding(nil), r, to.User)) {
 		name, value, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\r\n")), []byte(": "))
 		fields = append(fields, http1.Field{Name: name, Value: value})
 	}

@@ -15,6 +15,7 @@ import (
 	"holdfast/internal/http1"
 	"holdfast/internal/inject"
 	"holdfast/internal/rate"
+	"holdfast/internal/request"
 )
 
 // Settings are how the requests of a route are handled. Each route has all of them, with what it takes from its site and from
@@ -46,6 +47,7 @@ type Settings struct {
 	ResponseBuffer int  // bytes read from the app ahead of one client; 0: one reading
 
 	Deny     *deny.List       // paths that are not served; nil: all are
+	Request  *request.Rules   // changes of requests' fields for the app; nil: none
 	Fields   *fieldset.Rules  // changes of responses' fields; nil: none
 	Pages    *errorpage.Pages // that stand for short ones, and for those of the app; nil: none
 	Params   []fcgi.Param     // of requests to scripts, besides the computed ones

@@ -175,7 +175,7 @@ func (s *Server) appEndpoint(named string) (who config.Upstream, path string) {
 		}
 	}
 	// Request it like a client, as only the proxy speaks FastCGI, rewrites hosts, and knows the sites.
-	if self || who.FastCGI || b.Host != "" || b.Files() || b.Redirect != "" {
+	if self || who.FastCGI || b.Host != "" || len(b.Sent) > 0 || b.Files() || b.Redirect != "" {
 		return config.Upstream{Network: s.ownAddr().Network(), Address: s.ownAddr().String(), Host: host}, named
 	}
 	return who, path

@@ -13,6 +13,7 @@ import (
 	"holdfast/internal/errorpage"
 	"holdfast/internal/fcgi"
 	"holdfast/internal/fieldset"
+	"holdfast/internal/request"
 )
 
 // Answers are keys of a level.
@@ -24,6 +25,7 @@ type Answers struct {
 	Realm     string   `yaml:"basic_auth_realm" eg:"Back office"`
 	Satisfy   string   `yaml:"satisfy" eg:"all"`
 	SetFields Named    `yaml:"headers" eg:"{X-Frame-Options: DENY, X-Powered-By: null}"`
+	Sent      Named    `yaml:"request_headers" eg:"{X-Remote-User: $user, X-Debug: null}"`
 	Expires   string   `yaml:"expires" eg:"30d"` // empty, or Off: not said
 	Params    Named    `yaml:"fastcgi_params" eg:"{APP_ENV: production}"`
 	Pages     Named    `yaml:"error_pages" eg:"{404: /404.html}"`
@@ -71,6 +73,13 @@ func (a *Answers) Check(has func(key string) bool, add func(key, problem string)
 			c := a.SetFields.change(name)
 			if err := fieldset.Check(&c); err != nil {
 				add(KeyOf("headers", name), value.Show(name)+" "+err.Error())
+			}
+		}
+	}
+	if has("request_headers") {
+		for _, name := range a.Sent.Names() {
+			if problem := a.Sent[name].requestProblem(name); problem != "" {
+				add(KeyOf("request_headers", name), problem)
 			}
 		}
 	}
@@ -197,6 +206,39 @@ func (a *Answers) Changes() (list []fieldset.Change) {
 		list = append(list, a.SetFields.change(name))
 	}
 	return list
+}
+
+// requestProblem says what is wrong with a value of request_headers.
+func (v Value) requestProblem(name string) string {
+	switch {
+	case v.Word != "":
+		return "has the word " + v.Word + ", which is for headers of responses; want text or null"
+	case len(v.List) > 1:
+		return "is a list; want text or null"
+	}
+	c := v.sent(name)
+	if err := request.CheckChange(&c); err != nil {
+		return value.Show(name) + " " + err.Error()
+	}
+	return ""
+}
+
+// sent returns what request_headers says of a name.
+func (v Value) sent(name string) request.Change {
+	return request.Change{Name: name, Value: strings.Join(v.List, ""), Remove: v.Null}
+}
+
+// RequestChanges returns what request_headers says.
+func (a *Answers) RequestChanges() (list []request.Change) {
+	for _, name := range a.Sent.Names() {
+		list = append(list, a.Sent[name].sent(name))
+	}
+	return list
+}
+
+// IsWhole reports whether names at a key replace all of the level above: they may be secrets of another app.
+func IsWhole(key string) bool {
+	return key == "request_headers" || strings.HasSuffix(key, ".request_headers")
 }
 
 // param returns a parameter; a list is its lines.
