@@ -89,6 +89,9 @@ func TestStaple(t *testing.T) {
 	if staple("plain.test") != nil {
 		t.Error("stapled without being asked")
 	}
+	if len(s.wants) != 1 {
+		t.Error("Serve is not told of a new certificate that wants a response")
+	}
 	s.Reload()
 	if len(staple("wants.test")) == 0 {
 		t.Error("a look takes the response away")

@@ -25,6 +25,7 @@ type Options struct {
 type Store struct {
 	o     Options
 	table atomic.Pointer[table]
+	wants chan struct{} // filled when a certificate is new that wants an OCSP response
 
 	mu       sync.Mutex // guards what follows
 	entries  []*entry   // in the order of precedence
@@ -54,7 +55,7 @@ var ErrNone = errors.New("there is no certificate yet")
 
 // Open reads all certificates. It returns an error if one of Pairs is not fit; one in the folder is reported in the log.
 func Open(o Options) (*Store, error) {
-	s := &Store{o: o}
+	s := &Store{o: o, wants: make(chan struct{}, 1)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -117,6 +118,7 @@ func (s *Store) Serve(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.wants:
 		case <-tick.C:
 			s.Reload()
 		}
@@ -236,6 +238,12 @@ func (s *Store) read(e *entry, now time.Time) {
 	}
 	e.cert, e.fresh, e.ends = cert, true, time.Time{}
 	e.ocsp = staple{wanted: mustStaple(cert.Leaf)}
+	if e.ocsp.wanted {
+		select {
+		case s.wants <- struct{}{}:
+		default:
+		}
+	}
 	s.loads++
 	s.o.Log.Info("certificate loaded", "certificate", e.Cert, "names", namesOf(cert.Leaf), "expires", day(cert.Leaf.NotAfter))
 }
