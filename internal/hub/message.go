@@ -1,6 +1,17 @@
 package hub
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"holdfast/internal/delivery"
+	"holdfast/internal/messageid"
+)
+
+// ID identifies a message. IDs start at the clock's milliseconds << 20, so that they continue to grow after a restart.
+type ID = messageid.ID
+
+// ParseID reads the text form of an id. The text of zero is refused too: no message has it.
+func ParseID(s string) (ID, error) { return messageid.Parse(s) }
 
 // Encoding renders messages. Subscribers with the same encoding share the result.
 type Encoding struct {
@@ -113,3 +124,12 @@ func (m *Message) on(next *Message) *Message {
 	c.rendered.Store(m.rendered.Load())
 	return c
 }
+
+// Track counts the deliveries of a draft, see Draft.Track.
+type Track = delivery.Track
+
+// Delivered counts a subscriber whose socket has accepted the message. The subscriber calls it.
+func (m *Message) Delivered() { m.track.Delivered() }
+
+// Queued counts a subscriber that queues the message until its socket accepts it. The subscriber calls it.
+func (m *Message) Queued() { m.track.Queued() }
