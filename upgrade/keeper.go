@@ -110,7 +110,7 @@ func New(o Options) *Keeper {
 	k.renderers = o.Poller.NewPool(max(len(o.Poller.Loops())/2, 1), maxRenderings)
 	k.forms, k.received = newForms(k), receive.NewMemory(o.InboundTotal)
 	k.auth = auth.NewService(auth.ServiceOptions{
-		Authorizer: o.Authorizer, CacheAge: o.AuthorizeCache, LogoutCookies: o.LogoutCookies, InFlight: o.Asking, Log: o.Log,
+		Authorizer: o.Authorizer, CacheAge: o.AuthorizeCache, LogoutCookies: o.LogoutCookies, LogoutPaths: o.LogoutPaths, OwnPaths: o.OwnPaths, InFlight: o.Asking, Log: o.Log,
 		NewPool: func(workers, queue int) auth.Pool { return o.Poller.NewPool(workers, queue) },
 	})
 	k.requests = subscribe.New(subscribe.Options{

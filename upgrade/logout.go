@@ -1,8 +1,6 @@
 package upgrade
 
 import (
-	"slices"
-
 	"holdfast/internal/auth"
 	"holdfast/internal/park"
 )
@@ -17,20 +15,10 @@ func (k *Keeper) Credentials(cookies [][]byte, target []byte) []uint64 {
 // logout concerns all of the credentials: a connection may have begun when another cookie had another value. Any
 // goroutine may call it.
 func (k *Keeper) OnResponse(credentials []uint64, path []byte, cookies [][]byte) {
-	ask := k.o.LogoutPaths.Has(path)
-	if ask {
-		for _, credential := range credentials {
-			k.auth.Revoke(auth.Revocation{Credential: credential})
-		}
-	}
-	cleared, changed := k.auth.Credentials.Effect(cookies)
-	if cleared {
+	switch over, ask := k.auth.OnResponse(credentials, path, cookies); {
+	case over:
 		k.LogOut(credentials)
-		return
-	}
-	// A cookie with a new value is no logout, even if it was cleared before in the same response: authorize again.
-	ask = ask || changed && !slices.Contains(k.o.OwnPaths, string(path))
-	if ask {
+	case ask:
 		k.AskAgain(credentials)
 	}
 }

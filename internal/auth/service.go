@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
+	"holdfast/internal/http1"
 	"holdfast/internal/throttle"
 )
 
@@ -28,6 +30,8 @@ type ServiceOptions struct {
 	Authorizer    Authorizer    // nil: push.authorize_path is not set
 	CacheAge      time.Duration // how long an allowed response is cached for an identical request; 0: not at all
 	LogoutCookies []string      // session cookies that the app clears at logout
+	LogoutPaths   http1.PathSet // after a request to one, the session's clients are authorized again
+	OwnPaths      []string      // requested by Holdfast itself: a new session cookie in such a response is no reason for that
 
 	InFlight int // requests to Authorizer at once; others wait in a queue; 0: 64
 
@@ -174,6 +178,19 @@ func (s *Service) Revoke(v Revocation) {
 		s.Cache.EvictMatching(v.User, v.Channel)
 	}
 	s.Revocations.Add(v)
+}
+
+// OnResponse revokes what the app's response to a request with credentials ends. over means that it has cleared their
+// session, and ask that their clients are to be authorized again.
+func (s *Service) OnResponse(credentials []uint64, path []byte, cookies [][]byte) (over, ask bool) {
+	if ask = s.o.LogoutPaths.Has(path); ask {
+		for _, credential := range credentials {
+			s.Revoke(Revocation{Credential: credential})
+		}
+	}
+	// A cookie with a new value is no logout, even if it was cleared before in the same response: authorize again.
+	over, changed := s.Credentials.Effect(cookies)
+	return over, ask || changed && !slices.Contains(s.o.OwnPaths, string(path))
 }
 
 // ServiceStats are counts for metrics: requests that failed, that wait, and that found the queue full.
