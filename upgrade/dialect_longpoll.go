@@ -187,7 +187,7 @@ func (d longPoll) answer(x *held, batch []*hub.Message, gaps []hub.Gap) {
 // answerSent gives the connection back, now or when the response is sent.
 func (d longPoll) answerSent(x *held) {
 	if x.queue != nil {
-		x.c.SetDeadline(d.k.o.Heartbeat)
+		x.c.SetDeadline(d.k.stall)
 		return
 	}
 	d.sent(x)

@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"testing"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -26,6 +27,9 @@ func (k *Keeper) BlockRenderers(endc <-chan struct{}) {
 		k.renderers.Go(func() { <-endc })
 	}
 }
+
+// SetStall sets how long a client may take nothing.
+func (k *Keeper) SetStall(d time.Duration) { k.stall = d }
 
 // faulty is an event stream with an error: it panics when a message comes.
 type faulty struct{ dialect }

@@ -112,19 +112,18 @@ func (x *held) ready(ev park.Event) {
 
 // tick handles the deadline, which is mostly that of the heartbeat.
 func (x *held) tick() {
-	if x.tokenEnded() {
+	if x.tokenEnded() || x.expired() {
 		return
 	}
-	if x.queue != nil {
-		if x.stalled {
-			x.end(slow)
-			return
-		}
+	switch {
+	case x.queue != nil && x.stalled:
+		x.end(slow)
+	case x.queue != nil:
 		x.stalled = true
-		x.await(x.k.o.Heartbeat)
-		return
-	}
-	if !x.expired() && x.form.heartbeat(x) {
+		x.await(x.k.stall)
+	case x.k.o.Heartbeat <= 0 && !x.form.asksAgain(): // the deadline was that of a queue
+		x.await(0)
+	case x.form.heartbeat(x):
 		x.await(x.k.o.Heartbeat)
 	}
 }

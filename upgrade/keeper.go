@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"cmp"
 	"crypto/rand"
 	"log/slog"
 	mathrand "math/rand/v2"
@@ -96,7 +97,8 @@ type Keeper struct {
 	stats      counters
 	users      *auth.UserLimiter[connRef]
 
-	born time.Time // zero of the clock of held.pace
+	born  time.Time     // zero of the clock of held.pace
+	stall time.Duration // how long a client may take nothing of its queue; twice at most
 
 	indexes []connIndex // by the loop's index
 	epoch   string      // of this process, in the IDs of connections
@@ -106,6 +108,7 @@ type Keeper struct {
 func New(o Options) *Keeper {
 	k := &Keeper{
 		o: o, messages: auth.NewSemaphore(o.InFlight), inflations: auth.NewSemaphore(maxInflations), users: auth.NewUserLimiter[connRef](o.MaxPerUser), born: time.Now(), epoch: rand.Text()[:12],
+		stall: cmp.Or(o.Heartbeat, 25*time.Second),
 	}
 	k.renderers = o.Poller.NewPool(max(len(o.Poller.Loops())/2, 1), maxRenderings)
 	k.forms, k.received = newForms(k), receive.NewMemory(o.InboundTotal)

@@ -76,6 +76,9 @@ func (x *held) write(b []byte) (n int, ok bool) {
 func (x *held) enqueue(i sendqueue.Item, n int) bool {
 	if x.queue == nil { // the rest of one item is always queued
 		x.queue, x.stalled = &sendQueue{Queue: sendqueue.New(x.index().queues, i, n)}, false
+		if x.k.o.Heartbeat <= 0 && !x.answered {
+			x.await(x.k.stall)
+		}
 	} else {
 		if i.Message != nil && x.k.o.Rules.SlowPolicy(i.Message.Channel, x.form.canGap()) == channel.LatestOnly {
 			x.reportDropped(x.queue.DropSuperseded(i.Message.Channel), channel.LatestOnly)

@@ -448,3 +448,31 @@ func TestLogoutBySetCookie(t *testing.T) {
 		})
 	}
 }
+
+// TestAuthorizationExpiresOfASlowReader: the app is asked again also while a client is slow to take what it was sent, and
+// that is no reason to close it as one that does not read.
+func TestAuthorizationExpiresOfASlowReader(t *testing.T) {
+	for _, kind := range streams() {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			w, d := guarded(t)
+			d.set("SID=a", auth.Result{Allowed: true, User: "anna", Expires: 20 * time.Millisecond})
+			w.hold(t, kind, "channel=user.a", "Cookie: SID=a")
+			w.waitHeld(t, 1)
+			w.publish(t, strings.Repeat("x", wiretest.KernelTakes), "user.a")
+			wiretest.Eventually(t, "it waits", func() bool { return w.keeper.Stats().SendQueue > 0 })
+			before := d.count()
+			wiretest.Eventually(t, "the app is asked again", func() bool {
+				if s := w.keeper.Stats(); s.Dropped["slow"] > 0 {
+					t.Fatal("the client is closed as too slow")
+				}
+				return d.count() > before+2
+			})
+			d.set("SID=a", auth.Result{Status: 403})
+			w.waitHeld(t, 0)
+			if s := w.keeper.Stats(); s.Dropped["refused"] != 1 || s.Dropped["slow"] != 0 {
+				t.Errorf("closed because of %v; want refused", s.Dropped)
+			}
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"holdfast/internal/channel"
 	"holdfast/internal/hub"
@@ -214,5 +215,21 @@ func TestTrack(t *testing.T) {
 		if took, waits := r[0].Track.Counts(); took != 5 || waits != 0 {
 			t.Errorf("%d have it and %d wait; want 5 and 0", took, waits)
 		}
+	})
+}
+
+// TestStalledWithoutHeartbeat: a client that takes nothing is closed also where no heartbeat is due, and one that has taken
+// all stays.
+func TestStalledWithoutHeartbeat(t *testing.T) {
+	run(t, func(t *testing.T, kind string) {
+		w := start(t, func(o *upgrade.Options) { o.Heartbeat = 0 })
+		w.keeper.SetStall(50 * time.Millisecond)
+		w.hold(t, kind, "channel=public.a") // and reads nothing
+		quiet := w.hold(t, kind, "channel=public.b")
+		w.waitHeld(t, 2)
+		w.publish(t, strings.Repeat("x", wiretest.KernelTakes), "public.a")
+		wiretest.Eventually(t, "its queue is released", func() bool { return w.keeper.Stats().SendQueue == 0 })
+		w.publish(t, "later", "public.b")
+		quiet.expect("later")
 	})
 }
