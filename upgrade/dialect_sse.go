@@ -1,9 +1,6 @@
 package upgrade
 
 import (
-	"strconv"
-	"time"
-
 	"github.com/valyala/fasthttp"
 
 	"holdfast/internal/hub"
@@ -12,9 +9,6 @@ import (
 )
 
 const eventStream = "text/event-stream"
-
-// retryTime is after how long a browser reconnects; it is spread, so that not all reconnect at once.
-const retryTime = 4 * time.Second
 
 // sseHeartbeat is a comment: browsers ignore it, and proxies see that the connection is in use.
 var sseHeartbeat = []byte(":\n\n")
@@ -39,11 +33,11 @@ func (sse) Check(ctx *fasthttp.RequestCtx, _ *Spec) (int, string) {
 // postponed ends an event stream that can't begin now. An EventSource never reconnects after a 503; after the end of a
 // stream it does.
 func (sse) Postponed(why, hint, retryAfter string) (contentType, body string) {
-	return eventStream, render.ComeBack(why, hint, retryAfterOf(retryAfter))
+	return eventStream, render.ComeBack(why, hint, retryAfter)
 }
 
 func (sse) begin(x *held, s *Spec, replay hub.Replay) {
-	b := append(render.StreamHead(eventStream, s.Fields), retryHint()...)
+	b := append(render.StreamHead(eventStream, s.Fields), render.RetryHint()...)
 	x.beginStream(render.AppendGapEvents(b, x.membership.Position(), replay), replay)
 }
 
@@ -56,14 +50,4 @@ func (sse) changed(x *held, _ channelChange, replay hub.Replay) []byte {
 }
 
 func (sse) heartbeat(x *held) bool { return x.send(sseHeartbeat, true) }
-func (sse) drain(x *held)          { x.finish(retryHint(), draining) }
-
-func retryHint() []byte { return []byte(render.Retry(jitter(retryTime))) }
-
-// retryAfterOf returns when a browser retries a stream that can't begin now. seconds is the app's Retry-After, if any.
-func retryAfterOf(seconds string) time.Duration {
-	if n, err := strconv.Atoi(seconds); err == nil && n > 0 {
-		return jitter(2 * min(time.Duration(n)*time.Second, time.Hour)) // jitter leaves at least half of it
-	}
-	return jitter(retryTime)
-}
+func (sse) drain(x *held)          { x.finish(render.RetryHint(), draining) }

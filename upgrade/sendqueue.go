@@ -80,13 +80,17 @@ func (x *held) enqueue(i sendqueue.Item, n int) bool {
 			x.await(x.k.stall)
 		}
 	} else {
-		if i.Message != nil && x.k.o.Rules.SlowPolicy(i.Message.Channel, x.form.canGap()) == channel.LatestOnly {
-			x.reportDropped(x.queue.DropSuperseded(i.Message.Channel), channel.LatestOnly)
+		g := x.membership.Group()
+		policy := func(m *hub.Message) channel.Slow { return x.k.o.Rules.SlowPolicy(g.Of(m), x.form.canGap()) }
+		if i.Message != nil && policy(i.Message) == channel.LatestOnly {
+			x.reportDropped(x.queue.DropSuperseded(g, i.Message, func(old *hub.Message) bool {
+				return policy(old) == channel.LatestOnly
+			}), channel.LatestOnly)
 		}
 		if i.Counted {
 			cost := len(i.Bytes) + sendqueue.EntryCost
 			dropped, ok := x.queue.MakeRoom(cost, x.k.o.SendQueue, func(m *hub.Message) bool {
-				return x.k.o.Rules.SlowPolicy(m.Channel, x.form.canGap()) == channel.DropOldest
+				return policy(m) == channel.DropOldest
 			})
 			if x.reportDropped(dropped, channel.DropOldest); !ok {
 				x.closeSlow("push.send_queue")
@@ -121,10 +125,18 @@ func (x *held) closeSlow(limit string) {
 	x.end(slow)
 }
 
+// gaps renders the gaps for a message that was dropped, on each channel that the client misses it on.
+func gaps(x *held, m *hub.Message) (b []byte) {
+	for name := range x.membership.Group().Of(m) {
+		b = append(b, x.form.gap(hub.Gap{Channel: name, Through: m.ID})...)
+	}
+	return b
+}
+
 // flush writes what is queued. It reports whether the connection stays open.
 func (x *held) flush() bool {
 	for !x.queue.Empty() {
-		n, err := x.c.Write(x.queue.Next(x.c.Loop().Out(), x.form.gap))
+		n, err := x.c.Write(x.queue.Next(x.c.Loop().Out(), func(m *hub.Message) []byte { return gaps(x, m) }))
 		if n > 0 {
 			x.stalled = false
 			x.queue.Written(n)

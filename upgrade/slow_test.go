@@ -17,7 +17,7 @@ import (
 func (w *world) flood(t *testing.T, messages, size int, channels ...string) {
 	t.Helper()
 	for i := range messages {
-		w.publish(t, fmt.Sprint(i, " ", strings.Repeat("x", size)), channels[i%len(channels)])
+		w.publish(t, fmt.Sprint(i, " ", strings.Repeat("x", size)), strings.Fields(channels[i%len(channels)])...)
 		if i%16 == 0 { // the loop is to see them one after the other, as it would
 			before := w.hub.Stats().Delivered
 			wiretest.Eventually(t, "they are delivered", func() bool { s := w.hub.Stats(); return s.Delivered >= before && s.Backlog == 0 })
@@ -232,4 +232,48 @@ func TestStalledWithoutHeartbeat(t *testing.T) {
 		w.publish(t, "later", "public.b")
 		quiet.expect("later")
 	})
+}
+
+// TestSlowPolicyOfSeveralChannels: what is published to several channels of a client is dropped only if all of their rules
+// say so, is superseded only by what all of them have, and is a gap on each of them.
+func TestSlowPolicyOfSeveralChannels(t *testing.T) {
+	for _, kind := range streams() {
+		t.Run(kind, func(t *testing.T) {
+			w := start(t, func(o *upgrade.Options) {
+				o.SendQueue, o.SendQueueTotal = wiretest.KernelTakes+64<<10, 1<<30
+				o.Rules = rules(
+					channel.Rule{Match: "public.latest.*", Access: channel.Public, Slow: channel.LatestOnly},
+					channel.Rule{Match: "public.oldest.*", Access: channel.Public, Slow: channel.DropOldest},
+				)
+			})
+			c := w.hold(t, kind, "channel=public.a&channel=public.latest.a&channel=public.latest.b")
+			d := w.hold(t, kind, "channel=public.oldest.a&channel=public.oldest.b")
+			w.waitHeld(t, 2)
+			w.publish(t, strings.Repeat("x", wiretest.KernelTakes), "public.a", "public.oldest.a")
+			for i, channels := range [][]string{
+				{"public.latest.a", "public.a"}, {"public.latest.a", "public.latest.b"}, {"public.latest.a"},
+				{"public.latest.a"}, {"public.latest.b", "public.latest.a"},
+			} {
+				w.publish(t, fmt.Sprint(i), channels...)
+				wiretest.Eventually(t, "it is delivered", func() bool { return w.hub.Stats().Backlog == 0 })
+			}
+			c.recv()
+			c.expect("0", "4") // 1 was not superseded by 2 alone, but is by 4
+			if wires[kind].noID {
+				return // it can't be told of a gap
+			}
+			w.flood(t, 8, 16<<10, "public.oldest.a", "public.oldest.a public.oldest.b")
+			gaps := map[string]bool{}
+			for last := false; !last; {
+				m := d.recv()
+				if m.Type == "gap" {
+					gaps[m.Channel] = true
+				}
+				last = strings.HasPrefix(m.Data, "7 ")
+			}
+			if !gaps["public.oldest.a"] || !gaps["public.oldest.b"] {
+				t.Errorf("gaps on %v; want them on both channels", gaps)
+			}
+		})
+	}
 }

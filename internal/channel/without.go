@@ -1,6 +1,9 @@
 package channel
 
-import "slices"
+import (
+	"iter"
+	"slices"
+)
 
 // Without returns the names of a list that are not in another one, which is sorted.
 func Without(list, sorted []string) (rest []string) {
@@ -12,12 +15,16 @@ func Without(list, sorted []string) (rest []string) {
 	return rest
 }
 
-// SlowPolicy returns what becomes of a channel's messages for a client that is too slow. One that can't receive a gap is
-// disconnected instead.
-func (r *Rules) SlowPolicy(name string, canGap bool) Slow {
-	rule, ok := r.Rule(name)
-	if !ok || rule.Slow == DropOldest && !canGap {
-		return Disconnect
+// SlowPolicy returns what becomes of messages of these channels for a client that is too slow: if their rules differ, it is
+// disconnected. So is one that can't receive a gap, instead of getting one.
+func (r *Rules) SlowPolicy(names iter.Seq[string], canGap bool) (policy Slow) {
+	for name := range names {
+		rule, ok := r.Rule(name)
+		switch {
+		case !ok, policy != "" && rule.Slow != policy, rule.Slow != LatestOnly && (rule.Slow != DropOldest || !canGap):
+			return Disconnect
+		}
+		policy = rule.Slow
 	}
-	return rule.Slow
+	return policy
 }

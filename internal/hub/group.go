@@ -2,6 +2,7 @@ package hub
 
 import (
 	"encoding/binary"
+	"iter"
 	"slices"
 	"sort"
 	"strings"
@@ -78,6 +79,18 @@ func (g *Group) As(m *Message) *Message {
 		}
 	}
 	return nil
+}
+
+// Of returns m's channel, and of the others of its draft that m knows those that the set has: the channels on which a
+// member misses it.
+func (g *Group) Of(m *Message) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for first := m; m != nil; m = m.next {
+			if (m == first || g.Takes(m.Channel)) && !yield(m.Channel) {
+				return
+			}
+		}
+	}
 }
 
 // add makes s the last member. Its position is up to date already, so a pass in progress skips it.

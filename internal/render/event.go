@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -99,17 +100,28 @@ func AppendGapEvents(b []byte, position hub.ID, replay hub.Replay) []byte {
 	return b
 }
 
-// Retry returns the line that tells a browser after how long to reconnect when the stream ends.
-func Retry(after time.Duration) string {
-	return "retry: " + strconv.FormatInt(after.Milliseconds(), 10) + "\n\n"
+// retryTime is after how long a browser reconnects; it is spread, so that not all reconnect at once.
+const retryTime = 4 * time.Second
+
+// RetryHint returns the line that tells a browser after how long to reconnect when the stream ends.
+func RetryHint() []byte { return appendRetry(nil, retryTime) }
+
+// appendRetry appends that line, for a time between half of a time and all of it.
+func appendRetry(b []byte, most time.Duration) []byte {
+	b = strconv.AppendInt(append(b, "retry: "...), (most/2 + rand.N(most/2+1)).Milliseconds(), 10)
+	return append(b, "\n\n"...)
 }
 
 // ComeBack returns a whole event stream that tells a browser when to reconnect. Comments have the reason, and a hint if
-// there is one.
-func ComeBack(why, hint string, after time.Duration) string {
-	b := ": " + why + "\n"
+// there is one. retryAfter is the app's Retry-After in seconds; without one, it is empty.
+func ComeBack(why, hint, retryAfter string) string {
+	b := append([]byte(": "), why...)
 	if hint != "" {
-		b += ": " + hint + "\n"
+		b = append(append(b, "\n: "...), hint...)
 	}
-	return b + Retry(after)
+	most := retryTime
+	if n, err := strconv.Atoi(retryAfter); err == nil && n > 0 {
+		most = 2 * min(time.Duration(n)*time.Second, time.Hour) // of which at least half is left
+	}
+	return string(appendRetry(append(b, '\n'), most))
 }

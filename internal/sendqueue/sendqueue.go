@@ -6,6 +6,7 @@
 package sendqueue
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"holdfast/internal/hub"
@@ -111,10 +112,20 @@ func (q *Queue) first() int {
 	return 0
 }
 
-// DropSuperseded removes the messages of a channel, as a newer one replaces them, and returns their number.
-func (q *Queue) DropSuperseded(channel string) (n int) {
+// DropSuperseded removes the messages that may be superseded and of which a client in g has a newer one, m, on all of their
+// channels. It returns their number.
+func (q *Queue) DropSuperseded(g *hub.Group, m *hub.Message, may func(*hub.Message) bool) (n int) {
+	names := slices.Collect(g.Of(m))
+	superseded := func(old *hub.Message) bool {
+		for name := range g.Of(old) {
+			if !slices.Contains(names, name) {
+				return false
+			}
+		}
+		return may(old)
+	}
 	for i := q.first(); i < len(q.list); i++ {
-		if e := &q.list[i]; e.isMessage() && e.m.Channel == channel {
+		if e := &q.list[i]; e.isMessage() && superseded(e.m) {
 			q.removeAt(i)
 			i--
 			n++
@@ -191,8 +202,9 @@ func (q *Queue) RemoveLeft(g *hub.Group, render func(*hub.Message) []byte) {
 	}
 }
 
-// Next returns the bytes to write next: the rest of the first item, or several small items in buf. gap renders gaps.
-func (q *Queue) Next(buf []byte, gap func(hub.Gap) []byte) []byte {
+// Next returns the bytes to write next: the rest of the first item, or several small items in buf. gap renders the gaps in
+// the place of a message that was dropped, the last one of several.
+func (q *Queue) Next(buf []byte, gap func(*hub.Message) []byte) []byte {
 	first := q.bytes(&q.list[0], gap)[q.off:]
 	buf = buf[:0]
 	if len(q.list) == 1 || len(first) > cap(buf)/2 {
@@ -210,9 +222,9 @@ func (q *Queue) Next(buf []byte, gap func(hub.Gap) []byte) []byte {
 }
 
 // bytes returns the bytes of an entry. A gap is then an ordinary item: messages dropped later get a gap behind it.
-func (q *Queue) bytes(e *entry, gap func(hub.Gap) []byte) []byte {
+func (q *Queue) bytes(e *entry, gap func(*hub.Message) []byte) []byte {
 	if e.isGap() {
-		b := gap(hub.Gap{Channel: e.m.Channel, Through: e.m.ID})
+		b := gap(e.m)
 		*e = entry{b: b, cost: e.cost}
 		q.memory.total.Add(int64(len(b)))
 	}

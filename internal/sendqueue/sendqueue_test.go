@@ -7,7 +7,7 @@ import (
 	"holdfast/internal/hub"
 )
 
-func renderGap(g hub.Gap) []byte { return []byte("<" + g.Channel + ">") }
+func renderGap(m *hub.Message) []byte { return []byte("<" + m.Channel + ">") }
 
 // text writes n bytes at a time and returns all of them.
 func text(q *Queue, n int) (s string) {
@@ -34,8 +34,9 @@ func TestQueue(t *testing.T) {
 		want   string
 	}{
 		{"as it is", func(*Queue) {}, "egun1122334"},
-		{"superseded", func(q *Queue) { q.DropSuperseded("a") }, "egun224"},
-		{"begun ones stay", func(q *Queue) { q.DropSuperseded("x") }, "egun1122334"},
+		{"superseded", func(q *Queue) { q.DropSuperseded(nil, &hub.Message{Channel: "a"}, all) }, "egun224"},
+		{"superseded, but its rule forbids it", func(q *Queue) { q.DropSuperseded(nil, &hub.Message{Channel: "b"}, onlyA) }, "egun1122334"},
+		{"begun ones stay", func(q *Queue) { q.DropSuperseded(nil, &hub.Message{Channel: "x"}, all) }, "egun1122334"},
 		{"room for one", func(q *Queue) { q.MakeRoom(1, q.Size(), onlyA) }, "egun<a>22334"},
 		{"room for many", func(q *Queue) { q.MakeRoom(1<<20, 0, all) }, "egun<a><b>4"},
 		{"room of one channel", func(q *Queue) { q.MakeRoom(1<<20, 0, onlyA) }, "egun<a>224"},
