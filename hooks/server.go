@@ -174,7 +174,7 @@ func (s *Server) Serve(ln net.Listener) error {
 			}
 			continue
 		}
-		c := &conn{Conn: nc, idle: true, linger: true, local: ln.Addr().Network() == "unix"}
+		c := &conn{Conn: nc, idle: true, local: ln.Addr().Network() == "unix"}
 		if !s.track(c) {
 			_ = nc.Close()
 			continue
@@ -228,6 +228,8 @@ func (s *Server) isClosing() bool {
 	return s.closing
 }
 
+// track reports whether a connection is to be served. In a flood, those that are refused are closed at once, or they would
+// use up the descriptors that clients need.
 func (s *Server) track(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -235,6 +237,7 @@ func (s *Server) track(c *conn) bool {
 		return false
 	}
 	s.conns[c] = true
+	c.linger = len(s.conns) <= 2*s.engine.Concurrency
 	return true
 }
 

@@ -342,3 +342,16 @@ func TestTooManyConnections(t *testing.T) {
 		t.Error("the refused connection is not in the log")
 	}
 }
+
+// TestRefusedConnectionsOfAFlood: a refused connection is read for a while, so that its caller gets the response, but not
+// any number of them.
+func TestRefusedConnectionsOfAFlood(t *testing.T) {
+	s := New(Options{})
+	s.engine.Concurrency = 2
+	for i := range 6 {
+		c := new(conn)
+		if !s.track(c) || c.linger != (i < 4) {
+			t.Errorf("connection %d lingers: %v", i+1, c.linger)
+		}
+	}
+}
