@@ -299,9 +299,9 @@ func (t *Tracker) tellLocked(kind string, s subject, at time.Time) {
 		return
 	}
 	if t.unpublished = append(t.unpublished, e); len(t.unpublished) > maxUnpublished {
-		t.unpublished = slices.Delete(t.unpublished, 0, 1)
+		t.unpublished = t.unpublished[1:]
 		if total, due := t.lost.Due(time.Now()); due {
-			t.log.Warn("join or leave not published: too many bytes undelivered", "total", total)
+			t.log.Warn("join or leave not published: too many bytes are undelivered, or push.history_file can't be written", "total", total)
 		}
 	}
 	t.wake()
