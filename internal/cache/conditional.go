@@ -129,12 +129,12 @@ func (e *Entry) Refresh(p *Policy, q *Request, fields []http1.Field, now time.Ti
 	merged := make([]http1.Field, 0, len(fields)+16)
 	for line := range bytes.SplitSeq(e.fields, []byte("\r\n")) {
 		f, fault := http1.ParseField(line)
-		if fault == "" && (!headers.Has(fields, lowered(f.Name)) || isOfContent(f.Name)) && !(e.ownETag && http1.EqualFold(f.Name, "etag")) {
+		if fault == "" && (!headers.Has(fields, lowered(f.Name)) || ofContent.Has(f.Name)) && !(e.ownETag && http1.EqualFold(f.Name, "etag")) {
 			merged = append(merged, f)
 		}
 	}
 	for _, f := range fields {
-		if !f.Drop && !isOfContent(f.Name) {
+		if !f.Drop && !ofContent.Has(f.Name) {
 			merged = append(merged, f)
 		}
 	}
@@ -157,17 +157,7 @@ func (e *Entry) isAbout(fields []http1.Field) bool {
 	return n == 0 || len(e.modified) == 0 || n == 1 && bytes.Equal(modified, e.modified)
 }
 
-// isOfContent reports whether a field tells how the stored body is to be read, and so a 304 does not change it.
-func isOfContent(name []byte) bool {
-	switch len(name) {
-	case 13:
-		return http1.EqualFold(name, "content-range")
-	case 14:
-		return http1.EqualFold(name, "content-length")
-	case 16:
-		return http1.EqualFold(name, "content-encoding")
-	}
-	return false
-}
+// ofContent are fields that tell how the stored body is to be read, and so a 304 does not change them.
+var ofContent = http1.NewNameSet("content-range", "content-length", "content-encoding")
 
 func lowered(name []byte) string { return string(bytes.ToLower(name)) }

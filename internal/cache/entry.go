@@ -93,30 +93,16 @@ func NewEntry(v *Verdict, r Response, line, body []byte, now time.Time) *Entry {
 	return e
 }
 
-// isLeftOut reports whether a field is not stored: it is made for each client, is about the connection, or is for the proxy.
+// leftOut are fields that are not stored: they are made for each client, or are about the connection.
+var leftOut = http1.NewNameSet(
+	"age", "trailer", "upgrade", "connection", "keep-alive", "set-cookie", "set-cookie2", "content-length", "proxy-connection",
+	"transfer-encoding", "proxy-authenticate", "proxy-authentication-info",
+)
+
+// isLeftOut reports whether a field is not stored: it is in leftOut, or for the proxy.
 func isLeftOut(name []byte) bool {
-	if _, accel := http1.CutPrefixFold(name, "x-accel-"); accel {
-		return true
-	}
-	switch len(name) {
-	case 3:
-		return http1.EqualFold(name, "age")
-	case 7:
-		return http1.EqualFold(name, "trailer") || http1.EqualFold(name, "upgrade")
-	case 10:
-		return http1.EqualFold(name, "connection") || http1.EqualFold(name, "keep-alive") || http1.EqualFold(name, "set-cookie")
-	case 14:
-		return http1.EqualFold(name, "content-length")
-	case 16:
-		return http1.EqualFold(name, "proxy-connection")
-	case 17:
-		return http1.EqualFold(name, "transfer-encoding")
-	case 18:
-		return http1.EqualFold(name, "proxy-authenticate")
-	case 25:
-		return http1.EqualFold(name, "proxy-authentication-info")
-	}
-	return http1.EqualFold(name, "set-cookie2")
+	_, accel := http1.CutPrefixFold(name, "x-accel-")
+	return accel || leftOut.Has(name)
 }
 
 // hides reports whether the app says that a field is not to be used again.

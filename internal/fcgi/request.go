@@ -227,10 +227,10 @@ func putName(p *Params, name []byte) {
 
 // notPassed fields have a parameter of their own, end at this hop, or must not be there: a program
 // that reads HTTP_PROXY takes it for its own configuration (httpoxy).
-var notPassed = []string{
+var notPassed = http1.NewNameSet(
 	"connection", "content-length", "content-type", "expect", "http2-settings", "keep-alive", "proxy", "proxy-connection",
 	"te", "trailer", "transfer-encoding", "upgrade",
-}
+)
 
 // passes says whether a field becomes HTTP_*. Its name may have letters, digits and dashes: everything
 // else is a way to spell another field. PHP makes an underscore of a dot, too.
@@ -243,10 +243,5 @@ func passes(name []byte) bool {
 			return false
 		}
 	}
-	for _, n := range notPassed {
-		if http1.EqualFold(name, n) {
-			return false
-		}
-	}
-	return true
+	return !notPassed.Has(name)
 }

@@ -56,6 +56,9 @@ func (h *PreservedHeaders) Merge(a *Answer) {
 	}
 }
 
+// ofBody are fields about a request's body, and for its connection.
+var ofBody = NewNameSet("content-length", "content-type", "content-encoding", "transfer-encoding", "expect", "upgrade")
+
 // RedirectedHead returns a request's head for another path, with its conditions and without a body. The method is GET
 // or HEAD.
 func RedirectedHead(head, target []byte, isHead bool) []byte {
@@ -75,10 +78,7 @@ func RedirectedHead(head, target []byte, isHead bool) []byte {
 	b = append(append(b, version...), "\r\n"...)
 	for line := range bytes.Lines(rest) {
 		name, _, _ := bytes.Cut(line, []byte(":"))
-		switch {
-		case EqualFold(name, "content-length"), EqualFold(name, "content-type"), EqualFold(name, "content-encoding"),
-			EqualFold(name, "transfer-encoding"), EqualFold(name, "expect"), EqualFold(name, "upgrade"):
-		default:
+		if !ofBody.Has(name) {
 			b = append(b, line...)
 		}
 	}

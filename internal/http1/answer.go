@@ -67,7 +67,7 @@ func (a *Answer) Parse(p []byte) error {
 		}
 	}
 	for name := range bytes.SplitSeq(a.options, []byte(",")) { // hop-by-hop (RFC 9110 §7.6.1)
-		if len(name) > 0 && !isEndToEnd(name) && !EqualFold(name, "set-cookie") && !EqualFold(name, "location") {
+		if len(name) > 0 && !protected.Has(name) && !EqualFold(name, "set-cookie") && !EqualFold(name, "location") {
 			a.Drop(string(name))
 		}
 	}

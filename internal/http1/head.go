@@ -366,23 +366,13 @@ func withoutHTTP2(upgrade []byte) []byte {
 }
 
 // protected fields must not be removed by naming them in Connection: the app would see another request.
-var protected = []string{
+var protected = NewNameSet(
 	"host", "content-length", "transfer-encoding", "content-type", "content-encoding", "cookie",
 	"authorization", "origin", "referer", "cache-control", "range", "if-match", "if-none-match",
-}
+)
 
 func isProtected(name []byte) bool {
-	return isEndToEnd(name) || len(name) > 2 && (name[0] == 'x' || name[0] == 'X') && name[1] == '-'
-}
-
-// isEndToEnd reports whether a name is in protected.
-func isEndToEnd(name []byte) bool {
-	for _, p := range protected {
-		if EqualFold(name, p) {
-			return true
-		}
-	}
-	return false
+	return protected.Has(name) || len(name) > 2 && (name[0] == 'x' || name[0] == 'X') && name[1] == '-'
 }
 
 // Idempotent reports whether a request of this method may be repeated (RFC 9110 §9.2.2, RFC 4918 §9.1).

@@ -2,21 +2,19 @@ package http1
 
 // notTrailers are fields that are valid only in a head (RFC 9110 §6.5.1): for framing, routing, authentication,
 // caching, and the kind of content. A recipient that merged them into the head would act on them too late, or twice.
-var notTrailers = []string{
+var notTrailers = NewNameSet(
 	"transfer-encoding", "content-length", "host", "connection", "keep-alive", "proxy-connection", "upgrade", "te", "trailer",
 	"cache-control", "expect", "max-forwards", "pragma", "range", "content-encoding", "content-type", "content-range",
 	"content-location", "content-disposition", "authorization", "proxy-authorization", "www-authenticate", "proxy-authenticate",
 	"authentication-info", "proxy-authentication-info", "persistent-auth", "cookie", "set-cookie", "set-cookie2", "age",
 	"expires", "date", "location", "refresh", "retry-after", "vary", "warning", "status", "forwarded", "x-real-ip",
 	"strict-transport-security", "content-security-policy", "clear-site-data",
-}
+)
 
 // mayBeTrailer reports whether a field of this name may follow a body.
 func mayBeTrailer(name []byte) bool {
-	for _, n := range notTrailers {
-		if EqualFold(name, n) {
-			return false
-		}
+	if notTrailers.Has(name) {
+		return false
 	}
 	for _, prefix := range [...]string{"x-forwarded-", "x-accel-", "access-control-"} {
 		if _, ok := CutPrefixFold(name, prefix); ok {

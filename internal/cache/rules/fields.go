@@ -2,36 +2,13 @@ package rules
 
 import "holdfast/internal/http1"
 
-// isKeyed reports whether a field of a request is in every key. Apps answer otherwise with it than without, and forget to say
-// so in Vary: it asks for a piece of a page, or frameworks take it for the path, the host or the scheme of the request. A
-// client that sends one has an entry of its own.
-func isKeyed(name []byte) bool {
-	switch len(name) {
-	case 6:
-		return http1.EqualFold(name, "x-host") || http1.EqualFold(name, "x-pjax")
-	case 8:
-		return http1.EqualFold(name, "x-scheme")
-	case 9:
-		return http1.EqualFold(name, "x-inertia")
-	case 10:
-		return http1.EqualFold(name, "hx-request")
-	case 11:
-		return http1.EqualFold(name, "turbo-frame") || http1.EqualFold(name, "x-forwarded")
-	case 12:
-		return http1.EqualFold(name, "x-url-scheme")
-	case 13:
-		return http1.EqualFold(name, "x-rewrite-url")
-	case 14:
-		return http1.EqualFold(name, "x-original-url") || http1.EqualFold(name, "x-original-uri")
-	case 15:
-		return http1.EqualFold(name, "x-original-host") || http1.EqualFold(name, "front-end-https")
-	case 16:
-		return http1.EqualFold(name, "x-requested-with")
-	case 20:
-		return http1.EqualFold(name, "x-http-host-override")
-	}
-	return false
-}
+// keyed are fields of a request that are in every key. Apps answer otherwise with one than without, and forget to say so in
+// Vary: it asks for a piece of a page, or frameworks take it for the path, the host or the scheme of the request. A client
+// that sends one has an entry of its own.
+var keyed = http1.NewNameSet(
+	"x-host", "x-pjax", "x-scheme", "x-inertia", "hx-request", "turbo-frame", "x-forwarded", "x-url-scheme", "x-rewrite-url",
+	"x-original-url", "x-original-uri", "x-original-host", "front-end-https", "x-requested-with", "x-http-host-override",
+)
 
 // isCredential reports whether a field of a request may say who it is from, as X-API-Key, X-Remote-User of a proxy in front
 // and so on do: what one gets by it is no answer to others. Tokens against forgery of requests are not meant.

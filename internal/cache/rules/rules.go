@@ -222,7 +222,7 @@ func (r *Rule) Key(q *cache.Request) (cache.Key, cache.Reason) {
 		f := &q.Fields[i]
 		switch {
 		case f.Drop:
-		case isKeyed(f.Name) || q.Trusted && isForwarded(f.Name) || !r.Shared && isCredential(f.Name):
+		case keyed.Has(f.Name) || q.Trusted && isForwarded(f.Name) || !r.Shared && isCredential(f.Name):
 			b = appendLower(append(b, 'f'), f.Name)
 			b = cache.AppendPart(b, 'v', f.Value)
 		case len(f.Name) == 6 && http1.EqualFold(f.Name, "accept"):
