@@ -28,6 +28,15 @@ func (k *Keeper) BlockRenderers(endc <-chan struct{}) {
 	}
 }
 
+// SetLimit sets how long the renewal of an authorization may take.
+func (k *Keeper) SetLimit(d time.Duration) { k.limit = d }
+
+// BlockAuthorize fills the queue of those who wait to be authorized until endc is closed.
+func (k *Keeper) BlockAuthorize(endc <-chan struct{}) {
+	for k.auth.Go(func() { <-endc }) {
+	}
+}
+
 // SetStall sets how long a client may take nothing.
 func (k *Keeper) SetStall(d time.Duration) { k.stall = d }
 

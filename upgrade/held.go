@@ -83,7 +83,7 @@ func (x *held) begin(c *park.Conn, s *Spec) {
 // beginStream sends the first bytes of a stream, and the messages that the client has missed. These are in history
 // anyway, so they do not count towards the send queue.
 func (x *held) beginStream(b []byte, replay hub.Replay) {
-	x.await(jitter(x.k.o.Heartbeat))
+	x.await(session.Spread(x.k.o.Heartbeat))
 	if x.send(b, false) && len(replay.Messages) > 0 {
 		x.form.deliver(x, replay.Messages, false)
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/rand"
 	"log/slog"
-	mathrand "math/rand/v2"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -99,6 +98,7 @@ type Keeper struct {
 
 	born  time.Time     // zero of the clock of held.pace
 	stall time.Duration // how long a client may take nothing of its queue; twice at most
+	limit time.Duration // of the renewal of an authorization
 
 	indexes []connIndex // by the loop's index
 	epoch   string      // of this process, in the IDs of connections
@@ -108,7 +108,7 @@ type Keeper struct {
 func New(o Options) *Keeper {
 	k := &Keeper{
 		o: o, messages: auth.NewSemaphore(o.InFlight), inflations: auth.NewSemaphore(maxInflations), users: auth.NewUserLimiter[connRef](o.MaxPerUser), born: time.Now(), epoch: rand.Text()[:12],
-		stall: cmp.Or(o.Heartbeat, 25*time.Second),
+		stall: cmp.Or(o.Heartbeat, 25*time.Second), limit: o.AuthorizeGrace + subscribe.MaxWait,
 	}
 	k.renderers = o.Poller.NewPool(max(len(o.Poller.Loops())/2, 1), maxRenderings)
 	k.forms, k.received = newForms(k), receive.NewMemory(o.InboundTotal)
@@ -181,12 +181,4 @@ func (k *Keeper) Drain() {
 			step(x, func() { x.form.drain(x) })
 		}
 	})
-}
-
-// jitter returns a random duration between half of d and d.
-func jitter(d time.Duration) time.Duration {
-	if d <= 0 {
-		return 0
-	}
-	return d/2 + mathrand.N(d/2+1)
 }

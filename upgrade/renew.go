@@ -20,10 +20,14 @@ func (x *held) reauthorize() {
 			x.reauthorize()
 		}
 	})
-	s.SetAsking(k.auth.Go(func() {
+	if s.Ask(x.c.Loop().Now()); k.auth.Go(func() {
 		defer loop.Post(done)
 		v, err = k.auth.AskAgain(&q, credential, user)
-	}))
+	}) {
+		return
+	}
+	s.FinishAsking()
+	x.reauthorized(q.Channels, v, err)
 }
 
 // reauthorized applies the app's response about the channels in asked.

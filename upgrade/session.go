@@ -103,11 +103,17 @@ func (x *held) expired() bool {
 	}
 	now := x.c.Loop().Now()
 	if s.RenewalDue(now) {
-		if x.form.asksAgain() { // its next request is authorized anyway
+		switch {
+		case x.form.asksAgain(): // its next request is authorized anyway
 			x.form.conclude(x)
 			return true
+		case s.Asking(now) > x.k.limit:
+			x.closeWithStatus(503, session.NotRenewed, authorizeUnavailable)
+			return true
 		}
-		x.reauthorize()
+		if x.reauthorize(); x.session != s {
+			return true
+		}
 	}
 	switch next := s.NextHeartbeat; {
 	case next.IsZero():
@@ -126,7 +132,7 @@ func (x *held) awaitHeartbeat(now time.Time) {
 	switch {
 	case x.form.asksAgain(): // its wait continues
 	case next.IsZero():
-		x.await(jitter(x.k.o.Heartbeat))
+		x.await(session.Spread(x.k.o.Heartbeat))
 	default:
 		x.await(max(next.Sub(now), time.Millisecond))
 	}

@@ -476,3 +476,34 @@ func TestAuthorizationExpiresOfASlowReader(t *testing.T) {
 		})
 	}
 }
+
+// TestAuthorizationIsNotRenewed: a connection whose authorization has expired does not continue for as long as the app is
+// too slow to renew it, or as others keep it from being asked.
+func TestAuthorizationIsNotRenewed(t *testing.T) {
+	for _, kind := range streams() {
+		t.Run("slow/"+kind, func(t *testing.T) {
+			t.Parallel()
+			w, d := guarded(t)
+			d.set("SID=a", auth.Result{Allowed: true, User: "anna", Expires: 20 * time.Millisecond})
+			w.keeper.SetLimit(time.Millisecond)
+			c := w.hold(t, kind, "channel=user.a", "Cookie: SID=a")
+			w.waitHeld(t, 1)
+			d.mu.Lock() // the app is asked, and does not answer
+			defer d.mu.Unlock()
+			c.over(503)
+			w.waitHeld(t, 0)
+		})
+		t.Run("full/"+kind, func(t *testing.T) {
+			t.Parallel()
+			w, d := guarded(t)
+			d.set("SID=a", auth.Result{Allowed: true, User: "anna", Expires: 300 * time.Millisecond})
+			c := w.hold(t, kind, "channel=user.a", "Cookie: SID=a")
+			w.waitHeld(t, 1)
+			endc := make(chan struct{})
+			defer close(endc)
+			w.keeper.BlockAuthorize(endc)
+			c.over(503)
+			w.waitHeld(t, 0)
+		})
+	}
+}

@@ -5,12 +5,16 @@ package session
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
 	"holdfast/internal/auth"
 	"holdfast/internal/channel"
 )
+
+// NotRenewed is why a connection is closed whose authorization could not be renewed.
+const NotRenewed = "could not be authorized again"
 
 // RetryAfter is after how long a failed authorization request is repeated.
 const RetryAfter = 5 * time.Second
@@ -33,6 +37,8 @@ type Session[C any] struct {
 	failing time.Time     // since when these requests fail
 
 	NextHeartbeat time.Time // when that is due, with Due
+
+	since time.Time // when the request in progress was made
 
 	// In the lists of its Index.
 	sameUser, sameCredential link[C]
@@ -144,6 +150,14 @@ func (s *Session[C]) Deadline(d time.Duration, now time.Time) time.Duration {
 	return d
 }
 
+// Spread returns a time between half of d and d for a first heartbeat: connections that begin together have theirs apart.
+func Spread(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return d/2 + rand.N(d/2+1)
+}
+
 // RenewalDue reports whether it is time for an authorization request. If it is, the next time is after RetryAfter.
 func (s *Session[C]) RenewalDue(now time.Time) bool {
 	if s.expires.IsZero() || s.expires.After(now) {
@@ -183,11 +197,15 @@ func (s *Session[C]) Allow(asked, allowed []string) {
 // CanAsk reports whether an authorization request can be sent now: there is one, and none is in progress.
 func (s *Session[C]) CanAsk() bool { return s != nil && s.ask != nil && s.asked == notAsked }
 
-// SetAsking notes whether an authorization request is in progress.
-func (s *Session[C]) SetAsking(is bool) {
-	if s.asked = notAsked; is {
-		s.asked = asking
+// Ask notes that an authorization request is in progress from now on.
+func (s *Session[C]) Ask(now time.Time) { s.asked, s.since = asking, now }
+
+// Asking returns how long the authorization request in progress has taken; zero: there is none.
+func (s *Session[C]) Asking(now time.Time) time.Duration {
+	if s.asked == notAsked {
+		return 0
 	}
+	return now.Sub(s.since)
 }
 
 // AskOnceMore has the authorization request repeated if one is in progress, as its response may be outdated. It reports
@@ -223,7 +241,7 @@ func (s *Session[C]) Renew(r *channel.Rules, channels []string, v *auth.Result, 
 			s.failing = now
 		}
 		if now.Sub(s.failing) >= grace {
-			return Renewal{Status: 503, Why: "could not be authorized again", Since: s.failing}
+			return Renewal{Status: 503, Why: NotRenewed, Since: s.failing}
 		}
 		s.expires = now.Add(min(RetryAfter, grace))
 		return Renewal{Since: s.failing}

@@ -187,11 +187,17 @@ func TestAskOnceMore(t *testing.T) {
 	if s.AskOnceMore() || !s.CanAsk() {
 		t.Error("it is not being asked")
 	}
-	s.SetAsking(true)
+	s.Ask(now)
 	if s.CanAsk() || !s.AskOnceMore() || !s.FinishAsking() || !s.CanAsk() {
 		t.Error("it was to be asked once more")
 	}
-	s.SetAsking(true)
+	if s.Asking(now) != 0 {
+		t.Error("nobody is asked")
+	}
+	s.Ask(now)
+	if n := s.Asking(now.Add(time.Minute)); n != time.Minute {
+		t.Errorf("the app has been asked for %v", n)
+	}
 	if s.FinishAsking() {
 		t.Error("once is enough")
 	}

@@ -72,7 +72,7 @@ func (s *Server) askFor(ctx *fasthttp.RequestCtx, v *Request, q *auth.Query, sub
 	if v.Gone() { // the client left while it waited
 		return 503, "client is gone"
 	}
-	if time.Since(v.came) > maxWait {
+	if time.Since(v.came) > MaxWait {
 		return 503, "too busy"
 	}
 	r := v.AppRequest(ctx)

@@ -25,8 +25,8 @@ import (
 	"holdfast/internal/throttle"
 )
 
-// maxWait is how long a request may wait for its authorization request.
-const maxWait = 30 * time.Second
+// MaxWait is how long a request may wait for its authorization request.
+const MaxWait = 30 * time.Second
 
 // Options of a Server.
 type Options struct {
