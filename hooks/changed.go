@@ -102,6 +102,9 @@ func changed(s *Server, c *call) error {
 	if err := x.read(c); err != nil {
 		return err
 	}
+	if err := tooMany(x.channels); err != nil {
+		return err
+	}
 	answer := struct {
 		Dropped     int    `json:"dropped"`
 		ID          string `json:"id,omitempty"`

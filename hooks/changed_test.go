@@ -81,7 +81,7 @@ func TestChangedWithoutCache(t *testing.T) {
 // TestChangedRefused: a request that is wrong in one part changes nothing, and the error says what is meant.
 func TestChangedRefused(t *testing.T) {
 	var cache dropped
-	a := start(t, "tcp", Options{Cache: &cache, MaxBody: 1000})
+	a := start(t, "tcp", Options{Cache: &cache, MaxBody: 5000})
 	for _, c := range []struct {
 		line, fields, body string
 		status             int
@@ -101,12 +101,13 @@ func TestChangedRefused(t *testing.T) {
 		{"POST /changed?prefix=ftp://x/", "", "", 400, "want a path"},
 		{"POST /changed?url=http://user@x/", "", "", 400, "want a path"},
 		{"POST /changed?group=", "", "", 400, "group is empty"},
+		{"POST /changed", "", `{"channel":["a"` + strings.Repeat(`,"a"`, maxChannels) + `]}`, 400, "want at most 1000"},
 		{"POST /changed", "", `{"channel":"a","urls":"/a"}`, 400, "want channel, url, prefix or group"},
 		{"POST /changed", "", `{"channel":"a","url":7}`, 400, "url: want text"},
 		{"POST /changed", "", `{"channel":"a"}{"channel":"b"}`, 400, ""},
 		{"POST /changed", "", `{}`, 400, "names nothing"},
 		{"POST /changed", "", `{"url":[]}`, 400, "names nothing"},
-		{"POST /changed", "", `{"channel":"` + strings.Repeat("a", 1000) + `"}`, 413, "hooks.max_body"},
+		{"POST /changed", "", `{"channel":"` + strings.Repeat("a", 5000) + `"}`, 413, "hooks.max_body"},
 		{"POST /changed", "Content-Encoding: gzip\r\n", `{"channel":"a"}`, 415, "send the body as it is"},
 		{"POST /changed?channel=a", "Origin: http://x\r\n", "", 403, "from a server"},
 	} {

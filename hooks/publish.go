@@ -18,6 +18,17 @@ import (
 // maxEvent is the longest name of an event, in bytes.
 const maxEvent = 64
 
+// maxChannels is how many channels one message may have: it is accepted in one go, and meanwhile no client gets anything.
+const maxChannels = 1000
+
+// tooMany returns an error if a message has more channels than that.
+func tooMany(channels []string) error {
+	if n := len(channels); n > maxChannels {
+		return fmt.Errorf("%w: %d for one message; want at most %d, and a list of messages for more", errChannel, n, maxChannels)
+	}
+	return nil
+}
+
 // deliveryTimeout limits a publish with wait=delivered. Delivery waits for no client, so it takes much less unless the
 // process is short of everything.
 const deliveryTimeout = 10 * time.Second
@@ -186,6 +197,9 @@ func (c *call) drafts(q *publishQuery, publishable func(string) error) (drafts [
 			}
 			d.Event = c.publish.event
 		}
+		if err := tooMany(q.channels); err != nil {
+			return nil, nil, false, err
+		}
 		for _, name := range q.channels {
 			if err := publishable(name); err != nil {
 				return nil, nil, false, err
@@ -333,6 +347,9 @@ func parseDraft(v strictjson.Value, channel func(string) error, names []string) 
 		case "channel":
 			if d.Channels, err = m.AppendStrings(d.Channels); err != nil {
 				return d, "", m.At(fmt.Errorf("%w: want a name or a list of names", errChannel))
+			}
+			if err := tooMany(d.Channels); err != nil {
+				return d, "", m.At(err)
 			}
 			for _, name := range d.Channels {
 				if err := channel(name); err != nil {

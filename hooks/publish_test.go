@@ -91,6 +91,7 @@ func TestParsePublishRefuses(t *testing.T) {
 		{`{"channel":["a",["b"]],"data":1}`, errChannel, "want a name or a list of names"},
 		{`{"channel":["a","bad"],"data":1}`, errChannel, `line 1, offset 11: bad channel "bad": not a name`},
 		{`{"channel":"","data":1}`, errChannel, "not a name"},
+		{`{"channel":["a"` + strings.Repeat(`,"a"`, maxChannels) + `],"data":1}`, errChannel, "offset 11: bad channel: 1001 for one message; want at most 1000"},
 		{`{"channel":"a","data":1,"event":7}`, errEvent, "want text"},
 		{`{"channel":"a","data":1,"event":null}`, errEvent, "want text"},
 		{`{"channel":"a","data":1,"event":""}`, errEvent, "1 to 64"},

@@ -3,6 +3,7 @@ package hub
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -364,4 +365,23 @@ func TestChannels(t *testing.T) {
 		t.Errorf("first 100 of 5,000: %d from %q, more %v", len(list), list[0].Name, more)
 	}
 	check(t, h)
+}
+
+// TestPublishGivesWay: a batch lets others have the lock after a number of messages, whatever number of channels its
+// drafts have.
+func TestPublishGivesWay(t *testing.T) {
+	for channels, want := range map[int]uint64{1: 200 / 64, 3: 200 / 22, 1000: 200} {
+		h := New(Options{})
+		d := Draft{Data: []byte("x")}
+		for i := range channels {
+			d.Channels = append(d.Channels, fmt.Sprint("c.", i))
+		}
+		drafts := slices.Repeat([]Draft{d}, 200)
+		if _, err := h.Publish(drafts); err != nil {
+			t.Fatal(err)
+		}
+		if n := h.work.slices; n != want {
+			t.Errorf("200 drafts of %d channels: the lock is given away %d times; want %d", channels, n, want)
+		}
+	}
 }

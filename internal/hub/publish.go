@@ -94,7 +94,7 @@ func (h *Hub) publish(drafts []Draft, receipts []Receipt, room []preparedMessage
 	return err
 }
 
-// acceptSlice is how many drafts of a batch are accepted before the lock is released for others.
+// acceptSlice is how many messages are accepted before the lock is released for others.
 const acceptSlice = 64
 
 // accept gives the drafts of receipts their IDs, unless the backlog or the store is full. It appends to wake the lanes
@@ -116,15 +116,13 @@ func (h *Hub) accept(receipts []Receipt, messages []preparedMessage, kept bool, 
 		}
 	}
 	for i := range receipts {
-		if i > 0 && i%acceptSlice == 0 { // all drafts are checked, and loops that deliver need the lock
-			h.giveWayLocked()
-		}
 		n := 1
 		for m := messages[0].next; m != nil; m = m.next {
 			n++
 		}
 		wake = h.acceptLocked(&receipts[i], messages[:n], wake)
 		messages = messages[n:]
+		h.spendLocked(n * slice / acceptSlice) // all drafts are checked, and loops that deliver need the lock
 	}
 	return wake, nil
 }
