@@ -85,6 +85,7 @@ type Tracker struct {
 	unpublished []Event                       // to publish, before all others
 	ended       bool                          // by Close: nothing has a grace period or is published
 	stats       Stats                         // but for what the throttles count
+	turns       uint64                        // how often Members has released the lock
 
 	expiredEarly throttle.Throttle
 	lost         throttle.Throttle // joins and leaves that were not published
@@ -389,16 +390,26 @@ func (t *Tracker) Count(channel string) int {
 	return len(t.rosters[channel])
 }
 
-// Members returns the first limit users of a channel by name, and how many there are.
+// membersSlice is how many users Members visits before it releases the lock for others, event loops among them.
+const membersSlice = 1024
+
+// Members returns the first limit users of a channel by name, and how many there are. The list is no snapshot: users may
+// come and go while it is made.
 func (t *Tracker) Members(channel string, limit int) (list []Member, total int) {
 	t.mu.Lock()
 	roster := t.rosters[channel]
 	list = make([]Member, 0, len(roster))
 	for user, p := range roster {
-		list = append(list, Member{user, p.connections})
+		if list = append(list, Member{user, p.connections}); len(list)%membersSlice == 0 {
+			t.turns++
+			t.mu.Unlock()
+			t.mu.Lock()
+		}
 	}
 	t.mu.Unlock()
 	slices.SortFunc(list, func(a, b Member) int { return strings.Compare(a.User, b.User) })
+	// A user that has left and come back meanwhile can be in the list twice.
+	list = slices.CompactFunc(list, func(a, b Member) bool { return a.User == b.User })
 	total = len(list)
 	return list[:min(limit, total)], total
 }

@@ -384,3 +384,47 @@ func TestAlternation(t *testing.T) {
 		}
 	}
 }
+
+// TestMembersOfALargeChannel: a list lets others have the lock, has everybody who stays, and nobody twice.
+func TestMembersOfALargeChannel(t *testing.T) {
+	const stay = 5000
+	r := New(Options{Present: func(string) bool { return true }})
+	for i := range stay {
+		r.Begin(fmt.Sprint("stays ", i), []string{"a"})
+	}
+	stopc, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for i := 0; ; i++ {
+			select {
+			case <-stopc:
+				return
+			default:
+			}
+			user := fmt.Sprint("goes ", i%50)
+			r.Begin(user, []string{"a"})
+			r.End(user, []string{"a"})
+		}
+	}()
+	for range 20 {
+		before := r.turns
+		list, total := r.Members("a", 2*stay)
+		if total != len(list) || total < stay || total > stay+50 {
+			t.Errorf("%d of %d users", len(list), total)
+		}
+		stays := 0
+		for i, m := range list {
+			if strings.HasPrefix(m.User, "stays") {
+				stays++
+			}
+			if i > 0 && list[i-1].User >= m.User {
+				t.Errorf("%q follows %q", m.User, list[i-1].User)
+			}
+		}
+		if n := r.turns - before; stays != stay || n < stay/membersSlice {
+			t.Errorf("%d users of %d, with the lock released %d times", stays, stay, n)
+		}
+	}
+	close(stopc)
+	<-stopped
+}
