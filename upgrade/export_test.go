@@ -2,7 +2,6 @@ package upgrade
 
 import (
 	"testing"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -28,17 +27,11 @@ func (k *Keeper) BlockRenderers(endc <-chan struct{}) {
 	}
 }
 
-// SetLimit sets how long the renewal of an authorization may take.
-func (k *Keeper) SetLimit(d time.Duration) { k.limit = d }
-
 // BlockAuthorize fills the queue of those who wait to be authorized until endc is closed.
 func (k *Keeper) BlockAuthorize(endc <-chan struct{}) {
 	for k.auth.Go(func() { <-endc }) {
 	}
 }
-
-// SetStall sets how long a client may take nothing.
-func (k *Keeper) SetStall(d time.Duration) { k.stall = d }
 
 // faulty is an event stream with an error: it panics when a message comes.
 type faulty struct{ dialect }

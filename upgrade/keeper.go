@@ -46,6 +46,7 @@ type Options struct {
 	Live           bool          // cookies are kept, so that channels with access authorize can be joined later
 	SendQueue      int           // bytes queued for one slow client
 	SendQueueTotal int64         // bytes queued for all slow clients
+	Stall          time.Duration // how long a client may take nothing, without a heartbeat; twice at most; 0: 25 s
 	InboundTotal   int64         // bytes stored of what all clients send; 0: no limit
 	ReceiveTime    time.Duration // for a message to arrive, plus a second for each kB; 0: no limit
 	MaxConnections int           // held at once; 0: no separate limit
@@ -64,6 +65,7 @@ type Options struct {
 
 	AuthorizeCache time.Duration // how long an allowed response is cached for an identical request; 0: not at all
 	AuthorizeGrace time.Duration // how long a connection continues whose authorization has expired while the app can't be reached
+	RenewalLimit   time.Duration // how long it continues while the app is asked again; 0: 30 s more than that
 	LogoutCookies  []string      // session cookies that the app clears at logout
 	LogoutPaths    http1.PathSet // after a request to one, the session's connections are authorized again
 	OwnPaths       []string      // requested by Holdfast itself: a new session cookie in such a response is no reason to authorize again
@@ -108,7 +110,7 @@ type Keeper struct {
 func New(o Options) *Keeper {
 	k := &Keeper{
 		o: o, messages: auth.NewSemaphore(o.InFlight), inflations: auth.NewSemaphore(maxInflations), users: auth.NewUserLimiter[connRef](o.MaxPerUser), born: time.Now(), epoch: rand.Text()[:12],
-		stall: cmp.Or(o.Heartbeat, 25*time.Second), limit: o.AuthorizeGrace + subscribe.MaxWait,
+		stall: cmp.Or(o.Heartbeat, o.Stall, 25*time.Second), limit: cmp.Or(o.RenewalLimit, o.AuthorizeGrace+subscribe.MaxWait),
 	}
 	k.renderers = o.Poller.NewPool(max(len(o.Poller.Loops())/2, 1), maxRenderings)
 	k.forms, k.received = newForms(k), receive.NewMemory(o.InboundTotal)

@@ -483,9 +483,8 @@ func TestAuthorizationIsNotRenewed(t *testing.T) {
 	for _, kind := range streams() {
 		t.Run("slow/"+kind, func(t *testing.T) {
 			t.Parallel()
-			w, d := guarded(t)
+			w, d := guarded(t, func(o *upgrade.Options) { o.RenewalLimit = time.Millisecond })
 			d.set("SID=a", auth.Result{Allowed: true, User: "anna", Expires: 20 * time.Millisecond})
-			w.keeper.SetLimit(time.Millisecond)
 			c := w.hold(t, kind, "channel=user.a", "Cookie: SID=a")
 			w.waitHeld(t, 1)
 			d.mu.Lock() // the app is asked, and does not answer

@@ -222,8 +222,7 @@ func TestTrack(t *testing.T) {
 // all stays.
 func TestStalledWithoutHeartbeat(t *testing.T) {
 	run(t, func(t *testing.T, kind string) {
-		w := start(t, func(o *upgrade.Options) { o.Heartbeat = 0 })
-		w.keeper.SetStall(50 * time.Millisecond)
+		w := start(t, func(o *upgrade.Options) { o.Heartbeat, o.Stall = 0, 50*time.Millisecond })
 		w.hold(t, kind, "channel=public.a") // and reads nothing
 		quiet := w.hold(t, kind, "channel=public.b")
 		w.waitHeld(t, 2)
