@@ -10,6 +10,7 @@ import (
 // Conn is one socket of a Loop.
 type Conn struct {
 	loop    *Loop
+	epoll   int
 	handler Handler
 	fd      int
 	made    int32  // its number, so that no event of an earlier user of the descriptor is taken for its own
@@ -72,7 +73,7 @@ func (c *Conn) want() {
 	}
 	if events != c.events {
 		c.events = events
-		unix.EpollCtl(c.loop.epoll, unix.EPOLL_CTL_MOD, c.fd, c.event())
+		unix.EpollCtl(c.epoll, unix.EPOLL_CTL_MOD, c.fd, c.event())
 	}
 }
 

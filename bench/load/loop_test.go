@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 )
@@ -241,3 +242,49 @@ func TestTick(t *testing.T) {
 		t.Errorf("%d ticks after the end", ticks-stopped)
 	}
 }
+
+// TestHasten: a connection that is hastened is not handled behind all others that have something to read.
+func TestHasten(t *testing.T) {
+	const others = 100
+	accepted := make(chan net.Conn, others+1)
+	addr := serve(t, func(c net.Conn, r *bufio.Reader) {
+		accepted <- c
+		io.Copy(io.Discard, r)
+	})
+	l := newLoop(t)
+	opened, order := 0, []bool{}
+	var conns []*Conn
+	for i := range others + 1 {
+		c, err := l.Dial(addr, &recorder{
+			opened: func() { opened++ }, data: func() { order = append(order, i == others) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+	}
+	if err := l.Hasten(conns[others]); err != nil {
+		t.Fatal(err)
+	}
+	if !l.Run(patience, func() bool { return opened == others+1 }) {
+		t.Fatalf("%d connections of %d stand", opened, others+1)
+	}
+	for range others + 1 { // on loopback, what is written is there to be read
+		if _, err := (<-accepted).Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !l.Run(patience, func() bool { return len(order) == others+1 }) {
+		t.Fatalf("%d of %d were handled", len(order), others+1)
+	}
+	if at := slices.Index(order, true); at > 16 {
+		t.Errorf("it was handled behind %d others", at)
+	}
+}
+
+// recorder is a handler.
+type recorder struct{ opened, data func() }
+
+func (r *recorder) Opened(*Conn)        { r.opened() }
+func (r *recorder) Data(*Conn, []byte)  { r.data() }
+func (r *recorder) Closed(*Conn, error) {}

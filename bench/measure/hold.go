@@ -146,6 +146,9 @@ func (c *cell) publishers(n int) (*publishers, error) {
 		if err := r.Dial(c.loop, c.server.Publish, nil); err != nil {
 			return nil, err
 		}
+		if err := c.loop.Hasten(r.Conn); err != nil {
+			return nil, err
+		}
 		p.all = append(p.all, r)
 	}
 	c.loop.Pass(50 * time.Millisecond)
