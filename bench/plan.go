@@ -8,7 +8,7 @@ import (
 )
 
 // measures in the order of the tables.
-var measures = []string{"idle", "leave", "fanout", "latency", "proxy", "tail", "cross", "churn", "hits"}
+var measures = []string{"idle", "leave", "fanout", "latency", "proxy", "tail", "cross", "churn", "hits", "tls"}
 
 // together are the measures of memory: their cells may run at the same time.
 var together = []string{"idle", "leave"}
@@ -77,6 +77,16 @@ func plan(name string, round int, o options) []measure.Spec {
 		case "hits":
 			if p.Can(peer.Cached) {
 				add(p, measure.Spec{})
+			}
+		case "tls":
+			if p.Can(peer.Secure) {
+				add(p, measure.Spec{Kind: peer.Secure})
+			}
+			if p.Can(peer.Secure) && round < 2 {
+				add(p, measure.Spec{Kind: peer.KeepAlive})
+			}
+			if p.Can(peer.SecurePush) && round < 2 {
+				add(p, measure.Spec{Kind: peer.WebSocket})
 			}
 		}
 	}

@@ -4,6 +4,7 @@ package measure
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"holdfast/bench/load"
@@ -12,7 +13,7 @@ import (
 
 // Spec says what a cell measures.
 type Spec struct {
-	Measure string // idle, leave, fanout, latency, proxy, tail, cross, churn, hits
+	Measure string // idle, leave, fanout, latency, proxy, tail, cross, churn, hits, tls
 	Peer    string
 	Kind    string // of the connections, where the measure has several
 	Each    bool   // a channel for each connection, not one for all
@@ -55,7 +56,7 @@ func Run(spec Spec, started func(*peer.Server)) ([]Figure, error) {
 	}
 	measures := map[string]func(*cell) error{
 		"idle": idle, "fanout": fanout, "latency": latency, "proxy": proxy, "churn": churn, "leave": leave,
-		"tail": tail, "cross": cross, "hits": hits,
+		"tail": tail, "cross": cross, "hits": hits, "tls": secure,
 	}
 	f, ok := measures[spec.Measure]
 	if !ok {
@@ -116,7 +117,7 @@ func (c *cell) quiet() {
 func (c *cell) settled() (peer.Memory, error) {
 	const step = 500 * time.Millisecond
 	quiet := 3 // steps without a fall
-	if c.Peer == "holdfast" {
+	if strings.HasPrefix(c.Peer, "holdfast") {
 		quiet = 24 // it gives garbage back every five seconds, and text at the second of them
 	}
 	c.server.Goroutines()

@@ -13,12 +13,23 @@ func holdfast() *Peer {
 		Name:  "holdfast",
 		Kinds: []string{Proxied, Beside, KeepAlive, WebSocket, SSE, LongPoll},
 		start: func(s *Server, o Options, backend netip.AddrPort) error {
-			hooks, err := freePort()
-			if err != nil {
-				return err
-			}
-			s.Publish, s.stats = hooks, "http://"+hooks.String()+"/metrics"
-			config, err := s.write("config.yaml", fmt.Sprintf(`
+			return s.holdfast(o, s.Addr.String(), backend)
+		},
+		hold: func(kind, channel string) (string, []byte) { return "/_push?channel=" + channel, nil },
+		publish: func(channel string, data []byte) (string, []byte) {
+			return "POST /publish?channel=" + channel + " HTTP/1.1\r\n", data
+		},
+		version: func(o Options) string { return output(filepath.Join(o.Bins, "holdfast"), "version") },
+	}
+}
+
+func (s *Server) holdfast(o Options, listen string, backend netip.AddrPort) error {
+	hooks, err := freePort()
+	if err != nil {
+		return err
+	}
+	s.Publish, s.stats = hooks, "http://"+hooks.String()+"/metrics"
+	config, err := s.write("config.yaml", fmt.Sprintf(`
 listen: %s
 upstream: http://%s
 hooks: {listen: "%s"}
@@ -28,18 +39,11 @@ upstream_pool: {max_idle: 512, idle_timeout: 1h}
 channels:
   - {match: "public.**", access: public, history: {messages: 200, age: 10m}}
 log: {level: warn}
-`, s.Addr, backend, hooks, heartbeat))
-			if err != nil {
-				return err
-			}
-			return s.runOwn(o, "holdfast", "run", "-config", config)
-		},
-		hold: func(kind, channel string) (string, []byte) { return "/_push?channel=" + channel, nil },
-		publish: func(channel string, data []byte) (string, []byte) {
-			return "POST /publish?channel=" + channel + " HTTP/1.1\r\n", data
-		},
-		version: func(o Options) string { return output(filepath.Join(o.Bins, "holdfast"), "version") },
+`, listen, backend, hooks, heartbeat))
+	if err != nil {
+		return err
 	}
+	return s.runOwn(o, "holdfast", "run", "-config", config)
 }
 
 // output is the first line that a command prints.

@@ -60,31 +60,36 @@ func nginx() *Peer {
 	}
 }
 
-func nchan() *Peer {
-	return &Peer{
-		Name:  "nchan",
-		Kinds: []string{Beside, WebSocket, SSE, LongPoll},
-		start: func(s *Server, o Options, backend netip.AddrPort) error {
-			return s.nginx(o, "load_module /usr/lib/nginx/modules/ngx_nchan_module.so;", fmt.Sprintf(`
-	nchan_max_reserved_memory 1G;
-	upstream app { %[3]s }
-	server {
-		listen %[1]s backlog=4096;
-		%[4]s
-		location = /sub {
+const nchanModule = "load_module /usr/lib/nginx/modules/ngx_nchan_module.so;"
+
+// nchanLocations are where Nchan holds clients and takes messages.
+const nchanLocations = `location = /sub {
 			nchan_subscriber websocket eventsource longpoll;
 			nchan_channel_id $arg_channel;
 			nchan_subscriber_first_message newest;
-			nchan_websocket_ping_interval %[2]d;
-			nchan_eventsource_ping_interval %[2]d;
+			nchan_websocket_ping_interval ` + heartbeatSeconds + `;
+			nchan_eventsource_ping_interval ` + heartbeatSeconds + `;
 		}
 		location = /pub {
 			nchan_publisher http;
 			nchan_channel_id $arg_channel;
 			nchan_message_buffer_length 200;
 			nchan_message_timeout 10m;
-		}
-	}`, s.Addr, heartbeat, nginxApp(backend), nginxLocation))
+		}`
+
+func nchan() *Peer {
+	return &Peer{
+		Name:  "nchan",
+		Kinds: []string{Beside, WebSocket, SSE, LongPoll},
+		start: func(s *Server, o Options, backend netip.AddrPort) error {
+			return s.nginx(o, nchanModule, fmt.Sprintf(`
+	nchan_max_reserved_memory 1G;
+	upstream app { %[3]s }
+	server {
+		listen %[1]s backlog=4096;
+		%[4]s
+		%[2]s
+	}`, s.Addr, nchanLocations, nginxApp(backend), nginxLocation))
 		},
 		hold: func(kind, channel string) (string, []byte) { return "/sub?channel=" + channel, nil },
 		publish: func(channel string, data []byte) (string, []byte) {

@@ -24,9 +24,15 @@ const (
 	LongPoll  = "long poll"
 	Beside    = "beside" // requests to the app, from the same process that pushes
 	Cached    = "cached" // requests that it answers from memory
+	Secure    = "secure" // requests to the app behind it, by TLS
+
+	SecurePush = "secure push" // WebSockets, by TLS
 )
 
-const heartbeat = 10 // seconds between two signs of life, for all that can send them
+const (
+	heartbeat        = 10 // seconds between two signs of life, for all that can send them
+	heartbeatSeconds = "10"
+)
 
 // Options of a start.
 type Options struct {
@@ -60,7 +66,8 @@ type Peer struct {
 
 // All peers, in the order of the tables.
 func All() []*Peer {
-	return []*Peer{holdfast(), nginx(), haproxy(), caddy(), nchan(), centrifuge(), mercure(), bare(), none(), holdfastCache(), nginxCache(), varnish()}
+	return []*Peer{holdfast(), nginx(), haproxy(), caddy(), nchan(), centrifuge(), mercure(), bare(), none(), holdfastCache(), nginxCache(), varnish(),
+		holdfastTLS(), nginxTLS(), haproxyTLS(), nchanTLS()}
 }
 
 // ByName returns one of All; nil if there is none of that name.
@@ -100,7 +107,7 @@ func (s *Server) startBoth(o Options) (err error) {
 	}
 	s.Publish = s.Addr
 	var behind netip.AddrPort
-	if s.peer.Can(Proxied) || s.peer.Can(Beside) || s.peer.Can(Cached) {
+	if slices.ContainsFunc(s.peer.Kinds, needsApp) {
 		if behind, err = freePort(); err != nil {
 			return err
 		}
@@ -109,6 +116,11 @@ func (s *Server) startBoth(o Options) (err error) {
 		}
 	}
 	return s.peer.start(s, o, behind)
+}
+
+// needsApp reports whether a peer of a kind has an app behind it.
+func needsApp(kind string) bool {
+	return kind == Proxied || kind == Beside || kind == Cached || kind == Secure || kind == SecurePush
 }
 
 // Stop ends the peer and its app, and removes its folder.

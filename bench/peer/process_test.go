@@ -39,7 +39,8 @@ func TestPeers(t *testing.T) {
 		}
 		seen[p.Name] = true
 		for _, kind := range p.Kinds {
-			if kind != Proxied && kind != KeepAlive && kind != Cached && (p.hold == nil || p.publish == nil) {
+			push := kind != Proxied && kind != KeepAlive && kind != Cached && kind != Secure
+			if push && (p.hold == nil || p.publish == nil) {
 				t.Errorf("%s has %s and cannot hold or publish", p.Name, kind)
 			}
 		}

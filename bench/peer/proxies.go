@@ -12,7 +12,14 @@ func haproxy() *Peer {
 		Name:  "haproxy",
 		Kinds: []string{Proxied, KeepAlive},
 		start: func(s *Server, o Options, backend netip.AddrPort) error {
-			config, err := s.write("haproxy.cfg", fmt.Sprintf(`
+			return s.haproxy(o, s.Addr.String(), backend)
+		},
+		version: func(Options) string { return output("haproxy", "-v") },
+	}
+}
+
+func (s *Server) haproxy(o Options, bind string, backend netip.AddrPort) error {
+	config, err := s.write("haproxy.cfg", fmt.Sprintf(`
 global
 	maxconn %d
 	no strict-limits
@@ -28,14 +35,11 @@ frontend clients
 	default_backend app
 backend app
 	server app %s pool-max-conn 512
-`, min(o.Conns+300, 19300), s.Addr, backend))
-			if err != nil {
-				return err
-			}
-			return s.run("haproxy", "-db", "-f", config)
-		},
-		version: func(Options) string { return output("haproxy", "-v") },
+`, min(o.Conns+300, 19300), bind, backend))
+	if err != nil {
+		return err
 	}
+	return s.run("haproxy", "-db", "-f", config)
 }
 
 func caddy() *Peer {
