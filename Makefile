@@ -2,7 +2,7 @@
 
 BENCH =
 
-.PHONY: bench demo fmt fuzz steps test vet
+.PHONY: bench demo fmt fuzz package release steps test vet
 
 bench: # install the peers (Debian, as root) and run side by side; BENCH=-quick for six minutes
 	.ci/bench.sh $(BENCH)
@@ -15,6 +15,12 @@ fmt: # rewrite the Go files that gofmt would write differently
 
 fuzz: # every fuzz test in turn, FUZZTIME (30s) each
 	.ci/fuzz.sh
+
+package: # .deb and .rpm for amd64 and arm64, into dist/
+	.ci/package.sh
+
+release: # all that is published, for Linux, macOS and Windows, into dist/
+	.ci/release.sh
 
 steps: # measure the steps of docs/tutorials/stop-polling.md; nine minutes, writes .ci/out/steps.md
 	go test -tags 'e2e steps' ./internal/e2e -run TestSteps -v -timeout 30m

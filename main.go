@@ -21,7 +21,7 @@ const usage = `Holdfast adds push to an app that you need not change.
   holdfast publish CHANNEL [DATA]   publish DATA, or standard input
   holdfast tail URL CHANNEL...      print messages as they are published
   holdfast doctor [URL]             find out whether all of it works from where visitors are
-  holdfast version
+  holdfast version                  print the version, the commit and its date
 
 "holdfast COMMAND -h" lists a command's flags.
 `
@@ -54,6 +54,8 @@ func command(args []string, in io.Reader, out, errs io.Writer) error {
 		name, args = args[0], args[1:]
 	} else if len(args) > 0 && (args[0] == "-h" || args[0] == "-help" || args[0] == "--help") {
 		name = "help"
+	} else if len(args) == 1 && (args[0] == "-version" || args[0] == "--version") {
+		name, args = "version", nil
 	}
 	switch name {
 	case "run":

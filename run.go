@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"holdfast/internal/notify"
 	"holdfast/internal/server"
 )
 
@@ -37,5 +38,12 @@ func run(args []string, errs io.Writer) error {
 		where = []any{"sites", len(c.Sites)}
 	}
 	log.Info("holdfast is up", append(where, "listen", strings.Join(s.Addrs(), " "), "hooks", s.HooksAddr(), "push", strings.Join(c.Push.AllPaths(), " "))...)
+	tell := func(say func() error) {
+		if err := say(); err != nil {
+			log.Warn("systemd can't be told", "error", err, "hint", "with Type=notify it would wait, and end the service; NOTIFY_SOCKET names its socket")
+		}
+	}
+	tell(notify.Ready)
+	defer context.AfterFunc(ctx, func() { tell(notify.Stopping) })()
 	return s.Serve(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"holdfast/internal/wiretest"
 )
@@ -90,5 +92,40 @@ func TestSignals(t *testing.T) {
 				t.Errorf("%v; it said\n%s", err, said)
 			}
 		})
+	}
+}
+
+// TestSystemd: systemd hears when clients are served, and when the shutdown begins.
+func TestSystemd(t *testing.T) {
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	path := filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(path, []byte("listen: 127.0.0.1:0\nhooks: {listen: \"127.0.0.1:0\"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "run", "-config", path)
+	cmd.Env = append(os.Environ(), childVariable+"=1", "NOTIFY_SOCKET="+socket)
+	var said strings.Builder
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	for _, want := range []string{"READY=1", "STOPPING=1"} {
+		b := make([]byte, 100)
+		conn.SetReadDeadline(time.Now().Add(wiretest.Timeout))
+		n, err := conn.Read(b)
+		if err != nil || string(b[:n]) != want {
+			t.Fatalf("systemd hears %q, %v; want %s\n%s", b[:n], err, want, said.String())
+		}
+		cmd.Process.Signal(syscall.SIGTERM)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, said.String())
 	}
 }

@@ -10,7 +10,7 @@ packages=(
 	python3-django gunicorn litmus git tomcat10-admin mediawiki php-sqlite3 php-cli
 	wordpress mariadb-server php-mysql libjs-jquery libjs-prototype
 	slowhttptest chromium chromium-driver fonts-dejavu-core
-	haproxy logrotate zstd openssl gnutls-bin default-jdk-headless systemd
+	haproxy logrotate zstd openssl gnutls-bin default-jdk-headless systemd rpm
 )
 
 missing=()

@@ -12,12 +12,14 @@ check() {
 	darwin) GOOS=darwin go vet ./... ;;
 	park_plain) go vet -tags park_plain ./... ;; # the portable half of internal/park, on Linux
 	e2e) go vet -tags 'e2e steps' ./internal/e2e/... ./internal/fcgi/... ./internal/tlsconn/... ;;
-	ci) go vet ./.ci/summary.go ;;
+	ci) go vet ./.ci/summary.go && go vet ./.ci/manual.go && go vet ./.ci/archive.go ;;
 	bench) (cd bench && go vet ./... && test -z "$(gofmt -l .)") ;; # its own module
 	staticcheck)
 		go run "$staticcheck" -tags e2e ./... &&
 			go run "$staticcheck" -tags park_plain ./... &&
-			go run "$staticcheck" ./.ci/summary.go
+			go run "$staticcheck" ./.ci/summary.go &&
+			go run "$staticcheck" ./.ci/manual.go &&
+			go run "$staticcheck" ./.ci/archive.go
 		;;
 	*)
 		echo "vet.sh: no check is named $1" >&2

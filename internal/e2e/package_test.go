@@ -1,0 +1,130 @@
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// makePackages builds the packages of a version for this machine.
+func makePackages(t *testing.T, version string) (deb, rpm string) {
+	t.Helper()
+	dir := t.TempDir()
+	cmd := exec.Command(filepath.Join(repository, ".ci", "package.sh"), dir)
+	cmd.Env = append(os.Environ(), "ARCHES="+runtime.GOARCH, "VERSION="+version,
+		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*") // whoever owns the checkout
+	run(t, cmd)
+	for pattern, file := range map[string]*string{"*.deb": &deb, "*.rpm": &rpm} {
+		found, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil || len(found) != 1 {
+			t.Fatalf("%s: %q, %v", pattern, found, err)
+		}
+		*file = found[0]
+	}
+	return deb, rpm
+}
+
+// TestPackage installs the Debian package below a folder, starts what it has, upgrades it and removes it.
+func TestPackage(t *testing.T) {
+	deb, rpm := makePackages(t, "1.0.0")
+	root := t.TempDir()
+	in := func(path string) string { return filepath.Join(root, path) }
+	for _, dir := range []string{"info", "updates", "triggers"} {
+		if err := os.MkdirAll(in("var/lib/dpkg/"+dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeFile(t, in("var/lib/dpkg/status"), "")
+	dpkg := func(args ...string) {
+		t.Helper()
+		run(t, exec.Command("dpkg", append([]string{"--root=" + root, "--force-script-chrootless", "--force-not-root"}, args...)...))
+	}
+	dpkg("-i", deb)
+	t.Run("files", func(t *testing.T) { checkPackageFiles(t, root, rpm) })
+	t.Run("unit", func(t *testing.T) { checkPackageUnit(t, root) })
+	t.Run("completion", func(t *testing.T) {
+		script := fmt.Sprintf("source %s; COMP_WORDS=(holdfast publish -t); COMP_CWORD=2; _holdfast; echo ${COMPREPLY[@]}",
+			in("usr/share/bash-completion/completions/holdfast"))
+		if out, err := exec.Command("bash", "-c", script).CombinedOutput(); err != nil || string(out) != "-token\n" {
+			t.Errorf("%q, %v", out, err)
+		}
+	})
+
+	listen, hooks := freeAddr(t), freeAddr(t)
+	config := fmt.Sprintf("listen: %s\nhooks: {listen: %q}\n", listen, hooks)
+	writeFile(t, in("etc/holdfast/config.yaml"), config)
+	again, _ := makePackages(t, "1.0.1")
+	dpkg("-i", again)
+	if data, err := os.ReadFile(in("etc/holdfast/config.yaml")); err != nil || string(data) != config {
+		t.Errorf("the upgrade has left %q, %v of the configuration", data, err)
+	}
+	startHoldfastCommand(t, exec.Command(in("usr/bin/holdfast"), "run", "-config", in("etc/holdfast/config.yaml")), listen, hooks)
+
+	dpkg("-r", "holdfast")
+	if exists(in("usr/bin/holdfast")) || !exists(in("etc/holdfast/config.yaml")) {
+		t.Error("removing leaves the program, or takes the configuration")
+	}
+	dpkg("-P", "holdfast")
+	if exists(in("etc/holdfast/config.yaml")) {
+		t.Error("purging leaves the configuration")
+	}
+}
+
+// checkPackageFiles: the configuration is valid and not for everybody, the manual names each command, the version is that
+// of the commit, and both formats have the same files.
+func checkPackageFiles(t *testing.T, root, rpm string) {
+	config := filepath.Join(root, "etc/holdfast/config.yaml")
+	program := filepath.Join(root, "usr/bin/holdfast")
+	out, err := exec.Command(program, "check", config).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "ok:") {
+		t.Errorf("check: %s, %v", out, err)
+	}
+	if info, err := os.Stat(config); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("the configuration has mode %v, %v", info.Mode(), err)
+	}
+	if out, err := exec.Command(program, "--version").CombinedOutput(); err != nil || !strings.Contains(string(out), " commit ") {
+		t.Errorf("--version: %s, %v", out, err)
+	}
+	manual, err := exec.Command("zcat", filepath.Join(root, "usr/share/man/man1/holdfast.1.gz")).CombinedOutput()
+	for _, name := range []string{"run", "check", "demo", "publish", "tail", "version"} {
+		if !strings.Contains(string(manual), "\n.SS "+name) {
+			t.Errorf("the manual has no section on %s: %v", name, err)
+		}
+	}
+	out, err = exec.Command("rpm", "-qpl", rpm).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := strings.Fields(string(out))
+	if len(listed) < 10 {
+		t.Errorf("the rpm has %d files", len(listed))
+	}
+	for _, name := range listed {
+		if !exists(filepath.Join(root, name)) {
+			t.Errorf("%s is in the rpm only", name)
+		}
+	}
+}
+
+// checkPackageUnit: systemd finds nothing wrong with the unit, and its own judgement of the exposure is "OK".
+func checkPackageUnit(t *testing.T, root string) {
+	analyze := program(t, "systemd-analyze", "systemd")
+	data, err := os.ReadFile(filepath.Join(root, "usr/lib/systemd/system/holdfast.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "holdfast.service")
+	writeFile(t, file, strings.ReplaceAll(string(data), "=/usr/bin/holdfast", "="+filepath.Join(root, "usr/bin/holdfast")))
+	if out, _ := exec.Command(analyze, "verify", "--man=no", file).CombinedOutput(); strings.Contains(string(out), "holdfast.service") {
+		t.Errorf("systemd-analyze verify: %s", out)
+	}
+	if out, err := exec.Command(analyze, "security", "--offline=yes", "--threshold=30", file).CombinedOutput(); err != nil {
+		t.Errorf("systemd-analyze security: %v\n%s", err, out)
+	}
+}
