@@ -3,13 +3,18 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
+
+	"gopkg.in/yaml.v3"
 )
 
 // makePackages builds the packages of a version for this machine.
@@ -126,5 +131,47 @@ func checkPackageUnit(t *testing.T, root string) {
 	}
 	if out, err := exec.Command(analyze, "security", "--offline=yes", "--threshold=30", file).CombinedOutput(); err != nil {
 		t.Errorf("systemd-analyze security: %v\n%s", err, out)
+	}
+}
+
+// TestDeployedConfigurations: what the files for containers configure is valid, and each is for clients and probes of other
+// machines.
+func TestDeployedConfigurations(t *testing.T) {
+	for file, path := range map[string][]string{
+		"compose.yaml":            {"configs", "holdfast", "content"},
+		"kubernetes/sidecar.yaml": {"stringData", "config.yaml"},
+	} {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			data, err := os.ReadFile(filepath.Join(repository, "deploy", file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := yaml.NewDecoder(bytes.NewReader(data))
+			var text string
+			for n := 0; ; n++ {
+				var document map[string]any
+				if err := d.Decode(&document); err != nil {
+					if n == 0 || err != io.EOF {
+						t.Fatal(err)
+					}
+					break
+				}
+				var at any = document
+				for _, key := range path {
+					m, _ := at.(map[string]any)
+					at = m[key]
+				}
+				if s, ok := at.(string); ok {
+					text = s
+				}
+			}
+			text = regexp.MustCompile(`\$\{\w+:\?[^}]*\}`).ReplaceAllString(text, "0123456789abcdef")
+			config := filepath.Join(t.TempDir(), "config.yaml")
+			writeFile(t, config, text)
+			out, err := exec.Command(executable, "check", config).CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "ok:") || !strings.Contains(text, `listen: ":8080"`) || !strings.Contains(text, `listen: ":9090"`) {
+				t.Errorf("%s%v; the configuration is\n%s", out, err, text)
+			}
+		})
 	}
 }
