@@ -65,7 +65,7 @@ type Fetch struct {
 	begun   bool
 	until   time.Time // it waits for others at most until then
 	held    int64     // bytes that count in Cache.pending
-	client  uint64    // what stands for the browser, where the rule holds polls
+	page    uint64    // what stands for the page, where the rule holds polls
 	changes bool      // it may change something, see mayChange
 	asks    bool      // the app is asked about stale
 	strips  bool      // the app is not told what the client has
@@ -122,7 +122,7 @@ func (c *Cache) Find(scope *rules.Scope, h *http1.Head, q *request.Request, body
 	f.req = view(&f.head, q)
 	f.req.Host, f.req.Body, f.req.Whole = bytes.Clone(q.Host), bytes.Clone(body), whole
 	if rule.Hold > 0 {
-		f.client = clientOf(q.Client.Addr(), h.Fields)
+		f.page = pageOf(q.Client.Addr(), h.Fields)
 	}
 	return Answer{}, f
 }
@@ -216,7 +216,7 @@ func (f *Fetch) Ask() {
 		f.c.of(f.rule).passed[f.why].Add(1)
 	}
 	if f.rule.Hold > 0 { // what it gets may be another answer than what is stored
-		f.c.given.forget(keyOf(f.client, &f.key))
+		f.c.given.forget(keyOf(f.page, &f.key))
 	}
 	head, body := f.request()
 	if f.flight == nil { // it is not asked again
@@ -383,7 +383,7 @@ const passElsewhere = 2 * time.Minute
 // finish stores an entry.
 func (f *Fetch) finish(e *cache.Entry, now time.Time) {
 	if f.rule.Hold > 0 { // before others are given it, who may be pages of the same browser
-		f.c.given.gave(keyOf(f.client, &f.key), e.Sum(), now)
+		f.c.given.gave(keyOf(f.page, &f.key), e.Sum(), now)
 	}
 	if f.c.Store.Finish(f.flight, e, now) {
 		f.c.of(f.rule).kept.Add(1)

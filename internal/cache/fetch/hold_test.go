@@ -47,14 +47,20 @@ func TestHoldFor(t *testing.T) {
 	tag := http1.Field{Name: []byte("If-None-Match"), Value: []byte("*")}
 
 	want("who has nothing", query("a"), 0)
-	want("again at once: another page of the browser may have it", query("a"), shortHold)
+	want("again at once: another page may have it", query("a"), shortHold)
+	want("another page, as one that was given it is held", query("a"), 0)
 	pass(6 * time.Second)
 	want("a while later", query("a"), 20*time.Second)
+	want("another page", query("a"), 0)
 	want("one who wants less", query("a", prefer), 5*time.Second)
 	want("another of its address that has another answer", query("a", http1.Field{Name: []byte("If-None-Match"), Value: []byte(`"old"`)}), 0)
 	want("another browser", query("b"), 0)
 	want("another that says that it has it", query("c", tag), shortHold)
-	pass(11 * time.Second)
+	want("a page of another URL", query("a", http1.Field{Name: []byte("Referer"), Value: []byte("/b")}), 0)
+	answer.collapsed = true
+	want("who has waited while the app was asked", query("a"), 0)
+	answer.collapsed = false
+	pass(2*gapTime + time.Second)
 	want("after a pause", query("a"), 0)
 	want("after that", query("a"), 20*time.Second)
 	want("held before", &HoldQuery{Client: query("a").Client, Fields: agent("a"), Before: before{w.now.Add(3 * time.Second), hit.Sum()}}, 3*time.Second)
@@ -72,7 +78,7 @@ func TestHoldFor(t *testing.T) {
 	pass(6 * time.Second)
 	want("and has polled", query("a"), 20*time.Second)
 
-	f.client = clientOf(query("a").Client, agent("a"))
+	f.page = pageOf(query("a").Client, agent("a"))
 	f.flight = nil
 	f.Ask() // what the app answers to this one may be something else
 	want("after an answer of the app", query("a"), 0)
@@ -92,6 +98,17 @@ func TestGivenIsBounded(t *testing.T) {
 	}
 	if last := uint64(5*givenMost - 1); g.get(last).sum != 1 || g.get(0).sum != 0 {
 		t.Error("the newest is forgotten, or the oldest is not")
+	}
+	for range 1 << 17 {
+		g.gave(2, 1, now)
+	}
+	for range 1<<16 - 1 {
+		if !g.take(2, 1, now.Add(gapTime+1)) {
+			t.Fatal("pages are not counted")
+		}
+	}
+	if g.take(2, 1, now) {
+		t.Error("more pages were counted than there is room for")
 	}
 	g.gave(1, 1, now.Add(3*givenTime))
 	g.gave(2, 1, now.Add(5*givenTime))
