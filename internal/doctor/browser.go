@@ -65,7 +65,7 @@ func (b *browser) request(ctx context.Context, target, accept, cookie string) (*
 	}
 	req.Header.Set("User-Agent", userAgent)
 	req.Header.Set("Accept", accept)
-	req.Header.Set("Accept-Encoding", "gzip, deflate, br, zstd")
+	req.Header.Set("Accept-Encoding", "gzip") // browsers know more, which can't be read here; who compresses knows this
 	req.Header.Set("Sec-Fetch-Site", "same-origin")
 	if cookie != "" {
 		req.Header.Set("Cookie", cookie)
@@ -135,6 +135,7 @@ func (l *lazyGzip) Read(p []byte) (n int, err error) {
 // conn is a connection that is held, or tries to be.
 type conn struct {
 	name   string
+	made   time.Time
 	cancel context.CancelFunc
 	donec  chan struct{} // closed at its end
 
@@ -150,7 +151,7 @@ type conn struct {
 }
 
 func newConn(name string, cancel context.CancelFunc) *conn {
-	return &conn{name: name, cancel: cancel, donec: make(chan struct{}), change: make(chan struct{})}
+	return &conn{name: name, made: time.Now(), cancel: cancel, donec: make(chan struct{}), change: make(chan struct{})}
 }
 
 // update changes c under its lock, and wakes those who wait.

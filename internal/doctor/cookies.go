@@ -37,7 +37,7 @@ func (v *visit) isSession(name string) bool {
 func (v *visit) openPage(ctx context.Context) (list []setCookie) {
 	at := *v.page
 	for range maxRedirects {
-		a, err := v.front.get(ctx, at.String(), "", nil)
+		a, err := v.front.get(ctx, at.String(), "", http.Header{"Accept": {"text/html"}})
 		if err != nil {
 			v.report.skip("the cookies of the app: %s", clip(err.Error()))
 			return list

@@ -5,6 +5,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -61,7 +62,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		report: &Report{URL: o.URL, Front: "nothing recognized in front", Findings: []Finding{}, NotTested: []string{}},
 	}
 	defer v.front.close()
-	v.examine(ctx)
+	if v.examine(ctx); ctx.Err() != nil {
+		return nil, errors.New("interrupted")
+	}
 	v.report.sort()
 	return v.report, nil
 }
@@ -79,14 +82,13 @@ func (v *visit) examine(ctx context.Context) {
 	if !v.checkReach(ctx) {
 		return
 	}
-	began := time.Now()
 	silent := v.beginSilence(ctx)
 	held := v.beginHeld(ctx)
 	v.deliver(ctx, held)
 	v.checkRequests(ctx)
 	v.checkForged(ctx)
 	v.checkLogins(ctx)
-	v.awaitSilence(ctx, silent, began)
+	v.awaitSilence(ctx, silent)
 	v.endHeld(ctx, held)
 }
 

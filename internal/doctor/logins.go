@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,9 +20,9 @@ func (v *visit) checkLogins(ctx context.Context) {
 	}
 	cookies := v.openPage(ctx)
 	v.checkCookies(cookies)
-	channel, invented := v.Channel, false
-	if channel == "" {
-		channel, invented = inventChannel(s.Rules[0].Match)
+	channel := tried{name: v.Channel}
+	if v.Channel == "" {
+		channel = inventChannel(s.Rules)
 	}
 	answers, open := v.checkStranger(ctx, channel, cookies)
 	if !answers {
@@ -32,22 +32,35 @@ func (v *visit) checkLogins(ctx context.Context) {
 		v.report.skip("whether a user who is logged in may subscribe, and whether a lock makes that slow: -cookie.")
 		return
 	}
-	v.checkUser(ctx, channel, invented && !open)
+	channel.invented = channel.invented && !open
+	v.checkUser(ctx, channel)
 }
 
-// inventChannel returns a channel of a rule, and whether it is one that the app can't know.
-func inventChannel(match string) (name string, invented bool) {
-	const unknown = "holdfast-doctor"
+// tried is the channel that the app is asked about.
+type tried struct {
+	name     string
+	invented bool // the app can't know it
+	owned    bool // only the user whose name is in it gets it, whatever the app says
+}
+
+// inventChannel returns a channel of one of the rules.
+func inventChannel(rules []inspect.Rule) (c tried) {
+	const user = "{user}"
+	match := rules[0].Match
+	if i := slices.IndexFunc(rules, func(r inspect.Rule) bool { return !strings.Contains(r.Match, user) }); i >= 0 {
+		match = rules[i].Match
+	}
 	segments := strings.Split(match, ".")
 	for i, s := range segments {
 		switch s {
 		case "*", "**":
-			segments[i], invented = unknown+"-"+strings.ToLower(rand.Text()[:8]), true
-		case "{user}": // Holdfast compares it with the user
-			return strings.ReplaceAll(strings.ReplaceAll(match, "{user}", unknown), "*", unknown), false
+			segments[i], c.invented = "holdfast-doctor-"+strings.ToLower(rand.Text()[:8]), true
+		case user:
+			segments[i], c.owned = "holdfast-doctor", true
 		}
 	}
-	return strings.Join(segments, "."), invented
+	c.name, c.invented = strings.Join(segments, "."), c.invented && !c.owned
+	return c
 }
 
 // authorize asks the app about a channel as a client with a cookie would. The answer is nil if the request has not
@@ -74,9 +87,9 @@ func (v *visit) authorize(ctx context.Context, probe, channel, cookie string) *i
 
 // checkStranger looks whether the app denies a channel to clients without a login, or with an invented one. It reports
 // whether the app answers, and whether it allows it.
-func (v *visit) checkStranger(ctx context.Context, channel string, cookies []setCookie) (answers, open bool) {
+func (v *visit) checkStranger(ctx context.Context, channel tried, cookies []setCookie) (answers, open bool) {
 	path := v.server.Settings.AuthorizePath
-	a := v.authorize(ctx, "stranger", channel, "")
+	a := v.authorize(ctx, "stranger", channel.name, "")
 	if a == nil || v.failed(a) {
 		return false, false
 	}
@@ -86,7 +99,7 @@ func (v *visit) checkStranger(ctx context.Context, channel string, cookies []set
 	}
 	who := "without a login"
 	if !a.Allowed && len(forged) > 0 {
-		if b := v.authorize(ctx, "forger", channel, strings.Join(forged, "; ")); b != nil && b.Allowed {
+		if b := v.authorize(ctx, "forger", channel.name, strings.Join(forged, "; ")); b != nil && b.Allowed {
 			a, who = b, "with an invented cookie"
 		}
 	}
@@ -94,14 +107,19 @@ func (v *visit) checkStranger(ctx context.Context, channel string, cookies []set
 		v.report.add(Finding{Kind: Fine, Check: checkOpen, Title: fmt.Sprintf("The app denies a client without a login (%d).", a.Status)})
 		return true, false
 	}
-	v.report.add(Finding{
-		Kind: Broken, Check: checkOpen, Title: "Everybody may subscribe to " + channel + ": the app allows it to a client " + who + ".",
-		Sent: "GET " + path + "?channel=" + channel + " " + who, Seen: "the app allowed it",
+	f := Finding{
+		Kind: Broken, Check: checkOpen, Title: "Everybody may subscribe to " + channel.name + ": the app allows it to a client " + who + ".",
+		Sent: "GET " + path + "?channel=" + channel.name + " " + who, Seen: "the app allowed it",
 		Change: []Change{
 			{"the app", []string{"answer 401 without a login, 403 for a channel that is not the user's, and 204 only else"}},
 			inConfig("access: public    # in the rule of the channel, if everybody is meant to"),
 		},
-	})
+	}
+	if channel.owned && a.User == "" {
+		f.Kind, f.Title = WillBite, "The app allows everything to a client "+who+". Only the {user} in the rule keeps others out."
+		f.Change = f.Change[:1]
+	}
+	v.report.add(f)
 	return true, true
 }
 
@@ -126,86 +144,39 @@ func (v *visit) failed(a *inspect.Answer) bool {
 }
 
 // checkUser looks what a user who is logged in may have, and how long that takes.
-func (v *visit) checkUser(ctx context.Context, channel string, invented bool) {
-	a := v.authorize(ctx, "user", channel, v.Cookie)
+func (v *visit) checkUser(ctx context.Context, channel tried) {
+	a := v.authorize(ctx, "user", channel.name, v.Cookie)
 	if a == nil || v.failed(a) {
 		return
 	}
-	f := Finding{Kind: Fine, Check: checkAuthorize, Sent: "GET " + v.server.Settings.AuthorizePath + "?channel=" + channel + " with the cookie"}
 	const slow = time.Second
-	switch took := time.Duration(a.Millis) * time.Millisecond; {
+	took := time.Duration(a.Millis) * time.Millisecond
+	if took > slow { // perhaps by chance
+		if again := v.authorize(ctx, "user-again", channel.name, v.Cookie); again != nil && again.Error == "" {
+			took = min(took, time.Duration(again.Millis)*time.Millisecond)
+		}
+	}
+	f := Finding{Kind: Fine, Check: checkAuthorize, Sent: "GET " + v.server.Settings.AuthorizePath + "?channel=" + channel.name + " with the cookie"}
+	switch {
 	case v.Channel != "" && !a.Allowed:
-		f.Kind, f.Title, f.Seen = Broken, "The app denies "+channel+" to the user of the cookie.", fmt.Sprintf("status %d", a.Status)
+		f.Kind, f.Title, f.Seen = Broken, "The app denies "+channel.name+" to the user of the cookie.", fmt.Sprintf("status %d", a.Status)
 		f.Change = []Change{{"the app", []string{"answer 204 for a channel that is the user's"}}, {"doctor", []string{"is the cookie that of a user who is logged in now?"}}}
-	case invented && a.Allowed:
-		f.Kind, f.Title, f.Seen = WillBite, "The app allows a channel that does not exist: it may not look at the channel at all, and let every user have those of others.", channel+" was allowed"
+	case channel.invented && a.Allowed:
+		f.Kind, f.Title, f.Seen = WillBite, "The app allows a channel that does not exist: it may not look at the channel at all, and let every user have those of others.", channel.name+" was allowed"
 		f.Change = []Change{{"the app", []string{"compare the parameter channel with what the user may see"}}}
 	case took > slow:
-		f.Kind, f.Title, f.Seen = WillBite, "Authorization requests are slow: each subscription waits for one.", fmt.Sprintf("%v", took)
+		f.Kind, f.Title, f.Seen = WillBite, "Authorization requests are slow: each subscription waits for one.", fmt.Sprintf("%d ms", took.Milliseconds())
 		f.Change = []Change{{"the app", []string{"a small script that only looks at the session"}}, inConfig("push: {authorize_cache: 30s}")}
 	default:
-		what := "denies one that does not exist"
+		what := "denies " + channel.name
 		if a.Allowed {
-			what = "allows it"
+			what = "allows " + channel.name
 		}
-		f.Title = fmt.Sprintf("The app answers a user who is logged in, in %d ms: it %s.", a.Millis, what)
+		f.Title = fmt.Sprintf("The app answers a user who is logged in, in %d ms: it %s.", took.Milliseconds(), what)
 	}
 	v.report.add(f)
 	if v.Channel == "" {
 		v.report.skip("whether the app allows what it should: -channel NAME, of one that the user may have.")
 	}
-	v.checkLock(ctx, channel, time.Duration(a.Millis)*time.Millisecond)
-}
-
-const (
-	slowPage  = 500 * time.Millisecond // a page that takes less shows no lock
-	lockDelay = 100 * time.Millisecond // until the page has begun its session
-	maxPage   = 20 * time.Second
-)
-
-// checkLock looks whether an authorization request waits for another request of the same session, which takes usual
-// before.
-func (v *visit) checkLock(ctx context.Context, channel string, usual time.Duration) {
-	target, err := pageBeside(v.page, v.Page)
-	if err != nil {
-		v.report.skip("a lock of the session: %v", err)
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, maxPage)
-	defer cancel()
-	tookc := make(chan time.Duration, 1)
-	go func() {
-		started := time.Now()
-		_, err := v.front.get(ctx, target.String(), v.Cookie, http.Header{"Accept": {"text/html"}})
-		if err != nil {
-			tookc <- 0
-			return
-		}
-		tookc <- time.Since(started)
-	}()
-	time.Sleep(lockDelay)
-	a := v.authorize(ctx, "lock", channel, v.Cookie)
-	took := <-tookc
-	if a == nil {
-		return
-	}
-	waited := time.Duration(a.Millis) * time.Millisecond
-	f := Finding{
-		Kind: WillBite, Check: checkLock, Title: "Authorization waits while another request of the same user runs: the app locks the session.",
-		Sent: "GET " + target.Path + ", and an authorization request while it ran",
-		Seen: fmt.Sprintf("the page took %d ms, authorization %d ms, and %d ms alone", took.Milliseconds(), waited.Milliseconds(), usual.Milliseconds()),
-		Change: []Change{
-			{"the app, in PHP", []string{"session_write_close();    // in slow pages, once they have read the session", "session_start(['read_and_close' => true]);    // in the script of push.authorize_path"}},
-		},
-	}
-	switch {
-	case a.Error != "":
-		f.Kind, f.Seen = Broken, clip(a.Hint)
-	case took < slowPage:
-		v.report.skip("a lock of the session: the page took only %d ms. -page PATH of a slow one, such as a poll.", took.Milliseconds())
-		return
-	case waited < usual+(took-lockDelay)/2:
-		f = Finding{Kind: Fine, Check: checkLock, Title: "Authorization does not wait for other requests of the same user."}
-	}
-	v.report.add(f)
+	v.checkLock(ctx, channel.name, took)
 }

@@ -157,7 +157,7 @@ func (v *visit) checkFiles() {
 	}
 	room := s.MaxConnections
 	f := Finding{
-		Kind: Fine, Check: checkFiles, Title: fmt.Sprintf("There is room for %d connections; %d are open.", room, s.Connections),
+		Kind: Fine, Check: checkFiles, Title: fmt.Sprintf("There is room for %d connections; open now: %d.", room, s.Connections),
 		Seen: fmt.Sprintf("the file limit is %d; each visitor with an open page needs one", s.FileLimit),
 		Change: []Change{
 			{"the unit of systemd", []string{"LimitNOFILE=1000000"}}, {"a shell or container", []string{"ulimit -n 1000000, or docker run --ulimit nofile=1000000"}},
@@ -167,7 +167,7 @@ func (v *visit) checkFiles() {
 	case s.Connections*10 > int64(room)*9:
 		f.Kind, f.Title = Broken, fmt.Sprintf("Nearly all of the %d connections are in use.", room)
 	case s.FileLimit <= fewFiles:
-		f.Kind, f.Title = WillBite, fmt.Sprintf("There is room for only %d connections; %d are open.", room, s.Connections)
+		f.Kind, f.Title = WillBite, fmt.Sprintf("There is room for only %d connections; open now: %d.", room, s.Connections)
 	}
 	v.report.add(f)
 }

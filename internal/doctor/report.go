@@ -67,8 +67,13 @@ type Report struct {
 	NotTested []string  `json:"not_tested"`
 }
 
-// add adds a finding.
-func (r *Report) add(f Finding) { r.Findings = append(r.Findings, f) }
+// add adds a finding. What is fine needs no change.
+func (r *Report) add(f Finding) {
+	if f.Kind == Fine {
+		f.Change = nil
+	}
+	r.Findings = append(r.Findings, f)
+}
 
 // skip adds to what was not tested.
 func (r *Report) skip(format string, args ...any) {

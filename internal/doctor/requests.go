@@ -25,8 +25,8 @@ func (v *visit) checkRequests(context.Context) {
 }
 
 // trust is the change that makes Holdfast trust a peer.
-func (v *visit) trust(r *inspect.Request) Change {
-	list := v.server.Settings.TrustedProxies
+func (s *session) trust(r *inspect.Request) Change {
+	list := s.Settings.TrustedProxies
 	if host, _, err := net.SplitHostPort(r.Peer); err == nil && !r.Trusted {
 		list = append(list[:len(list):len(list)], host)
 	}
@@ -52,7 +52,7 @@ func (v *visit) checkScheme(r *inspect.Request) bool {
 	}
 	if !r.Trusted {
 		f.Seen += fmt.Sprintf(", from %s, which is not in trusted_proxies", r.Peer)
-		if f.Change = append([]Change{v.trust(r)}, f.Change...); forwards {
+		if f.Change = append([]Change{v.server.trust(r)}, f.Change...); forwards {
 			f.Change = f.Change[:1]
 		}
 	}
@@ -83,7 +83,7 @@ func (v *visit) checkHost(r *inspect.Request) {
 		Change: v.changes([]string{"proxy_set_header Host $http_host;    # also in the location of " + v.server.Settings.PushPaths[0]},
 			[]string{"no http-request set-header Host"}, []string{"ProxyPreserveHost On"}),
 	}
-	if name == gotName {
+	if name == gotName && strings.HasSuffix(strings.ToLower(r.Host), gotName) {
 		f.Title = "The proxy drops the port of the host: WebSockets of your own pages are refused, and the app makes links without it."
 	}
 	v.report.add(f)
@@ -109,11 +109,11 @@ func (v *visit) checkAddress(r *inspect.Request) {
 	case !r.Trusted && names != "":
 		f.Title = "Holdfast does not trust the proxy: all visitors have the proxy's address, for limits, logs and the app."
 		f.Seen = names + " arrived from " + r.Peer + ", which is not in trusted_proxies"
-		f.Change = []Change{v.trust(r)}
-	case !r.Trusted && r.Peer != "" && v.kind != noFront && !v.samePeer(r):
+		f.Change = []Change{v.server.trust(r)}
+	case !r.Trusted && r.Peer != "" && r.Peer != v.local:
 		f.Title = "All visitors have the proxy's address, for limits, logs and the app."
 		f.Seen = "the request came from " + r.Peer + " without X-Forwarded-For"
-		f.Change = append(forwards, v.trust(r))
+		f.Change = append(forwards, v.server.trust(r))
 	case r.Trusted && names == "":
 		f.Title = "The proxy does not tell the visitor's address: all have the proxy's, for limits, logs and the app."
 		f.Seen = "the request came from " + r.Peer + " without X-Forwarded-For"
@@ -123,9 +123,6 @@ func (v *visit) checkAddress(r *inspect.Request) {
 	}
 	v.report.add(f)
 }
-
-// samePeer reports whether the peer is this end of a connection, as a PROXY header says.
-func (v *visit) samePeer(r *inspect.Request) bool { return r.Peer == v.local }
 
 // checkHTTP looks at the version of HTTP.
 func (v *visit) checkHTTP(r *inspect.Request) {

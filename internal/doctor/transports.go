@@ -19,7 +19,7 @@ type heldConns struct {
 
 // arriveTimeout is how long a connection may take to begin, and a message to arrive. On the way there is no reason for
 // more than a fraction of it.
-const arriveTimeout = 5 * time.Second
+const arriveTimeout = 8 * time.Second
 
 // beginHeld begins the connections, and waits until Holdfast has them or they have failed.
 func (v *visit) beginHeld(ctx context.Context) *heldConns {
@@ -167,7 +167,7 @@ func (v *visit) endHeld(ctx context.Context, held *heldConns) {
 	c := held.sse
 	if held.took[c] > 0 {
 		v.report.add(Finding{Kind: Fine, Check: checkStream, Title: "Streams are not buffered."})
-		v.reportTimes(held)
+		held.reportTimes(v.report)
 		held.cancel()
 		return
 	}
@@ -189,7 +189,7 @@ func (v *visit) endHeld(ctx context.Context, held *heldConns) {
 		f.Change = append(v.changes([]string{"gzip off;"}, nil, nil), f.Change...)
 	}
 	v.report.add(f)
-	v.reportTimes(held)
+	held.reportTimes(v.report)
 	held.cancel()
 }
 
@@ -201,7 +201,7 @@ func (held *heldConns) cancel() {
 }
 
 // reportTimes says how long a publish has taken.
-func (v *visit) reportTimes(held *heldConns) {
+func (held *heldConns) reportTimes(r *Report) {
 	var list []string
 	for _, t := range []struct {
 		name string
@@ -212,6 +212,6 @@ func (v *visit) reportTimes(held *heldConns) {
 		}
 	}
 	if len(list) > 0 {
-		v.report.add(Finding{Kind: Fine, Check: checkPublish, Title: "A publish arrives: " + strings.Join(list, ", ") + "."})
+		r.add(Finding{Kind: Fine, Check: checkPublish, Title: "A publish arrives: " + strings.Join(list, ", ") + "."})
 	}
 }

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -32,6 +34,7 @@ type doctorSetUp struct {
 	nginx  []string          // replacements in the block of the documentation
 	app    map[string]string // scripts in place of those of doctorApp
 	config string            // in place of trusted_proxies: [127.0.0.1]
+	rule   string            // of the channels with access authorize; empty: orders.**
 	files  int               // the file limit; 0: as of the test
 	flags  []string          // of doctor; %s is an address where nobody listens
 	want   map[string]string // kinds of the findings that are not fine, by check
@@ -94,6 +97,15 @@ var doctorSetUps = []doctorSetUp{
 		want: map[string]string{"authorize": "broken"},
 	},
 	{
+		name: "authorize slow", app: map[string]string{"authorize.php": `<?php usleep(1200000); ` + strings.TrimPrefix(doctorApp["authorize.php"], "<?php ")},
+		want: map[string]string{"authorize": "will bite"},
+	},
+	{
+		name: "a rule for users alone", rule: "user.{user}", app: map[string]string{"authorize.php": `<?php http_response_code(204);`},
+		want: map[string]string{"open": "will bite"},
+	},
+	{name: "user denied", flags: []string{"-channel", "orders.2"}, want: map[string]string{"authorize": "broken"}},
+	{
 		name: "cookies stripped", nginx: []string{"proxy_read_timeout", `proxy_set_header Cookie ""; proxy_read_timeout`},
 		want: map[string]string{"cookie": "broken"},
 	},
@@ -149,8 +161,8 @@ hooks: {listen: %s, token: "0123456789abcdef"}
 %s
 push: {authorize_path: /authorize.php}
 channels:
-  - {match: "orders.**", access: authorize}
-`, listen, socket, root, hooks, trusted))
+  - {match: "%s", access: authorize}
+`, listen, socket, root, hooks, trusted, cmp.Or(s.rule, "orders.**")))
 	cmd := exec.Command(executable, "-config", file)
 	if s.files > 0 {
 		cmd = exec.Command("sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" -config "$1"`, s.files), executable, file)
@@ -182,7 +194,11 @@ func runDoctor(t *testing.T, h *holdfast, url, cookie string, flags []string) *d
 		args = append(args, strings.ReplaceAll(f, "%s", freeAddr(t)))
 	}
 	cmd := exec.CommandContext(t.Context(), executable, append(args, url)...)
-	cmd.Env = append(os.Environ(), "HOLDFAST_COOKIE="+cookie)
+	if slices.Contains(flags, "-cookie") {
+		cmd.Stdin = strings.NewReader("Cookie: " + cookie + "\n")
+	} else {
+		cmd.Env = append(os.Environ(), "HOLDFAST_COOKIE="+cookie)
+	}
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()

@@ -17,7 +17,7 @@ type holdfast struct {
 	url    string // http://addr
 	hooks  string // http://host:port of the API listener
 	ended  bool   // checkEnd has stopped it
-	config string // the file, if its test needs it
+	config string // the file; empty: none
 }
 
 // startHoldfast runs Holdfast in front of upstream. The channels public.** are open to all; if
@@ -52,7 +52,9 @@ func startHoldfastAt(t *testing.T, listen, hooks string, config func(listen, hoo
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	writeFile(t, file, config(listen, hooks))
-	return startHoldfastCommand(t, exec.Command(executable, "-config", file), listen, hooks)
+	h := startHoldfastCommand(t, exec.Command(executable, "-config", file), listen, hooks)
+	h.config = file
+	return h
 }
 
 func startHoldfastCommand(t *testing.T, cmd *exec.Cmd, listen, hooks string) *holdfast {
