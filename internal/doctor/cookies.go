@@ -98,17 +98,17 @@ func (v *visit) cookieFault(c setCookie) Finding {
 		f.Title = fmt.Sprintf("The app's cookie %s is only for %s: the browser does not send it to %s, so logins count for nothing there.", c.Name, c.path(), strings.Join(paths, ", "))
 		f.Change = []Change{
 			inConfig("push: {extra_paths: [" + strings.TrimSuffix(c.path(), "/") + "/_push]}    # and use that in your pages"),
-			{"the app", []string{"the cookie's path: /"}},
+			{In: "the app", Lines: []string{"the cookie's path: /"}},
 		}
 	case domain != "" && strings.ToLower(host) != domain && !strings.HasSuffix(strings.ToLower(host), "."+domain):
 		f.Title = fmt.Sprintf("The app's cookie %s is for the host %s: browsers drop it.", c.Name, clip(domain))
-		f.Change = []Change{{"the app", []string{"the cookie without a domain, or with " + host}}}
+		f.Change = []Change{{In: "the app", Lines: []string{"the cookie without a domain, or with " + host}}}
 	case c.Secure && v.page.Scheme == "http" && !isLoopback(host) && host != "localhost":
 		f.Title = fmt.Sprintf("The app's cookie %s is only for https, and the URL is http: browsers drop it.", c.Name)
-		f.Change = []Change{{"the app", []string{"https, or the cookie without Secure"}}}
+		f.Change = []Change{{In: "the app", Lines: []string{"https, or the cookie without Secure"}}}
 	case c.SameSite == http.SameSiteNoneMode && !c.Secure:
 		f.Title = fmt.Sprintf("The app's cookie %s has SameSite=None without Secure: browsers drop it.", c.Name)
-		f.Change = []Change{{"the app", []string{"SameSite=Lax"}}}
+		f.Change = []Change{{In: "the app", Lines: []string{"SameSite=Lax"}}}
 	}
 	return f
 }

@@ -127,7 +127,7 @@ func TestReportText(t *testing.T) {
 	r := &Report{URL: "https://app.test/", Front: "behind nginx", NotTested: []string{strings.Repeat("word ", 40)}}
 	r.add(Finding{Kind: Fine, Check: checkReach, Title: "It is reached."})
 	r.add(Finding{Kind: WillBite, Check: checkFiles, Title: "Few files.", Seen: "512"})
-	r.add(Finding{Kind: Broken, Check: checkSilence, Title: "Cut.", Change: []Change{{"nginx", []string{"proxy_read_timeout 1h;"}}, {ours, []string{"push: {heartbeat: 5s}"}}}})
+	r.add(Finding{Kind: Broken, Check: checkSilence, Title: "Cut.", Change: []Change{{In: "nginx", Lines: []string{"proxy_read_timeout 1h;"}}, inConfig("push: {heartbeat: 5s}"), {In: ours, Lines: []string{"a: b"}, Also: true}}})
 	r.add(Finding{Kind: Broken, Check: checkStream, Title: "Buffered."})
 	r.sort()
 	var b strings.Builder
@@ -143,6 +143,8 @@ BROKEN     Cut.
                proxy_read_timeout 1h;
   or       config.yaml:
                push: {heartbeat: 5s}
+  and      config.yaml:
+               a: b
 
 WILL BITE  Few files.
   seen     512

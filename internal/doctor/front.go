@@ -85,11 +85,11 @@ func (v *visit) changes(forNginx, forHAProxy, forApache []string) (list []Change
 		lines []string
 	}{{nginx, nginxName, forNginx}, {haproxy, haproxyName, forHAProxy}, {apache, apacheName, forApache}} {
 		if len(c.lines) > 0 && (v.kind == c.kind || v.kind == someFront || v.kind == noFront) {
-			list = append(list, Change{c.name, c.lines})
+			list = append(list, Change{In: c.name, Lines: c.lines})
 		}
 	}
 	return list
 }
 
 // inConfig returns what to write in config.yaml.
-func inConfig(lines ...string) Change { return Change{ours, lines} }
+func inConfig(lines ...string) Change { return Change{In: ours, Lines: lines} }

@@ -69,7 +69,7 @@ func (v *visit) judgeLock(target *url.URL, page, longest, ended, usual time.Dura
 		Kind: WillBite, Check: checkLock, Title: "Authorization waits while another request of the same user runs: the app locks the session.",
 		Sent: "GET " + target.Path + ", and authorization requests while it ran",
 		Seen: fmt.Sprintf("the page took %d ms, authorization up to %d ms, and %d ms alone", page.Milliseconds(), longest.Milliseconds(), usual.Milliseconds()),
-		Change: []Change{{"the app, in PHP", []string{
+		Change: []Change{{In: "the app, in PHP", Lines: []string{
 			"session_write_close();    // in slow pages, once they have read the session",
 			"session_start(['read_and_close' => true]);    // in the script of push.authorize_path",
 		}}},

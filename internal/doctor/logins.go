@@ -111,7 +111,7 @@ func (v *visit) checkStranger(ctx context.Context, channel tried, cookies []setC
 		Kind: Broken, Check: checkOpen, Title: "Everybody may subscribe to " + channel.name + ": the app allows it to a client " + who + ".",
 		Sent: "GET " + path + "?channel=" + channel.name + " " + who, Seen: "the app allowed it",
 		Change: []Change{
-			{"the app", []string{"answer 401 without a login, 403 for a channel that is not the user's, and 204 only else"}},
+			{In: "the app", Lines: []string{"answer 401 without a login, 403 for a channel that is not the user's, and 204 only else"}},
 			inConfig("access: public    # in the rule of the channel, if everybody is meant to"),
 		},
 	}
@@ -132,14 +132,18 @@ func (v *visit) failed(a *inspect.Answer) bool {
 	if seen == "" {
 		seen = a.Error
 	}
-	v.report.add(Finding{
+	f := Finding{
 		Kind: Broken, Check: checkAuthorize, Title: "The app does not answer authorization requests: nobody can subscribe to " + a.Channel + ".",
 		Sent: "GET " + v.server.Settings.AuthorizePath + "?channel=" + a.Channel, Seen: clip(seen),
 		Change: []Change{
 			inConfig("push: {authorize_path: " + v.server.Settings.AuthorizePath + "}    # is it the right path?"),
-			{"the app", []string{"answer 204, 401 or 403, or JSON, and nothing else"}},
+			{In: "the app", Lines: []string{"answer 204, 401 or 403, or JSON, and nothing else"}},
 		},
-	})
+	}
+	if strings.Contains(seen, "could not be reached") {
+		f.Change = []Change{inConfig("upstream: …    # does the app run, and does it listen there?")}
+	}
+	v.report.add(f)
 	return true
 }
 
@@ -160,13 +164,13 @@ func (v *visit) checkUser(ctx context.Context, channel tried) {
 	switch {
 	case v.Channel != "" && !a.Allowed:
 		f.Kind, f.Title, f.Seen = Broken, "The app denies "+channel.name+" to the user of the cookie.", fmt.Sprintf("status %d", a.Status)
-		f.Change = []Change{{"the app", []string{"answer 204 for a channel that is the user's"}}, {"doctor", []string{"is the cookie that of a user who is logged in now?"}}}
+		f.Change = []Change{{In: "the app", Lines: []string{"answer 204 for a channel that is the user's"}}, {In: "doctor", Lines: []string{"is the cookie that of a user who is logged in now?"}}}
 	case channel.invented && a.Allowed:
 		f.Kind, f.Title, f.Seen = WillBite, "The app allows a channel that does not exist: it may not look at the channel at all, and let every user have those of others.", channel.name+" was allowed"
-		f.Change = []Change{{"the app", []string{"compare the parameter channel with what the user may see"}}}
+		f.Change = []Change{{In: "the app", Lines: []string{"compare the parameter channel with what the user may see"}}}
 	case took > slow:
 		f.Kind, f.Title, f.Seen = WillBite, "Authorization requests are slow: each subscription waits for one.", fmt.Sprintf("%d ms", took.Milliseconds())
-		f.Change = []Change{{"the app", []string{"a small script that only looks at the session"}}, inConfig("push: {authorize_cache: 30s}")}
+		f.Change = []Change{{In: "the app", Lines: []string{"a small script that only looks at the session"}}, inConfig("push: {authorize_cache: 30s}")}
 	default:
 		what := "denies " + channel.name
 		if a.Allowed {

@@ -38,8 +38,8 @@ func apiFailure(a *api, err error) Finding {
 		Sent: "POST " + a.shown + "/doctor", Seen: clip(err.Error()),
 		Change: []Change{
 			inConfig("hooks: {listen: \"" + listen + "\"}    # if the app publishes there"),
-			{"the app", []string{"publish to the address of hooks.listen; from another container, that is not 127.0.0.1"}},
-			{"doctor", []string{"-config FILE of the running Holdfast, or -hooks URL"}},
+			{In: "the app", Lines: []string{"publish to the address of hooks.listen; from another container, that is not 127.0.0.1"}},
+			{In: "doctor", Lines: []string{"-config FILE of the running Holdfast, or -hooks URL"}},
 		},
 	}
 	var status *statusError
@@ -47,7 +47,7 @@ func apiFailure(a *api, err error) Finding {
 	case !errors.As(err, &status):
 	case status.status == http.StatusUnauthorized:
 		f.Title = "Holdfast's API refuses the token."
-		f.Change = []Change{{"doctor", []string{"-config FILE with the hooks.token of the running Holdfast, or -token"}}, {"the app", []string{"the same token, as Authorization: Bearer TOKEN"}}}
+		f.Change = []Change{{In: "doctor", Lines: []string{"-config FILE with the hooks.token of the running Holdfast, or -token"}}, {In: "the app", Lines: []string{"the same token, as Authorization: Bearer TOKEN"}}}
 	case status.status == http.StatusForbidden:
 		f.Title = "Holdfast's API refuses the host name."
 		f.Change = []Change{inConfig("hooks: {hosts: [NAME]}    # the name in " + a.shown)}
@@ -77,7 +77,7 @@ func (v *visit) unreachable(err error) Finding {
 	var invalid x509.CertificateInvalidError
 	if errors.As(err, &unknown) || errors.As(err, &name) || errors.As(err, &invalid) {
 		f.Title = "Browsers refuse the certificate."
-		f.Change = []Change{{"doctor", []string{"-insecure, if it is your own certificate and you know that it is good"}}}
+		f.Change = []Change{{In: "doctor", Lines: []string{"-insecure, if it is your own certificate and you know that it is good"}}}
 	}
 	return f
 }
@@ -96,9 +96,9 @@ func (v *visit) checkReach(ctx context.Context) bool {
 			Kind: Broken, Check: checkReach, Title: "Requests for " + path + " do not reach this Holdfast.",
 			Sent: "GET " + path, Seen: fmt.Sprintf("status %d, Server %q, and Holdfast has seen no request", a.status, clip(a.header.Get("Server"))),
 			Change: []Change{
-				{nginxName, []string{"location " + path + " { proxy_pass http://127.0.0.1:8080; }"}},
-				{haproxyName, []string{"use_backend holdfast if { path_beg " + path + " }"}},
-				{apacheName, []string{"ProxyPass " + path + " http://127.0.0.1:8080" + path + " flushpackets=on"}},
+				{In: nginxName, Lines: []string{"location " + path + " { proxy_pass http://127.0.0.1:8080; }"}},
+				{In: haproxyName, Lines: []string{"use_backend holdfast if { path_beg " + path + " }"}},
+				{In: apacheName, Lines: []string{"ProxyPass " + path + " http://127.0.0.1:8080" + path + " flushpackets=on"}},
 			},
 		})
 		return false
@@ -134,7 +134,7 @@ func (v *visit) checkAPI(ctx context.Context) {
 			Kind: WillBite, Check: checkAPI, Title: "Holdfast's API has refused requests since it started: " + strings.Join(refused, ", ") + ".",
 			Seen: "401 is a wrong or missing token, 403 a host name that is not in hooks.hosts, or a browser; the log has each",
 			Change: []Change{
-				{"the app", []string{"Authorization: Bearer TOKEN, with hooks.token"}}, inConfig("hooks: {hosts: [NAME]}    # of the URL that the app uses"),
+				{In: "the app", Lines: []string{"Authorization: Bearer TOKEN, with hooks.token"}}, inConfig("hooks: {hosts: [NAME]}    # of the URL that the app uses"),
 			},
 		})
 		return
@@ -160,7 +160,7 @@ func (v *visit) checkFiles() {
 		Kind: Fine, Check: checkFiles, Title: fmt.Sprintf("There is room for %d connections; open now: %d.", room, s.Connections),
 		Seen: fmt.Sprintf("the file limit is %d; each visitor with an open page needs one", s.FileLimit),
 		Change: []Change{
-			{"the unit of systemd", []string{"LimitNOFILE=1000000"}}, {"a shell or container", []string{"ulimit -n 1000000, or docker run --ulimit nofile=1000000"}},
+			{In: "the unit of systemd", Lines: []string{"LimitNOFILE=1000000"}}, {In: "a shell or container", Lines: []string{"ulimit -n 1000000, or docker run --ulimit nofile=1000000"}},
 		},
 	}
 	switch {

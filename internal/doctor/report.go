@@ -57,6 +57,7 @@ type Finding struct {
 type Change struct {
 	In    string   `json:"in"` // config.yaml, or the program in front
 	Lines []string `json:"lines"`
+	Also  bool     `json:"also,omitempty"` // besides the change before, not instead of it
 }
 
 // Report is what was found.
@@ -132,7 +133,10 @@ func (r *Report) WriteText(w io.Writer) error {
 		line(&b, "  seen", f.Seen)
 		for i, c := range f.Change {
 			label := "  change"
-			if i > 0 {
+			switch {
+			case c.Also:
+				label = "  and"
+			case i > 0:
 				label = "  or"
 			}
 			line(&b, label, c.In+":")

@@ -52,9 +52,11 @@ func (v *visit) checkScheme(r *inspect.Request) bool {
 	}
 	if !r.Trusted {
 		f.Seen += fmt.Sprintf(", from %s, which is not in trusted_proxies", r.Peer)
-		if f.Change = append([]Change{v.server.trust(r)}, f.Change...); forwards {
-			f.Change = f.Change[:1]
+		trust := v.server.trust(r)
+		if trust.Also = !forwards; forwards {
+			f.Change = nil
 		}
+		f.Change = append(f.Change, trust)
 	}
 	v.report.add(f)
 	return false
@@ -113,7 +115,9 @@ func (v *visit) checkAddress(r *inspect.Request) {
 	case !r.Trusted && r.Peer != "" && r.Peer != v.local:
 		f.Title = "All visitors have the proxy's address, for limits, logs and the app."
 		f.Seen = "the request came from " + r.Peer + " without X-Forwarded-For"
-		f.Change = append(forwards, v.server.trust(r))
+		trust := v.server.trust(r)
+		trust.Also = true
+		f.Change = append(forwards, trust)
 	case r.Trusted && names == "":
 		f.Title = "The proxy does not tell the visitor's address: all have the proxy's, for limits, logs and the app."
 		f.Seen = "the request came from " + r.Peer + " without X-Forwarded-For"
