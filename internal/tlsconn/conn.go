@@ -67,7 +67,7 @@ func (c *conn) Read(s park.Socket, p []byte) (n int, err error) {
 			return n, nil
 		}
 		if b.err != nil {
-			return n, endOf(n, b.err)
+			return n, endAfter(s, n, b.err)
 		}
 	}
 	c.group.use(s, c)
@@ -84,6 +84,14 @@ func endOf(n int, err error) error {
 		return nil
 	}
 	return err
+}
+
+// endAfter is endOf for an error that stays. The kernel has no other event for it, so the handler is told after the data.
+func endAfter(s park.Socket, n int, err error) error {
+	if n > 0 {
+		s.Again(park.Readable | park.HangUp)
+	}
+	return endOf(n, err)
 }
 
 // read reads records into space, and their data into p, of which n bytes are filled, until p is full or the socket has
@@ -186,10 +194,7 @@ func (c *conn) readFailed(s park.Socket, n int, err error) error {
 	case errors.As(err, &received):
 		c.group.failed(s, "received_"+received.Alert.String(), err)
 	}
-	if n > 0 { // the kernel has no other event for what follows
-		s.Again(park.Readable | park.HangUp)
-	}
-	return endOf(n, err)
+	return endAfter(s, n, err)
 }
 
 // Write implements park.Layer.

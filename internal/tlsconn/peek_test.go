@@ -3,6 +3,7 @@ package tlsconn
 import (
 	"crypto/tls"
 	"io"
+	"net"
 	"testing"
 
 	"holdfast/internal/park"
@@ -73,4 +74,48 @@ func TestPeekAtNothing(t *testing.T) {
 	if err := <-seen; err != park.ErrAgain {
 		t.Errorf("%v", err)
 	}
+}
+
+// TestEndBehindPeek: who has looked at the client's last bytes, and reads them when the event of its end is past, has another
+// event for the end.
+func TestEndBehindPeek(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		endc := make(chan error, 1)
+		s := start(t, Options{}, func(*park.Loop) park.Handler {
+			looked, read := false, false
+			return &handler{func(c *park.Conn, ev park.Event) {
+				b := make([]byte, 3)
+				if n, _ := c.Peek(b[:1]); n > 0 && !looked {
+					looked = true
+					ref, l := c.Ref(), c.Loop()
+					l.Later(func() {
+						l.Later(func() {
+							c, _ := ref.Conn()
+							n, err := c.Read(b)
+							if read = true; string(b[:n]) != "ab" || err != nil {
+								t.Errorf("read %q, %v", b[:n], err)
+							}
+						})
+					})
+				} else if read {
+					_, err := c.Read(b)
+					endc <- err
+					c.Close()
+				}
+			}}
+		})
+		var wire *together
+		client := s.dial(t, clientConfig(version), func(nc net.Conn) net.Conn { wire = &together{Conn: nc}; return wire })
+		wire.hold = true
+		if _, err := io.WriteString(client, "ab"); err != nil {
+			t.Fatal(err)
+		}
+		wire.hold = false
+		if err := client.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-endc; err != io.EOF {
+			t.Errorf("the end is %v", err)
+		}
+	})
 }

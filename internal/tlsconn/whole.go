@@ -97,15 +97,12 @@ func (x *whole) Read(s park.Socket, p []byte) (n int, err error) {
 		if errors.Is(err, errWouldBlock) {
 			return n, endOf(n, park.ErrAgain)
 		}
-		if x.err = err; err != nil && n > 0 {
-			s.Again(park.Readable | park.HangUp)
-		}
-		if err != nil && err != io.EOF && err != errTruncated {
+		if x.err = err; err != nil && err != io.EOF && err != errTruncated {
 			x.failed(s, err)
 		}
 	}
 	if n < len(p) {
-		err = endOf(n, x.err)
+		err = endAfter(s, n, x.err)
 	}
 	return n, err
 }
