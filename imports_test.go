@@ -16,7 +16,7 @@ import (
 // imports is who may import whom inside the module. Rooms do not know each other; the poller
 // imports no other package of the module, and the hub none but leaves.
 const imports = `
-.                 internal/config internal/demo internal/doctor internal/explain internal/server
+.                 internal/config internal/demo internal/doctor internal/explain internal/notify internal/server
 hooks             internal/channel internal/connection internal/hub internal/inspect internal/metric internal/presence internal/strictjson internal/throttle
 internal/access   internal/http1 internal/rate internal/throttle
 internal/accesslog internal/asyncwriter internal/http1
@@ -68,6 +68,7 @@ internal/linked
 internal/messageid
 internal/metric
 internal/occupancy
+internal/notify
 internal/park
 internal/plainval
 internal/presence internal/hub internal/throttle
