@@ -211,14 +211,19 @@ func (c *Conn) close(reset bool) {
 	if c.gen.Load()&1 == 0 {
 		return
 	}
-	l := c.Loop()
-	if s, ok := c.handler.(*Stream); ok && !l.stopped {
+	if s, ok := c.handler.(*Stream); ok && !c.Loop().stopped {
 		s.abandon()
 		return
 	}
 	if c.state&connLayered != 0 && closeLayer(c, reset) {
 		return
 	}
+	free(c, reset)
+}
+
+// free closes the descriptor and frees the slot.
+func free(c *Conn, reset bool) {
+	l := c.Loop()
 	l.wheel.unlink(c)
 	if c.state&connClient != 0 {
 		l.poller.clients.Add(-1)

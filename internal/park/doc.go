@@ -26,6 +26,10 @@
 //
 // Deadlines are coarse: they fire up to one tick (100 ms) late, never early, and cost no timer.
 //
+// Connections can move to another process, on Linux. Freeze stops the loops between two events; nothing is lost by that, as
+// the kernel keeps what it has to report. The other process gets the descriptor and adopts it, and this one releases its
+// own: the peer notices nothing.
+//
 // # Platforms
 //
 // On Linux a loop is an epoll set whose own descriptor waits in Go's netpoller: a goroutine blocked in epoll_wait would

@@ -67,9 +67,10 @@ func (p *Poller) newListener(ln net.Listener, accept func(*Loop) Handler, state 
 	return x, nil
 }
 
+// close closes the listener. The caller has the poller's mu.
 func (x *listener) close() {
 	x.ref.Post(x.loop, (*Conn).Close)
-	if x.unlink != "" {
+	if x.unlink != "" && !x.p.keepFiles {
 		os.Remove(x.unlink)
 	}
 }

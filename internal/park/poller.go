@@ -46,6 +46,7 @@ type Poller struct {
 	mu        sync.Mutex // guards what follows
 	listeners []*listener
 	closed    bool
+	keepFiles bool // see KeepSocketFiles
 
 	sys sysPoller
 }
