@@ -97,11 +97,16 @@ func (h *half) setSecret(secret []byte, x *extra) {
 // next replaces the secret by the one that follows it (RFC 8446 §7.2).
 func (h *half) next(x *extra) {
 	s := &suites[h.suite]
+	h.setSecret(s.expandLabel(h.fullSecret(x), "traffic upd", s.secret), x)
+}
+
+// fullSecret returns a copy of the secret.
+func (h *half) fullSecret(x *extra) []byte {
 	secret := append(make([]byte, 0, maxSecret), h.secret[:]...)
 	if x != nil {
 		secret = append(secret, x.secret[:]...)
 	}
-	h.setSecret(s.expandLabel(secret[:s.secret], "traffic upd", s.secret), x)
+	return secret[:suites[h.suite].secret]
 }
 
 func (h *half) aead(x *extra) cipher.AEAD {
