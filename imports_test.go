@@ -88,7 +88,7 @@ internal/site     internal/expand internal/http1
 internal/slab
 internal/strictjson
 internal/subscribe internal/accesslog internal/auth internal/channel internal/http1 internal/hub internal/inspect internal/park internal/render internal/request internal/throttle
-internal/takeover internal/park
+internal/takeover internal/park internal/plainval
 internal/tempfile internal/park
 internal/throttle
 internal/tlsconn  internal/park internal/throttle internal/tlsrecord

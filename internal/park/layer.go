@@ -37,6 +37,9 @@ type Socket struct {
 	lent *Stream // that a worker has; nil on the loop
 }
 
+// SocketOf returns that of c, for its loop.
+func SocketOf(c *Conn) Socket { return Socket{c: c} }
+
 // Read is Conn.Read of the socket's own bytes.
 func (s Socket) Read(p []byte) (int, error) { return s.c.sysRead(p) }
 
