@@ -91,7 +91,7 @@ internal/subscribe internal/accesslog internal/auth internal/channel internal/ht
 internal/takeover internal/park internal/plainval
 internal/tempfile internal/park
 internal/throttle
-internal/tlsconn  internal/park internal/throttle internal/tlsrecord
+internal/tlsconn  internal/park internal/plainval internal/takeover internal/throttle internal/tlsrecord
 internal/tlsrecord
 internal/token    internal/auth internal/strictjson
 internal/tunnel   internal/park internal/sendbuf
