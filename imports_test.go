@@ -54,7 +54,7 @@ internal/fcgi     internal/http1
 internal/doctor   internal/inspect
 internal/errorpage internal/throttle
 internal/fieldset internal/http1
-internal/headread internal/http1 internal/park
+internal/headread internal/http1 internal/park internal/plainval
 internal/heldpoll internal/cache internal/http1 internal/park internal/throttle
 internal/histfile internal/hub
 internal/hosts    internal/http1

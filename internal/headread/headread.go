@@ -28,6 +28,10 @@ type Reader struct {
 	FirstTime time.Duration // limit for the first head, and for each head after its first byte
 	IdleTime  time.Duration // between two requests
 	MaxBytes  int           // of a head
+
+	// Pass gives a connection that comes to rest to another process, which has the listeners now, and reports whether
+	// that has taken it; nil: there is none.
+	Pass func(*park.Conn) bool
 }
 
 // Ready reads what the client has sent. A hang-up or a spurious wake-up is handled here and costs nothing else.
@@ -57,6 +61,10 @@ func (r *Reader) Begin(c *park.Conn, rest []byte) {
 func (r *Reader) Resume(c *park.Conn, rest []byte, more bool) {
 	c.Hold(r)
 	c.SetDeadline(r.IdleTime)
+	if r.Pass != nil {
+		r.leave(c, rest)
+		return
+	}
 	if len(rest) == 0 && !more {
 		return
 	}
@@ -65,6 +73,17 @@ func (r *Reader) Resume(c *park.Conn, rest []byte, more bool) {
 	x := takePartial(r, rest)
 	x.off = true
 	r.Loop.PutOff(c, x)
+}
+
+// leave passes a connection to the other process. One that cannot move is closed, unless it has sent more.
+func (r *Reader) leave(c *park.Conn, rest []byte) {
+	x := takePartial(r, rest)
+	x.off = true
+	r.Loop.PutOff(c, x)
+	if !r.Pass(c) && len(rest) == 0 && !c.Stale() {
+		x.release()
+		c.Close()
+	}
 }
 
 // goOn handles rest, and then reads on.
@@ -121,7 +140,7 @@ func (r *Reader) complete(c *park.Conn, head, rest []byte, more bool) {
 // Close closes c if it waits for a request, and reports whether it did.
 func Close(c *park.Conn) bool {
 	switch h := c.Handler().(type) {
-	case *Reader:
+	case *Reader, *adopted:
 	case *partial:
 		if h.off {
 			return false
