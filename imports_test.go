@@ -72,7 +72,7 @@ internal/notify
 internal/park
 internal/plainval
 internal/presence internal/hub internal/throttle
-internal/proxyheader internal/park
+internal/proxyheader internal/park internal/plainval
 internal/proxystats internal/balance internal/metric
 internal/rate
 internal/receive  internal/throttle
