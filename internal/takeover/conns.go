@@ -110,7 +110,7 @@ type Passer struct {
 }
 
 // passTime is how long a loop may wait for the new process to take a connection.
-const passTime = 100 * time.Millisecond
+const passTime = 10 * time.Millisecond
 
 // Passer returns what passes later connections. It is closed when the old process ends.
 func (h *Handover) Passer() *Passer { return &Passer{h: h, b: batch{h: h}} }

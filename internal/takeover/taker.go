@@ -169,7 +169,7 @@ func (t *Taker) handle(m *message) error {
 			return err
 		}
 	case msgConns:
-		if err := t.takeConns(m, func(l *park.Loop, f func()) { f() }); err != nil {
+		if err := t.takeConns(m, t.adoptEarly); err != nil {
 			return err
 		}
 	case msgEnd:
@@ -254,8 +254,8 @@ func (r *partReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// takeConns adopts the connections of a message with the records that came before. on runs a function on a loop.
-func (t *Taker) takeConns(m *message, on func(l *park.Loop, f func())) error {
+// takeConns has the connections of a message adopted, with the records that came before.
+func (t *Taker) takeConns(m *message, adopt func(l *park.Loop, fd int, r *record) error) error {
 	records := t.records
 	d := plainval.NewDecoder(m.body)
 	n := d.Uint()
@@ -273,11 +273,9 @@ func (t *Taker) takeConns(m *message, on func(l *park.Loop, f func())) error {
 		}
 		l := t.loops[t.adopted%len(t.loops)]
 		t.adopted++
-		on(l, func() {
-			if err := t.adopt(l, fd, &r); err != nil && failed == nil {
-				failed = err
-			}
-		})
+		if err := adopt(l, fd, &r); err != nil && failed == nil {
+			failed = err
+		}
 	}
 	clear(records)
 	t.records = records[:0]
@@ -287,20 +285,40 @@ func (t *Taker) takeConns(m *message, on func(l *park.Loop, f func())) error {
 	return failed
 }
 
-// adopt opens a connection on its loop.
-func (t *Taker) adopt(l *park.Loop, fd int, r *record) error {
+// adoptEarly is adopt before the final word.
+func (t *Taker) adoptEarly(l *park.Loop, fd int, r *record) error {
+	c, err := t.adopt(l, fd, r)
+	if c != nil {
+		t.open = append(t.open, c)
+	}
+	return err
+}
+
+// adoptLate is adopt after it: the connection is this process's alone.
+func (t *Taker) adoptLate(l *park.Loop, fd int, r *record) (err error) {
+	l.Do(func(done func()) {
+		defer done()
+		var c *park.Conn
+		if c, err = t.adopt(l, fd, r); err != nil && c != nil {
+			c.Abort()
+		}
+	})()
+	return err
+}
+
+// adopt opens a connection on its loop. It returns the connection also with an error, if it is open.
+func (t *Taker) adopt(l *park.Loop, fd int, r *record) (*park.Conn, error) {
 	c, err := l.Adopt(fd, r.Moving)
 	if err != nil {
-		return fmt.Errorf("take-over: %w", err)
+		return nil, fmt.Errorf("take-over: %w", err)
 	}
-	t.open = append(t.open, c)
 	if r.layer.kind >= 0 {
 		if err := by(t.layers, c, &r.layer); err != nil {
-			return err
+			return c, err
 		}
 		park.SocketOf(c).Again(park.Readable) // the layer may have what the kernel no longer has
 	}
-	return by(t.kinds, c, &r.kind)
+	return c, by(t.kinds, c, &r.kind)
 }
 
 // by has the kind of a section adopt c.
@@ -340,9 +358,7 @@ func (t *Taker) takeLate(m *message) error {
 	case msgData:
 		return t.gather(m)
 	case msgConns:
-		return t.takeConns(m, func(l *park.Loop, f func()) {
-			l.Do(func(done func()) { defer done(); f() })()
-		})
+		return t.takeConns(m, t.adoptLate)
 	}
 	closeAll(m.descriptors)
 	return m.unexpected()
