@@ -30,8 +30,9 @@ type Giver struct {
 	Limits    Limits
 	Log       *slog.Logger // default slog.Default()
 
-	// Moved is called after the final word, while the loops are frozen: from here on, nothing new is this process's.
-	Moved func()
+	// Moved is called after the final word, while the loops are frozen: from here on, nothing new is this process's. nil:
+	// nothing is.
+	Moved func(*Handover)
 }
 
 // Handover is a take-over that has succeeded.
@@ -192,7 +193,7 @@ func (h *Handover) move(by time.Time) (err error) {
 	}
 	moved = true
 	if h.g.Moved != nil {
-		h.g.Moved()
+		h.g.Moved(h)
 	}
 	for _, x := range list {
 		x.release()

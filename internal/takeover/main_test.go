@@ -21,6 +21,9 @@ import (
 // behavior names what the new process of a test does: this binary, started again.
 const behavior = "HOLDFAST_TEST_TAKER"
 
+// Behavior is behavior.
+const Behavior = behavior
+
 func TestMain(m *testing.M) {
 	if how := os.Getenv(behavior); how != "" {
 		if err := newProcess(how); err != nil {
@@ -126,8 +129,14 @@ func (p *text) Import(_ uint16, r io.Reader) error {
 // large is the state of one part: several messages.
 var large = strings.Repeat("0123456789", 30_000)
 
+// Serve is what a process does that behaves as "serves"; chain_test.go sets it.
+var Serve func() error
+
 // newProcess is the new process of a test, which behaves as how says.
 func newProcess(how string) error {
+	if how == "serves" {
+		return Serve()
+	}
 	if how == "exits at start" {
 		return errors.New("the configuration is broken")
 	}

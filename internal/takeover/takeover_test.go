@@ -51,7 +51,7 @@ func startOld(t *testing.T) *old {
 		Poller: p, Parts: []Part{x.parts[0], x.parts[1]}, Kinds: []Kind{x.kind}, Binary: "old", Log: log,
 		Listeners: []Listener{{Name: "main", Descriptor: p.ListenerDescriptors()[0]}},
 		Limits:    Limits{Start: 20 * time.Second, Step: 20 * time.Second, Total: time.Minute},
-		Moved:     p.ReleaseListeners,
+		Moved:     func(*Handover) { p.ReleaseListeners() },
 	}
 	return x
 }
