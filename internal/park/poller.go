@@ -32,7 +32,6 @@ type Poller struct {
 	slots   *slots
 	loops   []*Loop
 	workers workers
-	pools   []*Pool // besides workers; not changed after Serve has begun
 
 	nextLoop       atomic.Uint32
 	clients        atomic.Int64 // accepted and open
@@ -45,6 +44,7 @@ type Poller struct {
 
 	mu        sync.Mutex // guards what follows
 	listeners []*listener
+	pools     []*Pool // besides workers
 	closed    bool
 	keepFiles bool // see KeepSocketFiles
 
@@ -92,7 +92,7 @@ func (p *Poller) Serve() error {
 	}
 	wg.Wait()
 	p.workers.wait()
-	for _, pool := range p.pools {
+	for _, pool := range p.allPools() {
 		pool.workers.wait()
 	}
 	p.sys.wait()
@@ -107,7 +107,7 @@ func (p *Poller) Shutdown() {
 	p.closed = true
 	p.mu.Unlock()
 	p.workers.close()
-	for _, pool := range p.pools {
+	for _, pool := range p.allPools() {
 		pool.workers.close()
 	}
 	// The first loop has the listeners and spreads the accepted connections over all. So the others end after it has

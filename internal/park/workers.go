@@ -2,6 +2,7 @@ package park
 
 import (
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 )
@@ -31,11 +32,21 @@ func (p *Poller) Go(f func()) bool { return p.workers.start(f) }
 // Poller.
 type Pool struct{ workers workers }
 
-// NewPool returns a pool of at most limit workers and a queue of at most queue calls. Call it before Serve.
+// NewPool returns a pool of at most limit workers and a queue of at most queue calls. Without work it costs nothing.
 func (p *Poller) NewPool(limit, queue int) *Pool {
 	pool := &Pool{workers{limit: limit, queue: queue, p: p}}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pool.workers.closed = p.closed
 	p.pools = append(p.pools, pool)
 	return pool
+}
+
+// allPools returns the pools that there are.
+func (p *Poller) allPools() []*Pool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.pools)
 }
 
 // Go is like Poller.Go. Queued calls run in order.

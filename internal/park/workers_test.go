@@ -143,3 +143,32 @@ func TestWorkersAtShutdown(t *testing.T) {
 		t.Errorf("%d of 20 ran", ran)
 	}
 }
+
+// TestPoolWhileServing: a pool that is made while the poller serves ends with it, and one that is made afterwards takes
+// nothing.
+func TestPoolWhileServing(t *testing.T) {
+	p, err := park.New(park.Options{Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	servedc := make(chan error, 1)
+	go func() { servedc <- p.Serve() }()
+	pool, endc := p.NewPool(1, 0), make(chan struct{})
+	if !pool.Go(func() { <-endc }) || pool.Go(func() {}) {
+		t.Error("a pool of one does not take one")
+	}
+	p.Shutdown()
+	if late := p.NewPool(1, 1); late.Go(func() {}) {
+		t.Error("a pool of a poller that has ended takes work")
+	}
+	select {
+	case <-servedc:
+		t.Error("the poller has ended before the work of its pool")
+	default:
+	}
+	close(endc)
+	<-servedc
+	if pool.Go(func() {}) {
+		t.Error("a pool that has ended takes work")
+	}
+}

@@ -13,25 +13,32 @@ import (
 )
 
 // Client makes TLS connections to upstreams. It starts nothing; its workers end with the poller.
-type Client struct{ engine }
+type Client struct {
+	engine
+	poller *park.Poller
+}
 
-// NewClient returns a client on the poller's loops, with a time limit for each handshake. Call it before the poller's
-// Serve.
+// NewClient returns a client on the poller's loops, with a time limit for each handshake.
 func NewClient(p *park.Poller, limit time.Duration, log *slog.Logger) *Client {
-	x := &Client{}
-	x.init(p, true, limit, 512, log)
+	x := &Client{poller: p}
+	x.init(p, true, limit, mostOfUpstream, log)
 	return x
 }
+
+// mostOfUpstream is how many handshakes with one upstream are made at once. Each upstream has workers of its own, so one that
+// hangs delays no other.
+const mostOfUpstream = 128
 
 // Upstream is how the connections to one upstream are secured.
 type Upstream struct {
 	client *Client
+	pool   *park.Pool
 	config atomic.Pointer[tls.Config]
 }
 
 // Upstream returns that of an upstream: c has the name to verify, and who may have signed its certificate.
 func (x *Client) Upstream(c *tls.Config) *Upstream {
-	u := &Upstream{client: x}
+	u := &Upstream{client: x, pool: x.poller.NewPool(mostOfUpstream, maxQueue)}
 	u.Set(c)
 	return u
 }
@@ -75,7 +82,7 @@ func (d *dialing) Ready(c *park.Conn, ev park.Event) {
 	switch err := c.DialError(); err { // the kernel tells it once only
 	case park.ErrAgain:
 	case nil:
-		d.u.client.begin(c, job{tls: d.client, next: d.made, failed: d.failed})
+		d.u.client.begin(c, job{pool: d.u.pool, tls: d.client, next: d.made, failed: d.failed})
 	default:
 		d.failed(c, err)
 	}

@@ -212,3 +212,29 @@ func TestClientClosedMeanwhile(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestHungUpstream: one that accepts connections and makes no handshake takes no worker from the others.
+func TestHungUpstream(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	ln := upstream(t, 0)
+	x, p, _ := startClient(t, 10*time.Minute)
+	l := p.Loops()[0]
+	dialled := make(chan struct{})
+	l.Post(func() {
+		defer close(dialled)
+		hung := x.Upstream(clientConfig(0))
+		for range 600 {
+			if _, err := hung.Dial(l, "tcp", silent.Addr().String(), handlerFunc(func(*park.Conn, park.Event) {})); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	<-dialled
+	if err := dialTo(t, x, p, ln.Addr().String(), clientConfig(0), func(c *park.Conn) { c.Close() }); err != nil {
+		t.Error(err)
+	}
+}

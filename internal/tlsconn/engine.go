@@ -46,7 +46,6 @@ func (e *engine) init(p *park.Poller, client bool, limit time.Duration, most int
 	if e.log == nil {
 		e.log = slog.Default()
 	}
-	e.pool = p.NewPool(most, maxQueue)
 	e.cpu = make(chan struct{}, runtime.GOMAXPROCS(0))
 	e.failures = map[string]*throttle.Throttle{}
 	for _, reason := range reasons { // so that each has a count before it is the cause
@@ -65,8 +64,8 @@ func (e *engine) yield()  { <-e.cpu }
 // tired reports whether a handshake that has waited for its client gives its worker to one that wants to begin. Otherwise a
 // few hundred clients a second that stop in the middle of theirs would occupy all workers.
 func (e *engine) tired(waited time.Duration) bool {
-	switch n := e.pool.Waiting(); {
-	case n == 0 || e.client:
+	switch n := e.waiting(); {
+	case n == 0:
 		return false
 	case n >= crowd:
 		return waited >= e.patience/4
@@ -74,8 +73,17 @@ func (e *engine) tired(waited time.Duration) bool {
 	return waited >= e.patience
 }
 
+// waiting returns how many connections of clients wait for a worker.
+func (e *engine) waiting() int {
+	if e.pool == nil {
+		return 0
+	}
+	return e.pool.Waiting()
+}
+
 // job is one handshake to make.
 type job struct {
+	pool   *park.Pool
 	head   []byte                       // read from the connection already
 	tls    func(h *handshake) *tls.Conn // makes its tls.Conn
 	next   func(*park.Conn, *made)      // takes the connection over, on the loop
@@ -92,7 +100,7 @@ func (e *engine) begin(c *park.Conn, j job) {
 	end := func() {
 		h.stream.Release(func(c *park.Conn, _ []byte) { j.failed(c, err) })
 	}
-	started := e.pool.Go(func() {
+	started := j.pool.Go(func() {
 		defer func() {
 			if err != nil {
 				end()
@@ -112,7 +120,9 @@ func (e *engine) begin(c *park.Conn, j job) {
 			e.establish(c, m, rest, j.next)
 		})
 	})
-	e.reportQueue(started)
+	if started && j.pool.Waiting() > 0 {
+		e.reportQueue(h.client)
+	}
 	if !started {
 		err = errBusy
 		e.failed("busy", err, h.client, "limit", maxQueue)
@@ -122,14 +132,11 @@ func (e *engine) begin(c *park.Conn, j job) {
 }
 
 // reportQueue counts a handshake that waits for a worker, and logs one a minute.
-func (e *engine) reportQueue(started bool) {
-	if !started || e.pool.Waiting() == 0 {
-		return
-	}
+func (e *engine) reportQueue(peer netip.AddrPort) {
 	total, due := e.queued.Due(time.Now())
 	switch {
 	case due && e.client:
-		e.log.Warn("TLS handshakes with upstreams wait for their turn", "total", total, "limit", e.most)
+		e.log.Warn("TLS handshakes with an upstream wait for their turn", "upstream", peer, "total", total, "limit", e.most)
 	case due:
 		e.log.Warn("TLS handshakes wait for their turn: limits.handshakes", "total", total, "limit", e.most)
 	}
@@ -200,7 +207,7 @@ type Stats struct {
 
 // Stats may be called from any goroutine.
 func (e *engine) Stats() Stats {
-	s := Stats{Open: map[string]int64{}, Made: map[string]int64{}, Failures: map[string]int64{}, Resumed: e.kept.Load(), Waiting: int64(e.pool.Waiting()), Queued: e.queued.Total()}
+	s := Stats{Open: map[string]int64{}, Made: map[string]int64{}, Failures: map[string]int64{}, Resumed: e.kept.Load(), Waiting: int64(e.waiting()), Queued: e.queued.Total()}
 	for v, name := range versionNames {
 		s.Open[name], s.Made[name] = e.open[v].Load(), e.made[v].Load()
 	}

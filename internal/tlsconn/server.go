@@ -57,7 +57,7 @@ func Harden(c *tls.Config) *tls.Config {
 	return c
 }
 
-// NewServer returns a server on the poller's loops. Call it before the poller's Serve.
+// NewServer returns a server on the poller's loops.
 func NewServer(p *park.Poller, o Options) *Server {
 	if o.Time <= 0 {
 		o.Time = 10 * time.Second
@@ -67,6 +67,7 @@ func NewServer(p *park.Poller, o Options) *Server {
 	}
 	x := &Server{}
 	x.init(p, false, o.Time, o.Handshakes, o.Log)
+	x.pool = p.NewPool(o.Handshakes, maxQueue)
 	if o.patience > 0 {
 		x.patience = o.patience
 	}
@@ -191,7 +192,7 @@ func (h *hello) start(c *park.Conn, head []byte) {
 		c.Close()
 		return
 	}
-	h.x.begin(c, job{head: head, next: h.made, failed: lingers, tls: func(hand *handshake) *tls.Conn {
+	h.x.begin(c, job{pool: h.x.pool, head: head, next: h.made, failed: lingers, tls: func(hand *handshake) *tls.Conn {
 		return tls.Server(hand.wire, h.x.outer)
 	}})
 }
