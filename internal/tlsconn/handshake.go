@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -30,6 +31,7 @@ type handshake struct {
 	header [tlsrecord.HeaderLen]byte
 	have   int // bytes of header
 	left   int // bytes of the record after it
+	got    int // bytes of all records
 
 	secrets tlsrecord.Secrets
 	flight  []byte // written since the secrets are known, with the tickets of the server
@@ -52,9 +54,13 @@ func (h *handshake) read(p []byte) (int, error) {
 	if inHeader {
 		want = tlsrecord.HeaderLen - h.have
 	}
+	if h.got >= maxReceived && !h.e.client {
+		return 0, errTooLong
+	}
 	h.e.yield() // others compute while this one waits
 	n, err := h.await(p[:min(len(p), want)])
 	h.e.resume()
+	h.got += n
 	if !inHeader {
 		h.left -= n
 		return n, err
@@ -66,6 +72,12 @@ func (h *handshake) read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// maxReceived is how many bytes the handshake of a client may have: crypto/tls keeps 64 kB and more of each. Those of browsers
+// have 2 kB, and a chain of certificates 5 kB.
+const maxReceived = 32 << 10
+
+var errTooLong = fmt.Errorf("tls: the handshake of the client has more than %d bytes", maxReceived)
 
 var errStalled = errors.New("tls: the client has stalled in its handshake, and others wait for theirs")
 

@@ -450,3 +450,24 @@ func TestStalledHandshakes(t *testing.T) {
 	}
 	wiretest.Eventually(t, "logged", func() bool { return strings.Contains(s.log.String(), "reason=busy") })
 }
+
+// TestLongHello: a first message of several records is taken, but not without end.
+func TestLongHello(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		s := start(t, Options{}, echoes)
+		for _, size := range []int{20 << 10, 40 << 10} {
+			c := clientConfig(version)
+			for range size / 200 {
+				c.NextProtos = append(c.NextProtos, strings.Repeat("p", 200))
+			}
+			c.NextProtos = append(c.NextProtos, "http/1.1")
+			client := tls.Client(s.dialPlain(t), c)
+			if err := client.Handshake(); (err == nil) != (size < maxReceived) {
+				t.Errorf("%d bytes: %v", size, err)
+			}
+		}
+		wiretest.Eventually(t, "counted and logged", func() bool {
+			return s.Stats().Failures["handshake"] == 1 && strings.Contains(s.log.String(), errTooLong.Error())
+		})
+	})
+}
