@@ -79,17 +79,10 @@ func (s *Store) Empty() bool { return len(s.table.Load().fallback) == 0 }
 // Certificate returns the certificate for a handshake, for tls.Config.GetCertificate.
 func (s *Store) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	list := s.table.Load().find(hello.ServerName)
-	if len(list) == 0 {
-		return nil, ErrNone
+	if cert := list.best(hello, time.Now()); cert != nil {
+		return cert, nil
 	}
-	if len(list) > 1 {
-		for _, cert := range list {
-			if hello.SupportsCertificate(cert) == nil {
-				return cert, nil
-			}
-		}
-	}
-	return list[0], nil
+	return nil, ErrNone
 }
 
 // Add makes a pair one of the store's, if it is not, and looks for changes.

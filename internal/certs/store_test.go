@@ -2,6 +2,7 @@ package certs
 
 import (
 	"context"
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -54,6 +55,37 @@ func TestLongestWins(t *testing.T) {
 	for _, name := range []string{"a.test", ""} {
 		if got, want := served(t, s, name), serialIn(t, filepath.Join(dir, "a-0001", "fullchain.pem")); got != want {
 			t.Errorf("%q gets %s, want %s", name, got, want)
+		}
+	}
+}
+
+// TestValidWins: of the certificates for a name, one that has expired, or is not valid yet, is not served while another is:
+// of another kind of key, or for the wildcard above it.
+func TestValidWins(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Now()
+	ended, later := now.Add(-time.Hour), now.Add(100*24*time.Hour)
+	notYet := func(c *x509.Certificate) { c.NotBefore = now.Add(24 * time.Hour) }
+	var pairs []Pair
+	add := func(name string, key crypto.Signer, ends time.Time, change func(*x509.Certificate), names ...string) string {
+		p := pairOf(dir, name)
+		chain, private := issue(t, key, ends, change, names...)
+		write(t, p.Cert, chain)
+		write(t, p.Key, private)
+		pairs = append(pairs, p)
+		return serialIn(t, p.Cert)
+	}
+	add("ended", nil, ended, nil, "kind.test", "x.wild.test")
+	rsa := add("rsa", newRSA(t), soon, nil, "kind.test")
+	wild := add("wild", nil, soon, nil, "*.wild.test")
+	add("next", nil, later, notYet, "next.test")
+	current := add("current", nil, soon, nil, "next.test")
+	last := add("last", nil, ended, nil, "all.test")
+	add("rsa-ended", newRSA(t), ended, nil, "all.test")
+	s, _ := open(t, Options{Pairs: pairs})
+	for name, want := range map[string]string{"kind.test": rsa, "x.wild.test": wild, "next.test": current, "all.test": last} {
+		if got := served(t, s, name); got != want {
+			t.Errorf("%s gets %s, want %s", name, got, want)
 		}
 	}
 }

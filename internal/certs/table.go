@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"slices"
 	"strings"
+	"time"
 )
 
 // table finds certificates. It does not change.
@@ -53,17 +54,49 @@ func insert(list []*tls.Certificate, cert *tls.Certificate) []*tls.Certificate {
 	return append(list, cert)
 }
 
-// find returns the certificates for a server name as a client sends it: those of the name itself, or of the wildcard
-// above it, or the default.
-func (t *table) find(name string) []*tls.Certificate {
+// choice is certificates in the order in which they are offered.
+type choice [2][]*tls.Certificate
+
+// find returns the certificates for a server name as a client sends it: those of the name itself, and those of the wildcard
+// above it; or the default.
+func (t *table) find(name string) (list choice) {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	if list := t.exact[name]; list != nil {
-		return list
-	}
+	list[0] = t.exact[name]
 	if i := strings.IndexByte(name, '.'); i > 0 {
-		if list := t.below[name[i+1:]]; list != nil {
-			return list
+		list[1] = t.below[name[i+1:]]
+	}
+	if list.len() == 0 {
+		list[0] = t.fallback
+	}
+	return list
+}
+
+func (x *choice) len() int { return len(x[0]) + len(x[1]) }
+
+// best returns the first that the client can use and that is valid now. Without one, it prefers what the client can use;
+// nil: there is none.
+func (x *choice) best(hello *tls.ClientHelloInfo, now time.Time) (cert *tls.Certificate) {
+	const usable, valid = 2, 1
+	most := -1
+	for _, list := range x {
+		for _, c := range list {
+			if x.len() == 1 {
+				return c
+			}
+			score := 0
+			if hello.SupportsCertificate(c) == nil {
+				score += usable
+			}
+			if !now.Before(c.Leaf.NotBefore) && !now.After(c.Leaf.NotAfter) {
+				score += valid
+			}
+			if score > most {
+				cert, most = c, score
+			}
+			if score == usable+valid {
+				return c
+			}
 		}
 	}
-	return t.fallback
+	return cert
 }
