@@ -33,11 +33,25 @@ func (h *Handover) export(e *plainval.Encoder, c *park.Conn, scratch *[2][]byte)
 		}
 	}
 	if x.kind, r.kind, ok = exportBy(h.g.Kinds, h.index.kinds, c, &scratch[1]); ok {
+		e.B = grow(e.B, recordRoom+len(r.layer.b)+len(r.kind.b))
 		appendRecord(e, &r)
 	}
 	clear(scratch[0])
 	clear(scratch[1])
 	return x, ok
+}
+
+// recordRoom is more than a record has beside its sections.
+const recordRoom = 128
+
+// grow returns b with room for n more bytes. If it has to copy b, it erases what it leaves: there may be secrets in it.
+func grow(b []byte, n int) []byte {
+	if cap(b)-len(b) >= n {
+		return b
+	}
+	more := append(make([]byte, 0, 2*cap(b)+n), b...)
+	clear(b)
+	return more
 }
 
 // exportBy finds the kind that c is of. The record is in scratch.

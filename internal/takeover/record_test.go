@@ -104,6 +104,21 @@ func sameValues(a, b any) bool {
 	return len(x) == len(y)
 }
 
+// TestGrow: no copy of a record is left behind when its buffer grows.
+func TestGrow(t *testing.T) {
+	small := append(make([]byte, 0, 8), "secret"...)
+	if b := grow(small, 2); &b[0] != &small[0] {
+		t.Error("it is copied although there is room")
+	}
+	b := grow(small, 3)
+	if string(b) != "secret" || cap(b) < 9 {
+		t.Errorf("%q with room for %d", b, cap(b)-len(b))
+	}
+	if !bytes.Equal(small, make([]byte, 6)) {
+		t.Errorf("%q is left behind", small)
+	}
+}
+
 // FuzzRecord: what is read is written again the same, or is refused.
 func FuzzRecord(f *testing.F) {
 	var e plainval.Encoder

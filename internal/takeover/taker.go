@@ -194,7 +194,7 @@ func (t *Taker) gather(m *message) error {
 	if len(t.records)+len(m.body) > maxRecords {
 		return errors.New("take-over: the records of connections are too large")
 	}
-	t.records = append(t.records, m.body...)
+	t.records = append(grow(t.records, len(m.body)), m.body...)
 	clear(m.body)
 	return nil
 }

@@ -2,6 +2,7 @@ package tlsconn
 
 import (
 	"errors"
+	"slices"
 
 	"holdfast/internal/park"
 	"holdfast/internal/plainval"
@@ -30,6 +31,9 @@ func (k sessions) layerOf(c *park.Conn) (*conn, bool) {
 	return x, ok && x.group.e == &k.x.engine
 }
 
+// sessionRecord is more than a record has beside what the connection keeps: secrets, numbers and lengths.
+const sessionRecord = 256
+
 // Export implements takeover.Kind.
 func (k sessions) Export(c *park.Conn, b []byte) ([]byte, bool) {
 	x, ok := k.layerOf(c)
@@ -44,7 +48,8 @@ func (k sessions) Export(c *park.Conn, b []byte) ([]byte, bool) {
 	if !ok || buf.err != nil || buf.shut {
 		return b, false
 	}
-	e := plainval.Encoder{B: b}
+	room := sessionRecord + len(state.Partial) + len(buf.raw) + len(buf.plain) + len(buf.out)
+	e := plainval.Encoder{B: slices.Grow(b, room)} // growing later would leave copies of the secrets
 	e.Uint(uint64(state.Suite))
 	e.Bytes(state.In.Secret)
 	e.Uint(state.In.Sequence)

@@ -262,6 +262,11 @@ func TestAdoptRefuses(t *testing.T) {
 		if !ok {
 			t.Error("not exported")
 		}
+		if room := make([]byte, 0, sessionRecord); len(record) > sessionRecord {
+			t.Errorf("a record of %d bytes: growing leaves a copy of the secrets", len(record))
+		} else if again, _ := k.Export(c, room); &again[0] != &room[:1][0] {
+			t.Error("a record is copied although there is room")
+		}
 		for n := range record {
 			if k.Adopt(c, 1, record[:n]) == nil {
 				t.Errorf("%d of %d bytes are a record", n, len(record))
