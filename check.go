@@ -8,6 +8,7 @@ import (
 
 	"holdfast/internal/explain"
 	"holdfast/internal/server"
+	"holdfast/internal/warnings"
 )
 
 // check validates the configuration and prints what it sets up.
@@ -33,7 +34,7 @@ func check(args []string, out, errs io.Writer) error {
 		fmt.Fprint(out, text)
 		return nil
 	}
-	for _, warning := range slices.Concat(server.Missing(c), server.TLSWarnings(c), server.Warnings(c), server.WatchWarnings(c), server.CacheWarnings(c), server.CookieWarnings(c)) {
+	for _, warning := range slices.Concat(warnings.Missing(c), warnings.TLS(c), warnings.Sites(c), warnings.Watch(c), warnings.Cache(c), warnings.Cookies(c)) {
 		fmt.Fprintf(out, "warning: %s\n", warning)
 	}
 	for _, note := range server.Notes(c) {

@@ -43,7 +43,7 @@ log: {level: warn}
 	if err != nil {
 		return err
 	}
-	log := server.NewLog(c, errs)
+	log, _ := server.NewLog(c, errs)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
 	defer stop()
 	s, err := server.New(c, log)

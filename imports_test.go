@@ -16,7 +16,7 @@ import (
 // imports is who may import whom inside the module. Rooms do not know each other; the poller
 // imports no other package of the module, and the hub none but leaves.
 const imports = `
-.                 internal/config internal/demo internal/doctor internal/explain internal/notify internal/server
+.                 hooks internal/config internal/demo internal/doctor internal/explain internal/notify internal/server internal/warnings
 hooks             internal/channel internal/connection internal/hub internal/inspect internal/metric internal/presence internal/strictjson internal/throttle
 internal/access   internal/http1 internal/rate internal/throttle
 internal/accesslog internal/asyncwriter internal/http1
@@ -26,7 +26,7 @@ internal/answering internal/access internal/config internal/errorpage internal/f
 internal/appcall  internal/auth internal/http1 internal/hub internal/strictjson
 internal/apptunnel internal/accesslog internal/balance internal/park
 internal/asyncwriter
-internal/auth     internal/channel internal/cookie internal/http1 internal/throttle
+internal/auth     internal/channel internal/cookie internal/http1 internal/inspect internal/throttle
 internal/balance  internal/fcgi internal/http1 internal/park internal/site internal/throttle internal/tlsconn
 internal/cache    internal/cache/headers internal/http1 internal/linked
 internal/cache/fetch internal/cache internal/cache/headers internal/cache/rules internal/http1 internal/request
@@ -41,6 +41,7 @@ internal/collector
 internal/compress internal/deflate internal/http1 internal/park internal/throttle
 internal/config   internal/cache internal/cache/rules internal/channel internal/channelurl internal/compress internal/config/answers internal/config/value internal/deny internal/expand internal/hosts internal/strictjson
 internal/config/answers internal/access internal/config/value internal/errorpage internal/fcgi internal/fieldset internal/request
+internal/config/changes internal/config
 internal/config/value internal/expand
 internal/connection
 internal/cookie   internal/http1
@@ -82,7 +83,7 @@ internal/request  internal/http1
 internal/route    internal/access internal/balance internal/cache/rules internal/compress internal/deny internal/errorpage internal/expand internal/fcgi internal/fieldset internal/hosts internal/http1 internal/inject internal/rate internal/request internal/site
 internal/sendbuf  internal/park
 internal/sendqueue internal/hub internal/park
-internal/server   hooks internal/accesslog internal/acmeclient internal/answering internal/appcall internal/asyncwriter internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/collector internal/compress internal/config internal/connection internal/cookie internal/deny internal/heldpoll internal/histfile internal/http1 internal/hub internal/inject internal/inspect internal/metric internal/park internal/presence internal/proxyheader internal/pushfields internal/route internal/site internal/throttle internal/tlsconn internal/token internal/watch proxy upgrade upgrade/client
+internal/server   hooks internal/accesslog internal/acmeclient internal/answering internal/appcall internal/asyncwriter internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/collector internal/compress internal/config internal/config/changes internal/connection internal/deny internal/heldpoll internal/histfile internal/http1 internal/hub internal/inject internal/inspect internal/metric internal/park internal/presence internal/proxyheader internal/pushfields internal/route internal/site internal/subscribe internal/throttle internal/tlsconn internal/token internal/warnings internal/watch proxy upgrade upgrade/client
 internal/session  internal/auth internal/channel
 internal/site     internal/expand internal/http1
 internal/slab
@@ -95,6 +96,7 @@ internal/tlsconn  internal/park internal/plainval internal/takeover internal/thr
 internal/tlsrecord
 internal/token    internal/auth internal/strictjson
 internal/tunnel   internal/park internal/sendbuf
+internal/warnings internal/answering internal/cache/rules internal/certs internal/channel internal/config internal/cookie internal/site
 internal/watch    internal/appcall internal/channelurl internal/hub internal/strictjson internal/throttle
 internal/wiretest
 internal/wsframe  internal/deflate

@@ -16,6 +16,7 @@ import (
 const usage = `Holdfast adds push to an app that you need not change.
 
   holdfast [run] [-config FILE]     serve; FILE is config.yaml if there is one
+  holdfast reload                   have a running Holdfast read its configuration again
   holdfast check [FILE]             validate the configuration, or explain a request
   holdfast demo                     start a parcel-tracking app with polling and push
   holdfast publish CHANNEL [DATA]   publish DATA, or standard input
@@ -62,6 +63,8 @@ func command(args []string, in io.Reader, out, errs io.Writer) error {
 		return run(args, errs)
 	case "check":
 		return check(args, out, errs)
+	case "reload":
+		return reload(args, out, errs)
 	case "demo":
 		return runDemo(args, out, errs)
 	case "publish":

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"holdfast/internal/config"
 	"holdfast/internal/notify"
 	"holdfast/internal/server"
 )
@@ -25,7 +26,7 @@ func run(args []string, errs io.Writer) error {
 	signal.Ignore(syscall.SIGPIPE) // the reader of the logs may end; then only the write fails
 	lines := server.NewLogWriter(errs)
 	defer lines.Close()
-	log := server.NewLog(c, lines)
+	log, level := server.NewLog(c, lines)
 	// Before the listeners are open: who sees that Holdfast listens may end it, and that is a shutdown, not a kill.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
 	defer stop()
@@ -33,6 +34,10 @@ func run(args []string, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
+	s.ReloadFrom(func() (*config.Config, error) {
+		c, _, err := loadConfig(f, *path)
+		return c, err
+	}, level)
 	where := []any{"upstream", c.Responder()}
 	if len(c.Sites) > 0 {
 		where = []any{"sites", len(c.Sites)}

@@ -29,7 +29,7 @@ func TestSignals(t *testing.T) {
 		said   string         // on standard error
 		ends   syscall.Signal
 	}{
-		"SIGHUP":                            {sent: syscall.SIGHUP, said: "does not reload", ends: syscall.SIGTERM},
+		"SIGHUP":                            {sent: syscall.SIGHUP, said: "configuration reloaded", ends: syscall.SIGTERM},
 		"SIGUSR1 without access log":        {sent: syscall.SIGUSR1, ends: syscall.SIGTERM},
 		"SIGQUIT":                           {ends: syscall.SIGQUIT, said: "holdfast is shutting down"},
 		"standard error and output go away": {access: "stdout", unread: true, ends: syscall.SIGTERM},

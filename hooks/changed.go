@@ -25,8 +25,8 @@ type Cache interface {
 // Publisher publishes with the checks of the API.
 type Publisher struct {
 	Hub      *hub.Hub
-	Channels *channel.Rules
-	Cache    Cache // nil: no response of the app is stored
+	Channels func() *channel.Rules // the present ones
+	Cache    Cache                 // nil: no response of the app is stored
 
 	OnChanged func(channel string) // as in Options
 }
@@ -34,7 +34,7 @@ type Publisher struct {
 // Publish publishes a message. It does not wait until that is on disk.
 func (p *Publisher) Publish(d hub.Draft) (r hub.Receipt, err error) {
 	for _, name := range d.Channels {
-		if err := publishable(p.Channels, name); err != nil {
+		if err := publishable(p.Channels(), name); err != nil {
 			return r, err
 		}
 	}
@@ -54,7 +54,7 @@ func (p *Publisher) Changed(channels []string, event string) (dropped int, r hub
 		if err := p.changeable(name); err != nil {
 			return 0, r, err
 		}
-		if _, ok := p.Channels.Rule(name); ok {
+		if _, ok := p.Channels().Rule(name); ok {
 			d.Channels = append(d.Channels, name)
 		}
 	}
@@ -81,7 +81,7 @@ func (p *Publisher) changeable(name string) error {
 	if p.Cache != nil {
 		return validChannel(name)
 	}
-	return publishable(p.Channels, name)
+	return publishable(p.Channels(), name)
 }
 
 // change is what a request says has changed.
@@ -97,7 +97,7 @@ type place struct{ origin, target string }
 // changed responds to POST /changed.
 func changed(s *Server, c *call) error {
 	x := change{Publisher: &Publisher{
-		Hub: s.options.Hub, Channels: s.options.Channels, Cache: s.options.Cache, OnChanged: s.options.OnChanged,
+		Hub: s.options.Hub, Channels: func() *channel.Rules { return s.access.Load().rules }, Cache: s.options.Cache, OnChanged: s.options.OnChanged,
 	}}
 	if err := x.read(c); err != nil {
 		return err

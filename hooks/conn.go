@@ -17,8 +17,9 @@ type conn struct {
 	idle   bool // guarded by Server.mu: waits for a request
 
 	// Owned by the connection's goroutine.
-	call call
-	host string // the last Host that was allowed; empty: none
+	call   call
+	host   string  // the last Host that was allowed; empty: none
+	access *access // by which it was
 
 	begun bool // it has been read from
 	tls   bool // it began with a TLS handshake

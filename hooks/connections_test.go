@@ -55,7 +55,7 @@ func (k *keeper) Change(s connection.Selection, join, leave []string) (n int, re
 
 func TestConnections(t *testing.T) {
 	k := new(keeper)
-	a := start(t, "tcp", Options{Connections: k, Channels: rules(channel.Rule{Match: "a.*", Wildcards: true})})
+	a := start(t, "tcp", Options{Connections: k, Live: Live{Channels: rules(channel.Rule{Match: "a.*", Wildcards: true})}})
 	for _, tt := range []struct {
 		method, target, body string
 		status               int

@@ -85,6 +85,7 @@ func statusOf(err error) int {
 		{hub.ErrStore, fasthttp.StatusServiceUnavailable},
 		{hub.ErrUnsaved, fasthttp.StatusServiceUnavailable},
 		{errNotReady, fasthttp.StatusServiceUnavailable},
+		{ErrNotReloaded, fasthttp.StatusUnprocessableEntity},
 	} {
 		if errors.Is(err, s.err) {
 			return s.status

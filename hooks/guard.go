@@ -64,7 +64,7 @@ func (s *Server) checkHost(h *fasthttp.RequestHeader) error {
 	if strings.IndexByte(bare, ':') >= 0 && bare == strings.ToLower(name) {
 		return fmt.Errorf("%w: %.100q; an IPv6 address stands in brackets", errHost, host)
 	}
-	if isLoopback(bare) || s.hosts[bare] {
+	if isLoopback(bare) || s.access.Load().hosts[bare] {
 		return nil
 	}
 	return fmt.Errorf("%w: %.100q; see hooks.hosts", errHost, host)
@@ -115,7 +115,8 @@ func isVisit(h *fasthttp.RequestHeader) bool {
 
 // checkToken checks the token. It compares in constant time, for any lengths.
 func (s *Server) checkToken(h *fasthttp.RequestHeader) error {
-	if s.options.Token == "" {
+	a := s.access.Load()
+	if !a.secret {
 		return nil
 	}
 	const scheme = "Bearer "
@@ -124,7 +125,7 @@ func (s *Server) checkToken(h *fasthttp.RequestHeader) error {
 		return fmt.Errorf("%w: send it as Authorization: Bearer, see hooks.token", errToken)
 	}
 	sum := sha256.Sum256(fields[0][len(scheme):])
-	if subtle.ConstantTimeCompare(sum[:], s.tokenSum[:]) != 1 {
+	if subtle.ConstantTimeCompare(sum[:], a.tokenSum[:]) != 1 {
 		return fmt.Errorf("%w: it differs from hooks.token", errToken)
 	}
 	return nil

@@ -60,8 +60,12 @@ func (s *Server) route(path []byte) (methods string, do func(*Server, *call) err
 		if s.options.Inspect != nil {
 			return fasthttp.MethodPost, doctorBegin
 		}
+	case "/reload":
+		if s.options.Reload != nil {
+			return fasthttp.MethodPost, reload
+		}
 	case "/healthz":
-		return getMethods, (*Server).healthz
+		return getMethods, healthz
 	case "/readyz":
 		return getMethods, (*Server).readyz
 	case "/metrics":
@@ -123,11 +127,12 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx) (c *call, do func(*Server, *cal
 		c.path, c.query, _ = strings.Cut(c.target, "?")
 	}
 	c.ctx = ctx
-	if !nc.local && !nc.knows(h.Host()) && !isProbe(h, c.path) {
+	present := s.access.Load()
+	if !nc.local && !(nc.access == present && nc.knows(h.Host())) && !isProbe(h, c.path) {
 		if err := s.checkHost(h); err != nil {
 			return nil, nil, err
 		}
-		nc.host = string(h.Host())
+		nc.host, nc.access = string(h.Host()), present
 	}
 	do, err = s.check(h)
 	return c, do, err
@@ -184,7 +189,7 @@ func (s *Server) countStatus(status int) {
 	n.Inc()
 }
 
-func (s *Server) healthz(c *call) error {
+func healthz(_ *Server, c *call) error {
 	c.ctx.SetContentType("text/plain; charset=utf-8")
 	c.ctx.SetBodyString("ok\n")
 	return nil

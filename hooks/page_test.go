@@ -85,7 +85,7 @@ func TestVisits(t *testing.T) {
 	if n := a.hub.Stats().Published; n > 0 {
 		t.Errorf("%d messages were published", n)
 	}
-	guarded := start(t, "tcp", Options{Token: "0123456789abcdef"})
+	guarded := start(t, "tcp", Options{Live: Live{Token: "0123456789abcdef"}})
 	if got := guarded.raw(request("GET /", visit("none"), "")); got.status != 401 {
 		t.Errorf("without the token: %d", got.status)
 	}

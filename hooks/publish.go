@@ -264,7 +264,7 @@ func isPlain(body []byte) bool {
 }
 
 // publishable reports whether a message may go to the channel.
-func (s *Server) publishable(name string) error { return publishable(s.options.Channels, name) }
+func (s *Server) publishable(name string) error { return publishable(s.access.Load().rules, name) }
 
 func publishable(rules *channel.Rules, name string) error {
 	if err := validChannel(name); err != nil {

@@ -131,7 +131,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			a := start(t, "tcp", Options{Token: secret, MaxBody: 1000})
+			a := start(t, "tcp", Options{Live: Live{Token: secret}, MaxBody: 1000})
 			a.hub.Lane(0).Join(new(listener), []string{"a"}, 0, false)
 			// A plus stands for the token.
 			got := a.raw(strings.Replace(c.request, "\r\n+", "\r\nAuthorization: Bearer "+secret+"\r\n", 1))
@@ -162,7 +162,7 @@ func TestRefusals(t *testing.T) {
 // What the refusals above are near to is let in.
 func TestAdmits(t *testing.T) {
 	const secret = "0123456789abcdef"
-	a := start(t, "tcp", Options{Token: secret, Hosts: []string{"Holdfast.Internal", "10.1.2.3", "fd00::1"}, MaxBody: 1000})
+	a := start(t, "tcp", Options{Live: Live{Token: secret, Hosts: []string{"Holdfast.Internal", "10.1.2.3", "fd00::1"}}, MaxBody: 1000})
 	for _, host := range []string{
 		"localhost", "LocalHost:1", "127.0.0.1", "127.0.0.1:9090", "127.9.9.9:80", "[::1]", "[::1]:9090",
 		"[::ffff:127.0.0.1]:9090", "holdfast.internal", "HOLDFAST.internal:9090", "10.1.2.3:9090", "[fd00::1]:9090", "[FD00::1]",

@@ -2,17 +2,16 @@ package hooks
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/valyala/fasthttp"
 
-	"holdfast/internal/channel"
 	"holdfast/internal/hub"
 	"holdfast/internal/inspect"
 	"holdfast/internal/metric"
@@ -34,14 +33,13 @@ var ErrClosed = errors.New("hooks: server closed")
 
 // Options are the properties of a Server. Hub is required.
 type Options struct {
-	Token   string   // secret that callers must send; empty: none, which is allowed on loopback only
-	Hosts   []string // Host names allowed besides localhost and loopback addresses, without ports
-	MaxBody int      // bytes of one request's body; zero means 1 MiB
+	Live // of the beginning; see Use
+
+	MaxBody int // bytes of one request's body; zero means 1 MiB
 
 	KeyAge  time.Duration // how long an idempotency key is stored; zero means 10 minutes
 	KeySize int64         // memory for all of them in bytes; zero means 16 MiB
 
-	Channels *channel.Rules    // nil: there are no channels
 	Presence *presence.Tracker // needed if a rule has presence
 
 	Connections Connections // nil: the API has no endpoints for connections
@@ -56,23 +54,23 @@ type Options struct {
 	OnChanged func(channel string)
 
 	Hub     *hub.Hub
-	Log     *slog.Logger           // nil: no log
-	Metrics func(w *metric.Writer) // writes the metrics of the other packages; the Server adds its own
-	Version string                 // for /metrics, and the page for people
-	Counts  func() []Count         // counts for the page for people; nil: none
-	Ready   func() error           // returns why clients can't be served now, or nil; a nil Ready means that they can
+	Log     *slog.Logger             // nil: no log
+	Metrics func(w *metric.Writer)   // writes the metrics of the other packages; the Server adds its own
+	Version string                   // for /metrics, and the page for people
+	Counts  func() []Count           // counts for the page for people; nil: none
+	Reload  func() (Reloaded, error) // reads the configuration again; nil: the API has no endpoint for it
+	Ready   func() error             // returns why clients can't be served now, or nil; a nil Ready means that they can
 }
 
 // Server serves the API.
 type Server struct {
 	// Static after construction.
-	options     Options
+	options     Options // without Live, which are those of access
 	started     time.Time
-	hosts       map[string]bool
-	tokenSum    [sha256.Size]byte
 	engine      fasthttp.Server
 	log         *slog.Logger
 	metrics     *metrics.Set
+	access      atomic.Pointer[access] // see Use
 	refusals    *refusalLog
 	idempotency *idempotencyCache
 
@@ -96,8 +94,6 @@ func New(o Options) *Server {
 	s := &Server{
 		options:   o,
 		started:   time.Now(),
-		hosts:     make(map[string]bool),
-		tokenSum:  sha256.Sum256([]byte(o.Token)),
 		log:       o.Log,
 		metrics:   metrics.NewSet(),
 		refusals:  newRefusalLog(),
@@ -107,9 +103,8 @@ func New(o Options) *Server {
 		closingc:  make(chan struct{}),
 		emptyc:    make(chan struct{}),
 	}
-	for _, host := range o.Hosts {
-		s.hosts[canonicalHost(host)] = true
-	}
+	s.Use(o.Live)
+	s.options.Live = Live{} // that nobody takes it for the present one
 	s.idempotency = newIdempotencyCache(o.KeyAge, o.KeySize, o.Log, s.metrics)
 	s.engine = fasthttp.Server{
 		Handler:               s.handle,
@@ -136,7 +131,7 @@ func New(o Options) *Server {
 // after the last of its connections has ended. Several Serves may run at once.
 func (s *Server) Serve(ln net.Listener) error {
 	defer ln.Close() //nolint:errcheck // closed already after Shutdown
-	if a, ok := ln.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() && s.options.Token == "" {
+	if a, ok := ln.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() && !s.access.Load().secret {
 		return openBindError(ln.Addr().String())
 	}
 	s.mu.Lock()

@@ -99,7 +99,7 @@ func (s *Server) wantedChange(c *call) (which connection.Selection, channels []s
 
 // validName accepts the name of a channel, or a pattern.
 func (s *Server) validName(name string) error {
-	if s.options.Channels.AllowsPattern(name) {
+	if s.access.Load().rules.AllowsPattern(name) {
 		return nil
 	}
 	return validChannel(name)
@@ -110,7 +110,7 @@ func (s *Server) subscribable(name string) error {
 	if !channel.IsPattern(name) {
 		return s.publishable(name)
 	}
-	if !s.options.Channels.AllowsPattern(name) {
+	if !s.access.Load().rules.AllowsPattern(name) {
 		return fmt.Errorf("%w: %.100q; a pattern needs one with wildcards that matches all of it", errRule, name)
 	}
 	return nil

@@ -49,6 +49,6 @@ func (s *Server) users(c *call) error {
 
 // present reports whether the channel's rule has presence.
 func (s *Server) present(channel string) bool {
-	r, ok := s.options.Channels.Rule(channel)
+	r, ok := s.access.Load().rules.Rule(channel)
 	return ok && r.Present()
 }

@@ -12,9 +12,9 @@ import (
 func TestUsersOfAChannel(t *testing.T) {
 	room := func(name string) bool { return strings.HasPrefix(name, "room") }
 	tracker := presence.New(presence.Options{Present: room})
-	a := start(t, "tcp", Options{Presence: tracker, Channels: rules(
+	a := start(t, "tcp", Options{Presence: tracker, Live: Live{Channels: rules(
 		channel.Rule{Match: "room/1", Presence: channel.PresenceUsers}, channel.Rule{Match: "room2", Presence: channel.PresenceMessages},
-	)})
+	)}})
 	var one listener
 	a.hub.Lane(0).Join(&one, []string{"room/1", "news"}, 0, false)
 	for _, user := range []string{"bob", "<ann>", "bob", "cy"} {

@@ -32,15 +32,15 @@ func (m channelChange) apply(x *held) error {
 	before := x.membership.Group().Channels()
 	set := slices.Grow(channel.Without(before, slices.Sorted(slices.Values(m.leave))), len(m.join))
 	for _, name := range m.join {
-		if err := x.k.requests.Check(name, x.client()); err != nil {
+		if err := x.k.requests().Check(name, x.client()); err != nil {
 			return err
 		}
 		set = append(set, name)
 	}
 	slices.Sort(set)
-	if set = slices.Compact(set); len(set) > x.k.o.MaxChannels && len(set) > len(before) {
-		x.k.requests.LogRejected(slog.LevelInfo, "push.max_channels reached", x.client(), "limit", x.k.o.MaxChannels)
-		return fmt.Errorf("more than %d channels", x.k.o.MaxChannels)
+	if set = slices.Compact(set); len(set) > x.k.live().MaxChannels && len(set) > len(before) {
+		x.k.requests().LogRejected(slog.LevelInfo, "push.max_channels reached", x.client(), "limit", x.k.live().MaxChannels)
+		return fmt.Errorf("more than %d channels", x.k.live().MaxChannels)
 	}
 	replay := x.lane().Join(x, set, m.after.ID, m.after.HasID)
 	notifyChanged(x, before, set)

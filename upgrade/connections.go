@@ -123,8 +123,8 @@ func applyServerChange(x *held, join, leave []string) (concerned bool, err error
 	}
 	q := queryOf(x, join)
 	q.Server, q.Grant = true, nil
-	if d := auth.Decide(x.k.o.Rules, &q); d.Outcome != auth.Granted {
-		x.k.requests.LogRefused(&d, x.client())
+	if d := auth.Decide(x.k.live().Rules, &q); d.Outcome != auth.Granted {
+		x.k.requests().LogRefused(&d, x.client())
 		return true, d.Err
 	}
 	return true, channelChange{join: join, leave: leave, dropQueued: true}.apply(x)

@@ -36,7 +36,7 @@ func (d longPoll) Check(ctx *fasthttp.RequestCtx, s *Spec) (int, string) {
 	if len(ctx.Request.Header.Peek("Sec-WebSocket-Key")) > 0 {
 		return 400, "a proxy on the way has dropped Upgrade: websocket"
 	}
-	wait, err := subscribe.Wait(ctx, d.k.o.Wait, d.k.o.MaxWait)
+	wait, err := subscribe.Wait(ctx, d.k.live().Wait, d.k.live().MaxWait)
 	if err != nil {
 		return 400, err.Error()
 	}
@@ -154,7 +154,7 @@ func (d longPoll) answer(x *held, batch []*hub.Message, gaps []hub.Gap) {
 	s, out := pollOf(x), x.c.Loop().Out()
 	n, size := 1, 0
 	if s.gzip || !render.Alone(batch, cap(out)/2) {
-		n, size = render.FirstMessages(batch, d.k.o.SendQueue)
+		n, size = render.FirstMessages(batch, d.k.live().SendQueue)
 	}
 	if n < len(batch) {
 		next = batch[n-1].ID
@@ -187,7 +187,7 @@ func (d longPoll) answer(x *held, batch []*hub.Message, gaps []hub.Gap) {
 // answerSent gives the connection back, now or when the response is sent.
 func (d longPoll) answerSent(x *held) {
 	if x.queue != nil {
-		x.c.SetDeadline(d.k.stall)
+		x.c.SetDeadline(d.k.stall())
 		return
 	}
 	d.sent(x)

@@ -31,7 +31,7 @@ func (ndjson) Matches(r *subscribe.Choice) bool { return r.Accepts(ndjsonType) }
 func (ndjson) Check(*fasthttp.RequestCtx, *Spec) (int, string) { return 0, "" }
 
 func (d ndjson) begin(x *held, s *Spec, replay hub.Replay) {
-	b := append(render.StreamHead(ndjsonType, s.Fields), render.Hello(x.membership.Position(), d.k.o.Heartbeat, replay)...)
+	b := append(render.StreamHead(ndjsonType, s.Fields), render.Hello(x.membership.Position(), d.k.live().Heartbeat, replay)...)
 	b = append(b, '\n')
 	for _, g := range replay.Gaps {
 		b = append(b, d.gap(g)...)

@@ -28,7 +28,7 @@ func (sseV1) Check(*fasthttp.RequestCtx, *Spec) (int, string) { return 0, "" }
 
 func (d sseV1) begin(x *held, s *Spec, replay hub.Replay) {
 	b := append(render.StreamHead(eventStream, s.Fields), render.RetryHint()...)
-	b = render.AppendEvent(b, render.Hello(x.membership.Position(), d.k.o.Heartbeat, replay))
+	b = render.AppendEvent(b, render.Hello(x.membership.Position(), d.k.live().Heartbeat, replay))
 	for _, g := range replay.Gaps {
 		b = render.AppendEvent(b, render.Gap(g))
 	}

@@ -127,7 +127,7 @@ func (d *webSocket) read(x *held, p []byte) bool {
 		if x.tooFast() {
 			break
 		}
-		fr, used, e := f.Next(p, d.k.o.MaxMessage)
+		fr, used, e := f.Next(p, d.k.live().MaxMessage)
 		if e != nil {
 			d.closeWith(x, e.Code, e.Reason, badFrame)
 			return false
@@ -181,7 +181,7 @@ const (
 
 // inflate inflates a message and passes it on. It reports whether the connection stays open.
 func (d *webSocket) inflate(x *held, fr wsframe.Frame) bool {
-	limit := d.k.o.MaxMessage
+	limit := d.k.live().MaxMessage
 	if n := len(fr.Payload); n <= inflatedOnLoop && min(n*maxInflation, limit) <= inflatedInto {
 		p, e := wsframe.Inflate(fr.Payload, fr.Message, limit)
 		return d.inflated(x, fr.Message, p, e)
@@ -294,7 +294,7 @@ func (d *webSocket) keepFrames(x *held, f *frames, p []byte) bool {
 	}
 	if inboundOf(x).frames = f; f.timer == nil {
 		f.since = x.c.Loop().Now()
-		d.watch(x, f, d.k.o.ReceiveTime)
+		d.watch(x, f, d.k.live().ReceiveTime)
 	}
 	n := f.Size() - f.counted
 	if !d.k.receive(x, n) {
@@ -332,7 +332,7 @@ func (d *webSocket) watch(x *held, f *frames, t time.Duration) {
 		if x.paused { // Holdfast has paused the client, so the delay is not the client's
 			f.since = now
 		}
-		left := d.k.o.ReceiveTime + time.Duration(f.Received())*time.Second/leastSpeed - now.Sub(f.since)
+		left := d.k.live().ReceiveTime + time.Duration(f.Received())*time.Second/leastSpeed - now.Sub(f.since)
 		if left > 0 {
 			d.watch(x, f, left)
 			return

@@ -73,11 +73,11 @@ func (d *webSocketRaw) heartbeat(x *held) bool { return d.ping(x, pingFrame) }
 
 func (d *webSocketRaw) onMessage(x *held, p []byte, op ws.OpCode) bool {
 	if d.k.o.Message != nil {
-		x.spend(d.k.o.MessageRate)
+		x.spend(d.k.live().MessageRate)
 		return inboundOf(x).onMessage(p, op)
 	}
 	x.spendFrame()
-	d.k.stats.clientMessages.Add(1)
+	d.k.stats.ClientMessages.Add(1)
 	return true
 }
 

@@ -71,7 +71,7 @@ func (d *webSocketV1) Matches(r *subscribe.Choice) bool {
 
 func (d *webSocketV1) begin(x *held, s *Spec, replay hub.Replay) {
 	d.keepLogin(x, s)
-	b := wsframe.Append(s.Handshake, ws.OpText, render.Hello(x.membership.Position(), d.k.o.Heartbeat, replay))
+	b := wsframe.Append(s.Handshake, ws.OpText, render.Hello(x.membership.Position(), d.k.live().Heartbeat, replay))
 	for _, g := range replay.Gaps {
 		b = wsframe.Append(b, ws.OpText, render.Gap(g))
 	}
@@ -95,14 +95,14 @@ func (d *webSocketV1) onMessage(x *held, p []byte, op ws.OpCode) bool {
 		x.spendFrame()
 		return x.pong(framePong, pongFrameV1)
 	}
-	x.spend(d.k.o.MessageRate)
+	x.spend(d.k.live().MessageRate)
 	in := inboundOf(x)
 	switch {
 	case op != ws.OpText:
-		d.k.stats.clientMessages.Add(1)
+		d.k.stats.ClientMessages.Add(1)
 		return in.rejectFrame("", errors.New("binary frame: holdfast.v1 has text frames only"))
 	case d.k.o.Message == nil && len(p) > d.k.maxFrame():
-		d.k.stats.clientMessages.Add(1)
+		d.k.stats.ClientMessages.Add(1)
 		return in.rejectFrame("", fmt.Errorf("frame too large: at most %d bytes", d.k.maxFrame()))
 	}
 	return in.onMessage(p, op)

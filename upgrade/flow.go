@@ -24,7 +24,7 @@ func (k *Keeper) age(l *park.Loop) time.Duration { return l.Now().Sub(k.born) }
 func (x *held) spend(rate int) { x.pace.Spend(rate, x.k.age(x.c.Loop())) }
 
 // spendFrame counts a frame, or a read from a client that has nothing to send.
-func (x *held) spendFrame() { x.spend(max(minFrameRate, 10*x.k.o.MessageRate)) }
+func (x *held) spendFrame() { x.spend(max(minFrameRate, 10*x.k.live().MessageRate)) }
 
 // tooFast stops reading for a while if the client exceeds its rate. It reports whether it has.
 func (x *held) tooFast() bool {
@@ -32,7 +32,7 @@ func (x *held) tooFast() bool {
 	if over <= 0 {
 		return false
 	}
-	x.k.stats.throttled.Add(1)
+	x.k.stats.Throttled.Add(1)
 	x.pause(over + 50*time.Millisecond)
 	return true
 }

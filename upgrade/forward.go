@@ -26,13 +26,13 @@ func (in *inbound) post(m appcall.ClientMessage, ref string) bool {
 		switch {
 		case a.err == nil:
 		case appcall.Unusable(a.err) != nil:
-			k.stats.postErrors.Add(1)
+			k.stats.PostErrors.Add(1)
 			k.o.Log.Error("response to a client message dropped", "error", a.err)
 		default:
-			k.stats.postErrors.Add(1)
+			k.stats.PostErrors.Add(1)
 			k.o.Log.Error("client message may be lost: no response from push.message_path", "error", a.err)
 		}
-		k.stats.posted.Add(1)
+		k.stats.Posted.Add(1)
 		return a
 	}
 	busy := ifHeld(x, func() {

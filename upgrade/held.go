@@ -83,7 +83,7 @@ func (x *held) begin(c *park.Conn, s *Spec) {
 // beginStream sends the first bytes of a stream, and the messages that the client has missed. These are in history
 // anyway, so they do not count towards the send queue.
 func (x *held) beginStream(b []byte, replay hub.Replay) {
-	x.await(session.Spread(x.k.o.Heartbeat))
+	x.await(session.Spread(x.k.live().Heartbeat))
 	if x.send(b, false) && len(replay.Messages) > 0 {
 		x.form.deliver(x, replay.Messages, false)
 	}
@@ -120,11 +120,11 @@ func (x *held) tick() {
 		x.end(slow)
 	case x.queue != nil:
 		x.stalled = true
-		x.await(x.k.stall)
-	case x.k.o.Heartbeat <= 0 && !x.form.asksAgain(): // the deadline was that of a queue
+		x.await(x.k.stall())
+	case x.k.live().Heartbeat <= 0 && !x.form.asksAgain(): // the deadline was that of a queue
 		x.await(0)
 	case x.form.heartbeat(x):
-		x.await(x.k.o.Heartbeat)
+		x.await(x.k.live().Heartbeat)
 	}
 }
 
@@ -234,7 +234,7 @@ func (x *held) finish(last []byte, why closeReason) {
 	c, k := x.c, x.k
 	x.leave(why)
 	x.form.release(x)
-	sendqueue.Finish(c, begun, last, &k.stats.sendQueue)
+	sendqueue.Finish(c, begun, last, &k.stats.SendQueue)
 }
 
 // client returns the client's address for the log: as in the access log, not that of a trusted proxy. It has a port

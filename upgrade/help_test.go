@@ -21,6 +21,7 @@ import (
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
 	"holdfast/internal/route"
+	"holdfast/internal/subscribe"
 	"holdfast/internal/tlsconn"
 	"holdfast/internal/wiretest"
 	"holdfast/proxy"
@@ -92,10 +93,11 @@ func startBehind(t testing.TB, trusted func(netip.Addr) bool, change ...func(*up
 		return hub.History{}, false
 	}})
 	o := upgrade.Options{
-		Paths: []string{"/_push"}, Heartbeat: wiretest.Timeout, Wait: wiretest.Timeout, MaxWait: 2 * wiretest.Timeout,
-		MaxChannels: 32, MaxMessage: 4 << 10, MessageRate: 1000, SendQueue: 64 << 10, SendQueueTotal: 1 << 30,
-		Rules: rules(),
-		Hub:   w.hub, Poller: w.poller, Log: log,
+		Settings: subscribe.Settings{
+			Heartbeat: wiretest.Timeout, Wait: wiretest.Timeout, MaxWait: 2 * wiretest.Timeout,
+			MaxChannels: 32, MaxMessage: 4 << 10, MessageRate: 1000, SendQueue: 64 << 10, SendQueueTotal: 1 << 30, Rules: rules(),
+		},
+		Paths: []string{"/_push"}, Hub: w.hub, Poller: w.poller, Log: log,
 		Resume: func(c *park.Conn, rest []byte, more bool) { w.proxy.Resume(c, rest, more) },
 	}
 	for _, f := range change {

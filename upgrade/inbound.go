@@ -73,7 +73,7 @@ func (in *inbound) alive() bool {
 // onMessage takes a message of the client. It reports whether the connection stays open.
 func (in *inbound) onMessage(p []byte, op ws.OpCode) bool {
 	x := in.x
-	x.k.stats.clientMessages.Add(1)
+	x.k.stats.ClientMessages.Add(1)
 	if !in.asking {
 		return in.d.dispatch(in, p, op)
 	}
@@ -81,7 +81,7 @@ func (in *inbound) onMessage(p []byte, op ws.OpCode) bool {
 		return false
 	}
 	in.queued, in.bytes = append(in.queued, queuedMessage{slices.Clone(p), op}), in.bytes+len(p)
-	if len(in.queued) >= maxQueued || in.bytes >= x.k.o.MaxMessage {
+	if len(in.queued) >= maxQueued || in.bytes >= x.k.live().MaxMessage {
 		in.full, x.paused = true, true
 	}
 	return true
@@ -89,7 +89,7 @@ func (in *inbound) onMessage(p []byte, op ws.OpCode) bool {
 
 // rejectFrame responds to an invalid message with an error, and closes the connection after too many.
 func (in *inbound) rejectFrame(ref string, err error) bool {
-	in.x.k.stats.clientFaults.Add(1)
+	in.x.k.stats.ClientFaults.Add(1)
 	return in.d.reject(in, ref, err)
 }
 
@@ -143,8 +143,8 @@ func (in *inbound) execute(f clientframe.Frame, err error) bool {
 	if err != nil {
 		return in.rejectFrame(f.Ref, err)
 	}
-	if len(f.Channels) > k.o.MaxChannels {
-		return in.rejectFrame(f.Ref, fmt.Errorf("more than %d channels", k.o.MaxChannels))
+	if len(f.Channels) > k.live().MaxChannels {
+		return in.rejectFrame(f.Ref, fmt.Errorf("more than %d channels", k.live().MaxChannels))
 	}
 	switch f.Type {
 	case "ping":
@@ -173,11 +173,11 @@ func (in *inbound) subscribe(m channelChange) bool {
 		return false
 	}
 	q := queryOf(x, m.join)
-	switch d := auth.Decide(k.o.Rules, &q); {
+	switch d := auth.Decide(k.live().Rules, &q); {
 	case d.Outcome == auth.Granted:
 		return in.moved(m)
 	case d.Outcome == auth.Refused:
-		return in.rejectFrame(m.ref, k.requests.SubscribeError(&d, x.client()))
+		return in.rejectFrame(m.ref, k.requests().SubscribeError(&d, x.client()))
 	case in.login == nil || !k.o.Live:
 		return in.rejectFrame(m.ref, errors.New("channel needs authorization: put it in the URL, or enable push.live_subscribe"))
 	default:
@@ -233,7 +233,7 @@ func (in *inbound) onAuthorized(m channelChange, a *authorized) bool {
 		return false
 	}
 	if a.err == nil && a.result.Allowed && k.auth.Revocations.ChangedSince(a.seq, &a.subject) {
-		k.requests.LogRejected(slog.LevelInfo, "revoked while it was authorized", x.client(), "user", a.subject.User)
+		k.requests().LogRejected(slog.LevelInfo, "revoked while it was authorized", x.client(), "user", a.subject.User)
 		a.err = auth.ErrUnavailable
 	}
 	if a.err != nil {
@@ -241,9 +241,9 @@ func (in *inbound) onAuthorized(m channelChange, a *authorized) bool {
 	}
 	q := queryOf(x, m.join)
 	q.Result, q.Asked = &a.result, a.request.Channels
-	d := auth.Decide(k.o.Rules, &q)
+	d := auth.Decide(k.live().Rules, &q)
 	if d.Outcome != auth.Granted {
-		return in.rejectFrame(m.ref, k.requests.SubscribeError(&d, x.client()))
+		return in.rejectFrame(m.ref, k.requests().SubscribeError(&d, x.client()))
 	}
 	var again *auth.Request
 	if k.auth.Renews(&a.result) {
@@ -265,7 +265,7 @@ func (in *inbound) resumeQueued(on bool) {
 		}
 		on = in.d.dispatch(in, m.data, m.op)
 	}
-	if on && in.full && len(in.queued) < maxQueued && in.bytes < in.x.k.o.MaxMessage {
+	if on && in.full && len(in.queued) < maxQueued && in.bytes < in.x.k.live().MaxMessage {
 		in.full = false
 		in.x.pause(0)
 	}

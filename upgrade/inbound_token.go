@@ -10,7 +10,7 @@ import (
 // verifyToken verifies a new token on a worker. It reports whether the connection stays open.
 func (in *inbound) verifyToken(text, ref string) bool {
 	k := in.x.k
-	if k.o.Tokens == nil {
+	if k.live().Tokens == nil {
 		return in.rejectFrame(ref, errors.New("tokens are off; see push.jwt"))
 	}
 	type verified struct {
@@ -18,7 +18,7 @@ func (in *inbound) verifyToken(text, ref string) bool {
 		err   error
 	}
 	work := func() (v verified) {
-		v.grant, v.err = k.o.Tokens.Verify(text)
+		v.grant, v.err = k.live().Tokens.Verify(text)
 		return v
 	}
 	return later(in, k.o.Poller.Go, work, func(v verified) {
@@ -35,10 +35,10 @@ func (in *inbound) applyToken(grant *auth.TokenGrant, err error, ref string) boo
 	}
 	now := x.c.Loop().Now()
 	if err == nil {
-		err = x.session.CheckToken(x.k.o.Rules, grant, x.membership.Group().Channels(), now)
+		err = x.session.CheckToken(x.k.live().Rules, grant, x.membership.Group().Channels(), now)
 	}
 	if err != nil {
-		x.k.requests.TokenRefused()
+		x.k.requests().TokenRefused()
 		return in.rejectFrame(ref, err)
 	}
 	x.setUser(grant.User, nil, 0)
@@ -50,8 +50,8 @@ func (in *inbound) applyToken(grant *auth.TokenGrant, err error, ref string) boo
 
 // maxFrame returns how many bytes a frame may have that names channels or has a token.
 func (k *Keeper) maxFrame() int {
-	n := roomForType + roomForName*k.o.MaxChannels
-	if k.o.Tokens != nil {
+	n := roomForType + roomForName*k.live().MaxChannels
+	if k.live().Tokens != nil {
 		n = max(n, roomForType+roomForToken)
 	}
 	return n

@@ -13,7 +13,6 @@ import (
 	"holdfast/internal/accesslog"
 	"holdfast/internal/appcall"
 	"holdfast/internal/auth"
-	"holdfast/internal/channel"
 	"holdfast/internal/connection"
 	"holdfast/internal/http1"
 	"holdfast/internal/hub"
@@ -36,35 +35,23 @@ const maxRenderings = 1024
 
 // Options of a Keeper.
 type Options struct {
-	Paths          []string      // of the push URLs; none is below another
-	Heartbeat      time.Duration // interval of heartbeats on an idle connection; 0: none
-	Wait, MaxWait  time.Duration // of a long poll: by default, and at most
-	MaxChannels    int           // of one connection
-	MaxMessage     int           // bytes of a message from a client
-	Compress       int           // minimum bytes of data of a message to compress; 0: none is compressed
-	MessageRate    int           // messages of one client per second
-	Live           bool          // cookies are kept, so that channels with access authorize can be joined later
-	SendQueue      int           // bytes queued for one slow client
-	SendQueueTotal int64         // bytes queued for all slow clients
-	Stall          time.Duration // how long a client may take nothing, without a heartbeat; twice at most; 0: 25 s
-	InboundTotal   int64         // bytes stored of what all clients send; 0: no limit
-	ReceiveTime    time.Duration // for a message to arrive, plus a second for each kB; 0: no limit
-	MaxConnections int           // held at once; 0: no separate limit
-	MaxPerUser     int           // of one user; 0: any number
-	Origins        []string      // allowed besides the same origin: lower case, without a default port
+	subscribe.Settings // of the beginning; see Use
 
-	Rules      *channel.Rules
+	Paths        []string      // of the push URLs; none is below another
+	Compress     int           // minimum bytes of data of a message to compress; 0: none is compressed
+	Live         bool          // cookies are kept, so that channels with access authorize can be joined later
+	InboundTotal int64         // bytes stored of what all clients send; 0: no limit
+	MaxPerUser   int           // of one user; 0: any number
+	Stall        time.Duration // how long a client may take nothing, without a heartbeat; twice at most; 0: 25 s
+
 	Inspect    *inspect.Sessions // of holdfast doctor; nil: none
 	Authorizer auth.Authorizer   // requests authorization from the app, on a worker; nil: push.authorize_path is not set
 	Asking     int               // requests to Authorizer at once; others wait in a queue; 0: 64
-	Tokens     auth.Verifier     // verifies tokens, on a worker; nil: tokens are off
 
-	TokenCookie string                                                           // cookie that may have a token; empty: none
-	Message     func(auth.Request, appcall.ClientMessage) (appcall.Reply, error) // posts a client message to the app, on a worker; nil: client messages are off
-	InFlight    int                                                              // of these posts at once
+	Message  func(auth.Request, appcall.ClientMessage) (appcall.Reply, error) // posts a client message to the app, on a worker; nil: client messages are off
+	InFlight int                                                              // of these posts at once
 
 	AuthorizeCache time.Duration // how long an allowed response is cached for an identical request; 0: not at all
-	AuthorizeGrace time.Duration // how long a connection continues whose authorization has expired while the app can't be reached
 	RenewalLimit   time.Duration // how long it continues while the app is asked again; 0: 30 s more than that
 	LogoutCookies  []string      // session cookies that the app clears at logout
 	LogoutPaths    http1.PathSet // after a request to one, the session's connections are authorized again
@@ -86,9 +73,9 @@ type Options struct {
 
 // Keeper holds connections.
 type Keeper struct {
-	o          Options
-	forms      forms // not changed after New
-	requests   *subscribe.Server
+	o          Options                          // without Settings, which are those of server
+	server     atomic.Pointer[subscribe.Server] // see Use
+	forms      forms                            // not changed after New
 	auth       *auth.Service
 	draining   atomic.Bool
 	received   *receive.Memory
@@ -98,9 +85,7 @@ type Keeper struct {
 	stats      counters
 	users      *auth.UserLimiter[connRef]
 
-	born  time.Time     // zero of the clock of held.pace
-	stall time.Duration // how long a client may take nothing of its queue; twice at most
-	limit time.Duration // of the renewal of an authorization
+	born time.Time // zero of the clock of held.pace
 
 	indexes []connIndex // by the loop's index
 	epoch   string      // of this process, in the IDs of connections
@@ -108,9 +93,10 @@ type Keeper struct {
 
 // New returns a keeper. It starts nothing; the hub's lanes are wired to the poller's loops.
 func New(o Options) *Keeper {
+	set := o.Settings
+	o.Settings = subscribe.Settings{} // that nobody takes it for the present one
 	k := &Keeper{
 		o: o, messages: auth.NewSemaphore(o.InFlight), inflations: auth.NewSemaphore(maxInflations), users: auth.NewUserLimiter[connRef](o.MaxPerUser), born: time.Now(), epoch: rand.Text()[:12],
-		stall: cmp.Or(o.Heartbeat, o.Stall, 25*time.Second), limit: cmp.Or(o.RenewalLimit, o.AuthorizeGrace+subscribe.MaxWait),
 	}
 	k.renderers = o.Poller.NewPool(max(len(o.Poller.Loops())/2, 1), maxRenderings)
 	k.forms, k.received = newForms(k), receive.NewMemory(o.InboundTotal)
@@ -118,21 +104,20 @@ func New(o Options) *Keeper {
 		Authorizer: o.Authorizer, CacheAge: o.AuthorizeCache, LogoutCookies: o.LogoutCookies, LogoutPaths: o.LogoutPaths, OwnPaths: o.OwnPaths, InFlight: o.Asking, Log: o.Log,
 		NewPool: func(workers, queue int) auth.Pool { return o.Poller.NewPool(workers, queue) },
 	})
-	k.requests = subscribe.New(subscribe.Options{
-		Paths: o.Paths, Below: map[string]func(*fasthttp.RequestCtx) (int, string){client.Path: client.Serve, client.ShimPath: client.ServeShim},
-		Origins: o.Origins, MaxChannels: o.MaxChannels, MaxConnections: o.MaxConnections, MaxPerUser: o.MaxPerUser,
-		Dialects: k.forms.requests(), Rules: o.Rules, Inspect: o.Inspect, Auth: k.auth, Tokens: o.Tokens, TokenCookie: o.TokenCookie,
-		AtLimit:  func(user string) bool { return k.users.AtLimit(user, time.Now()) },
-		Open:     k.forms.open,
+	k.server.Store(subscribe.New(subscribe.Options{
+		Settings: set, Paths: o.Paths, Below: map[string]func(*fasthttp.RequestCtx) (int, string){client.Path: client.Serve, client.ShimPath: client.ServeShim},
+		MaxPerUser: o.MaxPerUser, Dialects: k.forms.requests(), Inspect: o.Inspect, Auth: k.auth,
+		AtLimit: func(user string) bool { return k.users.AtLimit(user, time.Now()) },
+		Present: k.live, Open: k.forms.open,
 		Draining: k.draining.Load,
 		Prepare:  k.findNewest,
 		Hold:     func(c *park.Conn, s *Spec) { k.hold(c, k.forms.byName(s.Dialect), s) },
 		Gone:     func() { k.stats.drop(clientGone) },
 		Resume:   o.Resume, Poller: o.Poller, Log: o.Log, Access: o.Access,
-	})
+	}))
 	for range o.Poller.Loops() {
 		k.indexes = append(k.indexes, connIndex{
-			Index: session.NewIndex[*held](), queues: sendqueue.NewMemory(&k.stats.sendQueue), clients: map[*held]netip.AddrPort{},
+			Index: session.NewIndex[*held](), queues: sendqueue.NewMemory(&k.stats.SendQueue), clients: map[*held]netip.AddrPort{},
 		})
 	}
 	for i, loop := range o.Poller.Loops() {
@@ -153,11 +138,23 @@ func New(o Options) *Keeper {
 	return k
 }
 
+// requests returns what decides about new requests now.
+func (k *Keeper) requests() *subscribe.Server { return k.server.Load() }
+
+// live returns the present settings.
+func (k *Keeper) live() *subscribe.Settings { return k.requests().Settings() }
+
+// stall returns how long a client may take nothing of its queue; twice at most.
+func (k *Keeper) stall() time.Duration { return cmp.Or(k.live().Heartbeat, k.o.Stall, 25*time.Second) }
+
+// limit returns that of the renewal of an authorization.
+func (k *Keeper) limit() time.Duration { return cmp.Or(k.o.RenewalLimit, k.live().AuthorizeGrace+subscribe.MaxWait) }
+
 // Owns reports whether a path is a push path or below one.
 func (k *Keeper) Owns(path []byte) bool { return subscribe.PathOf(k.o.Paths, path) != "" }
 
 // Serve takes over c, on its loop. The head of r has passed the strict check; r is copied.
-func (k *Keeper) Serve(c *park.Conn, r *request.Request) { k.requests.Serve(c, r) }
+func (k *Keeper) Serve(c *park.Conn, r *request.Request) { k.requests().Serve(c, r) }
 
 // renderLarge renders a message on a worker, in each dialect that has held connections.
 func (k *Keeper) renderLarge(m *hub.Message, done func()) bool {

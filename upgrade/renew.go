@@ -33,7 +33,7 @@ func (x *held) reauthorize() {
 // reauthorized applies the app's response about the channels in asked.
 func (x *held) reauthorized(asked []string, v auth.Result, err error) {
 	k, now := x.k, x.c.Loop().Now()
-	r := x.session.Renew(k.o.Rules, asked, &v, err, k.o.AuthorizeGrace, now)
+	r := x.session.Renew(k.live().Rules, asked, &v, err, k.live().AuthorizeGrace, now)
 	if err != nil {
 		k.o.Log.Error("authorization could not be renewed; retrying", "error", err, "user", x.session.User(), "since", r.Since)
 	}

@@ -76,12 +76,12 @@ func (x *held) write(b []byte) (n int, ok bool) {
 func (x *held) enqueue(i sendqueue.Item, n int) bool {
 	if x.queue == nil { // the rest of one item is always queued
 		x.queue, x.stalled = &sendQueue{Queue: sendqueue.New(x.index().queues, i, n)}, false
-		if x.k.o.Heartbeat <= 0 && !x.answered {
-			x.await(x.k.stall)
+		if x.k.live().Heartbeat <= 0 && !x.answered {
+			x.await(x.k.stall())
 		}
 	} else {
 		g := x.membership.Group()
-		policy := func(m *hub.Message) channel.Slow { return x.k.o.Rules.SlowPolicy(g.Of(m), x.form.canGap()) }
+		policy := func(m *hub.Message) channel.Slow { return x.k.live().Rules.SlowPolicy(g.Of(m), x.form.canGap()) }
 		if i.Message != nil && policy(i.Message) == channel.LatestOnly {
 			x.reportDropped(x.queue.DropSuperseded(g, i.Message, func(old *hub.Message) bool {
 				return policy(old) == channel.LatestOnly
@@ -89,7 +89,7 @@ func (x *held) enqueue(i sendqueue.Item, n int) bool {
 		}
 		if i.Counted {
 			cost := len(i.Bytes) + sendqueue.EntryCost
-			dropped, ok := x.queue.MakeRoom(cost, x.k.o.SendQueue, func(m *hub.Message) bool {
+			dropped, ok := x.queue.MakeRoom(cost, x.k.live().SendQueue, func(m *hub.Message) bool {
 				return policy(m) == channel.DropOldest
 			})
 			if x.reportDropped(dropped, channel.DropOldest); !ok {
@@ -99,7 +99,7 @@ func (x *held) enqueue(i sendqueue.Item, n int) bool {
 		}
 		x.queue.Push(i)
 	}
-	if x.k.stats.sendQueue.Load() > x.k.o.SendQueueTotal {
+	if x.k.stats.SendQueue.Load() > x.k.live().SendQueueTotal {
 		x.closeSlow("push.send_queue_total")
 		return false
 	}
@@ -109,9 +109,9 @@ func (x *held) enqueue(i sendqueue.Item, n int) bool {
 // reportDropped counts dropped messages, and logs the first while the queue exists.
 func (x *held) reportDropped(n int, p channel.Slow) {
 	if p == channel.LatestOnly {
-		x.k.stats.superseded.Add(int64(n))
+		x.k.stats.Superseded.Add(int64(n))
 	} else {
-		x.k.stats.droppedOldest.Add(int64(n))
+		x.k.stats.DroppedOldest.Add(int64(n))
 	}
 	if n > 0 && !x.queue.reported {
 		x.queue.reported = true

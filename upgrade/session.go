@@ -43,7 +43,7 @@ func (x *held) needSession() *session.Session[*held] {
 // queryOf returns the query for a held connection that subscribes to more channels.
 func queryOf(x *held, channels []string) auth.Query {
 	return x.session.Known(auth.Query{
-		Channels: channels, Held: x.membership.Group().Channels(), Max: x.k.o.MaxChannels, Now: x.c.Loop().Now(),
+		Channels: channels, Held: x.membership.Group().Channels(), Max: x.k.live().MaxChannels, Now: x.c.Loop().Now(),
 	})
 }
 
@@ -107,7 +107,7 @@ func (x *held) expired() bool {
 		case x.form.asksAgain(): // its next request is authorized anyway
 			x.form.conclude(x)
 			return true
-		case s.Asking(now) > x.k.limit:
+		case s.Asking(now) > x.k.limit():
 			x.closeWithStatus(503, session.NotRenewed, authorizeUnavailable)
 			return true
 		}
@@ -132,7 +132,7 @@ func (x *held) awaitHeartbeat(now time.Time) {
 	switch {
 	case x.form.asksAgain(): // its wait continues
 	case next.IsZero():
-		x.await(session.Spread(x.k.o.Heartbeat))
+		x.await(session.Spread(x.k.live().Heartbeat))
 	default:
 		x.await(max(next.Sub(now), time.Millisecond))
 	}

@@ -32,11 +32,11 @@ func (k *Keeper) Hold(c *park.Conn, s Spec) error {
 	if k.draining.Load() {
 		return ErrDraining
 	}
-	if len(s.Channels) == 0 || len(s.Channels) > k.o.MaxChannels {
-		return fmt.Errorf("upgrade: %d channels; want 1 to %d", len(s.Channels), k.o.MaxChannels)
+	if len(s.Channels) == 0 || len(s.Channels) > k.live().MaxChannels {
+		return fmt.Errorf("upgrade: %d channels; want 1 to %d", len(s.Channels), k.live().MaxChannels)
 	}
 	for _, name := range s.Channels {
-		if err := k.requests.Check(name, request.AddrText(c.RemoteAddr())); err != nil {
+		if err := k.requests().Check(name, request.AddrText(c.RemoteAddr())); err != nil {
 			return fmt.Errorf("upgrade: channel %.300q: %w", name, err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"holdfast/internal/channel"
+	"holdfast/internal/connection"
 )
 
 // closeReason is why a held connection ended. Its String is the text in the log and the label of the metric.
@@ -28,6 +29,7 @@ const (
 	inboundFull                             // the memory for what clients send is full
 	slowSender                              // a message did not arrive in time
 	messageFailed                           // the app failed on a message of a raw WebSocket
+	ruleChanged                             // the rules of a reload do not allow one of its channels
 	internalFailure                         // a panic, of which the log has the stack
 	closeReasons
 )
@@ -35,55 +37,24 @@ const (
 func (r closeReason) String() string {
 	return [closeReasons]string{"client_gone", "client_closed", "answered", "slow", "pong_timeout",
 		"bad_frame", "unexpected_data", "draining", "gap", "too_many_errors", "refused", "authorize_failed", "logged_out", "disconnected", "user_limit",
-		"inbound_full", "slow_sender", "message_failed", "internal_error"}[r]
+		"inbound_full", "slow_sender", "message_failed", "rule_changed", "internal_error"}[r]
 }
 
 type counters struct {
-	dropped        [closeReasons]atomic.Int64
-	clientMessages atomic.Int64
-	clientFaults   atomic.Int64 // rejected frames
-	posted         atomic.Int64 // messages sent to the app
-	postErrors     atomic.Int64 // of these, those without a response
-	sendQueue      atomic.Int64 // bytes in the send queues
-	throttled      atomic.Int64 // how often a client was not read for a while
-	droppedOldest  atomic.Int64 // messages, by channel.DropOldest
-	superseded     atomic.Int64 // messages, by channel.LatestOnly
+	connection.Counters
+	dropped [closeReasons]atomic.Int64
 }
 
 func (c *counters) drop(r closeReason) { c.dropped[r].Add(1) }
 
-// Stats are counts for metrics, by label.
-type Stats struct {
-	Held, Dropped                              map[string]int64
-	Rejected                                   map[string]int64 // subscribe requests, by reason
-	Answered                                   int64            // long polls that have their response; not in Dropped
-	Skipped                                    map[string]int64 // messages dropped for slow clients, by policy
-	AuthorizeErrors, ClientMessages, SendQueue int64
-	ClientFaults                               int64
-	Posted, PostErrors, PostsWaiting           int64
-
-	// Of the authorization cache.
-	CacheHits, CacheMisses, CacheEvicted int64
-
-	AuthorizeQueued, AuthorizeQueueFull int64 // authorization requests that wait; and that were refused
-	Inbound, Throttled                  int64 // bytes stored of what clients send; how often one was not read for a while
-
-	TokensRefused int64 // missing, invalid or more than one
-}
-
 // Stats may be called from any goroutine.
-func (k *Keeper) Stats() Stats {
-	s := Stats{
-		Held: map[string]int64{}, Dropped: map[string]int64{}, Skipped: map[string]int64{},
-		Answered:       k.stats.dropped[answered].Load(),
-		ClientMessages: k.stats.clientMessages.Load(),
-		SendQueue:      k.stats.sendQueue.Load(), ClientFaults: k.stats.clientFaults.Load(),
-		Posted: k.stats.posted.Load(), PostErrors: k.stats.postErrors.Load(), PostsWaiting: int64(k.messages.Waiting()),
-	}
+func (k *Keeper) Stats() connection.Stats {
+	s := k.stats.Stats()
+	s.Answered, s.PostsWaiting = k.stats.dropped[answered].Load(), int64(k.messages.Waiting())
 	a := k.auth.Stats()
 	s.AuthorizeErrors, s.AuthorizeQueued, s.AuthorizeQueueFull = a.Errors, a.Queued, a.QueueFull
-	s.Inbound, s.Throttled = k.received.Total(), k.stats.throttled.Load()
-	s.Rejected, s.TokensRefused = k.requests.Rejected(), k.requests.TokensRefused()
+	s.Inbound = k.received.Total()
+	s.Rejected, s.TokensRefused = k.requests().Rejected(), k.requests().TokensRefused()
 	s.CacheHits, s.CacheMisses, s.CacheEvicted = k.auth.Cache.Counts()
 	for _, f := range k.forms {
 		s.Held[f.transport()] += f.open.Load()
@@ -93,7 +64,7 @@ func (k *Keeper) Stats() Stats {
 			s.Dropped[r.String()] = k.stats.dropped[r].Load()
 		}
 	}
-	s.Skipped[string(channel.DropOldest)] = k.stats.droppedOldest.Load()
-	s.Skipped[string(channel.LatestOnly)] = k.stats.superseded.Load()
+	s.Skipped[string(channel.DropOldest)] = k.stats.DroppedOldest.Load()
+	s.Skipped[string(channel.LatestOnly)] = k.stats.Superseded.Load()
 	return s
 }

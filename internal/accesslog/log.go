@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"holdfast/internal/asyncwriter"
@@ -20,29 +21,38 @@ const (
 // Log is an access log. The methods of a nil Log do nothing.
 type Log struct {
 	json  bool
-	cache bool   // a line of text ends with Outcome.Cache; set before use
-	path  string // empty: standard output or error, which is not reopened
+	cache bool // a line of text ends with Outcome.Cache; set before use
 	lines *asyncwriter.Writer
 
 	secretPaths []string // below them secret is a query parameter that is not logged
 	secret      string   // empty: none
+
+	mu     sync.Mutex // guards what follows
+	path   string     // as in Open
+	isFile bool       // otherwise it is a standard stream, which is neither opened again nor closed
 }
 
 // Open opens the log at path, and creates the file if needed; "stdout" and "stderr" are the standard streams.
 func Open(path string, json bool) (*Log, error) {
-	switch path {
-	case "stdout":
-		return newLog(os.Stdout, json), nil
-	case "stderr":
-		return newLog(os.Stderr, json), nil
-	}
-	f, err := openFile(path)
+	out, isFile, err := openOutput(path)
 	if err != nil {
 		return nil, err
 	}
-	l := newLog(f, json)
-	l.path = path
+	l := newLog(out, json)
+	l.path, l.isFile = path, isFile
 	return l, nil
+}
+
+// openOutput opens what a log at path writes to, and reports whether it is a file.
+func openOutput(path string) (out io.Writer, isFile bool, err error) {
+	switch path {
+	case "stdout":
+		return os.Stdout, false, nil
+	case "stderr":
+		return os.Stderr, false, nil
+	}
+	f, err := openFile(path)
+	return f, true, err
 }
 
 // ShowCache has lines of text end with what the cache has done.
@@ -63,20 +73,38 @@ func openFile(path string) (*os.File, error) {
 // Reopen opens the file again by its name, after it was moved away; queued lines go to the old one. After an error, the
 // old one stays in use.
 func (l *Log) Reopen() error {
-	if l == nil || l.path == "" {
+	if l == nil {
 		return nil
 	}
-	f, err := openFile(l.path)
-	if err != nil {
-		return err
-	}
-	return l.use(f)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.moveLocked(l.path)
 }
 
-// use writes the queued lines and closes the file; later lines go to out.
-func (l *Log) use(out io.Writer) error {
+// Move has later lines written to another path, as in Open. If it is the same, Move is Reopen.
+func (l *Log) Move(path string) error {
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.moveLocked(path)
+}
+
+func (l *Log) moveLocked(path string) error {
+	out, isFile, err := openOutput(path)
+	if err != nil || !isFile && path == l.path {
+		return err
+	}
+	wasFile := l.isFile
+	l.path, l.isFile = path, isFile
+	return l.use(out, wasFile)
+}
+
+// use writes the queued lines; later lines go to out. close means that the output so far is closed.
+func (l *Log) use(out io.Writer, close bool) error {
 	old, err := l.lines.Swap(out)
-	if f, ok := old.(*os.File); ok {
+	if f, ok := old.(*os.File); ok && close {
 		f.Close()
 	}
 	if err != nil {
@@ -106,12 +134,12 @@ func (l *Log) Dropped() int64 {
 func (l *Log) Serve(ctx context.Context, report func(error)) {
 	tell := func(err error) { report(fmt.Errorf("access log: %w", err)) }
 	l.lines.Serve(ctx, tell)
-	if l.path == "" {
-		return
-	}
-	if err := l.use(io.Discard); err != nil {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.use(io.Discard, l.isFile); err != nil {
 		report(err)
 	}
+	l.isFile = false
 }
 
 // Flush writes the queued lines.

@@ -138,7 +138,7 @@ func TestSlowDisk(t *testing.T) {
 	if n, _ := l.lines.Counts(); l.Flush() != nil || n == 0 {
 		t.Fatalf("%d bytes waited", n)
 	}
-	if err := l.use(&stuck{fail: true}); err != nil {
+	if err := l.use(&stuck{fail: true}, false); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"holdfast/internal/channel"
+	"holdfast/internal/inspect"
 )
 
 // Reasons why no client can subscribe to a name.
@@ -48,4 +49,31 @@ func PatternOf(names []string, name string) string {
 // Contains reports whether name is one of the names, or a part of one that is a pattern.
 func Contains(names []string, name string) bool {
 	return slices.Contains(names, name) || PatternOf(names, name) != ""
+}
+
+// errNarrowed is why a channel is left whose rule asks for more than it did.
+var errNarrowed = errors.New("its rule asks for authorization now")
+
+// Recheck returns why a connection may not keep its channels when other rules take the place of old ones, and the first
+// such channel; nil if it may. What the rule of a channel asks for as before is given. Nothing else is known of the
+// connection's client, so if a rule asks the app now, the client has to come again.
+func Recheck(old, rules *channel.Rules, held []string, user string, grant *TokenGrant) (name string, err error) {
+	for _, name := range held {
+		if inspect.Owns(name) {
+			continue
+		}
+		if _, err := Check(rules, name); err != nil {
+			return name, err
+		}
+		switch access := Access(rules, name); {
+		case access == channel.Public:
+		case !owns(rules, user, name):
+			return name, ErrOwner
+		case access == Access(old, name):
+		case access == channel.Token && grant.Allows(rules, name):
+		default:
+			return name, errNarrowed
+		}
+	}
+	return "", nil
 }

@@ -59,18 +59,33 @@ func Open(o Options) (*Store, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	for _, p := range o.Pairs {
-		if _, err := Load(p); err != nil {
-			return nil, err
-		}
-	}
-	if o.Folder != "" {
-		if _, err := PairsIn(o.Folder); err != nil {
-			return nil, err
-		}
+	if err := Readable(o.Pairs, o.Folder); err != nil {
+		return nil, err
 	}
 	s.lookLocked(now)
 	return s, nil
+}
+
+// Readable returns why one of the pairs is not fit, or the folder can't be read; nil if all can be used.
+func Readable(pairs []Pair, folder string) error {
+	for _, p := range pairs {
+		if _, err := Load(p); err != nil {
+			return err
+		}
+	}
+	if folder == "" {
+		return nil
+	}
+	_, err := PairsIn(folder)
+	return err
+}
+
+// Use takes other pairs and another folder, and looks for changes.
+func (s *Store) Use(pairs []Pair, folder string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.o.Pairs, s.o.Folder = pairs, folder
+	s.lookLocked(time.Now())
 }
 
 // Empty reports whether there is no certificate.

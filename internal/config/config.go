@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"net/netip"
@@ -36,7 +38,8 @@ type Config struct {
 	UpstreamPool   UpstreamPool   `yaml:"upstream_pool"`
 	Log            Log            `yaml:"log"`
 
-	lines map[string]int // of the keys that the file has, by their paths; nil: the configuration is no file's
+	digest string         // of the file
+	lines  map[string]int // of the keys that the file has, by their paths; nil: the configuration is no file's
 }
 
 // External is the scheme and port that clients use, unless a trusted proxy reports them.
@@ -162,8 +165,16 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
-	return Parse(path, data)
+	c, err := Parse(path, data)
+	if err == nil {
+		sum := sha256.Sum256(data)
+		c.digest = hex.EncodeToString(sum[:6])
+	}
+	return c, err
 }
+
+// Digest returns a text that differs between files; empty if the configuration is no file's.
+func (c *Config) Digest() string { return c.digest }
 
 // Parse reads data; name stands for the file in errors. The error is an Errors, in the order of
 // the file.

@@ -33,7 +33,8 @@ shows every key with its default. Change the comments there.
 - Sizes are bytes: 65536, 64KB, 1MB, 2GB. KB and KiB both mean 1024 bytes.
 - In a heading, ` + "`[]`" + ` stands for each item of a list.
 
-` + "`holdfast check -config FILE`" + ` validates a file.
+` + "`holdfast check -config FILE`" + ` validates a file. A [reload](../operate/reload.md#which-keys) puts
+keys to use without a restart.
 `
 
 // TestConfigurationPage fails when the page is older than config.yaml or the defaults.

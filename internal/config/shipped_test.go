@@ -30,7 +30,7 @@ func TestShippedFileShowsTheDefaults(t *testing.T) {
 	if want := []Server{{URL: Default().Upstream}}; !reflect.DeepEqual(got.Upstreams, want) {
 		t.Errorf("upstreams = %+v, want %+v", got.Upstreams, want)
 	}
-	got.Channels, got.Upstreams, got.lines = nil, nil, nil
+	got.Channels, got.Upstreams, got.lines, got.digest = nil, nil, nil, ""
 	if want := Default(); !reflect.DeepEqual(got, want) {
 		t.Errorf("shipped file:\n%+v\ndefaults:\n%+v", got, want)
 	}

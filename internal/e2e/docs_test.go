@@ -398,7 +398,9 @@ func shellCommands(code string) (commands []shellCommand) {
 // run runs a command of the page. What serves or streams goes on until the page ends.
 func (r *pageReader) run(t *testing.T, c shellCommand) {
 	line := r.local(t, c.line)
-	line = strings.Replace(line, "holdfast publish ", "holdfast publish -hooks http://"+r.hooks+" ", 1)
+	for _, command := range []string{"holdfast publish", "holdfast reload"} {
+		line = strings.Replace(line, command, command+" -hooks http://"+r.hooks, 1)
+	}
 	isStart := startsHoldfast.MatchString(c.line)
 	if !isStart && r.h == nil && (strings.Contains(line, r.listen) || strings.Contains(line, r.hooks) || strings.HasPrefix(line, "holdfast ")) {
 		if r.startsOwn {

@@ -15,6 +15,7 @@ import (
 
 	"holdfast/internal/answering"
 	"holdfast/internal/config"
+	"holdfast/internal/warnings"
 	"holdfast/internal/wiretest"
 )
 
@@ -81,7 +82,7 @@ func TestCheckOfUsers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := strings.Join(Missing(c), "\n")
+	got := strings.Join(warnings.Missing(c), "\n")
 	for _, want := range []string{"basic_auth: " + bad + ": line 1: has a password that is not hashed", "basic_auth: open /nonexistent/users: no such file"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not in:\n%s", want, got)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"holdfast/internal/config"
+	"holdfast/internal/warnings"
 	"holdfast/internal/wiretest"
 )
 
@@ -324,7 +325,7 @@ func TestCacheWarnings(t *testing.T) {
 			t.Errorf("%s: %v", tt.config, err)
 			continue
 		}
-		got := CacheWarnings(c)
+		got := warnings.Cache(c)
 		if tt.want == "" && len(got) > 0 || tt.want != "" && !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, tt.want) }) {
 			t.Errorf("%s: %q; want %q", tt.config, got, tt.want)
 		}

@@ -9,7 +9,7 @@ import (
 
 // settingsOf returns what holdfast doctor needs to know of a process.
 func settingsOf(s *Server) inspect.Settings {
-	c := s.config
+	c := s.conf()
 	v := inspect.Settings{
 		Version: Version(), Hooks: c.Hooks.Listen.String(), PushPaths: c.Push.AllPaths(),
 		Heartbeat: inspect.SecondsOf(time.Duration(c.Push.Heartbeat)), PollWait: inspect.SecondsOf(time.Duration(c.Push.Wait)),

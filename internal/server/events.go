@@ -19,11 +19,11 @@ const minFlushTime = time.Second
 
 // occupancyEvents returns a function that selects the channels with occupancy events; nil if there are none.
 func (s *Server) occupancyEvents() func(channel string) bool {
-	if !s.channels.Any(func(r *channel.Rule) bool { return r.Events }) {
+	if !s.channels().Any(func(r *channel.Rule) bool { return r.Events }) {
 		return nil
 	}
 	return func(name string) bool {
-		r, ok := s.channels.Rule(name)
+		r, ok := s.channels().Rule(name)
 		return ok && r.Events && !inspect.Owns(name)
 	}
 }
@@ -42,13 +42,13 @@ func (s *Server) watched() func(channel string) bool {
 
 // present reports whether the channel's rule has presence.
 func (s *Server) present(name string) bool {
-	r, ok := s.channels.Rule(name)
+	r, ok := s.channels().Rule(name)
 	return ok && r.Present()
 }
 
 // newEvents creates the event sender and the presence tracker, as far as the configuration needs them.
 func (s *Server) newEvents() {
-	c := s.config
+	c := s.conf()
 	e := &c.Events
 	if e.URL != "" {
 		to, path, err := e.Target(config.Upstream{})
@@ -69,7 +69,7 @@ func (s *Server) newEvents() {
 		s.events.Enqueue(appcall.Event{Type: appcall.EventStart, At: time.Now()})
 	}
 	users := e.Enabled(config.Online, config.Offline)
-	kept := s.channels.Any((*channel.Rule).Present)
+	kept := s.channels().Any((*channel.Rule).Present)
 	told := s.occupancyEvents()
 	take, tell := s.hub.TakeOccupancy, func() {}
 	if s.watcher != nil {
@@ -93,14 +93,14 @@ func (s *Server) newEvents() {
 
 // notifyPresence sends an event of presence to the app, if events.types has it.
 func (s *Server) notifyPresence(e presence.Event) {
-	if s.config.Events.Enabled(e.Type) {
+	if s.conf().Events.Enabled(e.Type) {
 		s.events.Enqueue(appcall.Event{Type: e.Type, At: e.At, Channel: e.Channel, User: e.User})
 	}
 }
 
 // publishPresence publishes a join or leave to its channel, if the rule says so.
 func (s *Server) publishPresence(e presence.Event) bool {
-	if r, ok := s.channels.Rule(e.Channel); !ok || r.Presence != channel.PresenceMessages {
+	if r, ok := s.channels().Rule(e.Channel); !ok || r.Presence != channel.PresenceMessages {
 		return true
 	}
 	data, err := json.Marshal(map[string]string{"user": e.User})

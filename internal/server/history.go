@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"holdfast/internal/channel"
+	"holdfast/internal/config"
 	"holdfast/internal/histfile"
 	"holdfast/internal/hub"
 	"holdfast/internal/inspect"
@@ -14,11 +15,11 @@ import (
 
 // newHub returns a hub that continues with the history in push.history_file, if it is set.
 func (s *Server) newHub() (*hub.Hub, error) {
-	c := s.config
+	c := s.conf()
 	o := hub.Options{
-		Lanes: len(s.poller.Loops()), HistoryTotal: int64(c.Push.HistoryTotal), Rule: s.history, Watch: s.watched(), Rules: s.rules(),
+		Lanes: len(s.poller.Loops()), HistoryTotal: int64(c.Push.HistoryTotal), Rule: s.history, Watch: s.watched(), Rules: ruleText(c),
 		OnPublish: s.cache.onPublish(),
-		Wildcards: s.channels.Any(func(r *channel.Rule) bool { return r.Wildcards }),
+		Wildcards: s.channels().Any(func(r *channel.Rule) bool { return r.Wildcards }),
 	}
 	if c.Push.HistoryFile == "" {
 		return hub.New(o), nil
@@ -65,17 +66,17 @@ func (s *Server) history(channel string) (hub.History, bool) {
 	if inspect.Owns(channel) {
 		return hub.History{}, true
 	}
-	r, ok := s.channels.Rule(channel)
+	r, ok := s.channels().Rule(channel)
 	if !ok {
 		return hub.History{}, false
 	}
 	return hub.History(r.History), true
 }
 
-// rules returns a text that changes when other channels have history.
-func (s *Server) rules() string {
+// ruleText returns a text that changes when other channels have history.
+func ruleText(c *config.Config) string {
 	var b strings.Builder
-	for _, r := range s.config.Channels {
+	for _, r := range c.Channels {
 		fmt.Fprintf(&b, "%s %t\n", r.Match, r.History.Messages > 0)
 	}
 	return b.String()

@@ -33,7 +33,7 @@ func (s *Server) newInjection() func([]config.Inject) *inject.Rules {
 			if err != nil {
 				panic(err) // it is a map of lists of strings
 			}
-			rules.Add(r.Match, inject.NewRule(s.config.Push.Path+client.ShimPath, inject.Attr{Name: "data-polls", Value: string(polls)}))
+			rules.Add(r.Match, inject.NewRule(s.conf().Push.Path+client.ShimPath, inject.Attr{Name: "data-polls", Value: string(polls)}))
 		}
 		return rules
 	}

@@ -11,6 +11,7 @@ import (
 
 	"holdfast/internal/config"
 	"holdfast/internal/park"
+	"holdfast/internal/warnings"
 )
 
 // listeners are open from open until the poller and the API take them.
@@ -131,7 +132,7 @@ func (x *listeners) listen(key, network, address string) (net.Listener, error) {
 	}
 	ln, err := net.Listen(network, address)
 	if errors.Is(err, syscall.EACCES) && network != "unix" {
-		return nil, fmt.Errorf("%s: %w: %s", key, err, portHint)
+		return nil, fmt.Errorf("%s: %w: %s", key, err, warnings.PortHint)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
@@ -139,5 +140,3 @@ func (x *listeners) listen(key, network, address string) (net.Listener, error) {
 	x.owned.onStop(func(time.Time) { ln.Close() }) // who serves it may have closed it before
 	return ln, nil
 }
-
-const portHint = "ports below 1024 need the capability CAP_NET_BIND_SERVICE: in a systemd unit, AmbientCapabilities=CAP_NET_BIND_SERVICE"

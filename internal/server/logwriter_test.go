@@ -25,7 +25,8 @@ func TestBlockedLogOutput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(c, NewLog(c, l))
+	log, _ := NewLog(c, l)
+	s, err := New(c, log)
 	if err != nil {
 		t.Fatal(err)
 	}

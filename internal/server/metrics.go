@@ -24,14 +24,15 @@ func (s *Server) writeMetrics(w *metric.Writer) {
 	s.writeProxy(w)
 	w.Int("holdfast_access_log_dropped_total", s.accessLog.Dropped())
 	s.writeHub(w)
-	s.writeHeld(w)
-	s.writeEvents(w)
-	writeCompression(w, s.config, s.proxy.Compression())
-	s.writeInject(w)
-	s.writeWatch(w)
+	writeHeld(s, w)
+	writeEvents(s, w)
+	writeCompression(w, s.conf(), s.proxy.Compression())
+	writeInject(s, w)
+	writeWatch(s, w)
 	s.cache.write(w)
 	writePushed(w, s.pushed)
 	s.writeTLS(w)
+	s.reloads.write(w, s.conf().Digest())
 	metrics.WriteProcessMetrics(w)
 }
 
@@ -114,7 +115,7 @@ func (s *Server) writeHub(w *metric.Writer) {
 }
 
 // writeHeld writes the counts of held connections, of what clients send, and of authorization.
-func (s *Server) writeHeld(w *metric.Writer) {
+func writeHeld(s *Server, w *metric.Writer) {
 	k := s.keeper.Stats()
 	w.Ints("holdfast_connections_held", "transport", k.Held)
 	w.Ints("holdfast_connections_closed_total", "reason", k.Dropped)
@@ -139,7 +140,7 @@ func (s *Server) writeHeld(w *metric.Writer) {
 }
 
 // writeEvents writes the counts of event webhooks and of presence, where they are on.
-func (s *Server) writeEvents(w *metric.Writer) {
+func writeEvents(s *Server, w *metric.Writer) {
 	if s.events != nil {
 		t := s.events.Stats()
 		w.Int("holdfast_events_waiting", int64(t.Queued))
@@ -159,14 +160,14 @@ func (s *Server) writeEvents(w *metric.Writer) {
 }
 
 // writeInject writes the counts of pages without the tag, if there are rules.
-func (s *Server) writeInject(w *metric.Writer) {
+func writeInject(s *Server, w *metric.Writer) {
 	if s.injection != nil {
 		w.Ints("holdfast_inject_skipped_total", "reason", s.injection.skipped())
 	}
 }
 
 // writeWatch writes the counts of watched URLs, if there are any.
-func (s *Server) writeWatch(w *metric.Writer) {
+func writeWatch(s *Server, w *metric.Writer) {
 	if s.watcher == nil {
 		return
 	}

@@ -23,10 +23,10 @@ var _ connection.Observer = (*observer)(nil)
 
 // newObserver returns nil if neither events nor presence need notifications.
 func (s *Server) newObserver() connection.Observer {
-	e := &s.config.Events
+	e := &s.conf().Events
 	o := &observer{
 		s: s, each: e.Enabled(config.Connect, config.Disconnect), users: e.Enabled(config.Online, config.Offline),
-		members: s.channels.Any((*channel.Rule).Present),
+		members: s.channels().Any((*channel.Rule).Present),
 	}
 	if !o.each && !o.users && !o.members {
 		return nil
@@ -66,7 +66,7 @@ func (o *observer) Ended(c connection.Info, reason string) {
 }
 
 func (o *observer) tell(e appcall.Event, c connection.Info) {
-	if o.s.config.Events.Enabled(e.Type) {
+	if o.s.conf().Events.Enabled(e.Type) {
 		e.At, e.Connection, e.User, e.Transport = time.Now(), c.ID, c.User, c.Transport
 		o.s.events.Enqueue(e)
 	}

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// onSignal calls reopen at every SIGUSR1 and SIGHUP, and before it reload at SIGHUP, until ctx ends.
+// onSignal calls reload at every SIGHUP, and reopen at every SIGUSR1, until ctx ends.
 func onSignal(ctx context.Context, reload, reopen func()) {
 	signalc := make(chan os.Signal, 4)
 	signal.Notify(signalc, syscall.SIGUSR1, syscall.SIGHUP)
@@ -19,8 +19,9 @@ func onSignal(ctx context.Context, reload, reopen func()) {
 		case s := <-signalc:
 			if s == syscall.SIGHUP {
 				reload()
+			} else {
+				reopen()
 			}
-			reopen()
 		case <-ctx.Done():
 			return
 		}

@@ -8,7 +8,7 @@ import (
 
 // newPushed makes s.pushed, which publishes as the API does, if push.headers is set, and returns it.
 func newPushed(s *Server) *pushfields.Reader {
-	c := s.config
+	c := s.conf()
 	if c.Push.Headers {
 		s.pushed = pushfields.New(pushfields.Options{
 			Publisher:  &hooks.Publisher{Hub: s.hub, Channels: s.channels, Cache: s.cache.changes(), OnChanged: s.watcher.changed()},

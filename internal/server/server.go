@@ -17,7 +17,6 @@ import (
 	"holdfast/hooks"
 	"holdfast/internal/accesslog"
 	"holdfast/internal/appcall"
-	"holdfast/internal/channel"
 	"holdfast/internal/collector"
 	"holdfast/internal/config"
 	"holdfast/internal/histfile"
@@ -26,28 +25,33 @@ import (
 	"holdfast/internal/park"
 	"holdfast/internal/presence"
 	"holdfast/internal/pushfields"
-	"holdfast/internal/token"
+	"holdfast/internal/warnings"
 	"holdfast/proxy"
 	"holdfast/upgrade"
 )
 
-// NewLog returns a logger with the level and the format of the configuration.
-func NewLog(c *config.Config, w io.Writer) *slog.Logger {
-	var level slog.Level
-	level.UnmarshalText([]byte(c.Log.Level)) // config has checked it
+// NewLog returns a logger with the level and the format of the configuration, and its level, which may be changed.
+func NewLog(c *config.Config, w io.Writer) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	level.Set(levelOf(c))
 	o := &slog.HandlerOptions{Level: level}
 	if c.Log.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
+		return slog.New(slog.NewJSONHandler(w, o)), level
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return slog.New(slog.NewTextHandler(w, o)), level
+}
+
+func levelOf(c *config.Config) (level slog.Level) {
+	level.UnmarshalText([]byte(c.Log.Level)) // config has checked it
+	return level
 }
 
 var errDraining = errors.New("shutting down")
 
 // Server is one running Holdfast: its packages, connected to each other, and its listeners.
 type Server struct {
-	config    *config.Config
-	channels  *channel.Rules // of config
+	state     atomic.Pointer[state] // of the configuration that is in use
+	reloads   reloads
 	log       *slog.Logger
 	owned     lifecycle // what New opened and Serve started
 	poller    *park.Poller
@@ -57,7 +61,6 @@ type Server struct {
 	proxy     *proxy.Proxy
 	keeper    *upgrade.Keeper
 	hooks     *hooks.Server
-	verifier  *token.Verifier    // nil: no tokens are taken
 	presence  *presence.Tracker  // nil: neither a rule nor events need it
 	watcher   *watching          // nil: the configuration has no watch
 	pushed    *pushfields.Reader // nil: push.headers is not set
@@ -87,8 +90,9 @@ func New(c *config.Config, log *slog.Logger) (*Server, error) {
 		debug.SetGCPercent(collector.Percent)
 	}
 	metrics.ExposeMetadata(true) // of the process's and the API's own
-	s := &Server{config: c, channels: c.Rules(), log: log}
-	if err := s.open(); err != nil {
+	s := &Server{log: log}
+	s.reloads.last.Store(time.Now().Unix())
+	if err := s.open(c); err != nil {
 		s.owned.stop(time.Now())
 		return nil, err
 	}
@@ -96,16 +100,12 @@ func New(c *config.Config, log *slog.Logger) (*Server, error) {
 }
 
 // open builds everything. Its caller stops what was opened before an error.
-func (s *Server) open() (err error) {
-	c := s.config
-	if c.Hooks.Listen.Network == "tcp" {
-		if err := hooks.CheckBind(c.Hooks.Listen.Address, c.Hooks.Token); err != nil {
-			return err
-		}
-	}
-	if s.verifier, err = newVerifier(&c.Push.JWT); err != nil {
+func (s *Server) open(c *config.Config) (err error) {
+	first, err := newState(c)
+	if err != nil {
 		return err
 	}
+	s.state.Store(first)
 	if err := s.openAccessLog(); err != nil {
 		return err
 	}
@@ -141,16 +141,16 @@ func (s *Server) open() (err error) {
 	if s.proxy, err = s.newProxy(); err != nil {
 		return err
 	}
-	for _, warning := range WatchWarnings(s.config) {
+	for _, warning := range warnings.Watch(c) {
 		s.log.Warn("watch may not do what is meant", "reason", warning)
 	}
-	for _, warning := range CacheWarnings(s.config) {
+	for _, warning := range warnings.Cache(c) {
 		s.log.Warn("rule of polls or cache may not do what is meant", "reason", warning)
 	}
-	for _, warning := range CookieWarnings(s.config) {
+	for _, warning := range warnings.Cookies(c) {
 		s.log.Warn("session cookie may not do what is meant", "reason", warning)
 	}
-	for _, warning := range Warnings(s.config) {
+	for _, warning := range warnings.Sites(c) {
 		s.log.Warn("directory less protected than with Apache", "reason", warning)
 	}
 	s.hooks = s.newHooks()
@@ -159,7 +159,7 @@ func (s *Server) open() (err error) {
 
 // openAccessLog opens log.access_log, if it is set, and starts writing to it.
 func (s *Server) openAccessLog() (err error) {
-	c := s.config
+	c := s.conf()
 	if c.Log.Access == "" {
 		return nil
 	}
@@ -176,13 +176,9 @@ func (s *Server) openAccessLog() (err error) {
 	return nil
 }
 
-// handleSignals reopens the access log at SIGUSR1 and SIGHUP. Without it either would end the process.
+// handleSignals reloads at SIGHUP, and reopens the access log at SIGUSR1. Without it either would end the process.
 func (s *Server) handleSignals(ctx context.Context) {
-	onSignal(ctx, func() {
-		s.log.Warn("SIGHUP does not reload the configuration: restart to apply it; certificates are read again, and the access log is reopened")
-		s.tls.reload()
-		s.secure.files.Reload()
-	}, func() {
+	onSignal(ctx, func() { _, _ = s.Reload() }, func() { // Reload logs its result
 		if err := s.accessLog.Reopen(); err != nil {
 			s.log.Error("access log not reopened; still writing the old file", "error", err)
 		}
@@ -199,7 +195,7 @@ func (s *Server) ready() error {
 
 // newPoller makes the poller. Until Serve runs its loops, stopping it means to run them once.
 func (s *Server) newPoller() (err error) {
-	c := s.config
+	c := s.conf()
 	s.poller, err = park.New(park.Options{
 		Loops: loops(), MaxConns: maxConns(c), PerAddr: c.Limits.PerAddress, Exempt: s.trusted, Log: s.log,
 	})
@@ -216,13 +212,13 @@ func (s *Server) newPoller() (err error) {
 }
 
 func (s *Server) newHooks() *hooks.Server {
-	c := s.config
+	c := s.conf()
 	return hooks.New(hooks.Options{
-		Token: c.Hooks.Token, Hosts: c.Hooks.Hosts, MaxBody: int(c.Hooks.MaxBody),
+		Live: s.state.Load().api(), MaxBody: int(c.Hooks.MaxBody),
 		KeyAge: time.Duration(c.Hooks.IdempotencyAge), KeySize: int64(c.Hooks.IdempotencySize),
-		Channels: s.channels, Presence: s.presence, Connections: s.keeper, Cache: s.cache.changes(),
+		Presence: s.presence, Connections: s.keeper, Cache: s.cache.changes(),
 		OnChanged: s.watcher.changed(), Inspect: &s.doctor, Settings: func() any { return settingsOf(s) },
-		Hub: s.hub, Log: s.log, Version: Version(), Metrics: s.writeMetrics, Counts: s.counts, Ready: s.ready,
+		Hub: s.hub, Log: s.log, Version: Version(), Metrics: s.writeMetrics, Counts: s.counts, Ready: s.ready, Reload: s.Reload,
 	})
 }
 
@@ -325,9 +321,9 @@ const maxBacklogTime = time.Second
 // drain waits until the clients are gone or timeouts.drain is over, and returns when that is.
 func (s *Server) drain() (by time.Time) {
 	s.draining.Store(true)
-	s.log.Info("holdfast is shutting down", "drain", time.Duration(s.config.Timeouts.Drain))
+	s.log.Info("holdfast is shutting down", "drain", time.Duration(s.conf().Timeouts.Drain))
 	s.poller.StopListening()
-	by = time.Now().Add(time.Duration(s.config.Timeouts.Drain))
+	by = time.Now().Add(time.Duration(s.conf().Timeouts.Drain))
 	// A message that was published before is sent first: history in memory ends with the process.
 	for end := time.Now().Add(maxBacklogTime); time.Now().Before(end) && time.Now().Before(by) && s.hub.Stats().Backlog > 0; {
 		time.Sleep(5 * time.Millisecond)

@@ -36,7 +36,8 @@ func serveChild(file string) error {
 	if err != nil {
 		return err
 	}
-	s, err := New(c, NewLog(c, os.Stderr))
+	log, _ := NewLog(c, os.Stderr)
+	s, err := New(c, log)
 	if err != nil {
 		return err
 	}

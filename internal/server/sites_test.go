@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"holdfast/internal/config"
+	"holdfast/internal/warnings"
 )
 
 func TestWarningsOfFolders(t *testing.T) {
@@ -48,7 +49,7 @@ func TestWarningsOfFolders(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Join(Warnings(c), "\n"); !strings.Contains(got, tt.warning) || (got == "") != (tt.warning == "") {
+		if got := strings.Join(warnings.Sites(c), "\n"); !strings.Contains(got, tt.warning) || (got == "") != (tt.warning == "") {
 			t.Errorf("%s: warnings %q; want %q", tt.text, got, tt.warning)
 		}
 		if err := Check(c); (err == nil) != (tt.problem == "") || err != nil && !strings.Contains(err.Error(), tt.problem) {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"holdfast/internal/config"
+	"holdfast/internal/warnings"
 	"holdfast/internal/wiretest"
 )
 
@@ -120,7 +121,7 @@ func TestTLS(t *testing.T) {
 	}
 	c := wiretest.Dial(t, addrs[2])
 	c.Send("GET /a HTTP/1.1\r\nHost: a.test\r\n\r\n")
-	_, port, _ := net.SplitHostPort(s.config.Listen[0].Address.Address)
+	_, port, _ := net.SplitHostPort(s.conf().Listen[0].Address.Address)
 	if port != "0" {
 		t.Fatal(port)
 	}
@@ -262,7 +263,7 @@ func TestCertificateReplaced(t *testing.T) {
 		conns = append(conns, c)
 	}
 	renewed := writeCert(t, file, "a.test")
-	s.tls.reload()
+	s.tls.store.Reload()
 	conn := dialTLS(t, dialTCP(t, s.Addr().String()), "a.test", 0)
 	defer conn.Close()
 	if got := conn.ConnectionState().PeerCertificates[0].SerialNumber; got.Cmp(renewed) != 0 {
@@ -330,7 +331,7 @@ func TestCheckTLS(t *testing.T) {
 		if err := Check(c); (err != nil) != (tt.fault != "") || err != nil && !strings.Contains(err.Error(), tt.fault) {
 			t.Errorf("%s: %v", tt.lines, err)
 		}
-		if got := strings.Join(TLSWarnings(c), "\n"); (got != "") != (tt.warning != "") || !strings.Contains(got, tt.warning) {
+		if got := strings.Join(warnings.TLS(c), "\n"); (got != "") != (tt.warning != "") || !strings.Contains(got, tt.warning) {
 			t.Errorf("%s: warns %q", tt.lines, got)
 		}
 	}

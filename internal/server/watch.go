@@ -10,7 +10,6 @@ import (
 	"holdfast/internal/appcall"
 	"holdfast/internal/channel"
 	"holdfast/internal/channelurl"
-	"holdfast/internal/config"
 	"holdfast/internal/hub"
 	"holdfast/internal/watch"
 )
@@ -31,7 +30,7 @@ func (x *watching) changed() func(channel string) {
 
 // newWatcher makes s.watcher, if the configuration has a watch. The hub may come later.
 func (s *Server) newWatcher() error {
-	c := s.config
+	c := s.conf()
 	if len(c.Watch) == 0 {
 		return nil
 	}
@@ -54,7 +53,7 @@ func (s *Server) newWatcher() error {
 
 // watchRule returns what the configuration says of a watch.
 func (s *Server) watchRule(i int) (r watch.Rule, err error) {
-	c, w := s.config, &s.config.Watch[i]
+	c, w := s.conf(), &s.conf().Watch[i]
 	who, path := s.appEndpoint(w.URL)
 	r = watch.Rule{Key: fmt.Sprintf("watch[%d]", i), Every: time.Duration(w.Every)}
 	pattern, err := channelurl.ParsePattern(w.Channel)
@@ -86,7 +85,7 @@ func (s *Server) watchRule(i int) (r watch.Rule, err error) {
 // puts a request off.
 func (s *Server) lastMessage(name string) (*hub.Message, hub.ID) {
 	kept, id := s.hub.Last(name)
-	if r, ok := s.channels.Rule(name); ok && r.Presence == channel.PresenceMessages {
+	if r, ok := s.channels().Rule(name); ok && r.Presence == channel.PresenceMessages {
 		id = 0
 	}
 	return kept, id
@@ -138,30 +137,5 @@ func (o *occupancies) take() []hub.Occupancy {
 	defer o.mu.Unlock()
 	list := o.pending
 	o.pending = nil
-	return list
-}
-
-// WatchWarnings returns what the watches of c are likely not meant to do, in a sentence each.
-func WatchWarnings(c *config.Config) (list []string) {
-	for i := range c.Watch {
-		w, key := &c.Watch[i], fmt.Sprintf("watch[%d]", i)
-		n := w.Rule(c)
-		if n < 0 {
-			continue // config refuses it
-		}
-		r := &c.Channels[n]
-		warn := func(format string, args ...any) {
-			list = append(list, fmt.Sprintf("%s: the rule %q of channels ", key, r.Match)+fmt.Sprintf(format, args...))
-		}
-		if r.Access == channel.Public && (w.As.Get("Cookie") != "" || w.As.Get("Authorization") != "") {
-			warn("has \"access: public\": everybody sees what the login in %s.as sees", key)
-		}
-		switch {
-		case r.History.Messages == 0:
-			warn("keeps no history: subscribers other than the first receive nothing before the next change")
-		case r.History.Age < 2*w.Every:
-			warn("has history.age %v, less than twice %s.every: a subscriber in between receives nothing before the next change", r.History.Age, key)
-		}
-	}
 	return list
 }

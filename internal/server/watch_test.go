@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"holdfast/internal/config"
+	"holdfast/internal/warnings"
 	"holdfast/internal/wiretest"
 )
 
@@ -350,7 +351,7 @@ watch: [{channel: "p.{id}", url: "/p?id={id}", every: 10m}]`: `watch[0]: the rul
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Join(WatchWarnings(c), "\n"); got != want {
+		if got := strings.Join(warnings.Watch(c), "\n"); got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", text, got, want)
 		}
 	}

@@ -27,7 +27,7 @@ func (x *secureUpstreams) list(b *config.Block, list []config.Server) []proxy.Up
 }
 
 func (s *Server) newProxy() (*proxy.Proxy, error) {
-	c := s.config
+	c := s.conf()
 	routing := newRouting(c, s.cache, s.newInjection(), s.log)
 	routing.secure = s.secure
 	app, sites, err := routing.sites()
@@ -52,7 +52,7 @@ func (s *Server) newProxy() (*proxy.Proxy, error) {
 
 // sessions returns the keeper if push.logout.cookies is set; otherwise nil.
 func (s *Server) sessions() proxy.Sessions {
-	if len(s.config.Push.Logout.Cookies) == 0 {
+	if len(s.conf().Push.Logout.Cookies) == 0 {
 		return nil
 	}
 	return s.keeper
@@ -71,24 +71,15 @@ func addrPort(a net.Addr) netip.AddrPort {
 const readAhead = 64 << 10
 
 func (s *Server) newKeeper() *upgrade.Keeper {
-	c := s.config
+	c := s.conf()
 	o := upgrade.Options{
-		Paths: c.Push.AllPaths(), Heartbeat: time.Duration(c.Push.Heartbeat),
-		Wait: time.Duration(c.Push.Wait), MaxWait: time.Duration(c.Push.MaxWait),
-		MaxChannels: c.Push.MaxChannels, MaxMessage: int(c.Push.MaxMessage),
-		Compress: int(c.Push.Compress), MessageRate: c.Push.MessageRate, Live: c.Push.Live,
-		SendQueue: int(c.Push.SendQueue), SendQueueTotal: int64(c.Push.SendQueueTotal),
-		InboundTotal: int64(c.Push.ReceiveTotal) + readAhead, ReceiveTime: time.Duration(c.Push.ReceiveTimeout),
-		MaxConnections: c.Push.MaxConnections,
-		MaxPerUser:     c.Push.MaxPerUser,
-		Origins:        c.Push.Origins, AuthorizeGrace: time.Duration(c.Push.AuthorizeGrace),
+		Settings: s.state.Load().subscribing(), Paths: c.Push.AllPaths(),
+		Compress: int(c.Push.Compress), Live: c.Push.Live,
+		InboundTotal: int64(c.Push.ReceiveTotal) + readAhead, MaxPerUser: c.Push.MaxPerUser,
 		AuthorizeCache: time.Duration(c.Push.AuthorizeCache),
-		LogoutCookies:  c.Push.Logout.Cookies, LogoutPaths: http1.NewPathSet(c.Push.Logout.Paths), OwnPaths: ownPaths(&c.Push), Rules: s.channels, Inspect: &s.doctor,
+		LogoutCookies:  c.Push.Logout.Cookies, LogoutPaths: http1.NewPathSet(c.Push.Logout.Paths), OwnPaths: ownPaths(&c.Push), Inspect: &s.doctor,
 		Access: s.accessLog, Observer: s.newObserver(), Disconnected: s.cache.onDisconnect(), Hub: s.hub, Poller: s.poller, Log: s.log,
 		Resume: func(conn *park.Conn, rest []byte, more bool) { s.proxy.Resume(conn, rest, more) },
-	}
-	if s.verifier != nil {
-		o.Tokens, o.TokenCookie = s.verifier, c.Push.JWT.Cookie
 	}
 	if c.Push.Authorize != "" {
 		s.authorize = appcall.NewAuthorizer(appcall.AuthorizerOptions{
@@ -121,7 +112,7 @@ func ownPaths(p *config.Push) (list []string) {
 
 // newForwarder returns the forwarder of client messages.
 func (s *Server) newForwarder() *appcall.MessageForwarder {
-	c := s.config
+	c := s.conf()
 	key := c.Events.Key
 	if key == "" {
 		key = c.Hooks.Token
@@ -136,8 +127,8 @@ func (s *Server) newForwarder() *appcall.MessageForwarder {
 func (s *Server) target(first config.Upstream, path string) appcall.Target {
 	t := appcall.Target{Endpoints: []appcall.Endpoint{s.endpoint(first)}, Host: first.Host, Path: path}
 	own := s.ownAddr()
-	t.Used = len(s.config.Sites) > 0 && first.Network == own.Network() && first.Address == own.String() // by which the site is found
-	servers := s.config.PushSite().Servers(s.config.UpstreamPool)
+	t.Used = len(s.conf().Sites) > 0 && first.Network == own.Network() && first.Address == own.String() // by which the site is found
+	servers := s.conf().PushSite().Servers(s.conf().UpstreamPool)
 	if len(servers) == 0 || first != servers[0].URL {
 		return t
 	}
@@ -153,7 +144,7 @@ func (s *Server) endpoint(u config.Upstream) appcall.Endpoint {
 
 // appEndpoint returns the upstream for a path that the configuration names, and the path there, as its route has it.
 func (s *Server) appEndpoint(named string) (who config.Upstream, path string) {
-	c, site := s.config, s.config.PushSite()
+	c, site := s.conf(), s.conf().PushSite()
 	host, self := "", c.PushSites() > 1 // each client's request is for the site that the client uses
 	if list := site.Servers(c.UpstreamPool); len(list) > 0 {
 		who, host = list[0].URL, list[0].URL.Host
@@ -185,9 +176,9 @@ func (s *Server) appEndpoint(named string) (who config.Upstream, path string) {
 // permissions decide who can connect.
 func (s *Server) trusted(a netip.Addr) bool {
 	if !a.IsValid() {
-		return s.config.Listen.Unix() || s.own != nil
+		return s.conf().Listen.Unix() || s.own != nil
 	}
-	for _, p := range s.config.TrustedProxies {
+	for _, p := range s.conf().TrustedProxies {
 		if p.Contains(a.Unmap()) {
 			return true
 		}

@@ -81,10 +81,28 @@ func (v *Request) serve() {
 	})
 }
 
-// turnAway refuses, on the loop, a connection that is no longer allowed: something was revoked since the decision, or
-// the token has expired. Nothing of the channels was sent yet. A later revocation finds the connection held.
+// recheck returns why the client may not have its channels by rules that are newer than those of the decision.
+func (v *Request) recheck() error {
+	if v.s.o.Present == nil {
+		return nil
+	}
+	old, rules := v.s.o.Rules, v.s.o.Present().Rules
+	if old == rules {
+		return nil
+	}
+	_, err := auth.Recheck(old, rules, v.Spec.Channels, v.Spec.User, v.Spec.Token)
+	return err
+}
+
+// turnAway refuses, on the loop, a connection that is no longer allowed: the rules have changed since the decision,
+// something was revoked, or the token has expired. Nothing of the channels was sent yet. A later revocation finds the connection held.
 func (v *Request) turnAway(c *park.Conn) bool {
 	s := v.s
+	if err := v.recheck(); err != nil {
+		s.LogRejected(slog.LevelInfo, "the rules in channels have changed while it was decided", request.AddrText(v.req.Client), "error", err)
+		s.turnAway(c, &v.req, 503, auth.ErrUnavailable.Error(), v.fields) // the client comes again, and gets a new decision
+		return true
+	}
 	switch {
 	case v.subject == nil:
 		return false

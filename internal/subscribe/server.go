@@ -30,24 +30,21 @@ const MaxWait = 30 * time.Second
 
 // Options of a Server.
 type Options struct {
-	Paths          []string                                                       // of the push URLs; none is below another
-	Below          map[string]func(*fasthttp.RequestCtx) (status int, why string) // other paths that are served below each of them
-	Origins        []string                                                       // allowed besides the same origin: lower case, without a default port
-	MaxChannels    int                                                            // of one connection
-	MaxConnections int                                                            // held at once; 0: no separate limit
-	MaxPerUser     int                                                            // for the log, see AtLimit
+	Settings
+
+	Paths      []string                                                       // of the push URLs; none is below another
+	Below      map[string]func(*fasthttp.RequestCtx) (status int, why string) // other paths that are served below each of them
+	MaxPerUser int                                                            // for the log, see AtLimit
 
 	Dialects []Dialect // a request gets the first that matches; the last one takes all
 
-	Rules       *channel.Rules
-	Inspect     *inspect.Sessions // of holdfast doctor; nil: none
-	Auth        *auth.Service
-	AtLimit     func(user string) bool // reports whether a user is at the limit of connections
-	Tokens      auth.Verifier          // verifies tokens, on a worker; nil: tokens are off
-	TokenCookie string                 // cookie that may have a token; empty: none
+	Inspect *inspect.Sessions // of holdfast doctor; nil: none
+	Auth    *auth.Service
+	AtLimit func(user string) bool // reports whether a user is at the limit of connections
 
-	Open     func() int64 // number of held connections
-	Draining func() bool  // reports whether Holdfast shuts down
+	Present  func() *Settings // those of new requests; nil: the server's own
+	Open     func() int64     // number of held connections
+	Draining func() bool      // reports whether Holdfast shuts down
 
 	// Prepare does the slow part of Hold, on the worker.
 	Prepare func(s *Spec)
@@ -67,19 +64,37 @@ type Options struct {
 
 // Server serves requests to subscribe.
 type Server struct {
-	o           Options
-	small       *fasthttp.Server // for heads of at most smallHead bytes
-	large       *fasthttp.Server
-	originHints throttle.Throttle // of logForeign
-	noCookies   throttle.Throttle
-	counts      counters
+	o Options
+
+	small *fasthttp.Server // for heads of at most smallHead bytes
+	large *fasthttp.Server
+	*notes
 }
 
 // New returns a server. It starts nothing.
-func New(o Options) *Server {
-	s := &Server{o: o}
+func New(o Options) *Server { return newServer(o, new(notes)) }
+
+// With returns a server with other settings, which has the counts of s. Requests that s has begun keep its settings.
+func (s *Server) With(set *Settings) *Server {
+	o := s.o
+	o.Settings = *set
+	return newServer(o, s.notes)
+}
+
+func newServer(o Options, n *notes) *Server {
+	s := &Server{o: o, notes: n}
 	s.small, s.large = s.newEngine(smallHead), s.newEngine(64<<10)
 	return s
+}
+
+// Settings returns the settings of s, which are not changed.
+func (s *Server) Settings() *Settings { return &s.o.Settings }
+
+// notes is what servers with different settings count together, and what keeps their lines in the log rare.
+type notes struct {
+	counts      counters
+	originHints throttle.Throttle // of logForeign
+	noCookies   throttle.Throttle
 }
 
 // smallHead is the size of most heads. Read buffers last until the next collection of garbage, which comes the sooner the

@@ -1,4 +1,4 @@
-package server
+package warnings
 
 import (
 	"fmt"
@@ -20,8 +20,8 @@ var everybodys = []struct{ name, of string }{
 	{"__utma", "old Google Analytics sets for everybody"},
 }
 
-// CookieWarnings returns which session cookies of c are likely no session's, in a sentence each.
-func CookieWarnings(c *config.Config) (list []string) {
+// Cookies returns which session cookies of c are likely no session's, in a sentence each.
+func Cookies(c *config.Config) (list []string) {
 	for i, wanted := range c.Push.Logout.Cookies {
 		for _, e := range everybodys {
 			if !cookie.Is(wanted, []byte(e.name)) {

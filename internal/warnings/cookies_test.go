@@ -1,4 +1,4 @@
-package server
+package warnings
 
 import (
 	"strings"
@@ -7,8 +7,8 @@ import (
 	"holdfast/internal/config"
 )
 
-// TestCookieWarnings: a session cookie that everybody has is said to be one.
-func TestCookieWarnings(t *testing.T) {
+// TestCookies: a session cookie that everybody has is said to be one.
+func TestCookies(t *testing.T) {
 	for list, want := range map[string]string{
 		`PHPSESSID, JSESSIONID, "wordpress_logged_in_*", sessionid`: "",
 		`PHPSESSID, "wordpress_*"`:                                  `push.logout.cookies[1]: "wordpress_*" matches wordpress_test_cookie that WordPress sets for everybody`,
@@ -19,7 +19,7 @@ func TestCookieWarnings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := strings.Join(CookieWarnings(c), "\n")
+		got := strings.Join(Cookies(c), "\n")
 		if !strings.HasPrefix(got, want) || (want == "") != (got == "") || strings.Contains(got, "\n") {
 			t.Errorf("%s: %q; want %q", list, got, want)
 		}

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package server
+package warnings
 
 // bindable has nothing to ask on this system.
 func bindable(network, address string) error { return nil }

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+// apiFlags adds the flags of a command that calls the API, and returns a function that posts to a target there and returns
+// the body of a good response.
+func apiFlags(f *flag.FlagSet) (post func(target string, body []byte, timeout time.Duration) ([]byte, error)) {
+	hooksURL := f.String("hooks", "http://127.0.0.1:9090", "`URL` of the API listener, or unix:/path")
+	token := f.String("token", os.Getenv("HOLDFAST_TOKEN"), "hooks.token of the configuration; default $HOLDFAST_TOKEN")
+	return func(target string, body []byte, timeout time.Duration) ([]byte, error) {
+		client := &http.Client{Timeout: timeout}
+		base := strings.TrimSuffix(*hooksURL, "/")
+		if path, ok := strings.CutPrefix(base, "unix:"); ok {
+			client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "unix", path)
+			}}
+			base = "http://localhost"
+		}
+		req, err := http.NewRequest(http.MethodPost, base+target, bytes.NewReader(body))
+		if err != nil {
+			return nil, err
+		}
+		if *token != "" {
+			req.Header.Set("Authorization", "Bearer "+*token)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return nil, err
+		}
+		defer resp.Body.Close()
+		answer, err := io.ReadAll(io.LimitReader(resp.Body, 256<<10))
+		if err == nil && resp.StatusCode != http.StatusOK {
+			err = &apiError{resp.Status, bytes.TrimSpace(answer)}
+		}
+		return answer, err
+	}
+}
+
+// apiError is a response of the API that is not 200.
+type apiError struct {
+	status string
+	body   []byte
+}
+
+func (e *apiError) Error() string { return fmt.Sprintf("%s: %s", e.status, e.body) }

@@ -1,0 +1,55 @@
+package hooks
+
+import (
+	"crypto/sha256"
+	"errors"
+
+	"holdfast/internal/channel"
+)
+
+// Live is what may change while the API is served.
+type Live struct {
+	Token    string         // secret that callers must send; empty: none, which is allowed on loopback only
+	Hosts    []string       // Host names allowed besides localhost and loopback addresses, without ports
+	Channels *channel.Rules // nil: there are no channels
+}
+
+// access is Live in the form in which requests are checked. It is not changed.
+type access struct {
+	secret   bool // there is a token
+	tokenSum [sha256.Size]byte
+	hosts    map[string]bool
+	rules    *channel.Rules
+}
+
+// Use has further requests follow other settings. The caller has checked that the listener may have no token, if it has
+// none.
+func (s *Server) Use(set Live) {
+	a := &access{secret: set.Token != "", tokenSum: sha256.Sum256([]byte(set.Token)), hosts: map[string]bool{}, rules: set.Channels}
+	for _, host := range set.Hosts {
+		a.hosts[canonicalHost(host)] = true
+	}
+	s.access.Store(a)
+}
+
+// ErrNotReloaded is why the configuration is the one from before: that which was read is not valid, or can't be applied
+// while Holdfast runs.
+var ErrNotReloaded = errors.New("not reloaded")
+
+// Reloaded is what a reload has changed.
+type Reloaded struct {
+	Changed []string `json:"changed"` // keys, or none
+}
+
+// reload responds to POST /reload, when the new configuration is in use.
+func reload(s *Server, c *call) error {
+	if _, err := parseQuery(c.query); err != nil {
+		return err
+	}
+	done, err := s.options.Reload()
+	if err != nil {
+		return err
+	}
+	s.answerJSON(c.ctx, done)
+	return nil
+}
