@@ -41,7 +41,7 @@ internal/collector
 internal/compress internal/deflate internal/http1 internal/park internal/throttle
 internal/config   internal/cache internal/cache/rules internal/channel internal/channelurl internal/compress internal/config/answers internal/config/value internal/deny internal/expand internal/hosts internal/strictjson
 internal/config/answers internal/access internal/config/value internal/errorpage internal/fcgi internal/fieldset internal/request
-internal/config/changes internal/config
+internal/config/changes internal/channel internal/config
 internal/config/value internal/expand
 internal/connection
 internal/cookie   internal/http1
@@ -83,7 +83,8 @@ internal/request  internal/http1
 internal/route    internal/access internal/balance internal/cache/rules internal/compress internal/deny internal/errorpage internal/expand internal/fcgi internal/fieldset internal/hosts internal/http1 internal/inject internal/rate internal/request internal/site
 internal/sendbuf  internal/park
 internal/sendqueue internal/hub internal/park
-internal/server   hooks internal/accesslog internal/acmeclient internal/answering internal/appcall internal/asyncwriter internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/collector internal/compress internal/config internal/config/changes internal/connection internal/deny internal/heldpoll internal/histfile internal/http1 internal/hub internal/inject internal/inspect internal/metric internal/park internal/presence internal/proxyheader internal/pushfields internal/route internal/site internal/subscribe internal/throttle internal/tlsconn internal/token internal/warnings internal/watch proxy upgrade upgrade/client
+internal/server   hooks internal/accesslog internal/acmeclient internal/answering internal/appcall internal/asyncwriter internal/auth internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/collector internal/compress internal/config internal/config/changes internal/connection internal/deny internal/heldpoll internal/histfile internal/http1 internal/hub internal/inject internal/inspect internal/metric internal/park internal/presence internal/proxyheader internal/pushfields internal/route internal/serving internal/site internal/subscribe internal/throttle internal/tlsconn internal/token internal/warnings internal/watch proxy upgrade upgrade/client
+internal/serving  internal/accesslog internal/admit internal/balance internal/cache/fetch internal/heldpoll internal/park internal/pushfields internal/request internal/route internal/site
 internal/session  internal/auth internal/channel
 internal/site     internal/expand internal/http1
 internal/slab
@@ -100,7 +101,7 @@ internal/warnings internal/answering internal/cache/rules internal/certs interna
 internal/watch    internal/appcall internal/channelurl internal/hub internal/strictjson internal/throttle
 internal/wiretest
 internal/wsframe  internal/deflate
-proxy             internal/access internal/accesslog internal/admit internal/apptunnel internal/balance internal/cache/fetch internal/compress internal/fcgi internal/headread internal/heldpoll internal/http1 internal/inject internal/metric internal/park internal/proxyheader internal/proxystats internal/pushfields internal/rate internal/request internal/route internal/sendbuf internal/site internal/tempfile internal/throttle internal/tunnel
+proxy             internal/access internal/accesslog internal/admit internal/apptunnel internal/balance internal/cache/fetch internal/compress internal/fcgi internal/headread internal/heldpoll internal/http1 internal/inject internal/metric internal/park internal/proxyheader internal/proxystats internal/pushfields internal/rate internal/request internal/route internal/sendbuf internal/serving internal/site internal/tempfile internal/throttle internal/tunnel
 upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/http1 internal/hub internal/inspect internal/jsontext internal/park internal/receive internal/render internal/request internal/sendqueue internal/session internal/subscribe internal/wsframe upgrade/client
 upgrade/client    internal/http1
 `

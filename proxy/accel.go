@@ -55,7 +55,7 @@ func (x *exchange) accelRedirect(a *http1.Answer, bodyless bool) bool {
 	x.accel.head = append(x.accel.head[:0], raw...)
 
 	h := &x.f.head
-	if r := h.Parse(x.accel.head, http1.Limits{Bytes: len(x.accel.head), Fields: x.f.p.o.HeaderFields}); r != nil {
+	if r := h.Parse(x.accel.head, http1.Limits{Bytes: len(x.accel.head), Fields: x.p.o.HeaderFields}); r != nil {
 		x.fail(502, fmt.Errorf("X-Accel-Redirect: %w", r))
 		return false
 	}
@@ -69,7 +69,7 @@ func (x *exchange) accelRedirect(a *http1.Answer, bodyless bool) bool {
 		return false
 	}
 	// Not now, whatever is decided: the response of the first upstream is still being read.
-	x.f.p.gate.Permit(x.route, to, h, x.client.from.Addr(), x.f.loop.Now(), x.poster(), func(why *http1.Refusal) { x.goTo(to, why) })
+	x.p.Gate.Permit(x.route, to, h, x.client.from.Addr(), x.f.loop.Now(), x.poster(), func(why *http1.Refusal) { x.goTo(to, why) })
 	return false
 }
 
@@ -82,7 +82,7 @@ func (x *exchange) goTo(to *route.Route, why *http1.Refusal) {
 		return
 	}
 	x.route = to
-	if h := &x.f.head; h.Parse(x.accel.head, http1.Limits{Bytes: len(x.accel.head), Fields: x.f.p.o.HeaderFields}) == nil {
-		x.take(h, x.f.readRequest(x.client.conn, h), nil)
+	if h := &x.f.head; h.Parse(x.accel.head, http1.Limits{Bytes: len(x.accel.head), Fields: x.p.o.HeaderFields}) == nil {
+		x.take(h, x.f.readRequest(x.p, x.client.conn, h), nil)
 	}
 }

@@ -94,7 +94,7 @@ func (a *appLeg) leave(reuse bool) {
 // begin chooses an upstream, or waits for one, and sends the request: the head, and the body received so far.
 func (a *appLeg) begin(head, body []byte) {
 	a.asked = a.x.f.loop.Now()
-	if index, ok := a.x.f.bound.Server(a.x.client.conn.Ref()); ok && a.x.route.Servers.Has(index) {
+	if index, ok := a.x.f.bound.Server(a.x.client.conn.Ref(), a.x.route.Servers); ok {
 		a.sticky = index
 	}
 	s, full := a.x.route.Servers.Choose(a.tried, a.sticky, a.asked)
@@ -130,10 +130,10 @@ func (a *appLeg) ask(head, body []byte) {
 
 // pooledConn returns an idle connection to the chosen server, or nil: the client's own, or one of the loop's pool.
 func (a *appLeg) pooledConn() *park.Conn {
-	c, bound := a.x.f.bound.Get(a.x.client.conn.Ref(), a.server.Index)
+	c, bound := a.x.f.bound.Get(a.x.client.conn.Ref(), a.server)
 	a.connLogin = a.connLogin || bound
 	if c == nil {
-		c = a.x.f.pools[a.server.Index].Get()
+		c = a.server.Pool(a.x.f.loop).Get()
 	}
 	return c
 }
@@ -143,25 +143,25 @@ func (a *appLeg) giveBack() {
 	f := a.x.f
 	switch {
 	case !a.connLogin:
-		f.pools[a.server.Index].Put(a.conn)
+		a.server.Pool(f.loop).Put(a.conn, a.x.p.Idle)
 	case a.x.client.trusted || !a.x.client.keep: // a trusted proxy sends requests of several clients on one connection
 		a.notice(balance.ClosedLogin)
 		a.conn.Close()
 	default:
 		a.notice(balance.BoundLogin)
-		f.bound.Put(a.x.client.conn.Ref(), a.server.Index, a.conn, f.p.o.PoolIdle)
+		f.bound.Put(a.x.client.conn.Ref(), a.server, a.conn, a.x.p.o.PoolIdle)
 	}
 }
 
 // notice counts an oddity of the server.
 func (a *appLeg) notice(n balance.Notice) {
-	a.x.f.p.servers.Notice(a.server, n, a.x.route.Label(), a.x.f.loop.Now())
+	a.x.p.Servers.Notice(a.server, n, a.x.route.Label(), a.x.f.loop.Now())
 }
 
 // noticeAll is notice for each oddity of a response.
 func (a *appLeg) noticeAll(odd http1.Oddity) {
 	if odd != 0 {
-		a.x.f.p.servers.NoticeAll(a.server, odd, a.x.route.Label(), a.x.f.loop.Now())
+		a.x.p.Servers.NoticeAll(a.server, odd, a.x.route.Label(), a.x.f.loop.Now())
 	}
 }
 
@@ -178,7 +178,7 @@ func (a *appLeg) dial() {
 	address, number, err := s.DialAddress(a.addresses)
 	if err == nil {
 		a.address = number
-		a.x.f.p.stats.Dialled.Add(1)
+		a.x.p.stats.Dialled.Add(1)
 		a.conn, err = s.Dial(a.x.f.loop, address, a.x)
 	}
 	if err != nil {
@@ -212,7 +212,7 @@ func (a *appLeg) next(status int, err error, event string) {
 		a.x.fail(status, err)
 		return
 	}
-	p.servers.Failed(a.server, a.x.f.loop.Now())
+	p.Servers.Failed(a.server, a.x.f.loop.Now())
 	p.stats.Retries.Add(1)
 	p.o.Log.Warn(event, "upstream", a.server.String(), "error", err)
 	a.hangUp()
@@ -240,7 +240,7 @@ func (a *appLeg) ready(ev park.Event) {
 		case !a.x.upload.body.Done && a.out == nil: // the client has not sent the whole body yet
 			a.conn.SetDeadline(a.x.route.UpstreamTime)
 		default:
-			a.unanswered(504, fmt.Errorf("response: %w", errTimeout), a.x.f.p.o.NextTimeout)
+			a.unanswered(504, fmt.Errorf("response: %w", errTimeout), a.x.p.o.NextTimeout)
 		}
 		return
 	}

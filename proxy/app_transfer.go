@@ -82,7 +82,7 @@ func (a *appLeg) pumpDown() {
 	}
 	in := a.x.f.loop.In()
 	in = in[:len(in)-len("\r\n")] // room for the CRLF that ends a chunk
-	if a.x.f.p.buffered.Load() > a.x.f.p.o.BufferTotal {
+	if a.x.p.buffered.Load() > a.x.p.o.BufferTotal {
 		in = in[:smallReading] // buffers.total is used up: each slow client may still buffer this much
 	}
 	for turn := 0; a.x.client.rest == nil && !a.x.coder.Full(); turn++ {
@@ -145,14 +145,14 @@ func (a *appLeg) failed(err error) {
 		}
 	}
 	if a.reused && !a.retried && len(a.partialHead) == 0 && a.repeatable() {
-		a.x.f.p.stats.Retries.Add(1)
+		a.x.p.stats.Retries.Add(1)
 		a.retried = true
 		a.conn.Close()
 		sendbuf.Drop(&a.out)
 		a.dial()
 		return
 	}
-	a.unanswered(502, err, a.x.f.p.o.NextError)
+	a.unanswered(502, err, a.x.p.o.NextError)
 }
 
 // repeatable reports whether the request may be sent once more: the client has no byte of a response, and the request

@@ -11,8 +11,8 @@ var errTempFile = errors.New("a temporary file could not be read (buffers.temp_d
 
 // useFile begins to buffer the response in a temporary file. It reports whether it does.
 func (c *clientLeg) useFile() bool {
-	if c.file == nil && c.x.answered && !c.unbuffered && c.x.f.p.files.Fits(-1) {
-		c.file = c.x.f.p.files.New(c.x.f.loop, c.x.run)
+	if c.file == nil && c.x.answered && !c.unbuffered && c.x.p.files.Fits(-1) {
+		c.file = c.x.p.files.New(c.x.f.loop, c.x.run)
 	}
 	return c.file != nil
 }

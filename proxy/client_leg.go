@@ -45,7 +45,7 @@ type clientLeg struct {
 // appendConnection appends what depends on the connection: Connection, which says whether it stays open, and with TLS
 // Options.HSTS.
 func (c *clientLeg) appendConnection(b []byte) []byte {
-	if hsts := c.x.f.p.o.HSTS; hsts != "" && c.conn.TLS() {
+	if hsts := c.x.p.o.HSTS; hsts != "" && c.conn.TLS() {
 		b = http1.AppendOnce(b, "Strict-Transport-Security", hsts)
 	}
 	switch {
@@ -163,7 +163,7 @@ func (c *clientLeg) full() bool {
 	if c.out == nil {
 		return false
 	}
-	return c.unbuffered || c.out.Len() >= c.x.route.ResponseBuffer || c.x.f.p.buffered.Load() > c.x.f.p.o.BufferTotal
+	return c.unbuffered || c.out.Len() >= c.x.route.ResponseBuffer || c.x.p.buffered.Load() > c.x.p.o.BufferTotal
 }
 
 // flush writes what is queued. It reports whether the exchange continues.

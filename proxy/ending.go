@@ -16,7 +16,7 @@ func (x *exchange) clientGone() {
 	if x.outlives() {
 		return
 	}
-	x.f.p.stats.ClientGone.Add(1)
+	x.p.stats.ClientGone.Add(1)
 	if !x.answered {
 		x.log.status = statusGone
 	}
@@ -58,11 +58,11 @@ func (x *exchange) tooSlow(why error) {
 
 // fail ends the exchange because of the upstream. A response that has begun is cut off, never completed.
 func (x *exchange) fail(status int, err error) {
-	x.f.p.stats.UpstreamErrors.Add(1)
+	x.p.stats.UpstreamErrors.Add(1)
 	if x.app.server != nil && !x.answered {
-		x.f.p.servers.Failed(x.app.server, x.f.loop.Now())
+		x.p.Servers.Failed(x.app.server, x.f.loop.Now())
 	}
-	x.f.p.o.Log.Error("upstream failed", "upstream", x.upstreamName(), "status", status, "error", err,
+	x.p.o.Log.Error("upstream failed", "upstream", x.upstreamName(), "status", status, "error", err,
 		"begun", x.client.begun, "reused", x.app.reused, "after", x.f.loop.Now().Sub(x.log.started).Round(time.Millisecond))
 	switch {
 	case x.client.silent && x.client.out == nil: // the client has all that it gets
@@ -74,7 +74,7 @@ func (x *exchange) fail(status int, err error) {
 
 // cut resets the client's connection: after an ordinary close, the response could look complete.
 func (x *exchange) cut(why error) {
-	x.f.p.stats.Cut.Add(1)
+	x.p.stats.Cut.Add(1)
 	c := x.client.conn
 	if x.client.out != nil {
 		sendbuf.Flush(c, &x.client.out)
@@ -158,7 +158,7 @@ func (x *exchange) drop() {
 	}
 	x.upload.file.Close()
 	x.client.file.Close()
-	x.f.p.inFlight.Add(-1)
+	x.p.inFlight.Add(-1)
 	x.accel.gate.Leave()
 	x.coder.Close()
 	x.closeFetch()
@@ -179,15 +179,15 @@ func (x *exchange) abandonUnless(whole *bool, serial uint64) {
 	x.client.conn = nil
 	x.app.releaseServer()
 	x.app.dequeue()
-	x.f.p.buffered.Add(int64(-x.ahead))
-	x.f.p.stats.Cut.Add(1)
+	x.p.buffered.Add(int64(-x.ahead))
+	x.p.stats.Cut.Add(1)
 	x.drop()
 }
 
 // count updates Proxy.buffered.
 func (x *exchange) count() {
 	if n := x.client.out.Len() + len(x.upload.gathered) + len(x.upload.tail) + len(x.client.fileTail) + x.coder.Pending(); n != x.ahead {
-		x.f.p.buffered.Add(int64(n - x.ahead))
+		x.p.buffered.Add(int64(n - x.ahead))
 		x.ahead = n
 	}
 }

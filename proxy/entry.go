@@ -26,8 +26,8 @@ func (x *exchange) endLog(end string) {
 	if x.was == nil {
 		x.f.durations.Add(x.f.loop.Now().Sub(x.log.started))
 	}
-	x.f.p.o.Cache.Count(x.log.cache)
-	l := x.f.p.o.Access
+	x.p.o.Cache.Count(x.log.cache)
+	l := x.p.o.Access
 	if l == nil {
 		return
 	}

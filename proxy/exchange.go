@@ -42,6 +42,7 @@ const (
 // are here and in ending.go.
 type exchange struct {
 	f      *Front
+	p      *generation // with which the request has begun
 	route  *route.Route
 	client clientLeg
 	upload upload
@@ -71,7 +72,7 @@ type exchange struct {
 }
 
 // forward begins an exchange. rest are the bytes after the head: body, or the next request. held: it was held before; nil: not.
-func (f *Front) forward(c *park.Conn, v *admit.Verdict, h *http1.Head, q *request.Request, rest []byte, more bool, held *heldpoll.Poll) {
+func (f *Front) forward(p *generation, c *park.Conn, v *admit.Verdict, h *http1.Head, q *request.Request, rest []byte, more bool, held *heldpoll.Poll) {
 	var x *exchange
 	if n := len(f.free); n > 0 {
 		x, f.free = f.free[n-1], f.free[:n-1]
@@ -80,7 +81,7 @@ func (f *Front) forward(c *park.Conn, v *admit.Verdict, h *http1.Head, q *reques
 	}
 	r := v.Route
 	*x = exchange{
-		f: f, route: r, serial: x.serial + 1,
+		f: f, p: p, route: r, serial: x.serial + 1,
 		client: clientLeg{x: x, conn: c, early: x.client.early[:0]},
 		upload: upload{x: x, gathered: x.upload.gathered[:0]},
 		app:    appLeg{x: x, head: x.app.head[:0], partialHead: x.app.partialHead[:0], sticky: -1},
@@ -90,7 +91,7 @@ func (f *Front) forward(c *park.Conn, v *admit.Verdict, h *http1.Head, q *reques
 	}
 	whole := false
 	defer x.abandonUnless(&whole, x.serial)
-	f.p.inFlight.Add(1)
+	p.inFlight.Add(1)
 	x.accel.gate.Enter()
 	x.log.started = f.loop.Now()
 	x.client.keep = !h.Close
@@ -106,8 +107,8 @@ func (f *Front) forward(c *park.Conn, v *admit.Verdict, h *http1.Head, q *reques
 	c.Hold(x)
 	c.SetDeadline(0)
 	x.client.trusted, x.client.from, x.client.user = q.Trusted, q.Client, v.User
-	if f.p.o.Access != nil {
-		x.log.line = f.p.o.Access.Begin(x.log.line, accesslog.RequestOf(h, q.Client.Addr()))
+	if p.o.Access != nil {
+		x.log.line = p.o.Access.Begin(x.log.line, accesslog.RequestOf(h, q.Client.Addr()))
 	}
 	switch { // Holdfast responds to Expect itself: clients wait for this line, and it must not depend on the app.
 	case held != nil && held.Gone, h.Expects && !x.upload.body.Done && len(rest) == 0 && v.Answer == nil &&
@@ -120,7 +121,7 @@ func (f *Front) forward(c *park.Conn, v *admit.Verdict, h *http1.Head, q *reques
 			break
 		}
 		x.client.early = append(x.client.early, rest[used:]...)
-		x.session = request.SessionOf(x.f.p.o.Sessions, h)
+		x.session = request.SessionOf(x.p.o.Sessions, h)
 		x.app.connLogin = http1.LogsIn(h.Fields)
 		if r.Table.Internal {
 			x.accel.head = append(x.accel.head, h.Raw...)
@@ -150,8 +151,8 @@ func (x *exchange) take(h *http1.Head, q *request.Request, body []byte) {
 func (x *exchange) start(h *http1.Head, q *request.Request, body []byte) {
 	x.page.Request(h)
 	x.coder.Request(h)
-	x.push = x.f.p.o.Push.Request(h, x.route.Publishes)
-	x.source = x.f.p.newSource(x)
+	x.push = x.p.o.Push.Request(h, x.route.Publishes)
+	x.source = x.p.newSource(x)
 	x.source.start(h, q, body)
 }
 
@@ -211,7 +212,7 @@ func (x *exchange) clientExpired() {
 	switch {
 	case x.fetch != nil && x.fetch.StopWaiting():
 	case x.app.queued:
-		x.f.p.stats.Overloaded.Add(1)
+		x.p.stats.Overloaded.Add(1)
 		x.finishAfter(503, time.Second, balance.ErrQueueTime)
 	case x.client.out != nil && x.client.progressed():
 		x.client.pace.EndWait(x.f.loop.Now())

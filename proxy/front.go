@@ -15,10 +15,9 @@ import (
 
 // Front is what the client connections of one loop share.
 type Front struct {
-	p      *Proxy
+	p      *generation // of new requests; see Proxy.Use
 	loop   *park.Loop
 	reader headread.Reader // has the connections that wait for a request
-	pools  []*balance.Pool // by the index of the upstream
 	bound  balance.Bound
 	head   http1.Head      // of the request in hand
 	req    request.Request // the same
@@ -36,11 +35,6 @@ type Front struct {
 // HeadRead implements headread.Owner: the request is refused, passed to the PushHandler, or becomes an exchange.
 func (f *Front) HeadRead(c *park.Conn, b, rest []byte, more bool) { f.enter(c, b, rest, more, nil) }
 
-// loggedIn continues with a request whose login was verified, or was not.
-func (f *Front) loggedIn(c *park.Conn, p *admit.Pending) {
-	f.enter(c, p.Head, p.Rest, p.More, &p.Result)
-}
-
 // enter is HeadRead. done is the result of a login that had to be verified; nil: there was none.
 func (f *Front) enter(c *park.Conn, b, rest []byte, more bool, done *access.Result) {
 	h := &f.head
@@ -48,7 +42,7 @@ func (f *Front) enter(c *park.Conn, b, rest []byte, more bool, done *access.Resu
 		f.HeadRefused(c, r, b)
 		return
 	}
-	q := f.readRequest(c, h)
+	q := f.readRequest(f.p, c, h)
 	q.Rest = rest
 	if f.p.o.Challenge != nil { // before a redirect, and for every Host
 		if response := f.p.o.Challenge(h.Path); response != nil {
@@ -56,26 +50,39 @@ func (f *Front) enter(c *park.Conn, b, rest []byte, more bool, done *access.Resu
 			return
 		}
 	}
-	v := f.p.gate.Judge(c, h, q, f.loop.Now(), done)
+	v := f.p.Gate.Judge(c, h, q, f.loop.Now(), done)
 	switch {
 	case v.Refusal != nil:
 		f.p.stats.OverLimit(v.Refusal.Status)
 		f.refuseClient(c, q.Client, v.Route, v.Refusal, b, v.Details...)
 	case v.Attempt != nil:
-		f.p.gate.Wait(c, v.Attempt, b, rest, more, f.loggedIn)
+		p := f.p
+		p.Gate.Wait(c, v.Attempt, b, rest, more, func(c *park.Conn, w *admit.Pending) {
+			if done := &w.Result; p == f.p {
+				f.enter(c, w.Head, w.Rest, w.More, done)
+			} else { // by the rules from before a reload
+				f.enter(c, w.Head, w.Rest, w.More, nil)
+			}
+		})
 	case v.Own && v.Answer == nil:
 		q.Fields = v.Route.Fields.Lines()
 		f.p.o.Local.Serve(c, q)
 	default:
 		f.p.stats.Requests.Add(1)
-		f.forward(c, &v, h, q, rest, more, nil)
+		f.forward(f.p, c, &v, h, q, rest, more, nil)
 	}
+}
+
+// limitHeads has the reader follow the options.
+func (f *Front) limitHeads() {
+	o := f.p.o
+	f.reader.FirstTime, f.reader.IdleTime, f.reader.MaxBytes = o.HeaderTime, o.IdleTime, o.HeaderBytes
 }
 
 // readRequest returns the client, scheme, host and port of a checked request. The result is valid as long as the head,
 // and until the next call.
-func (f *Front) readRequest(c *park.Conn, h *http1.Head) *request.Request {
-	f.p.reader.Read(&f.req, c.RemoteAddr(), c.TLS(), h.Host, &h.Forwarding)
+func (f *Front) readRequest(p *generation, c *park.Conn, h *http1.Head) *request.Request {
+	p.Reader.Read(&f.req, c.RemoteAddr(), c.TLS(), h.Host, &h.Forwarding)
 	f.req.Head, f.req.Body = h.Raw, h.Chunked || h.Length > 0
 	return &f.req
 }

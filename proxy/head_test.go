@@ -13,6 +13,7 @@ import (
 	"holdfast/internal/balance"
 	"holdfast/internal/http1"
 	"holdfast/internal/request"
+	"holdfast/internal/serving"
 	"holdfast/internal/wiretest"
 )
 
@@ -66,7 +67,8 @@ func FuzzHead(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	p := &Proxy{sites: oneSite(balance.NewSet(balance.Options{}), Route{Upstreams: []Upstream{{Host: "up"}}}, nil), reader: request.Reader{Trusted: func(netip.Addr) bool { return false }}}
+	p := new(Proxy)
+	p.present.Store(&generation{Proxy: p, State: &serving.State{Sites: oneSite(balance.NewSet(balance.Options{}), Route{Upstreams: []Upstream{{Host: "up"}}}, nil), Reader: request.Reader{Trusted: func(netip.Addr) bool { return false }}}})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		n, r := http1.HeadEnd(in, 0)
 		if r != nil || n == 0 {
@@ -89,7 +91,7 @@ func FuzzHead(f *testing.F) {
 			return
 		}
 		var q request.Request
-		p.reader.Read(&q, wirePeer, false, h.Host, &h.Forwarding)
+		p.present.Load().Reader.Read(&q, wirePeer, false, h.Host, &h.Forwarding)
 		out := q.AppendHead(nil, &h, request.For{Mapping: &p.main().Paths})
 		if h.Chunked {
 			var x exchange

@@ -349,7 +349,7 @@ func TestHoldMemory(t *testing.T) {
 	h := newHolding(t, nil, func(o *Options) {
 		o.Held = heldpoll.New(heldpoll.Options{Store: o.Cache.Store, MaxBytes: 600, Log: o.Log})
 	})
-	h.polls = h.proxy.o.Held
+	h.polls = h.proxy.present.Load().o.Held
 	first, second := h.client(), h.client()
 	h.poll(first)
 	h.held(1)

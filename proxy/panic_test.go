@@ -123,7 +123,7 @@ func TestPanicInPostedSteps(t *testing.T) {
 			})
 		}},
 		{"what a worker does", get, func(t *testing.T) (string, *Proxy) {
-			return startPrepared(t, up(t), func(p *Proxy) { p.sites.Tables[0].Routes[0].Files, p.newSource = nil, newFileSource }, func(o *Options) {
+			return startPrepared(t, up(t), func(p *Proxy) { p.present.Load().Sites.Tables[0].Routes[0].Files, p.newSource = nil, newFileSource }, func(o *Options) {
 				o.Routes = []Route{{Match: "/files", Below: true, Files: folder(t)}}
 			})
 		}},

@@ -10,18 +10,18 @@ import (
 func (a *appLeg) enqueue() {
 	x, waits := a.x, false
 	ifCurrent := x.ifCurrent()
-	joined := x.f.p.lines.Join(x.f.loop, func() bool {
+	joined := x.p.lines.Join(x.f.loop, func() bool {
 		waits = false
 		ifCurrent(func() { waits = a.queued && !a.again() })
 		return !waits
 	})
 	if !joined {
-		x.f.p.stats.Overloaded.Add(1)
+		x.p.stats.Overloaded.Add(1)
 		x.finishAfter(503, time.Second, balance.ErrQueueFull)
 		return
 	}
 	a.queued = true
-	x.client.conn.SetDeadline(x.f.p.o.QueueTime)
+	x.client.conn.SetDeadline(x.p.o.QueueTime)
 }
 
 // again sends the request to a server if one is free now, and reports whether the exchange has left the queue.
@@ -41,7 +41,7 @@ func (a *appLeg) again() bool {
 func (a *appLeg) dequeue() {
 	if a.queued {
 		a.queued = false
-		a.x.f.p.lines.Leave()
+		a.x.p.lines.Leave()
 	}
 }
 
@@ -50,6 +50,6 @@ func (a *appLeg) releaseServer() {
 	if a.server != nil {
 		a.server.Release()
 		a.server = nil
-		a.x.f.p.lines.Wake(a.x.f.loop)
+		a.x.p.lines.Wake(a.x.f.loop)
 	}
 }

@@ -22,7 +22,7 @@ func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, of *route.Rout
 	f.p.stats.Refused.Add(1)
 	f.logRefused(client, r.Status, r.Reason, fields...)
 	s := new(route.Settings)
-	if rest := f.p.sites.Rest(); of != nil {
+	if rest := f.p.Sites.Rest(); of != nil {
 		s = of.Settings
 	} else if rest != nil {
 		s = rest.Rest().Settings
@@ -44,7 +44,7 @@ func (f *Front) sendAndClose(c *park.Conn, client netip.Addr, b []byte, why *htt
 // finishEarly gives the gate's answer.
 func (x *exchange) finishEarly(a *admit.Answer, h *http1.Head) {
 	if a.Denied {
-		x.f.p.stats.Refused.Add(1)
+		x.p.stats.Refused.Add(1)
 		x.f.logRefused(x.client.from, a.Status, a.Why.Error(), a.Details(h)...)
 	}
 	x.finishFields(a.Status, a.After, a.Fields, a.Why)

@@ -15,28 +15,34 @@ import (
 	"holdfast/internal/park"
 	"holdfast/internal/request"
 	"holdfast/internal/route"
+	"holdfast/internal/serving"
 	"holdfast/internal/wiretest"
 )
 
 // oneSite makes routes for all hosts.
 func oneSite(set *balance.Set, main Route, list []Route) *route.Sites {
-	return route.MustSites(set, Route{}, []route.SiteOptions{{Default: true, Main: main, Routes: list}})
+	sites, err := route.NewSites(set, Route{}, []route.SiteOptions{{Default: true, Main: main, Routes: list}})
+	if err != nil {
+		panic(err)
+	}
+	return sites
 }
 
 // routes makes a proxy of which only the rules are used.
 func routes(t testing.TB, match ...string) *Proxy {
 	t.Helper()
-	p := &Proxy{servers: balance.NewSet(balance.Options{})}
+	p := new(Proxy)
 	o := Options{Upstreams: []Upstream{{Address: "127.0.0.1:1"}}}
 	for i, m := range match {
 		o.Routes = append(o.Routes, Route{Match: m, Upstreams: []Upstream{{Address: fmt.Sprint("127.0.0.1:", i+2)}}})
 	}
-	p.sites = oneSite(p.servers, Route{Match: "/", Upstreams: o.Upstreams}, o.Routes)
+	sites := oneSite(balance.NewSet(balance.Options{}), Route{Match: "/", Upstreams: o.Upstreams}, o.Routes)
+	p.present.Store(&generation{Proxy: p, State: &serving.State{Sites: sites}})
 	return p
 }
 
 // main is the route of what no other is for.
-func (p *Proxy) main() *route.Route { return p.sites.Tables[0].Rest() }
+func (p *Proxy) main() *route.Route { return p.present.Load().Sites.Tables[0].Rest() }
 
 // TestRouteOfAPath is the table of what has more than one reading: a path that some app reads as one below /admin
 // goes to the upstream of /admin or nowhere.
@@ -61,7 +67,7 @@ func TestRouteOfAPath(t *testing.T) {
 		{"/100%25", "/"}, {"/%25", "/"}, {"/a b", "/"}, {"*", "/"},
 	} {
 		got := ""
-		if r, refused := p.sites.Tables[0].Find([]byte(tt.path)); refused != nil {
+		if r, refused := p.present.Load().Sites.Tables[0].Find([]byte(tt.path)); refused != nil {
 			got = fmt.Sprint(refused.Status)
 		} else if got = r.Match; (got == "/") != (r == p.main()) {
 			t.Errorf("%s: route %q that is not the main one", tt.path, got)
@@ -129,7 +135,7 @@ func FuzzFind(f *testing.F) {
 		if r := h.Parse([]byte("GET /"+s+" HTTP/1.1\r\nHost: x\r\n\r\n"), http1.Limits{Bytes: 16 << 10, Fields: 10}); r != nil {
 			return
 		}
-		r, refused := p.sites.Tables[0].Find(h.Path)
+		r, refused := p.present.Load().Sites.Tables[0].Find(h.Path)
 		if refused != nil {
 			return
 		}

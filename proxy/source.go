@@ -101,7 +101,7 @@ func (x *exchange) appendHead(b []byte, a *http1.Answer, framed bool) []byte {
 	if x.coder.Head(a) {
 		c.chunked, framed = false, true
 	}
-	if !framed || !x.upload.body.Done || x.f.p.draining.Load() {
+	if !framed || !x.upload.body.Done || x.p.draining.Load() {
 		c.keep = false
 	}
 	x.route.Fields.Apply(a)

@@ -17,7 +17,7 @@ type cacheSource exchange
 
 // cached reports whether the cache takes the request.
 func (x *exchange) cached(h *http1.Head, q *request.Request, body []byte) bool {
-	c := x.f.p.o.Cache
+	c := x.p.o.Cache
 	if c == nil || x.accel.hops > 0 || x.f.bound.Has(x.client.conn.Ref()) { // by a login of the connection, which no field tells
 		return false
 	}
@@ -46,12 +46,12 @@ func (s *cacheSource) Serve(a fetch.Answer, fields []http1.Field) {
 		return
 	}
 	x.source, x.answered = s, true
-	if !x.upload.body.Done || x.f.p.draining.Load() {
+	if !x.upload.body.Done || x.p.draining.Load() {
 		x.client.keep = false
 	}
 	b, status, body := a.Append(x.f.loop.Out()[:0], fields, x.f.loop.Now())
 	x.log.status, x.log.cache = status, a.Result()
-	x.coder.Serve(b, body, a.Encodings(x.f.p.o.Cache, x.f.loop.Now()), s.send)
+	x.coder.Serve(b, body, a.Encodings(x.p.o.Cache, x.f.loop.Now()), s.send)
 }
 
 // send sends the head, without the empty line, and the body of what is stored.
@@ -72,23 +72,29 @@ func (s *cacheSource) send(b, body []byte) {
 // held reports whether the request is kept open, as its client has the answer; then the exchange has ended.
 func (x *exchange) held(a *fetch.Answer, fields []http1.Field) bool {
 	f, c, conn, now := x.f, &x.client, x.client.conn, x.f.loop.Now()
-	d := f.p.o.Cache.HoldFor(a, &fetch.HoldQuery{Client: c.from.Addr(), Fields: fields, IsHead: x.isHead, Before: x.was}, now)
-	if d <= 0 || f.p.o.Held == nil || c.touched || c.out != nil || len(c.early) > 0 || !x.upload.body.Done || f.p.draining.Load() {
+	d := x.p.o.Cache.HoldFor(a, &fetch.HoldQuery{Client: c.from.Addr(), Fields: fields, IsHead: x.isHead, Before: x.was}, now)
+	if d <= 0 || x.p.o.Held == nil || c.touched || c.out != nil || len(c.early) > 0 || !x.upload.body.Done || x.p.draining.Load() {
 		return false
 	}
-	q := heldpoll.Request{Fields: fields, Entry: a.Entry, Of: &admit.Verdict{Route: x.route, User: c.user}, Began: x.log.started, For: d}
+	q := heldpoll.Request{Fields: fields, Entry: a.Entry, Of: &heldRequest{x.p, admit.Verdict{Route: x.route, User: c.user}}, Began: x.log.started, For: d}
 	q.Key, q.Head, q.Body = a.Request()
-	return f.p.o.Held.Hold(conn, f, &q, now, x.release)
+	return x.p.o.Held.Hold(conn, f, &q, now, x.release)
+}
+
+// heldRequest is what was decided about a poll, and by what.
+type heldRequest struct {
+	p *generation
+	admit.Verdict
 }
 
 // PollEnded implements heldpoll.Owner.
 func (f *Front) PollEnded(c *park.Conn, p *heldpoll.Poll, more bool) {
-	h := &f.head
-	if h.Parse(p.Head, http1.Limits{Bytes: len(p.Head), Fields: f.p.o.HeaderFields}) != nil { // it was let in before
+	h, of := &f.head, p.Of.(*heldRequest)
+	if h.Parse(p.Head, http1.Limits{Bytes: len(p.Head), Fields: of.p.o.HeaderFields}) != nil { // it was let in before
 		c.Close()
 		return
 	}
-	f.forward(c, p.Of.(*admit.Verdict), h, f.readRequest(c, h), p.Body, more, p)
+	f.forward(of.p, c, &of.Verdict, h, f.readRequest(of.p, c, h), p.Body, more, p)
 }
 
 const maxServed = 32 << 10 // bytes of a stored body that are passed at once: what the client does not take is copied
@@ -104,11 +110,11 @@ func (s *cacheSource) Ask(head, body []byte) {
 	x, h := (*exchange)(s), &s.f.head
 	x.change, x.log.cache = x.fetch.Change(), x.fetch.Result()
 	x.client.conn.SetDeadline(0)
-	if r := h.Parse(head, http1.Limits{Bytes: len(head), Fields: x.f.p.o.HeaderFields + 2}); r != nil { // it was let in before
+	if r := h.Parse(head, http1.Limits{Bytes: len(head), Fields: x.p.o.HeaderFields + 2}); r != nil { // it was let in before
 		x.finishWith(r.Status, r)
 		return
 	}
-	x.start(h, x.f.readRequest(x.client.conn, h), body)
+	x.start(h, x.f.readRequest(x.p, x.client.conn, h), body)
 }
 
 // poster returns what posts to the loop of the exchange; see fetch.Fetch.Begin. Any goroutine may call that, when the exchange

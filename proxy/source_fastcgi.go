@@ -53,7 +53,7 @@ func (s *fcgiSource) endsAtClose() bool { return false }
 // request sends the request as records. The body is complete, in gathered or in a file.
 func (s *fcgiSource) request() {
 	h := &s.x.f.head
-	if r := h.Parse(s.raw, http1.Limits{Bytes: len(s.raw), Fields: s.x.f.p.o.HeaderFields + 2}); r != nil {
+	if r := h.Parse(s.raw, http1.Limits{Bytes: len(s.raw), Fields: s.x.p.o.HeaderFields + 2}); r != nil {
 		s.x.finishWith(r.Status, r) // it passed the check before
 		return
 	}
@@ -67,11 +67,11 @@ func (s *fcgiSource) request() {
 	s.id = max(s.x.f.lastID, 1)
 	s.reply.Reset(s.id)
 	s.stdin = fcgi.Stdin{ID: s.id}
-	q := s.x.f.readRequest(s.x.client.conn, h)
+	q := s.x.f.readRequest(s.x.p, s.x.client.conn, h)
 	req := fcgi.Request{
 		Method: h.Method, Target: h.Target, Minor: h.Minor, Host: q.Host, Port: q.Port, HTTPS: q.HTTPS,
 		Root: s.script.Root, Filename: s.script.Filename, ScriptName: s.script.Name, PathInfo: s.script.PathInfo,
-		Length: length, Client: q.Client, Server: s.x.f.p.o.ServerAddr, Fields: q.ScriptFields(h, request.For{Rules: s.x.route.Request, User: s.x.client.user}),
+		Length: length, Client: q.Client, Server: s.x.p.o.ServerAddr, Fields: q.ScriptFields(h, request.For{Rules: s.x.route.Request, User: s.x.client.user}),
 		User: s.x.client.user, Extra: s.x.route.Params,
 	}
 	if _, query, ok := bytes.Cut(h.Target, []byte("?")); s.script.HasQuery {
@@ -129,7 +129,7 @@ func (s *fcgiSource) receiveBody(head, p []byte, err error) bool {
 		return false
 	}
 	if r := &s.reply; len(r.Stderr) > 0 && (r.Done || err != nil) {
-		s.x.f.p.o.Log.Warn("script wrote to standard error", "stderr", string(bytes.TrimSpace(r.Stderr)), "more", r.Lost, "script", s.script.Filename)
+		s.x.p.o.Log.Warn("script wrote to standard error", "stderr", string(bytes.TrimSpace(r.Stderr)), "more", r.Lost, "script", s.script.Filename)
 	}
 	switch {
 	case err != nil:

@@ -55,7 +55,7 @@ func (s *fileSource) start(h *http1.Head, _ *request.Request, body []byte) {
 		}
 	}
 	if !s.work(ask) {
-		s.x.f.p.stats.Overloaded.Add(1)
+		s.x.p.stats.Overloaded.Add(1)
 		s.x.finishAfter(503, time.Second, errSite)
 	}
 }
@@ -84,7 +84,7 @@ func (s *fileSource) work(op func() (next func(live bool))) bool {
 func (s *fileSource) resolved(a site.Answer, first []byte, err error) {
 	switch {
 	case err != nil:
-		s.x.f.p.o.Log.Error("site: path not looked up", "error", err)
+		s.x.p.o.Log.Error("site: path not looked up", "error", err)
 		a.File.Close()
 		s.x.finishWith(500, errSite)
 	case a.Script != nil:
@@ -93,7 +93,7 @@ func (s *fileSource) resolved(a site.Answer, first []byte, err error) {
 		x.source, x.app.source = &s.script, &s.script
 		s.script.start(nil, nil, nil)
 	case a.Reason != "":
-		s.x.f.p.stats.Refused.Add(1)
+		s.x.p.stats.Refused.Add(1)
 		s.x.f.logRefused(s.x.client.from, a.Status, a.Reason, "path", http1.PathOf(s.raw))
 		s.x.finishWith(a.Status, errors.New(a.Reason))
 	case a.File == nil && a.Status >= 300 && a.Status != 304:
@@ -160,7 +160,7 @@ func (s *fileSource) close() {
 // piece sends a piece of the file.
 func (s *fileSource) piece(p []byte, err error) {
 	if err != nil {
-		s.x.f.p.o.Log.Error("site: file not read", "error", err)
+		s.x.p.o.Log.Error("site: file not read", "error", err)
 		s.x.cut(err)
 		return
 	}

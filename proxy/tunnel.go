@@ -18,7 +18,7 @@ func (s *httpSource) switchProtocols(a *http1.Answer, rest []byte) bool {
 	x.push.Interim(a)
 	x.route.Fields.Apply(a)
 	b := append(a.AppendUpgrade(a.Append(f.loop.Out()[:0])), "\r\n"...)
-	t := &apptunnel.Tunnel{Loop: f.loop, Open: &f.p.stats.Tunnels, Server: s.server, Lines: f.p.lines, Access: f.p.o.Access, Started: x.log.started}
+	t := &apptunnel.Tunnel{Loop: f.loop, Open: &x.p.stats.Tunnels, Server: s.server, Lines: x.p.lines, Access: x.p.o.Access, Started: x.log.started}
 	s.server = nil
 	t.Entry = append(t.Entry, x.log.line...) // empty without a log
 	client, app := tunnel.Leg{Conn: x.client.conn, Out: x.client.out}, tunnel.Leg{Conn: s.conn, Out: s.out}
@@ -26,7 +26,7 @@ func (s *httpSource) switchProtocols(a *http1.Answer, rest []byte) bool {
 	early := append([]byte(nil), x.client.early...)
 	tunnelTime := x.route.TunnelTime
 	x.release()
-	f.p.stats.Tunnels.Add(1)
+	x.p.stats.Tunnels.Add(1)
 	f.responses.Add(http.StatusSwitchingProtocols)
 	tunnel.Start(f.loop, t, tunnelTime, client, app, b, rest, early)
 	return false

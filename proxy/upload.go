@@ -70,14 +70,14 @@ const wholeBuffer = 64 << 10
 
 // atLimit reports whether the body may take no more memory.
 func (u *upload) atLimit() bool {
-	o, limit := &u.x.f.p.o, u.x.route.RequestBuffer
+	o, limit := u.x.p.o, u.x.route.RequestBuffer
 	if !u.x.app.source.needsWhole() {
-		return len(u.gathered) > limit || u.x.f.p.buffered.Load() > o.BufferTotal
+		return len(u.gathered) > limit || u.x.p.buffered.Load() > o.BufferTotal
 	}
 	if limit <= 0 {
 		limit = wholeBuffer
 	}
-	return len(u.gathered) > limit || len(u.gathered) > 0 && u.x.f.p.buffered.Load() > o.BufferTotal
+	return len(u.gathered) > limit || len(u.gathered) > 0 && u.x.p.buffered.Load() > o.BufferTotal
 }
 
 // read reads body bytes of the client into in and checks them. It reports whether there were
@@ -130,10 +130,10 @@ func (u *upload) useFile() bool {
 		if u.body.Framing == http1.ByLength {
 			length = u.body.Left() + int64(len(u.gathered))
 		}
-		if u.body.Done || len(u.gathered) == 0 || !u.x.f.p.files.Fits(length) {
+		if u.body.Done || len(u.gathered) == 0 || !u.x.p.files.Fits(length) {
 			return false
 		}
-		u.file = u.x.f.p.files.New(u.x.f.loop, u.x.run)
+		u.file = u.x.p.files.New(u.x.f.loop, u.x.run)
 		u.x.idempotent = false // a body in a file is sent once only
 	}
 	s := u.file
@@ -161,7 +161,7 @@ func (u *upload) passedOn() bool {
 // badRequest responds to a body that is malformed or too large. The upstream must not process the part that it has as a
 // complete request.
 func (x *exchange) badRequest(err error) {
-	x.f.p.stats.Refused.Add(1)
+	x.p.stats.Refused.Add(1)
 	status := 400
 	if errors.Is(err, errTooLarge) {
 		status = 413

@@ -148,7 +148,9 @@ func (k *Keeper) live() *subscribe.Settings { return k.requests().Settings() }
 func (k *Keeper) stall() time.Duration { return cmp.Or(k.live().Heartbeat, k.o.Stall, 25*time.Second) }
 
 // limit returns that of the renewal of an authorization.
-func (k *Keeper) limit() time.Duration { return cmp.Or(k.o.RenewalLimit, k.live().AuthorizeGrace+subscribe.MaxWait) }
+func (k *Keeper) limit() time.Duration {
+	return cmp.Or(k.o.RenewalLimit, k.live().AuthorizeGrace+subscribe.MaxWait)
+}
 
 // Owns reports whether a path is a push path or below one.
 func (k *Keeper) Owns(path []byte) bool { return subscribe.PathOf(k.o.Paths, path) != "" }

@@ -13,6 +13,7 @@ import (
 func (k *Keeper) Use(set *subscribe.Settings) {
 	old := k.live()
 	k.server.Store(k.requests().With(set))
+	k.auth.Cache.EvictMatching("", "") // the app may be another one
 	k.onEach(connection.Selection{}, func(x *held) {
 		if old.Heartbeat <= 0 && set.Heartbeat > 0 && !x.form.asksAgain() && x.queue == nil { // no deadline comes by itself
 			x.await(session.Spread(set.Heartbeat))

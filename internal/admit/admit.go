@@ -40,7 +40,7 @@ type Gate struct {
 	o    Options
 	pool *park.Pool
 
-	Counts access.Counts // refusals by their reason
+	Counts *access.Counts // refusals by their reason
 }
 
 // maxLogins is how many logins may wait for a worker.
@@ -48,8 +48,11 @@ const maxLogins = 256
 
 // New returns a gate on the poller. It starts nothing.
 func New(p *park.Poller, o Options) *Gate {
-	return &Gate{o: o, pool: p.NewPool(max(o.Logins, 1), maxLogins)}
+	return &Gate{o: o, pool: p.NewPool(max(o.Logins, 1), maxLogins), Counts: new(access.Counts)}
 }
+
+// With returns a gate with other options, which has the counts and the workers of g.
+func (g *Gate) With(o Options) *Gate { return &Gate{o: o, pool: g.pool, Counts: g.Counts} }
 
 // Verdict is a decision. It has a Refusal, an Attempt, an Answer, or none of them: then the request has what its route has, or is for
 // the push path.

@@ -51,13 +51,19 @@ func (u *Upstream) named() bool {
 	return err != nil
 }
 
-// Server is an upstream and its state. All loops share it.
+// Server is an upstream of a Set and its state. All loops share it.
 type Server struct {
 	Upstream
 	Index int // in its Set
 
-	only     bool                     // it is the only one of its group
-	site     *site.Site               // of the scripts, if it speaks FastCGI; nil: HTTP
+	only bool       // it is the only one of its group
+	site *site.Site // of the scripts, if it speaks FastCGI; nil: HTTP
+	*state
+}
+
+// state is what becomes of an upstream. The servers of several sets, one after the other, may share it.
+type state struct {
+	pools    []*Pool                  // by the index of the loop
 	resolved atomic.Pointer[[]string] // each IP:port of a host name; set by Resolve
 	reached  atomic.Int32             // index in resolved of the one that was reached last
 	active   atomic.Int64             // exchanges and tunnels that have it
@@ -68,6 +74,12 @@ type Server struct {
 
 	notices notices
 }
+
+// Pool returns the idle connections of a loop.
+func (s *Server) Pool(l *park.Loop) *Pool { return s.pools[l.Index] }
+
+// Is reports whether two servers are the same upstream, also if they are of two sets.
+func (s *Server) Is(other *Server) bool { return s.state == other.state }
 
 // DialAddress returns the address to connect to and its number. A host name may have several: tried has a bit for each
 // number that was tried, and the one that was reached last comes first. It fails while a name is not resolved, and when
@@ -145,13 +157,15 @@ type Options struct {
 	// Lookup resolves host names; nil: the system's resolver.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 
-	Log *slog.Logger
+	Loops int // that have idle connections
+	Log   *slog.Logger
 }
 
 // Set has all upstreams, at most 64.
 type Set struct {
 	o       Options
 	servers []*Server
+	heirs   []*Server     // see Inherit; nil where one was found
 	turn    atomic.Uint32 // for servers with equally few active requests
 }
 
@@ -204,7 +218,7 @@ type Group struct {
 func (s *Set) Add(list []Upstream, folder *site.Site) *Group {
 	g := &Group{set: s}
 	for _, u := range list {
-		server := &Server{Upstream: u, Index: len(s.servers), only: len(list) == 1, site: folder}
+		server := &Server{Upstream: u, Index: len(s.servers), only: len(list) == 1, site: folder, state: s.stateOf(&u, folder != nil)}
 		if g.First == nil {
 			g.First = server
 		}

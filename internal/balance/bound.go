@@ -15,17 +15,22 @@ type Bound struct{ conns map[park.Ref]*boundConn }
 type boundConn struct {
 	of     *Bound
 	client park.Ref
-	server int // its Index
+	server *Server
 	c      *park.Conn
 }
 
-// Server returns the Index of the server that a client has a connection to; ok is false without one.
-func (b *Bound) Server(client park.Ref) (index int, ok bool) {
+// Server returns the Index of the server of a group that a client has a connection to; ok is false without one.
+func (b *Bound) Server(client park.Ref, g *Group) (index int, ok bool) {
 	x := b.conns[client]
 	if x == nil {
 		return 0, false
 	}
-	return x.server, true
+	for _, s := range g.set.servers {
+		if g.Has(s.Index) && s.Is(x.server) {
+			return s.Index, true
+		}
+	}
+	return 0, false
 }
 
 // Has reports whether a client has a connection to any server.
@@ -33,9 +38,9 @@ func (b *Bound) Has(client park.Ref) bool { return b.conns[client] != nil }
 
 // Get removes and returns the client's connection to a server. bound means that there was one; c is nil if it is no
 // longer usable.
-func (b *Bound) Get(client park.Ref, server int) (c *park.Conn, bound bool) {
+func (b *Bound) Get(client park.Ref, server *Server) (c *park.Conn, bound bool) {
 	x := b.conns[client]
-	if x == nil || x.server != server {
+	if x == nil || !x.server.Is(server) {
 		return nil, false
 	}
 	x.forget()
@@ -47,7 +52,7 @@ func (b *Bound) Get(client park.Ref, server int) (c *park.Conn, bound bool) {
 }
 
 // Put keeps c for the client's further requests, in place of an earlier one.
-func (b *Bound) Put(client park.Ref, server int, c *park.Conn, keep time.Duration) {
+func (b *Bound) Put(client park.Ref, server *Server, c *park.Conn, keep time.Duration) {
 	if old := b.conns[client]; old != nil {
 		old.c.Close()
 	}

@@ -16,7 +16,7 @@ var (
 // Lines are the queues for servers at their limit. Each loop has one; when a loop releases a server, the first of one
 // queue tries again. All loops share them.
 type Lines struct {
-	limit   int64
+	limit   atomic.Int64
 	waiting atomic.Int64
 	each    []*line
 }
@@ -30,12 +30,16 @@ type line struct {
 
 // NewLines returns empty queues for the loops, of at most limit entries together.
 func NewLines(loops []*park.Loop, limit int) *Lines {
-	l := &Lines{limit: int64(limit)}
+	l := new(Lines)
+	l.SetLimit(limit)
 	for _, loop := range loops {
 		l.each = append(l.each, &line{loop: loop})
 	}
 	return l
 }
+
+// SetLimit sets how many entries may wait. Those that wait already stay.
+func (l *Lines) SetLimit(n int) { l.limit.Store(int64(n)) }
 
 // Waiting returns how many entries wait.
 func (l *Lines) Waiting() int64 { return l.waiting.Load() }
@@ -44,7 +48,7 @@ func (l *Lines) Waiting() int64 { return l.waiting.Load() }
 // free; it returns false if none is. An entry that gets a server, or waits no longer, calls Leave at once, and its
 // again then returns true.
 func (l *Lines) Join(loop *park.Loop, again func() bool) bool {
-	if l.waiting.Add(1) > l.limit {
+	if l.waiting.Add(1) > l.limit.Load() {
 		l.waiting.Add(-1)
 		return false
 	}

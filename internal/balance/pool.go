@@ -6,13 +6,15 @@ import (
 	"holdfast/internal/park"
 )
 
+// Limits are how many idle connections a Pool keeps, and how long each.
+type Limits struct {
+	Conns int
+	Keep  time.Duration
+}
+
 // Pool has a loop's idle connections to one upstream; the last used is the first reused. It is their handler: a
 // connection that ends, or receives bytes without a request, is closed.
-type Pool struct {
-	Limit int
-	Keep  time.Duration // how long an idle one is kept
-	idle  []*park.Conn
-}
+type Pool struct{ idle []*park.Conn }
 
 // Get returns an idle connection that is still usable, or nil.
 func (p *Pool) Get() *park.Conn {
@@ -29,13 +31,13 @@ func (p *Pool) Get() *park.Conn {
 }
 
 // Put keeps c, or closes it if the pool is full.
-func (p *Pool) Put(c *park.Conn) {
-	if len(p.idle) >= p.Limit {
+func (p *Pool) Put(c *park.Conn, l Limits) {
+	if len(p.idle) >= l.Conns {
 		c.Close()
 		return
 	}
 	c.Hold(p)
-	c.SetDeadline(p.Keep)
+	c.SetDeadline(l.Keep)
 	p.idle = append(p.idle, c)
 }
 

@@ -44,6 +44,15 @@ func (s *Set) Resolve(ctx context.Context) error {
 	}
 }
 
+// ResolveNew looks up the host names of which nothing is known, once. What fails is left to Resolve.
+func (s *Set) ResolveNew(ctx context.Context) {
+	for _, server := range s.servers {
+		if server.named() && server.resolved.Load() == nil {
+			_ = server.resolve(ctx, s.lookup) // Resolve tries again, and logs it
+		}
+	}
+}
+
 func (s *Set) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	if s.o.Lookup != nil {
 		return s.o.Lookup(ctx, host)

@@ -58,15 +58,6 @@ func NewSites(set *balance.Set, app Options, list []SiteOptions) (*Sites, error)
 	return s, nil
 }
 
-// MustSites is NewSites for what was checked before. It panics if that fails.
-func MustSites(set *balance.Set, app Options, list []SiteOptions) *Sites {
-	s, err := NewSites(set, app, list)
-	if err != nil {
-		panic(err)
-	}
-	return s
-}
-
 var (
 	errNoSite   = &http1.Refusal{Status: 421, Reason: "Host that no site has; add it to the hosts of one, or set default: true"}
 	errTwoSites = &http1.Refusal{Status: 421, Reason: "Host of one site and X-Forwarded-Host of another; see trusted_proxies"}

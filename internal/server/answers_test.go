@@ -91,7 +91,7 @@ func TestCheckOfUsers(t *testing.T) {
 	if _, err := Sites(c); err != nil {
 		t.Errorf("without a look at files: %v", err)
 	}
-	if _, _, err := newRouting(c, nil, nil, slog.New(slog.DiscardHandler)).sites(); err == nil || !strings.Contains(err.Error(), "/nonexistent/users") {
+	if _, _, err := newRouting(c, nil, nil, answering.New(slog.New(slog.DiscardHandler))).sites(); err == nil || !strings.Contains(err.Error(), "/nonexistent/users") {
 		t.Errorf("start: %v", err)
 	}
 }

@@ -45,15 +45,22 @@ func newCache(c *config.Config) (*caching, error) {
 	return x, nil
 }
 
-// newHeld makes what holds polls, and returns it; nil if no rule does.
-func (s *Server) newHeld() *heldpoll.Polls {
+// newHeld makes what holds polls, if a rule does.
+func (s *Server) newHeld() {
 	if s.cache == nil || !s.cache.Rules.Holds() {
-		return nil
+		return
 	}
 	s.cache.held = heldpoll.New(heldpoll.Options{
 		Store: s.cache.Store, MaxBytes: int64(s.conf().CacheLimits.HeldSize), HalfClose: time.Duration(s.conf().Timeouts.HalfClose), Log: s.log,
 	})
-	return s.cache.held
+}
+
+// polls returns what holds polls; nil: nothing does.
+func (x *caching) polls() *heldpoll.Polls {
+	if x == nil {
+		return nil
+	}
+	return x.held
 }
 
 // isBehind has serve drop what is left. Any goroutine may call it.

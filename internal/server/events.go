@@ -51,19 +51,10 @@ func (s *Server) newEvents() {
 	c := s.conf()
 	e := &c.Events
 	if e.URL != "" {
-		to, path, err := e.Target(config.Upstream{})
-		if err == nil && to == (config.Upstream{}) {
-			to, path = s.appEndpoint(path)
-		}
-		key := e.Key
-		if key == "" {
-			key = c.Hooks.Token
-		}
-		s.poster = appcall.NewPoster(appcall.PosterOptions{
-			Target: s.target(to, path), Key: key, Timeout: time.Duration(e.Timeout),
-		})
 		s.events = appcall.NewEventSender(appcall.EventSenderOptions{
-			Post: s.poster.Post, Batch: e.Batch, Delay: time.Duration(e.Delay),
+			Post: func(ctx context.Context, body []byte) error {
+				return s.state.Load().poster.Post(ctx, body)
+			}, Batch: e.Batch, Delay: time.Duration(e.Delay),
 			Queue: e.Queue, QueueBytes: int64(e.QueueSize), Log: s.log,
 		})
 		s.events.Enqueue(appcall.Event{Type: appcall.EventStart, At: time.Now()})
@@ -121,7 +112,7 @@ func (s *Server) startEvents() {
 			ctx, cancel := context.WithTimeout(context.Background(), max(time.Until(by), minFlushTime))
 			defer cancel()
 			s.events.Shutdown(ctx)
-			s.poster.Close()
+			s.state.Load().poster.Close()
 			group.Wait()
 		})
 	}

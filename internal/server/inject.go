@@ -17,15 +17,23 @@ type injection struct {
 	counts map[inject.Reason]int64
 }
 
+func newInjection(s *Server) *injection {
+	return &injection{s: s, logged: map[string]bool{}, counts: map[inject.Reason]int64{}}
+}
+
+// begin has the counts begin.
+func (x *injection) begin() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, why := range []inject.Reason{inject.Charset, inject.Encoding, inject.Download, inject.Range, inject.NoTransform, inject.Policy, inject.Fragment, inject.NoHead} {
+		x.counts[why] += 0
+	}
+}
+
 // newInjection returns what makes the rules for the pages of a level.
 func (s *Server) newInjection() func([]config.Inject) *inject.Rules {
 	return func(list []config.Inject) *inject.Rules {
-		if s.injection == nil {
-			s.injection = &injection{s: s, logged: map[string]bool{}, counts: map[inject.Reason]int64{}}
-			for _, why := range []inject.Reason{inject.Charset, inject.Encoding, inject.Download, inject.Range, inject.NoTransform, inject.Policy, inject.Fragment, inject.NoHead} {
-				s.injection.counts[why] = 0
-			}
-		}
+		s.injection.begin()
 		rules := &inject.Rules{Noted: s.injection.noted}
 		for i := range list {
 			r := &list[i]

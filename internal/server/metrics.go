@@ -161,8 +161,8 @@ func writeEvents(s *Server, w *metric.Writer) {
 
 // writeInject writes the counts of pages without the tag, if there are rules.
 func writeInject(s *Server, w *metric.Writer) {
-	if s.injection != nil {
-		w.Ints("holdfast_inject_skipped_total", "reason", s.injection.skipped())
+	if counts := s.injection.skipped(); len(counts) > 0 {
+		w.Ints("holdfast_inject_skipped_total", "reason", counts)
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 	"holdfast/internal/pushfields"
 )
 
-// newPushed makes s.pushed, which publishes as the API does, if push.headers is set, and returns it.
-func newPushed(s *Server) *pushfields.Reader {
+// newPushed makes s.pushed, which publishes as the API does, if push.headers is set.
+func newPushed(s *Server) {
 	c := s.conf()
 	if c.Push.Headers {
 		s.pushed = pushfields.New(pushfields.Options{
@@ -15,7 +15,6 @@ func newPushed(s *Server) *pushfields.Reader {
 			MaxMessage: int(c.Push.MaxMessage), MaxTotal: int64(c.Push.ReceiveTotal), Log: s.log,
 		})
 	}
-	return s.pushed
 }
 
 // writePushed writes the counts of messages in responses of the app, if there can be any.

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -16,15 +18,28 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/config/changes"
 	"holdfast/internal/metric"
+	"holdfast/internal/serving"
 )
 
 // liveKeys are the keys that a reload applies, at the top and in every site and route. A change of any other key is
 // refused, by its name.
 var liveKeys = []string{
-	"timeouts.drain", "tls.certificates", "tls.folder", "hooks.token", "hooks.hosts",
-	"push.authorize_grace", "push.jwt", "push.origins", "push.heartbeat", "push.poll_wait", "push.poll_max_wait",
-	"push.max_channels", "push.max_message", "push.message_rate", "push.send_queue", "push.send_queue_total",
-	"push.receive_timeout", "push.max_connections", "channels", "log.level", "log.access_log",
+	"upstream", "upstreams", "upstream_host", "upstream_tls", "redirect", "root", "script_root", "index", "no_scripts",
+	"try_files", "follow_links", "hide_files", "serve_files", "types", "deny", "allow", "deny_addresses", "deny_status",
+	"basic_auth", "basic_auth_realm", "satisfy", "headers", "expires", "fastcgi_params", "error_pages", "intercept_errors",
+	"push_headers", "inject", "compress", "request_headers", "redirect_status",
+	"timeouts.header", "timeouts.idle", "timeouts.body", "timeouts.send", "timeouts.connect", "timeouts.upstream",
+	"timeouts.half_close", "timeouts.tunnel", "timeouts.drain",
+	"limits.header", "limits.fields", "limits.body", "limits.ascii_targets", "limits.min_body_rate", "limits.min_send_rate",
+	"limits.max_requests_in_flight", "limits.requests_per_second", "limits.burst",
+	"buffers.request", "buffers.stream_uploads", "buffers.response", "buffers.total", "routes", "sites",
+	"trusted_proxies", "proxy_protocol", "tls.certificates", "tls.folder", "tls.hsts", "external", "redirect_https",
+	"hooks.token", "hooks.hosts",
+	"push.authorize_timeout", "push.authorize_grace", "push.jwt", "push.origins", "push.heartbeat", "push.poll_wait",
+	"push.poll_max_wait", "push.max_channels", "push.max_message", "push.message_timeout", "push.max_reply",
+	"push.message_rate", "push.send_queue", "push.send_queue_total", "push.receive_timeout", "push.watch_timeout",
+	"push.watch_max_reply", "push.max_connections", "events.key", "events.timeout", "channels", "upstream_pool",
+	"log.level", "log.access_log",
 }
 
 // reloads is what the reloads of a Server share.
@@ -90,86 +105,109 @@ func (x *reloads) apply(s *Server) (done hooks.Reloaded, result reloadResult, er
 	if err != nil {
 		return done, reloadInvalid, err
 	}
-	next, err := prepare(s, c)
+	done.Changed = append([]string{}, changes.Keys(s.conf(), c)...)
+	if frozen := frozen(s, c, done.Changed); len(frozen) > 0 {
+		return done, reloadRefused, fmt.Errorf("needs a restart: %s", strings.Join(frozen, ", "))
+	}
+	next, front, err := prepare(s, c)
 	if err != nil {
 		return done, reloadInvalid, err
-	}
-	old := s.conf()
-	done.Changed = append([]string{}, changes.Keys(old, c)...)
-	if frozen := frozen(old, c, done.Changed); len(frozen) > 0 {
-		return done, reloadRefused, fmt.Errorf("needs a restart: %s", strings.Join(frozen, ", "))
 	}
 	if err := s.accessLog.Move(c.Log.Access); err != nil {
 		return done, reloadInvalid, fmt.Errorf("log.access_log: %w", err)
 	}
-	use(s, next)
+	use(s, next, front)
 	return done, reloadApplied, nil
 }
 
+// lookupTime is how long the names of new upstreams may take to resolve before the first request for them.
+const lookupTime = 3 * time.Second
+
 // prepare makes everything of a configuration that may fail, and changes nothing.
-func prepare(s *Server, c *config.Config) (*state, error) {
-	next, err := newState(c)
-	if err != nil {
-		return nil, err
+func prepare(s *Server, c *config.Config) (next *state, front *serving.State, err error) {
+	if next, err = newState(c); err != nil {
+		return nil, nil, err
 	}
 	if s.tls != nil {
 		if err := certs.Readable(certPairs(c), c.TLS.Folder); err != nil {
-			return nil, fmt.Errorf("tls: %w", err)
+			return nil, nil, fmt.Errorf("tls: %w", err)
 		}
 	}
-	_, err = Sites(c)
-	return next, err
+	if err := s.secure.open(c, s.poller, s.log); err != nil {
+		return nil, nil, err
+	}
+	if next.calls, err = newCalls(s, c); err != nil {
+		return nil, nil, err
+	}
+	o, gates, err := s.proxying(c, s.state.Load().gates)
+	if err != nil {
+		return nil, nil, err
+	}
+	next.gates = gates
+	if front, err = s.proxy.Prepare(o); err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTime)
+	defer cancel()
+	front.Servers.ResolveNew(ctx)
+	return next, front, nil
 }
 
 // use puts a configuration to use.
-func use(s *Server, next *state) {
+func use(s *Server, next *state, front *serving.State) {
 	c := next.config
 	s.reloads.level.Set(levelOf(c))
 	s.tls.use(certPairs(c), c.TLS.Folder)
 	s.secure.files.Reload()
 	s.state.Store(next)
+	s.proxy.Use(front)
+	select {
+	case s.upstreams <- struct{}{}:
+	default:
+	}
 	s.hooks.Use(next.api())
 	set := next.subscribing()
 	s.keeper.Use(&set)
+	warn(s, c)
 }
 
 // frozen returns which of the changed keys can't be applied while Holdfast runs, each with a reason if it is not the key
 // as such.
-func frozen(old, c *config.Config, changed []string) []string {
-	list := changes.Without(changed, liveKeys...)
-	if (old.Log.Access == "") != (c.Log.Access == "") {
-		list = append(list, "log.access_log (whether there is one)")
+func frozen(s *Server, c *config.Config, changed []string) []string {
+	old, list := s.conf(), changes.Without(changed, liveKeys...)
+	add := func(differs bool, text string) {
+		if differs {
+			list = append(list, text)
+		}
 	}
-	if old.Hooks.Token != c.Hooks.Token && c.Events.Key == "" && (c.Events.URL != "" || c.Push.Message != "") {
-		list = append(list, "hooks.token (webhooks are signed with it; set events.key)")
-	}
-	if !slices.Equal(observed(old, c), observed(c, old)) {
-		list = append(list, "channels (rules with presence or occupancy_events, and those that match the same channels)")
-	}
-	if c.Push.HistoryFile != "" && ruleText(old) != ruleText(c) {
-		list = append(list, "channels (which of them have history, with push.history_file)")
-	}
+	add(!reflect.DeepEqual(old.CacheRules(), c.CacheRules()) && len(changes.Without(list, "polls", "cache")) == len(list), "polls and cache (their place in sites and routes)")
+	add((old.Log.Access == "") != (c.Log.Access == ""), "log.access_log (whether there is one)")
+	add(changes.Observed(old, c), "channels (rules with presence or occupancy_events, and those that match the same channels)")
+	add(c.Push.HistoryFile != "" && ruleText(old) != ruleText(c), "channels (which of them have history, with push.history_file)")
 	wild := func(r *channel.Rule) bool { return r.Wildcards }
-	if c.Rules().Any(wild) && !old.Rules().Any(wild) {
-		list = append(list, "channels (the first rule with wildcards)")
+	add(c.Rules().Any(wild) && !old.Rules().Any(wild), "channels (the first rule with wildcards)")
+	add(c.Push.Headers && old.Push.MaxMessage != c.Push.MaxMessage, "push.max_message (with push.headers)")
+	add(s.cache.polls() != nil && old.Timeouts.HalfClose != c.Timeouts.HalfClose, "timeouts.half_close (with hold of polls)")
+	add(s.secure.client != nil && old.Timeouts.Connect != c.Timeouts.Connect, "timeouts.connect (with an upstream that has https)")
+	add(s.secure.client == nil && secureIn(c), "upstream (the first with https)")
+	for i := range min(len(old.Watch), len(c.Watch)) {
+		_, before := s.appEndpoint(old, old.Watch[i].URL)
+		_, after := s.appEndpoint(c, c.Watch[i].URL)
+		add(before != after, fmt.Sprintf("watch[%d] (the path that its route makes of url)", i))
 	}
 	return list
 }
 
-// observed returns what the rules of c say of presence and occupancy, of those that may decide about a channel for which
-// any rule of c or other says something.
-func observed(c, other *config.Config) (list []string) {
-	says := func(r *config.Channel) bool {
-		return r.Events || r.Presence != "" && r.Presence != channel.PresenceOff
+// secureIn reports whether an upstream of c has TLS.
+func secureIn(c *config.Config) (secure bool) {
+	look := func(list []config.Server) {
+		secure = secure || slices.ContainsFunc(list, func(s config.Server) bool { return s.URL.TLS })
 	}
-	all := slices.Concat(c.Channels, other.Channels)
-	for i := range c.Channels {
-		r := &c.Channels[i]
-		if slices.ContainsFunc(all, func(o config.Channel) bool { return says(&o) && channel.Overlaps(o.Match, r.Match) }) {
-			list = append(list, fmt.Sprint(r.Match, r.Events, r.Presence))
-		}
+	if c.UsesTop() {
+		look(c.Servers())
 	}
-	return list
+	c.EachLevel(func(b *config.Block, _ ...string) { look(b.OwnServers(c.UpstreamPool)) })
+	return secure
 }
 
 // write writes the counts of reloads, and which configuration is in use.

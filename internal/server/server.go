@@ -16,6 +16,7 @@ import (
 
 	"holdfast/hooks"
 	"holdfast/internal/accesslog"
+	"holdfast/internal/answering"
 	"holdfast/internal/appcall"
 	"holdfast/internal/collector"
 	"holdfast/internal/config"
@@ -61,26 +62,20 @@ type Server struct {
 	proxy     *proxy.Proxy
 	keeper    *upgrade.Keeper
 	hooks     *hooks.Server
-	presence  *presence.Tracker  // nil: neither a rule nor events need it
-	watcher   *watching          // nil: the configuration has no watch
-	pushed    *pushfields.Reader // nil: push.headers is not set
-	cache     *caching           // nil: it has neither polls nor cache
-	injection *injection         // nil: it has no inject
-	accessLog *accesslog.Log     // nil: none
+	events    *appcall.EventSender // nil: events.url is not set
+	presence  *presence.Tracker    // nil: neither a rule nor events need it
+	watcher   *watching            // nil: the configuration has no watch
+	pushed    *pushfields.Reader   // nil: push.headers is not set
+	cache     *caching             // nil: it has neither polls nor cache
+	injection *injection
+	answers   *answering.Maker
+	upstreams chan struct{}  // holds one: the upstreams are others
+	accessLog *accesslog.Log // nil: none
 	doctor    inspect.Sessions
 	draining  atomic.Bool
 
 	listeners
-	toApp
 	tls *tlsState // nil: no listener has TLS
-}
-
-// toApp sends requests to the app.
-type toApp struct {
-	authorize *appcall.Authorizer       // nil: push.authorize_path is not set
-	forward   *appcall.MessageForwarder // nil: push.message_path is not set
-	poster    *appcall.Poster           // nil: events.url is not set
-	events    *appcall.EventSender      // the same
 }
 
 // New opens the listeners and the files that c names and returns a server that is ready for Serve. If it
@@ -90,7 +85,7 @@ func New(c *config.Config, log *slog.Logger) (*Server, error) {
 		debug.SetGCPercent(collector.Percent)
 	}
 	metrics.ExposeMetadata(true) // of the process's and the API's own
-	s := &Server{log: log}
+	s := &Server{log: log, upstreams: make(chan struct{}, 1)}
 	s.reloads.last.Store(time.Now().Unix())
 	if err := s.open(c); err != nil {
 		s.owned.stop(time.Now())
@@ -124,6 +119,10 @@ func (s *Server) open(c *config.Config) (err error) {
 	if err := s.secure.open(c, s.poller, s.log); err != nil {
 		return err
 	}
+	if first.calls, err = newCalls(s, c); err != nil {
+		return err
+	}
+	s.owned.onStop(func(time.Time) { s.state.Load().calls.close() })
 	if err := s.newWatcher(); err != nil {
 		return err
 	}
@@ -137,10 +136,22 @@ func (s *Server) open(c *config.Config) (err error) {
 		return err
 	}
 	s.newEvents()
+	s.newHeld()
+	newPushed(s)
+	s.injection, s.answers = newInjection(s), answering.New(s.log)
 	s.keeper = s.newKeeper()
-	if s.proxy, err = s.newProxy(); err != nil {
+	o, gates, err := s.proxying(c, nil)
+	if err != nil {
 		return err
 	}
+	s.proxy, first.gates = proxy.New(s.poller, o), gates
+	warn(s, c)
+	s.hooks = s.newHooks()
+	return s.listeners.serve(s.poller, s.tls, s.proxy.Accept)
+}
+
+// warn logs what is likely not meant.
+func warn(s *Server, c *config.Config) {
 	for _, warning := range warnings.Watch(c) {
 		s.log.Warn("watch may not do what is meant", "reason", warning)
 	}
@@ -153,8 +164,6 @@ func (s *Server) open(c *config.Config) (err error) {
 	for _, warning := range warnings.Sites(c) {
 		s.log.Warn("directory less protected than with Apache", "reason", warning)
 	}
-	s.hooks = s.newHooks()
-	return s.listeners.serve(s.poller, s.tls, s.proxy.Accept)
 }
 
 // openAccessLog opens log.access_log, if it is set, and starts writing to it.
@@ -256,10 +265,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	if s.secure.client != nil {
 		s.owned.run(s.secure.files.Serve)
 	}
-	if s.proxy.Upstreams().Named() {
-		start("upstream", func() error { return s.proxy.Upstreams().Resolve(ctx) }, cancel)
-	}
-	start("upstream_pool.health_check_path", func() error { return s.proxy.Upstreams().Check(ctx) }, cancel)
+	s.owned.run(s.watchUpstreams)
 	start("history", func() error { return s.sweep(ctx) }, cancel)
 	start("hooks.listen", func() error { return s.hooks.Serve(s.hooksListener) }, s.shutdownHooks)
 	s.startEvents()
@@ -268,6 +274,25 @@ func (s *Server) Serve(ctx context.Context) error {
 	stopWatcher() // nobody is left to be told
 	s.owned.stop(s.drain())
 	return failed
+}
+
+// watchUpstreams looks up the names of the upstreams, and checks their health, until ctx ends.
+func (s *Server) watchUpstreams(ctx context.Context) {
+	for ctx.Err() == nil {
+		set := s.proxy.Upstreams()
+		of, cancel := context.WithCancel(ctx)
+		var group sync.WaitGroup
+		if set.Named() {
+			group.Go(func() { _ = set.Resolve(of) }) // it ends with its context only
+		}
+		group.Go(func() { _ = set.Check(of) }) // the same
+		select {
+		case <-ctx.Done():
+		case <-s.upstreams:
+		}
+		cancel()
+		group.Wait()
+	}
 }
 
 // shutdownHooks gives API requests in progress a second.

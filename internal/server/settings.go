@@ -2,7 +2,6 @@ package server
 
 import (
 	"fmt"
-	"log/slog"
 	"time"
 
 	"holdfast/internal/answering"
@@ -21,12 +20,13 @@ type routing struct {
 	cache   *caching                                 // nil: nothing is stored
 	rules   func(list []config.Inject) *inject.Rules // makes those of inject
 	secure  *secureUpstreams                         // nil: no upstream has TLS
-	gates   map[string]*route.Gate                   // by the level that has the limits
+	gates   map[string]*route.Gate                   // by the level that has the limits, and these
+	before  map[string]*route.Gate                   // those of the configuration before
 	injects map[string]*inject.Rules                 // by the key that has them
 }
 
-func newRouting(c *config.Config, cache *caching, rules func([]config.Inject) *inject.Rules, log *slog.Logger) *routing {
-	return &routing{answers: answering.New(log), c: c, cache: cache, rules: rules, gates: map[string]*route.Gate{}, injects: map[string]*inject.Rules{}}
+func newRouting(c *config.Config, cache *caching, rules func([]config.Inject) *inject.Rules, answers *answering.Maker) *routing {
+	return &routing{answers: answers, c: c, cache: cache, rules: rules, gates: map[string]*route.Gate{}, injects: map[string]*inject.Rules{}}
 }
 
 // sites returns the sites, and the app of those that have no other.
@@ -111,10 +111,14 @@ func (x *routing) gate(b *config.Block, at ...string) *route.Gate {
 			break
 		}
 	}
-	g, ok := x.gates[owner]
+	l := &b.Limits
+	key := fmt.Sprint(owner, " ", l.Requests, l.Rate, l.Burst)
+	g, ok := x.gates[key]
 	if !ok {
-		g = route.NewGate(b.Limits.Requests, b.Limits.Rate, b.Limits.Burst)
-		x.gates[owner] = g
+		if g, ok = x.before[key]; !ok {
+			g = route.NewGate(l.Requests, l.Rate, l.Burst)
+		}
+		x.gates[key] = g
 	}
 	return g
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"holdfast/internal/answering"
 	"holdfast/internal/balance"
 	"holdfast/internal/config"
 	"holdfast/internal/route"
@@ -12,7 +13,7 @@ func Sites(c *config.Config) (*route.Sites, error) {
 	if err != nil {
 		return nil, err
 	}
-	app, list, err := newRouting(c, cache, nil, nil).sites()
+	app, list, err := newRouting(c, cache, nil, answering.New(nil)).sites()
 	if err != nil {
 		return nil, err
 	}

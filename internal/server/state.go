@@ -6,16 +6,19 @@ import (
 	"holdfast/hooks"
 	"holdfast/internal/channel"
 	"holdfast/internal/config"
+	"holdfast/internal/route"
 	"holdfast/internal/subscribe"
 	"holdfast/internal/token"
 )
 
 // state is a configuration and what is made of it before anything is changed. A reload makes another one. It is not
-// changed itself.
+// changed itself once it is in use.
 type state struct {
 	config   *config.Config
 	channels *channel.Rules
-	verifier *token.Verifier // nil: no tokens are taken
+	verifier *token.Verifier        // nil: no tokens are taken
+	gates    map[string]*route.Gate // limits of requests, see routing.gate
+	calls
 }
 
 // newState returns an error if c names files that are not fit, or opens the API to other machines without a token.

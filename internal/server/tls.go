@@ -27,7 +27,6 @@ type tlsState struct {
 	store  *certs.Store
 	acme   *acmeclient.Manager // nil: no certificates are requested
 	server *tlsconn.Server     // set by listen
-	hsts   string
 }
 
 // newTLS reads the certificates; nil: there is no listener for them.
@@ -36,7 +35,7 @@ func newTLS(c *config.Config, log *slog.Logger) (x *tlsState, err error) {
 	if !slices.ContainsFunc(c.Listen, isTLS) {
 		return nil, nil
 	}
-	x = &tlsState{hsts: c.TLS.HSTS}
+	x = new(tlsState)
 	if x.store, err = certs.Open(certs.Options{Pairs: certPairs(c), Folder: c.TLS.Folder, Log: log}); err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
@@ -163,11 +162,11 @@ func (x *tlsState) challenge() func(path []byte) []byte {
 }
 
 // strictTransport returns the value of Strict-Transport-Security; empty: none.
-func (x *tlsState) strictTransport() string {
+func (x *tlsState) strictTransport(c *config.Config) string {
 	if x == nil {
 		return ""
 	}
-	return x.hsts
+	return c.TLS.HSTS
 }
 
 // write writes the metrics of certificates.

@@ -3,13 +3,11 @@ package server
 import (
 	"context"
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
 	"holdfast/internal/appcall"
 	"holdfast/internal/channel"
-	"holdfast/internal/channelurl"
 	"holdfast/internal/hub"
 	"holdfast/internal/watch"
 )
@@ -17,7 +15,6 @@ import (
 // watching asks the app for channels that somebody holds.
 type watching struct {
 	*watch.Watcher
-	getters []*appcall.Getter
 }
 
 // changed returns what is told of channels whose state has changed, as the app says; nil: nobody.
@@ -51,34 +48,15 @@ func (s *Server) newWatcher() error {
 	return nil
 }
 
-// watchRule returns what the configuration says of a watch.
+// watchRule returns what the configuration says of a watch. The getter may be another one after a reload.
 func (s *Server) watchRule(i int) (r watch.Rule, err error) {
-	c, w := s.conf(), &s.conf().Watch[i]
-	who, path := s.appEndpoint(w.URL)
-	r = watch.Rule{Key: fmt.Sprintf("watch[%d]", i), Every: time.Duration(w.Every)}
-	pattern, err := channelurl.ParsePattern(w.Channel)
-	if err != nil {
-		return r, err
+	w := &s.conf().Watch[i]
+	r = watch.Rule{Key: fmt.Sprintf("watch[%d]", i), Every: time.Duration(w.Every), URL: s.state.Load().getters[i].url, Cookies: w.As.Get("Cookie") != ""}
+	r.Data, err = watch.ParseData(w.Data)
+	r.Get = func(path string, v appcall.Validators) (appcall.Page, error) {
+		return s.state.Load().getters[i].Get(path, v)
 	}
-	if r.URL, err = pattern.Parse(path); err != nil {
-		return r, err
-	}
-	if r.Data, err = watch.ParseData(w.Data); err != nil {
-		return r, err
-	}
-	header := map[string]string{}
-	if c.External.Scheme == "https" { // or the app may redirect to it
-		header["X-Forwarded-Proto"] = "https"
-	}
-	maps.Copy(header, w.As)
-	r.Cookies = w.As.Get("Cookie") != ""
-	g := appcall.NewGetter(appcall.GetterOptions{
-		Target: s.target(who, path), Header: header, Timeout: time.Duration(c.Push.WatchTimeout),
-		MaxConns: c.Push.WatchInFlight, MaxBody: int(c.Push.WatchMaxReply),
-	})
-	s.watcher.getters = append(s.watcher.getters, g)
-	r.Get = g.Get
-	return r, nil
+	return r, err
 }
 
 // lastMessage is Hub.Last. Messages of presence are not about the channel's state, and where the rule has them, no message
@@ -100,7 +78,7 @@ func (s *Server) startWatcher() (stop func()) {
 	var group sync.WaitGroup
 	group.Go(func() { s.watcher.Serve(ctx) })
 	return func() {
-		for _, g := range s.watcher.getters {
+		for _, g := range s.state.Load().getters {
 			g.Close()
 		}
 		cancel()

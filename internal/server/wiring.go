@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"holdfast/internal/appcall"
-	"holdfast/internal/channel"
+	"holdfast/internal/auth"
 	"holdfast/internal/config"
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
+	"holdfast/internal/route"
 	"holdfast/proxy"
 	"holdfast/upgrade"
 )
@@ -26,15 +27,15 @@ func (x *secureUpstreams) list(b *config.Block, list []config.Server) []proxy.Up
 	return upstreams
 }
 
-func (s *Server) newProxy() (*proxy.Proxy, error) {
-	c := s.conf()
-	routing := newRouting(c, s.cache, s.newInjection(), s.log)
-	routing.secure = s.secure
+// proxying returns the options of the proxy for a configuration. gates are those of the one before; nil: there is none.
+func (s *Server) proxying(c *config.Config, gates map[string]*route.Gate) (o proxy.Options, made map[string]*route.Gate, err error) {
+	routing := newRouting(c, s.cache, s.newInjection(), s.answers)
+	routing.secure, routing.before = s.secure, gates
 	app, sites, err := routing.sites()
 	if err != nil {
-		return nil, err
+		return o, nil, err
 	}
-	return proxy.New(s.poller, proxy.Options{
+	return proxy.Options{
 		Upstreams: app.Upstreams, Site: app.Site, Sites: sites,
 		Pool: c.UpstreamPool.Idle, PoolIdle: time.Duration(c.UpstreamPool.IdleTimeout),
 		Queue: c.UpstreamPool.Queue, QueueTime: time.Duration(c.UpstreamPool.QueueTimeout),
@@ -45,9 +46,9 @@ func (s *Server) newProxy() (*proxy.Proxy, error) {
 		HeaderBytes: int(c.Limits.Header), HeaderFields: c.Limits.Fields,
 		BufferTotal: int64(c.Buffers.Total), Folder: c.Buffers.TempDir(), FileBytes: int64(c.Buffers.File), FilesTotal: int64(c.Buffers.Files), Encoders: int64(c.Buffers.Compressors),
 		ASCIITargets: c.Limits.ASCII, ProxyProtocol: c.ProxyProtocol, RedirectHTTPS: c.RedirectHTTPS,
-		ExternalHTTPS: c.External.Scheme == "https", ExternalPort: uint16(c.External.Port), HTTPSPort: httpsPort(c), HSTS: s.tls.strictTransport(), Challenge: s.tls.challenge(), ServerAddr: addrPort(s.addr),
-		Trusted: s.trusted, Cache: s.cache.source(), Held: s.newHeld(), Push: newPushed(s), Sessions: s.sessions(), Local: s.keeper, Access: s.accessLog, Log: s.log,
-	}), nil
+		ExternalHTTPS: c.External.Scheme == "https", ExternalPort: uint16(c.External.Port), HTTPSPort: httpsPort(c), HSTS: s.tls.strictTransport(c), Challenge: s.tls.challenge(), ServerAddr: addrPort(s.addr),
+		Trusted: trustedBy(c, s.own != nil), Cache: s.cache.source(), Held: s.cache.polls(), Push: s.pushed, Sessions: s.sessions(), Local: s.keeper, Access: s.accessLog, Log: s.log,
+	}, routing.gates, nil
 }
 
 // sessions returns the keeper if push.logout.cookies is set; otherwise nil.
@@ -82,21 +83,24 @@ func (s *Server) newKeeper() *upgrade.Keeper {
 		Resume: func(conn *park.Conn, rest []byte, more bool) { s.proxy.Resume(conn, rest, more) },
 	}
 	if c.Push.Authorize != "" {
-		s.authorize = appcall.NewAuthorizer(appcall.AuthorizerOptions{
-			Target: s.target(s.appEndpoint(c.Push.Authorize)), Timeout: time.Duration(c.Push.AuthorizeTimeout),
-			Within: channel.Within, MaxConns: c.Push.AuthorizeInFlight,
-		})
-		s.owned.onStop(func(time.Time) { s.authorize.Close() })
 		o.Asking = c.Push.AuthorizeInFlight
-		o.Authorizer = s.authorize
+		o.Authorizer = authorizer{s}
 	}
 	if c.Push.Message != "" {
-		s.forward = s.newForwarder()
-		s.owned.onStop(func(time.Time) { s.forward.Close() })
 		o.InFlight = c.Push.MessageInFlight
-		o.Message = s.forward.Post
+		o.Message = func(q auth.Request, m appcall.ClientMessage) (appcall.Reply, error) {
+			return s.state.Load().forward.Post(q, m)
+		}
 	}
 	return upgrade.New(o)
+}
+
+// authorizer sends authorization requests as the configuration says that is in use.
+type authorizer struct{ s *Server }
+
+// Authorize implements auth.Authorizer.
+func (a authorizer) Authorize(q auth.Request) (auth.Result, error) {
+	return a.s.state.Load().authorize.Authorize(q)
 }
 
 // ownPaths returns the app's paths that Holdfast requests itself. Sent through its own listener, such a request looks
@@ -110,25 +114,12 @@ func ownPaths(p *config.Push) (list []string) {
 	return list
 }
 
-// newForwarder returns the forwarder of client messages.
-func (s *Server) newForwarder() *appcall.MessageForwarder {
-	c := s.conf()
-	key := c.Events.Key
-	if key == "" {
-		key = c.Hooks.Token
-	}
-	return appcall.NewMessageForwarder(appcall.MessageForwarderOptions{
-		Target: s.target(s.appEndpoint(c.Push.Message)), Key: key, Timeout: time.Duration(c.Push.MessageTimeout),
-		MaxConns: c.Push.MessageInFlight, MaxReply: int(c.Push.MaxReply),
-	})
-}
-
 // target returns a path at an upstream, followed by the app's other upstreams if it is the app's first one.
-func (s *Server) target(first config.Upstream, path string) appcall.Target {
+func (s *Server) target(c *config.Config, first config.Upstream, path string) appcall.Target {
 	t := appcall.Target{Endpoints: []appcall.Endpoint{s.endpoint(first)}, Host: first.Host, Path: path}
 	own := s.ownAddr()
-	t.Used = len(s.conf().Sites) > 0 && first.Network == own.Network() && first.Address == own.String() // by which the site is found
-	servers := s.conf().PushSite().Servers(s.conf().UpstreamPool)
+	t.Used = len(c.Sites) > 0 && first.Network == own.Network() && first.Address == own.String() // by which the site is found
+	servers := c.PushSite().Servers(c.UpstreamPool)
 	if len(servers) == 0 || first != servers[0].URL {
 		return t
 	}
@@ -143,8 +134,8 @@ func (s *Server) endpoint(u config.Upstream) appcall.Endpoint {
 }
 
 // appEndpoint returns the upstream for a path that the configuration names, and the path there, as its route has it.
-func (s *Server) appEndpoint(named string) (who config.Upstream, path string) {
-	c, site := s.conf(), s.conf().PushSite()
+func (s *Server) appEndpoint(c *config.Config, named string) (who config.Upstream, path string) {
+	site := c.PushSite()
 	host, self := "", c.PushSites() > 1 // each client's request is for the site that the client uses
 	if list := site.Servers(c.UpstreamPool); len(list) > 0 {
 		who, host = list[0].URL, list[0].URL.Host
@@ -172,16 +163,21 @@ func (s *Server) appEndpoint(named string) (who config.Upstream, path string) {
 	return who, path
 }
 
-// trusted reports whether a peer's forwarding headers are trusted. A peer on a unix socket has no address: the socket's
-// permissions decide who can connect.
-func (s *Server) trusted(a netip.Addr) bool {
-	if !a.IsValid() {
-		return s.conf().Listen.Unix() || s.own != nil
-	}
-	for _, p := range s.conf().TrustedProxies {
-		if p.Contains(a.Unmap()) {
-			return true
+// trusted reports whether a peer's forwarding headers are trusted by the configuration that is in use.
+func (s *Server) trusted(a netip.Addr) bool { return trustedBy(s.conf(), s.own != nil)(a) }
+
+// trustedBy returns what reports whether a peer's forwarding headers are trusted. A peer on a unix socket has no address:
+// the socket's permissions decide who can connect. own: Holdfast has one for its own requests.
+func trustedBy(c *config.Config, own bool) func(a netip.Addr) bool {
+	return func(a netip.Addr) bool {
+		if !a.IsValid() {
+			return c.Listen.Unix() || own
 		}
+		for _, p := range c.TrustedProxies {
+			if p.Contains(a.Unmap()) {
+				return true
+			}
+		}
+		return false
 	}
-	return false
 }
