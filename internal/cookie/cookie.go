@@ -7,8 +7,11 @@ package cookie
 
 import (
 	"bytes"
-	"hash/maphash"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
 	"strings"
+	"sync/atomic"
 
 	"holdfast/internal/http1"
 )
@@ -92,8 +95,23 @@ func (c *Cookies) Next() (name, value []byte, ok bool) {
 	}
 }
 
-// seed is the process's: hashes mean nothing outside, and nobody can choose values with the same one.
-var seed = maphash.MakeSeed()
+// Key is the secret of the hashes.
+type Key [16]byte
+
+// key is this process's: hashes mean nothing elsewhere, and nobody can choose values with the same one.
+var key atomic.Pointer[Key]
+
+func init() {
+	k := new(Key)
+	_, _ = rand.Read(k[:]) // it does not fail
+	key.Store(k)
+}
+
+// PresentKey returns the key of this process.
+func PresentKey() Key { return *key.Load() }
+
+// SetKey has this process continue with the hashes of another one. Call it before Credential.
+func SetKey(k Key) { key.Store(&k) }
 
 // Credential returns what stands for a session: a hash of a cookie's name, however it is spelled, and its value. It is 0 if
 // there is no value.
@@ -101,15 +119,18 @@ func Credential(wanted string, name, value []byte) uint64 {
 	if value = bytes.Trim(http1.TrimOWS(value), `"`); len(value) == 0 {
 		return 0
 	}
-	var h maphash.Hash
-	h.SetSeed(seed)
+	var room [256]byte
+	b := append(room[:0], key.Load()[:]...)
 	if bytes.IndexByte(name, '%') >= 0 { // what it is read as is not known
-		name = []byte(wanted)
+		for i := range len(wanted) {
+			b = append(b, fold(wanted[i]))
+		}
+	} else {
+		for _, c := range name {
+			b = append(b, fold(c))
+		}
 	}
-	for _, c := range name {
-		_ = h.WriteByte(fold(c))
-	}
-	_ = h.WriteByte(0)
-	_, _ = h.Write(value)
-	return max(h.Sum64(), 1)
+	b = append(append(b, 0), value...)
+	sum := sha256.Sum256(b)
+	return max(binary.LittleEndian.Uint64(sum[:]), 1)
 }
