@@ -107,7 +107,7 @@ func (a *idempotencyCache) request(c keyedRequest, drafts []hub.Draft, publish f
 	if err != nil {
 		return nil, false, err
 	}
-	a.storeLocked(c, receipts)
+	a.storeLocked(&storedReply{keyedRequest: c, receipts: receipts, at: a.now()})
 	return receipts, false, nil
 }
 
@@ -143,7 +143,7 @@ func (a *idempotencyCache) messages(keyed []keyedRequest, drafts []hub.Draft, pu
 			receipts[i] = got[j]
 			if c := keyed[i]; c.key != "" {
 				c.key = "m" + c.key
-				a.storeLocked(c, []hub.Receipt{got[j]})
+				a.storeLocked(&storedReply{keyedRequest: c, receipts: []hub.Receipt{got[j]}, at: a.now()})
 			}
 		}
 	}
@@ -161,9 +161,8 @@ func (a *idempotencyCache) findLocked(c keyedRequest) (*storedReply, error) {
 	return g, nil
 }
 
-func (a *idempotencyCache) storeLocked(c keyedRequest, receipts []hub.Receipt) {
-	g := &storedReply{keyedRequest: c, receipts: receipts, at: a.now()}
-	a.byKey[c.key] = g
+func (a *idempotencyCache) storeLocked(g *storedReply) {
+	a.byKey[g.key] = g
 	a.byAge = append(a.byAge, g)
 	a.bytes += g.cost()
 	early := 0

@@ -93,5 +93,17 @@ func (q *eventQueue) ack(lost uint64) {
 	q.lost -= lost
 }
 
+// clear removes everything but what is being posted.
+func (q *eventQueue) clear() {
+	cleared := eventQueue{posting: q.posting, maxCount: q.maxCount, maxBytes: q.maxBytes}
+	if q.posting {
+		cleared.inFlight = q.inFlight
+		for i := range q.inFlight {
+			cleared.bytes += q.inFlight[i].cost()
+		}
+	}
+	*q = cleared
+}
+
 // requeue leaves what is in flight for another attempt.
 func (q *eventQueue) requeue() { q.posting = false }

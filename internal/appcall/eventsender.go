@@ -51,6 +51,7 @@ type EventSender struct {
 	pause    time.Duration // before the next attempt; zero: the last one succeeded
 	until    time.Time     // no attempt before
 	closing  bool
+	held     bool // see Hold
 	sent     uint64
 	lost     uint64
 	failures uint64
@@ -153,6 +154,8 @@ func (s *EventSender) next() (body []byte, count int, lost uint64, wait time.Dur
 	n := s.queue.count()
 	now := s.now()
 	switch {
+	case s.held:
+		return nil, 0, 0, longWait
 	case n == 0 && s.queue.lost == 0 && s.closing:
 		return nil, 0, 0, -1
 	case n == 0 && s.queue.lost == 0:
@@ -229,7 +232,7 @@ func (s *EventSender) onResult(err error, count int, lost uint64) {
 // Shutdown lets Serve, which must have been called, send what is left until ctx ends, and returns after it.
 func (s *EventSender) Shutdown(ctx context.Context) {
 	s.mu.Lock()
-	s.closing = true
+	s.closing, s.held = true, false
 	s.until = time.Time{} // one more attempt at once
 	s.mu.Unlock()
 	s.wake()

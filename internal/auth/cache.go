@@ -115,18 +115,24 @@ func (c *Cache) complete(e *entry) {
 	case e.err != nil || !e.result.Allowed:
 		c.remove(e)
 	default:
-		e.until, e.size = now.Add(age), entryCost+len(e.result.User)
-		for _, list := range [][]string{e.channels, e.result.Channels} {
-			for _, name := range list {
-				e.size += len(name) + 16
-			}
-		}
-		e.place = c.order.PushBack(e)
-		c.size += e.size
+		e.until = now.Add(age)
+		c.placeLocked(e)
 		c.makeRoom(now)
 	}
 	c.mu.Unlock()
 	close(e.donec)
+}
+
+// placeLocked makes an entry with a response the newest.
+func (c *Cache) placeLocked(e *entry) {
+	e.size = entryCost + len(e.result.User)
+	for _, list := range [][]string{e.channels, e.result.Channels} {
+		for _, name := range list {
+			e.size += len(name) + 16
+		}
+	}
+	e.place = c.order.PushBack(e)
+	c.size += e.size
 }
 
 // makeRoom evicts expired entries, and the oldest beyond the limit.

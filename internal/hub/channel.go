@@ -1,6 +1,10 @@
 package hub
 
-import "strings"
+import (
+	"strings"
+
+	"holdfast/internal/floor"
+)
 
 // channel is one name with subscribers or history; without both it is deleted. All fields are guarded by Hub.mu.
 type channel struct {
@@ -60,7 +64,7 @@ func (h *Hub) lostFloor(name string, kept bool) *ID {
 	if kept {
 		return &h.saving.lost[lostSlot(name)]
 	}
-	return &h.lost[slotOf(h.origin.seed, name)%lostFloors]
+	return &h.lost[floor.Slot(h.origin.seed, name)%lostFloors]
 }
 
 // pushLocked appends m to every group of ch that does not have it from another channel of the same draft. It returns

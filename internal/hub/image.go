@@ -6,6 +6,8 @@ import (
 	"errors"
 	"slices"
 	"unicode/utf8"
+
+	"holdfast/internal/floor"
 )
 
 // ErrMoved is returned by Publish after Moved.
@@ -126,16 +128,17 @@ func Import(h *Hub, m *Image, store Store) (*Importer, error) {
 	h.origin.start, h.last, h.origin.seed = m.Start, m.Last, m.Seed
 	h.publishes.accepted, h.publishes.refused, h.held.evicted = m.Published, m.Refused, m.Evicted
 	h.lanes[0].delivered.Store(m.Delivered)
-	importFloors(h.lost[:], m.Lost, m.Last)
-	importFloors(h.wild.lost, m.Patterns, m.Last)
+	floor.Restore(h.lost[:], m.Lost, m.Last)
+	floor.Restore(h.wild.lost, m.Patterns, m.Last)
 	h.origin.awaited = make(map[string]*ChannelImage)
 	for _, name := range m.Occupied {
 		h.occupancies.Note(name, false) // until somebody joins
 	}
-	if (store == nil) != (len(m.Runs) == 0) {
+	x := &Importer{h: h, data: map[ID][]byte{}}
+	if store == nil && len(m.Runs) == 0 {
+		return x, nil
+	} else if store == nil || len(m.Runs) == 0 {
 		return nil, ErrOtherStore
-	} else if store == nil {
-		return &Importer{h: h, data: map[ID][]byte{}}, nil
 	}
 	state, err := store.Load()
 	switch n := len(state.Runs); {
@@ -149,23 +152,12 @@ func Import(h *Hub, m *Image, store Store) (*Importer, error) {
 		wakec: make(chan struct{}, 1), turnc: make(chan struct{}),
 	}
 	if state.Rules == h.origin.rules {
-		importFloors(h.saving.lost, m.Slots, m.Last)
+		floor.Restore(h.saving.lost, m.Slots, m.Last)
 	} else {
-		importFloors(h.saving.lost, nil, m.Last)
+		floor.Restore(h.saving.lost, nil, m.Last)
 		h.saving.begin = &Begin{Reset: true, Origin: m.Last, Rules: h.origin.rules}
 	}
-	return &Importer{h: h, data: map[ID][]byte{}}, nil
-}
-
-// importFloors sets floors to those of an image. If it has none, or others than these, everything until last may be lost.
-func importFloors(floors, from []ID, last ID) {
-	if len(from) == len(floors) {
-		copy(floors, from)
-		return
-	}
-	for i := range floors {
-		floors[i] = last
-	}
+	return x, nil
 }
 
 // Channel imports a channel, and keeps none of it but the data.
@@ -193,8 +185,8 @@ func (x *Importer) Channel(m *ChannelImage) {
 	}
 	ch := h.channelLocked(m.Name, kept)
 	for _, r := range m.Records {
-		data, large := x.data[r.ID]
-		if !large || !bytes.Equal(data, r.Data) {
+		data := x.data[r.ID]
+		if data == nil || !bytes.Equal(data, r.Data) {
 			if data = r.Data; len(data) >= largeData {
 				x.data[r.ID] = data
 			}
@@ -215,11 +207,8 @@ func (x *Importer) End() {
 	h.Sweep(h.now())
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.wild.lost == nil {
-		return
-	}
 	var list []*history
-	for k := h.held.root.next; k != &h.held.root; k = k.next {
+	for k := h.held.root.next; k != &h.held.root && h.wild.lost != nil; k = k.next {
 		list = append(list, k)
 	}
 	slices.SortStableFunc(list, func(a, b *history) int { return cmp.Compare(a.newest(), b.newest()) })

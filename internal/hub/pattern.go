@@ -1,6 +1,10 @@
 package hub
 
-import "strings"
+import (
+	"strings"
+
+	"holdfast/internal/floor"
+)
 
 // A pattern is a name in a set that stands for many channels: "orders.*" for all names with one segment more than
 // orders, "orders.**" for those with one or more. It is a channel of its own, to which nothing is published and which
@@ -120,7 +124,7 @@ func (w *wildcards) count(name string) (subscribers int) {
 // wildFloor returns the newest ID that may be lost of the channels that a pattern matches. It may be too high, as
 // patterns share entries, but never too low.
 func (h *Hub) wildFloor(pattern string) *ID {
-	return &h.wild.lost[slotOf(h.origin.seed, pattern)%lostFloors]
+	return &h.wild.lost[floor.Slot(h.origin.seed, pattern)%lostFloors]
 }
 
 // loseToPatternsLocked raises the floors of all patterns that match a channel whose message is not stored, or dropped.
@@ -142,8 +146,8 @@ func (h *Hub) loseToPatternsLocked(name string, id ID) {
 }
 
 func (h *Hub) loseToLocked(pattern []byte, id ID) {
-	floor := &h.wild.lost[slotOf(h.origin.seed, pattern)%lostFloors]
-	*floor = max(*floor, id)
+	lost := &h.wild.lost[floor.Slot(h.origin.seed, pattern)%lostFloors]
+	*lost = max(*lost, id)
 }
 
 // Takes reports whether members of the group get the channel's messages: the set has the channel, or a pattern that

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sort"
 	"unicode/utf8"
+
+	"holdfast/internal/floor"
 )
 
 // Store stores history beyond the end of the process. Its methods are called by one goroutine at a time and may block.
@@ -86,17 +88,8 @@ const maxRuns = 1024
 // its clock says: about a minute.
 const idLease ID = 1 << 36
 
-// lostSlot is a hash that is the same in every process.
-func lostSlot(name string) uint32 { return slotOf(0, name) % lostSlots }
-
-// slotOf is a hash (FNV-1a).
-func slotOf[T string | []byte](seed uint32, name T) uint32 {
-	sum := uint32(2166136261) ^ seed
-	for i := range len(name) {
-		sum = (sum ^ uint32(name[i])) * 16777619
-	}
-	return sum ^ sum>>16
-}
+// lostSlot is the same in every process.
+func lostSlot(name string) uint32 { return floor.Slot(0, name) % lostSlots }
 
 // Open returns a hub that continues with the history of the store, as far as the present rules and limits allow.
 // Messages are stored only while Save runs.

@@ -1,0 +1,68 @@
+package sendqueue
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+
+	"holdfast/internal/hub"
+)
+
+// TestQueueMoves has another queue continue after each step, and compares what is sent with that of one that stays.
+func TestQueueMoves(t *testing.T) {
+	render := func(m *hub.Message) []byte { return m.Data }
+	for seed := range uint64(300) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		var total, otherTotal atomic.Int64
+		memory, other := NewMemory(&total), NewMemory(&otherTotal)
+		first := Item{Bytes: []byte("begun"), Counted: true}
+		stays, moves := New(memory, first, 2), New(other, first, 2)
+		both := func(f func(*Queue)) { f(&stays); f(&moves) }
+		buf := make([]byte, 0, 16)
+		for step := range 60 {
+			switch random.IntN(6) {
+			case 0, 1, 2:
+				name := string(rune('a' + random.IntN(3)))
+				m := &hub.Message{ID: hub.ID(step + 1), Channel: name, Data: []byte{name[0], byte('0' + step%10), byte('0' + step/10)}}
+				i := Item{Bytes: m.Data, Message: m, Shared: true, Counted: random.IntN(4) > 0}
+				both(func(q *Queue) { q.Push(i) })
+			case 3:
+				both(func(q *Queue) { q.MakeRoom(1<<20, 0, func(m *hub.Message) bool { return m.Channel != "c" }) })
+			case 4:
+				both(func(q *Queue) { q.DropSuperseded("c") })
+			case 5:
+				n := 1 + random.IntN(5)
+				both(func(q *Queue) {
+					if !q.Empty() {
+						q.Written(min(n, len(q.Next(buf, renderGap))))
+					}
+				})
+			}
+			items := moves.Items()
+			moves.Release()
+			moves = Restore(other, items, render)
+			if stays.Empty() != moves.Empty() {
+				t.Fatalf("seed %d, step %d: empty %t after a move, %t without", seed, step, moves.Empty(), stays.Empty())
+			}
+		}
+		if a, b := text(&stays, 3), text(&moves, 3); a != b || total.Load() != 0 || otherTotal.Load() != 0 {
+			t.Fatalf("seed %d: %q after moves, with %d bytes left; want %q, and %d", seed, b, otherTotal.Load(), a, total.Load())
+		}
+	}
+}
+
+// TestBegunItemIsNotDropped: the client has a part of it.
+func TestBegunItemIsNotDropped(t *testing.T) {
+	m := NewMemory(new(atomic.Int64))
+	one := New(m, message("a", "begun"), 2)
+	one.Push(message("a", "next"))
+	two := Restore(m, one.Items(), func(m *hub.Message) []byte { return []byte("next") })
+	two.DropSuperseded("a")
+	two.MakeRoom(1<<20, 0, func(*hub.Message) bool { return true })
+	if got := string(two.Begun()); got != "gun" {
+		t.Errorf("begun %q; want its rest", got)
+	}
+	if got := text(&two, 100); got != "gun" {
+		t.Errorf("sent %q; want the rest of what was begun", got)
+	}
+}
