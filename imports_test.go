@@ -17,13 +17,14 @@ import (
 // imports no other package of the module, and the hub none but leaves.
 const imports = `
 .                 hooks internal/config internal/demo internal/doctor internal/explain internal/notify internal/server internal/warnings
-hooks             internal/channel internal/connection internal/hub internal/inspect internal/metric internal/plainval internal/presence internal/strictjson internal/throttle
+hooks             internal/apigate internal/channel internal/connection internal/hub internal/inspect internal/metric internal/plainval internal/presence internal/strictjson internal/throttle
 internal/access   internal/http1 internal/rate internal/throttle
 internal/accesslog internal/asyncwriter internal/http1
 internal/acmeclient
 internal/admit    internal/access internal/http1 internal/park internal/request internal/route
 internal/answering internal/access internal/config internal/errorpage internal/fieldset internal/rate internal/request internal/route
 internal/appcall  internal/auth internal/http1 internal/hub internal/plainval internal/strictjson
+internal/apigate
 internal/apptunnel internal/accesslog internal/balance internal/park
 internal/asyncwriter
 internal/auth     internal/channel internal/cookie internal/http1 internal/inspect internal/plainval internal/throttle
@@ -85,7 +86,7 @@ internal/request  internal/http1
 internal/route    internal/access internal/balance internal/cache/rules internal/compress internal/deny internal/errorpage internal/expand internal/fcgi internal/fieldset internal/hosts internal/http1 internal/inject internal/rate internal/request internal/site
 internal/sendbuf  internal/park
 internal/sendqueue internal/hub internal/park
-internal/server   hooks internal/accesslog internal/acmeclient internal/answering internal/appcall internal/asyncwriter internal/auth internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/collector internal/compress internal/config internal/config/changes internal/connection internal/cookie internal/deny internal/heldpoll internal/histfile internal/http1 internal/hub internal/inject internal/inspect internal/metric internal/park internal/presence internal/proxyheader internal/pushfields internal/route internal/serving internal/site internal/subscribe internal/throttle internal/tlsconn internal/token internal/warnings internal/watch proxy upgrade upgrade/client
+internal/server   hooks internal/accesslog internal/acmeclient internal/answering internal/appcall internal/asyncwriter internal/auth internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/collector internal/compress internal/config internal/config/changes internal/connection internal/deny internal/heldpoll internal/histfile internal/http1 internal/hub internal/inject internal/inspect internal/metric internal/park internal/presence internal/proxyheader internal/pushfields internal/route internal/serving internal/site internal/subscribe internal/throttle internal/tlsconn internal/token internal/warnings internal/watch proxy upgrade upgrade/client
 internal/serving  internal/accesslog internal/admit internal/balance internal/cache/fetch internal/heldpoll internal/park internal/pushfields internal/request internal/route internal/site
 internal/session  internal/auth internal/channel internal/heldrecord
 internal/site     internal/expand internal/http1

@@ -8,6 +8,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/apigate"
 	"holdfast/internal/channel"
 	"holdfast/internal/hub"
 	"holdfast/internal/inspect"
@@ -86,6 +87,9 @@ func statusOf(err error) int {
 		{hub.ErrUnsaved, fasthttp.StatusServiceUnavailable},
 		{errNotReady, fasthttp.StatusServiceUnavailable},
 		{ErrNotReloaded, fasthttp.StatusUnprocessableEntity},
+		{apigate.ErrHeld, fasthttp.StatusServiceUnavailable},
+		{errMoved, fasthttp.StatusServiceUnavailable},
+		{hub.ErrMoved, fasthttp.StatusServiceUnavailable},
 	} {
 		if errors.Is(err, s.err) {
 			return s.status

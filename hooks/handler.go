@@ -164,7 +164,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	}
 	c, do, err := s.admit(ctx)
 	if err == nil {
-		err = do(s, c)
+		err = pass(s, c, do)
 	}
 	if err != nil {
 		s.refuse(ctx, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/apigate"
 	"holdfast/internal/hub"
 	"holdfast/internal/inspect"
 	"holdfast/internal/metric"
@@ -73,6 +74,7 @@ type Server struct {
 	access      atomic.Pointer[access] // see Use
 	refusals    *refusalLog
 	idempotency *idempotencyCache
+	gate        apigate.Gate
 
 	mu        sync.Mutex               // guards what follows, and conn.idle
 	responses map[int]*metrics.Counter // by status

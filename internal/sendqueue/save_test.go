@@ -29,7 +29,7 @@ func TestQueueMoves(t *testing.T) {
 			case 3:
 				both(func(q *Queue) { q.MakeRoom(1<<20, 0, func(m *hub.Message) bool { return m.Channel != "c" }) })
 			case 4:
-				both(func(q *Queue) { q.DropSuperseded("c") })
+				both(func(q *Queue) { q.DropSuperseded(nil, &hub.Message{Channel: "c"}, func(*hub.Message) bool { return true }) })
 			case 5:
 				n := 1 + random.IntN(5)
 				both(func(q *Queue) {
@@ -57,7 +57,7 @@ func TestBegunItemIsNotDropped(t *testing.T) {
 	one := New(m, message("a", "begun"), 2)
 	one.Push(message("a", "next"))
 	two := Restore(m, one.Items(), func(m *hub.Message) []byte { return []byte("next") })
-	two.DropSuperseded("a")
+	two.DropSuperseded(nil, &hub.Message{Channel: "a"}, func(*hub.Message) bool { return true })
 	two.MakeRoom(1<<20, 0, func(*hub.Message) bool { return true })
 	if got := string(two.Begun()); got != "gun" {
 		t.Errorf("begun %q; want its rest", got)

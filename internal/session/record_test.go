@@ -32,7 +32,7 @@ func TestSessionMoves(t *testing.T) {
 			t.Error("it is not found")
 		}
 	}
-	whole.SetAsking(true)
+	whole.Ask(now)
 	again := Restore(NewIndex[int](), 2, whole.Record(), now)
 	if !again.CanAsk() || !again.RenewalDue(now) {
 		t.Error("a request in progress is not sent again")

@@ -1,0 +1,34 @@
+package hooks
+
+import (
+	"errors"
+	"fmt"
+
+	"holdfast/internal/apigate"
+)
+
+var errMoved = errors.New("another process has taken over, and does not respond")
+
+// Gate returns what has the server's requests wait while another process takes over.
+func Gate(s *Server) *apigate.Gate { return &s.gate }
+
+// pass runs an admitted request, or passes it on.
+func pass(s *Server, c *call, do func(*Server, *call) error) error {
+	if c.path == "/healthz" || c.path == "/readyz" || c.path == "/metrics" { // of this process
+		return do(s, c)
+	}
+	relay, err := s.gate.Enter()
+	switch {
+	case err != nil:
+		return err
+	case relay == nil:
+		defer s.gate.Leave()
+		return do(s, c)
+	}
+	c.ctx.Request.SetConnectionClose() // no connection to the other process stays
+	if err := relay.Do(&c.ctx.Request, &c.ctx.Response); err != nil {
+		return fmt.Errorf("%w: %w", errMoved, err)
+	}
+	c.ctx.Response.SetConnectionClose() // the next request is for the other process
+	return nil
+}

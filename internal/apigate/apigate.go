@@ -1,0 +1,108 @@
+// Package apigate has the requests of an API wait while another process takes over, and passes them on afterwards.
+package apigate
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// gateTime is how long a request waits while the API is held, before it is refused.
+const gateTime = 10 * time.Second
+
+var (
+	ErrHeld = errors.New("another process is taking over; nothing was done, so send the request again")
+	errStay = errors.New("API requests are still in progress")
+)
+
+// maxConns is how many requests are passed on at once, and timeout how long each may take.
+const (
+	maxConns = 1024
+	timeout  = time.Minute
+)
+
+// Gate has requests wait while a take-over is in progress, and passes them on after it.
+type Gate struct {
+	mu     sync.Mutex    // guards what follows
+	heldc  chan struct{} // closed by the end of the hold; nil: the gate is open
+	inside int           // requests that have passed it
+	relay  *fasthttp.HostClient
+}
+
+// Hold has API requests wait until Release, and waits until none is in progress. If some are until by, it returns an error,
+// and the API is not held.
+func (g *Gate) Hold(by time.Time) error {
+	g.mu.Lock()
+	g.heldc = make(chan struct{})
+	for g.inside > 0 && time.Now().Before(by) {
+		g.mu.Unlock()
+		time.Sleep(time.Millisecond)
+		g.mu.Lock()
+	}
+	inside := g.inside
+	g.mu.Unlock()
+	if inside > 0 {
+		g.Release(nil)
+		return fmt.Errorf("%w: %d", errStay, inside)
+	}
+	return nil
+}
+
+// Release ends Hold. If dial is not nil, another process has taken over: requests that wait, and later ones on the
+// connections of this process, are passed on to it by a connection that dial makes.
+func (g *Gate) Release(dial func() (net.Conn, error)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if dial != nil {
+		g.relay = &fasthttp.HostClient{
+			Addr: "api", Dial: func(string) (net.Conn, error) { return dial() },
+			MaxConns: maxConns, MaxIdemponentCallAttempts: 1, RetryIfErr: func(*fasthttp.Request, int, error) (bool, bool) { return false, false },
+			ReadTimeout: timeout, WriteTimeout: timeout,
+			NoDefaultUserAgentHeader: true, DisableHeaderNamesNormalizing: true, DisablePathNormalizing: true,
+		}
+	}
+	if g.heldc != nil {
+		close(g.heldc)
+		g.heldc = nil
+	}
+}
+
+// Enter waits while the API is held. If it returns a relay, that has the response; otherwise Leave must follow.
+func (g *Gate) Enter() (relay *fasthttp.HostClient, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var late <-chan time.Time
+	for g.heldc != nil {
+		heldc := g.heldc
+		g.mu.Unlock()
+		if late == nil {
+			timer := time.NewTimer(gateTime)
+			defer timer.Stop()
+			late = timer.C
+		}
+		gaveUp := false
+		select {
+		case <-heldc:
+		case <-late:
+			gaveUp = true
+		}
+		if g.mu.Lock(); gaveUp {
+			return nil, ErrHeld
+		}
+	}
+	if g.relay == nil {
+		g.inside++
+	}
+	return g.relay, nil
+}
+
+// Leave ends a request that has passed the gate.
+func (g *Gate) Leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inside--
+}
