@@ -29,7 +29,9 @@ func TestQueueMoves(t *testing.T) {
 			case 3:
 				both(func(q *Queue) { q.MakeRoom(1<<20, 0, func(m *hub.Message) bool { return m.Channel != "c" }) })
 			case 4:
-				both(func(q *Queue) { q.DropSuperseded(nil, &hub.Message{Channel: "c"}, func(*hub.Message) bool { return true }) })
+				both(func(q *Queue) {
+					q.DropSuperseded(nil, &hub.Message{Channel: "c"}, func(*hub.Message) bool { return true })
+				})
 			case 5:
 				n := 1 + random.IntN(5)
 				both(func(q *Queue) {
