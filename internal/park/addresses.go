@@ -31,18 +31,6 @@ func (a *addresses) take(addr netip.Addr) (state uint8, ok bool) {
 	return connCounted, true
 }
 
-// adopt counts a connection of addr that another process has counted: it stays, whatever the limit is now.
-func (a *addresses) adopt(addr netip.Addr) (state uint8) {
-	addr = addr.Unmap().WithZone("")
-	if a == nil || !addr.IsValid() {
-		return 0
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.conns[addr]++
-	return connCounted
-}
-
 func (a *addresses) leave(addr netip.Addr) {
 	addr = addr.Unmap().WithZone("")
 	a.mu.Lock()

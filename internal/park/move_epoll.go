@@ -2,7 +2,11 @@
 
 package park
 
-import "golang.org/x/sys/unix"
+import (
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
 
 // Descriptor returns the descriptor of c, to be sent to another process.
 func Descriptor(c *Conn) int { return int(c.fd) }
@@ -59,4 +63,16 @@ func (p *Poller) ReleaseListeners() {
 		}
 	}
 	p.listeners = nil
+}
+
+// adopt counts a connection of addr that another process has counted: it stays, whatever the limit is now.
+func (a *addresses) adopt(addr netip.Addr) (state uint8) {
+	addr = addr.Unmap().WithZone("")
+	if a == nil || !addr.IsValid() {
+		return 0
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.conns[addr]++
+	return connCounted
 }
