@@ -72,8 +72,15 @@ func (s *cacheSource) send(b, body []byte) {
 // held reports whether the request is kept open, as its client has the answer; then the exchange has ended.
 func (x *exchange) held(a *fetch.Answer, fields []http1.Field) bool {
 	f, c, conn, now := x.f, &x.client, x.client.conn, x.f.loop.Now()
+	if x.p.o.Held == nil || c.out != nil || len(c.early) > 0 || !x.upload.body.Done || x.p.draining.Load() {
+		return false
+	}
+	if c.touched { // mostly by the body, which has been read
+		_, err := conn.Peek(f.loop.In()[:1])
+		c.touched = err != park.ErrAgain
+	}
 	d := x.p.o.Cache.HoldFor(a, &fetch.HoldQuery{Client: c.from.Addr(), Fields: fields, IsHead: x.isHead, Before: x.was}, now)
-	if d <= 0 || x.p.o.Held == nil || c.touched || c.out != nil || len(c.early) > 0 || !x.upload.body.Done || x.p.draining.Load() {
+	if d <= 0 || c.touched {
 		return false
 	}
 	q := heldpoll.Request{Fields: fields, Entry: a.Entry, Of: &heldRequest{x.p, admit.Verdict{Route: x.route, User: c.user}}, Began: x.log.started, For: d}

@@ -19,8 +19,9 @@ func (l *Loop) Adopt(fd int, m Moving) (*Conn, error) {
 	if m.Marked {
 		state |= connMarked
 	}
-	if m.Counted {
-		state |= l.poller.addresses.adopt(m.Remote.Addr())
+	if a := l.poller.addresses; a != nil && m.Counted {
+		a.adopt(m.Remote.Addr())
+		state |= connCounted
 	}
 	c, err := l.open(fd, nil, m.Remote, state, unix.EPOLLIN|unix.EPOLLOUT)
 	if err != nil {
@@ -66,13 +67,8 @@ func (p *Poller) ReleaseListeners() {
 }
 
 // adopt counts a connection of addr that another process has counted: it stays, whatever the limit is now.
-func (a *addresses) adopt(addr netip.Addr) (state uint8) {
-	addr = addr.Unmap().WithZone("")
-	if a == nil || !addr.IsValid() {
-		return 0
-	}
+func (a *addresses) adopt(addr netip.Addr) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.conns[addr]++
-	return connCounted
+	a.conns[addr.Unmap().WithZone("")]++
 }
