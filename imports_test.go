@@ -28,7 +28,7 @@ internal/apigate
 internal/apptunnel internal/accesslog internal/balance internal/park
 internal/asyncwriter
 internal/auth     internal/channel internal/cookie internal/http1 internal/inspect internal/plainval internal/throttle
-internal/balance  internal/fcgi internal/http1 internal/park internal/site internal/throttle internal/tlsconn
+internal/balance  internal/fcgi internal/http1 internal/metric internal/park internal/site internal/throttle internal/tlsconn
 internal/cache    internal/cache/headers internal/http1 internal/linked
 internal/cache/fetch internal/cache internal/cache/headers internal/cache/rules internal/http1 internal/request
 internal/cache/headers internal/cache/structured internal/http1
@@ -63,7 +63,7 @@ internal/heldrecord internal/plainval
 internal/histfile internal/hub
 internal/hosts    internal/http1
 internal/http1
-internal/hub      internal/delivery internal/floor internal/messageid internal/occupancy internal/slab
+internal/hub      internal/delivery internal/floor internal/messageid internal/metric internal/occupancy internal/slab
 internal/hubimage internal/hub internal/plainval
 internal/inject   internal/deflate internal/http1
 internal/inspect

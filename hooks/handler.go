@@ -207,7 +207,9 @@ func (s *Server) readyz(c *call) error {
 }
 
 func (s *Server) writeMetrics(c *call) error {
-	w := metric.NewWriter(c.ctx)
+	f := metric.Negotiate(string(c.ctx.Request.Header.Peek(fasthttp.HeaderAccept)))
+	c.ctx.SetContentType(f.ContentType())
+	w := metric.NewWriter(c.ctx, f)
 	if s.options.Version != "" {
 		w.Int("holdfast_build_info", 1, "version", s.options.Version)
 	}
@@ -215,8 +217,7 @@ func (s *Server) writeMetrics(c *call) error {
 	if s.options.Metrics != nil {
 		s.options.Metrics(w)
 	}
-	c.ctx.SetContentType("text/plain; version=0.0.4; charset=utf-8")
-	return w.Err()
+	return w.Close()
 }
 
 // object returns the one JSON object that is the body of a call without parameters.

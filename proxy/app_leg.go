@@ -36,6 +36,7 @@ type appLeg struct {
 	interim   int  // responses so far
 
 	asked time.Time     // when the request was passed on; zero before
+	sent  time.Time     // when the chosen server was asked
 	took  time.Duration // from then to the end of its response
 }
 
@@ -114,7 +115,7 @@ func (a *appLeg) ask(head, body []byte) {
 		return
 	}
 	a.tried |= 1 << a.server.Index
-	a.addresses = 0
+	a.addresses, a.sent = 0, a.x.f.loop.Now()
 	if a.conn = a.pooledConn(); a.conn != nil {
 		a.reused, a.connected, a.hung = true, true, false
 		a.conn.Hold(a.x)

@@ -1,14 +1,15 @@
 package proxy
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
-	"holdfast/internal/metric"
 	"holdfast/internal/wiretest"
 )
 
@@ -29,11 +30,39 @@ func TestResponsesAreCounted(t *testing.T) {
 	}
 	want := map[string]int64{"200": 2, "404": 1, "other": 1, "502": 1, "400": 1}
 	wiretest.Eventually(t, "all are counted", func() bool { return maps.Equal(p.Stats().Responses, want) })
-	var b strings.Builder
+	if s := p.Stats(); s.Durations.Count() != 5 || s.Upstreams[0].FirstByte.Count() != 4 {
+		t.Errorf("%d exchanges with times, and %d responses of the app", s.Durations.Count(), s.Upstreams[0].FirstByte.Count())
+	}
+}
+
+// TestTimesAreCounted: the first byte is that of the final response, and the duration ends with the body. The app waits for the
+// client with each part, and the client lets time pass.
+func TestTimesAreCounted(t *testing.T) {
+	parts := []string{"HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", "x"}
+	next := make(chan struct{})
+	u := wiretest.NewUpstream(t, func(c *wiretest.Recorded) {
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
+			t.Error(err)
+		}
+		for _, part := range parts {
+			<-next
+			io.WriteString(c, part)
+		}
+	})
+	addr, p := start(t, u.Addr)
+	c := wiretest.Dial(t, addr)
+	c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	const pause = 20 * time.Millisecond
+	for _, part := range parts {
+		next <- struct{}{}
+		c.Expect(part)
+		time.Sleep(pause)
+	}
+	wiretest.Eventually(t, "it is counted", func() bool { s := p.Stats(); return s.Durations.Count() == 1 })
 	s := p.Stats()
-	metric.NewWriter(&b).Histogram("holdfast_request_duration_seconds", &s.Durations)
-	if !strings.Contains(b.String(), "holdfast_request_duration_seconds_count 5\n") {
-		t.Errorf("want 5 exchanges:\n%s", b.String())
+	first, whole := s.Upstreams[0].FirstByte.Sum(), s.Durations.Sum()
+	if s.Upstreams[0].FirstByte.Count() != 1 || first < pause || whole < first+pause {
+		t.Errorf("first byte after %v, the end after %v", first, whole)
 	}
 }
 

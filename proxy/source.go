@@ -123,9 +123,10 @@ func (x *exchange) ownHead(status int, fields []byte) []byte {
 	return append(x.appendHead(x.f.loop.Out()[:0], a, true), "\r\n"...)
 }
 
-// announce passes the app's response on to all who may learn of a change by it: subscribers, the cache, of which it may end
-// something, and Options.Sessions.
+// announce notes when the app's response has come, and passes it on to all who may learn of a change by it: subscribers, the
+// cache, of which it may end something, and Options.Sessions.
 func (x *exchange) announce(a *http1.Answer) {
+	x.app.server.Responded(x.f.loop, x.f.loop.Now().Sub(x.app.sent))
 	x.change.Apply(a) // before subscribers ask for what has changed
 	x.push.Head(a)
 	x.session.OnResponse(a)

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"holdfast/internal/metric"
 	"holdfast/internal/park"
 	"holdfast/internal/site"
 	"holdfast/internal/tlsconn"
@@ -64,6 +65,7 @@ type Server struct {
 // state is what becomes of an upstream. The servers of several sets, one after the other, may share it.
 type state struct {
 	pools    []*Pool                  // by the index of the loop
+	waits    []*metric.Durations      // the same; see Responded
 	resolved atomic.Pointer[[]string] // each IP:port of a host name; set by Resolve
 	reached  atomic.Int32             // index in resolved of the one that was reached last
 	active   atomic.Int64             // exchanges and tunnels that have it
@@ -137,6 +139,9 @@ func (s *Server) Down(now time.Time) bool {
 	return s.unhealthy.Load() || s.downTo.Load() > now.UnixNano()
 }
 
+// Responded counts the time from passing a request on to the head of its response. It is for the loop's goroutine.
+func (s *Server) Responded(l *park.Loop, after time.Duration) { s.waits[l.Index].Add(after) }
+
 // Answered clears the count of failures.
 func (s *Server) Answered() {
 	if s.failures.Load() != 0 {
@@ -196,13 +201,19 @@ type Stats struct {
 	Active  int64            // requests and tunnels in progress
 	Down    bool             // it is marked down or unhealthy, or is the only one and fails
 	Notices map[string]int64 // faults of its responses that are accepted, by kind
+
+	FirstByte metric.Histogram // from passing a request on to the head of its response
 }
 
 // Stats returns the counts of all upstreams.
 func (s *Set) Stats(now time.Time) []Stats {
 	list := make([]Stats, 0, len(s.servers))
 	for _, u := range s.servers {
-		list = append(list, Stats{Name: u.String(), Active: u.Active(), Down: u.Down(now) || s.Failing(u), Notices: u.notices.counts()})
+		x := Stats{Name: u.String(), Active: u.Active(), Down: u.Down(now) || s.Failing(u), Notices: u.notices.counts()}
+		for _, w := range u.waits {
+			w.AddTo(&x.FirstByte)
+		}
+		list = append(list, x)
 	}
 	return list
 }

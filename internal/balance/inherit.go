@@ -1,6 +1,10 @@
 package balance
 
-import "slices"
+import (
+	"slices"
+
+	"holdfast/internal/metric"
+)
 
 // Inherit has the servers that are added later continue with the state of those of an older set that are the same
 // upstreams, in their order: their counts of requests, failures, addresses and idle connections.
@@ -17,6 +21,7 @@ func (s *Set) stateOf(u *Upstream, fast bool) *state {
 	x := &state{pools: make([]*Pool, s.o.Loops)}
 	for i := range x.pools {
 		x.pools[i] = new(Pool)
+		x.waits = append(x.waits, new(metric.Durations))
 	}
 	return x
 }

@@ -5,7 +5,6 @@ import (
 	"iter"
 	"slices"
 	"sort"
-	"strings"
 )
 
 // Group is all subscribers of one lane with exactly the same set of channels. It exists as long as it has members.
@@ -197,9 +196,7 @@ func (ch *channel) unlinkLocked(i uint32) {
 	if cap(ch.groups) > 64 && last < cap(ch.groups)/4 {
 		ch.groups = slices.Clip(slices.Clone(ch.groups))
 	}
-	at, _ := slices.BinarySearchFunc(moved.links, ch.name, func(l link, name string) int {
-		return strings.Compare(l.channel.name, name)
-	})
+	at := sort.Search(len(moved.links), func(i int) bool { return moved.links[i].channel.name >= ch.name })
 	moved.links[at].index = i
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"holdfast/internal/metric"
 )
 
 // recorder is a subscriber that writes down what it gets.
@@ -220,7 +222,7 @@ func checkEmpty(t *testing.T, h *Hub) {
 	t.Helper()
 	check(t, h)
 	s := h.Stats()
-	s.Published, s.Delivered, s.Evicted, s.Refused = 0, 0, 0, 0
+	s.Published, s.Delivered, s.Evicted, s.Refused, s.Delays = 0, 0, 0, 0, metric.Histogram{}
 	if s != (Stats{}) {
 		t.Errorf("left over: %s", fmt.Sprintf("%+v", s))
 	}

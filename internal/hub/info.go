@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	"holdfast/internal/metric"
 )
 
 // Info describes a channel.
@@ -136,9 +138,10 @@ type Stats struct {
 	Evicted   uint64 // messages dropped because of Options.HistoryTotal
 	Refused   uint64 // drafts refused because of Options.Backlog, or because the store can't be written
 
-	Unsaved    int64  // bytes that are not in the store yet
-	Saves      uint64 // batches that were stored
-	SaveErrors uint64 // batches that failed
+	Unsaved    int64            // bytes that are not in the store yet
+	Saves      uint64           // batches that were stored
+	SaveErrors uint64           // batches that failed
+	Delays     metric.Histogram // of Delivered, from the publish
 }
 
 // Stats returns the hub's numbers.
@@ -161,6 +164,7 @@ func (h *Hub) Stats() Stats {
 	h.mu.Unlock()
 	for i := range h.lanes {
 		s.Delivered += h.lanes[i].delivered.Load()
+		h.lanes[i].delays.AddTo(&s.Delays)
 	}
 	return s
 }

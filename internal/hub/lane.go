@@ -1,15 +1,15 @@
 package hub
 
 import (
-	"slices"
+	"sort"
 	"sync/atomic"
+	"time"
+
+	"holdfast/internal/metric"
 )
 
 // spareBatches and spareBatchCap limit the empty batch slices that a lane keeps for reuse.
-const (
-	spareBatches  = 64
-	spareBatchCap = 1024
-)
+const spareBatches, spareBatchCap = 64, 1024
 
 // Lane has the subscribers of one event loop. Its methods, except OnWork, are for that loop's goroutine only.
 type Lane struct {
@@ -17,6 +17,7 @@ type Lane struct {
 	onWork func() // set before use, never changed
 
 	delivered atomic.Uint64
+	delays    metric.Durations // of the deliveries, from the publish
 
 	// Guarded by Hub.mu.
 	several    map[string]*Group // groups with more than one channel, by setKey
@@ -61,7 +62,7 @@ const stepData = 8 << 10
 
 // pass continues g's batch with at most n members, fewer if the batch is large, and returns how much of n it has used.
 func (l *Lane) pass(g *Group, n int) (spent int) {
-	delivered, bytes := 0, 0
+	whole, bytes := 0, 0
 	batch := g.batch.list()
 	for _, m := range batch {
 		bytes += len(m.Data)
@@ -73,15 +74,28 @@ func (l *Lane) pass(g *Group, n int) (spent int) {
 		spent += 1 + bytes/stepData
 		p := s.Membership()
 		part := newerThan(batch, p.pos)
-		if len(part) == 0 {
+		p.pos = max(p.pos, last)
+		switch len(part) {
+		case 0:
 			continue
+		case len(batch):
+			whole++
+		default:
+			l.count(part, 1)
 		}
-		p.pos = last
-		delivered += len(part)
 		s.Deliver(part) // may change g's members and cursor, not its batch
 	}
-	l.delivered.Add(uint64(delivered))
+	l.count(batch, whole)
 	return spent
+}
+
+// count counts messages that n subscribers have got.
+func (l *Lane) count(list []*Message, n int) {
+	l.delivered.Add(uint64(len(list) * n))
+	now := l.hub.now().UnixNano()
+	for _, m := range list {
+		l.delays.AddN(time.Duration(now-m.at), n)
+	}
 }
 
 // newerThan returns the messages of batch with an id above pos.
@@ -89,13 +103,7 @@ func newerThan(batch []*Message, pos ID) []*Message {
 	if len(batch) == 0 || batch[0].ID > pos {
 		return batch
 	}
-	i, _ := slices.BinarySearchFunc(batch, pos, func(m *Message, pos ID) int {
-		if m.ID <= pos {
-			return -1
-		}
-		return 1
-	})
-	return batch[i:]
+	return batch[sort.Search(len(batch), func(i int) bool { return batch[i].ID > pos }):]
 }
 
 // turn puts g back, if it is not nil, and returns the next group, with a batch. It returns nil if no work is left, or

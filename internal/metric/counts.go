@@ -3,7 +3,6 @@ package metric
 import (
 	"strconv"
 	"sync/atomic"
-	"time"
 )
 
 const (
@@ -37,56 +36,3 @@ func (s *Statuses) AddTo(sums map[string]int64) {
 		sums["other"] += n
 	}
 }
-
-// durationBounds are the upper bounds of a histogram's buckets. The last bucket has none.
-var durationBounds = [...]time.Duration{
-	time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
-	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2500 * time.Millisecond,
-	5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute,
-}
-
-// Durations counts durations in buckets, on one loop as Statuses do.
-type Durations struct {
-	buckets [len(durationBounds) + 1]atomic.Int64
-	sum     atomic.Int64 // nanoseconds
-}
-
-func (d *Durations) Add(t time.Duration) {
-	i := 0
-	for i < len(durationBounds) && t > durationBounds[i] {
-		i++
-	}
-	d.buckets[i].Add(1)
-	d.sum.Add(int64(t))
-}
-
-// Histogram is the sum of some Durations.
-type Histogram struct {
-	buckets [len(durationBounds) + 1]int64
-	sum     time.Duration
-}
-
-// AddTo adds the counts to a histogram.
-func (d *Durations) AddTo(h *Histogram) {
-	for i := range d.buckets {
-		h.buckets[i] += d.buckets[i].Load()
-	}
-	h.sum += time.Duration(d.sum.Load())
-}
-
-// Histogram writes a histogram of seconds.
-func (w *Writer) Histogram(name string, h *Histogram) {
-	total := int64(0)
-	for i, n := range h.buckets {
-		total += n
-		bound := "+Inf"
-		if i < len(durationBounds) {
-			bound = formatSeconds(durationBounds[i])
-		}
-		w.Int(name+"_bucket", total, "le", bound)
-	}
-	w.line(name+"_sum", formatSeconds(h.sum))
-	w.Int(name+"_count", total)
-}
-
-func formatSeconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'g', -1, 64) }

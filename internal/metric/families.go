@@ -4,9 +4,11 @@ const (
 	counter   = "counter"
 	gauge     = "gauge"
 	histogram = "histogram"
+	summary   = "summary"
+	info      = "info" // always 1; what it says is in its labels
 )
 
-// family says what a metric is: its TYPE and its HELP.
+// family says what a metric is: its TYPE and its HELP. The unit is in the name: see unit.
 type family struct{ kind, help string }
 
 var families = map[string]family{
@@ -23,7 +25,7 @@ var families = map[string]family{
 	"holdfast_authorize_errors_total":                            {counter, "Failed authorization requests."},
 	"holdfast_authorize_queue_full_total":                        {counter, "Authorization requests refused because the queue was full."},
 	"holdfast_authorize_queued":                                  {gauge, "Authorization requests that wait."},
-	"holdfast_build_info":                                        {gauge, "The version of this build; always 1."},
+	"holdfast_build_info":                                        {info, "The version of this build; always 1."},
 	"holdfast_cache_bytes":                                       {gauge, "Memory for the stored responses of polls and cache, with their keys."},
 	"holdfast_cache_dropped_total":                               {counter, "Stored responses that were dropped, by reason."},
 	"holdfast_cache_entries":                                     {gauge, "Stored responses, and notes that a response can't be stored."},
@@ -45,7 +47,7 @@ var families = map[string]family{
 	"holdfast_client_messages_refused_total":                     {counter, "Rejected frames."},
 	"holdfast_client_messages_total":                             {counter, "Frames from clients."},
 	"holdfast_client_messages_waiting":                           {gauge, "Messages that wait for the app."},
-	"holdfast_config_info":                                       {gauge, "A digest of the configuration file in use; always 1."},
+	"holdfast_config_info":                                       {info, "A digest of the configuration file in use; always 1."},
 	"holdfast_config_load_timestamp_seconds":                     {gauge, "When the configuration in use was loaded, at the start or by a reload, in Unix time."},
 	"holdfast_config_reloads_total":                              {counter, "Reloads of the configuration, by result."},
 	"holdfast_connections":                                       {gauge, "Open client connections."},
@@ -97,6 +99,7 @@ var families = map[string]family{
 	"holdfast_proxy_tunnels":                                     {gauge, "Upgrades that the app answers itself."},
 	"holdfast_proxy_upstream_connects_total":                     {counter, "New connections to the app."},
 	"holdfast_proxy_upstream_errors_total":                       {counter, "Failed requests to the app."},
+	"holdfast_publish_to_delivery_seconds":                       {histogram, "Seconds from a publish to the write to a subscriber's connection, or to its send queue."},
 	"holdfast_publish_backlog_bytes":                             {gauge, "Bytes not yet handed to connections."},
 	"holdfast_publish_refused_total":                             {counter, "Publishes refused with 503."},
 	"holdfast_receive_bytes":                                     {gauge, "Bytes of client messages until the app has them."},
@@ -128,6 +131,7 @@ var families = map[string]family{
 	"holdfast_tls_upstream_handshakes_total":                     {counter, "Handshakes with upstreams, by version."},
 	"holdfast_tokens_refused_total":                              {counter, "Missing or invalid tokens; the log has the reason."},
 	"holdfast_upstream_active":                                   {gauge, "Requests in progress, per upstream."},
+	"holdfast_upstream_first_byte_seconds":                       {histogram, "Seconds from passing a request to an upstream to the head of its response, with the time to connect."},
 	"holdfast_upstream_notices_total":                            {counter, "Faults in an upstream's responses that Holdfast corrects, by kind."},
 	"holdfast_upstream_up":                                       {gauge, "1 while the upstream is used, 0 while it is marked down, or is the only one and fails."},
 	"holdfast_compress_compressors":                              {gauge, "Compressors that belong to responses in progress; buffers.compressors limits them."},
@@ -148,4 +152,69 @@ var families = map[string]family{
 	"holdfast_watch_unchanged_total":                             {counter, "Requests for watched URLs whose value was the same as before."},
 	"holdfast_workers":                                           {gauge, "Worker goroutines."},
 	"holdfast_workers_queued":                                    {gauge, "Tasks that wait for a worker goroutine."},
+
+	// Of the process, by the operating system.
+	"process_cpu_seconds_system_total":              {counter, "CPU time in the kernel, in seconds."},
+	"process_cpu_seconds_total":                     {counter, "CPU time, in seconds."},
+	"process_cpu_seconds_user_total":                {counter, "CPU time outside the kernel, in seconds."},
+	"process_io_read_bytes_total":                   {counter, "Bytes that read and the like have returned, of sockets too."},
+	"process_io_read_syscalls_total":                {counter, "System calls that read."},
+	"process_io_storage_read_bytes_total":           {counter, "Bytes read from disks."},
+	"process_io_storage_written_bytes_total":        {counter, "Bytes written to disks."},
+	"process_io_write_syscalls_total":               {counter, "System calls that write."},
+	"process_io_written_bytes_total":                {counter, "Bytes that write and the like have taken, to sockets too."},
+	"process_major_pagefaults_total":                {counter, "Page faults that had to read from a disk."},
+	"process_max_fds":                               {gauge, "The limit on open file descriptors."},
+	"process_minor_pagefaults_total":                {counter, "Page faults that did not have to read."},
+	"process_num_threads":                           {gauge, "Threads."},
+	"process_open_fds":                              {gauge, "Open file descriptors."},
+	"process_pressure_cpu_stalled_seconds_total":    {counter, "Seconds in which all tasks of the cgroup have waited for a CPU."},
+	"process_pressure_cpu_waiting_seconds_total":    {counter, "Seconds in which some task of the cgroup has waited for a CPU."},
+	"process_pressure_io_stalled_seconds_total":     {counter, "Seconds in which all tasks of the cgroup have waited for a disk."},
+	"process_pressure_io_waiting_seconds_total":     {counter, "Seconds in which some task of the cgroup has waited for a disk."},
+	"process_pressure_memory_stalled_seconds_total": {counter, "Seconds in which all tasks of the cgroup have waited for memory."},
+	"process_pressure_memory_waiting_seconds_total": {counter, "Seconds in which some task of the cgroup has waited for memory."},
+	"process_resident_memory_anon_bytes":            {gauge, "Memory of its own in RAM."},
+	"process_resident_memory_bytes":                 {gauge, "Memory in RAM."},
+	"process_resident_memory_file_bytes":            {gauge, "Memory in RAM that files are mapped to, as its program."},
+	"process_resident_memory_peak_bytes":            {gauge, "The most memory in RAM so far."},
+	"process_resident_memory_shared_bytes":          {gauge, "Shared memory in RAM."},
+	"process_start_time_seconds":                    {gauge, "When the process started, in Unix time."},
+	"process_virtual_memory_bytes":                  {gauge, "Address space."},
+	"process_virtual_memory_peak_bytes":             {gauge, "The most address space so far."},
+
+	// Of the Go runtime.
+	"go_gc_cpu_seconds_total":             {counter, "CPU time of the garbage collector, in seconds."},
+	"go_gc_duration_seconds":              {summary, "Seconds in which a garbage collection has stopped the process."},
+	"go_gc_mark_assist_cpu_seconds_total": {counter, "CPU time in which goroutines have helped the garbage collector, in seconds."},
+	"go_gomaxprocs":                       {gauge, "Threads that run Go code at the same time."},
+	"go_goroutines":                       {gauge, "Goroutines."},
+	"go_info":                             {info, "The version of Go; always 1."},
+	"go_memlimit_bytes":                   {gauge, "The limit of GOMEMLIMIT."},
+	"go_memstats_alloc_bytes_total":       {counter, "Bytes allocated on the heap so far."},
+	"go_memstats_buck_hash_sys_bytes":     {gauge, "Memory of the profiler."},
+	"go_memstats_frees_total":             {counter, "Objects freed on the heap."},
+	"go_memstats_gc_cpu_fraction":         {gauge, "The share of CPU time that garbage collection has taken since the start."},
+	"go_memstats_gc_sys_bytes":            {gauge, "Memory of the garbage collector."},
+	"go_memstats_heap_alloc_bytes":        {gauge, "Memory of objects on the heap."},
+	"go_memstats_heap_idle_bytes":         {gauge, "Memory of the heap without objects."},
+	"go_memstats_heap_inuse_bytes":        {gauge, "Memory of the heap with objects."},
+	"go_memstats_heap_objects":            {gauge, "Objects on the heap."},
+	"go_memstats_heap_released_bytes":     {gauge, "Memory of the heap that was returned to the system."},
+	"go_memstats_heap_sys_bytes":          {gauge, "Address space of the heap."},
+	"go_memstats_last_gc_time_seconds":    {gauge, "When the last garbage collection ended, in Unix time."},
+	"go_memstats_lookups_total":           {counter, "Always 0."},
+	"go_memstats_mallocs_total":           {counter, "Objects allocated on the heap so far."},
+	"go_memstats_mcache_inuse_bytes":      {gauge, "Memory of the allocator's caches in use."},
+	"go_memstats_mcache_sys_bytes":        {gauge, "Memory of the allocator's caches."},
+	"go_memstats_mspan_inuse_bytes":       {gauge, "Memory of the allocator's spans in use."},
+	"go_memstats_mspan_sys_bytes":         {gauge, "Memory of the allocator's spans."},
+	"go_memstats_next_gc_bytes":           {gauge, "The size of the heap at which the next garbage collection begins."},
+	"go_memstats_other_sys_bytes":         {gauge, "Other memory of the runtime."},
+	"go_memstats_stack_inuse_bytes":       {gauge, "Memory of stacks in use."},
+	"go_memstats_stack_sys_bytes":         {gauge, "Memory of stacks."},
+	"go_memstats_sys_bytes":               {gauge, "Memory that the runtime has from the system."},
+	"go_mutex_wait_seconds_total":         {counter, "Seconds that goroutines have waited for a mutex."},
+	"go_scavenge_cpu_seconds_total":       {counter, "CPU time of returning memory to the system, in seconds."},
+	"go_threads":                          {gauge, "Threads made so far."},
 }

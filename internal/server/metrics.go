@@ -1,9 +1,6 @@
 package server
 
 import (
-	"maps"
-	"slices"
-
 	"github.com/VictoriaMetrics/metrics"
 
 	"holdfast/hooks"
@@ -21,7 +18,8 @@ func (s *Server) writeMetrics(w *metric.Writer) {
 	w.Int("holdfast_panics_total", p.Panics)
 	w.Int("holdfast_workers", p.Workers)
 	w.Int("holdfast_workers_queued", p.Queued)
-	s.writeProxy(w)
+	x := s.proxy.Stats()
+	x.Write(w)
 	w.Int("holdfast_access_log_dropped_total", s.accessLog.Dropped())
 	s.writeHub(w)
 	writeHeld(s, w)
@@ -55,45 +53,6 @@ func (s *Server) counts() []hooks.Count {
 	}
 }
 
-// writeProxy writes the metrics of forwarded requests.
-func (s *Server) writeProxy(w *metric.Writer) {
-	x := s.proxy.Stats()
-	w.Int("holdfast_proxy_requests_total", x.Requests)
-	w.Int("holdfast_proxy_requests_in_flight", x.InFlight)
-	w.Ints("holdfast_responses_total", "code", x.Responses)
-	w.Histogram("holdfast_request_duration_seconds", &x.Durations)
-	w.Int("holdfast_proxy_refused_total", x.Refused)
-	w.Ints("holdfast_access_denied_total", "reason", x.Denied)
-	w.Int("holdfast_proxy_rate_limited_total", x.RateLimited)
-	w.Int("holdfast_proxy_overloaded_total", x.Overloaded)
-	w.Int("holdfast_proxy_upstream_errors_total", x.UpstreamErrors)
-	w.Int("holdfast_proxy_retries_total", x.Retries)
-	w.Int("holdfast_proxy_client_disconnects_total", x.ClientGone)
-	w.Int("holdfast_proxy_responses_aborted_total", x.Cut)
-	w.Int("holdfast_proxy_tunnels", x.Tunnels)
-	w.Int("holdfast_proxy_queue_length", x.Queued)
-	for _, u := range x.Upstreams {
-		w.Int("holdfast_upstream_active", u.Active, "upstream", u.Name)
-	}
-	for _, u := range x.Upstreams {
-		up := int64(1)
-		if u.Down {
-			up = 0
-		}
-		w.Int("holdfast_upstream_up", up, "upstream", u.Name)
-	}
-	for _, u := range x.Upstreams {
-		for _, kind := range slices.Sorted(maps.Keys(u.Notices)) {
-			w.Int("holdfast_upstream_notices_total", u.Notices[kind], "upstream", u.Name, "kind", kind)
-		}
-	}
-	w.Int("holdfast_proxy_buffered_bytes", x.Buffered)
-	w.Int("holdfast_proxy_file_bytes", x.Spilled)
-	w.Int("holdfast_proxy_files_total", x.Spills)
-	w.Int("holdfast_proxy_file_errors_total", x.SpillErrors)
-	w.Int("holdfast_proxy_upstream_connects_total", x.Dialled)
-}
-
 // writeHub writes the counts of channels, messages and history.
 func (s *Server) writeHub(w *metric.Writer) {
 	h := s.hub.Stats()
@@ -101,6 +60,7 @@ func (s *Server) writeHub(w *metric.Writer) {
 	w.Int("holdfast_subscribers", int64(h.Subscribers))
 	w.Int("holdfast_messages_published_total", int64(h.Published))
 	w.Int("holdfast_messages_delivered_total", int64(h.Delivered))
+	w.Histogram("holdfast_publish_to_delivery_seconds", &h.Delays)
 	w.Int("holdfast_history_messages", int64(h.HistoryMessages))
 	w.Int("holdfast_history_bytes", h.HistoryBytes)
 	w.Int("holdfast_history_evicted_total", int64(h.Evicted))

@@ -50,18 +50,18 @@ func TestMetricsAreDescribed(t *testing.T) {
 	}
 	seen, current, typed := map[string]bool{}, "", ""
 	for line := range strings.Lines(string(body)) {
-		if m := regexp.MustCompile(`^# HELP (holdfast_\w+) .*\w.*\.\n$`).FindStringSubmatch(line); m != nil {
+		if m := regexp.MustCompile(`^# HELP (\w+) .*\w.*\.\n$`).FindStringSubmatch(line); m != nil {
 			if seen[m[1]] {
 				t.Errorf("%s is described twice", m[1])
 			}
 			seen[m[1]], current = true, m[1]
 			continue
 		}
-		if m := regexp.MustCompile(`^# TYPE (\w+) (?:gauge|counter|histogram)\n$`).FindStringSubmatch(line); m != nil {
+		if m := regexp.MustCompile(`^# TYPE (\w+) (?:gauge|counter|histogram|summary)\n$`).FindStringSubmatch(line); m != nil {
 			typed = m[1]
 			continue
 		}
-		name := regexp.MustCompile(`^holdfast_\w+`).FindString(line)
+		name := regexp.MustCompile(`^\w+`).FindString(line)
 		if base := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(name, "_bucket"), "_sum"), "_count"); seen[base] {
 			name = base
 		}
