@@ -126,6 +126,24 @@ func (t *Tracker) importLeaveLocked(v Event, d *plainval.Decoder) {
 	}
 }
 
+// Hold makes no event of what is due until Release.
+func (t *Tracker) Hold() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.held = true
+}
+
+// Release ends Hold. moved means that another Tracker has imported what this one has: it makes no events any more.
+func (t *Tracker) Release(moved bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.held, t.moved = false, moved
+	if moved {
+		t.unpublished = nil
+	}
+	t.wake()
+}
+
 // Adopted begins the grace period of those whose connections have not moved.
 func (t *Tracker) Adopted() {
 	t.mu.Lock()

@@ -1,11 +1,13 @@
 package presence
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"holdfast/internal/plainval"
@@ -65,6 +67,40 @@ func TestTrackerMoves(t *testing.T) {
 	tr.Close()
 	if got := after.take(); got != "offline::bob" { // joins and leaves are not published after Close
 		t.Errorf("told of %s in the end", got)
+	}
+}
+
+// TestHeldTracker checks that nothing is told while a tracker is held, and nothing ever by one that has moved.
+func TestHeldTracker(t *testing.T) {
+	for _, moved := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var l told
+			o := l.options(func(string) bool { return true })
+			o.Grace = time.Second
+			tr := New(o)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			go tr.Serve(ctx)
+			tr.Begin("ann", []string{"a"})
+			synctest.Wait()
+			l.take()
+			tr.Hold()
+			tr.End("ann", []string{"a"})
+			time.Sleep(time.Minute)
+			if got := l.take(); got != "" {
+				t.Errorf("told of %s while held", got)
+			}
+			tr.Release(moved)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			want := "leave:a:ann offline::ann"
+			if moved {
+				want = ""
+			}
+			if got := l.take(); got != want {
+				t.Errorf("moved %t: told of %q; want %q", moved, got, want)
+			}
+		})
 	}
 }
 

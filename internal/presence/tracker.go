@@ -84,6 +84,7 @@ type Tracker struct {
 	rosters     map[string]map[string]*member // channel → user
 	unpublished []Event                       // to publish, before all others
 	ended       bool                          // by Close: nothing has a grace period or is published
+	held, moved bool                          // see Hold
 	stats       Stats                         // but for what the throttles count
 	turns       uint64                        // how often Members has released the lock
 
@@ -291,6 +292,9 @@ func (t *Tracker) expireLocked(e *list.Element) {
 }
 
 func (t *Tracker) tellLocked(kind string, s subject, at time.Time) {
+	if t.moved {
+		return
+	}
 	e := Event{kind, at, s.channel, s.user}
 	if kind != Join && kind != Leave {
 		t.o.Notify(e)
@@ -334,6 +338,9 @@ func (t *Tracker) Serve(ctx context.Context) {
 func (t *Tracker) due() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.held {
+		return time.Hour
+	}
 	done := 0
 	for ; len(t.unpublished) > 0 && done < slice && t.o.Publish(t.unpublished[0]); done++ {
 		t.unpublished = t.unpublished[1:]
