@@ -54,20 +54,25 @@ internal/expand
 internal/explain  internal/cache internal/config internal/http1 internal/route internal/server
 internal/fcgi     internal/http1
 internal/doctor   internal/inspect
+internal/ending
 internal/errorpage internal/throttle
 internal/fieldset internal/http1
 internal/headread internal/http1 internal/park internal/plainval
 internal/floor    internal/messageid
+internal/heldindex internal/connection internal/park internal/session
 internal/heldpoll internal/cache internal/http1 internal/park internal/throttle
 internal/heldrecord internal/plainval
 internal/histfile internal/hub
 internal/hosts    internal/http1
+internal/holding  internal/accesslog internal/appcall internal/auth internal/connection internal/http1 internal/hub internal/inspect internal/park internal/subscribe
 internal/http1
-internal/hub      internal/delivery internal/floor internal/messageid internal/metric internal/occupancy internal/slab
+internal/hub      internal/delivery internal/floor internal/messageid internal/metric internal/occupancy internal/slab internal/wildcard
 internal/hubimage internal/hub internal/plainval
+internal/inflate  internal/auth internal/park internal/wsframe
 internal/inject   internal/deflate internal/http1
 internal/inspect
 internal/jsontext
+internal/lanes    internal/hub internal/park
 internal/linked
 internal/messageid
 internal/metric
@@ -79,20 +84,20 @@ internal/presence internal/hub internal/plainval internal/throttle
 internal/proxyheader internal/park internal/plainval
 internal/proxystats internal/balance internal/metric
 internal/rate
-internal/receive  internal/throttle
+internal/receive  internal/throttle internal/wsframe
 internal/render   internal/deflate internal/http1 internal/hub internal/jsontext
 internal/pushfields internal/cache internal/cache/headers internal/http1 internal/hub internal/throttle
 internal/request  internal/http1
 internal/route    internal/access internal/balance internal/cache/rules internal/compress internal/deny internal/errorpage internal/expand internal/fcgi internal/fieldset internal/hosts internal/http1 internal/inject internal/rate internal/request internal/site
 internal/sendbuf  internal/park
-internal/sendqueue internal/hub internal/park
+internal/sendqueue internal/channel internal/hub internal/park
 internal/server   hooks internal/accesslog internal/acmeclient internal/answering internal/appcall internal/asyncwriter internal/auth internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/collector internal/compress internal/config internal/config/changes internal/connection internal/deny internal/heldpoll internal/histfile internal/http1 internal/hub internal/inject internal/inspect internal/metric internal/park internal/presence internal/proxyheader internal/pushfields internal/route internal/serving internal/site internal/subscribe internal/throttle internal/tlsconn internal/token internal/warnings internal/watch proxy upgrade upgrade/client
 internal/serving  internal/accesslog internal/admit internal/balance internal/cache/fetch internal/heldpoll internal/park internal/pushfields internal/request internal/route internal/site
 internal/session  internal/auth internal/channel internal/heldrecord
 internal/site     internal/expand internal/http1
 internal/slab
 internal/strictjson
-internal/subscribe internal/accesslog internal/auth internal/channel internal/http1 internal/hub internal/inspect internal/park internal/render internal/request internal/throttle
+internal/subscribe internal/accesslog internal/auth internal/channel internal/http1 internal/hub internal/inspect internal/park internal/render internal/request internal/throttle internal/wsframe
 internal/takeover internal/park internal/plainval
 internal/tempfile internal/park
 internal/throttle
@@ -102,10 +107,12 @@ internal/token    internal/auth internal/strictjson
 internal/tunnel   internal/park internal/sendbuf
 internal/warnings internal/answering internal/cache/rules internal/certs internal/channel internal/config internal/cookie internal/site
 internal/watch    internal/appcall internal/channelurl internal/hub internal/strictjson internal/throttle
+internal/wildcard
 internal/wiretest
 internal/wsframe  internal/deflate
+internal/wsrender internal/hub internal/render internal/wsframe
 proxy             internal/access internal/accesslog internal/admit internal/apptunnel internal/balance internal/cache/fetch internal/compress internal/fcgi internal/headread internal/heldpoll internal/http1 internal/inject internal/metric internal/park internal/proxyheader internal/proxystats internal/pushfields internal/rate internal/request internal/route internal/sendbuf internal/serving internal/site internal/tempfile internal/throttle internal/tunnel
-upgrade           internal/accesslog internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/http1 internal/hub internal/inspect internal/jsontext internal/park internal/receive internal/render internal/request internal/sendqueue internal/session internal/subscribe internal/wsframe upgrade/client
+upgrade           internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/ending internal/heldindex internal/heldrecord internal/holding internal/http1 internal/hub internal/inflate internal/jsontext internal/lanes internal/park internal/receive internal/render internal/request internal/sendqueue internal/session internal/subscribe internal/wsframe internal/wsrender upgrade/client
 upgrade/client    internal/http1
 `
 

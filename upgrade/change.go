@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"holdfast/internal/channel"
+	"holdfast/internal/ending"
 	"holdfast/internal/hub"
 	"holdfast/internal/render"
 )
@@ -50,7 +51,7 @@ func (m channelChange) apply(x *held) error {
 		}
 	}
 	if len(replay.Gaps) > 0 && !x.form.canGap() {
-		x.form.close(x, closing{code: codeGap, codeText: gapText, why: gapUnsupported})
+		x.form.close(x, ending.Closing{Code: codeGap, CodeText: gapText, Why: ending.GapUnsupported})
 		return nil
 	}
 	if b := x.form.changed(x, m, replay); len(b) > 0 && !x.send(b, false) {

@@ -11,58 +11,22 @@ import (
 	"holdfast/internal/auth"
 	"holdfast/internal/channel"
 	"holdfast/internal/connection"
-	"holdfast/internal/park"
+	"holdfast/internal/ending"
 )
-
-// id returns the ID of a connection for the app. IDs are never reused.
-func (k *Keeper) id(c *park.Conn) string {
-	slot, gen := c.Ref().Number()
-	return connection.FormatID(k.epoch, slot, gen)
-}
 
 // isMeant reports whether a connection is held and selected.
 func isMeant(x *held, s *connection.Selection) bool {
 	return !x.answered && (s.User == "" || x.session.User() == s.User) && (s.Channel == "" || x.membership.Group().Takes(s.Channel))
 }
 
-func isHeld(c *park.Conn) bool {
-	_, ok := c.Handler().(*held)
-	return ok
-}
-
 // onEach runs f with every selected connection, on its loop, and returns after the last, or when the loops end. Don't
 // call it on a loop.
 func (k *Keeper) onEach(s connection.Selection, f func(*held)) {
-	visit := func(c *park.Conn) {
-		if x, ok := c.Handler().(*held); ok && isMeant(x, &s) {
+	k.index.Each(s, func(x *held) {
+		if isMeant(x, &s) {
 			step(x, func() { f(x) })
 		}
-	}
-	if s.Connection != "" {
-		if slot, gen, ok := connection.ParseID(k.epoch, s.Connection); ok {
-			if ref, loop, ok := k.o.Poller.Find(slot, gen); ok {
-				loop.Do(func(done func()) { loop.Visit([]park.Ref{ref}, visit, done) })()
-			}
-		}
-		return
-	}
-	var waits []func()
-	for i, l := range k.o.Poller.Loops() {
-		waits = append(waits, l.Do(func(done func()) {
-			if s.User == "" {
-				l.VisitAll(isHeld, visit, done)
-				return
-			}
-			var list []park.Ref
-			for _, x := range k.indexes[i].OfUser(s.User) {
-				list = append(list, x.c.Ref())
-			}
-			l.Visit(list, visit, done)
-		}))
-	}
-	for _, wait := range waits {
-		wait()
-	}
+	})
 }
 
 // List describes the first limit of the selected connections, by ID, and returns how many there are.
@@ -147,7 +111,7 @@ func (k *Keeper) Disconnect(s connection.Selection, code int, reason string) (n 
 		if credentials := x.session.Credentials(); len(credentials) > 0 && k.o.Disconnected != nil {
 			k.o.Disconnected(credentials)
 		}
-		x.form.close(x, closing{status: 403, text: "disconnected", code: ws.StatusCode(code), codeText: reason, why: disconnected})
+		x.form.close(x, ending.Closing{Status: 403, Text: "disconnected", Code: ws.StatusCode(code), CodeText: reason, Why: ending.Disconnected})
 	})
 	return n
 }

@@ -3,9 +3,9 @@ package upgrade
 import (
 	"sync/atomic"
 
-	"github.com/gobwas/ws"
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/ending"
 	"holdfast/internal/hub"
 	"holdfast/internal/subscribe"
 )
@@ -62,24 +62,13 @@ type dialect interface {
 
 	// drain ends the connection because Holdfast shuts down, and close because of c.
 	drain(x *held)
-	close(x *held, c closing)
+	close(x *held, c ending.Closing)
 
 	// sent is called when a connection with a response has sent all of it.
 	sent(x *held)
 
 	// release releases the state of a connection that ends.
 	release(x *held)
-}
-
-// closing is why a connection is closed, in the forms that dialects have for it.
-type closing struct {
-	status int    // of HTTP; a WebSocket's close code is 4000 more, or 1013 for 503
-	text   string // for people
-
-	code     ws.StatusCode // of a WebSocket, with codeText, instead of one from status; 0: none
-	codeText string
-
-	why closeReason
 }
 
 // form is a dialect in use by a keeper.
@@ -90,27 +79,6 @@ type form struct {
 
 // render returns a message as the dialect has it.
 func (f *form) render(m *hub.Message) []byte { return m.Rendered(f.encoding()) }
-
-// together returns the first messages of a batch as rendered, in buf if they are several or no other subscriber gets
-// them, and their number; queued: one, which stays as it is.
-func (f *form) together(batch []*hub.Message, buf []byte, queued bool) (b []byte, n int) {
-	if queued {
-		return f.render(batch[0]), 1
-	}
-	buf = buf[:0]
-	for n < len(batch) {
-		b = batch[n].RenderedIn(buf[len(buf):], f.encoding())
-		switch {
-		case len(batch) == 1, n == 0 && len(b) > cap(buf):
-			return b, 1
-		case len(buf)+len(b) > cap(buf):
-			return buf, n
-		}
-		buf = append(buf, b...)
-		n++
-	}
-	return buf, n
-}
 
 // forms are the dialects of a keeper, in the order of dialects.
 type forms []*form
@@ -170,7 +138,7 @@ func (readOnly) Status() int { return 200 }
 
 func (readOnly) read(x *held, p []byte) bool {
 	if len(p) > maxChatter {
-		x.end(unexpectedData)
+		x.end(ending.UnexpectedData)
 		return false
 	}
 	x.spendFrame()
@@ -183,4 +151,4 @@ func (readOnly) Accept(ctx *fasthttp.RequestCtx, v *subscribe.Request) (int, str
 }
 
 // close ends the stream. The client reconnects, and gets the status then.
-func (readOnly) close(x *held, c closing) { x.finish(nil, c.why) }
+func (readOnly) close(x *held, c ending.Closing) { x.finish(nil, c.Why) }

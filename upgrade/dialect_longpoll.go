@@ -3,6 +3,8 @@ package upgrade
 import (
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/ending"
+	"holdfast/internal/heldrecord"
 	"holdfast/internal/http1"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
@@ -17,11 +19,7 @@ type longPoll struct{ k *Keeper }
 func newLongPoll(k *Keeper) dialect { return longPoll{k} }
 
 // poll is the state of a long poll.
-type poll struct {
-	rest        []byte // bytes of the next request
-	fields      string // lines for the head of the response
-	close, gzip bool   // as in Spec
-}
+type poll = heldrecord.Poll
 
 func pollOf(x *held) *poll { return x.state.(*poll) }
 
@@ -55,7 +53,7 @@ func (d longPoll) Accept(ctx *fasthttp.RequestCtx, v *subscribe.Request) (int, s
 func (longPoll) Postponed(_, _, _ string) (contentType, body string) { return "", "" }
 
 func (d longPoll) begin(x *held, s *Spec, replay hub.Replay) {
-	x.state = &poll{rest: s.Rest, fields: s.Fields, close: s.Close, gzip: s.Gzip} // the response may be sent at once
+	x.state = &poll{Rest: s.Rest, Fields: s.Fields, Close: s.Close, Gzip: s.Gzip} // the response may be sent at once
 	d.k.received.Give(-len(s.Rest))
 	s.Rest = nil
 	if len(replay.Messages) > 0 || len(replay.Gaps) > 0 || s.Wait <= 0 {
@@ -79,14 +77,14 @@ func (longPoll) changed(*held, channelChange, hub.Replay) []byte { return nil }
 func (longPoll) read(x *held, p []byte) bool {
 	s := pollOf(x)
 	switch {
-	case len(s.rest)+len(p) > maxEarly:
-		x.end(unexpectedData)
+	case len(s.Rest)+len(p) > maxEarly:
+		x.end(ending.UnexpectedData)
 		return false
 	case !x.k.receive(x, len(p)):
-		x.end(inboundFull)
+		x.end(ending.InboundFull)
 		return false
 	}
-	s.rest = append(s.rest, p...)
+	s.Rest = append(s.Rest, p...)
 	return true
 }
 
@@ -103,22 +101,22 @@ func (longPoll) asksAgain() bool { return true }
 func (d longPoll) conclude(x *held) { d.answer(x, nil, nil) }
 
 func (d longPoll) drain(x *held) {
-	pollOf(x).close = true
+	pollOf(x).Close = true
 	d.conclude(x)
 }
 
 // close responds to a poll that is no longer allowed.
-func (d longPoll) close(x *held, c closing) {
+func (d longPoll) close(x *held, c ending.Closing) {
 	s := pollOf(x)
-	fields := s.fields
-	if c.status == 429 {
+	fields := s.Fields
+	if c.Status == 429 {
 		fields += "Retry-After: " + subscribe.RetryAtLimit + "\r\n"
 	}
-	if s.close {
+	if s.Close {
 		fields += "Connection: close\r\n"
 	}
-	head, body := render.Refusal(c.status, c.text, fields)
-	x.leave(c.why)
+	head, body := render.Refusal(c.Status, c.Text, fields)
+	x.leave(c.Why)
 	x.answered = true
 	if x.send(append(head, body...), false) {
 		d.answerSent(x)
@@ -128,9 +126,9 @@ func (d longPoll) close(x *held, c closing) {
 // sent gives the connection back for its next request.
 func (d longPoll) sent(x *held) {
 	s := pollOf(x)
-	rest := s.rest
+	rest := s.Rest
 	d.release(x)
-	if s.close {
+	if s.Close {
 		park.Linger(x.c)
 		return
 	}
@@ -140,8 +138,8 @@ func (d longPoll) sent(x *held) {
 // release releases the bytes of the next request.
 func (d longPoll) release(x *held) {
 	s := pollOf(x)
-	d.k.received.Give(len(s.rest))
-	s.rest = nil
+	d.k.received.Give(len(s.Rest))
+	s.Rest = nil
 }
 
 // answer ends a long poll. next is the client's position, so that messages published before its next poll are not lost.
@@ -153,17 +151,17 @@ func (d longPoll) answer(x *held, batch []*hub.Message, gaps []hub.Gap) {
 	next := x.membership.Position()
 	s, out := pollOf(x), x.c.Loop().Out()
 	n, size := 1, 0
-	if s.gzip || !render.Alone(batch, cap(out)/2) {
+	if s.Gzip || !render.Alone(batch, cap(out)/2) {
 		n, size = render.FirstMessages(batch, d.k.live().SendQueue)
 	}
 	if n < len(batch) {
 		next = batch[n-1].ID
 	}
 	r := render.PollResponse{
-		Messages: batch[:n], Next: next, Gaps: gaps, Date: x.index().date.Line(x.c.Loop().Now()),
-		Fields: s.fields, Varies: d.k.o.Compress > 0, Gzip: s.gzip && size >= d.k.o.Compress, Close: s.close,
+		Messages: batch[:n], Next: next, Gaps: gaps, Date: loopOf(x).date.Line(x.c.Loop().Now()),
+		Fields: s.Fields, Varies: d.k.o.Compress > 0, Gzip: s.Gzip && size >= d.k.o.Compress, Close: s.Close,
 	}
-	x.leave(answered)
+	x.leave(ending.Answered)
 	x.answered = true
 	sent := false
 	if !r.Gzip && size <= cap(out)/2 {

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/ending"
 	"holdfast/internal/hub"
 	"holdfast/internal/render"
 	"holdfast/internal/subscribe"
@@ -51,4 +52,4 @@ func (ndjson) changed(x *held, m channelChange, replay hub.Replay) (b []byte) {
 }
 
 func (ndjson) heartbeat(x *held) bool { return x.send([]byte{'\n'}, false) }
-func (ndjson) drain(x *held)          { x.finish(nil, draining) }
+func (ndjson) drain(x *held)          { x.finish(nil, ending.Draining) }

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/ending"
 	"holdfast/internal/hub"
 	"holdfast/internal/render"
 	"holdfast/internal/subscribe"
@@ -50,4 +51,4 @@ func (sse) changed(x *held, _ channelChange, replay hub.Replay) []byte {
 }
 
 func (sse) heartbeat(x *held) bool { return x.send(sseHeartbeat, true) }
-func (sse) drain(x *held)          { x.finish(render.RetryHint(), draining) }
+func (sse) drain(x *held)          { x.finish(render.RetryHint(), ending.Draining) }

@@ -2,7 +2,6 @@ package upgrade
 
 import (
 	"bytes"
-	"sync"
 	"time"
 
 	"github.com/fasthttp/websocket"
@@ -10,9 +9,11 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"holdfast/internal/appcall"
-	"holdfast/internal/auth"
+	"holdfast/internal/ending"
 	"holdfast/internal/http1"
 	"holdfast/internal/hub"
+	"holdfast/internal/inflate"
+	"holdfast/internal/receive"
 	"holdfast/internal/subscribe"
 	"holdfast/internal/wsframe"
 )
@@ -20,8 +21,6 @@ import (
 // codeGap closes a WebSocket without subprotocol that has missed messages: its frames are the messages' data and
 // nothing else, so a gap can't be sent.
 const codeGap = 4000
-
-var pingFrame = wsframe.Append(nil, ws.OpPing)
 
 // webSocket has what the WebSocket dialects share.
 type webSocket struct {
@@ -69,7 +68,7 @@ func (d *webSocket) Matches(r *subscribe.Choice) bool {
 	}
 	if d.deflated {
 		_, ok := wsframe.AcceptDeflate([][]byte{r.Extensions})
-		return ok
+		return ok && d.k.o.Compress > 0
 	}
 	return true
 }
@@ -79,25 +78,7 @@ func (*webSocket) Check(ctx *fasthttp.RequestCtx, _ *Spec) (int, string) {
 }
 
 func (d *webSocket) Accept(ctx *fasthttp.RequestCtx, v *subscribe.Request) (int, string) {
-	h := &ctx.Response.Header
-	for _, cookie := range v.SetCookie {
-		h.Add(fasthttp.HeaderSetCookie, cookie)
-	}
-	if err := d.upgrader.Upgrade(ctx, func(*websocket.Conn) {}); err != nil {
-		return 400, err.Error()
-	}
-	ctx.Hijack(nil) // the loop takes the connection over: a websocket.Conn would be garbage
-	h.Del("Content-Type")
-	if d.deflated {
-		agreed, _ := wsframe.AcceptDeflate(ctx.Request.Header.PeekAll("Sec-WebSocket-Extensions"))
-		h.Set("Sec-WebSocket-Extensions", agreed)
-	}
-	if d.login {
-		login := v.AppRequest(ctx)
-		login.Cookie = auth.ReplaceCookies(login.Cookie, v.SetCookie)
-		v.Spec.Login = &login
-	}
-	return 0, ""
+	return v.AcceptWebSocket(ctx, &d.upgrader, d.deflated, d.login)
 }
 
 // keepLogin stores the client's cookies and Authorization, if it may send requests later.
@@ -110,13 +91,12 @@ func (d *webSocket) keepLogin(x *held, s *Spec) {
 
 // read takes one turn of the client's bytes; the rest waits. It reports whether the connection stays open.
 func (d *webSocket) read(x *held, p []byte) bool {
-	var f *frames
+	var f *receive.Frames
 	if in, ok := x.state.(*inbound); ok {
 		f = in.frames
 	}
 	if f == nil {
-		f = framesPool.Get().(*frames)
-		f.Whole, f.Deflate = d.whole, d.deflated
+		f = receive.NewFrames(d.whole, d.deflated)
 	}
 	p = f.Join(p)
 	for n := 0; len(p) > 0 && !x.paused; n++ {
@@ -129,7 +109,7 @@ func (d *webSocket) read(x *held, p []byte) bool {
 		}
 		fr, used, e := f.Next(p, d.k.live().MaxMessage)
 		if e != nil {
-			d.closeWith(x, e.Code, e.Reason, badFrame)
+			d.closeWith(x, e.Code, e.Reason, ending.BadFrame)
 			return false
 		}
 		if used == 0 {
@@ -137,7 +117,7 @@ func (d *webSocket) read(x *held, p []byte) bool {
 		}
 		p = p[used:]
 		if fr.Message != 0 {
-			f.since = x.c.Loop().Now()
+			f.Since = x.c.Loop().Now()
 		}
 		if !d.onFrame(x, fr) {
 			return false
@@ -166,23 +146,16 @@ func (d *webSocket) onFrame(x *held, fr wsframe.Frame) bool {
 	case ws.OpPing:
 		return x.pong(controlPong, wsframe.Append(nil, ws.OpPong, fr.Payload))
 	case ws.OpClose:
-		d.closeWith(x, wsframe.CloseCode(fr.Payload), "", clientClosed)
+		d.closeWith(x, wsframe.CloseCode(fr.Payload), "", ending.ClientClosed)
 		return false
 	}
 	return true
 }
 
-// Messages up to these sizes are inflated on the loop; others on a worker.
-const (
-	inflatedOnLoop = 8 << 10   // compressed bytes
-	inflatedInto   = 256 << 10 // inflated bytes at most
-	maxInflation   = 1032      // inflated bytes at most per compressed byte
-)
-
 // inflate inflates a message and passes it on. It reports whether the connection stays open.
 func (d *webSocket) inflate(x *held, fr wsframe.Frame) bool {
 	limit := d.k.live().MaxMessage
-	if n := len(fr.Payload); n <= inflatedOnLoop && min(n*maxInflation, limit) <= inflatedInto {
+	if inflate.IsSmall(len(fr.Payload), limit) {
 		p, e := wsframe.Inflate(fr.Payload, fr.Message, limit)
 		return d.inflated(x, fr.Message, p, e)
 	}
@@ -190,10 +163,13 @@ func (d *webSocket) inflate(x *held, fr wsframe.Frame) bool {
 	if !in.takes(len(fr.Payload)) {
 		return false
 	}
-	in.dropIfIdle()
+	in.inflating = true
 	p, loop := bytes.Clone(fr.Payload), x.c.Loop()
-	out, e := []byte(nil), errTooBusy // also if inflating panics
+	var out []byte
+	var e *wsframe.Error
 	done := ifHeld(x, func() {
+		in.inflating = false
+		in.dropIfIdle()
 		if !d.inflated(x, fr.Message, out, e) {
 			return
 		}
@@ -202,28 +178,21 @@ func (d *webSocket) inflate(x *held, fr wsframe.Frame) bool {
 		}
 	})
 	x.paused = true
-	d.k.inflations.Acquire(func() {
-		after := func() {
-			d.k.received.Give(len(p))
-			d.k.inflations.Release()
-			loop.Post(done)
-		}
-		if !d.k.o.Poller.Go(func() { defer after(); out, e = wsframe.Inflate(p, fr.Message, limit) }) {
-			after()
-		}
+	d.k.inflater.Go(p, fr.Message, limit, func(b []byte, err *wsframe.Error) {
+		out, e = b, err
+		d.k.received.Give(len(p))
+		loop.Post(done)
 	})
 	return true
 }
 
-var errTooBusy = &wsframe.Error{Code: 1013, Reason: "too busy; try again later"}
-
 func (d *webSocket) inflated(x *held, op ws.OpCode, p []byte, e *wsframe.Error) bool {
 	switch {
-	case e == errTooBusy:
-		d.closeWith(x, e.Code, e.Reason, inboundFull)
+	case e == inflate.ErrBusy:
+		d.closeWith(x, e.Code, e.Reason, ending.InboundFull)
 		return false
 	case e != nil:
-		d.closeWith(x, e.Code, e.Reason, badFrame)
+		d.closeWith(x, e.Code, e.Reason, ending.BadFrame)
 		return false
 	}
 	return d.onMessage(x, p, op)
@@ -232,30 +201,23 @@ func (d *webSocket) inflated(x *held, op ws.OpCode, p []byte, e *wsframe.Error) 
 // ping sends a ping, unless the client has not responded to the last one.
 func (d *webSocket) ping(x *held, ping []byte) bool {
 	if x.pinged && !x.paused {
-		x.end(pongTimeout)
+		x.end(ending.PongTimeout)
 		return false
 	}
 	x.pinged = true
 	return x.send(ping, true)
 }
 
-func (d *webSocket) drain(x *held) { d.closeWith(x, 1001, "shutting down", draining) }
+func (d *webSocket) drain(x *held) { d.closeWith(x, 1001, "shutting down", ending.Draining) }
 
-// close sends a close code of 4000 and the status, such as 4401 for an expired token, unless c has a code of its own.
-func (d *webSocket) close(x *held, c closing) {
-	code, text := ws.StatusCode(4000+c.status), c.text
-	switch {
-	case c.code != 0:
-		code, text = c.code, c.codeText
-	case c.status == 503:
-		code = 1013 // try again later
-	}
-	d.closeWith(x, code, text, c.why)
+func (d *webSocket) close(x *held, c ending.Closing) {
+	code, text := c.WebSocket()
+	d.closeWith(x, code, text, c.Why)
 }
 
 // closeWith sends a close frame, after the rest of a frame that is partly written, and waits a while for the client's
 // own (RFC 6455 §7.1.1).
-func (d *webSocket) closeWith(x *held, code ws.StatusCode, reason string, why closeReason) {
+func (d *webSocket) closeWith(x *held, code ws.StatusCode, reason string, why ending.Reason) {
 	x.finish(wsframe.AppendClose(nil, code, reason), why)
 }
 
@@ -268,76 +230,54 @@ func (d *webSocket) release(x *held) {
 	}
 }
 
-// frames is the received part of an incomplete frame or message; it exists only while there is one.
-type frames struct {
-	wsframe.Parser
-	counted int         // bytes counted in Keeper.received
-	since   time.Time   // when the message began
-	timer   *time.Timer // checks whether the rest arrives in time; nil: not started
-}
-
-var framesPool = sync.Pool{New: func() any { return new(frames) }} // mostly a pong is complete
-
-const leastSpeed = 1 << 10 // bytes per second of a message that has begun, beyond Options.ReceiveTime
-
 // keepFrames stores the bytes p and the fragments after a turn. It reports whether the connection stays open.
-func (d *webSocket) keepFrames(x *held, f *frames, p []byte) bool {
+func (d *webSocket) keepFrames(x *held, f *receive.Frames, p []byte) bool {
 	f.Keep(p)
 	if f.Empty() {
 		if in, ok := x.state.(*inbound); ok && in.frames == f {
 			d.dropFrames(x)
 		} else {
-			*f = frames{}
-			framesPool.Put(f)
+			f.Reuse()
 		}
 		return true
 	}
-	if inboundOf(x).frames = f; f.timer == nil {
-		f.since = x.c.Loop().Now()
+	if inboundOf(x).frames = f; !f.Watched() {
+		f.Since = x.c.Loop().Now()
 		d.watch(x, f, d.k.live().ReceiveTime)
 	}
-	n := f.Size() - f.counted
-	if !d.k.receive(x, n) {
-		d.closeWith(x, 1013, tooMuch, inboundFull)
+	if !d.k.receive(x, f.Grown()) {
+		d.closeWith(x, 1013, tooMuch, ending.InboundFull)
 		return false
 	}
-	f.counted += n
+	f.Counted()
 	return true
 }
 
 // dropFrames drops what is incomplete.
 func (d *webSocket) dropFrames(x *held) {
 	in := x.state.(*inbound)
-	if f := in.frames; f != nil {
-		d.k.received.Give(f.counted)
-		if f.timer != nil {
-			f.timer.Stop()
-		}
+	if in.frames != nil {
+		in.frames.Release(d.k.received)
 		in.frames = nil
 	}
 	in.dropIfIdle()
 }
 
 // watch checks after t whether a message that has begun arrives fast enough.
-func (d *webSocket) watch(x *held, f *frames, t time.Duration) {
-	if t <= 0 {
-		return
-	}
+func (d *webSocket) watch(x *held, f *receive.Frames, t time.Duration) {
 	loop := x.c.Loop()
 	check := ifHeld(x, func() {
 		if in, ok := x.state.(*inbound); !ok || in.frames != f {
 			return
 		}
-		now := loop.Now()
 		if x.paused { // Holdfast has paused the client, so the delay is not the client's
-			f.since = now
+			f.Since = loop.Now()
 		}
-		left := d.k.live().ReceiveTime + time.Duration(f.Received())*time.Second/leastSpeed - now.Sub(f.since)
-		if left > 0 {
+		if left := f.Left(d.k.live().ReceiveTime, loop.Now()); left > 0 {
 			d.watch(x, f, left)
 			return
 		}
-		d.closeWith(x, ws.StatusPolicyViolation, "the message has begun and does not come", slowSender)
+		d.closeWith(x, ws.StatusPolicyViolation, "the message has begun and does not come", ending.SlowSender)
 	})
-	f.timer = time.AfterFunc(t, func() { loop.Post(check) })
+	f.Watch(t, func() { loop.Post(check) })
 }

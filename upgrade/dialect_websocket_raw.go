@@ -7,41 +7,26 @@ import (
 	"github.com/gobwas/ws"
 
 	"holdfast/internal/appcall"
+	"holdfast/internal/ending"
 	"holdfast/internal/hub"
 	"holdfast/internal/wsframe"
+	"holdfast/internal/wsrender"
 )
-
-var encodingRaw = &hub.Encoding{Render: renderRaw}
 
 // webSocketRaw is a WebSocket without subprotocol: frames are the data of messages; those of clients go to the app.
 type webSocketRaw struct{ webSocket }
 
 func newWebSocketRaw(k *Keeper) dialect {
 	d := &webSocketRaw{newWebSocket(k, nil)}
-	d.words, d.rendered, d.login = d, encodingRaw, k.o.Message != nil
+	d.words, d.rendered, d.login = d, wsrender.Raw, k.o.Message != nil
 	return d
 }
 
 // newDeflatedWebSocketRaw returns it with permessage-deflate.
 func newDeflatedWebSocketRaw(k *Keeper) dialect {
-	if k.o.Compress <= 0 {
-		return nil
-	}
 	d := newWebSocketRaw(k).(*webSocketRaw)
-	d.deflated = true
-	d.rendered = &hub.Encoding{Render: func(m *hub.Message, room []byte) []byte {
-		if len(m.Data) >= k.o.Compress {
-			if b := wsframe.Deflated(wsframe.DataOp(m.Binary), m.Data); b != nil {
-				return b
-			}
-		}
-		return encodingRaw.Shared(m, room)
-	}}
+	d.deflated, d.rendered = true, wsrender.RawDeflated(k.o.Compress)
 	return d
-}
-
-func renderRaw(m *hub.Message, room []byte) []byte {
-	return wsframe.Append(room, wsframe.DataOp(m.Binary), m.Data)
 }
 
 func (d *webSocketRaw) Name() string {
@@ -58,7 +43,7 @@ func (d *webSocketRaw) begin(x *held, s *Spec, replay hub.Replay) {
 		return
 	}
 	if x.send(s.Handshake, false) {
-		d.closeWith(x, codeGap, gapText, gapUnsupported)
+		d.closeWith(x, codeGap, gapText, ending.GapUnsupported)
 	}
 }
 
@@ -69,7 +54,7 @@ func (d *webSocketRaw) gap(hub.Gap) []byte { return nil }
 
 func (d *webSocketRaw) changed(*held, channelChange, hub.Replay) []byte { return nil }
 
-func (d *webSocketRaw) heartbeat(x *held) bool { return d.ping(x, pingFrame) }
+func (d *webSocketRaw) heartbeat(x *held) bool { return d.ping(x, wsrender.Ping) }
 
 func (d *webSocketRaw) onMessage(x *held, p []byte, op ws.OpCode) bool {
 	if d.k.o.Message != nil {
@@ -87,7 +72,7 @@ func (d *webSocketRaw) dispatch(in *inbound, p []byte, op ws.OpCode) bool {
 
 // reject closes the connection: there is no other way to report an error.
 func (d *webSocketRaw) reject(in *inbound, _ string, err error) bool {
-	d.closeWith(in.x, ws.StatusPolicyViolation, err.Error(), tooManyErrors)
+	d.closeWith(in.x, ws.StatusPolicyViolation, err.Error(), ending.TooManyErrors)
 	return false
 }
 
@@ -97,7 +82,7 @@ func (d *webSocketRaw) reply(in *inbound, _ string, r appcall.Reply, err error) 
 		if r.Status == 401 || r.Status == 403 {
 			code = ws.StatusCode(4000 + r.Status)
 		}
-		d.closeWith(in.x, code, err.Error(), messageFailed)
+		d.closeWith(in.x, code, err.Error(), ending.MessageFailed)
 		return false
 	}
 	return r.None || in.x.send(wsframe.Append(nil, wsframe.DataOp(r.Binary), r.Data), false)

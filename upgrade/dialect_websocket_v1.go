@@ -7,55 +7,32 @@ import (
 	"github.com/gobwas/ws"
 
 	"holdfast/internal/appcall"
+	"holdfast/internal/ending"
 	"holdfast/internal/hub"
 	"holdfast/internal/jsontext"
 	"holdfast/internal/render"
 	"holdfast/internal/subscribe"
 	"holdfast/internal/wsframe"
+	"holdfast/internal/wsrender"
 )
 
 // subprotocol is the name of the JSON frames.
 const subprotocol = "holdfast.v1"
-
-var (
-	pingFrameV1 = wsframe.Append(pingFrame[:len(pingFrame):len(pingFrame)], ws.OpText, []byte(render.Ping))
-	pongFrameV1 = wsframe.Append(nil, ws.OpText, []byte(`{"type":"pong"}`))
-
-	encodingV1 = &hub.Encoding{Render: renderV1}
-)
 
 // webSocketV1 is a WebSocket with the subprotocol: JSON frames both ways.
 type webSocketV1 struct{ webSocket }
 
 func newWebSocketV1(k *Keeper) dialect {
 	d := &webSocketV1{newWebSocket(k, []string{subprotocol})}
-	d.words, d.rendered, d.login = d, encodingV1, k.o.Live || k.o.Message != nil
+	d.words, d.rendered, d.login = d, wsrender.V1, k.o.Live || k.o.Message != nil
 	return d
 }
 
 // newDeflatedWebSocketV1 returns it with permessage-deflate.
 func newDeflatedWebSocketV1(k *Keeper) dialect {
-	if k.o.Compress <= 0 {
-		return nil
-	}
 	d := newWebSocketV1(k).(*webSocketV1)
-	d.deflated = true
-	d.rendered = &hub.Encoding{Render: func(m *hub.Message, room []byte) []byte {
-		if len(m.Data) >= k.o.Compress {
-			if b := wsframe.Deflated(ws.OpText, render.Message(m)); b != nil {
-				return b
-			}
-		}
-		return encodingV1.Shared(m, room)
-	}}
+	d.deflated, d.rendered = true, wsrender.V1Deflated(k.o.Compress)
 	return d
-}
-
-func renderV1(m *hub.Message, room []byte) []byte {
-	if cap(room) < wsframe.MaxHead {
-		room = nil
-	}
-	return wsframe.PutHead(render.AppendMessage(render.Room(m, room)[:wsframe.MaxHead], m), ws.OpText)
 }
 
 func (d *webSocketV1) Name() string {
@@ -88,12 +65,12 @@ func (d *webSocketV1) changed(x *held, m channelChange, replay hub.Replay) (b []
 }
 
 // heartbeat sends a ping, and a frame that reaches the page.
-func (d *webSocketV1) heartbeat(x *held) bool { return d.ping(x, pingFrameV1) }
+func (d *webSocketV1) heartbeat(x *held) bool { return d.ping(x, wsrender.PingV1) }
 
 func (d *webSocketV1) onMessage(x *held, p []byte, op ws.OpCode) bool {
 	if string(p) == render.Ping {
 		x.spendFrame()
-		return x.pong(framePong, pongFrameV1)
+		return x.pong(framePong, wsrender.PongV1)
 	}
 	x.spend(d.k.live().MessageRate)
 	in := inboundOf(x)
@@ -113,7 +90,7 @@ func (d *webSocketV1) dispatch(in *inbound, p []byte, _ ws.OpCode) bool { return
 func (d *webSocketV1) reject(in *inbound, ref string, err error) bool {
 	if in.frameErrors++; in.frameErrors > maxFrameErrors {
 		d.k.o.Log.Info("connection closed: too many rejected frames; see push.message_rate", "error", err, "client", in.x.client())
-		d.closeWith(in.x, ws.StatusPolicyViolation, "too many rejected frames", tooManyErrors)
+		d.closeWith(in.x, ws.StatusPolicyViolation, "too many rejected frames", ending.TooManyErrors)
 		return false
 	}
 	return in.sendObject(jsontext.AppendString([]byte(`{"type":"error","error":`), err.Error()), ref)

@@ -1,7 +1,7 @@
 // Package upgrade holds client connections that stay open: WebSocket, server-sent events, NDJSON and long poll.
 // All share one URL; docs/reference/client-protocol.md describes the wire forms.
 //
-//	request ─► worker: checks, authorize, handshake ─► held ─► closed, with a closeReason
+//	request ─► worker: checks, authorize, handshake ─► held ─► closed, with a ending.Reason
 //	                     │ refused                       │ long poll answered
 //	                     ▼                               ▼
 //	               JSON error, keep-alive          the proxy's Front

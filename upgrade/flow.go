@@ -3,6 +3,7 @@ package upgrade
 import (
 	"time"
 
+	"holdfast/internal/ending"
 	"holdfast/internal/park"
 	"holdfast/internal/receive"
 )
@@ -68,7 +69,7 @@ func (x *held) read() {
 			return
 		}
 		if err != nil {
-			x.end(clientGone)
+			x.end(ending.ClientGone)
 			return
 		}
 		x.pinged = false
@@ -96,17 +97,13 @@ func (k *Keeper) receive(x *held, n int) bool {
 // no room. The bytes that the message was read from are not counted any more; keepFrames counts what is left of them.
 func (in *inbound) takes(n int) bool {
 	if f := in.frames; f != nil {
-		in.x.k.received.Give(f.counted)
-		f.counted = 0
+		f.Uncount(in.x.k.received)
 	}
 	if in.x.k.receive(in.x, n) {
 		return true
 	}
-	in.d.closeWith(in.x, 1013, tooMuch, inboundFull)
+	in.d.closeWith(in.x, 1013, tooMuch, ending.InboundFull)
 	return false
 }
 
-const (
-	tooMuch       = "too much is being received; try again later"
-	maxInflations = 4 // messages inflated on workers at the same time; each may take three times max_message
-)
+const tooMuch = "too much is being received; try again later"

@@ -15,7 +15,7 @@ func (in *inbound) post(m appcall.ClientMessage, ref string) bool {
 		return false
 	}
 	q := *in.login
-	m.Connection, m.User = x.k.id(x.c), x.session.User()
+	m.Connection, m.User = k.index.ID(x), x.session.User()
 	type response struct {
 		r   appcall.Reply
 		err error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"holdfast/internal/ending"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
 	"holdfast/internal/receive"
@@ -44,6 +45,9 @@ var (
 // Membership returns the connection's place in the hub: its group and its position.
 func (x *held) Membership() *hub.Membership { return &x.membership }
 
+// Socket returns the connection's socket.
+func (x *held) Socket() *park.Conn { return x.c }
+
 func (x *held) lane() *hub.Lane { return x.k.o.Hub.Lane(x.c.Loop().Index) }
 
 // begin takes the connection on its loop, joins the channels and then sends the first bytes.
@@ -52,7 +56,7 @@ func (x *held) begin(c *park.Conn, s *Spec) {
 	c.Hold(x)
 	x.form.open.Add(1)
 	if s.Client.IsValid() && s.Client != c.RemoteAddr() {
-		x.index().clients[x] = s.Client
+		x.k.index.SetClient(x, s.Client)
 	}
 	var replay hub.Replay
 	if s.Resume.Newest > 0 {
@@ -117,7 +121,7 @@ func (x *held) tick() {
 	}
 	switch {
 	case x.queue != nil && x.stalled:
-		x.end(slow)
+		x.end(ending.Slow)
 	case x.queue != nil:
 		x.stalled = true
 		x.await(x.k.stall())
@@ -143,7 +147,7 @@ func step(x *held, f func()) {
 	whole := false
 	defer func() {
 		if !whole && !x.answered && x.c.Handler() == park.Handler(x) {
-			x.end(internalFailure)
+			x.end(ending.InternalFailure)
 		}
 	}()
 	f()
@@ -163,7 +167,7 @@ func ifHeld(x *held, f func()) func() {
 // sendBatch sends messages, by growing ID. counted means that they count towards the send queue.
 func (x *held) sendBatch(batch []*hub.Message, counted bool) {
 	for len(batch) > 0 {
-		b, n := x.form.together(batch, x.c.Loop().Out(), x.queue != nil)
+		b, n := sendqueue.Together(batch, x.form.encoding(), x.c.Loop().Out(), x.queue != nil)
 		taken, ok := x.write(b)
 		if !ok {
 			return
@@ -198,7 +202,7 @@ func (x *held) keep(batch []*hub.Message, taken int, counted bool) bool {
 }
 
 // leave takes the connection out of its channels and counts the reason. The caller closes the socket.
-func (x *held) leave(why closeReason) {
+func (x *held) leave(why ending.Reason) {
 	x.ended(why.String(), func() { x.lane().Leave(x) })
 	x.dropSession()
 	x.form.open.Add(-1)
@@ -207,18 +211,18 @@ func (x *held) leave(why closeReason) {
 	if x.k.o.Log.Enabled(context.Background(), slog.LevelDebug) { // otherwise its arguments are computed for nothing
 		x.k.o.Log.Debug("connection closed", "transport", x.form.transport(), "reason", why.String(), "client", x.client())
 	}
-	delete(x.index().clients, x)
+	x.k.index.Forget(x)
 }
 
 // end leaves and closes.
-func (x *held) end(why closeReason) {
+func (x *held) end(why ending.Reason) {
 	if x.answered {
 		x.queue = x.queue.release()
 	} else {
 		x.leave(why)
 	}
 	x.form.release(x)
-	if why == clientGone {
+	if why == ending.ClientGone {
 		x.c.Close()
 	} else {
 		x.c.Abort()
@@ -226,7 +230,7 @@ func (x *held) end(why closeReason) {
 }
 
 // finish leaves the channels, completes the frame or event that has begun, sends last and ends the connection.
-func (x *held) finish(last []byte, why closeReason) {
+func (x *held) finish(last []byte, why ending.Reason) {
 	var begun []byte
 	if x.queue != nil {
 		begun = x.queue.Begun()
@@ -240,8 +244,8 @@ func (x *held) finish(last []byte, why closeReason) {
 // client returns the client's address for the log: as in the access log, not that of a trusted proxy. It has a port
 // only if that is known.
 func (x *held) client() string {
-	a, proxied := x.index().clients[x]
-	if !proxied {
+	a := x.k.index.Client(x)
+	if !a.IsValid() {
 		a = x.c.RemoteAddr()
 	}
 	return request.AddrText(a)

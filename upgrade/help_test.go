@@ -75,6 +75,26 @@ func (f verifyFunc) Verify(text string) (auth.TokenGrant, error) { return f(text
 // startBehind is start with trusted proxies.
 func startBehind(t testing.TB, trusted func(netip.Addr) bool, change ...func(*upgrade.Options)) *world {
 	t.Helper()
+	w := build(t, trusted, change...)
+	ln := wiretest.Listen(t)
+	w.addr = ln.Addr().String()
+	if err := w.poller.Listen(ln, secured(w.poller, w.proxy.Accept)); err != nil {
+		t.Fatal(err)
+	}
+	w.serve(t)
+	return w
+}
+
+// serve runs the loops until the end of the test.
+func (w *world) serve(t testing.TB) {
+	donec := make(chan struct{})
+	go func() { defer close(donec); w.poller.Serve() }()
+	t.Cleanup(func() { w.poller.Shutdown(); <-donec })
+}
+
+// build is startBehind without a listener, and without anything that runs.
+func build(t testing.TB, trusted func(netip.Addr) bool, change ...func(*upgrade.Options)) *world {
+	t.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	w := &world{app: wiretest.NewUpstream(t, wiretest.Answer(func(r *http.Request, _ []byte) []byte {
 		return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.RequestURI), r.RequestURI)
@@ -113,14 +133,6 @@ func startBehind(t testing.TB, trusted func(netip.Addr) bool, change ...func(*up
 		},
 		HeaderBytes: 256 << 10, HeaderFields: 100, Trusted: trusted, Local: w.keeper, Log: log,
 	})
-	ln := wiretest.Listen(t)
-	w.addr = ln.Addr().String()
-	if err := w.poller.Listen(ln, secured(w.poller, w.proxy.Accept)); err != nil {
-		t.Fatal(err)
-	}
-	donec := make(chan struct{})
-	go func() { defer close(donec); w.poller.Serve() }()
-	t.Cleanup(func() { w.poller.Shutdown(); <-donec })
 	return w
 }
 

@@ -11,7 +11,11 @@ import (
 	"holdfast/internal/appcall"
 	"holdfast/internal/auth"
 	"holdfast/internal/clientframe"
+	"holdfast/internal/ending"
+	"holdfast/internal/heldrecord"
 	"holdfast/internal/park"
+	"holdfast/internal/receive"
+	"holdfast/internal/wsrender"
 )
 
 const (
@@ -19,9 +23,6 @@ const (
 	maxQueued      = 8  // messages that wait while the app handles an earlier one; then no more are read
 
 	parsedOnLoop = 16 << 10 // bytes of a message; a longer one is parsed on a worker
-
-	// Bytes for a message without its channels' names, for the longest name with its quotes, and for a token.
-	roomForType, roomForName, roomForToken = 1 << 10, 300, 8 << 10
 )
 
 // inbound is the state of a WebSocket whose client sends messages. It exists only while a field below is set.
@@ -29,21 +30,16 @@ type inbound struct {
 	x *held
 	d *webSocket
 
-	frames *frames // an unfinished frame or message; nil in between
+	frames *receive.Frames // an unfinished frame or message; nil in between
 
 	login *auth.Request // without channels; nil unless push.live_subscribe or push.message_path
 
 	frameErrors int
-	asking      bool            // a worker parses a message, or waits for the app
-	full        bool            // queued is at its limit, and the client is not read until it is not
-	queued      []queuedMessage // that arrived meanwhile; nil if none did
-	bytes       int             // in queued
-}
-
-// queuedMessage is a message that waits for an earlier one.
-type queuedMessage struct {
-	data []byte
-	op   ws.OpCode
+	asking      bool                 // a worker parses a message, or waits for the app
+	inflating   bool                 // a worker inflates a message
+	full        bool                 // queued is at its limit, and the client is not read until it is not
+	queued      []heldrecord.Message // that arrived meanwhile; nil if none did
+	bytes       int                  // in queued
 }
 
 // inboundOf returns the state of a WebSocket, and creates it if there is none.
@@ -60,7 +56,7 @@ func (d *webSocket) base() *webSocket { return d }
 
 // dropIfIdle drops a state in which no field is set.
 func (in *inbound) dropIfIdle() {
-	if in.frames == nil && in.login == nil && in.frameErrors == 0 && !in.asking && !in.full && in.queued == nil {
+	if in.frames == nil && in.login == nil && in.frameErrors == 0 && !in.asking && !in.inflating && !in.full && in.queued == nil {
 		in.x.state = nil
 	}
 }
@@ -80,7 +76,7 @@ func (in *inbound) onMessage(p []byte, op ws.OpCode) bool {
 	if !in.takes(len(p)) {
 		return false
 	}
-	in.queued, in.bytes = append(in.queued, queuedMessage{slices.Clone(p), op}), in.bytes+len(p)
+	in.queued, in.bytes = append(in.queued, heldrecord.Message{Data: slices.Clone(p), Op: byte(op)}), in.bytes+len(p)
 	if len(in.queued) >= maxQueued || in.bytes >= x.k.live().MaxMessage {
 		in.full, x.paused = true, true
 	}
@@ -97,7 +93,7 @@ func (in *inbound) rejectFrame(ref string, err error) bool {
 // work panics, the connection ends. Messages that arrive meanwhile are queued. It reports whether work was accepted.
 func later[T any](in *inbound, run func(func()) bool, work func() T, done func(T)) bool {
 	x, loop := in.x, in.x.c.Loop()
-	then := func() { x.end(internalFailure) }
+	then := func() { x.end(ending.InternalFailure) }
 	after := ifHeld(x, func() { in.asking = false; then() })
 	in.asking = true
 	started := run(func() {
@@ -149,7 +145,7 @@ func (in *inbound) execute(f clientframe.Frame, err error) bool {
 	switch f.Type {
 	case "ping":
 		in.forgive()
-		return in.x.send(pongFrameV1, true)
+		return in.x.send(wsrender.PongV1, true)
 	case "message":
 		if k.o.Message == nil {
 			return in.rejectFrame(f.Ref, errors.New("client messages are off; see push.message_path"))
@@ -214,7 +210,7 @@ func (in *inbound) ask(m channelChange, channels []string) bool {
 	a.request.Channels = channels
 	a.subject = auth.Subject{
 		Credentials: k.auth.Credentials.Of([][]byte{[]byte(in.login.Cookie)}, nil), User: queryOf(x, nil).User,
-		Channels: channels, Connection: x.k.id(x.c),
+		Channels: channels, Connection: k.index.ID(x),
 	}
 	work := func() *authorized {
 		a.result, a.err = k.auth.Ask(&a.request, &a.subject, &a.seq, nil)
@@ -258,12 +254,12 @@ func (in *inbound) onAuthorized(m channelChange, a *authorized) bool {
 func (in *inbound) resumeQueued(on bool) {
 	for on && !in.asking && len(in.queued) > 0 {
 		m := in.queued[0]
-		in.queued[0].data = nil
-		in.x.k.received.Give(len(m.data))
-		if in.queued, in.bytes = in.queued[1:], in.bytes-len(m.data); len(in.queued) == 0 {
+		in.queued[0].Data = nil
+		in.x.k.received.Give(len(m.Data))
+		if in.queued, in.bytes = in.queued[1:], in.bytes-len(m.Data); len(in.queued) == 0 {
 			in.queued = nil
 		}
-		on = in.d.dispatch(in, m.data, m.op)
+		on = in.d.dispatch(in, m.Data, ws.OpCode(m.Op))
 	}
 	if on && in.full && len(in.queued) < maxQueued && in.bytes < in.x.k.live().MaxMessage {
 		in.full = false

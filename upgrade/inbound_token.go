@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"holdfast/internal/auth"
+	"holdfast/internal/clientframe"
 )
 
 // verifyToken verifies a new token on a worker. It reports whether the connection stays open.
@@ -50,9 +51,5 @@ func (in *inbound) applyToken(grant *auth.TokenGrant, err error, ref string) boo
 
 // maxFrame returns how many bytes a frame may have that names channels or has a token.
 func (k *Keeper) maxFrame() int {
-	n := roomForType + roomForName*k.live().MaxChannels
-	if k.live().Tokens != nil {
-		n = max(n, roomForType+roomForToken)
-	}
-	return n
+	return clientframe.MaxSize(k.live().MaxChannels, k.live().Tokens != nil)
 }

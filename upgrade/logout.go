@@ -2,7 +2,7 @@ package upgrade
 
 import (
 	"holdfast/internal/auth"
-	"holdfast/internal/park"
+	"holdfast/internal/ending"
 )
 
 // Credentials returns the sessions that a request may belong to: one for each of LogoutCookies that it has, and for
@@ -28,7 +28,7 @@ func (k *Keeper) LogOut(credentials []uint64) {
 	for _, credential := range credentials {
 		k.auth.Revoke(auth.Revocation{Credential: credential})
 	}
-	k.each(credentials, func(x *held) { x.closeWithStatus(401, "logged out", loggedOut) })
+	k.each(credentials, func(x *held) { x.closeWithStatus(401, "logged out", ending.LoggedOut) })
 }
 
 // AskAgain authorizes the connections again that have any of the credentials.
@@ -45,17 +45,9 @@ func (k *Keeper) AskAgain(credentials []uint64) {
 
 // each runs f with every connection of one of the credentials, once, on its loop.
 func (k *Keeper) each(credentials []uint64, f func(*held)) {
-	for i, l := range k.o.Poller.Loops() {
-		l.Post(func() {
-			var list []park.Ref
-			for _, x := range k.indexes[i].OfCredentials(credentials) {
-				list = append(list, x.c.Ref())
-			}
-			l.Visit(list, func(c *park.Conn) {
-				if x, ok := c.Handler().(*held); ok && x.session != nil {
-					step(x, func() { f(x) })
-				}
-			}, func() {})
-		})
-	}
+	k.index.OfCredentials(credentials, func(x *held) {
+		if x.session != nil {
+			step(x, func() { f(x) })
+		}
+	})
 }

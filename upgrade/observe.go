@@ -18,7 +18,7 @@ func (x *held) begun() {
 
 // connection returns the description of x for the observer and the API.
 func (x *held) connection(channels []string) connection.Info {
-	return connection.Info{ID: x.k.id(x.c), User: x.session.User(), Transport: x.form.transport(), Channels: channels, RemoteAddr: x.c.RemoteAddr()}
+	return connection.Info{ID: x.k.index.ID(x), User: x.session.User(), Transport: x.form.transport(), Channels: channels, RemoteAddr: x.c.RemoteAddr()}
 }
 
 // ended notifies the observer, if it was notified of the beginning. leave takes the connection out of its channels.

@@ -4,6 +4,7 @@ import (
 	"holdfast/internal/auth"
 	"holdfast/internal/channel"
 	"holdfast/internal/connection"
+	"holdfast/internal/ending"
 	"holdfast/internal/session"
 	"holdfast/internal/subscribe"
 )
@@ -18,20 +19,25 @@ func (k *Keeper) Use(set *subscribe.Settings) {
 		if old.Heartbeat <= 0 && set.Heartbeat > 0 && !x.form.asksAgain() && x.queue == nil { // no deadline comes by itself
 			x.await(session.Spread(set.Heartbeat))
 		}
-		recheck(x, old.Rules)
+		if end := recheck(x, func(name string) channel.Access { return auth.Access(old.Rules, name) }); end != nil {
+			end()
+		}
 	})
 }
 
-// recheck closes the connection if the present rules do not allow a channel that it has by old ones.
-func recheck(x *held, old *channel.Rules) {
+// recheck returns what closes a connection if the present rules do not allow one of its channels; nil if they do. was
+// returns who could subscribe to a channel by the old ones.
+func recheck(x *held, was func(name string) channel.Access) (end func()) {
 	s, grant := x.session, (*auth.TokenGrant)(nil)
 	if s != nil {
 		grant = s.Grant
 	}
-	name, err := auth.Recheck(old, x.k.live().Rules, x.membership.Group().Channels(), s.User(), grant)
+	name, err := auth.Recheck(was, x.k.live().Rules, x.membership.Group().Channels(), s.User(), grant)
 	if err == nil {
-		return
+		return nil
 	}
-	x.k.o.Log.Info("connection closed: the rules in channels have changed", "channel", name, "error", err, "user", s.User(), "transport", x.form.transport(), "client", x.client())
-	x.closeWithStatus(403, "the rules have changed: "+err.Error(), ruleChanged)
+	return func() {
+		x.k.o.Log.Info("connection closed: the rules in channels have changed", "channel", name, "error", err, "user", x.session.User(), "transport", x.form.transport(), "client", x.client())
+		x.closeWithStatus(403, "the rules have changed: "+err.Error(), ending.RuleChanged)
+	}
 }

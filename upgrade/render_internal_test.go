@@ -8,6 +8,7 @@ import (
 	"holdfast/internal/hub"
 	"holdfast/internal/render"
 	"holdfast/internal/wsframe"
+	"holdfast/internal/wsrender"
 )
 
 // TestRenderAllocations checks that a message is rendered into memory of its size, and into nothing else.
@@ -19,7 +20,7 @@ func TestRenderAllocations(t *testing.T) {
 		"binary": {ID: 7, Channel: "public.news", Data: []byte("\xff\x00"), Binary: true},
 	}
 	for name, e := range map[string]*hub.Encoding{
-		"raw": encodingRaw, "v1": encodingV1, "SSE": render.Event, "JSON": render.ObjectEvent, "ndjson": encodingNDJSON,
+		"raw": wsrender.Raw, "v1": wsrender.V1, "SSE": render.Event, "JSON": render.ObjectEvent, "ndjson": encodingNDJSON,
 	} {
 		for form, m := range messages {
 			want := 1.0
@@ -40,7 +41,7 @@ func TestRenderV1(t *testing.T) {
 		for i := range m.Data {
 			m.Data[i] = '1'
 		}
-		if got, want := string(renderV1(m, nil)), string(wsframe.Append(nil, ws.OpText, render.Message(m))); got != want {
+		if got, want := string(wsrender.V1.Render(m, nil)), string(wsframe.Append(nil, ws.OpText, render.Message(m))); got != want {
 			t.Errorf("%d bytes of data: %.40q, want %.40q", n, got, want)
 		}
 	}

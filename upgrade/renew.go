@@ -1,6 +1,9 @@
 package upgrade
 
-import "holdfast/internal/auth"
+import (
+	"holdfast/internal/auth"
+	"holdfast/internal/ending"
+)
 
 // reauthorize requests authorization again for the channels of the connection.
 func (x *held) reauthorize() {
@@ -39,9 +42,9 @@ func (x *held) reauthorized(asked []string, v auth.Result, err error) {
 	}
 	switch {
 	case r.Status == 503:
-		x.closeWithStatus(503, r.Why, authorizeUnavailable)
+		x.closeWithStatus(503, r.Why, ending.AuthorizeUnavailable)
 	case r.Status != 0:
-		x.closeWithStatus(r.Status, r.Why, refused)
+		x.closeWithStatus(r.Status, r.Why, ending.Refused)
 	case err != nil || v.Channels == nil || x.dropDisallowed(asked, r.Allowed):
 		x.awaitHeartbeat(now)
 	}
@@ -55,7 +58,7 @@ func (x *held) dropDisallowed(asked, allowed []string) bool {
 	case len(leave) == 0:
 		return true
 	case len(leave) == len(had) && len(join) == 0:
-		x.closeWithStatus(403, "not allowed any more", refused)
+		x.closeWithStatus(403, "not allowed any more", ending.Refused)
 		return false
 	case x.form.asksAgain():
 		x.form.conclude(x)
@@ -64,7 +67,7 @@ func (x *held) dropDisallowed(asked, allowed []string) bool {
 	s := x.session
 	s.Allow(asked, allowed)
 	if (channelChange{join: join, leave: leave, dropQueued: true}).apply(x) != nil { // the parts of a pattern exceed MaxChannels
-		x.closeWithStatus(403, "not allowed any more", refused)
+		x.closeWithStatus(403, "not allowed any more", ending.Refused)
 		return false
 	}
 	return x.session == s // otherwise it was closed as too slow

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"holdfast/internal/channel"
+	"holdfast/internal/ending"
 	"holdfast/internal/hub"
 	"holdfast/internal/park"
 	"holdfast/internal/sendqueue"
@@ -66,7 +67,7 @@ func (x *held) write(b []byte) (n int, ok bool) {
 	}
 	n, err := x.c.Write(b)
 	if err != nil && err != park.ErrAgain {
-		x.end(clientGone)
+		x.end(ending.ClientGone)
 		return n, false
 	}
 	return n, true
@@ -75,29 +76,20 @@ func (x *held) write(b []byte) (n int, ok bool) {
 // enqueue queues an item of which n bytes were written. It reports whether the connection stays open.
 func (x *held) enqueue(i sendqueue.Item, n int) bool {
 	if x.queue == nil { // the rest of one item is always queued
-		x.queue, x.stalled = &sendQueue{Queue: sendqueue.New(x.index().queues, i, n)}, false
+		x.queue, x.stalled = &sendQueue{Queue: sendqueue.New(loopOf(x).queues, i, n)}, false
 		if x.k.live().Heartbeat <= 0 && !x.answered {
 			x.await(x.k.stall())
 		}
 	} else {
 		g := x.membership.Group()
-		policy := func(m *hub.Message) channel.Slow { return x.k.live().Rules.SlowPolicy(g.Of(m), x.form.canGap()) }
-		if i.Message != nil && policy(i.Message) == channel.LatestOnly {
-			x.reportDropped(x.queue.DropSuperseded(g, i.Message, func(old *hub.Message) bool {
-				return policy(old) == channel.LatestOnly
-			}), channel.LatestOnly)
+		superseded, dropped, ok := x.queue.Admit(i, g, x.k.live().SendQueue, func(m *hub.Message) channel.Slow {
+			return x.k.live().Rules.SlowPolicy(g.Of(m), x.form.canGap())
+		})
+		x.reportDropped(superseded, channel.LatestOnly)
+		if x.reportDropped(dropped, channel.DropOldest); !ok {
+			x.closeSlow("push.send_queue")
+			return false
 		}
-		if i.Counted {
-			cost := len(i.Bytes) + sendqueue.EntryCost
-			dropped, ok := x.queue.MakeRoom(cost, x.k.live().SendQueue, func(m *hub.Message) bool {
-				return policy(m) == channel.DropOldest
-			})
-			if x.reportDropped(dropped, channel.DropOldest); !ok {
-				x.closeSlow("push.send_queue")
-				return false
-			}
-		}
-		x.queue.Push(i)
 	}
 	if x.k.stats.SendQueue.Load() > x.k.live().SendQueueTotal {
 		x.closeSlow("push.send_queue_total")
@@ -122,7 +114,7 @@ func (x *held) reportDropped(n int, p channel.Slow) {
 
 func (x *held) closeSlow(limit string) {
 	x.k.o.Log.Info("connection closed: send queue is full", "transport", x.form.transport(), "queued", x.queue.Size(), "client", x.client(), "limit", limit)
-	x.end(slow)
+	x.end(ending.Slow)
 }
 
 // gaps renders the gaps for a message that was dropped, on each channel that the client misses it on.
@@ -145,7 +137,7 @@ func (x *held) flush() bool {
 			return true
 		}
 		if err != nil {
-			x.end(clientGone)
+			x.end(ending.ClientGone)
 			return false
 		}
 	}

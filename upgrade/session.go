@@ -1,25 +1,24 @@
 package upgrade
 
 import (
-	"net/netip"
 	"time"
 
 	"holdfast/internal/auth"
+	"holdfast/internal/ending"
+	"holdfast/internal/heldindex"
 	"holdfast/internal/http1"
 	"holdfast/internal/park"
 	"holdfast/internal/sendqueue"
 	"holdfast/internal/session"
 )
 
-// connIndex is what the connections of one loop share: an index by user and session, and messages in send queues.
-type connIndex struct {
-	*session.Index[*held]
-	queues  *sendqueue.Memory        // of the send queues
-	clients map[*held]netip.AddrPort // addresses of clients behind trusted proxies
-	date    http1.Date
+// loopState is what the connections of one loop share.
+type loopState struct {
+	queues *sendqueue.Memory // of the send queues
+	date   http1.Date
 }
 
-func (x *held) index() *connIndex { return &x.k.indexes[x.c.Loop().Index] }
+func loopOf(x *held) *loopState { return &x.k.loops[x.c.Loop().Index] }
 
 // initSession creates the session of a connection that has a user, a token or an authorization to renew. Otherwise it
 // leaves x.session nil.
@@ -28,7 +27,7 @@ func (x *held) initSession(spec *Spec) {
 	if spec.Token != nil {
 		s := x.needSession()
 		s.Grant = spec.Token
-		x.index().SetCredentials(s, spec.Credentials)
+		x.k.index.Sessions(x).SetCredentials(s, spec.Credentials)
 	}
 }
 
@@ -55,12 +54,12 @@ func (x *held) applyResult(user string, ask *auth.Request, expires time.Duration
 	}
 	s := x.needSession()
 	if s.User() == "" && user != "" {
-		x.index().SetUser(s, user)
+		x.k.index.Sessions(x).SetUser(s, user)
 		x.k.countUser(x, user)
 	}
 	if ask != nil {
 		s.SetRequest(ask, x.membership.Group().Channels(), expires, x.c.Loop().Now())
-		x.index().SetCredentials(s, x.k.auth.Credentials.Of([][]byte{[]byte(ask.Cookie)}, nil))
+		x.k.index.Sessions(x).SetCredentials(s, x.k.auth.Credentials.Of([][]byte{[]byte(ask.Cookie)}, nil))
 	}
 }
 
@@ -87,9 +86,9 @@ func (x *held) dropSession() {
 	}
 	x.session = nil
 	if s.User() != "" {
-		x.k.users.Remove(s.User(), connRef{x.c.Ref(), x.c.Loop()})
+		x.k.users.Remove(s.User(), heldindex.RefTo(x.c))
 	}
-	x.index().Remove(s)
+	x.k.index.Sessions(x).Remove(s)
 }
 
 // await sets the deadline: d from now, or the end of the authorization if that is earlier.
@@ -108,7 +107,7 @@ func (x *held) expired() bool {
 			x.form.conclude(x)
 			return true
 		case s.Asking(now) > x.k.limit():
-			x.closeWithStatus(503, session.NotRenewed, authorizeUnavailable)
+			x.closeWithStatus(503, session.NotRenewed, ending.AuthorizeUnavailable)
 			return true
 		}
 		if x.reauthorize(); x.session != s {
@@ -146,33 +145,27 @@ func (x *held) tokenEnded() bool {
 	if x.form.asksAgain() { // its next request is refused anyway
 		x.form.conclude(x)
 	} else {
-		x.closeWithStatus(401, auth.ErrTokenExpired.Error(), refused)
+		x.closeWithStatus(401, auth.ErrTokenExpired.Error(), ending.Refused)
 	}
 	return true
 }
 
 // closeWithStatus closes a connection that is no longer allowed.
-func (x *held) closeWithStatus(status int, why string, reason closeReason) {
-	x.form.close(x, closing{status: status, text: why, why: reason})
-}
-
-// connRef refers to a connection from other goroutines.
-type connRef struct {
-	ref  park.Ref
-	loop *park.Loop
+func (x *held) closeWithStatus(status int, why string, reason ending.Reason) {
+	x.form.close(x, ending.Closing{Status: status, Text: why, Why: reason})
 }
 
 // countUser counts the connection for its user, and closes the user's oldest if there are too many.
 func (k *Keeper) countUser(x *held, user string) {
-	oldest, evict := k.users.Add(user, connRef{x.c.Ref(), x.c.Loop()}, time.Now())
+	oldest, evict := k.users.Add(user, heldindex.RefTo(x.c), time.Now())
 	if !evict {
 		return
 	}
-	oldest.ref.Post(oldest.loop, func(c *park.Conn) {
+	oldest.Post(func(c *park.Conn) {
 		if x, ok := c.Handler().(*held); ok && x.session.User() == user {
 			k.o.Log.Info("connection closed for a newer one: push.max_connections_per_user reached",
 				"limit", k.o.MaxPerUser, "user", user, "transport", x.form.transport(), "client", x.client())
-			x.closeWithStatus(429, auth.ErrUserLimit.Error(), crowdedOut)
+			x.closeWithStatus(429, auth.ErrUserLimit.Error(), ending.CrowdedOut)
 		}
 	})
 }

@@ -38,7 +38,7 @@ func TestRecheck(t *testing.T) {
 		"a pattern without a rule": {rulesOf(star), rulesOf(public), []string{"a.*"}, "", nil, "a.*"},
 		"a pattern":                {rulesOf(star), rulesOf(star), []string{"a.*"}, "", nil, ""},
 	} {
-		refused, err := Recheck(tt.old, tt.rules, tt.held, tt.user, tt.grant)
+		refused, err := Recheck(func(name string) channel.Access { return Access(tt.old, name) }, tt.rules, tt.held, tt.user, tt.grant)
 		if refused != tt.refused || (err == nil) != (tt.refused == "") {
 			t.Errorf("%s: %q, %v; want %q", name, refused, err, tt.refused)
 		}

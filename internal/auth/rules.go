@@ -55,9 +55,10 @@ func Contains(names []string, name string) bool {
 var errNarrowed = errors.New("its rule asks for authorization now")
 
 // Recheck returns why a connection may not keep its channels when other rules take the place of old ones, and the first
-// such channel; nil if it may. What the rule of a channel asks for as before is given. Nothing else is known of the
-// connection's client, so if a rule asks the app now, the client has to come again.
-func Recheck(old, rules *channel.Rules, held []string, user string, grant *TokenGrant) (name string, err error) {
+// such channel; nil if it may. was returns who could subscribe to a channel by the old ones. What the rule of a channel
+// asks for as before is given. Nothing else is known of the connection's client, so if a rule asks the app now, the client
+// has to come again.
+func Recheck(was func(name string) channel.Access, rules *channel.Rules, held []string, user string, grant *TokenGrant) (name string, err error) {
 	for _, name := range held {
 		if inspect.Owns(name) {
 			continue
@@ -69,7 +70,7 @@ func Recheck(old, rules *channel.Rules, held []string, user string, grant *Token
 		case access == channel.Public:
 		case !owns(rules, user, name):
 			return name, ErrOwner
-		case access == Access(old, name):
+		case access == was(name):
 		case access == channel.Token && grant.Allows(rules, name):
 		default:
 			return name, errNarrowed

@@ -13,6 +13,18 @@ import (
 // MaxRef is the bytes of a ref, its quotes included: it is sent back.
 const MaxRef = 64
 
+// Bytes for a frame without the names of its channels, for the longest name with its quotes, and for a token.
+const roomForType, roomForName, roomForToken = 1 << 10, 300, 8 << 10
+
+// MaxSize returns how many bytes a frame may have that names channels or, if tokens are on, has a token.
+func MaxSize(channels int, tokens bool) int {
+	n := roomForType + roomForName*channels
+	if tokens {
+		n = max(n, roomForType+roomForToken)
+	}
+	return n
+}
+
 // Frame is a JSON frame of a client.
 type Frame struct {
 	Type      string // subscribe, unsubscribe, message, token or ping

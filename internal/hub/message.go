@@ -63,10 +63,8 @@ type Message struct {
 
 // SameChannels reports whether m and o were published to the same channels, compared from their own on.
 func (m *Message) SameChannels(o *Message) bool {
-	for ; m != nil && o != nil; m, o = m.next, o.next {
-		if m.Channel != o.Channel {
-			return false
-		}
+	for m != nil && o != nil && m.Channel == o.Channel {
+		m, o = m.next, o.next
 	}
 	return m == o
 }
@@ -128,8 +126,6 @@ func (m *Message) on(next *Message) *Message {
 // Track counts the deliveries of a draft, see Draft.Track.
 type Track = delivery.Track
 
-// Delivered counts a subscriber whose socket has accepted the message. The subscriber calls it.
+// Delivered counts a subscriber whose socket has accepted the message, and Queued one that queues it until then.
 func (m *Message) Delivered() { m.track.Delivered() }
-
-// Queued counts a subscriber that queues the message until its socket accepts it. The subscriber calls it.
-func (m *Message) Queued() { m.track.Queued() }
+func (m *Message) Queued()    { m.track.Queued() }

@@ -4,29 +4,16 @@ import (
 	"strings"
 
 	"holdfast/internal/floor"
+	"holdfast/internal/wildcard"
 )
 
 // A pattern is a name in a set that stands for many channels: "orders.*" for all names with one segment more than
 // orders, "orders.**" for those with one or more. It is a channel of its own, to which nothing is published and which
 // has no history: its groups get the messages of the channels that it matches.
 
-// isPattern reports whether a name is a pattern.
-func isPattern(name string) bool {
-	return name == "*" || name == "**" || strings.HasSuffix(name, ".*") || strings.HasSuffix(name, ".**")
-}
-
-// splitPattern returns the beginning of the names that a pattern matches, and whether any number of segments may
-// follow.
-func splitPattern(pattern string) (prefix string, rest bool) {
-	prefix = strings.TrimRight(pattern, "*")
-	return prefix, len(pattern)-len(prefix) == 2
-}
-
-// matches reports whether a pattern matches a name, which is not itself a pattern.
-func matches(pattern, name string) bool {
-	prefix, rest := splitPattern(pattern)
-	return len(name) > len(prefix) && strings.HasPrefix(name, prefix) && (rest || strings.IndexByte(name[len(prefix):], '.') < 0)
-}
+func isPattern(name string) bool                             { return wildcard.Is(name) }
+func splitPattern(pattern string) (prefix string, rest bool) { return wildcard.Split(pattern) }
+func matches(pattern, name string) bool                      { return wildcard.Matches(pattern, name) }
 
 // wildcards are the patterns with subscribers, and the floors of all patterns. All fields are guarded by Hub.mu.
 type wildcards struct {

@@ -2,13 +2,14 @@
 // clients that wait for a message share its rendering, so each costs an entry, and a loop counts the bytes once.
 //
 // A message may be dropped while it waits, but for what of it was written already. In its place is a [hub.Gap] then, or
-// the newer message that supersedes it. The package decides nothing: its user has the limits and the policies.
+// the newer message that supersedes it. Its user has the limits and the policies.
 package sendqueue
 
 import (
 	"slices"
 	"sync/atomic"
 
+	"holdfast/internal/channel"
 	"holdfast/internal/hub"
 )
 
@@ -110,6 +111,22 @@ func (q *Queue) first() int {
 		return 1
 	}
 	return 0
+}
+
+// Admit adds an item for a client in g. If there is no room for it below limit, or it supersedes others, messages are
+// dropped as the policies of their channels say. It returns how many, and false if there is still no room.
+func (q *Queue) Admit(i Item, g *hub.Group, limit int, policy func(*hub.Message) channel.Slow) (superseded, dropped int, ok bool) {
+	if i.Message != nil && policy(i.Message) == channel.LatestOnly {
+		superseded = q.DropSuperseded(g, i.Message, func(old *hub.Message) bool { return policy(old) == channel.LatestOnly })
+	}
+	if i.Counted {
+		dropped, ok = q.MakeRoom(len(i.Bytes)+EntryCost, limit, func(m *hub.Message) bool { return policy(m) == channel.DropOldest })
+		if !ok {
+			return superseded, dropped, false
+		}
+	}
+	q.Push(i)
+	return superseded, dropped, true
 }
 
 // DropSuperseded removes the messages that may be superseded and of which a client in g has a newer one, m, on all of their

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/base64"
 
+	"github.com/fasthttp/websocket"
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/http1"
+	"holdfast/internal/wsframe"
 )
 
 // CheckHandshake makes the checks of a WebSocket that an upgrader leaves out (RFC 6455 §4.2.1).
@@ -58,4 +61,28 @@ func dropClose(head []byte) bool {
 		}
 	}
 	return dropped
+}
+
+// AcceptWebSocket writes the response to a handshake, with permessage-deflate if that is agreed on. login says that the
+// client's cookies and Authorization are kept. An error has the status and the text of a refusal.
+func (v *Request) AcceptWebSocket(ctx *fasthttp.RequestCtx, u *websocket.FastHTTPUpgrader, deflated, login bool) (int, string) {
+	h := &ctx.Response.Header
+	for _, cookie := range v.SetCookie {
+		h.Add(fasthttp.HeaderSetCookie, cookie)
+	}
+	if err := u.Upgrade(ctx, func(*websocket.Conn) {}); err != nil {
+		return 400, err.Error()
+	}
+	ctx.Hijack(nil) // the loop takes the connection over: a websocket.Conn would be garbage
+	h.Del("Content-Type")
+	if deflated {
+		agreed, _ := wsframe.AcceptDeflate(ctx.Request.Header.PeekAll("Sec-WebSocket-Extensions"))
+		h.Set("Sec-WebSocket-Extensions", agreed)
+	}
+	if login {
+		q := v.AppRequest(ctx)
+		q.Cookie = auth.ReplaceCookies(q.Cookie, v.SetCookie)
+		v.Spec.Login = &q
+	}
+	return 0, ""
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"holdfast/internal/auth"
+	"holdfast/internal/channel"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
 )
@@ -90,7 +91,7 @@ func (v *Request) recheck() error {
 	if old == rules {
 		return nil
 	}
-	_, err := auth.Recheck(old, rules, v.Spec.Channels, v.Spec.User, v.Spec.Token)
+	_, err := auth.Recheck(func(name string) channel.Access { return auth.Access(old, name) }, rules, v.Spec.Channels, v.Spec.User, v.Spec.Token)
 	return err
 }
 
