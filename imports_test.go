@@ -73,7 +73,9 @@ internal/inject   internal/deflate internal/http1
 internal/inspect
 internal/jsontext
 internal/lanes    internal/hub internal/park
+internal/linger   internal/park
 internal/linked
+internal/listening internal/config internal/config/value internal/park internal/warnings
 internal/messageid
 internal/metric
 internal/occupancy
@@ -90,18 +92,18 @@ internal/pushfields internal/cache internal/cache/headers internal/http1 interna
 internal/request  internal/http1
 internal/route    internal/access internal/balance internal/cache/rules internal/compress internal/deny internal/errorpage internal/expand internal/fcgi internal/fieldset internal/hosts internal/http1 internal/inject internal/rate internal/request internal/site
 internal/sendbuf  internal/park
-internal/sendqueue internal/channel internal/hub internal/park
-internal/server   hooks internal/accesslog internal/acmeclient internal/answering internal/appcall internal/asyncwriter internal/auth internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/collector internal/compress internal/config internal/config/changes internal/connection internal/deny internal/heldpoll internal/histfile internal/http1 internal/hub internal/inject internal/inspect internal/metric internal/park internal/presence internal/proxyheader internal/pushfields internal/route internal/serving internal/site internal/subscribe internal/throttle internal/tlsconn internal/token internal/warnings internal/watch proxy upgrade upgrade/client
+internal/sendqueue internal/channel internal/hub internal/linger internal/park
+internal/server   hooks internal/accesslog internal/acmeclient internal/answering internal/appcall internal/asyncwriter internal/auth internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/collector internal/compress internal/config internal/config/changes internal/connection internal/deny internal/heldpoll internal/histfile internal/http1 internal/hub internal/inject internal/inspect internal/listening internal/metric internal/park internal/presence internal/proxyheader internal/pushfields internal/route internal/serving internal/site internal/subscribe internal/throttle internal/tlsconn internal/token internal/warnings internal/watch proxy upgrade upgrade/client
 internal/serving  internal/accesslog internal/admit internal/balance internal/cache/fetch internal/heldpoll internal/park internal/pushfields internal/request internal/route internal/site
 internal/session  internal/auth internal/channel internal/heldrecord
 internal/site     internal/expand internal/http1
 internal/slab
 internal/strictjson
-internal/subscribe internal/accesslog internal/auth internal/channel internal/http1 internal/hub internal/inspect internal/park internal/render internal/request internal/throttle internal/wsframe
+internal/subscribe internal/accesslog internal/auth internal/channel internal/http1 internal/hub internal/inspect internal/linger internal/park internal/render internal/request internal/throttle internal/wsframe
 internal/takeover internal/park internal/plainval
 internal/tempfile internal/park
 internal/throttle
-internal/tlsconn  internal/park internal/plainval internal/takeover internal/throttle internal/tlsrecord
+internal/tlsconn  internal/linger internal/park internal/plainval internal/takeover internal/throttle internal/tlsrecord
 internal/tlsrecord
 internal/token    internal/auth internal/strictjson
 internal/tunnel   internal/park internal/sendbuf
@@ -111,8 +113,8 @@ internal/wildcard
 internal/wiretest
 internal/wsframe  internal/deflate
 internal/wsrender internal/hub internal/render internal/wsframe
-proxy             internal/access internal/accesslog internal/admit internal/apptunnel internal/balance internal/cache/fetch internal/compress internal/fcgi internal/headread internal/heldpoll internal/http1 internal/inject internal/metric internal/park internal/proxyheader internal/proxystats internal/pushfields internal/rate internal/request internal/route internal/sendbuf internal/serving internal/site internal/tempfile internal/throttle internal/tunnel
-upgrade           internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/ending internal/heldindex internal/heldrecord internal/holding internal/http1 internal/hub internal/inflate internal/jsontext internal/lanes internal/park internal/receive internal/render internal/request internal/sendqueue internal/session internal/subscribe internal/wsframe internal/wsrender upgrade/client
+proxy             internal/access internal/accesslog internal/admit internal/apptunnel internal/balance internal/cache/fetch internal/compress internal/fcgi internal/headread internal/heldpoll internal/http1 internal/inject internal/linger internal/metric internal/park internal/proxyheader internal/proxystats internal/pushfields internal/rate internal/request internal/route internal/sendbuf internal/serving internal/site internal/tempfile internal/throttle internal/tunnel
+upgrade           internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/ending internal/heldindex internal/heldrecord internal/holding internal/http1 internal/hub internal/inflate internal/jsontext internal/lanes internal/linger internal/park internal/receive internal/render internal/request internal/sendqueue internal/session internal/subscribe internal/wsframe internal/wsrender upgrade/client
 upgrade/client    internal/http1
 `
 

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"time"
 
-	"holdfast/internal/park"
+	"holdfast/internal/linger"
 	"holdfast/internal/sendbuf"
 )
 
@@ -117,7 +117,7 @@ func (x *exchange) finishFields(status int, after time.Duration, fields []byte, 
 		f.resume(c, early, touched)
 		return
 	}
-	park.Linger(c)
+	linger.Close(c)
 }
 
 // finish gives the client's connection back after a complete response.
@@ -131,7 +131,7 @@ func (x *exchange) finish() {
 	case reqDone && len(early) == 0 && !touched:
 		c.Close()
 	default:
-		park.Linger(c)
+		linger.Close(c)
 	}
 }
 

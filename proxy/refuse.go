@@ -6,6 +6,7 @@ import (
 
 	"holdfast/internal/admit"
 	"holdfast/internal/http1"
+	"holdfast/internal/linger"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
 	"holdfast/internal/route"
@@ -38,7 +39,7 @@ func (f *Front) refuseClient(c *park.Conn, client netip.AddrPort, of *route.Rout
 func (f *Front) sendAndClose(c *park.Conn, client netip.Addr, b []byte, why *http1.Refusal, answer []byte) {
 	f.logRefusal(client, b, why, len(answer)-bytes.Index(answer, []byte("\r\n\r\n"))-4)
 	c.Write(answer) // if the peer accepts no bytes, the rest is lost
-	park.Linger(c)
+	linger.Close(c)
 }
 
 // finishEarly gives the gate's answer.

@@ -7,7 +7,7 @@ import (
 	"holdfast/internal/heldrecord"
 	"holdfast/internal/http1"
 	"holdfast/internal/hub"
-	"holdfast/internal/park"
+	"holdfast/internal/linger"
 	"holdfast/internal/render"
 	"holdfast/internal/sendqueue"
 	"holdfast/internal/subscribe"
@@ -96,8 +96,7 @@ func (d longPoll) heartbeat(x *held) bool {
 	return false
 }
 
-func (longPoll) asksAgain() bool { return true }
-
+func (longPoll) asksAgain() bool    { return true }
 func (d longPoll) conclude(x *held) { d.answer(x, nil, nil) }
 
 func (d longPoll) drain(x *held) {
@@ -129,7 +128,7 @@ func (d longPoll) sent(x *held) {
 	rest := s.Rest
 	d.release(x)
 	if s.Close {
-		park.Linger(x.c)
+		linger.Close(x.c)
 		return
 	}
 	d.k.o.Resume(x.c, rest, !x.readAll)

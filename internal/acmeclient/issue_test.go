@@ -26,13 +26,16 @@ type issuer struct {
 	chain        []byte
 }
 
+// always is for Options.HTTP.
+func always() bool { return true }
+
 // newIssuer runs an issuer, and a manager of a.test with it.
 func newIssuer(t *testing.T, o Options) (*issuer, *Manager, func() string) {
 	t.Helper()
 	ca := &issuer{}
 	ca.Server = httptest.NewTLSServer(http.HandlerFunc(ca.serve))
 	t.Cleanup(ca.Close)
-	o.Names, o.Directory, o.Roots, o.HTTP = []string{"a.test"}, ca.URL+"/dir", x509.NewCertPool(), true
+	o.Names, o.Directory, o.Roots, o.HTTP = []string{"a.test"}, ca.URL+"/dir", x509.NewCertPool(), always
 	o.Roots.AddCert(ca.Certificate())
 	m, log := newManager(t, o)
 	return ca, m, log.String

@@ -26,7 +26,8 @@ type Options struct {
 	Folder    string   // made with mode 0700 if it is missing
 	Email     string   // empty: none
 	Roots     *x509.CertPool
-	HTTP, TLS bool              // which listeners there are for challenges
+	HTTP      func() bool       // reports whether a listener takes the challenges of HTTP; nil: none does
+	TLS       bool              // whether one takes those of TLS
 	Issued    func(file string) // a file has a new certificate and its key
 	Log       *slog.Logger
 }

@@ -145,7 +145,7 @@ func TestFailures(t *testing.T) {
 	defer ca.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(ca.Certificate())
-	m, log := newManager(t, Options{Names: []string{"a.test"}, Directory: ca.URL + "/dir", Roots: roots, HTTP: true, TLS: true})
+	m, log := newManager(t, Options{Names: []string{"a.test"}, Directory: ca.URL + "/dir", Roots: roots, HTTP: always, TLS: true})
 	n := m.names[0]
 	status, problem = 403, "urn:ietf:params:acme:error:rejectedIdentifier"
 	for i, want := range []time.Duration{5 * time.Minute, 10 * time.Minute, 20 * time.Minute} {

@@ -61,7 +61,7 @@ func (m *Manager) obtain(ctx context.Context, host string) error {
 }
 
 func (m *Manager) kinds() (kinds []string) {
-	if m.o.HTTP {
+	if m.o.HTTP != nil && m.o.HTTP() {
 		kinds = append(kinds, httpChallenge)
 	}
 	if m.o.TLS {

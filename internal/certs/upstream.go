@@ -35,31 +35,45 @@ type upstreamEntry struct {
 	cert  *tls.Certificate // nil: none
 	bad   complaint
 	ends  time.Time // when to warn again of the end of cert
-	use   []func(roots *x509.CertPool, cert *tls.Certificate)
+	use   []*upstreamUse
+}
+
+// upstreamUse is what gets the files of an entry.
+type upstreamUse struct {
+	take func(roots *x509.CertPool, cert *tls.Certificate)
 }
 
 // NewUpstreams returns one without files.
 func NewUpstreams(log *slog.Logger) *Upstreams { return &Upstreams{log: log} }
 
-// Add reads files, and calls use with what they have: at once, and again after each change. use must not call x. The error
-// begins with the key below upstream_tls that names the file.
-func (x *Upstreams) Add(f UpstreamFiles, use func(roots *x509.CertPool, cert *tls.Certificate)) error {
+// Add reads files, and calls use with what they have: at once, and again after each change until forget is called. use must
+// not call x. The error begins with the key below upstream_tls that names the file.
+func (x *Upstreams) Add(f UpstreamFiles, use func(roots *x509.CertPool, cert *tls.Certificate)) (forget func(), err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	i := slices.IndexFunc(x.entries, func(e *upstreamEntry) bool { return e.UpstreamFiles == f })
 	if i < 0 {
 		e := &upstreamEntry{UpstreamFiles: f, seen: f.states()}
 		if err := e.read(); err != nil {
-			return err
+			return func() {}, err
 		}
 		i = len(x.entries)
 		x.entries = append(x.entries, e)
 		x.warnOfEnd(e, time.Now())
 	}
-	e := x.entries[i]
-	e.use = append(e.use, use)
+	e, u := x.entries[i], &upstreamUse{use}
+	e.use = append(e.use, u)
 	use(e.roots, e.cert)
-	return nil
+	return func() { x.forget(e, u) }, nil
+}
+
+// forget ends a use of an entry, and with the last one the entry.
+func (x *Upstreams) forget(e *upstreamEntry, u *upstreamUse) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if e.use = slices.DeleteFunc(e.use, func(o *upstreamUse) bool { return o == u }); len(e.use) == 0 {
+		x.entries = slices.DeleteFunc(x.entries, func(o *upstreamEntry) bool { return o == e })
+	}
 }
 
 // Reload looks for changed files now. Any goroutine may call it.
@@ -114,8 +128,8 @@ func (x *Upstreams) look(e *upstreamEntry, now time.Time) {
 	e.ends = time.Time{}
 	x.loads++
 	x.log.Info("files of upstream_tls loaded; new connections use them", "ca_file", e.CA, "cert", e.Cert)
-	for _, use := range e.use {
-		use(e.roots, e.cert)
+	for _, u := range e.use {
+		u.take(e.roots, e.cert)
 	}
 }
 

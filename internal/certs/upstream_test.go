@@ -40,10 +40,12 @@ func TestUpstreamFilesChange(t *testing.T) {
 		cert  *tls.Certificate
 	}
 	var uses, second []used
-	if err := x.Add(f, func(r *x509.CertPool, c *tls.Certificate) { uses = append(uses, used{r, c}) }); err != nil {
+	forget, err := x.Add(f, func(r *x509.CertPool, c *tls.Certificate) { uses = append(uses, used{r, c}) })
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := x.Add(f, func(r *x509.CertPool, c *tls.Certificate) { second = append(second, used{r, c}) }); err != nil {
+	forgetSecond, err := x.Add(f, func(r *x509.CertPool, c *tls.Certificate) { second = append(second, used{r, c}) })
+	if err != nil {
 		t.Fatal(err)
 	}
 	first := uses[0]
@@ -91,4 +93,14 @@ func TestUpstreamFilesChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	step("no file", 3, 2, 5, "no such file")
+	forget()
+	if s := x.Stats(); len(s.Certificates) != 1 {
+		t.Errorf("with one use left: %+v", s)
+	}
+	forgetSecond()
+	if s := x.Stats(); len(s.Certificates) != 0 {
+		t.Errorf("without a use: %+v", s)
+	}
+	file("ca.pem", chain)
+	step("nobody needs it", 3, 2, 5, "")
 }

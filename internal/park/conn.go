@@ -59,7 +59,7 @@ const (
 	connCounted // in Poller.addresses
 	connTLS     // see SetTLS
 	connLayered // see SetLayer
-	connMarked  // see ListenMarked
+	connMarked  // see Poller.Open
 )
 
 // Loop returns the loop that owns c. It may be called from any goroutine while c is open.
@@ -111,8 +111,11 @@ func (c *Conn) SetTLS(on bool) {
 // TLS reports what SetTLS has noted.
 func (c *Conn) TLS() bool { return c.state&connTLS != 0 }
 
-// Marked reports whether ListenMarked accepted c.
+// Marked reports whether c is marked, as Poller.Open says.
 func Marked(c *Conn) bool { return c.state&connMarked != 0 }
+
+// accepted is the state of an accepted connection, by whether it is marked.
+var accepted = map[bool]uint8{false: connClient, true: connClient | connMarked}
 
 func (c *Conn) setRemote(a netip.AddrPort) {
 	c.state &^= connV4 | connV6

@@ -14,19 +14,19 @@ import (
 
 const acceptBatch = 64 // connections accepted before other events have their turn
 
-// listener is a listening socket's handler. It lives on one loop and spreads what it accepts over all:
+// Listener is a listening socket's handler. It lives on one loop and spreads what it accepts over all:
 // a descriptor per loop (SO_REUSEPORT) would let a second process bind the same port unnoticed.
-type listener struct {
+type Listener struct {
 	p      *Poller
 	loop   *Loop
 	ref    Ref
-	accept func(*Loop) Handler
-	state  uint8  // of the connections it accepts
+	accept func(*Loop) (h Handler, marked bool)
+	begun  bool   // owned by the loop
 	unlink string // path of a unix socket, removed on close
 }
 
-func (p *Poller) newListener(ln net.Listener, accept func(*Loop) Handler, state uint8) (*listener, error) {
-	x := &listener{p: p, loop: p.loops[0], accept: accept, state: state}
+func (p *Poller) newListener(ln net.Listener, accept func(*Loop) (Handler, bool)) (*Listener, error) {
+	x := &Listener{p: p, loop: p.loops[0], accept: accept}
 	var file *os.File
 	var err error
 	switch ln := ln.(type) {
@@ -67,17 +67,28 @@ func (p *Poller) newListener(ln net.Listener, accept func(*Loop) Handler, state 
 	return x, nil
 }
 
+// Begin has the listener accept connections, also those that wait. Call it once.
+func (x *Listener) Begin() {
+	x.ref.Post(x.loop, func(c *Conn) { x.begun = true; x.Ready(c, Readable) })
+}
+
 // close closes the listener. The caller has the poller's mu.
-func (x *listener) close() {
-	x.ref.Post(x.loop, (*Conn).Close)
+func (x *Listener) close() {
+	x.ref.Post(x.loop, func(c *Conn) {
+		x.Ready(c, Readable) // the system would reset those that wait
+		c.Close()
+	})
 	if x.unlink != "" && !x.p.keepFiles {
 		os.Remove(x.unlink)
 	}
 }
 
 // Ready accepts a batch. An error such as EMFILE waits and tries again; it never ends the listener.
-func (x *listener) Ready(c *Conn, _ Event) {
+func (x *Listener) Ready(c *Conn, _ Event) {
 	for range acceptBatch {
+		if !x.begun {
+			return
+		}
 		if x.p.full() {
 			x.p.refused.Add(1)
 			c.SetDeadline(acceptPause)
@@ -104,9 +115,9 @@ func (x *listener) Ready(c *Conn, _ Event) {
 	})
 }
 
-func (x *listener) take(fd int, sa unix.Sockaddr) {
+func (x *Listener) take(fd int, sa unix.Sockaddr) {
 	l := x.p.nextLoopFor()
-	h := x.accept(l)
+	h, marked := x.accept(l)
 	if h == nil {
 		x.p.refused.Add(1)
 		unix.Close(fd)
@@ -127,7 +138,7 @@ func (x *listener) take(fd int, sa unix.Sockaddr) {
 	}
 	x.p.accepted.Add(1)
 	l.opening.Lock()
-	_, err := l.open(fd, h, remote, x.state|counted, unix.EPOLLIN|unix.EPOLLOUT)
+	_, err := l.open(fd, h, remote, accepted[marked]|counted, unix.EPOLLIN|unix.EPOLLOUT)
 	l.opening.Unlock()
 	if err != nil {
 		x.p.acceptFailed(err)

@@ -10,28 +10,34 @@ import (
 	"time"
 )
 
-// listener accepts on a goroutine of its own.
-type listener struct {
+// Listener accepts on a goroutine of its own.
+type Listener struct {
 	p      *Poller
 	ln     net.Listener
-	accept func(*Loop) Handler
-	state  uint8         // of the connections it accepts
+	accept func(*Loop) (h Handler, marked bool)
 	donec  chan struct{} // closed by close
 }
 
-func (p *Poller) newListener(ln net.Listener, accept func(*Loop) Handler, state uint8) (*listener, error) {
-	x := &listener{p: p, ln: ln, accept: accept, state: state, donec: make(chan struct{})}
-	p.sys.wg.Go(x.acceptLoop)
-	return x, nil
+func (p *Poller) newListener(ln net.Listener, accept func(*Loop) (Handler, bool)) (*Listener, error) {
+	return &Listener{p: p, ln: ln, accept: accept, donec: make(chan struct{})}, nil
 }
 
-func (x *listener) close() {
+// Begin has the listener accept connections, also those that wait. Call it once.
+func (x *Listener) Begin() {
+	x.p.mu.Lock()
+	defer x.p.mu.Unlock()
+	if !x.p.closed {
+		x.p.sys.wg.Go(x.acceptLoop)
+	}
+}
+
+func (x *Listener) close() {
 	close(x.donec)
 	x.ln.Close()
 }
 
 // acceptLoop accepts connections until close. After an error it waits and tries again.
-func (x *listener) acceptLoop() {
+func (x *Listener) acceptLoop() {
 	for {
 		nc, err := x.ln.Accept()
 		if err != nil {
@@ -50,7 +56,7 @@ func (x *listener) acceptLoop() {
 	}
 }
 
-func (x *listener) take(nc net.Conn) {
+func (x *Listener) take(nc net.Conn) {
 	for !x.p.reserve() { // on Linux it waits in the listener's queue; here it is already accepted
 		x.p.refused.Add(1)
 		select {
@@ -61,7 +67,7 @@ func (x *listener) take(nc net.Conn) {
 		}
 	}
 	l := x.p.nextLoopFor()
-	h := x.accept(l)
+	h, marked := x.accept(l)
 	if h == nil {
 		x.p.clients.Add(-1)
 		x.p.refused.Add(1)
@@ -80,7 +86,7 @@ func (x *listener) take(nc net.Conn) {
 		return
 	}
 	x.p.accepted.Add(1)
-	io, err := l.adopt(nc, h, remote, x.state|counted)
+	io, err := l.adopt(nc, h, remote, accepted[marked]|counted)
 	switch {
 	case err == nil:
 		io.tell(Writable)

@@ -61,7 +61,7 @@ type Moving struct {
 	Remote   netip.AddrPort
 	Deadline time.Duration // how long it may still wait; 0: without limit
 	TLS      bool          // see Conn.SetTLS
-	Marked   bool          // see ListenMarked
+	Marked   bool          // see Poller.Open
 	Counted  bool          // it counts for its address
 }
 

@@ -15,10 +15,7 @@ func Descriptor(c *Conn) int { return int(c.fd) }
 // Serve runs. It owns fd, even if it fails. The connection's owner has to be set by Hold, and gets Writable as the first
 // event, and Readable if anything waits in the kernel.
 func (l *Loop) Adopt(fd int, m Moving) (*Conn, error) {
-	state := connClient
-	if m.Marked {
-		state |= connMarked
-	}
+	state := accepted[m.Marked]
 	if a := l.poller.addresses; a != nil && m.Counted {
 		a.adopt(m.Remote.Addr())
 		state |= connCounted

@@ -144,9 +144,11 @@ func TestMove(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := ln.Addr().String()
-	if err := first.ListenMarked(ln, func(*park.Loop) park.Handler { return a }); err != nil {
+	listener, err := first.Open(ln, func(*park.Loop) (park.Handler, bool) { return a, true })
+	if err != nil {
 		t.Fatal(err)
 	}
+	listener.Begin()
 	idle, unread, closed := dial(t, addr), dial(t, addr), dial(t, addr)
 	for _, c := range []net.Conn{idle, unread, closed} {
 		send(t, c, "1")

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,7 +44,7 @@ type Poller struct {
 	panics         atomic.Int64
 
 	mu        sync.Mutex // guards what follows
-	listeners []*listener
+	listeners []*Listener
 	pools     []*Pool // besides workers
 	closed    bool
 	keepFiles bool // see KeepSocketFiles
@@ -125,27 +126,45 @@ func (p *Poller) Shutdown() {
 // accept runs on any loop and must not touch the connection. After Listen the poller owns ln. The new connection's
 // handler gets Readable when the first bytes arrive.
 func (p *Poller) Listen(ln net.Listener, accept func(l *Loop) Handler) error {
-	return p.listen(ln, accept, 0)
+	x, err := p.Open(ln, func(l *Loop) (Handler, bool) { return accept(l), false })
+	if err == nil {
+		x.Begin()
+	}
+	return err
 }
 
-// ListenMarked is Listen for connections of which Marked is true, so that their handlers can tell them from those
-// of other listeners.
-func (p *Poller) ListenMarked(ln net.Listener, accept func(l *Loop) Handler) error {
-	return p.listen(ln, accept, connMarked)
-}
-
-func (p *Poller) listen(ln net.Listener, accept func(l *Loop) Handler, state uint8) error {
+// Open is Listen for a listener that accepts nothing before Begin, and that Close closes. The connections for which accept
+// returns true are Marked.
+func (p *Poller) Open(ln net.Listener, accept func(l *Loop) (h Handler, marked bool)) (*Listener, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return ErrClosed
+		return nil, ErrClosed
 	}
-	x, err := p.newListener(ln, accept, connClient|state)
+	x, err := p.newListener(ln, accept)
 	if err != nil {
-		return fmt.Errorf("park: listen on %s: %w", ln.Addr(), err)
+		return nil, fmt.Errorf("park: listen on %s: %w", ln.Addr(), err)
 	}
 	p.listeners = append(p.listeners, x)
-	return nil
+	return x, nil
+}
+
+// Close closes the listener; connections stay. When it returns, its address is free. It is not for a loop's goroutine.
+func (x *Listener) Close() {
+	x.p.mu.Lock()
+	if i := slices.Index(x.p.listeners, x); i >= 0 {
+		x.p.listeners = slices.Delete(x.p.listeners, i, i+1)
+		x.close()
+	}
+	x.p.mu.Unlock()
+	x.p.loops[0].Do(func(done func()) { done() })() // what close has posted is done before
+}
+
+// Arrange says which listeners there are, in their order. None may be closing.
+func (p *Poller) Arrange(list []*Listener) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.listeners = list
 }
 
 // VisitAll is Loop.VisitAll on every loop. wait returns when that is done, or the loops have ended; it is not for a

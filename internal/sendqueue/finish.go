@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"holdfast/internal/linger"
 	"holdfast/internal/park"
 )
 
@@ -13,7 +14,7 @@ const (
 	finishTime  = time.Minute
 )
 
-// finish is the handler of a connection that has left its channels. It sends the last bytes and then calls park.Linger;
+// finish is the handler of a connection that has left its channels. It sends the last bytes and then calls linger.Close;
 // it resets the connection only if the client does not read.
 type finish struct {
 	total *atomic.Int64
@@ -33,7 +34,7 @@ func Finish(c *park.Conn, begun, last []byte, total *atomic.Int64) {
 	f.flush(c)
 }
 
-// Ready continues to write. park.Linger reads what the client sends.
+// Ready continues to write. linger.Close reads what the client sends.
 func (f *finish) Ready(c *park.Conn, ev park.Event) {
 	if ev&park.Expired != 0 {
 		if !f.moved || c.Loop().Now().After(f.until) {
@@ -63,7 +64,7 @@ func (f *finish) flush(c *park.Conn) {
 		}
 	}
 	f.release()
-	park.Linger(c)
+	linger.Close(c)
 }
 
 func (f *finish) release() {

@@ -27,14 +27,15 @@ type watched struct {
 }
 
 // newCalls returns an error if a URL of watch does not fit.
-func newCalls(s *Server, c *config.Config) (x calls, err error) {
+func newCalls(next *state) (x calls, err error) {
+	c := next.config
 	key := c.Events.Key
 	if key == "" {
 		key = c.Hooks.Token
 	}
 	at := func(named string) appcall.Target {
-		who, path := s.appEndpoint(c, named)
-		return s.target(c, who, path)
+		who, path := next.appEndpoint(named)
+		return next.target(who, path)
 	}
 	if c.Push.Authorize != "" {
 		x.authorize = appcall.NewAuthorizer(appcall.AuthorizerOptions{
@@ -51,12 +52,12 @@ func newCalls(s *Server, c *config.Config) (x calls, err error) {
 	if e := &c.Events; e.URL != "" {
 		to, path, err := e.Target(config.Upstream{})
 		if err == nil && to == (config.Upstream{}) {
-			to, path = s.appEndpoint(c, path)
+			to, path = next.appEndpoint(path)
 		}
-		x.poster = appcall.NewPoster(appcall.PosterOptions{Target: s.target(c, to, path), Key: key, Timeout: time.Duration(e.Timeout)})
+		x.poster = appcall.NewPoster(appcall.PosterOptions{Target: next.target(to, path), Key: key, Timeout: time.Duration(e.Timeout)})
 	}
 	for i := range c.Watch {
-		w, err := newWatched(s, c, &c.Watch[i])
+		w, err := newWatched(next, &c.Watch[i])
 		if err != nil {
 			return x, fmt.Errorf("watch[%d]: %w", i, err)
 		}
@@ -65,8 +66,9 @@ func newCalls(s *Server, c *config.Config) (x calls, err error) {
 	return x, nil
 }
 
-func newWatched(s *Server, c *config.Config, w *config.Watch) (x watched, err error) {
-	who, path := s.appEndpoint(c, w.URL)
+func newWatched(next *state, w *config.Watch) (x watched, err error) {
+	c := next.config
+	who, path := next.appEndpoint(w.URL)
 	pattern, err := channelurl.ParsePattern(w.Channel)
 	if err != nil {
 		return x, err
@@ -80,7 +82,7 @@ func newWatched(s *Server, c *config.Config, w *config.Watch) (x watched, err er
 	}
 	maps.Copy(header, w.As)
 	x.Getter = appcall.NewGetter(appcall.GetterOptions{
-		Target: s.target(c, who, path), Header: header, Timeout: time.Duration(c.Push.WatchTimeout),
+		Target: next.target(who, path), Header: header, Timeout: time.Duration(c.Push.WatchTimeout),
 		MaxConns: c.Push.WatchInFlight, MaxBody: int(c.Push.WatchMaxReply),
 	})
 	return x, nil

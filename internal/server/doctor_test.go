@@ -46,13 +46,13 @@ channels: [{match: "**", access: authorize, wildcards: true, occupancy_events: t
 `)
 	secret := beginDoctor(t, s)
 	for _, query := range []string{"doctor=", "doctor=" + secret[1:], "doctor=" + secret + "0", "doctor=%00", "channel=" + inspectChannel(s, secret)} {
-		c := wiretest.Dial(t, s.addr.String())
+		c := wiretest.Dial(t, s.Addr().String())
 		c.Send("GET /_push?wait=0&" + query + " HTTP/1.1\r\nHost: x\r\n\r\n")
 		if resp, body := c.Response("GET"); resp.StatusCode != 400 {
 			t.Errorf("%s: %d %s", query, resp.StatusCode, body)
 		}
 	}
-	held := wiretest.Dial(t, s.addr.String())
+	held := wiretest.Dial(t, s.Addr().String())
 	held.Send("GET /_push?doctor=" + secret + "&probe=one&authorize=orders.1 HTTP/1.1\r\nHost: x\r\nCookie: user=ann\r\nAccept: text/event-stream\r\n\r\n")
 	held.Expect("HTTP/1.1 200 OK\r\n")
 	all := hold(t, s, "bob", "**")

@@ -138,13 +138,13 @@ type stream struct {
 // hold holds channels as a user, and returns when the hold has begun.
 func hold(t *testing.T, s *Server, user string, channels ...string) *stream {
 	t.Helper()
-	c, err := net.Dial("tcp", s.addr.String())
+	c, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	fmt.Fprintf(c, "GET /_push?protocol=holdfast.v1&channel=%s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\nCookie: user=%s\r\n\r\n",
-		strings.Join(channels, "&channel="), s.addr, user)
+		strings.Join(channels, "&channel="), s.Addr(), user)
 	st := &stream{c, bufio.NewReader(c), t}
 	st.until(`"hello"`)
 	return st
@@ -217,7 +217,7 @@ func TestForgedEventsAreRejected(t *testing.T) {
 		wantTold(t, a.await(1), "start")
 		body := `{"events":[{"id":"x","type":"online","user":"mallory"}]}`
 		for _, path := range []string{"/push/events", "/push//events", "/push/%65vents", "/a/../push/events"} {
-			c := wiretest.Dial(t, s.addr.String())
+			c := wiretest.Dial(t, s.Addr().String())
 			c.Send(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s: %s\r\nContent-Length: %d\r\n\r\n%s",
 				path, appcall.SignatureField, appcall.Sign("another key, or none", time.Now(), []byte(body)), len(body), body))
 			resp, _ := c.Response("POST")

@@ -119,7 +119,7 @@ func TestOwnSocket(t *testing.T) {
 			t.Cleanup(auth.Close)
 			s := serveQuietly(t, "upstream: "+newApp(t), listen, "routes: [{match: /auth, upstream: '"+auth.URL+"', upstream_host: auth.test}]",
 				"push: {authorize_path: /auth/push}", "channels: [{match: a, access: authorize}]")
-			own := s.ownAddr().String()
+			own := s.state.Load().at.Own.String()
 			if info, err := os.Stat(filepath.Dir(own)); err != nil || !strings.HasPrefix(own, dir) || info.Mode().Perm() != 0o700 {
 				t.Fatalf("%s: %v, %v", own, info, err)
 			}

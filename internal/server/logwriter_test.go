@@ -37,7 +37,7 @@ func TestBlockedLogOutput(t *testing.T) {
 		fmt.Fprintln(l, strings.Repeat("x", 99))
 	}
 	for range 20 { // each of them is refused with a line in the log
-		resp, err := http.Get("http://" + s.addr.String() + "/_push")
+		resp, err := http.Get("http://" + s.Addr().String() + "/_push")
 		if err != nil {
 			t.Fatal(err)
 		}

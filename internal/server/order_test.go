@@ -97,7 +97,7 @@ channels:
 		return err == nil
 	})
 	if o.stop == nil {
-		o.addr, o.hooks = s.addr.String(), s.HooksAddr().String()
+		o.addr, o.hooks = s.Addr().String(), s.HooksAddr().String()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	donec := make(chan error, 1)

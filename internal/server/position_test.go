@@ -52,7 +52,7 @@ channels: [{match: "room.*", access: public, wildcards: true, history: {messages
 				Messages []struct{ Data, Type string }
 				Next     string
 			}
-			status, text := request(s.addr.String(), "GET /_push?channel="+channel+"&last_id="+after, "")
+			status, text := request(s.Addr().String(), "GET /_push?channel="+channel+"&last_id="+after, "")
 			if err := json.Unmarshal([]byte(text), &page); err != nil || status != 200 || page.Next == "" || strings.Contains(text, "gap") {
 				t.Fatalf("%s after %s: %d %s", channel, after, status, text)
 			}

@@ -26,7 +26,7 @@ func TestLargestMessageFits(t *testing.T) {
 	s, _, _ := serve(t, "listen: 127.0.0.1:0\nupstream: "+app.URL+"\nhooks: {listen: 127.0.0.1:0}\n"+
 		"push: {message_path: /message, max_message: 64KB, receive_total: 64KB}\nchannels: [{match: a, access: public}]\n", io.Discard)
 
-	client := wiretest.Dial(t, s.addr.String())
+	client := wiretest.Dial(t, s.Addr().String())
 	client.Send("GET /_push?channel=a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	if resp, err := http.ReadResponse(client.Reader, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {

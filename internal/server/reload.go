@@ -17,6 +17,7 @@ import (
 	"holdfast/internal/channel"
 	"holdfast/internal/config"
 	"holdfast/internal/config/changes"
+	"holdfast/internal/listening"
 	"holdfast/internal/metric"
 	"holdfast/internal/serving"
 )
@@ -33,7 +34,7 @@ var liveKeys = []string{
 	"limits.header", "limits.fields", "limits.body", "limits.ascii_targets", "limits.min_body_rate", "limits.min_send_rate",
 	"limits.max_requests_in_flight", "limits.requests_per_second", "limits.burst",
 	"buffers.request", "buffers.stream_uploads", "buffers.response", "buffers.total", "routes", "sites",
-	"trusted_proxies", "proxy_protocol", "tls.certificates", "tls.folder", "tls.hsts", "external", "redirect_https",
+	"listen", "trusted_proxies", "proxy_protocol", "tls.certificates", "tls.folder", "tls.hsts", "external", "redirect_https",
 	"hooks.token", "hooks.hosts",
 	"push.authorize_timeout", "push.authorize_grace", "push.jwt", "push.origins", "push.heartbeat", "push.poll_wait",
 	"push.poll_max_wait", "push.max_channels", "push.max_message", "push.message_timeout", "push.max_reply",
@@ -41,6 +42,9 @@ var liveKeys = []string{
 	"push.watch_max_reply", "push.max_connections", "events.key", "events.timeout", "channels", "upstream_pool",
 	"log.level", "log.access_log",
 }
+
+// firstTLSKeys are those that a reload applies besides, if no listener has had TLS.
+var firstTLSKeys = []string{"tls", "timeouts.handshake", "limits.handshakes"}
 
 // reloads is what the reloads of a Server share.
 type reloads struct {
@@ -109,58 +113,91 @@ func (x *reloads) apply(s *Server) (done hooks.Reloaded, result reloadResult, er
 	if frozen := frozen(s, c, done.Changed); len(frozen) > 0 {
 		return done, reloadRefused, fmt.Errorf("needs a restart: %s", strings.Join(frozen, ", "))
 	}
-	next, front, err := prepare(s, c)
+	next, err := prepare(s, c)
 	if err != nil {
 		return done, reloadInvalid, err
 	}
 	if err := s.accessLog.Move(c.Log.Access); err != nil {
+		next.cancel(s)
 		return done, reloadInvalid, fmt.Errorf("log.access_log: %w", err)
 	}
-	use(s, next, front)
+	use(s, next)
 	return done, reloadApplied, nil
 }
 
 // lookupTime is how long the names of new upstreams may take to resolve before the first request for them.
 const lookupTime = 3 * time.Second
 
+// prepared is what prepare makes.
+type prepared struct {
+	*state
+	front *serving.State
+	plan  *listening.Plan
+}
+
 // prepare makes everything of a configuration that may fail, and changes nothing.
-func prepare(s *Server, c *config.Config) (next *state, front *serving.State, err error) {
-	if next, err = newState(c); err != nil {
-		return nil, nil, err
+func prepare(s *Server, c *config.Config) (next prepared, err error) {
+	if next.state, err = newState(c); err != nil {
+		return next, err
 	}
-	if s.tls != nil {
-		if err := certs.Readable(certPairs(c), c.TLS.Folder); err != nil {
-			return nil, nil, fmt.Errorf("tls: %w", err)
+	if next.tls = s.tls(); next.tls == nil {
+		if next.tls, err = newTLS(s, c); err != nil {
+			return next, err
 		}
+	} else if err := certs.Readable(certPairs(c), c.TLS.Folder); err != nil {
+		return next, fmt.Errorf("tls: %w", err)
 	}
-	if err := s.secure.open(c, s.poller, s.log); err != nil {
-		return nil, nil, err
+	if next.plan, err = s.listeners.Prepare(c); err != nil {
+		return next, err
 	}
-	if next.calls, err = newCalls(s, c); err != nil {
-		return nil, nil, err
+	next.at = next.plan.Addrs
+	if next.secure, err = secureOf(s).next(c, s.poller, s.log); err != nil {
+		next.plan.Cancel()
+		return next, err
 	}
-	o, gates, err := s.proxying(c, s.state.Load().gates)
+	if err = prepareRest(s, &next); err != nil {
+		next.cancel(s)
+	}
+	return next, err
+}
+
+// cancel undoes what prepare has done.
+func (x *prepared) cancel(s *Server) {
+	x.plan.Cancel()
+	x.secure.without(secureOf(s))
+}
+
+// prepareRest makes what needs to know the listeners.
+func prepareRest(s *Server, next *prepared) (err error) {
+	if next.calls, err = newCalls(next.state); err != nil {
+		return err
+	}
+	o, gates, err := s.proxying(next.state, s.state.Load().gates)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	next.gates = gates
-	if front, err = s.proxy.Prepare(o); err != nil {
-		return nil, nil, err
+	if next.front, err = s.proxy.Prepare(o); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTime)
 	defer cancel()
-	front.Servers.ResolveNew(ctx)
-	return next, front, nil
+	next.front.Servers.ResolveNew(ctx)
+	return next.plan.Open(s.poller)
 }
 
 // use puts a configuration to use.
-func use(s *Server, next *state, front *serving.State) {
+func use(s *Server, next prepared) {
 	c := next.config
 	s.reloads.level.Set(levelOf(c))
-	s.tls.use(certPairs(c), c.TLS.Folder)
-	s.secure.files.Reload()
-	s.state.Store(next)
-	s.proxy.Use(front)
+	if s.tls() == nil {
+		next.tls.listen(s, c)
+	}
+	next.tls.use(certPairs(c), c.TLS.Folder)
+	next.secure.files.Reload()
+	old := s.state.Load()
+	s.state.Store(next.state)
+	s.proxy.Use(next.front)
 	select {
 	case s.upstreams <- struct{}{}:
 	default:
@@ -168,13 +205,19 @@ func use(s *Server, next *state, front *serving.State) {
 	s.hooks.Use(next.api())
 	set := next.subscribing()
 	s.keeper.Use(&set)
+	useListeners(s, next.plan, next.tls) // last: what comes by new ones follows the new rules
+	old.secure.without(next.secure)
 	warn(s, c)
 }
 
 // frozen returns which of the changed keys can't be applied while Holdfast runs, each with a reason if it is not the key
 // as such.
 func frozen(s *Server, c *config.Config, changed []string) []string {
-	old, list := s.conf(), changes.Without(changed, liveKeys...)
+	old, live := s.conf(), liveKeys
+	if s.tls() == nil {
+		live = slices.Concat(liveKeys, firstTLSKeys)
+	}
+	list := changes.Without(changed, live...)
 	add := func(differs bool, text string) {
 		if differs {
 			list = append(list, text)
@@ -188,11 +231,11 @@ func frozen(s *Server, c *config.Config, changed []string) []string {
 	add(c.Rules().Any(wild) && !old.Rules().Any(wild), "channels (the first rule with wildcards)")
 	add(c.Push.Headers && old.Push.MaxMessage != c.Push.MaxMessage, "push.max_message (with push.headers)")
 	add(s.cache.polls() != nil && old.Timeouts.HalfClose != c.Timeouts.HalfClose, "timeouts.half_close (with hold of polls)")
-	add(s.secure.client != nil && old.Timeouts.Connect != c.Timeouts.Connect, "timeouts.connect (with an upstream that has https)")
-	add(s.secure.client == nil && secureIn(c), "upstream (the first with https)")
+	add(secureOf(s).client != nil && old.Timeouts.Connect != c.Timeouts.Connect, "timeouts.connect (with an upstream that has https)")
+	add(secureOf(s).client == nil && secureIn(c), "upstream (the first with https)")
 	for i := range min(len(old.Watch), len(c.Watch)) {
-		_, before := s.appEndpoint(old, old.Watch[i].URL)
-		_, after := s.appEndpoint(c, c.Watch[i].URL)
+		_, before := s.state.Load().appEndpoint(old.Watch[i].URL)
+		_, after := (&state{config: c, at: s.state.Load().at}).appEndpoint(c.Watch[i].URL)
 		add(before != after, fmt.Sprintf("watch[%d] (the path that its route makes of url)", i))
 	}
 	return list

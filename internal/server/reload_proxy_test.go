@@ -60,7 +60,7 @@ func (a *namedApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (x *reloaded) dial() *wiretest.Client { return wiretest.Dial(x.t, x.addr.String()) }
+func (x *reloaded) dial() *wiretest.Client { return wiretest.Dial(x.t, x.Addr().String()) }
 
 // get returns the body of a response, by a connection of its own.
 func (x *reloaded) get(target string) string {

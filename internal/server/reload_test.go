@@ -25,6 +25,8 @@ type reloaded struct {
 	level    *slog.LevelVar
 	shutDown func()
 
+	top string // of every configuration
+
 	mu   sync.Mutex // guards what follows
 	text string
 }
@@ -34,7 +36,13 @@ const reloadTop = "listen: 127.0.0.1:0\nhooks: {listen: 127.0.0.1:0}\n"
 // serveReloaded runs a server with a configuration, below reloadTop.
 func serveReloaded(t *testing.T, text string) *reloaded {
 	t.Helper()
-	x := &reloaded{t: t, log: new(wiretest.Log), level: new(slog.LevelVar), text: reloadTop + text}
+	return serveBelow(t, reloadTop, text)
+}
+
+// serveBelow runs a server with a configuration, below top.
+func serveBelow(t *testing.T, top, text string) *reloaded {
+	t.Helper()
+	x := &reloaded{t: t, log: new(wiretest.Log), level: new(slog.LevelVar), top: top, text: top + text}
 	x.Server, x.shutDown, _ = serve(t, x.text, x.log)
 	x.ReloadFrom(func() (*config.Config, error) {
 		x.mu.Lock()
@@ -47,7 +55,7 @@ func serveReloaded(t *testing.T, text string) *reloaded {
 // with reloads with another configuration.
 func (x *reloaded) with(text string) ([]string, error) {
 	x.mu.Lock()
-	x.text = reloadTop + text
+	x.text = x.top + text
 	x.mu.Unlock()
 	done, err := x.Reload()
 	return done.Changed, err
@@ -66,7 +74,7 @@ func (x *reloaded) must(text string) []string {
 // hold subscribes to channels, by a transport's fields.
 func (x *reloaded) hold(query, fields string) *wiretest.Client {
 	x.t.Helper()
-	c := wiretest.Dial(x.t, x.addr.String())
+	c := wiretest.Dial(x.t, x.Addr().String())
 	c.Send("GET /_push?" + query + " HTTP/1.1\r\nHost: a.test\r\n" + fields + "\r\n")
 	return c
 }
@@ -209,7 +217,7 @@ func TestReloadMovesAccessLog(t *testing.T) {
 	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
 	x := serveReloaded(t, "log: {access_log: "+first+"}")
 	get := func(path string) {
-		c := wiretest.Dial(t, x.addr.String())
+		c := wiretest.Dial(t, x.Addr().String())
 		c.Send("GET /_push/" + path + " HTTP/1.1\r\nHost: a.test\r\n\r\n")
 		c.Response(http.MethodGet)
 		_ = c.Close()

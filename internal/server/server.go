@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -23,6 +24,7 @@ import (
 	"holdfast/internal/histfile"
 	"holdfast/internal/hub"
 	"holdfast/internal/inspect"
+	"holdfast/internal/listening"
 	"holdfast/internal/park"
 	"holdfast/internal/presence"
 	"holdfast/internal/pushfields"
@@ -56,7 +58,6 @@ type Server struct {
 	log       *slog.Logger
 	owned     lifecycle // what New opened and Serve started
 	poller    *park.Poller
-	secure    *secureUpstreams
 	hub       *hub.Hub
 	file      *histfile.File // nil: history is in memory only
 	proxy     *proxy.Proxy
@@ -73,9 +74,10 @@ type Server struct {
 	accessLog *accesslog.Log // nil: none
 	doctor    inspect.Sessions
 	draining  atomic.Bool
+	firstTLS  chan *tlsState // holds one: a listener has TLS now
 
-	listeners
-	tls *tlsState // nil: no listener has TLS
+	listeners     listening.Set
+	hooksListener net.Listener
 }
 
 // New opens the listeners and the files that c names and returns a server that is ready for Serve. If it
@@ -85,7 +87,7 @@ func New(c *config.Config, log *slog.Logger) (*Server, error) {
 		debug.SetGCPercent(collector.Percent)
 	}
 	metrics.ExposeMetadata(true) // of the process's and the API's own
-	s := &Server{log: log, upstreams: make(chan struct{}, 1)}
+	s := &Server{log: log, upstreams: make(chan struct{}, 1), firstTLS: make(chan *tlsState, 1)}
 	s.reloads.last.Store(time.Now().Unix())
 	if err := s.open(c); err != nil {
 		s.owned.stop(time.Now())
@@ -104,22 +106,23 @@ func (s *Server) open(c *config.Config) (err error) {
 	if err := s.openAccessLog(); err != nil {
 		return err
 	}
-	if s.tls, err = newTLS(c, s.log); err != nil {
+	if first.tls, err = newTLS(s, c); err != nil {
 		return err
 	}
-	s.secure = newSecureUpstreams(s.log)
 	s.owned.run(s.handleSignals)
-	if err := s.listeners.open(c, &s.owned); err != nil {
+	plan, err := openListeners(s, c)
+	if err != nil {
 		return err
 	}
+	first.at = plan.Addrs
 	if err := s.newPoller(); err != nil {
 		return err
 	}
-	s.tls.listen(s.poller, c, s.log)
-	if err := s.secure.open(c, s.poller, s.log); err != nil {
+	first.tls.listen(s, c)
+	if first.secure, err = newSecureUpstreams(s.log).next(c, s.poller, s.log); err != nil {
 		return err
 	}
-	if first.calls, err = newCalls(s, c); err != nil {
+	if first.calls, err = newCalls(first); err != nil {
 		return err
 	}
 	s.owned.onStop(func(time.Time) { s.state.Load().calls.close() })
@@ -140,14 +143,18 @@ func (s *Server) open(c *config.Config) (err error) {
 	newPushed(s)
 	s.injection, s.answers = newInjection(s), answering.New(s.log)
 	s.keeper = s.newKeeper()
-	o, gates, err := s.proxying(c, nil)
+	o, gates, err := s.proxying(first, nil)
 	if err != nil {
 		return err
 	}
 	s.proxy, first.gates = proxy.New(s.poller, o), gates
 	warn(s, c)
 	s.hooks = s.newHooks()
-	return s.listeners.serve(s.poller, s.tls, s.proxy.Accept)
+	if err := plan.Open(s.poller); err != nil {
+		return err
+	}
+	plan.Use(s.proxy.Accept, first.tls.accept(s.proxy.Accept))
+	return nil
 }
 
 // warn logs what is likely not meant.
@@ -261,9 +268,9 @@ func (s *Server) Serve(ctx context.Context) error {
 		s.owned.onStop(func(time.Time) { stop(); group.Wait() })
 	}
 	start("listen", s.poller.Serve, s.poller.Shutdown)
-	s.owned.run(s.tls.serve)
-	if s.secure.client != nil {
-		s.owned.run(s.secure.files.Serve)
+	s.owned.run(func(ctx context.Context) { serveTLS(ctx, s) })
+	if x := secureOf(s); x.client != nil {
+		s.owned.run(x.files.Serve)
 	}
 	s.owned.run(s.watchUpstreams)
 	start("history", func() error { return s.sweep(ctx) }, cancel)
@@ -321,7 +328,7 @@ func (s *Server) sweep(ctx context.Context) error {
 		case now := <-tick.C:
 			s.hub.Sweep(now)
 			s.cache.sweep(now, s.log)
-			if s.tls != nil {
+			if s.tls() != nil {
 				gc.Adapt()
 			}
 			full.look(s.hub.Stats().Evicted, now, s.log)
@@ -345,9 +352,11 @@ const maxBacklogTime = time.Second
 
 // drain waits until the clients are gone or timeouts.drain is over, and returns when that is.
 func (s *Server) drain() (by time.Time) {
+	s.reloads.mu.Lock() // or one could open another listener
 	s.draining.Store(true)
 	s.log.Info("holdfast is shutting down", "drain", time.Duration(s.conf().Timeouts.Drain))
 	s.poller.StopListening()
+	s.reloads.mu.Unlock()
 	by = time.Now().Add(time.Duration(s.conf().Timeouts.Drain))
 	// A message that was published before is sent first: history in memory ends with the process.
 	for end := time.Now().Add(maxBacklogTime); time.Now().Before(end) && time.Now().Before(by) && s.hub.Stats().Backlog > 0; {
@@ -355,7 +364,7 @@ func (s *Server) drain() (by time.Time) {
 	}
 	s.keeper.Drain()
 	s.proxy.Drain()
-	s.tls.drain(s.poller)
+	s.tls().drain(s.poller)
 	for time.Now().Before(by) && s.poller.Stats().Clients > 0 {
 		time.Sleep(20 * time.Millisecond)
 	}

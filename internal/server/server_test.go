@@ -41,7 +41,7 @@ func serveChild(file string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stderr, "holdfast is up listen=%s hooks=%s\n", s.addr, s.HooksAddr())
+	fmt.Fprintf(os.Stderr, "holdfast is up listen=%s hooks=%s\n", s.Addr(), s.HooksAddr())
 	return s.Serve(context.Background())
 }
 
@@ -94,8 +94,8 @@ func TestDrain(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	donec := make(chan error, 1)
 	go func() { donec <- s.Serve(ctx) }()
-	idle, slow := wiretest.Dial(t, s.addr.String()), wiretest.Dial(t, s.addr.String())
-	half := wiretest.Dial(t, s.addr.String())
+	idle, slow := wiretest.Dial(t, s.Addr().String()), wiretest.Dial(t, s.Addr().String())
+	half := wiretest.Dial(t, s.Addr().String())
 	half.Send("GET / HT") // a head that is not complete holds nothing up
 	idle.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	idle.Response(http.MethodGet)
@@ -109,7 +109,7 @@ func TestDrain(t *testing.T) {
 		t.Errorf("the half head was answered %q", rest)
 	}
 	wiretest.Eventually(t, "new connections are refused", func() bool { // the listener's loop is another one
-		c, err := net.Dial("tcp", s.addr.String())
+		c, err := net.Dial("tcp", s.Addr().String())
 		if err == nil {
 			c.Close()
 		}
@@ -183,7 +183,7 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 func TestDrainDeliversFirst(t *testing.T) {
 	s, shutDown, _ := serve(t, "listen: 127.0.0.1:0\nupstream: "+newApp(t)+"\nhooks: {listen: 127.0.0.1:0, max_body: 16MB}\n"+
 		"push: {send_queue: 32MB}\nchannels: [{match: a, access: public}]\n", io.Discard)
-	client := wiretest.Dial(t, s.addr.String())
+	client := wiretest.Dial(t, s.Addr().String())
 	client.Send("GET /_push?channel=a HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n")
 	if _, err := client.Reader.Peek(1); err != nil { // it is held
 		t.Fatal(err)
@@ -216,7 +216,7 @@ func TestDrainCutsVisibly(t *testing.T) {
 		io.Copy(io.Discard, c.Reader)
 	})
 	s, shutDown, _ := serve(t, "listen: 127.0.0.1:0\nupstream: http://"+app.Addr+"\nhooks: {listen: 127.0.0.1:0}\ntimeouts: {drain: 0}\n", io.Discard)
-	part, none := wiretest.Dial(t, s.addr.String()), wiretest.Dial(t, s.addr.String())
+	part, none := wiretest.Dial(t, s.Addr().String()), wiretest.Dial(t, s.Addr().String())
 	part.Send("GET /part HTTP/1.0\r\n\r\n") // its response ends with the connection
 	if resp, err := http.ReadResponse(part.Reader, nil); err != nil || resp.StatusCode != 200 {
 		t.Fatal(resp, err)

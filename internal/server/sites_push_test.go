@@ -70,7 +70,7 @@ sites:
 				{"Host: inside|X-Forwarded-Host: a.test|Cookie: s=a", "200 {"}, {"Host: inside|X-Forwarded-Host: b.test|Cookie: s=b", b},
 				{"Host: a.test|X-Forwarded-Host: b.test|Cookie: s=b", "421 "},
 			} {
-				client := wiretest.Dial(t, s.addr.String())
+				client := wiretest.Dial(t, s.Addr().String())
 				client.Send("GET /_push?channel=x&wait=0 HTTP/1.1\r\n" + strings.ReplaceAll(tt.head, "|", "\r\n") + "\r\n\r\n")
 				resp, body := client.Response(http.MethodGet)
 				_ = client.Close() // or a refused one would delay the drain

@@ -6,6 +6,7 @@ import (
 	"holdfast/hooks"
 	"holdfast/internal/channel"
 	"holdfast/internal/config"
+	"holdfast/internal/listening"
 	"holdfast/internal/route"
 	"holdfast/internal/subscribe"
 	"holdfast/internal/token"
@@ -18,6 +19,9 @@ type state struct {
 	channels *channel.Rules
 	verifier *token.Verifier        // nil: no tokens are taken
 	gates    map[string]*route.Gate // limits of requests, see routing.gate
+	at       listening.Addrs
+	tls      *tlsState // nil: no listener has had TLS
+	secure   *secureUpstreams
 	calls
 }
 
@@ -35,6 +39,12 @@ func newState(c *config.Config) (x *state, err error) {
 
 // conf returns the configuration that is in use.
 func (s *Server) conf() *config.Config { return s.state.Load().config }
+
+// tls returns what the listeners with TLS share.
+func (s *Server) tls() *tlsState { return s.state.Load().tls }
+
+// secureOf returns how the upstreams with https are reached.
+func secureOf(s *Server) *secureUpstreams { return s.state.Load().secure }
 
 // channels returns its rules of channels.
 func (s *Server) channels() *channel.Rules { return s.state.Load().channels }

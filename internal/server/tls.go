@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"slices"
@@ -30,19 +29,21 @@ type tlsState struct {
 }
 
 // newTLS reads the certificates; nil: there is no listener for them.
-func newTLS(c *config.Config, log *slog.Logger) (x *tlsState, err error) {
+func newTLS(s *Server, c *config.Config) (x *tlsState, err error) {
 	isTLS := func(l config.Listener) bool { return l.TLS }
 	if !slices.ContainsFunc(c.Listen, isTLS) {
 		return nil, nil
 	}
 	x = new(tlsState)
-	if x.store, err = certs.Open(certs.Options{Pairs: certPairs(c), Folder: c.TLS.Folder, Log: log}); err != nil {
+	if x.store, err = certs.Open(certs.Options{Pairs: certPairs(c), Folder: c.TLS.Folder, Log: s.log}); err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
 	if a := &c.TLS.ACME; len(a.Names) > 0 {
 		o := acmeclient.Options{
-			Names: a.Names, Directory: a.Directory, Folder: a.Folder, Email: a.Email, Log: log, TLS: true,
-			HTTP:   slices.ContainsFunc(c.Listen, func(l config.Listener) bool { return !l.TLS && l.Address.Network == "tcp" }),
+			Names: a.Names, Directory: a.Directory, Folder: a.Folder, Email: a.Email, Log: s.log, TLS: true,
+			HTTP: func() bool {
+				return slices.ContainsFunc(s.conf().Listen, func(l config.Listener) bool { return !l.TLS && l.Address.Network == "tcp" })
+			},
 			Issued: func(file string) { x.store.Add(certs.Pair{Cert: file, Key: file}) },
 		}
 		if o.Roots, err = certs.Roots(a.CAFile); err != nil {
@@ -67,8 +68,8 @@ func certPairs(c *config.Config) (pairs []certs.Pair) {
 	return pairs
 }
 
-// listen makes what does the handshakes on a poller.
-func (x *tlsState) listen(p *park.Poller, c *config.Config, log *slog.Logger) {
+// listen makes what does the handshakes, and has the server keep the certificates up to date.
+func (x *tlsState) listen(s *Server, c *config.Config) {
 	if x == nil {
 		return
 	}
@@ -79,7 +80,8 @@ func (x *tlsState) listen(p *park.Poller, c *config.Config, log *slog.Logger) {
 	if x.acme != nil {
 		t.NextProtos = []string{"acme-tls/1"}
 	}
-	x.server = tlsconn.NewServer(p, tlsconn.Options{Config: t, Log: log, Time: time.Duration(c.Timeouts.Handshake), Handshakes: c.Limits.Handshakes})
+	x.server = tlsconn.NewServer(s.poller, tlsconn.Options{Config: t, Log: s.log, Time: time.Duration(c.Timeouts.Handshake), Handshakes: c.Limits.Handshakes})
+	s.firstTLS <- x
 }
 
 var errNoChallenge = errors.New("a challenge of a CA that is not in progress here")
@@ -99,6 +101,9 @@ func (x *tlsState) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 // accept returns what gives connections to the handlers of accept after their handshakes. A PROXY header comes before the
 // handshake.
 func (x *tlsState) accept(accept func(*park.Loop) park.Handler) func(*park.Loop) park.Handler {
+	if x == nil {
+		return nil
+	}
 	plain := x.server.Accept(accept)
 	return func(l *park.Loop) park.Handler {
 		h := accept(l)
@@ -127,9 +132,12 @@ type afterHandshake struct{ owner proxyheader.Owner }
 // Ready implements park.Handler.
 func (h *afterHandshake) Ready(c *park.Conn, _ park.Event) { h.owner.HeaderRead(c, nil) }
 
-// serve keeps the certificates up to date until ctx ends.
-func (x *tlsState) serve(ctx context.Context) {
-	if x == nil {
+// serveTLS keeps the certificates up to date, as soon as a listener has TLS, until ctx ends.
+func serveTLS(ctx context.Context, s *Server) {
+	var x *tlsState
+	select {
+	case x = <-s.firstTLS:
+	case <-ctx.Done():
 		return
 	}
 	var group sync.WaitGroup

@@ -227,10 +227,10 @@ func TestHandshakeLimits(t *testing.T) {
 		_, _ = io.Copy(io.Discard, conn) // until Holdfast closes it
 	}
 	wiretest.Eventually(t, "each is counted", func() bool { // those that others wait for are cut sooner
-		n := s.tls.server.Stats().Failures
+		n := s.tls().server.Stats().Failures
 		return n["timeout"]+n["busy"] == 3
 	})
-	if n := s.tls.server.Stats().Queued; n == 0 {
+	if n := s.tls().server.Stats().Queued; n == 0 {
 		t.Error("none of them had to wait")
 	}
 }
@@ -263,7 +263,7 @@ func TestCertificateReplaced(t *testing.T) {
 		conns = append(conns, c)
 	}
 	renewed := writeCert(t, file, "a.test")
-	s.tls.store.Reload()
+	s.tls().store.Reload()
 	conn := dialTLS(t, dialTCP(t, s.Addr().String()), "a.test", 0)
 	defer conn.Close()
 	if got := conn.ConnectionState().PeerCertificates[0].SerialNumber; got.Cmp(renewed) != 0 {

@@ -4,9 +4,10 @@ import "holdfast/internal/metric"
 
 // writeTLS writes the metrics of connections with TLS: those of clients, and those to upstreams.
 func (s *Server) writeTLS(w *metric.Writer) {
-	s.tls.write(w)
-	if s.tls != nil {
-		x := s.tls.server.Stats()
+	t := s.tls()
+	t.write(w)
+	if t != nil {
+		x := t.server.Stats()
 		w.Ints("holdfast_tls_connections", "version", x.Open)
 		w.Ints("holdfast_tls_handshakes_total", "version", x.Made)
 		w.Int("holdfast_tls_sessions_resumed_total", x.Resumed)
@@ -14,12 +15,12 @@ func (s *Server) writeTLS(w *metric.Writer) {
 		w.Int("holdfast_tls_handshakes_queued_total", x.Queued)
 		w.Ints("holdfast_tls_failures_total", "reason", x.Failures)
 	}
-	if s.secure.client != nil {
-		x := s.secure.client.Stats()
+	if secureOf(s).client != nil {
+		x := secureOf(s).client.Stats()
 		w.Ints("holdfast_tls_upstream_connections", "version", x.Open)
 		w.Ints("holdfast_tls_upstream_handshakes_total", "version", x.Made)
 		w.Ints("holdfast_tls_upstream_failures_total", "reason", x.Failures)
-		f := s.secure.files.Stats()
+		f := secureOf(s).files.Stats()
 		for _, c := range f.Certificates {
 			w.Int("holdfast_tls_upstream_certificate_expiry_timestamp_seconds", c.Expires.Unix(), "certificate", c.Cert)
 		}

@@ -15,12 +15,23 @@ import (
 	"holdfast/internal/tlsconn"
 )
 
-// secureUpstreams is how the upstreams with https are reached. A nil one has none.
+// secureUpstreams is how the upstreams with https of a configuration are reached. It is not changed once it is made.
 type secureUpstreams struct {
+	*sharedTLS
+	made  map[secureUpstream]*madeUpstream
+	first map[config.Upstream]*tlsconn.Upstream // of the levels with the same upstream, the first
+}
+
+// sharedTLS is what those of all configurations have together.
+type sharedTLS struct {
 	client *tlsconn.Client // nil: no upstream has TLS
 	files  *certs.Upstreams
-	made   map[secureUpstream]*tlsconn.Upstream
-	first  map[config.Upstream]*tlsconn.Upstream // of the levels with the same upstream, the first
+}
+
+// madeUpstream is how one is reached, and what ends its look at its files.
+type madeUpstream struct {
+	*tlsconn.Upstream
+	forget func()
 }
 
 // secureUpstream is an upstream with the settings of its level.
@@ -29,32 +40,38 @@ type secureUpstream struct {
 	settings config.UpstreamTLS
 }
 
-// newSecureUpstreams returns one without upstreams, so far.
+// newSecureUpstreams returns one without upstreams.
 func newSecureUpstreams(log *slog.Logger) *secureUpstreams {
-	return &secureUpstreams{files: certs.NewUpstreams(log), made: map[secureUpstream]*tlsconn.Upstream{}, first: map[config.Upstream]*tlsconn.Upstream{}}
+	return &secureUpstreams{sharedTLS: &sharedTLS{files: certs.NewUpstreams(log)}}
 }
 
-// open reads the files that upstream_tls names at all levels.
-func (x *secureUpstreams) open(c *config.Config, p *park.Poller, log *slog.Logger) (err error) {
+// next returns those of a configuration, and reads the files that upstream_tls names at all levels. Upstreams that x has with
+// the same settings are the same. Either x.without or next.without follows, when one of the two is out of use.
+func (x *secureUpstreams) next(c *config.Config, p *park.Poller, log *slog.Logger) (next *secureUpstreams, err error) {
+	next = &secureUpstreams{x.sharedTLS, map[secureUpstream]*madeUpstream{}, map[config.Upstream]*tlsconn.Upstream{}}
 	add := func(b *config.Block, at string, list []config.Server) {
 		for _, s := range list {
 			k := secureUpstream{s.URL, b.Secure}
-			if !s.URL.TLS || err != nil || x.made[k] != nil {
+			if !s.URL.TLS || err != nil || next.made[k] != nil {
 				continue
 			}
 			if x.client == nil {
 				x.client = tlsconn.NewClient(p, time.Duration(c.Timeouts.Connect), log)
 			}
-			if x.made[k], err = x.make(k); err != nil {
-				key := "upstream_tls"
-				if at != "" {
-					key = at + "." + key
+			made := x.made[k]
+			if made == nil {
+				if made, err = x.make(k); err != nil {
+					key := "upstream_tls"
+					if at != "" {
+						key = at + "." + key
+					}
+					err = fmt.Errorf("%s.%w", key, err)
+					return
 				}
-				err = fmt.Errorf("%s.%w", key, err)
-				return
 			}
-			if x.first[s.URL] == nil {
-				x.first[s.URL] = x.made[k]
+			next.made[k] = made
+			if next.first[s.URL] == nil {
+				next.first[s.URL] = made.Upstream
 			}
 		}
 	}
@@ -62,18 +79,30 @@ func (x *secureUpstreams) open(c *config.Config, p *park.Poller, log *slog.Logge
 		add(&c.Block, "", c.Servers())
 	}
 	c.EachLevel(func(b *config.Block, at ...string) { add(b, at[0], b.OwnServers(c.UpstreamPool)) })
-	return err
+	if err != nil {
+		next.without(x)
+	}
+	return next, err
+}
+
+// without ends the look at the files of upstreams that only x has, and not other. Requests in progress go on with them.
+func (x *secureUpstreams) without(other *secureUpstreams) {
+	for k, made := range x.made {
+		if other.made[k] != made {
+			made.forget()
+		}
+	}
 }
 
 // make returns how an upstream is reached, as its files say, also later ones. Its errors begin with a key.
-func (x *secureUpstreams) make(k secureUpstream) (*tlsconn.Upstream, error) {
+func (x *secureUpstreams) make(k secureUpstream) (*madeUpstream, error) {
 	s := &k.settings
 	t := &tls.Config{ServerName: s.Name, InsecureSkipVerify: !s.Verify}
 	if t.ServerName == "" {
 		t.ServerName, _, _ = net.SplitHostPort(k.url.Address) // which config has split before
 	}
 	u := x.client.Upstream(t)
-	return u, x.files.Add(certs.UpstreamFiles{CA: s.CAFile, Pair: certs.Pair{Cert: s.Cert, Key: s.Key}}, func(roots *x509.CertPool, cert *tls.Certificate) {
+	forget, err := x.files.Add(certs.UpstreamFiles{CA: s.CAFile, Pair: certs.Pair{Cert: s.Cert, Key: s.Key}}, func(roots *x509.CertPool, cert *tls.Certificate) {
 		t := t.Clone()
 		t.RootCAs = roots
 		if cert != nil {
@@ -81,6 +110,7 @@ func (x *secureUpstreams) make(k secureUpstream) (*tlsconn.Upstream, error) {
 		}
 		u.Set(t)
 	})
+	return &madeUpstream{u, forget}, err
 }
 
 // of returns how an upstream of a level is reached; nil: without TLS.
@@ -88,7 +118,10 @@ func (x *secureUpstreams) of(u config.Upstream, b *config.Block) *tlsconn.Upstre
 	if x == nil {
 		return nil
 	}
-	return x.made[secureUpstream{u, b.Secure}]
+	if made := x.made[secureUpstream{u, b.Secure}]; made != nil {
+		return made.Upstream
+	}
+	return nil
 }
 
 // dialer returns what makes the handshake on a connection to an upstream; nil: none is made.

@@ -124,10 +124,10 @@ func TestHTTPSUpstreamFilesChange(t *testing.T) {
 	renewed := cert
 	current.Store(&renewed)
 	want("with a CA that is too old", 502, "")
-	s.secure.files.Reload()
+	secureOf(s).files.Reload()
 	want("with the new CA", 200, serial.String())
 	serial = writeCert(t, own, "holdfast.test")
-	s.secure.files.Reload()
+	secureOf(s).files.Reload()
 	want("with a new certificate of Holdfast", 200, serial.String())
 	resp, err := http.Get("http://" + s.HooksAddr().String() + "/metrics")
 	if err != nil {

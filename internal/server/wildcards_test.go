@@ -41,7 +41,7 @@ channels:
 	want(call("/publish", `{"channel":"orders.42.items","data":"for ann"}`), `"subscribers":1`)
 	ann.until(`"channel":"orders.42.items"`)
 	for query, status := range map[string]string{"channel=public.*": "403", "channel=user.bob.*": "403", "channel=user.*.a": "400", "channel=user.*": "403", "channel=**": "403"} {
-		c := wiretest.Dial(t, s.addr.String())
+		c := wiretest.Dial(t, s.Addr().String())
 		c.Send("GET /_push?" + query + " HTTP/1.1\r\nHost: x\r\nCookie: user=ann\r\n\r\n")
 		if resp, body := c.Response("GET"); fmt.Sprint(resp.StatusCode) != status {
 			t.Errorf("%s: %d %s; want %s", query, resp.StatusCode, body, status)

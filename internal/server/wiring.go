@@ -3,6 +3,7 @@ package server
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,10 +28,11 @@ func (x *secureUpstreams) list(b *config.Block, list []config.Server) []proxy.Up
 	return upstreams
 }
 
-// proxying returns the options of the proxy for a configuration. gates are those of the one before; nil: there is none.
-func (s *Server) proxying(c *config.Config, gates map[string]*route.Gate) (o proxy.Options, made map[string]*route.Gate, err error) {
+// proxying returns the options of the proxy for a state. gates are those of the one before; nil: there is none.
+func (s *Server) proxying(next *state, gates map[string]*route.Gate) (o proxy.Options, made map[string]*route.Gate, err error) {
+	c := next.config
 	routing := newRouting(c, s.cache, s.newInjection(), s.answers)
-	routing.secure, routing.before = s.secure, gates
+	routing.secure, routing.before = next.secure, gates
 	app, sites, err := routing.sites()
 	if err != nil {
 		return o, nil, err
@@ -46,8 +48,8 @@ func (s *Server) proxying(c *config.Config, gates map[string]*route.Gate) (o pro
 		HeaderBytes: int(c.Limits.Header), HeaderFields: c.Limits.Fields,
 		BufferTotal: int64(c.Buffers.Total), Folder: c.Buffers.TempDir(), FileBytes: int64(c.Buffers.File), FilesTotal: int64(c.Buffers.Files), Encoders: int64(c.Buffers.Compressors),
 		ASCIITargets: c.Limits.ASCII, ProxyProtocol: c.ProxyProtocol, RedirectHTTPS: c.RedirectHTTPS,
-		ExternalHTTPS: c.External.Scheme == "https", ExternalPort: uint16(c.External.Port), HTTPSPort: httpsPort(c), HSTS: s.tls.strictTransport(c), Challenge: s.tls.challenge(), ServerAddr: addrPort(s.addr),
-		Trusted: trustedBy(c, s.own != nil), Cache: s.cache.source(), Held: s.cache.polls(), Push: s.pushed, Sessions: s.sessions(), Local: s.keeper, Access: s.accessLog, Log: s.log,
+		ExternalHTTPS: c.External.Scheme == "https", ExternalPort: uint16(c.External.Port), HTTPSPort: httpsPort(c), HSTS: next.tls.strictTransport(c), Challenge: next.tls.challenge(), ServerAddr: addrPort(next.at.First),
+		Trusted: next.trusted, Cache: s.cache.source(), Held: s.cache.polls(), Push: s.pushed, Sessions: s.sessions(), Local: s.keeper, Access: s.accessLog, Log: s.log,
 	}, routing.gates, nil
 }
 
@@ -115,26 +117,27 @@ func ownPaths(p *config.Push) (list []string) {
 }
 
 // target returns a path at an upstream, followed by the app's other upstreams if it is the app's first one.
-func (s *Server) target(c *config.Config, first config.Upstream, path string) appcall.Target {
-	t := appcall.Target{Endpoints: []appcall.Endpoint{s.endpoint(first)}, Host: first.Host, Path: path}
-	own := s.ownAddr()
+func (x *state) target(first config.Upstream, path string) appcall.Target {
+	c, own := x.config, x.at.Own
+	t := appcall.Target{Endpoints: []appcall.Endpoint{x.endpoint(first)}, Host: first.Host, Path: path}
 	t.Used = len(c.Sites) > 0 && first.Network == own.Network() && first.Address == own.String() // by which the site is found
 	servers := c.PushSite().Servers(c.UpstreamPool)
 	if len(servers) == 0 || first != servers[0].URL {
 		return t
 	}
 	for _, other := range servers[1:] {
-		t.Endpoints = append(t.Endpoints, s.endpoint(other.URL))
+		t.Endpoints = append(t.Endpoints, x.endpoint(other.URL))
 	}
 	return t
 }
 
-func (s *Server) endpoint(u config.Upstream) appcall.Endpoint {
-	return appcall.Endpoint{Network: u.Network, Address: u.Address, Secure: s.secure.dialer(u)}
+func (x *state) endpoint(u config.Upstream) appcall.Endpoint {
+	return appcall.Endpoint{Network: u.Network, Address: u.Address, Secure: x.secure.dialer(u)}
 }
 
 // appEndpoint returns the upstream for a path that the configuration names, and the path there, as its route has it.
-func (s *Server) appEndpoint(c *config.Config, named string) (who config.Upstream, path string) {
+func (x *state) appEndpoint(named string) (who config.Upstream, path string) {
+	c := x.config
 	site := c.PushSite()
 	host, self := "", c.PushSites() > 1 // each client's request is for the site that the client uses
 	if list := site.Servers(c.UpstreamPool); len(list) > 0 {
@@ -158,26 +161,19 @@ func (s *Server) appEndpoint(c *config.Config, named string) (who config.Upstrea
 	}
 	// Request it like a client, as only the proxy speaks FastCGI, rewrites hosts, and knows the sites.
 	if self || who.FastCGI || b.Host != "" || len(b.Sent) > 0 || b.Files() || b.Redirect != "" {
-		return config.Upstream{Network: s.ownAddr().Network(), Address: s.ownAddr().String(), Host: host}, named
+		return config.Upstream{Network: x.at.Own.Network(), Address: x.at.Own.String(), Host: host}, named
 	}
 	return who, path
 }
 
 // trusted reports whether a peer's forwarding headers are trusted by the configuration that is in use.
-func (s *Server) trusted(a netip.Addr) bool { return trustedBy(s.conf(), s.own != nil)(a) }
+func (s *Server) trusted(a netip.Addr) bool { return s.state.Load().trusted(a) }
 
-// trustedBy returns what reports whether a peer's forwarding headers are trusted. A peer on a unix socket has no address:
-// the socket's permissions decide who can connect. own: Holdfast has one for its own requests.
-func trustedBy(c *config.Config, own bool) func(a netip.Addr) bool {
-	return func(a netip.Addr) bool {
-		if !a.IsValid() {
-			return c.Listen.Unix() || own
-		}
-		for _, p := range c.TrustedProxies {
-			if p.Contains(a.Unmap()) {
-				return true
-			}
-		}
-		return false
+// trusted reports whether a peer's forwarding headers are trusted. A peer on a unix socket has no address: the socket's
+// permissions decide who can connect.
+func (x *state) trusted(a netip.Addr) bool {
+	if !a.IsValid() {
+		return x.config.Listen.Unix() || x.at.Apart
 	}
+	return slices.ContainsFunc(x.config.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(a.Unmap()) })
 }

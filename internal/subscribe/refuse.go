@@ -10,6 +10,7 @@ import (
 
 	"holdfast/internal/accesslog"
 	"holdfast/internal/auth"
+	"holdfast/internal/linger"
 	"holdfast/internal/park"
 	"holdfast/internal/render"
 	"holdfast/internal/request"
@@ -66,7 +67,7 @@ func (s *Server) turnAway(c *park.Conn, r *request.Request, status int, why, fie
 		d := s.choose(&Choice{Upgrade: joinedValues(r.Head, "Upgrade"), Accept: joinedValues(r.Head, "Accept")})
 		if mediaType, body := d.Postponed(why, "", ""); mediaType != "" {
 			c.Write(append(render.StreamHead(mediaType, fields), body...))
-			park.Linger(c)
+			linger.Close(c)
 			return
 		}
 	}
@@ -82,5 +83,5 @@ func (s *Server) turnAway(c *park.Conn, r *request.Request, status int, why, fie
 		b = append(b, body...)
 	}
 	c.Write(b)
-	park.Linger(c)
+	linger.Close(c)
 }

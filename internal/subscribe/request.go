@@ -6,6 +6,7 @@ import (
 
 	"holdfast/internal/auth"
 	"holdfast/internal/channel"
+	"holdfast/internal/linger"
 	"holdfast/internal/park"
 	"holdfast/internal/request"
 )
@@ -77,7 +78,7 @@ func (v *Request) serve() {
 		case err == nil && v.wasIdle && len(unread) == 0 && !v.Gone():
 			v.s.o.Resume(c, v.req.Rest, true)
 		default:
-			park.Linger(c)
+			linger.Close(c)
 		}
 	})
 }

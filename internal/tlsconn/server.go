@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"holdfast/internal/linger"
 	"holdfast/internal/park"
 	"holdfast/internal/tlsrecord"
 )
@@ -198,7 +199,7 @@ func (h *hello) start(c *park.Conn, head []byte) {
 }
 
 // lingers closes a connection whose handshake has failed, so that the client does not lose the alert.
-func lingers(c *park.Conn, _ error) { park.Linger(c) }
+func lingers(c *park.Conn, _ error) { linger.Close(c) }
 
 // made gives the connection to its handler, with the events that a new connection has.
 func (h *hello) made(c *park.Conn, m *made) {
@@ -223,5 +224,5 @@ const notTLS = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=ut
 func (h *hello) notTLS(c *park.Conn) {
 	h.x.failed("not_tls", errNotTLS, c.RemoteAddr(), "hint", "the client uses http:// on a listener with tls")
 	_, _ = c.Write([]byte(notTLS))
-	park.Linger(c)
+	linger.Close(c)
 }
