@@ -92,7 +92,7 @@ internal/pushfields internal/cache internal/cache/headers internal/http1 interna
 internal/request  internal/http1
 internal/route    internal/access internal/balance internal/cache/rules internal/compress internal/deny internal/errorpage internal/expand internal/fcgi internal/fieldset internal/hosts internal/http1 internal/inject internal/rate internal/request internal/site
 internal/sendbuf  internal/park
-internal/sendqueue internal/channel internal/hub internal/linger internal/park
+internal/sendqueue internal/channel internal/heldrecord internal/hub internal/linger internal/park internal/plainval
 internal/server   hooks internal/accesslog internal/acmeclient internal/answering internal/appcall internal/asyncwriter internal/auth internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/collector internal/compress internal/config internal/config/changes internal/connection internal/deny internal/heldpoll internal/histfile internal/http1 internal/hub internal/inject internal/inspect internal/listening internal/metric internal/park internal/presence internal/proxyheader internal/pushfields internal/route internal/serving internal/site internal/subscribe internal/throttle internal/tlsconn internal/token internal/warnings internal/watch proxy upgrade upgrade/client
 internal/serving  internal/accesslog internal/admit internal/balance internal/cache/fetch internal/heldpoll internal/park internal/pushfields internal/request internal/route internal/site
 internal/session  internal/auth internal/channel internal/heldrecord
@@ -111,7 +111,7 @@ internal/warnings internal/answering internal/cache/rules internal/certs interna
 internal/watch    internal/appcall internal/channelurl internal/hub internal/strictjson internal/throttle
 internal/wildcard
 internal/wiretest
-internal/wsframe  internal/deflate
+internal/wsframe  internal/deflate internal/heldrecord
 internal/wsrender internal/hub internal/render internal/wsframe
 proxy             internal/access internal/accesslog internal/admit internal/apptunnel internal/balance internal/cache/fetch internal/compress internal/fcgi internal/headread internal/heldpoll internal/http1 internal/inject internal/linger internal/metric internal/park internal/proxyheader internal/proxystats internal/pushfields internal/rate internal/request internal/route internal/sendbuf internal/serving internal/site internal/tempfile internal/throttle internal/tunnel
 upgrade           internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/ending internal/heldindex internal/heldrecord internal/holding internal/http1 internal/hub internal/inflate internal/jsontext internal/lanes internal/linger internal/park internal/receive internal/render internal/request internal/sendqueue internal/session internal/subscribe internal/wsframe internal/wsrender upgrade/client

@@ -6,6 +6,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"holdfast/internal/ending"
+	"holdfast/internal/heldrecord"
 	"holdfast/internal/hub"
 	"holdfast/internal/subscribe"
 )
@@ -69,6 +70,11 @@ type dialect interface {
 
 	// release releases the state of a connection that ends.
 	release(x *held)
+
+	// record adds the state to a record, and reports false while it can't move. restore takes it from there, and reports
+	// false if the connection can't go on. Neither sends anything.
+	record(x *held, r *heldrecord.Record) bool
+	restore(x *held, r *heldrecord.Record) bool
 }
 
 // form is a dialect in use by a keeper.

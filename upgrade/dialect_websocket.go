@@ -13,6 +13,7 @@ import (
 	"holdfast/internal/http1"
 	"holdfast/internal/hub"
 	"holdfast/internal/inflate"
+	"holdfast/internal/park"
 	"holdfast/internal/receive"
 	"holdfast/internal/subscribe"
 	"holdfast/internal/wsframe"
@@ -129,6 +130,12 @@ func (d *webSocket) read(x *held, p []byte) bool {
 // resume continues with the frames that were read already.
 func (d *webSocket) resume(x *held) bool {
 	in, ok := x.state.(*inbound)
+	if ok && len(in.queued) > 0 { // of another process
+		if in.resumeQueued(true); x.c.Handler() != park.Handler(x) {
+			return false
+		}
+		in, ok = x.state.(*inbound)
+	}
 	return !ok || in.frames == nil || !in.frames.Unread() || d.read(x, nil)
 }
 
@@ -178,10 +185,11 @@ func (d *webSocket) inflate(x *held, fr wsframe.Frame) bool {
 		}
 	})
 	x.paused = true
+	d.k.working.Add(1)
 	d.k.inflater.Go(p, fr.Message, limit, func(b []byte, err *wsframe.Error) {
 		out, e = b, err
 		d.k.received.Give(len(p))
-		loop.Post(done)
+		loop.Post(func() { d.k.working.Add(-1); done() })
 	})
 	return true
 }

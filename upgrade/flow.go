@@ -58,7 +58,7 @@ func (x *held) unpause() {
 
 // read takes what the client sends, one turn of it.
 func (x *held) read() {
-	if x.paused {
+	if x.paused || x.k.settling.Load() {
 		return
 	}
 	in := x.c.Loop().In()

@@ -42,6 +42,7 @@ func (in *inbound) post(m appcall.ClientMessage, ref string) bool {
 	run := func(f func()) bool { // f runs when it is this message's turn
 		k.messages.Acquire(func() {
 			if !k.o.Poller.Go(func() { defer k.messages.Release(); f() }) {
+				k.working.Add(-1)
 				k.received.Give(size)
 				k.messages.Release()
 				loop.Post(busy)

@@ -96,13 +96,15 @@ func later[T any](in *inbound, run func(func()) bool, work func() T, done func(T
 	then := func() { x.end(ending.InternalFailure) }
 	after := ifHeld(x, func() { in.asking = false; then() })
 	in.asking = true
+	x.k.working.Add(1)
 	started := run(func() {
-		defer loop.Post(after)
+		defer loop.Post(func() { x.k.working.Add(-1); after() })
 		result := work()
 		then = func() { done(result) }
 	})
 	if !started {
 		in.asking = false
+		x.k.working.Add(-1)
 	}
 	return started
 }
@@ -252,7 +254,7 @@ func (in *inbound) onAuthorized(m channelChange, a *authorized) bool {
 
 // resumeQueued executes the messages that arrived meanwhile, if the connection stays open.
 func (in *inbound) resumeQueued(on bool) {
-	for on && !in.asking && len(in.queued) > 0 {
+	for on && !in.asking && len(in.queued) > 0 && !in.x.k.settling.Load() {
 		m := in.queued[0]
 		in.queued[0].Data = nil
 		in.x.k.received.Give(len(m.Data))

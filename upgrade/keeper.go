@@ -50,6 +50,10 @@ type Keeper struct {
 
 	index *heldindex.Index[*held]
 	loops []loopState // by the loop's index
+
+	working  atomic.Int64 // what workers and the app do for clients
+	settling atomic.Bool  // no client is read, see Mover.Settle
+	moved    atomic.Bool  // another process has the connections
 }
 
 // New returns a keeper. It starts nothing; the hub's lanes are wired to the poller's loops.
@@ -70,11 +74,11 @@ func New(o Options) *Keeper {
 		MaxPerUser: o.MaxPerUser, Dialects: k.forms.requests(), Inspect: o.Inspect, Auth: k.auth,
 		AtLimit: func(user string) bool { return k.users.AtLimit(user, time.Now()) },
 		Present: k.live, Open: k.forms.open,
-		Draining: k.draining.Load,
-		Prepare:  k.findNewest,
-		Hold:     func(c *park.Conn, s *Spec) { k.hold(c, k.forms.byName(s.Dialect), s) },
-		Gone:     func() { k.stats.drop(ending.ClientGone) },
-		Resume:   o.Resume, Poller: o.Poller, Log: o.Log, Access: o.Access,
+		Draining: k.draining.Load, Moved: k.moved.Load,
+		Prepare: k.findNewest,
+		Hold:    func(c *park.Conn, s *Spec) { k.hold(c, k.forms.byName(s.Dialect), s) },
+		Gone:    func() { k.stats.drop(ending.ClientGone) },
+		Resume:  o.Resume, Poller: o.Poller, Log: o.Log, Access: o.Access,
 	}))
 	for range o.Poller.Loops() {
 		k.loops = append(k.loops, loopState{queues: sendqueue.NewMemory(&k.stats.SendQueue)})

@@ -23,6 +23,9 @@ func (k *Keeper) OnResponse(credentials []uint64, path []byte, cookies [][]byte)
 	}
 }
 
+// AuthCache returns the cache of authorizations, nil if there is none: it moves to another process.
+func (k *Keeper) AuthCache() *auth.Cache { return k.auth.Cache }
+
 // LogOut closes the connections that have any of the credentials.
 func (k *Keeper) LogOut(credentials []uint64) {
 	for _, credential := range credentials {

@@ -39,6 +39,15 @@ func (w *witness) Begun(c connection.Info) {
 	w.list = append(w.list, fmt.Sprintf("begun %s %q %v", c.Transport, c.User, c.Channels))
 }
 
+func (w *witness) Adopted(c connection.Info) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if b, ok := w.held[c.ID]; !ok || fmt.Sprint(b) != fmt.Sprint(c) {
+		w.t.Errorf("%+v was adopted, %+v had begun", c, b)
+	}
+	w.list = append(w.list, "adopted")
+}
+
 func (w *witness) Changed(c connection.Info, join, leave []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

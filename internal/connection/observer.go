@@ -8,6 +8,9 @@ type Observer interface {
 	// Begun is called when a connection has joined its channels, before its first bytes are sent.
 	Begun(c Info)
 
+	// Adopted is Begun for a connection that another process has begun and told of.
+	Adopted(c Info)
+
 	// Changed tells that it has joined some channels, left others or both. c has those that it holds now.
 	Changed(c Info, join, leave []string)
 

@@ -5,6 +5,7 @@ package heldindex
 import (
 	"crypto/rand"
 	"net/netip"
+	"sync"
 
 	"holdfast/internal/connection"
 	"holdfast/internal/park"
@@ -34,22 +35,24 @@ func (r Ref) Post(f func(*park.Conn)) { r.ref.Post(r.loop, f) }
 
 // Index finds the held connections of a poller.
 type Index[C Conn] struct {
-	poller *park.Poller
-	epoch  string    // of this process, in IDs
-	parts  []part[C] // by the loop's index
+	poller  *park.Poller
+	epoch   string    // of this process, in IDs
+	parts   []part[C] // by the loop's index
+	adopted sync.Map  // Ref of connections that another process has begun, by ID
 }
 
 // part is what belongs to a loop.
 type part[C Conn] struct {
 	sessions *session.Index[C]
 	clients  map[C]netip.AddrPort // addresses of clients behind trusted proxies
+	ids      map[C]string         // of connections that another process has begun
 }
 
 // New returns an empty index.
 func New[C Conn](p *park.Poller) *Index[C] {
 	i := &Index[C]{poller: p, epoch: rand.Text()[:12]}
 	for range p.Loops() {
-		i.parts = append(i.parts, part[C]{session.NewIndex[C](), map[C]netip.AddrPort{}})
+		i.parts = append(i.parts, part[C]{session.NewIndex[C](), map[C]netip.AddrPort{}, map[C]string{}})
 	}
 	return i
 }
@@ -65,14 +68,30 @@ func (i *Index[C]) SetClient(x C, a netip.AddrPort) { i.of(x).clients[x] = a }
 // Client returns what SetClient has stored; invalid: nothing.
 func (i *Index[C]) Client(x C) netip.AddrPort { return i.of(x).clients[x] }
 
-// ID returns the ID of a connection for the app. IDs are never reused.
+// ID returns the ID of a connection for the app. IDs are never reused, and a connection of another process keeps its own.
 func (i *Index[C]) ID(x C) string {
+	if id := i.of(x).ids[x]; id != "" {
+		return id
+	}
 	slot, gen := x.Socket().Ref().Number()
 	return connection.FormatID(i.epoch, slot, gen)
 }
 
+// SetID gives a connection the ID that it has in another process.
+func (i *Index[C]) SetID(x C, id string) {
+	i.of(x).ids[x] = id
+	i.adopted.Store(id, RefTo(x.Socket()))
+}
+
 // Forget removes what is stored beside a connection, but for its session.
-func (i *Index[C]) Forget(x C) { delete(i.of(x).clients, x) }
+func (i *Index[C]) Forget(x C) {
+	p := i.of(x)
+	delete(p.clients, x)
+	if id, adopted := p.ids[x]; adopted {
+		delete(p.ids, x)
+		i.adopted.Delete(id)
+	}
+}
 
 // visit returns f for the sockets of held connections.
 func visit[C Conn](f func(C)) func(*park.Conn) {
@@ -116,6 +135,9 @@ func (i *Index[C]) Each(s connection.Selection, f func(C)) {
 }
 
 func (i *Index[C]) find(id string) (Ref, bool) {
+	if r, ok := i.adopted.Load(id); ok {
+		return r.(Ref), true
+	}
 	slot, gen, ok := connection.ParseID(i.epoch, id)
 	if !ok {
 		return Ref{}, false

@@ -1,7 +1,9 @@
 package hub
 
 import (
+	"slices"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"holdfast/internal/delivery"
 	"holdfast/internal/messageid"
@@ -121,6 +123,22 @@ func (m *Message) on(next *Message) *Message {
 	}
 	c.rendered.Store(m.rendered.Load())
 	return c
+}
+
+// Channels returns the channels of m's draft, from m's own on.
+func (m *Message) Channels() (list []string) {
+	for ; m != nil; m = m.next {
+		list = append(list, m.Channel)
+	}
+	return list
+}
+
+// NewMessage returns a message that another process has published to channels.
+func NewMessage(r Record, channels []string) (m *Message) {
+	for _, name := range slices.Backward(channels) {
+		m = &Message{ID: r.ID, Channel: name, Event: r.Event, Data: r.Data, JSON: r.JSON, Binary: !utf8.Valid(r.Data), next: m}
+	}
+	return m
 }
 
 // Track counts the deliveries of a draft, see Draft.Track.

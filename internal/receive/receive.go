@@ -29,6 +29,9 @@ func (p Pace) Lead(now time.Duration) time.Duration {
 	return d
 }
 
+// Ahead returns the pace of a client that is ahead of its rate by lead.
+func Ahead(lead, now time.Duration) Pace { return paceOf(now) + Pace(max(0, min(lead, 10*Burst))/unit) }
+
 // Spend counts one event that may occur rate times per second.
 func (p *Pace) Spend(rate int, now time.Duration) {
 	lead := p.Lead(now) + time.Second/time.Duration(rate)

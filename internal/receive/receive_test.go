@@ -54,3 +54,17 @@ func TestMemory(t *testing.T) {
 		t.Error("due again after a second")
 	}
 }
+
+// TestAhead checks that a pace is that of another process's clock.
+func TestAhead(t *testing.T) {
+	for _, now := range []time.Duration{0, time.Hour, 100 * time.Hour} {
+		for _, lead := range []time.Duration{0, time.Second, 3 * time.Second} {
+			if got := Ahead(lead, now).Lead(now); (got - lead).Abs() > 2*unit {
+				t.Errorf("ahead by %v at %v, not by %v", got, now, lead)
+			}
+		}
+	}
+	if got := Ahead(-1, 0).Lead(0); got != 0 {
+		t.Errorf("ahead by %v", got)
+	}
+}

@@ -50,6 +50,13 @@ func (o *observer) Begun(c connection.Info) {
 	}
 }
 
+// Adopted updates presence: connect was sent by another process.
+func (o *observer) Adopted(c connection.Info) {
+	if o.s.presence != nil {
+		o.s.presence.Begin(c.User, c.Channels)
+	}
+}
+
 // Changed updates presence after a change of channels.
 func (o *observer) Changed(c connection.Info, join, leave []string) {
 	if o.s.presence != nil {

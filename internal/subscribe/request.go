@@ -2,6 +2,7 @@ package subscribe
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"holdfast/internal/auth"
@@ -71,6 +72,8 @@ func (v *Request) serve() {
 		case dialect != nil && v.Gone():
 			v.s.o.Gone()
 			c.Close()
+		case dialect != nil && v.s.o.Moved(): // nothing was sent yet; the other process decides
+			v.s.o.Resume(c, slices.Concat(v.req.Head, v.req.Rest), true)
 		case dialect != nil && v.turnAway(c):
 		case dialect != nil:
 			v.Spec.Dialect, v.Spec.Handshake, v.Spec.Rest = dialect.Name(), v.written, v.req.Rest

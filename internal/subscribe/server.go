@@ -45,6 +45,7 @@ type Options struct {
 	Present  func() *Settings // those of new requests; nil: the server's own
 	Open     func() int64     // number of held connections
 	Draining func() bool      // reports whether Holdfast shuts down
+	Moved    func() bool      // reports whether another process has the connections
 
 	// Prepare does the slow part of Hold, on the worker.
 	Prepare func(s *Spec)

@@ -1,26 +1,27 @@
 package wsframe
 
-import "github.com/gobwas/ws"
+import (
+	"github.com/gobwas/ws"
 
-// Open is a message of which fragments have come.
-type Open struct {
-	Op       ws.OpCode
-	Received int    // bytes of the fragments
-	Body     []byte // the fragments, if the message is returned whole, or compressed
-	Tail     []byte // of a text: an unfinished character at its end
-	Deflated bool
+	"holdfast/internal/heldrecord"
+)
+
+// Record returns what is unfinished: the bytes that were not read as frames, and the message whose fragments have come,
+// nil if there is none. Both have parts of the parser's memory.
+func (f *Parser) Record() (unread []byte, open *heldrecord.Open) {
+	if f.op != 0 {
+		open = &heldrecord.Open{Op: byte(f.op), Received: f.sum, Whole: f.Whole, Body: f.body, Tail: f.tail, Deflated: f.deflated}
+	}
+	return f.buf[f.at:], open
 }
 
-// State returns what is unfinished: the bytes that were not read as frames, and the message whose fragments have come,
-// if there is one. Both belong to the parser.
-func (f *Parser) State() (unread []byte, open Open, is bool) {
-	return f.buf[f.at:], Open{Op: f.op, Received: f.sum, Body: f.body, Tail: f.tail, Deflated: f.deflated}, f.op != 0
-}
-
-// Restore makes a new parser continue with what State has returned. It reports false if it can't: the message would be
+// Restore makes a new parser continue with what Record has returned. It reports false if it can't: the message would be
 // returned whole, and its fragments were not kept.
-func (f *Parser) Restore(unread []byte, open Open) bool {
+func (f *Parser) Restore(unread []byte, open *heldrecord.Open) bool {
 	f.buf = unread
-	f.op, f.sum, f.body, f.tail, f.deflated = open.Op, open.Received, open.Body, open.Tail, open.Deflated
+	if open == nil {
+		return true
+	}
+	f.op, f.sum, f.body, f.tail, f.deflated = ws.OpCode(open.Op), open.Received, open.Body, open.Tail, open.Deflated
 	return len(f.body) == f.sum || !f.Whole && !f.deflated
 }

@@ -19,8 +19,8 @@ func masked(fin bool, op ws.OpCode, payload []byte) []byte {
 	return b.Bytes()
 }
 
-// TestStateMoves has another parser continue after each piece of a client's frames.
-func TestStateMoves(t *testing.T) {
+// TestUnfinishedFramesMove has another parser continue after each piece of a client's frames.
+func TestUnfinishedFramesMove(t *testing.T) {
 	frames := bytes.Join([][]byte{
 		masked(true, ws.OpText, []byte("one")), masked(false, ws.OpText, []byte("tw\xe2")), masked(true, ws.OpPing, []byte("p")),
 		masked(false, ws.OpContinuation, nil), masked(true, ws.OpContinuation, []byte("\x82\xaco")), masked(false, ws.OpBinary, nil),
@@ -52,7 +52,7 @@ func TestStateMoves(t *testing.T) {
 					p = p[used:]
 				}
 				f.Keep(p)
-				unread, open, _ := f.State()
+				unread, open := f.Record()
 				next := &Parser{Whole: whole}
 				if !next.Restore(bytes.Clone(unread), open) {
 					t.Fatalf("%+v is not taken", open)
@@ -71,8 +71,8 @@ func TestStateMoves(t *testing.T) {
 	if _, used, e := f.Next(masked(false, ws.OpText, []byte("begun")), 100); used == 0 || e != nil {
 		t.Fatal(e)
 	}
-	unread, open, is := f.State()
-	if next := (&Parser{Whole: true}); !is || next.Restore(unread, open) {
+	unread, open := f.Record()
+	if next := (&Parser{Whole: true}); open == nil || next.Restore(unread, open) {
 		t.Error("a message is to be returned whole whose beginning was not kept")
 	}
 }
