@@ -51,16 +51,16 @@ func (p *Poller) ListenerDescriptors() (list []int) {
 	return list
 }
 
-// ReleaseListeners gives the listeners up: another process has them. The loops must be frozen.
-func (p *Poller) ReleaseListeners() {
+// ReleaseListeners gives up the listeners but for the first keep ones: another process has them. The loops must be frozen.
+func (p *Poller) ReleaseListeners(keep int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, x := range p.listeners {
+	for _, x := range p.listeners[keep:] {
 		if c, ok := x.ref.Conn(); ok {
 			Release(c)
 		}
 	}
-	p.listeners = nil
+	p.listeners = p.listeners[:keep]
 }
 
 // adopt counts a connection of addr that another process has counted: it stays, whatever the limit is now.

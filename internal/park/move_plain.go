@@ -14,4 +14,4 @@ func Release(c *Conn) { c.Close() }
 
 func (p *Poller) ListenerDescriptors() []int { return nil }
 
-func (p *Poller) ReleaseListeners() {}
+func (p *Poller) ReleaseListeners(int) {}

@@ -263,7 +263,7 @@ func TestReleaseListeners(t *testing.T) {
 	}
 	defer waiting.Close()
 	first.KeepSocketFiles(true)
-	first.ReleaseListeners()
+	first.ReleaseListeners(0)
 	f.Thaw()
 	first.StopListening()
 

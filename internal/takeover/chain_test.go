@@ -148,7 +148,7 @@ func (s *site) handOver(layers, kinds []takeover.Kind) bool {
 		Poller: s.poller, Layers: layers, Kinds: kinds, Binary: "before",
 		Listeners: []takeover.Listener{{Name: "plain", Descriptor: fds[0]}, {Name: "secure", Descriptor: fds[1]}},
 		Moved: func(h *takeover.Handover) {
-			s.poller.ReleaseListeners()
+			s.poller.ReleaseListeners(0)
 			passer = h.Passer()
 			for _, r := range s.readers {
 				r.Pass = passer.Pass

@@ -16,8 +16,9 @@ const environment = "HOLDFAST_TAKEOVER"
 // child is the new process, as the old one sees it.
 type child struct {
 	*link
-	cmd   *exec.Cmd
-	ended chan struct{} // closed when it has ended
+	cmd       *exec.Cmd
+	ended     chan struct{} // closed when it has ended
+	abandoned bool
 }
 
 // start starts the new process with one end of a socket pair.
@@ -66,8 +67,12 @@ func (c *child) hasEnded() bool {
 // endTime is how long a child that has closed its end may take to end.
 const endTime = time.Second
 
-// abandon ends the child after err, and returns the error for the log.
+// abandon ends the child after err, and returns the error for the log. A second call does nothing.
 func (c *child) abandon(err error) error {
+	if c.abandoned {
+		return err
+	}
+	c.abandoned = true
 	defer c.close()
 	var refused *errRefused
 	if errors.Is(err, io.EOF) || errors.As(err, &refused) {

@@ -144,17 +144,34 @@ func (p *Passer) Pass(c *park.Conn) bool {
 	}
 	var e plainval.Encoder
 	e.Uint(1)
-	err := p.h.child.sendData(p.b.records.B, passTime)
-	if err == nil {
-		err = p.h.child.send(msgConns, e.B, []int{park.Descriptor(c)}, passTime)
-	}
-	if err != nil { // a part may have been sent, so nothing else can follow
-		p.h.g.Log.Warn("the new process takes no more connections; they end here", "error", err)
-		p.closeLocked()
+	if !p.sendLocked(p.b.records.B, msgConns, e.B, park.Descriptor(c)) {
 		return false
 	}
 	x.release()
 	return true
+}
+
+// Tell sends what this process has learned and the new one has to know, to Taker.Note. It reports whether that was sent.
+// Any goroutine may call it.
+func (p *Passer) Tell(name string, data []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var e plainval.Encoder
+	e.String(name)
+	return p.h != nil && p.sendLocked(data, msgNote, e.B)
+}
+
+// sendLocked sends data, and then a message about it.
+func (p *Passer) sendLocked(data []byte, kind byte, body []byte, descriptors ...int) bool {
+	err := p.h.child.sendData(data, passTime)
+	if err == nil {
+		err = p.h.child.send(kind, body, descriptors, passTime)
+	}
+	if err != nil { // a part may have been sent, so nothing else can follow
+		p.h.g.Log.Warn("the new process takes nothing more; the connections that are left end here", "error", err)
+		p.closeLocked()
+	}
+	return err == nil
 }
 
 // Close ends the connection to the new process.

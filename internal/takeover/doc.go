@@ -25,6 +25,7 @@
 //	old  final      from here on, all of it is the new process's
 //	new  mine       the same; after it, the new process begins
 //	old  data…, conns            connections that came later, and nobody waits for a response
+//	old  data…, note             what it has learned later, by its name: the same
 //
 // The new process responds to each partEnd, conns and end before mine with ok, and to whatever it does not accept with
 // refused.

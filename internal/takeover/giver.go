@@ -179,6 +179,11 @@ func (h *Handover) move(by time.Time) (err error) {
 		return err
 	}
 	defer frozen.Thaw()
+	defer func() {
+		if err != nil { // before anything goes on here: what it has opened, such as a file, is free again
+			err = h.child.abandon(err)
+		}
+	}()
 	for _, p := range h.g.Parts {
 		if err := h.movePart(p, by); err != nil {
 			return fmt.Errorf("%s: %w", p.Name(), err)

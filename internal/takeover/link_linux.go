@@ -3,7 +3,6 @@ package takeover
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"syscall"
@@ -93,8 +92,8 @@ func (l *link) receive(within time.Duration) (m message, err error) {
 		return m, err
 	}
 	n, oobn, flags, _, err := l.c.ReadMsgUnix(l.in, l.oob) // with MSG_CMSG_CLOEXEC
-	if errors.Is(err, syscall.ECONNRESET) {                // it has ended without reading everything
-		err = io.EOF
+	if errors.Is(err, syscall.ECONNRESET) {                // it has ended without reading everything; what it has said comes next
+		n, oobn, flags, _, err = l.c.ReadMsgUnix(l.in, l.oob)
 	}
 	if err != nil {
 		return m, err

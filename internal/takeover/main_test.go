@@ -100,12 +100,20 @@ type text struct {
 	text    string
 	log     []string
 	freeze  error
+	thawing func() // nil: nothing
 	want    string // in the new process
+	deaf    bool   // the same: it reads nothing
 }
 
 func (p *text) Name() string    { return p.name }
 func (p *text) Version() uint16 { return p.version }
-func (p *text) Thaw(moved bool) { p.log = append(p.log, fmt.Sprint("thaw ", moved)) }
+
+func (p *text) Thaw(moved bool) {
+	p.log = append(p.log, fmt.Sprint("thaw ", moved))
+	if p.thawing != nil {
+		p.thawing()
+	}
+}
 
 func (p *text) Freeze() error {
 	p.log = append(p.log, "freeze")
@@ -119,6 +127,9 @@ func (p *text) Export(w io.Writer) error {
 }
 
 func (p *text) Import(_ uint16, r io.Reader) error {
+	if p.deaf {
+		return errors.New("the state is not read")
+	}
 	b, err := io.ReadAll(r)
 	if err == nil && string(b) != p.want {
 		err = fmt.Errorf("the state is not what it should be: %d bytes", len(b))
@@ -182,11 +193,18 @@ func newProcess(how string) error {
 		kind.version = 0
 	case "breaks at a part":
 		parts[1].(*text).want = "else"
+	case "reads nothing":
+		parts[1].(*text).deaf = true
 	case "breaks at a connection":
 		kind.fail = errors.New("no room")
 	}
 	if misbehaves[how] != 0 {
 		return t.misbehave(how, p, parts, kind)
+	}
+	t.Note = func(name string, data []byte) {
+		if err := os.WriteFile(string(data), []byte(name), 0o600); err != nil {
+			slog.Error("note", "error", err)
+		}
 	}
 	if err := t.Take(p, parts, nil, []Kind{kind}); err != nil {
 		t.Refuse(err)

@@ -23,6 +23,7 @@ const (
 	msgEnd       byte = 'n'
 	msgFinal     byte = 'f'
 	msgMine      byte = 'm'
+	msgNote      byte = 't'
 	msgOK        byte = 'o'
 	msgRefused   byte = 'x'
 )

@@ -10,9 +10,11 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,7 +53,7 @@ func startOld(t *testing.T) *old {
 		Poller: p, Parts: []Part{x.parts[0], x.parts[1]}, Kinds: []Kind{x.kind}, Binary: "old", Log: log,
 		Listeners: []Listener{{Name: "main", Descriptor: p.ListenerDescriptors()[0]}},
 		Limits:    Limits{Start: 20 * time.Second, Step: 20 * time.Second, Total: time.Minute},
-		Moved:     func(*Handover) { p.ReleaseListeners() },
+		Moved:     func(*Handover) { p.ReleaseListeners(0) },
 	}
 	return x
 }
@@ -149,6 +151,14 @@ func TestTakeOver(t *testing.T) {
 	}
 	stays.say(t)
 	stays.hear(t, "new")
+	file := filepath.Join(t.TempDir(), "note")
+	if !p.Tell("learned", []byte(file)) {
+		t.Error("the new process was not told")
+	}
+	wiretest.Eventually(t, "the note has come", func() bool {
+		b, err := os.ReadFile(file)
+		return err == nil && string(b) == "learned"
+	})
 	wiretest.Eventually(t, "nothing is left", func() bool { return x.Poller.Stats().Clients == 0 })
 }
 
@@ -163,6 +173,7 @@ func TestFailures(t *testing.T) {
 		"lacks a part":            `the new binary does not know state "one"`,
 		"older kind":              `the new binary reads connections of kind "counting" up to version 0, and this one writes version 1`,
 		"breaks at a part":        "the state is not what it should be",
+		"reads nothing":           "the state is not read",
 		"breaks at a connection":  "no room",
 		"ends at a part":          "the new process has ended (exit status 1)",
 		"ends at a connection":    "the new process has ended (exit status 1)",
@@ -187,7 +198,14 @@ func TestFailures(t *testing.T) {
 				c.say(t)
 				c.hear(t, "old")
 			}
-			_, err := x.Run(context.Background(), newCommand(t, how))
+			cmd := newCommand(t, how)
+			x.parts[0].thawing = func() {
+				if syscall.Kill(cmd.Process.Pid, 0) == nil {
+					t.Error("this process goes on while the other one still runs")
+				}
+			}
+			_, err := x.Run(context.Background(), cmd)
+			x.parts[0].thawing = nil
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Fatalf("error %v, want %q", err, want)
 			}

@@ -17,6 +17,10 @@ type Taker struct {
 	*link
 	Old string // version of the old process's binary
 
+	// Note takes what the old process learns later, by name. Set it before Late, on whose goroutine it runs. It must not
+	// keep the data.
+	Note func(name string, data []byte)
+
 	limits    Limits
 	listeners map[string]int // descriptors by name; those that were not taken
 
@@ -52,8 +56,11 @@ func newTaker(l *link) *Taker {
 	return t
 }
 
-// Begin takes the listeners. binary is the version of this one.
+// Begin takes the listeners. binary is the version of this one. A nil Taker has none to take.
 func (t *Taker) Begin(binary string) error {
+	if t == nil {
+		return nil
+	}
 	m, err := t.expect(msgHello, t.limits.Start)
 	if err != nil {
 		return gone(err)
@@ -89,9 +96,12 @@ func gone(err error) error {
 	return fmt.Errorf("take-over: %w", err)
 }
 
-// Listener returns the old process's listener of a name; nil: it has none. Its socket file, if it has one, stays when it is
-// closed.
+// Listener returns the old process's listener of a name; nil: it has none, or t is nil. Its socket file, if it has one,
+// stays when it is closed.
 func (t *Taker) Listener(name string) (net.Listener, error) {
+	if t == nil {
+		return nil, nil
+	}
 	fd, ok := t.listeners[name]
 	if !ok {
 		return nil, nil
@@ -102,8 +112,11 @@ func (t *Taker) Listener(name string) (net.Listener, error) {
 	return net.FileListener(f)
 }
 
-// Refuse tells the old process why this one ends.
+// Refuse tells the old process why this one ends. A nil Taker has nobody to tell.
 func (t *Taker) Refuse(err error) {
+	if t == nil {
+		return
+	}
 	var e plainval.Encoder
 	text := err.Error()
 	e.String(text[:min(len(text), maxData/2)])
@@ -336,7 +349,7 @@ func by(kinds []Kind, c *park.Conn, x *section) error {
 	return nil
 }
 
-// Late adopts connections that come after the final word, until the old process has ended. The loops must run.
+// Late takes connections and notes that come after the final word, until the old process has ended. The loops must run.
 func (t *Taker) Late() error {
 	defer t.close()
 	for {
@@ -359,10 +372,29 @@ func (t *Taker) takeLate(m *message) error {
 		return t.gather(m)
 	case msgConns:
 		return t.takeConns(m, t.adoptLate)
+	case msgNote:
+		return t.takeNote(m.body)
 	}
 	closeAll(m.descriptors)
 	return m.unexpected()
 }
+
+// takeNote passes on a note, with the data that came before.
+func (t *Taker) takeNote(body []byte) error {
+	d := plainval.NewDecoder(body)
+	name := d.String()
+	if err := d.End(); err != nil {
+		return err
+	}
+	if t.Note != nil {
+		t.Note(name, t.records)
+	}
+	t.records = t.records[:0]
+	return nil
+}
+
+// Conns returns how many connections have come so far.
+func (t *Taker) Conns() int { return t.adopted }
 
 // Close ends the connection to the old process.
 func (t *Taker) Close() { t.close() }
