@@ -30,7 +30,7 @@ internal/asyncwriter
 internal/auth     internal/channel internal/cookie internal/http1 internal/inspect internal/plainval internal/throttle
 internal/balance  internal/fcgi internal/http1 internal/metric internal/park internal/site internal/throttle internal/tlsconn
 internal/cache    internal/cache/headers internal/http1 internal/linked
-internal/cache/fetch internal/cache internal/cache/headers internal/cache/rules internal/http1 internal/request
+internal/cache/fetch internal/cache internal/cache/headers internal/cache/rules internal/http1 internal/request internal/throttle
 internal/cache/headers internal/cache/structured internal/http1
 internal/cache/rules internal/cache internal/cookie internal/http1
 internal/cache/structured internal/http1

@@ -17,7 +17,7 @@ import (
 // caching is what is answered from memory. Nil is nothing.
 type caching struct {
 	*fetch.Cache
-	useless uselessRules
+	useless fetch.UselessRules
 	behind  chan struct{} // holds one: Store.Sweep has something to do at once
 	held    *heldpoll.Polls
 }
@@ -148,5 +148,5 @@ func (x *caching) sweep(now time.Time, log *slog.Logger) {
 			left -= slice
 		}
 	}
-	x.useless.look(x.Counts(), now, log)
+	x.useless.Look(x.Counts(), now, log)
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/cache/fetch"
 	"holdfast/internal/config"
 	"holdfast/internal/warnings"
 	"holdfast/internal/wiretest"
@@ -292,7 +293,7 @@ func TestCacheCounts(t *testing.T) {
 		}
 	}
 
-	for range leastUseless {
+	for range fetch.LeastUseless {
 		a.ask("ann", "GET", "/plain", "")
 	}
 	now := time.Now()

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/cache/fetch"
 	"holdfast/internal/wiretest"
 )
 
@@ -174,7 +175,7 @@ func TestOtherForms(t *testing.T) {
 		a := newAbsorbed(t, "push: {logout: {cookies: [sid]}}\npolls: [{match: /ajax, methods: [POST], form: ["+tt.field+"=beat], key: [body, -body.time, session], fresh: 1h}]\n")
 		a.ask("ann", "POST", "/ajax", "action=beat&time=1")
 		a.ask("bob", "POST", "/ajax", "action=beat&time=1")
-		for i := range leastUseless {
+		for i := range fetch.LeastUseless {
 			if _, status := a.ask("ann", "POST", "/ajax", fmt.Sprint("action=beat&time=", i)); i > 0 && strings.HasPrefix(status, "hit") != tt.hit {
 				t.Errorf("%s: poll %d: %s", tt.field, i, status)
 			}
