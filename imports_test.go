@@ -19,13 +19,13 @@ const imports = `
 .                 hooks internal/config internal/demo internal/doctor internal/explain internal/notify internal/server internal/warnings
 hooks             internal/apigate internal/channel internal/connection internal/hub internal/inspect internal/metric internal/plainval internal/presence internal/strictjson internal/throttle
 internal/access   internal/http1 internal/rate internal/throttle
-internal/accesslog internal/asyncwriter internal/http1
+internal/accesslog internal/asyncwriter internal/http1 internal/tracecontext
 internal/acmeclient
 internal/admit    internal/access internal/http1 internal/park internal/request internal/route
 internal/answering internal/access internal/config internal/errorpage internal/fieldset internal/rate internal/request internal/route
 internal/appcall  internal/auth internal/http1 internal/hub internal/plainval internal/strictjson
 internal/apigate
-internal/apptunnel internal/accesslog internal/balance internal/park
+internal/apptunnel internal/accesslog internal/balance internal/park internal/tracecontext
 internal/asyncwriter
 internal/auth     internal/channel internal/cookie internal/http1 internal/inspect internal/plainval internal/throttle
 internal/balance  internal/fcgi internal/http1 internal/metric internal/park internal/site internal/throttle internal/tlsconn
@@ -41,7 +41,7 @@ internal/clientframe internal/hub internal/strictjson
 internal/collector
 internal/compress internal/deflate internal/http1 internal/park internal/throttle
 internal/config   internal/cache internal/cache/rules internal/channel internal/channelurl internal/compress internal/config/answers internal/config/value internal/deny internal/expand internal/hosts internal/strictjson
-internal/config/answers internal/access internal/config/value internal/errorpage internal/fcgi internal/fieldset internal/request
+internal/config/answers internal/access internal/config/value internal/errorpage internal/fcgi internal/fieldset internal/request internal/tracecontext
 internal/config/changes internal/channel internal/config
 internal/config/value internal/expand
 internal/connection
@@ -89,8 +89,8 @@ internal/rate
 internal/receive  internal/throttle internal/wsframe
 internal/render   internal/deflate internal/http1 internal/hub internal/jsontext
 internal/pushfields internal/cache internal/cache/headers internal/http1 internal/hub internal/throttle
-internal/request  internal/http1
-internal/route    internal/access internal/balance internal/cache/rules internal/compress internal/deny internal/errorpage internal/expand internal/fcgi internal/fieldset internal/hosts internal/http1 internal/inject internal/rate internal/request internal/site
+internal/request  internal/http1 internal/tracecontext
+internal/route    internal/access internal/balance internal/cache/rules internal/compress internal/deny internal/errorpage internal/expand internal/fcgi internal/fieldset internal/hosts internal/http1 internal/inject internal/rate internal/request internal/site internal/tracecontext
 internal/sendbuf  internal/park
 internal/sendqueue internal/channel internal/heldrecord internal/hub internal/linger internal/park internal/plainval
 internal/server   hooks internal/accesslog internal/acmeclient internal/answering internal/appcall internal/asyncwriter internal/auth internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/collector internal/compress internal/config internal/config/changes internal/connection internal/deny internal/heldpoll internal/histfile internal/http1 internal/hub internal/inject internal/inspect internal/listening internal/metric internal/park internal/presence internal/proxyheader internal/pushfields internal/route internal/serving internal/site internal/subscribe internal/throttle internal/tlsconn internal/token internal/warnings internal/watch proxy upgrade upgrade/client
@@ -106,6 +106,7 @@ internal/throttle
 internal/tlsconn  internal/linger internal/park internal/plainval internal/takeover internal/throttle internal/tlsrecord
 internal/tlsrecord
 internal/token    internal/auth internal/strictjson
+internal/tracecontext internal/http1
 internal/tunnel   internal/park internal/sendbuf
 internal/warnings internal/answering internal/cache/rules internal/certs internal/channel internal/config internal/cookie internal/site
 internal/watch    internal/appcall internal/channelurl internal/hub internal/strictjson internal/throttle
@@ -113,7 +114,7 @@ internal/wildcard
 internal/wiretest
 internal/wsframe  internal/deflate internal/heldrecord
 internal/wsrender internal/hub internal/render internal/wsframe
-proxy             internal/access internal/accesslog internal/admit internal/apptunnel internal/balance internal/cache/fetch internal/compress internal/fcgi internal/headread internal/heldpoll internal/http1 internal/inject internal/linger internal/metric internal/park internal/proxyheader internal/proxystats internal/pushfields internal/rate internal/request internal/route internal/sendbuf internal/serving internal/site internal/tempfile internal/throttle internal/tunnel
+proxy             internal/access internal/accesslog internal/admit internal/apptunnel internal/balance internal/cache/fetch internal/compress internal/fcgi internal/headread internal/heldpoll internal/http1 internal/inject internal/linger internal/metric internal/park internal/proxyheader internal/proxystats internal/pushfields internal/rate internal/request internal/route internal/sendbuf internal/serving internal/site internal/tempfile internal/throttle internal/tracecontext internal/tunnel
 upgrade           internal/appcall internal/auth internal/channel internal/clientframe internal/connection internal/ending internal/heldindex internal/heldrecord internal/holding internal/http1 internal/hub internal/inflate internal/jsontext internal/lanes internal/linger internal/park internal/receive internal/render internal/request internal/sendqueue internal/session internal/subscribe internal/wsframe internal/wsrender upgrade/client
 upgrade/client    internal/http1
 `

@@ -197,7 +197,7 @@ func (a *appLeg) unreachable(status int, err error) {
 	a.addresses |= 1 << a.address
 	if _, _, none := a.server.DialAddress(a.addresses); none == nil {
 		p.stats.Retries.Add(1)
-		p.o.Log.Warn("upstream address not reached; trying the next", "upstream", a.server.String(), "error", err)
+		a.x.log.trace.Log(p.o.Log).Warn("upstream address not reached; trying the next", "upstream", a.server.String(), "error", err)
 		a.hangUp()
 		a.dial()
 		return
@@ -215,7 +215,7 @@ func (a *appLeg) next(status int, err error, event string) {
 	}
 	p.Servers.Failed(a.server, a.x.f.loop.Now())
 	p.stats.Retries.Add(1)
-	p.o.Log.Warn(event, "upstream", a.server.String(), "error", err)
+	a.x.log.trace.Log(p.o.Log).Warn(event, "upstream", a.server.String(), "error", err)
 	a.hangUp()
 	a.partialHead, a.retried = a.partialHead[:0], false
 	a.source.restart()

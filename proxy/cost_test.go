@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"holdfast/internal/tracecontext"
 	"holdfast/internal/wiretest"
 )
 
@@ -46,9 +47,9 @@ func plainApp(t testing.TB, answer []byte) string {
 }
 
 // asks returns a function that makes a small proxied request on a kept connection and reads the whole response.
-func asks(t testing.TB) func() {
+func asks(t testing.TB, change ...func(*Options)) func() {
 	answer := []byte("HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 5\r\n\r\nhello")
-	addr, _ := start(t, plainApp(t, answer))
+	addr, _ := start(t, plainApp(t, answer), change...)
 	c := wiretest.Dial(t, addr)
 	request, response := []byte(lines("GET /a HTTP/1.1", "Host: x", "Cookie: a=b")), make([]byte, len(answer))
 	return func() {
@@ -64,12 +65,14 @@ func asks(t testing.TB) func() {
 // TestProxiedRequestAllocatesNothing counts the allocations of the whole process: of the client and the app there are
 // none. It is the epoll poller's cost: the plain one makes no such promise.
 func TestProxiedRequestAllocatesNothing(t *testing.T) {
-	ask := asks(t)
-	for range 100 {
-		ask()
-	}
-	if n := testing.AllocsPerRun(500, ask); n > 0 {
-		t.Errorf("%v allocations per proxied request; want none", n)
+	for _, p := range []*tracecontext.Policy{nil, makeOnes} {
+		ask := asks(t, tracing(p))
+		for range 100 {
+			ask()
+		}
+		if n := testing.AllocsPerRun(500, ask); n > 0 {
+			t.Errorf("%v allocations per proxied request with traces by %+v; want none", n, p)
+		}
 	}
 }
 

@@ -62,7 +62,7 @@ func (x *exchange) fail(status int, err error) {
 	if x.app.server != nil && !x.answered {
 		x.p.Servers.Failed(x.app.server, x.f.loop.Now())
 	}
-	x.p.o.Log.Error("upstream failed", "upstream", x.upstreamName(), "status", status, "error", err,
+	x.log.trace.Log(x.p.o.Log).Error("upstream failed", "upstream", x.upstreamName(), "status", status, "error", err,
 		"begun", x.client.begun, "reused", x.app.reused, "after", x.f.loop.Now().Sub(x.log.started).Round(time.Millisecond))
 	switch {
 	case x.client.silent && x.client.out == nil: // the client has all that it gets

@@ -7,6 +7,7 @@ import (
 	"holdfast/internal/accesslog"
 	"holdfast/internal/cache/fetch"
 	"holdfast/internal/http1"
+	"holdfast/internal/tracecontext"
 )
 
 // logEntry is the access log's line of an exchange.
@@ -15,6 +16,7 @@ type logEntry struct {
 	started time.Time
 	status  int // of the response
 	cache   fetch.Result
+	trace   tracecontext.Context
 }
 
 // statusGone is what nginx logs for a client that disconnected before the response.
@@ -33,7 +35,7 @@ func (x *exchange) endLog(end string) {
 	}
 	o := accesslog.Outcome{
 		Status: x.log.status, Received: x.upload.received, Now: x.f.loop.Now(), Started: x.log.started,
-		AppTime: x.app.took, End: end, Cache: x.log.cache.String(),
+		AppTime: x.app.took, End: end, Cache: x.log.cache.String(), Trace: &x.log.trace,
 	}
 	o.Bytes = max(x.client.passed-x.client.heads-x.client.waiting(), 0)
 	if !x.app.asked.IsZero() {

@@ -87,7 +87,7 @@ func (f *Front) forward(p *generation, c *park.Conn, v *admit.Verdict, h *http1.
 		app:    appLeg{x: x, head: x.app.head[:0], partialHead: x.app.partialHead[:0], sticky: -1},
 		accel:  accelState{head: x.accel.head[:0], gate: r.Gate},
 		asked:  http1.Asked{Host: x.asked.Host[:0], Client: x.asked.Client[:0]},
-		log:    logEntry{line: x.log.line[:0]},
+		log:    logEntry{line: x.log.line[:0], trace: r.Trace.Of(h.Fields)},
 	}
 	whole := false
 	defer x.abandonUnless(&whole, x.serial)

@@ -65,7 +65,7 @@ func (f *Front) enter(c *park.Conn, b, rest []byte, more bool, done *access.Resu
 			}
 		})
 	case v.Own && v.Answer == nil:
-		q.Fields = v.Route.Fields.Lines()
+		q.Fields, q.Trace = v.Route.Fields.Lines(), v.Route.Trace.Of(h.Fields)
 		f.p.o.Local.Serve(c, q)
 	default:
 		f.p.stats.Requests.Add(1)

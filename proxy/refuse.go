@@ -46,7 +46,7 @@ func (f *Front) sendAndClose(c *park.Conn, client netip.Addr, b []byte, why *htt
 func (x *exchange) finishEarly(a *admit.Answer, h *http1.Head) {
 	if a.Denied {
 		x.p.stats.Refused.Add(1)
-		x.f.logRefused(x.client.from, a.Status, a.Why.Error(), a.Details(h)...)
+		x.f.logRefused(x.client.from, a.Status, a.Why.Error(), x.log.trace.With(a.Details(h))...)
 	}
 	x.finishFields(a.Status, a.After, a.Fields, a.Why)
 }

@@ -71,7 +71,7 @@ func (s *fcgiSource) request() {
 	req := fcgi.Request{
 		Method: h.Method, Target: h.Target, Minor: h.Minor, Host: q.Host, Port: q.Port, HTTPS: q.HTTPS,
 		Root: s.script.Root, Filename: s.script.Filename, ScriptName: s.script.Name, PathInfo: s.script.PathInfo,
-		Length: length, Client: q.Client, Server: s.x.p.o.ServerAddr, Fields: q.ScriptFields(h, request.For{Rules: s.x.route.Request, User: s.x.client.user}),
+		Length: length, Client: q.Client, Server: s.x.p.o.ServerAddr, Fields: q.ScriptFields(h, request.For{Rules: s.x.route.Request, User: s.x.client.user, Trace: &s.x.log.trace}),
 		User: s.x.client.user, Extra: s.x.route.Params,
 	}
 	if _, query, ok := bytes.Cut(h.Target, []byte("?")); s.script.HasQuery {
@@ -129,7 +129,7 @@ func (s *fcgiSource) receiveBody(head, p []byte, err error) bool {
 		return false
 	}
 	if r := &s.reply; len(r.Stderr) > 0 && (r.Done || err != nil) {
-		s.x.p.o.Log.Warn("script wrote to standard error", "stderr", string(bytes.TrimSpace(r.Stderr)), "more", r.Lost, "script", s.script.Filename)
+		s.x.log.trace.Log(s.x.p.o.Log).Warn("script wrote to standard error", "stderr", string(bytes.TrimSpace(r.Stderr)), "more", r.Lost, "script", s.script.Filename)
 	}
 	switch {
 	case err != nil:

@@ -84,7 +84,7 @@ func (s *fileSource) work(op func() (next func(live bool))) bool {
 func (s *fileSource) resolved(a site.Answer, first []byte, err error) {
 	switch {
 	case err != nil:
-		s.x.p.o.Log.Error("site: path not looked up", "error", err)
+		s.x.log.trace.Log(s.x.p.o.Log).Error("site: path not looked up", "error", err)
 		a.File.Close()
 		s.x.finishWith(500, errSite)
 	case a.Script != nil:
@@ -160,7 +160,7 @@ func (s *fileSource) close() {
 // piece sends a piece of the file.
 func (s *fileSource) piece(p []byte, err error) {
 	if err != nil {
-		s.x.p.o.Log.Error("site: file not read", "error", err)
+		s.x.log.trace.Log(s.x.p.o.Log).Error("site: file not read", "error", err)
 		s.x.cut(err)
 		return
 	}

@@ -31,7 +31,7 @@ func (s *httpSource) start(h *http1.Head, q *request.Request, body []byte) {
 	if r.Paths.Rewrites() {
 		x.asked.Set(&r.Paths, h.Host, q.Host, q.HTTPS)
 	}
-	b := q.AppendHead(x.f.loop.Out()[:0], h, request.For{Mapping: &r.Paths, Rules: r.Request, User: x.client.user})
+	b := q.AppendHead(x.f.loop.Out()[:0], h, request.For{Mapping: &r.Paths, Rules: r.Request, User: x.client.user, Trace: &x.log.trace})
 	streams := !x.upload.body.Done && !s.needsWhole() && !x.upload.gathers(h.Length)
 	if !h.Chunked && (x.upload.body.Done || streams) {
 		s.begin(b, body)

@@ -18,7 +18,7 @@ func (s *httpSource) switchProtocols(a *http1.Answer, rest []byte) bool {
 	x.push.Interim(a)
 	x.route.Fields.Apply(a)
 	b := append(a.AppendUpgrade(a.Append(f.loop.Out()[:0])), "\r\n"...)
-	t := &apptunnel.Tunnel{Loop: f.loop, Open: &x.p.stats.Tunnels, Server: s.server, Lines: x.p.lines, Access: x.p.o.Access, Started: x.log.started}
+	t := &apptunnel.Tunnel{Loop: f.loop, Open: &x.p.stats.Tunnels, Server: s.server, Lines: x.p.lines, Access: x.p.o.Access, Started: x.log.started, Trace: x.log.trace}
 	s.server = nil
 	t.Entry = append(t.Entry, x.log.line...) // empty without a log
 	client, app := tunnel.Leg{Conn: x.client.conn, Out: x.client.out}, tunnel.Leg{Conn: s.conn, Out: s.out}

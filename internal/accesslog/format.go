@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"holdfast/internal/http1"
+	"holdfast/internal/tracecontext"
 )
 
 // Request has the logged parts of a request's head. Its slices are read during Begin only.
@@ -58,6 +59,8 @@ type Outcome struct {
 	AppTime  time.Duration // from sending the request to the app to the end of its response
 	End      string        // empty: complete; otherwise why it ended early
 	Cache    string        // what the cache has done, as nginx's $upstream_cache_status; empty: no rule is about the request
+
+	Trace *tracecontext.Context // nil: none
 }
 
 // split separates the parts of a combined line between which something is filled in at the end. Escaping
@@ -119,6 +122,14 @@ func (l *Log) appendLine(b, begun []byte, o *Outcome) []byte {
 	if l.cache {
 		b = append(b, ' ')
 		b = appendEscaped(b, []byte(o.Cache))
+	}
+	if l.trace {
+		b = append(b, ' ')
+		if o.Trace.Has() {
+			b = o.Trace.AppendID(b)
+		} else {
+			b = append(b, '-')
+		}
 	}
 	return append(b, '\n')
 }
@@ -200,6 +211,9 @@ func endJSON(b []byte, o *Outcome) []byte {
 	if o.Cache != "" {
 		b = append(b, `,"cache":`...)
 		b = appendString(b, []byte(o.Cache))
+	}
+	if o.Trace.Has() {
+		b = append(o.Trace.AppendID(append(b, `,"trace_id":"`...)), '"')
 	}
 	if o.End != "" {
 		b = append(b, `,"end":`...)

@@ -22,6 +22,7 @@ const (
 type Log struct {
 	json  bool
 	cache bool // a line of text ends with Outcome.Cache; set before use
+	trace bool // a line of text ends with Outcome.Trace; set before use
 	lines *asyncwriter.Writer
 
 	secretPaths []string // below them secret is a query parameter that is not logged
@@ -57,6 +58,9 @@ func openOutput(path string) (out io.Writer, isFile bool, err error) {
 
 // ShowCache has lines of text end with what the cache has done.
 func (l *Log) ShowCache() { l.cache = true }
+
+// ShowTrace has lines of text end with the identifier of the trace.
+func (l *Log) ShowTrace() { l.trace = true }
 
 func newLog(out io.Writer, json bool) *Log {
 	return &Log{json: json, lines: asyncwriter.New(out, asyncwriter.Options{Limit: maxQueue, FlushAt: flushAt, Every: flushTime})}

@@ -51,6 +51,7 @@ func (x *Maker) Set(s *route.Settings, b *config.Block) (err error) {
 	if b.FastCGI() {
 		s.Params = a.FastCGI()
 	}
+	s.Trace = a.Tracing()
 	key := fmt.Sprintf("%q %q %d %q %q %s", a.Allow, a.Deny, a.Status, a.Users(), a.Realm, a.Satisfy)
 	rules, ok := x.rules[key]
 	if !ok {

@@ -8,6 +8,7 @@ import (
 	"holdfast/internal/accesslog"
 	"holdfast/internal/balance"
 	"holdfast/internal/park"
+	"holdfast/internal/tracecontext"
 )
 
 // Tunnel is an open tunnel to an app. It implements tunnel.Owner.
@@ -19,6 +20,7 @@ type Tunnel struct {
 	Access  *accesslog.Log  // nil: none
 	Entry   []byte          // begun line of it
 	Started time.Time
+	Trace   tracecontext.Context
 }
 
 // TunnelEnded implements tunnel.Owner.
@@ -28,6 +30,6 @@ func (t *Tunnel) TunnelEnded(bytes int64) {
 	t.Lines.Wake(t.Loop)
 	now := t.Loop.Now()
 	t.Access.End(t.Entry, &accesslog.Outcome{
-		Status: 101, Bytes: bytes, Now: now, Started: t.Started, Upstream: t.Server.String(), AppTime: now.Sub(t.Started),
+		Status: 101, Bytes: bytes, Now: now, Started: t.Started, Upstream: t.Server.String(), AppTime: now.Sub(t.Started), Trace: &t.Trace,
 	})
 }

@@ -43,6 +43,12 @@ func TestAnswersErrors(t *testing.T) {
 		{"script as a page", "error_pages: {404: /404.php}", `1:20: error_pages.404: "/404.php" is a script's; want a file that is sent as it is, such as /404.html`},
 		{"relative page", "error_pages: {404: 404.html}", `1:20: error_pages.404: "404.html" is no path; want a file below root such as /404.html, or anywhere such as /srv/pages/down.html`},
 		{"page with dots", "error_pages: {404: /a/../b.html}", `1:20: error_pages.404: "/a/../b.html" is no path; want a file below root such as /404.html, or anywhere such as /srv/pages/down.html`},
+		{"trace", "trace: true", `1:8: trace: "true" is neither off nor log nor make`},
+		{"trace of a route", "routes: [{match: /a, trace: 'on'}]", `1:29: routes[0].trace: "on" is neither off nor log nor make`},
+		{"sample", "trace_sample: 101", `1:15: trace_sample: 101 is out of range; want 0 to 100`},
+		{"sample below zero", "trace_sample: -1", `1:15: trace_sample: -1 is out of range; want 0 to 100`},
+		{"two traces", "trace: make\nrequest_headers: {TraceParent: x}", `2:32: request_headers.TraceParent: is set besides trace: make, which makes it; want null, so that no client's is believed`},
+		{"two traces, by a route", "request_headers: {tracestate: a=b}\nroutes: [{match: /a, trace: make}]", `2:29: routes[0].trace: make makes tracestate, which request_headers sets; want null there, so that no client's is believed`},
 		{"word in a parameter", "fastcgi_params: {A: {add: b}}", `1:21: fastcgi_params.A: has the word add, which is for headers; want text or null`},
 	})
 }

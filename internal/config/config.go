@@ -98,7 +98,7 @@ var (
 	schemes      = []string{"http", "https"}
 	logFormats   = []string{"text", "json"}
 
-	accessFormats = []string{"combined", "combined_cache", "json"}
+	accessFormats = []string{"combined", "combined_cache", "combined_trace", "json"}
 )
 
 // Default has the default of every key, which is what an empty file means; ranges.go has their ranges. It has no channel

@@ -5,13 +5,15 @@ import (
 	"slices"
 
 	"holdfast/internal/http1"
+	"holdfast/internal/tracecontext"
 )
 
 // For says what becomes of a request for the app.
 type For struct {
 	Mapping *http1.Mapping
-	Rules   *Rules // nil: the client's fields stay
-	User    string // who has logged in; empty: nobody
+	Rules   *Rules                // nil: the client's fields stay
+	User    string                // who has logged in; empty: nobody
+	Trace   *tracecontext.Context // nil: none
 }
 
 // AppendHead appends the head of the request for the app: the client's lines unchanged, without those that are not
@@ -27,7 +29,7 @@ func (r *Request) AppendHead(b []byte, h *http1.Head, to For) []byte {
 		if f.Drop || h.Chunked && http1.EqualFold(f.Name, "transfer-encoding") { // the body's framing is decided later
 			continue
 		}
-		if r.withholds(f) || m.Mapped && http1.EqualFold(f.Name, prefixField) || to.Rules.replaces(f.Name) {
+		if r.withholds(f) || m.Mapped && http1.EqualFold(f.Name, prefixField) || to.Rules.replaces(f.Name) || to.Trace.Replaces(f.Name) {
 			continue
 		}
 		value := f.Value
@@ -52,7 +54,7 @@ func (r *Request) AppendHead(b []byte, h *http1.Head, to For) []byte {
 	if m.Mapped && !to.Rules.replaces([]byte(prefixField)) {
 		b = http1.AppendField(b, []byte("X-Forwarded-Prefix"), []byte(m.Match))
 	}
-	b = to.Rules.append(b, r, to.User)
+	b = to.Trace.Append(to.Rules.append(b, r, to.User))
 	if h.Upgrade != nil {
 		b = append(b, "Connection: Upgrade\r\n"...)
 		b = http1.AppendField(b, []byte("Upgrade"), h.Upgrade)
@@ -104,13 +106,13 @@ func saysHTTPS(value []byte) bool {
 func (r *Request) ScriptFields(h *http1.Head, to For) []http1.Field {
 	fields := make([]http1.Field, 0, len(h.Fields)+6)
 	for _, f := range h.Fields {
-		f.Drop = f.Drop || r.withholds(&f) || to.Rules.replaces(f.Name)
+		f.Drop = f.Drop || r.withholds(&f) || to.Rules.replaces(f.Name) || to.Trace.Replaces(f.Name)
 		fields = append(fields, f)
 	}
 	if !h.HasHost && len(h.Host) > 0 { // of an absolute target
 		fields = append(fields, http1.Field{Name: []byte("Host"), Value: h.Host})
 	}
-	for line := range bytes.Lines(to.Rules.append(r.AppendForwarding(nil), r, to.User)) {
+	for line := range bytes.Lines(to.Trace.Append(to.Rules.append(r.AppendForwarding(nil), r, to.User))) {
 		name, value, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\r\n")), []byte(": "))
 		fields = append(fields, http1.Field{Name: name, Value: value})
 	}

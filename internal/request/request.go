@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"holdfast/internal/http1"
+	"holdfast/internal/tracecontext"
 )
 
 // Request is one request. Its slices are valid as long as the head that it was read from.
@@ -25,7 +26,8 @@ type Request struct {
 	Rest []byte // what was read behind it
 	Body bool   // the head announces a body
 
-	Fields []byte // lines that the response of the push path has besides its own; never changed
+	Fields []byte               // lines that the response of the push path has besides its own; never changed
+	Trace  tracecontext.Context // of a request for the push path
 
 	forwardedFor  []byte // of a trusted proxy
 	forwardedPort uint16 // of a trusted proxy; 0: none

@@ -16,6 +16,7 @@ import (
 	"holdfast/internal/inject"
 	"holdfast/internal/rate"
 	"holdfast/internal/request"
+	"holdfast/internal/tracecontext"
 )
 
 // Settings are how the requests of a route are handled. Each route has all of them, with what it takes from its site and from
@@ -46,13 +47,14 @@ type Settings struct {
 	StreamUploads  bool // a body larger than the buffers is streamed to an HTTP app; otherwise it is refused
 	ResponseBuffer int  // bytes read from the app ahead of one client; 0: one reading
 
-	Deny     *deny.List       // paths that are not served; nil: all are
-	Request  *request.Rules   // changes of requests' fields for the app; nil: none
-	Fields   *fieldset.Rules  // changes of responses' fields; nil: none
-	Pages    *errorpage.Pages // that stand for short ones, and for those of the app; nil: none
-	Params   []fcgi.Param     // of requests to scripts, besides the computed ones
-	Access   *access.Rules    // whose clients may have an answer; nil: all
-	Compress *compress.Rule   // which responses are compressed; nil: none
+	Deny     *deny.List           // paths that are not served; nil: all are
+	Request  *request.Rules       // changes of requests' fields for the app; nil: none
+	Fields   *fieldset.Rules      // changes of responses' fields; nil: none
+	Pages    *errorpage.Pages     // that stand for short ones, and for those of the app; nil: none
+	Params   []fcgi.Param         // of requests to scripts, besides the computed ones
+	Trace    *tracecontext.Policy // what is done with the traces of requests; nil: nothing
+	Access   *access.Rules        // whose clients may have an answer; nil: all
+	Compress *compress.Rule       // which responses are compressed; nil: none
 
 	Inject *inject.Rules // pages that get a script tag; nil: none
 	Rules  *rules.Scope  // of what is answered from memory; nil: nothing is

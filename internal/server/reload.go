@@ -28,7 +28,7 @@ var liveKeys = []string{
 	"upstream", "upstreams", "upstream_host", "upstream_tls", "redirect", "root", "script_root", "index", "no_scripts",
 	"try_files", "follow_links", "hide_files", "serve_files", "types", "deny", "allow", "deny_addresses", "deny_status",
 	"basic_auth", "basic_auth_realm", "satisfy", "headers", "expires", "fastcgi_params", "error_pages", "intercept_errors",
-	"push_headers", "inject", "compress", "request_headers", "redirect_status",
+	"push_headers", "inject", "compress", "request_headers", "redirect_status", "trace", "trace_sample",
 	"timeouts.header", "timeouts.idle", "timeouts.body", "timeouts.send", "timeouts.connect", "timeouts.upstream",
 	"timeouts.half_close", "timeouts.tunnel", "timeouts.drain",
 	"limits.header", "limits.fields", "limits.body", "limits.ascii_targets", "limits.min_body_rate", "limits.min_send_rate",

@@ -182,7 +182,10 @@ func (s *Server) openAccessLog() (err error) {
 	if s.accessLog, err = accesslog.Open(c.Log.Access, c.Log.AccessFormat == "json"); err != nil {
 		return fmt.Errorf("log.access_log: %w", err)
 	}
-	if c.Log.AccessFormat == "combined_cache" {
+	switch c.Log.AccessFormat {
+	case "combined_trace":
+		s.accessLog.ShowTrace()
+	case "combined_cache":
 		s.accessLog.ShowCache()
 	}
 	s.accessLog.Hide("token", c.Push.AllPaths()...)

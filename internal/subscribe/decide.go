@@ -74,12 +74,12 @@ func (s *Server) log(ctx *fasthttp.RequestCtx, v *Request, status int, why strin
 	} else if status == 0 {
 		status = ctx.Response.StatusCode()
 	}
-	s.logged(r, ctx.Time(), status, len(ctx.Response.Body()), why)
+	s.logged(r, &v.req, ctx.Time(), status, len(ctx.Response.Body()), why)
 }
 
-func (s *Server) logged(r *accesslog.Request, started time.Time, status, sent int, why string) {
+func (s *Server) logged(r *accesslog.Request, q *request.Request, started time.Time, status, sent int, why string) {
 	if l := s.o.Access; l != nil {
-		l.End(l.Begin(nil, r), &accesslog.Outcome{Status: status, Bytes: int64(sent), Now: time.Now(), Started: started, End: why})
+		l.End(l.Begin(nil, r), &accesslog.Outcome{Status: status, Bytes: int64(sent), Now: time.Now(), Started: started, End: why, Trace: &q.Trace})
 	}
 }
 

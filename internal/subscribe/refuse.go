@@ -58,7 +58,7 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, status int, why, hint string) 
 func (s *Server) turnAway(c *park.Conn, r *request.Request, status int, why, fields string) {
 	s.counts.reject(byStatus, status)
 	line, _, _ := bytes.Cut(r.Head, []byte("\r\n"))
-	s.logged(&accesslog.Request{Client: r.Client.Addr(), Line: line}, time.Now(), status, 0, why)
+	s.logged(&accesslog.Request{Client: r.Client.Addr(), Line: line}, r, time.Now(), status, 0, why)
 	head := bytes.HasPrefix(line, []byte("HEAD ")) // the response to a HEAD has no body
 	if fields == "" {                              // nothing is decided yet
 		fields = string(r.Fields)

@@ -14,6 +14,7 @@ import (
 	"holdfast/internal/fcgi"
 	"holdfast/internal/fieldset"
 	"holdfast/internal/request"
+	"holdfast/internal/tracecontext"
 )
 
 // Answers are keys of a level.
@@ -30,13 +31,15 @@ type Answers struct {
 	Params    Named    `yaml:"fastcgi_params" eg:"{APP_ENV: production}"`
 	Pages     Named    `yaml:"error_pages" eg:"{404: /404.html}"`
 	Intercept bool     `yaml:"intercept_errors"`
+	Trace     string   `yaml:"trace" eg:"make"`
+	Sample    int      `yaml:"trace_sample"` // percent
 }
 
 // Off ends what the level above has.
 const Off = "off"
 
 // Default has the defaults.
-func Default() Answers { return Answers{Status: 403, Satisfy: "all"} }
+func Default() Answers { return Answers{Status: 403, Satisfy: "all", Trace: Off, Sample: 100} }
 
 // Check reports what is wrong. has says whether the level has a key itself; add takes a key and what is wrong with its value.
 func (a *Answers) Check(has func(key string) bool, add func(key, problem string)) {
@@ -83,6 +86,7 @@ func (a *Answers) Check(has func(key string) bool, add func(key, problem string)
 			}
 		}
 	}
+	a.checkTrace(has, add)
 	if has("error_pages") {
 		a.checkPages(add)
 	}
@@ -99,6 +103,44 @@ func (a *Answers) Check(has func(key string) bool, add func(key, problem string)
 			}
 		}
 	}
+}
+
+// Values of Trace besides Off.
+const (
+	TraceLog  = "log"
+	TraceMake = "make"
+)
+
+// checkTrace checks trace and trace_sample.
+func (a *Answers) checkTrace(has func(key string) bool, add func(key, problem string)) {
+	if has("trace") && a.Trace != Off && a.Trace != TraceLog && a.Trace != TraceMake {
+		add("trace", value.Show(a.Trace)+" is neither off nor log nor make")
+	}
+	if has("trace_sample") && (a.Sample < 0 || a.Sample > 100) {
+		add("trace_sample", strconv.Itoa(a.Sample)+" is out of range; want 0 to 100")
+	}
+	for _, name := range a.Sent.Names() {
+		field := strings.ToLower(name)
+		switch {
+		case a.Trace != TraceMake || a.Sent[name].Null || field != "traceparent" && field != "tracestate":
+		case has("request_headers"):
+			add(KeyOf("request_headers", name), "is set besides trace: make, which makes it; want null, so that no client's is believed")
+		case has("trace"):
+			add("trace", "make makes "+name+", which request_headers sets; want null there, so that no client's is believed")
+		}
+	}
+}
+
+// Tracing returns what is done with the traces of requests; nil: nothing is.
+func (a *Answers) Tracing() *tracecontext.Policy {
+	if a.Trace == Off {
+		return nil
+	}
+	p := &tracecontext.Policy{Make: a.Trace == TraceMake, Sample: float64(a.Sample) / 100}
+	for _, name := range a.Sent.Names() {
+		p.Replace = p.Replace || strings.EqualFold(name, "traceparent")
+	}
+	return p
 }
 
 // checkPages checks error_pages.
