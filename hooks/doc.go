@@ -78,7 +78,9 @@
 //
 //	POST /doctor    GET /doctor/{secret}    POST /doctor/{secret}/publish    POST /doctor/{secret}/end
 //
-// For people: http://127.0.0.1:9090/ in a browser.
+// For people: http://127.0.0.1:9090/ in a browser, which shows the page of package page. Its script uses
+//
+//	GET /page/live    GET /page/channels…    POST /page/publish
 //
 // With hooks.token set, everything but /healthz needs it:
 //
@@ -93,7 +95,7 @@
 //	     a web page whose name points here (DNS rebinding) is refused. GET /healthz, /readyz and /metrics
 //	     may also have any IP address as Host, or in HTTP/1.0 none, as probes and scrapers send them
 //	403  Origin or Sec-Fetch-Site: only browsers send them, and browsers do not publish (CSRF). Somebody who types
-//	     an address, or follows a link of the page for people, may GET
+//	     an address, or follows a link of the page for people, may GET; and its script may use what is below /page
 //	401  hooks.token is set, and the token is missing or wrong
 //	404  no such path            405  wrong method; Allow names the right ones
 //	413  body over hooks.max_body

@@ -12,6 +12,7 @@ import (
 	"holdfast/internal/channel"
 	"holdfast/internal/hub"
 	"holdfast/internal/inspect"
+	"holdfast/internal/page"
 	"holdfast/internal/strictjson"
 )
 
@@ -54,6 +55,10 @@ func statusOf(err error) int {
 	}{
 		{errHost, fasthttp.StatusForbidden},
 		{errBrowser, fasthttp.StatusForbidden},
+		{page.ErrForeign, fasthttp.StatusForbidden},
+		{page.ErrPublish, fasthttp.StatusForbidden},
+		{page.ErrFull, fasthttp.StatusServiceUnavailable},
+		{page.ErrClosed, fasthttp.StatusServiceUnavailable},
 		{errToken, fasthttp.StatusUnauthorized},
 		{errPath, fasthttp.StatusNotFound},
 		{errChannelNotFound, fasthttp.StatusNotFound},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"holdfast/internal/apigate"
+	"holdfast/internal/page"
 )
 
 var errMoved = errors.New("another process has taken over, and does not respond")
@@ -14,7 +15,8 @@ func Gate(s *Server) *apigate.Gate { return &s.gate }
 
 // pass runs an admitted request, or passes it on.
 func pass(s *Server, c *call, do func(*Server, *call) error) error {
-	if c.path == "/healthz" || c.path == "/readyz" || c.path == "/metrics" { // of this process
+	switch c.path {
+	case "/healthz", "/readyz", "/metrics", page.Prefix + "live": // of this process
 		return do(s, c)
 	}
 	relay, err := s.gate.Enter()

@@ -6,9 +6,11 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/VictoriaMetrics/metrics"
 	"github.com/valyala/fasthttp"
 
 	"holdfast/internal/metric"
+	"holdfast/internal/page"
 	"holdfast/internal/strictjson"
 )
 
@@ -31,7 +33,7 @@ const (
 func (s *Server) route(path []byte) (methods string, do func(*Server, *call) error) {
 	switch string(path) {
 	case "/":
-		return getMethods, page
+		return getMethods, visit
 	case "/publish":
 		return fasthttp.MethodPost, (*Server).publish
 	case "/changed":
@@ -86,6 +88,9 @@ func (s *Server) route(path []byte) (methods string, do func(*Server, *call) err
 	if id, ok := bytes.CutPrefix(path, []byte(connectionsPath+"/")); ok && len(id) > 0 && s.options.Connections != nil {
 		return getMethods, (*Server).connection
 	}
+	if bytes.HasPrefix(path, []byte(page.Prefix)) {
+		return pageRoute(s, path)
+	}
 	if s.options.Inspect != nil {
 		return doctorRoute(path)
 	}
@@ -95,11 +100,18 @@ func (s *Server) route(path []byte) (methods string, do func(*Server, *call) err
 // check makes all checks of the head, except that of the Host. Targets are compared as sent: each path has one spelling
 // here.
 func (s *Server) check(h *fasthttp.RequestHeader) (do func(*Server, *call) error, err error) {
-	if err := checkBrowser(h); err != nil {
+	path, _, _ := bytes.Cut(h.RequestURI(), []byte{'?'})
+	access := s.access.Load()
+	kind := page.KindOf(access.page, h, path)
+	if kind != page.Other {
+		err = checkPage(s, h, kind, access)
+	} else {
+		err = checkBrowser(h)
+	}
+	if err != nil {
 		return nil, err
 	}
-	path, _, _ := bytes.Cut(h.RequestURI(), []byte{'?'})
-	if string(path) != "/healthz" {
+	if kind != page.Shell && string(path) != "/healthz" {
 		if err := s.checkToken(h); err != nil {
 			return nil, err
 		}
@@ -213,11 +225,18 @@ func (s *Server) writeMetrics(c *call) error {
 	if s.options.Version != "" {
 		w.Int("holdfast_build_info", 1, "version", s.options.Version)
 	}
+	writeCounts(s, w)
+	metrics.WriteProcessMetrics(w)
+	return w.Close()
+}
+
+// writeCounts writes all metrics but those of the process.
+func writeCounts(s *Server, w *metric.Writer) {
 	s.metrics.WritePrometheus(w)
 	if s.options.Metrics != nil {
 		s.options.Metrics(w)
 	}
-	return w.Close()
+	w.Int("holdfast_page_viewers", int64(s.page.Viewers()))
 }
 
 // object returns the one JSON object that is the body of a call without parameters.

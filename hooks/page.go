@@ -1,104 +1,87 @@
 package hooks
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
+	"errors"
 	"fmt"
-	"html"
-	"time"
+	"strings"
 
 	"github.com/valyala/fasthttp"
+
+	"holdfast/internal/metric"
+	"holdfast/internal/page"
 )
 
-// Count is a line of the page for people.
-type Count struct {
-	Name  string
-	Value int64
+const pageChannels = "/page" + channelsPath
+
+// errNoPage is why a path of the page is not served.
+var errNoPage = errors.New("the page is off: see hooks.page")
+
+// newPage returns the page for people.
+func newPage(s *Server) *page.Page {
+	return page.New(page.Options{
+		Version: s.options.Version, Metrics: func(w *metric.Writer) { writeCounts(s, w) }, Timings: s.options.Timings, Ready: s.options.Ready, Lines: s.options.Lines,
+		Log: s.log, Moved: s.gate.Moved, Publish: func() bool { return s.access.Load().mayPublish() },
+	})
 }
 
-// Of the page for people. It has no script and loads nothing, and a browser is told so.
-const (
-	pageStyle = "body{font:1rem/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}" +
-		"h1 small{font-weight:normal;color:#666}table{border-collapse:collapse}td{padding:.15rem 1.5rem .15rem 0;border-bottom:1px solid #ddd}" +
-		"td+td{text-align:right;padding-right:0;font-variant-numeric:tabular-nums}dt{float:left;clear:left;width:12rem}dd{margin:0 0 .3rem 12rem}" +
-		"@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}h1 small{color:#999}td{border-color:#444}a{color:#8bf}}"
-	pageBegin = `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Holdfast</title>
-<link rel="icon" href="data:,">
-<style>` + pageStyle + `</style>
-<h1>Holdfast <small>%s</small></h1>
-<p>%s
-<table>
-`
-	pageEnd = `</table>
-<h2>More</h2>
-<dl>
-<dt><a href="/channels">/channels</a><dd>channels with subscribers or history
-<dt><a href="/connections">/connections</a><dd>held connections
-<dt><a href="/metrics">/metrics</a><dd>metrics in the Prometheus text format
-<dt><a href="/healthz">/healthz</a><dd>whether the process runs
-<dt><a href="/readyz">/readyz</a><dd>whether clients are served
-</dl>
-<p>This is the HTTP API, by which the app publishes. Scripts of web pages can't call it.
-`
-)
+// mayPublish reports whether the page may publish. Its requests have the token, if there is one.
+func (a *access) mayPublish() bool { return a.page == page.Publish || a.page == page.Read && a.secret }
 
-// pagePolicy lets a browser use the one style of the page, and an icon that is none.
-var pagePolicy = func() string {
-	sum := sha256.Sum256([]byte(pageStyle))
-	return "default-src 'none'; img-src data:; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-}()
-
-// page answers GET /, for people.
-func page(s *Server, c *call) error {
-	if _, err := parseQuery(c.query); err != nil {
+// checkPage checks what a browser sends for the page. Host is checked on unix sockets, too: whoever makes one reachable for
+// browsers may pass any name on.
+func checkPage(s *Server, h *fasthttp.RequestHeader, kind page.Kind, a *access) error {
+	if kind != page.Shell {
+		if err := s.checkHost(h); err != nil {
+			return err
+		}
+	}
+	if err := page.Check(h, kind, a.secret); err != nil {
 		return err
 	}
-	state := "Clients are served."
-	if s.options.Ready != nil {
-		if err := s.options.Ready(); err != nil {
-			state = "Clients are not served: " + err.Error() + "."
-		}
+	if kind == page.Change && !a.mayPublish() {
+		return page.ErrPublish
 	}
-	h := &c.ctx.Response.Header
-	h.SetContentType("text/html; charset=utf-8")
-	h.Set(fasthttp.HeaderContentSecurityPolicy, pagePolicy)
-	h.Set(fasthttp.HeaderReferrerPolicy, "no-referrer")
-	fmt.Fprintf(c.ctx, pageBegin, html.EscapeString(s.options.Version), html.EscapeString(state))
-	row := func(name, value string) { fmt.Fprintf(c.ctx, "<tr><td>%s<td>%s\n", html.EscapeString(name), value) }
-	row("running for", uptime(time.Since(s.started)))
-	if s.options.Counts != nil {
-		for _, n := range s.options.Counts() {
-			row(n.Name, grouped(n.Value))
-		}
-	}
-	c.ctx.WriteString(pageEnd)
 	return nil
 }
 
-// uptime returns a duration in its two largest units.
-func uptime(d time.Duration) string {
-	s := int64(d / time.Second)
-	switch {
-	case s < 60:
-		return fmt.Sprintf("%d s", s)
-	case s < 3600:
-		return fmt.Sprintf("%d min %d s", s/60, s%60)
-	case s < 24*3600:
-		return fmt.Sprintf("%d h %d min", s/3600, s/60%60)
+// visit responds to GET /: with the page, or with text for who does not ask for HTML.
+func visit(s *Server, c *call) error {
+	if _, err := parseQuery(c.query); err != nil {
+		return err
 	}
-	return fmt.Sprintf("%d d %d h", s/86400, s/3600%24)
+	if page.KindOf(s.access.Load().page, &c.ctx.Request.Header, []byte(c.path)) == page.Shell {
+		s.page.ServeFile(c.ctx, c.path)
+		return nil
+	}
+	c.ctx.SetContentType("text/plain; charset=utf-8")
+	c.ctx.Response.Header.Set(fasthttp.HeaderVary, fasthttp.HeaderAccept)
+	s.page.WriteText(c.ctx)
+	return nil
 }
 
-// grouped returns a number in groups of three digits.
-func grouped(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
+// pageRoute is route for the paths of the page.
+func pageRoute(s *Server, path []byte) (methods string, do func(*Server, *call) error) {
+	switch name := string(path); {
+	case s.access.Load().page == page.Off:
+		return getMethods, func(*Server, *call) error { return fmt.Errorf("%w: %w", errPath, errNoPage) }
+	case page.IsFile(name):
+		return getMethods, func(s *Server, c *call) error {
+			s.page.ServeFile(c.ctx, c.path)
+			return nil
+		}
+	case name == page.Prefix+"live":
+		return fasthttp.MethodGet, func(s *Server, c *call) error { return s.page.Live(c.ctx) }
+	case name == page.Prefix+"publish":
+		return fasthttp.MethodPost, (*Server).publish
+	case name == pageChannels || strings.HasPrefix(name, pageChannels+"/"):
+		_, do := s.route(path[len("/page"):])
+		if do == nil {
+			return "", nil
+		}
+		return getMethods, func(s *Server, c *call) error {
+			c.path = strings.TrimPrefix(c.path, "/page")
+			return do(s, c)
+		}
 	}
-	return s
+	return "", nil
 }

@@ -1,16 +1,19 @@
 package hooks
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 
 	"holdfast/internal/channel"
+	"holdfast/internal/page"
 )
 
 // Live is what may change while the API is served.
 type Live struct {
 	Token    string         // secret that callers must send; empty: none, which is allowed on loopback only
 	Hosts    []string       // Host names allowed besides localhost and loopback addresses, without ports
+	Page     page.Mode      // what the page for people may do; empty: Read
 	Channels *channel.Rules // nil: there are no channels
 }
 
@@ -19,13 +22,17 @@ type access struct {
 	secret   bool // there is a token
 	tokenSum [sha256.Size]byte
 	hosts    map[string]bool
+	page     page.Mode
 	rules    *channel.Rules
 }
 
 // Use has further requests follow other settings. The caller has checked that the listener may have no token, if it has
 // none.
 func (s *Server) Use(set Live) {
-	a := &access{secret: set.Token != "", tokenSum: sha256.Sum256([]byte(set.Token)), hosts: map[string]bool{}, rules: set.Channels}
+	a := &access{
+		secret: set.Token != "", tokenSum: sha256.Sum256([]byte(set.Token)), hosts: map[string]bool{},
+		page: cmp.Or(set.Page, page.Read), rules: set.Channels,
+	}
 	for _, host := range set.Hosts {
 		a.hosts[canonicalHost(host)] = true
 	}

@@ -16,6 +16,7 @@ import (
 	"holdfast/internal/hub"
 	"holdfast/internal/inspect"
 	"holdfast/internal/metric"
+	"holdfast/internal/page"
 	"holdfast/internal/presence"
 )
 
@@ -56,9 +57,10 @@ type Options struct {
 
 	Hub     *hub.Hub
 	Log     *slog.Logger             // nil: no log
-	Metrics func(w *metric.Writer)   // writes the metrics of the other packages; the Server adds its own
+	Metrics func(w *metric.Writer)   // writes the metrics of the other packages; the Server adds its own, and the process's
 	Version string                   // for /metrics, and the page for people
-	Counts  func() []Count           // counts for the page for people; nil: none
+	Timings func() page.Timings      // for the page for people; nil: none
+	Lines   *page.Recorder           // of the log, for the page for people; nil: none
 	Reload  func() (Reloaded, error) // reads the configuration again; nil: the API has no endpoint for it
 	Ready   func() error             // returns why clients can't be served now, or nil; a nil Ready means that they can
 }
@@ -67,7 +69,7 @@ type Options struct {
 type Server struct {
 	// Static after construction.
 	options     Options // without Live, which are those of access
-	started     time.Time
+	page        *page.Page
 	engine      fasthttp.Server
 	log         *slog.Logger
 	metrics     *metrics.Set
@@ -95,7 +97,6 @@ func New(o Options) *Server {
 	}
 	s := &Server{
 		options:   o,
-		started:   time.Now(),
 		log:       o.Log,
 		metrics:   metrics.NewSet(),
 		refusals:  newRefusalLog(),
@@ -107,6 +108,7 @@ func New(o Options) *Server {
 	}
 	s.Use(o.Live)
 	s.options.Live = Live{} // that nobody takes it for the present one
+	s.page = newPage(s)
 	s.idempotency = newIdempotencyCache(o.KeyAge, o.KeySize, o.Log, s.metrics)
 	s.engine = fasthttp.Server{
 		Handler:               s.handle,
@@ -205,6 +207,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.settleLocked()
 	s.mu.Unlock()
+	s.page.Close()
 
 	select {
 	case <-s.emptyc:
@@ -259,6 +262,9 @@ func (s *Server) settleLocked() {
 // connState notes which connections are idle, so that Shutdown may close them. It runs on the connection's goroutine.
 func (s *Server) connState(nc net.Conn, state fasthttp.ConnState) {
 	c := nc.(*conn)
+	if state == fasthttp.StateHijacked { // it belongs to a viewer's goroutine now
+		return
+	}
 	c.linger = c.linger && state != fasthttp.StateActive
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -100,6 +100,13 @@ func (g *Gate) Enter() (relay *fasthttp.HostClient, err error) {
 	return g.relay, nil
 }
 
+// Moved reports whether another process has taken over.
+func (g *Gate) Moved() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.relay != nil
+}
+
 // Leave ends a request that has passed the gate.
 func (g *Gate) Leave() {
 	g.mu.Lock()

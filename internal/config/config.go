@@ -53,6 +53,7 @@ type Hooks struct {
 	Listen  Listen   `yaml:"listen"`
 	Token   string   `yaml:"token" eg:"the output of \"openssl rand -hex 16\""`
 	Hosts   []string `yaml:"hosts" eg:"[holdfast.internal]"` // lower case, without ports
+	Page    string   `yaml:"page" eg:"publish"`              // one of pageModes
 	MaxBody Size     `yaml:"max_body"`
 
 	IdempotencyAge  Duration `yaml:"idempotency_age"`
@@ -97,6 +98,7 @@ var (
 	logLevels    = []string{"debug", "info", "warn", "error"}
 	schemes      = []string{"http", "https"}
 	logFormats   = []string{"text", "json"}
+	pageModes    = []string{"read", "publish", "off"}
 
 	accessFormats = []string{"combined", "combined_cache", "combined_trace", "json"}
 )
@@ -111,6 +113,7 @@ func Default() *Config {
 		External: External{Scheme: "http"},
 		Hooks: Hooks{
 			Listen:  Listen{Network: "tcp", Address: "127.0.0.1:9090"},
+			Page:    "read",
 			MaxBody: 1 * MB,
 
 			IdempotencyAge:  Duration(10 * time.Minute),

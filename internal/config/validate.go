@@ -41,6 +41,7 @@ func (d *decoder) validate(c *Config) {
 	d.ranges(c)
 	d.oneOf("external.scheme", c.External.Scheme, schemes)
 	d.oneOf("upstream_pool.next_upstream", c.UpstreamPool.NextUpstream, nextUpstream)
+	d.oneOf("hooks.page", c.Hooks.Page, pageModes)
 	d.oneOf("log.level", c.Log.Level, logLevels)
 	d.oneOf("log.format", c.Log.Format, logFormats)
 	d.oneOf("log.access_format", c.Log.AccessFormat, accessFormats)

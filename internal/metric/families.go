@@ -77,6 +77,7 @@ var families = map[string]family{
 	"holdfast_messages_delivered_total":                          {counter, "Deliveries."},
 	"holdfast_messages_dropped_total":                            {counter, "Messages dropped for slow clients, by policy."},
 	"holdfast_messages_published_total":                          {counter, "Published messages."},
+	"holdfast_page_viewers":                                      {gauge, "Open pages of the API listener for people."},
 	"holdfast_panics_total":                                      {counter, "Errors in Holdfast; the log has the stack."},
 	"holdfast_presence_grace_cut_short_total":                    {counter, "Grace periods that were cut short."},
 	"holdfast_presence_leaving":                                  {gauge, "Users in their grace period."},

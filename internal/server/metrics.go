@@ -1,13 +1,12 @@
 package server
 
 import (
-	"github.com/VictoriaMetrics/metrics"
-
-	"holdfast/hooks"
 	"holdfast/internal/metric"
+	"holdfast/internal/page"
 )
 
-// writeMetrics writes the metrics of all packages. Metrics of features that are off are absent.
+// writeMetrics writes the metrics of all packages, which the API adds those of the process to. Metrics of features that are
+// off are absent.
 func (s *Server) writeMetrics(w *metric.Writer) {
 	p := s.poller.Stats()
 	w.Int("holdfast_connections", p.Clients)
@@ -31,26 +30,18 @@ func (s *Server) writeMetrics(w *metric.Writer) {
 	writePushed(w, s.pushed)
 	s.writeTLS(w)
 	s.reloads.write(w, s.conf().Digest())
-	metrics.WriteProcessMetrics(w)
 }
 
-// counts returns the counts for the page for people.
-func (s *Server) counts() []hooks.Count {
-	held := int64(0)
-	for _, n := range s.keeper.Stats().Held {
-		held += n
+// timings returns what the page for people shows of how long things take.
+func (s *Server) timings() page.Timings {
+	x := s.proxy.Stats()
+	t := page.Timings{Requests: x.Durations, Delivery: s.hub.Stats().Delays, Upstreams: map[string]metric.Histogram{}}
+	for i := range x.Upstreams {
+		h := t.Upstreams[x.Upstreams[i].Name] // several sites may have it
+		h.Add(&x.Upstreams[i].FirstByte)
+		t.Upstreams[x.Upstreams[i].Name] = h
 	}
-	h, x := s.hub.Stats(), s.proxy.Stats()
-	return []hooks.Count{
-		{Name: "client connections", Value: s.poller.Stats().Clients},
-		{Name: "held connections", Value: held},
-		{Name: "channels with subscribers or history", Value: int64(h.Channels)},
-		{Name: "messages published", Value: int64(h.Published)},
-		{Name: "messages delivered", Value: int64(h.Delivered)},
-		{Name: "messages in history", Value: int64(h.HistoryMessages)},
-		{Name: "requests to the app", Value: x.Requests},
-		{Name: "requests in progress", Value: x.InFlight},
-	}
+	return t
 }
 
 // writeHub writes the counts of channels, messages and history.

@@ -35,7 +35,7 @@ var liveKeys = []string{
 	"limits.max_requests_in_flight", "limits.requests_per_second", "limits.burst",
 	"buffers.request", "buffers.stream_uploads", "buffers.response", "buffers.total", "routes", "sites",
 	"listen", "trusted_proxies", "proxy_protocol", "tls.certificates", "tls.folder", "tls.hsts", "external", "redirect_https",
-	"hooks.token", "hooks.hosts",
+	"hooks.token", "hooks.hosts", "hooks.page",
 	"push.authorize_timeout", "push.authorize_grace", "push.jwt", "push.origins", "push.heartbeat", "push.poll_wait",
 	"push.poll_max_wait", "push.max_channels", "push.max_message", "push.message_timeout", "push.max_reply",
 	"push.message_rate", "push.send_queue", "push.send_queue_total", "push.receive_timeout", "push.watch_timeout",
@@ -195,6 +195,7 @@ func use(s *Server, next prepared) {
 	}
 	next.tls.use(certPairs(c), c.TLS.Folder)
 	next.secure.files.Reload()
+	s.lines.Hide(secrets(c)...)
 	old := s.state.Load()
 	s.state.Store(next.state)
 	s.proxy.Use(next.front)

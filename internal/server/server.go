@@ -25,6 +25,7 @@ import (
 	"holdfast/internal/hub"
 	"holdfast/internal/inspect"
 	"holdfast/internal/listening"
+	"holdfast/internal/page"
 	"holdfast/internal/park"
 	"holdfast/internal/presence"
 	"holdfast/internal/pushfields"
@@ -39,9 +40,9 @@ func NewLog(c *config.Config, w io.Writer) (*slog.Logger, *slog.LevelVar) {
 	level.Set(levelOf(c))
 	o := &slog.HandlerOptions{Level: level}
 	if c.Log.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o)), level
+		return slog.New(page.Record(slog.NewJSONHandler(w, o))), level
 	}
-	return slog.New(slog.NewTextHandler(w, o)), level
+	return slog.New(page.Record(slog.NewTextHandler(w, o))), level
 }
 
 func levelOf(c *config.Config) (level slog.Level) {
@@ -56,6 +57,7 @@ type Server struct {
 	state     atomic.Pointer[state] // of the configuration that is in use
 	reloads   reloads
 	log       *slog.Logger
+	lines     *page.Recorder
 	owned     lifecycle // what New opened and Serve started
 	poller    *park.Poller
 	hub       *hub.Hub
@@ -87,7 +89,8 @@ func New(c *config.Config, log *slog.Logger) (*Server, error) {
 		debug.SetGCPercent(collector.Percent)
 	}
 	metrics.ExposeMetadata(true) // of the process's and the API's own
-	s := &Server{log: log, upstreams: make(chan struct{}, 1), firstTLS: make(chan *tlsState, 1)}
+	s := &Server{upstreams: make(chan struct{}, 1), firstTLS: make(chan *tlsState, 1)}
+	s.lines, s.log = page.RecorderOf(log)
 	s.reloads.last.Store(time.Now().Unix())
 	if err := s.open(c); err != nil {
 		s.owned.stop(time.Now())
@@ -103,6 +106,7 @@ func (s *Server) open(c *config.Config) (err error) {
 		return err
 	}
 	s.state.Store(first)
+	s.lines.Hide(secrets(c)...)
 	if err := s.openAccessLog(); err != nil {
 		return err
 	}
@@ -237,7 +241,7 @@ func (s *Server) newHooks() *hooks.Server {
 		KeyAge: time.Duration(c.Hooks.IdempotencyAge), KeySize: int64(c.Hooks.IdempotencySize),
 		Presence: s.presence, Connections: s.keeper, Cache: s.cache.changes(),
 		OnChanged: s.watcher.changed(), Inspect: &s.doctor, Settings: func() any { return settingsOf(s) },
-		Hub: s.hub, Log: s.log, Version: Version(), Metrics: s.writeMetrics, Counts: s.counts, Ready: s.ready, Reload: s.Reload,
+		Hub: s.hub, Log: s.log, Version: Version(), Metrics: s.writeMetrics, Timings: s.timings, Lines: s.lines, Ready: s.ready, Reload: s.Reload,
 	})
 }
 

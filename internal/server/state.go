@@ -7,6 +7,7 @@ import (
 	"holdfast/internal/channel"
 	"holdfast/internal/config"
 	"holdfast/internal/listening"
+	"holdfast/internal/page"
 	"holdfast/internal/route"
 	"holdfast/internal/subscribe"
 	"holdfast/internal/token"
@@ -66,5 +67,9 @@ func (x *state) subscribing() subscribe.Settings {
 
 // api returns the settings of the API.
 func (x *state) api() hooks.Live {
-	return hooks.Live{Token: x.config.Hooks.Token, Hosts: x.config.Hooks.Hosts, Channels: x.channels}
+	h := &x.config.Hooks
+	return hooks.Live{Token: h.Token, Hosts: h.Hosts, Page: page.Mode(h.Page), Channels: x.channels}
 }
+
+// secrets returns the texts of a configuration that the page for people must never show.
+func secrets(c *config.Config) []string { return []string{c.Hooks.Token, c.Events.Key, c.Push.JWT.Key} }
