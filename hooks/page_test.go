@@ -390,3 +390,24 @@ func TestPageLiveAfterTakeOver(t *testing.T) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 }
+
+// TestPageLiveAfterReload: with another token, or with the page turned off, streams end that were opened before; another
+// rule for channels leaves them open.
+func TestPageLiveAfterReload(t *testing.T) {
+	for name, next := range map[string]Live{
+		"another token": {Token: "fedcba9876543210"}, "off": {Token: pageToken, Page: page.Off}, "a token less": {}, "another host": {Token: pageToken, Hosts: []string{"a.test"}},
+	} {
+		a := start(t, "tcp", Options{Live: Live{Token: pageToken}})
+		r := a.watchPage(t, bearer)
+		wiretest.Eventually(t, "it is shown", func() bool { return a.page.Viewers() == 1 })
+		a.Use(Live{Token: pageToken, Channels: rules()})
+		if a.page.Viewers() != 1 {
+			t.Errorf("%s: the stream ended because of a rule", name)
+		}
+		a.Use(next)
+		if _, err := io.ReadAll(r); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !strings.Contains(err.Error(), "reset") {
+			t.Errorf("%s: the stream does not end: %v", name, err)
+		}
+		wiretest.Eventually(t, name+": nobody looks", func() bool { return a.page.Viewers() == 0 })
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"errors"
+	"maps"
 
 	"holdfast/internal/channel"
 	"holdfast/internal/page"
@@ -36,7 +37,9 @@ func (s *Server) Use(set Live) {
 	for _, host := range set.Hosts {
 		a.hosts[canonicalHost(host)] = true
 	}
-	s.access.Store(a)
+	if old := s.access.Swap(a); old != nil && (old.secret != a.secret || old.tokenSum != a.tokenSum || old.page != a.page || !maps.Equal(old.hosts, a.hosts)) {
+		s.page.Disconnect()
+	}
 }
 
 // ErrNotReloaded is why the configuration is the one from before: that which was read is not valid, or can't be applied

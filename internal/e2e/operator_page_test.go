@@ -226,6 +226,71 @@ func wantAccessible(t *testing.T, b *browser) {
 	}
 }
 
+// press sends keys to the element that has the focus.
+func (b *browser) press(keys ...string) {
+	b.t.Helper()
+	var actions []map[string]any
+	for _, key := range keys {
+		actions = append(actions, map[string]any{"type": "keyDown", "value": key}, map[string]any{"type": "keyUp", "value": key})
+	}
+	b.command(http.MethodPost, "/actions", map[string]any{"actions": []map[string]any{{"type": "key", "id": "keyboard", "actions": actions}}}, nil)
+}
+
+// TestOperatorPageKeyboard: everything can be reached and used without a mouse, and the focus stays while the page changes.
+func TestOperatorPageKeyboard(t *testing.T) {
+	const tab, enter, escape = "\ue004", "\ue007", "\ue00c"
+	h := startPageLoad(t, "page: publish")
+	b := startBrowser(t)
+	b.open(h.hooks + "/")
+	b.waitFor("the channels", "document.querySelectorAll('#channels tbody tr').length >= 12")
+	focus := func() (name string) {
+		t.Helper()
+		b.eval("const e = document.activeElement; return e.id || e.className + ' ' + e.textContent", &name)
+		return name
+	}
+	b.press(tab)
+	if got := focus(); got != "match" {
+		t.Errorf("the first is %s", got)
+	}
+	b.press(tab)
+	if got := focus(); !strings.HasPrefix(got, "name ") {
+		t.Errorf("the second is %s", got)
+	}
+	first := focus()
+	var states string
+	b.eval("return document.querySelector('#uptime').textContent", &states)
+	b.waitFor("the page has changed", fmt.Sprintf("document.querySelector('#uptime').textContent !== %q", states))
+	if got := focus(); got != first {
+		t.Errorf("the focus has moved from %s to %s", first, got)
+	}
+	b.press(enter)
+	b.waitFor("the channel is open, with the focus in it", "document.querySelector('#channel').open && document.querySelector('#channel').contains(document.activeElement)")
+	b.eval("document.querySelector('#data').focus(); return 0", nil)
+	b.press(tab, tab, enter)
+	b.waitFor("it was published", "document.querySelector('#publish-note').textContent.startsWith('Published as')")
+	b.press(escape)
+	b.waitFor("the channel is closed", "!document.querySelector('#channel').open")
+	if got := focus(); got != first {
+		t.Errorf("after it, the focus is at %s, not %s", got, first)
+	}
+	b.press(tab)
+	for range 40 { // through the other channels
+		if focus() == "severe" {
+			break
+		}
+		b.press(tab)
+	}
+	if got := focus(); got != "severe" {
+		t.Errorf("the filter of the log is not reached: %s", got)
+	}
+	b.press(" ")
+	b.waitFor("only warnings and errors show", "[...document.querySelectorAll('#lines .info')].every((l) => !l.checkVisibility())")
+	b.press(tab)
+	if got := focus(); got != "log" {
+		t.Errorf("the log is not reached: %s", got)
+	}
+}
+
 // TestOperatorPageToken: the token is asked for once, is in no URL and no log, and lets the page publish.
 func TestOperatorPageToken(t *testing.T) {
 	h := startPageLoad(t, "token: "+pageToken)

@@ -24,6 +24,8 @@ const (
 // viewer is an open page.
 type viewer struct {
 	wakec chan struct{} // holds one: there is a new state
+	endc  chan struct{} // closed by disconnectLocked
+	ended bool          // guarded by Page.mu: it is
 	seq   uint64        // of the last line of the log that it has; owned by its goroutine
 }
 
@@ -54,6 +56,23 @@ func (p *Page) Viewers() int {
 	return len(p.viewers)
 }
 
+// Disconnect ends all streams: who may see the page has changed. Browsers that still may connect again.
+func (p *Page) Disconnect() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.disconnectLocked()
+}
+
+func (p *Page) disconnectLocked() {
+	for v, c := range p.viewers {
+		if !v.ended {
+			v.ended = true
+			close(v.endc)
+			_ = c.SetWriteDeadline(time.Now()) // fasthttp closes c when its handler returns, and not before
+		}
+	}
+}
+
 // Close ends all streams, and waits until they have.
 func (p *Page) Close() {
 	p.mu.Lock()
@@ -61,16 +80,14 @@ func (p *Page) Close() {
 		p.closed = true
 		close(p.endc)
 	}
-	for _, c := range p.viewers {
-		_ = c.Close()
-	}
+	p.disconnectLocked()
 	p.mu.Unlock()
 	p.group.Wait()
 }
 
 // serve sends states on c until the viewer leaves.
 func (p *Page) serve(c net.Conn) {
-	v := &viewer{wakec: make(chan struct{}, 1)}
+	v := &viewer{wakec: make(chan struct{}, 1), endc: make(chan struct{})}
 	if !p.join(v, c) {
 		head, body := render.Refusal(fasthttp.StatusServiceUnavailable, ErrFull.Error(), "Connection: close\r\n")
 		_ = c.SetWriteDeadline(time.Now().Add(slowViewer))
@@ -81,7 +98,7 @@ func (p *Page) serve(c net.Conn) {
 	defer p.recovered("panic while a page was shown")
 	b := append(render.StreamHead("text/event-stream", "X-Content-Type-Options: nosniff\r\n"), render.RetryHint()...)
 	for {
-		if err := c.SetWriteDeadline(time.Now().Add(slowViewer)); err != nil {
+		if !p.beginWrite(v, c) {
 			return
 		}
 		if _, err := c.Write(b); err != nil { // the viewer has left, or is too slow
@@ -89,7 +106,7 @@ func (p *Page) serve(c net.Conn) {
 		}
 		select {
 		case <-v.wakec:
-		case <-p.endc:
+		case <-v.endc:
 			return
 		}
 		p.mu.Lock()
@@ -100,6 +117,14 @@ func (p *Page) serve(c net.Conn) {
 		}
 		b = p.appendLines(render.AppendEvent(b[:0], frame), v)
 	}
+}
+
+// beginWrite limits the time of the next write, and reports whether there is to be one. Under the mutex, so that it does not
+// replace the limit of disconnectLocked.
+func (p *Page) beginWrite(v *viewer, c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !v.ended && c.SetWriteDeadline(time.Now().Add(slowViewer)) == nil
 }
 
 // appendLines appends the lines that the viewer does not have.

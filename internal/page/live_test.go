@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"holdfast/internal/metric"
@@ -68,9 +69,8 @@ func TestNothingIsCollectedWithoutViewers(t *testing.T) {
 	if !strings.Contains(frame, `"channels":`) {
 		t.Errorf("the state is %s", frame)
 	}
-	goroutines := p.Viewers()
-	if goroutines != 2 || !running() {
-		t.Errorf("%d viewers, running %v", goroutines, running())
+	if n := p.Viewers(); n != 2 || !running() {
+		t.Errorf("%d viewers, running %v", n, running())
 	}
 	a.Close()
 	wiretest.Eventually(t, "one has left", func() bool { return p.Viewers() == 1 })
@@ -174,4 +174,38 @@ func TestCloseEndsTheStreams(t *testing.T) {
 	_, r = open(t, p)
 	next(t, r, "503")
 	p.Close()
+}
+
+// TestCloseDoesNotWaitForASlowViewer: one that reads nothing.
+func TestCloseDoesNotWaitForASlowViewer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Options{Every: time.Hour})
+		open(t, p) // nobody reads its pipe, so the first write waits
+		synctest.Wait()
+		begun := time.Now()
+		p.Close()
+		if d := time.Since(begun); d != 0 || p.Viewers() != 0 {
+			t.Errorf("Close took %v; %d viewers", d, p.Viewers())
+		}
+	})
+}
+
+// TestSlowViewerIsDropped: one that reads nothing for slowViewer.
+func TestSlowViewerIsDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Options{Every: time.Second})
+		open(t, p)
+		begun := time.Now()
+		for p.Viewers() == 0 || time.Since(begun) < slowViewer-time.Second {
+			time.Sleep(100 * time.Millisecond)
+		}
+		if p.Viewers() != 1 {
+			t.Error("it was dropped early")
+		}
+		time.Sleep(2 * time.Second)
+		if p.Viewers() != 0 || p.running {
+			t.Error("it is still there")
+		}
+		p.Close()
+	})
 }

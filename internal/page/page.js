@@ -15,6 +15,8 @@ const listedChannels = 1000;
 const channelsEvery = 5000; // ms
 const manyChannels = 20000; // so many are listed when somebody searches, and not all the time
 const shownMessages = 10;
+const readPages = 10; // of a channel's history, each of 4 MB at most
+const typingPause = 250; // ms
 const shownLines = 200;
 
 let token = sessionStorage.getItem(tokenKey) ?? "";
@@ -163,7 +165,8 @@ function showNow(state) {
   set(fds, f.fds === undefined ? "–" : `${whole.format(f.fds)} of ${f.max_fds < 2 ** 40 ? whole.format(f.max_fds) : "any number"}`);
   fds.classList.toggle("bad", f.fds > 0.9 * f.max_fds);
   set(byId("connections"), whole.format(f.connections ?? 0));
-  set(byId("in-flight"), plural(f.in_flight ?? 0, "request"));
+  set(byId("in-flight"), [plural(f.in_flight ?? 0, "request"), f.tunnels > 0 ? plural(f.tunnels, "tunnel") : ""].filter(Boolean).join(", "));
+  set(byId("history"), `${plural(f.history ?? 0, "message")}, ${bytes(f.history_bytes ?? 0)}`);
   set(byId("send-queue"), bytes(f.send_queue ?? 0));
 }
 
@@ -270,7 +273,7 @@ let listing = 0;
 const openedAt = Date.now();
 
 function lastPublish(channel) {
-  if (!channel.last_id) return "none";
+  if (!channel.last_id) return "never";
   const last = seen.get(channel.name);
   return last?.changed ? ago(Date.now() - last.at) : `before ${clock.format(last?.at ?? openedAt).slice(0, 5)}`;
 }
@@ -327,7 +330,11 @@ function channelRow(channel) {
   return row;
 }
 
-byId("match").addEventListener("input", () => listChannels(true));
+let typing = 0;
+byId("match").addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(() => listChannels(true), typingPause);
+});
 byId("search").addEventListener("submit", (event) => {
   event.preventDefault();
   listChannels(true);
@@ -354,9 +361,9 @@ async function readMessages(name) {
   const note = byId("messages-note");
   set(note, "");
   try {
-    let newest = [], after = "", total = 0;
-    for (let more = true; more;) {
-      const answer = await ask(`/page/channels/${encodeURIComponent(name)}/messages${after && `?after=${after}`}`);
+    let newest = [], after = "", total = 0, more = true;
+    for (let i = 0; more && i < readPages; i++) {
+      const answer = await ask(`/page/channels/${encodeURIComponent(name)}/messages?limit=10000${after && `&after=${after}`}`);
       if (!answer.ok) throw new Error(await failure(answer));
       const page = await answer.json();
       total += page.messages.length;
@@ -365,7 +372,8 @@ async function readMessages(name) {
       after = page.next;
     }
     if (name !== opened) return;
-    set(note, newest.length === 0 ? "History is empty." : newest.length < total ? `The newest ${newest.length} of ${whole.format(total)}.` : "");
+    if (more) set(note, `History is too large to show its end here. These are messages ${whole.format(total - newest.length + 1)} to ${whole.format(total)}.`);
+    else set(note, newest.length === 0 ? "History is empty." : newest.length < total ? `The newest ${newest.length} of ${whole.format(total)}.` : "");
     sync(byId("messages"), newest.reverse(), (m) => m.id, (m) => {
       const row = make("li");
       const text = typeof m.data === "string" ? m.data : JSON.stringify(m.data);

@@ -21,6 +21,7 @@ type cause struct {
 const (
 	rejected = "holdfast_subscribe_rejected_total"
 	closed   = "holdfast_connections_closed_total"
+	denied   = "holdfast_access_denied_total"
 	apiCalls = "holdfast_api_requests_total"
 
 	rejectedLine = "subscribe rejected"
@@ -67,9 +68,15 @@ var causes = []cause{
 	{"holdfast_history_file_errors_total", "", "History not written", "history file not written; publishes that must be stored are refused until it is", "", "Look at the disk of push.history_file."},
 
 	{"holdfast_proxy_refused_total", "", "Request refused", "request refused", "", "The reason is below; docs/reference/refusals.md has all of them."},
-	{"holdfast_access_denied_total", "", "Access denied", "request refused", "", "See allow, deny, deny_addresses and basic_auth."},
-	{"holdfast_proxy_rate_limited_total", "", "Request over the rate", "request refused", "rate", "Raise limits.requests_per_second and limits.burst."},
-	{"holdfast_proxy_overloaded_total", "", "Request over a limit, or the queue is full", "request refused", "", "Raise limits.max_requests_in_flight, upstream_pool.max_conns or upstream_pool.max_queue."},
+	{denied, "path", "Access denied: a path that deny names", "request refused", "path that deny", "Nothing, if deny means it: scanners look for such paths."},
+	{denied, "address", "Access denied: address", "request refused", "address that allow", "List the address in allow, or take it out of deny_addresses."},
+	{denied, "no_login", "Access denied: no login", "request refused", "no login", "Nothing: a browser then asks for the one of basic_auth."},
+	{denied, "login", "Access denied: wrong login", "request refused", "wrong", "Compare with the file of basic_auth."},
+	{denied, "guessing", "Access denied: too many wrong logins", "request refused", "too many failed logins", "Somebody guesses: look at client below."},
+	{denied, "busy", "Access denied: too many logins at once", "request refused", "", "Somebody guesses, or the hashes of basic_auth cost too much."},
+	{denied, "file", "Access denied: no file of users", "file of users not read; nobody has access", "", "Look at the file of basic_auth: the error is below."},
+	{"holdfast_proxy_rate_limited_total", "", "Request over the rate", "request refused", "requests_per_second", "Raise limits.requests_per_second and limits.burst."},
+	{"holdfast_proxy_overloaded_total", "", "Request over a limit, or the queue is full", "request refused", "in_flight", "Raise limits.max_requests_in_flight, upstream_pool.max_conns or upstream_pool.max_queue."},
 	{"holdfast_proxy_upstream_errors_total", "", "Request to the app failed", "upstream failed", "", "Look at the app: the error is below. See timeouts.upstream."},
 	{"holdfast_proxy_responses_aborted_total", "", "Response broken off", "", "", "The app ended it early, or the client was too slow: the access log has the reason."},
 	{"holdfast_proxy_file_errors_total", "", "Temporary file failed", "temporary file not written; the body is streamed or refused", "", "Look at buffers.temp_dir and buffers.temp_total_size."},
@@ -153,7 +160,7 @@ func (p *Page) example(c *cause, label string) *Line {
 			return strings.Contains(l.field("reason"), c.part)
 		case c.metric == apiCalls:
 			return l.field("status") == label
-		case c.label == "" && label != "" && l.field("reason") != "" && c.line != "request refused":
+		case c.label == "" && label != "" && l.field("reason") != "":
 			return l.field("reason") == label
 		}
 		return true

@@ -48,18 +48,17 @@ type upstream struct {
 // gauges and counters of the page, by the names that its script has for them. Of counters it gets the rates.
 var (
 	gauges = map[string]string{
-		"connections": "holdfast_connections", "subscribers": "holdfast_subscribers", "channels": "holdfast_channels",
-		"in_flight": "holdfast_proxy_requests_in_flight", "queued": "holdfast_proxy_queue_length", "tunnels": "holdfast_proxy_tunnels",
-		"send_queue": "holdfast_send_queue_bytes", "backlog": "holdfast_publish_backlog_bytes",
+		"connections": "holdfast_connections", "channels": "holdfast_channels", "in_flight": "holdfast_proxy_requests_in_flight",
+		"queued": "holdfast_proxy_queue_length", "tunnels": "holdfast_proxy_tunnels", "send_queue": "holdfast_send_queue_bytes",
 		"history": "holdfast_history_messages", "history_bytes": "holdfast_history_bytes",
 		"polls_held": "holdfast_cache_polls_held", "entries": "holdfast_cache_entries", "cache_bytes": "holdfast_cache_bytes",
-		"watched": "holdfast_watch_channels", "watch_failing": "holdfast_watch_channels_failing", "watch_late": "holdfast_watch_late_seconds",
+		"watched": "holdfast_watch_channels", "watch_failing": "holdfast_watch_channels_failing",
 		"fds": "process_open_fds", "max_fds": "process_max_fds", "memory": "process_resident_memory_bytes",
 	}
 	rates = map[string]string{
 		"requests": "holdfast_proxy_requests_total", "published": "holdfast_messages_published_total",
-		"delivered": "holdfast_messages_delivered_total", "accepted": "holdfast_connections_accepted_total",
-		"waits": "holdfast_cache_waits_total", "watch_requests": "holdfast_watch_requests_total", "watch_changes": "holdfast_watch_changes_total",
+		"delivered":      "holdfast_messages_delivered_total",
+		"watch_requests": "holdfast_watch_requests_total", "watch_changes": "holdfast_watch_changes_total",
 	}
 )
 

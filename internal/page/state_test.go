@@ -183,6 +183,32 @@ func TestCausesAreThoseOfTheCode(t *testing.T) {
 	}
 }
 
+// TestScriptKnowsTheFigures: the script shows each figure, and asks for no other.
+func TestScriptKnowsTheFigures(t *testing.T) {
+	used := map[string]bool{}
+	for _, m := range regexp.MustCompile(`\b(?:f|state\.figures)\.([a-z_]+)\b`).FindAllSubmatch(pageJS, -1) {
+		used[string(m[1])] = true
+	}
+	for name := range gauges {
+		if !used[name] {
+			t.Errorf("the script does not show %s", name)
+		}
+		delete(used, name)
+	}
+	for name := range rates {
+		if !used[name+"_rate"] {
+			t.Errorf("the script does not show %s_rate", name)
+		}
+		delete(used, name+"_rate")
+	}
+	for _, known := range []string{"key", "value"} { // of a field of a line
+		delete(used, known)
+	}
+	if len(used) > 0 {
+		t.Errorf("the script asks for %v", used)
+	}
+}
+
 func TestUptime(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0 s", 59 * time.Second: "59 s", 61 * time.Second: "1 min 1 s", 3599 * time.Second: "59 min 59 s",
