@@ -44,7 +44,7 @@ internal/config   internal/cache internal/cache/rules internal/channel internal/
 internal/config/answers internal/access internal/config/value internal/errorpage internal/fcgi internal/fieldset internal/request internal/tracecontext
 internal/config/changes internal/channel internal/config
 internal/config/value internal/expand
-internal/connection
+internal/connection internal/channel
 internal/cookie   internal/http1
 internal/deflate
 internal/demo

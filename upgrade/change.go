@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"holdfast/internal/channel"
+	"holdfast/internal/connection"
 	"holdfast/internal/ending"
 	"holdfast/internal/hub"
 	"holdfast/internal/render"
@@ -71,19 +72,7 @@ func (m channelChange) objects(x *held, replay hub.Replay) [][]byte {
 
 // notifyChanged notifies the observer of the channels that were joined and left.
 func notifyChanged(x *held, before, after []string) {
-	o := x.k.o.Observer
-	if x.session == nil || o == nil {
-		return
-	}
-	if !x.session.Told {
-		if o.Wants(x.session.User(), after) {
-			x.session.Told = true
-			o.Begun(x.connection(after))
-		}
-		return
-	}
-	join, leave := channel.Without(after, before), channel.Without(before, after)
-	if len(join)+len(leave) > 0 {
-		o.Changed(x.connection(after), join, leave)
+	if s, o := x.session, x.k.o.Observer; s != nil && o != nil {
+		s.Told = connection.TellChange(o, s.Told, x.connection(after), before)
 	}
 }

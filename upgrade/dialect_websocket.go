@@ -10,7 +10,6 @@ import (
 
 	"holdfast/internal/appcall"
 	"holdfast/internal/ending"
-	"holdfast/internal/http1"
 	"holdfast/internal/hub"
 	"holdfast/internal/inflate"
 	"holdfast/internal/park"
@@ -64,14 +63,7 @@ func (d *webSocket) encoding() *hub.Encoding { return d.rendered }
 
 // Matches reports whether a request is for a WebSocket, and offers permessage-deflate if the dialect needs that.
 func (d *webSocket) Matches(r *subscribe.Choice) bool {
-	if !http1.HasToken(r.Upgrade, "websocket") {
-		return false
-	}
-	if d.deflated {
-		_, ok := wsframe.AcceptDeflate([][]byte{r.Extensions})
-		return ok && d.k.o.Compress > 0
-	}
-	return true
+	return r.WantsWebSocket(d.deflated) && (d.k.o.Compress > 0 || !d.deflated)
 }
 
 func (*webSocket) Check(ctx *fasthttp.RequestCtx, _ *Spec) (int, string) {
@@ -130,7 +122,11 @@ func (d *webSocket) read(x *held, p []byte) bool {
 // resume continues with the frames that were read already.
 func (d *webSocket) resume(x *held) bool {
 	in, ok := x.state.(*inbound)
-	if ok && len(in.queued) > 0 { // of another process
+	if ok && (in.inflating || in.full && in.asking) { // the end of that resumes it
+		x.paused = true
+		return false
+	}
+	if ok && len(in.queued) > 0 { // of another process, or from before a move that did not happen
 		if in.resumeQueued(true); x.c.Handler() != park.Handler(x) {
 			return false
 		}
@@ -208,7 +204,12 @@ func (d *webSocket) inflated(x *held, op ws.OpCode, p []byte, e *wsframe.Error) 
 
 // ping sends a ping, unless the client has not responded to the last one.
 func (d *webSocket) ping(x *held, ping []byte) bool {
-	if x.pinged && !x.paused {
+	if x.pinged && !x.paused { // what has come while no client was read is read first
+		if x.read(); x.c.Handler() != park.Handler(x) {
+			return false
+		}
+	}
+	if x.pinged && !x.paused && !d.k.settling.Load() {
 		x.end(ending.PongTimeout)
 		return false
 	}
@@ -278,7 +279,7 @@ func (d *webSocket) watch(x *held, f *receive.Frames, t time.Duration) {
 		if in, ok := x.state.(*inbound); !ok || in.frames != f {
 			return
 		}
-		if x.paused { // Holdfast has paused the client, so the delay is not the client's
+		if x.paused || d.k.settling.Load() { // Holdfast has paused the client, so the delay is not the client's
 			f.Since = loop.Now()
 		}
 		if left := f.Left(d.k.live().ReceiveTime, loop.Now()); left > 0 {

@@ -6,10 +6,16 @@ import (
 	"holdfast/internal/appcall"
 )
 
+// errNoLogin is of a connection that another process has begun, with a configuration in which clients sent no messages.
+var errNoLogin = errors.New("this connection is older than push.message_path: connect again")
+
 // post sends a message to the app, one of a connection at a time; the client's next messages wait. If the connection
 // ends before the app responds, the response is dropped.
 func (in *inbound) post(m appcall.ClientMessage, ref string) bool {
 	x, k, loop := in.x, in.x.k, in.x.c.Loop()
+	if in.login == nil {
+		return in.rejectFrame(ref, errNoLogin)
+	}
 	size := len(m.Data)
 	if !in.takes(size) {
 		return false

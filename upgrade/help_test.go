@@ -42,6 +42,7 @@ type world struct {
 	keeper *upgrade.Keeper
 	proxy  *proxy.Proxy
 	poller *park.Poller
+	tls    *tlsconn.Server // nil: clients use none
 	app    *wiretest.Upstream
 }
 
@@ -76,17 +77,22 @@ func (f verifyFunc) Verify(text string) (auth.TokenGrant, error) { return f(text
 func startBehind(t testing.TB, trusted func(netip.Addr) bool, change ...func(*upgrade.Options)) *world {
 	t.Helper()
 	w := build(t, trusted, change...)
-	ln := wiretest.Listen(t)
-	w.addr = ln.Addr().String()
-	if err := w.poller.Listen(ln, secured(w.poller, w.proxy.Accept)); err != nil {
-		t.Fatal(err)
-	}
 	w.serve(t)
 	return w
 }
 
-// serve runs the loops until the end of the test.
+// serve listens, and runs the loops until the end of the test.
 func (w *world) serve(t testing.TB) {
+	t.Helper()
+	ln := wiretest.Listen(t)
+	w.addr = ln.Addr().String()
+	accept := w.proxy.Accept
+	if w.tls != nil {
+		accept = w.tls.Accept(accept)
+	}
+	if err := w.poller.Listen(ln, accept); err != nil {
+		t.Fatal(err)
+	}
 	donec := make(chan struct{})
 	go func() { defer close(donec); w.poller.Serve() }()
 	t.Cleanup(func() { w.poller.Shutdown(); <-donec })
@@ -102,6 +108,10 @@ func build(t testing.TB, trusted func(netip.Addr) bool, change ...func(*upgrade.
 	var err error
 	if w.poller, err = park.New(park.Options{Loops: 2, Log: log}); err != nil {
 		t.Fatal(err)
+	}
+	if wiretest.Secure() {
+		cert, _ := wiretest.Certificate()
+		w.tls = tlsconn.NewServer(w.poller, tlsconn.Options{Config: &tls.Config{Certificates: []tls.Certificate{cert}}})
 	}
 	w.hub = hub.New(hub.Options{Lanes: 2, Wildcards: true, Rule: func(c string) (hub.History, bool) {
 		switch first, _, _ := strings.Cut(c, "."); first {
@@ -315,13 +325,4 @@ func openAccessLog(t *testing.T, path string) *accesslog.Log {
 		log.Serve(ctx, func(err error) { t.Error(err) })
 	})
 	return log
-}
-
-// secured is accept with TLS before it, if clients use that.
-func secured(p *park.Poller, accept func(*park.Loop) park.Handler) func(*park.Loop) park.Handler {
-	if !wiretest.Secure() {
-		return accept
-	}
-	cert, _ := wiretest.Certificate()
-	return tlsconn.NewServer(p, tlsconn.Options{Config: &tls.Config{Certificates: []tls.Certificate{cert}}}).Accept(accept)
 }

@@ -56,21 +56,15 @@ func (k *Keeper) resume(moved bool) {
 		k.moved.Store(true)
 	}
 	k.settling.Store(false)
-	k.index.All(func(x *held) {
-		if !x.paused {
-			step(x, x.unpause)
-		}
-	})
+	k.index.All(func(x *held) { step(x, x.unpause) })
 }
 
 func (k *Keeper) eachQueue(yield func(*sendqueue.Queue)) {
-	for _, l := range k.o.Poller.Loops() {
-		l.Each(func(c *park.Conn) {
-			if x, ok := c.Handler().(*held); ok && x.queue != nil {
-				yield(&x.queue.Queue)
-			}
-		})
-	}
+	k.index.EachFrozen(func(x *held) {
+		if x.queue != nil {
+			yield(&x.queue.Queue)
+		}
+	})
 }
 
 // Name implements takeover.Kind.
@@ -138,6 +132,11 @@ func (v *Mover) Adopt(c *park.Conn, version uint16, record []byte) error {
 	c.Hold(x)
 	if r.Session != nil {
 		x.session = session.Restore(k.index.Sessions(x), x, r.Session, c.Loop().Now())
+	}
+	if left := park.MovingOf(c).Deadline; r.Session != nil && r.Session.Asking {
+		x.await(left) // or at once, as the response went to the other process
+	} else if left == 0 {
+		beginHeartbeat(x)
 	}
 	resumes := f.restore(x, r)
 	if !x.answered {

@@ -20,6 +20,7 @@ func (d longPoll) restore(x *held, r *heldrecord.Record) bool {
 	if r.Poll != nil {
 		s = r.Poll
 	}
+	s.Gzip = s.Gzip && d.k.o.Compress > 0
 	x.state = s
 	d.k.received.Give(-len(s.Rest))
 	return true

@@ -80,10 +80,20 @@ func (w *world) move(t *testing.T, change ...func(*upgrade.Options)) (next *worl
 			t.Fatal(err)
 		}
 		adopted, err := next.poller.Loops()[len(moved)%2].Adopt(fd, park.MovingOf(c))
-		if err == nil {
-			err = taker.Adopt(adopted, taker.Version(), record)
-		}
 		if err != nil {
+			t.Fatal(err)
+		}
+		if w.tls != nil {
+			layer, ok := w.tls.Layer().Export(c, nil)
+			if !ok {
+				t.Fatal("the TLS of a connection can't move")
+			}
+			if err := next.tls.Layer().Adopt(adopted, next.tls.Layer().Version(), layer); err != nil {
+				t.Fatal(err)
+			}
+			park.SocketOf(adopted).Again(park.Readable)
+		}
+		if err := taker.Adopt(adopted, taker.Version(), record); err != nil {
 			t.Fatal(err)
 		}
 		clear(record)
@@ -93,20 +103,18 @@ func (w *world) move(t *testing.T, change ...func(*upgrade.Options)) (next *worl
 	v.Leave()
 	for _, c := range moved {
 		v.Moved(c)
+		if w.tls != nil {
+			w.tls.Layer().Moved(c)
+		}
 		park.Release(c)
 	}
 	image.Moved()
 	x.Adopted()
-	ln := wiretest.Listen(t)
-	next.addr = ln.Addr().String()
-	if err := next.poller.Listen(ln, next.proxy.Accept); err != nil {
-		t.Fatal(err)
-	}
 	next.serve(t)
 	frozen.Thaw()
 	v.Queues().Thaw(true)
-	if n := w.held(); n != int64(left) {
-		t.Errorf("%d are still held by the first; want %d", n, left)
+	if n := w.held(); n > int64(left) {
+		t.Errorf("%d are still held by the first; want at most %d", n, left)
 	}
 	return next, left
 }

@@ -16,13 +16,20 @@ func (k *Keeper) Use(set *subscribe.Settings) {
 	k.server.Store(k.requests().With(set))
 	k.auth.Cache.EvictMatching("", "") // the app may be another one
 	k.onEach(connection.Selection{}, func(x *held) {
-		if old.Heartbeat <= 0 && set.Heartbeat > 0 && !x.form.asksAgain() && x.queue == nil { // no deadline comes by itself
-			x.await(session.Spread(set.Heartbeat))
+		if old.Heartbeat <= 0 {
+			beginHeartbeat(x)
 		}
 		if end := recheck(x, func(name string) channel.Access { return auth.Access(old.Rules, name) }); end != nil {
 			end()
 		}
 	})
+}
+
+// beginHeartbeat sets the deadline of a connection that has none by itself, as it began without heartbeats.
+func beginHeartbeat(x *held) {
+	if h := x.k.live().Heartbeat; h > 0 && !x.form.asksAgain() && x.queue == nil {
+		x.await(session.Spread(h))
+	}
 }
 
 // recheck returns what closes a connection if the present rules do not allow one of its channels; nil if they do. was

@@ -1,5 +1,7 @@
 package connection
 
+import "holdfast/internal/channel"
+
 // Observer is notified of held connections. Its methods run on the connection's loop and must not block.
 type Observer interface {
 	// Wants reports whether it is to be told of a connection. One that it does not want costs nothing.
@@ -16,4 +18,20 @@ type Observer interface {
 
 	// Ended tells that it has left them. It comes once for each Begun.
 	Ended(c Info, reason string)
+}
+
+// TellChange notifies o of a connection that had other channels before. told says whether o was notified of the connection;
+// TellChange returns whether it is now.
+func TellChange(o Observer, told bool, c Info, before []string) bool {
+	if !told {
+		if told = o.Wants(c.User, c.Channels); told {
+			o.Begun(c)
+		}
+		return told
+	}
+	join, leave := channel.Without(c.Channels, before), channel.Without(before, c.Channels)
+	if len(join)+len(leave) > 0 {
+		o.Changed(c, join, leave)
+	}
+	return true
 }

@@ -110,6 +110,13 @@ func isHeld[C Conn](c *park.Conn) bool {
 // All has the loops run f with every connection, and returns at once.
 func (i *Index[C]) All(f func(C)) { i.poller.VisitAll(isHeld[C], visit(f)) }
 
+// EachFrozen calls f with every connection, while the loops are frozen.
+func (i *Index[C]) EachFrozen(f func(C)) {
+	for _, l := range i.poller.Loops() {
+		l.Each(visit(f))
+	}
+}
+
 // Each runs f with every connection that has the ID and the user of the selection, if these are given, on its loop. It
 // returns after the last, or when the loops end. Don't call it on a loop.
 func (i *Index[C]) Each(s connection.Selection, f func(C)) {

@@ -63,6 +63,15 @@ func dropClose(head []byte) bool {
 	return dropped
 }
 
+// WantsWebSocket reports whether a request is for a WebSocket, and if deflated, whether it offers permessage-deflate.
+func (r *Choice) WantsWebSocket(deflated bool) bool {
+	if !http1.HasToken(r.Upgrade, "websocket") {
+		return false
+	}
+	_, ok := wsframe.AcceptDeflate([][]byte{r.Extensions})
+	return ok || !deflated
+}
+
 // AcceptWebSocket writes the response to a handshake, with permessage-deflate if that is agreed on. login says that the
 // client's cookies and Authorization are kept. An error has the status and the text of a refusal.
 func (v *Request) AcceptWebSocket(ctx *fasthttp.RequestCtx, u *websocket.FastHTTPUpgrader, deflated, login bool) (int, string) {
