@@ -14,9 +14,12 @@ RUN go mod download
 COPY . .
 RUN sed -i 's/^listen: .*/listen: ":8080"/' config.yaml
 RUN CGO_ENABLED=0 go build -trimpath -ldflags=-s -o holdfast .
+# What the image has: the CAs of upstreams and of ACME, and a folder for temporary files besides.
+RUN mkdir -p image/etc/ssl/certs image/tmp && chmod 1777 image/tmp && \
+    cp /etc/ssl/certs/ca-certificates.crt image/etc/ssl/certs/ && cp holdfast config.yaml image/
 
 FROM scratch
-COPY --from=build /src/holdfast /src/config.yaml /
+COPY --from=build /src/image/ /
 USER 65534:65534
 EXPOSE 8080
 ENTRYPOINT ["/holdfast"]

@@ -3,10 +3,14 @@
 package e2e
 
 import (
+	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path"
@@ -134,7 +138,7 @@ func (i *image) copyFrom(t *testing.T, source *image, files []string, to string)
 
 func copyTree(to, from string) error {
 	return filepath.WalkDir(from, func(file string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+		if err != nil || file == from {
 			return err
 		}
 		info, err := entry.Info()
@@ -145,7 +149,13 @@ func copyTree(to, from string) error {
 		if err != nil {
 			return err
 		}
-		return copyFile(filepath.Join(to, name), file, info.Mode())
+		if name = filepath.Join(to, name); !entry.IsDir() {
+			return copyFile(name, file, info.Mode())
+		}
+		if err := os.MkdirAll(name, 0o755); err != nil {
+			return err
+		}
+		return os.Chmod(name, info.Mode())
 	})
 }
 
@@ -216,16 +226,15 @@ func TestDockerfile(t *testing.T) {
 	if img.from != "scratch" || img.user != "65534:65534" {
 		t.Errorf("the image is made from %s for user %s", img.from, img.user)
 	}
-	entries, err := os.ReadDir(img.root)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var names []string
-	for _, entry := range entries {
-		names = append(names, entry.Name())
-	}
-	if !slices.Equal(names, []string{"config.yaml", "holdfast"}) {
-		t.Errorf("the image has the files %q", names)
+	err := fs.WalkDir(os.DirFS(img.root), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			names = append(names, name)
+		}
+		return err
+	})
+	if err != nil || !slices.Equal(names, []string{"config.yaml", "etc/ssl/certs/ca-certificates.crt", "holdfast"}) {
+		t.Errorf("the image has the files %q, %v", names, err)
 	}
 
 	t.Run("check accepts the configuration that is shipped", func(t *testing.T) {
@@ -258,5 +267,29 @@ func TestDockerfile(t *testing.T) {
 		if !strings.Contains(string(status), "\nUid:\t65534\t65534\t65534\t65534\n") {
 			t.Errorf("it does not run as the image's user:\n%s", status)
 		}
+	})
+	t.Run("an upstream with TLS is verified by the image's CAs, and bodies have a folder", func(t *testing.T) {
+		cert := newCertificate(t, t.TempDir())
+		pem := img.path("etc/ssl/certs/ca-certificates.crt")
+		if data := string(readFile(t, pem)); strings.Count(data, "BEGIN CERTIFICATE") < 50 {
+			t.Errorf("the image has %d CAs", strings.Count(data, "BEGIN CERTIFICATE"))
+		}
+		pair, err := tls.LoadX509KeyPair(cert, cert)
+		if err != nil {
+			t.Fatal(err)
+		}
+		app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			n, err := io.Copy(io.Discard, r.Body)
+			fmt.Fprintf(w, "%d bytes, %v", n, err)
+		}))
+		app.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+		app.StartTLS()
+		t.Cleanup(app.Close)
+		writeFile(t, pem, string(readFile(t, cert)))
+		listen, hooks := freeAddr(t), freeAddr(t)
+		writeFile(t, img.path("config.yaml"), fmt.Sprintf("listen: %s\nupstream: %s\nhooks:\n  listen: %s\nbuffers: {request: 64KB}\n", listen, app.URL, hooks))
+		h := startHoldfastCommand(t, img.command(t, img.cmd...), listen, hooks)
+		const large = 1 << 20
+		newVisitor(t, h.url).do(http.MethodPost, "/", nil, bytes.NewReader(make([]byte, large))).wantText(t, fmt.Sprint(large, " bytes, <nil>"))
 	})
 }
