@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"os"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -11,10 +10,18 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/notify"
 	"holdfast/internal/server"
+	"holdfast/internal/service"
 )
 
-// run serves until SIGINT, SIGTERM or SIGQUIT, each of which drains.
+// run serves until SIGINT, SIGTERM, SIGQUIT or the service manager of Windows ends it, each of which drains.
 func run(args []string, errs io.Writer) error {
+	return service.Run(errs, func(ctx context.Context, errs io.Writer, ready func()) error {
+		return runUntil(ctx, args, errs, ready)
+	})
+}
+
+// runUntil serves until ctx ends, and calls ready once clients are served.
+func runUntil(ctx context.Context, args []string, errs io.Writer, ready func()) error {
 	f, path := configFlags("run", errs)
 	if err := parseFlags(f, args); err != nil {
 		return err
@@ -27,9 +34,6 @@ func run(args []string, errs io.Writer) error {
 	lines := server.NewLogWriter(errs)
 	defer lines.Close()
 	log, level := server.NewLog(c, lines)
-	// Before the listeners are open: who sees that Holdfast listens may end it, and that is a shutdown, not a kill.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
-	defer stop()
 	s, err := server.New(c, log)
 	if err != nil {
 		return err
@@ -49,6 +53,7 @@ func run(args []string, errs io.Writer) error {
 		}
 	}
 	tell(notify.Ready)
+	ready()
 	defer context.AfterFunc(ctx, func() { tell(notify.Stopping) })()
 	return s.Serve(ctx)
 }
