@@ -11,6 +11,7 @@ packages=(
 	wordpress mariadb-server php-mysql libjs-jquery libjs-prototype
 	slowhttptest chromium chromium-driver fonts-dejavu-core
 	haproxy logrotate zstd openssl gnutls-bin default-jdk-headless systemd rpm
+	wine64
 )
 
 missing=()

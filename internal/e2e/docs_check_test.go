@@ -13,13 +13,30 @@ import (
 
 // checkers check blocks for other programs by those programs. What needs root or systemd is only checked, not run.
 var checkers = map[string]func(t *testing.T, r *pageReader, code string){
-	"nginx":     checkNginx,
-	"haproxy":   checkHAProxy,
-	"apache":    checkApache,
-	"ini":       checkUnit,
-	"logrotate": checkLogrotate,
-	"xml":       checkTomcatXML,
-	"sysctl":    checkSysctl,
+	"nginx":      checkNginx,
+	"haproxy":    checkHAProxy,
+	"apache":     checkApache,
+	"ini":        checkUnit,
+	"logrotate":  checkLogrotate,
+	"xml":        checkTomcatXML,
+	"sysctl":     checkSysctl,
+	"powershell": checkPowerShell,
+}
+
+// checkPowerShell: each statement is one of a command of Windows PowerShell, or an assignment, and its quotes have an end.
+// There is no PowerShell here to run it.
+func checkPowerShell(t *testing.T, _ *pageReader, code string) {
+	known := regexp.MustCompile(`^(\$\w+ = |(New-Item|Copy-Item|New-Service|New-EventLog|Start-Service|sc\.exe|icacls|\.\\holdfast\.exe|& "[^"]+") )`)
+	for line := range strings.Lines(strings.ReplaceAll(code, "`\n", "")) {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		plain := regexp.MustCompile("`.").ReplaceAllString(line, "")
+		if !known.MatchString(line) || strings.Count(plain, `"`)%2 != 0 || strings.Count(plain, "'")%2 != 0 {
+			t.Errorf("%s: no command that is known here, or a quote without an end", line)
+		}
+	}
 }
 
 // checkShell parses commands that only root may run.
