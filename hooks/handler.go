@@ -6,7 +6,6 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"github.com/VictoriaMetrics/metrics"
 	"github.com/valyala/fasthttp"
 
 	"holdfast/internal/metric"
@@ -226,7 +225,7 @@ func (s *Server) writeMetrics(c *call) error {
 		w.Int("holdfast_build_info", 1, "version", s.options.Version)
 	}
 	writeCounts(s, w)
-	metrics.WriteProcessMetrics(w)
+	w.WriteProcess()
 	return w.Close()
 }
 
