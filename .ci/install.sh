@@ -12,6 +12,7 @@ packages=(
 	slowhttptest chromium chromium-driver fonts-dejavu-core
 	haproxy logrotate zstd openssl gnutls-bin default-jdk-headless systemd rpm
 	wine64
+	prometheus python3-prometheus-client
 )
 
 missing=()
