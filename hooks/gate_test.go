@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"holdfast/internal/hub"
 )
 
 // TestHeldRequestsGoOn checks that requests wait while the API is held, are made once when the hold ends, and that those
@@ -109,5 +111,23 @@ func TestKeysMove(t *testing.T) {
 		if err := ImportKeys(next, b[:n]); err == nil {
 			t.Fatalf("%d of %d bytes are read", n, len(b))
 		}
+	}
+}
+
+// TestPublishAfterTheMove: a message that reaches a hub whose channels another process has is refused, with the reason, and
+// when to send it again.
+func TestPublishAfterTheMove(t *testing.T) {
+	a := start(t, "tcp", Options{})
+	hub.ImageOf(a.hub).Moved()
+	for _, r := range []string{
+		request("POST /publish?channel=a", "", "x"), request("POST /publish", "Content-Type: application/json\r\n", `{"channel":"a","data":1,"idempotency_key":"k"}`),
+	} {
+		got := a.raw(r)
+		if got.status != 503 || got.header.Get("Retry-After") != "1" || !strings.Contains(got.body, "another process has taken over the channels") {
+			t.Errorf("%+v", got)
+		}
+	}
+	if n := a.published(); n != 0 {
+		t.Errorf("%d were published", n)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"holdfast/internal/auth"
 	"holdfast/internal/channel"
+	"holdfast/internal/heldindex"
 	"holdfast/internal/heldrecord"
 	"holdfast/internal/lanes"
 	"holdfast/internal/park"
@@ -84,6 +85,9 @@ func (v *Mover) Export(c *park.Conn, b []byte) ([]byte, bool) {
 		Dialect: x.form.Name(), ID: v.k.index.ID(x), Client: v.k.index.Client(x), Session: x.session.Record(),
 		Answered: x.answered, Pinged: x.pinged, Stalled: x.stalled, Paused: x.paused, Lead: x.pace.Lead(v.k.age(c.Loop())),
 	}
+	if user := x.session.User(); user != "" {
+		r.Session.Rank = v.k.users.Rank(user, heldindex.RefTo(c))
+	}
 	for _, name := range x.membership.Group().Channels() {
 		r.Channels = append(r.Channels, heldrecord.Channel{Name: name, Access: string(auth.Access(v.k.live().Rules, name))})
 	}
@@ -159,7 +163,7 @@ func join(x *held, r *heldrecord.Record) {
 		k.index.SetClient(x, r.Client)
 	}
 	if user := x.session.User(); user != "" {
-		k.countUser(x, user)
+		k.countUser(x, user, r.Session.Rank)
 	}
 	names, access := []string(nil), map[string]channel.Access{}
 	for _, c := range r.Channels {

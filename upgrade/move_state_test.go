@@ -438,3 +438,41 @@ func TestMoveOfDeadlines(t *testing.T) {
 		w.waitHeld(t, 0)
 	}
 }
+
+// TestMoveOfUserLimit: the connection that gives way to a newer one of its user is the oldest, also after moves.
+func TestMoveOfUserLimit(t *testing.T) {
+	limited := func(o *upgrade.Options) {
+		o.MaxPerUser = 4
+		o.Authorizer = askFunc(func(auth.Request) (auth.Result, error) { return auth.Result{Allowed: true, User: "ann"}, nil })
+	}
+	w := start(t, limited)
+	var clients []*client
+	for i := range int64(4) {
+		clients = append(clients, w.hold(t, "websocket", "channel=user.a"))
+		w.waitHeld(t, i+1)
+	}
+	w = w.moveAll(t, limited)
+	w.hold(t, "websocket", "channel=user.a")
+	clients[0].over(429)
+	w.waitHeld(t, 4)
+	w.publish(t, "as ever", "user.a")
+	for _, c := range clients[1:] {
+		c.expect("as ever")
+	}
+}
+
+// TestMoveWithoutChannels: a client that has left all channels may still join others.
+func TestMoveWithoutChannels(t *testing.T) {
+	w := start(t)
+	c := w.hold(t, "websocket v1", "channel=public.a")
+	c.say(`{"type":"unsubscribe","channels":["public.a"]}`)
+	c.told(`"unsubscribed"`)
+	for range 2 {
+		w = w.moveAll(t)
+	}
+	w.publish(t, "of no concern", "public.a")
+	c.say(`{"type":"subscribe","channels":["public.b"]}`)
+	c.told(`"subscribed","channels":["public.b"]`)
+	w.publish(t, "x", "public.b")
+	c.expect("x")
+}

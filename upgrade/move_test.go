@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -68,12 +69,14 @@ func (w *world) move(t *testing.T, change ...func(*upgrade.Options)) (next *worl
 	if err := taker.Queues().Import(taker.Queues().Version(), bytes.NewReader(queues)); err != nil {
 		t.Fatal(err)
 	}
-	var moved []*park.Conn
-	frozen.Clients(func(c *park.Conn) bool {
+	var open, moved []*park.Conn
+	frozen.Clients(func(c *park.Conn) bool { open = append(open, c); return true })
+	slices.Reverse(open) // they may come in any order
+	for _, c := range open {
 		record, ok := v.Export(c, nil)
 		if !ok {
 			left++
-			return true
+			continue
 		}
 		fd, err := unix.Dup(park.Descriptor(c))
 		if err != nil {
@@ -98,8 +101,7 @@ func (w *world) move(t *testing.T, change ...func(*upgrade.Options)) (next *worl
 		}
 		clear(record)
 		moved = append(moved, c)
-		return true
-	})
+	}
 	v.Leave()
 	for _, c := range moved {
 		v.Moved(c)

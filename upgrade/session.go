@@ -55,7 +55,7 @@ func (x *held) applyResult(user string, ask *auth.Request, expires time.Duration
 	s := x.needSession()
 	if s.User() == "" && user != "" {
 		x.k.index.Sessions(x).SetUser(s, user)
-		x.k.countUser(x, user)
+		x.k.countUser(x, user, auth.Newest)
 	}
 	if ask != nil {
 		s.SetRequest(ask, x.membership.Group().Channels(), expires, x.c.Loop().Now())
@@ -156,8 +156,8 @@ func (x *held) closeWithStatus(status int, why string, reason ending.Reason) {
 }
 
 // countUser counts the connection for its user, and closes the user's oldest if there are too many.
-func (k *Keeper) countUser(x *held, user string) {
-	oldest, evict := k.users.Add(user, heldindex.RefTo(x.c), time.Now())
+func (k *Keeper) countUser(x *held, user string, rank uint64) {
+	oldest, evict := k.users.Add(user, heldindex.RefTo(x.c), rank, time.Now())
 	if !evict {
 		return
 	}

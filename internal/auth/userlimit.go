@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -19,8 +20,14 @@ type UserLimiter[C comparable] struct {
 
 // userConns are one user's connections.
 type userConns[C comparable] struct {
-	conns   []C       // oldest first
-	evicted time.Time // when one was last closed for a newer one
+	conns   []ranked[C] // oldest first
+	evicted time.Time   // when one was last closed for a newer one
+}
+
+// ranked is a connection and its place in time: newer ones of the user have a greater rank.
+type ranked[C comparable] struct {
+	conn C
+	rank uint64
 }
 
 // NewUserLimiter returns a limiter. Zero is no limit.
@@ -40,8 +47,12 @@ func (l *UserLimiter[C]) AtLimit(user string, now time.Time) bool {
 	return u != nil && len(u.conns) >= l.limit && now.Sub(u.evicted) < EvictInterval
 }
 
-// Add adds a connection. If evict is true, the caller must close oldest.
-func (l *UserLimiter[C]) Add(user string, c C, now time.Time) (oldest C, evict bool) {
+// Newest is the rank of a connection that has just begun.
+const Newest uint64 = math.MaxUint64
+
+// Add adds a connection: the newest, or one of another process, with the rank that it has there. If evict is true, the
+// caller must close oldest.
+func (l *UserLimiter[C]) Add(user string, c C, rank uint64, now time.Time) (oldest C, evict bool) {
 	if l.limit == 0 {
 		return oldest, false
 	}
@@ -52,13 +63,40 @@ func (l *UserLimiter[C]) Add(user string, c C, now time.Time) (oldest C, evict b
 		u = new(userConns[C])
 		l.users[user] = u
 	}
-	u.conns = append(u.conns, c)
+	n := len(u.conns)
+	switch {
+	case rank < Newest:
+		for n > 0 && u.conns[n-1].rank > rank {
+			n--
+		}
+	case n > 0:
+		rank = u.conns[n-1].rank + 1
+	default:
+		rank = 1
+	}
+	u.conns = slices.Insert(u.conns, n, ranked[C]{c, rank})
 	if len(u.conns) <= l.limit {
 		return oldest, false
 	}
-	oldest, u.evicted = u.conns[0], now
+	oldest, u.evicted = u.conns[0].conn, now
 	u.conns = slices.Delete(u.conns, 0, 1)
 	return oldest, true
+}
+
+// Rank returns the rank of a connection; zero: it is not counted.
+func (l *UserLimiter[C]) Rank(user string, c C) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if u := l.users[user]; u != nil {
+		if i := u.index(c); i >= 0 {
+			return u.conns[i].rank
+		}
+	}
+	return 0
+}
+
+func (u *userConns[C]) index(c C) int {
+	return slices.IndexFunc(u.conns, func(r ranked[C]) bool { return r.conn == c })
 }
 
 // Remove removes a connection, unless Add has returned it to be closed.
@@ -72,7 +110,7 @@ func (l *UserLimiter[C]) Remove(user string, c C) {
 	if u == nil {
 		return
 	}
-	if i := slices.Index(u.conns, c); i >= 0 {
+	if i := u.index(c); i >= 0 {
 		u.conns = slices.Delete(u.conns, i, i+1)
 	}
 	if len(u.conns) == 0 {

@@ -10,7 +10,7 @@ func TestUserLimiter(t *testing.T) {
 	l := NewUserLimiter[int](2)
 	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	add := func(c int) int {
-		oldest, evict := l.Add("anna", c, now)
+		oldest, evict := l.Add("anna", c, Newest, now)
 		if evict != (oldest != 0) {
 			t.Errorf("%d: evict %v", c, evict)
 		}
@@ -34,5 +34,30 @@ func TestUserLimiter(t *testing.T) {
 	l.Remove("anna", 4)
 	if len(l.users) != 0 {
 		t.Errorf("%d users are kept", len(l.users))
+	}
+}
+
+// TestUserLimiterMoves: connections of another process have the order that they had there, in whatever order they come.
+func TestUserLimiterMoves(t *testing.T) {
+	from, to := NewUserLimiter[int](4), NewUserLimiter[int](3)
+	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	for c := 1; c <= 5; c++ { // the first is closed for the last
+		from.Add("anna", c, Newest, now)
+	}
+	if r := from.Rank("anna", 1); r != 0 {
+		t.Errorf("rank %d of one that is not counted", r)
+	}
+	for _, c := range []int{4, 2, 5} {
+		if oldest, evict := to.Add("anna", c, from.Rank("anna", c), now); evict {
+			t.Errorf("%d is closed", oldest)
+		}
+	}
+	if oldest, evict := to.Add("anna", 3, from.Rank("anna", 3), now); !evict || oldest != 2 { // the limit is lower
+		t.Errorf("%d is closed; want the oldest", oldest)
+	}
+	for want := 3; want <= 5; want++ {
+		if oldest, _ := to.Add("anna", 10+want, Newest, now); oldest != want {
+			t.Errorf("%d is closed; want %d", oldest, want)
+		}
 	}
 }

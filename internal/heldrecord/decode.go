@@ -82,7 +82,7 @@ func (d decoder) item() (i Item) {
 }
 
 func (d decoder) session() *Session {
-	s := &Session{Told: d.Bool(), User: d.String()}
+	s := &Session{Told: d.Bool(), User: d.String(), Rank: d.Uint()}
 	for range d.Count() {
 		s.Credentials = append(s.Credentials, d.Uint())
 	}

@@ -68,6 +68,7 @@ func (e *encoder) item(i *Item) {
 func (e *encoder) session(s *Session) {
 	e.Bool(s.Told)
 	e.String(s.User)
+	e.Uint(s.Rank)
 	e.Uint(uint64(len(s.Credentials)))
 	for _, c := range s.Credentials {
 		e.Uint(c)

@@ -52,6 +52,7 @@ type Item struct {
 type Session struct {
 	Told        bool // the observer was notified of the connection
 	User        string
+	Rank        uint64   // among the user's connections: of a newer one it is greater; 0: they are not counted
 	Credentials []uint64 // of its sessions of the app, its own first
 	Grant       *Grant   // of its token; nil: it has none
 	Ask         *Request // the next authorization request; nil: none

@@ -24,7 +24,7 @@ var examples = map[string]*Record{
 	"websocket": {
 		Dialect: "websocket v1, deflated", ID: "abcdefghijkl-8-3", Channels: []Channel{{"orders.*", "authorize"}, {"user.ann", "token"}},
 		Client: netip.MustParseAddrPort("[2001:db8::1]:1234"), Session: &Session{
-			Told: true, User: "ann", Credentials: []uint64{1, 1<<64 - 1}, Grant: &Grant{User: "ann", ExpiresAt: at, Channels: []string{"user.*"}},
+			Told: true, User: "ann", Rank: 4, Credentials: []uint64{1, 1<<64 - 1}, Grant: &Grant{User: "ann", ExpiresAt: at, Channels: []string{"user.*"}},
 			Ask: request(), Asking: true, Expires: at.Add(1), Failing: at.Add(2), NextHeartbeat: at.Add(3),
 		},
 		Queue: []Item{
