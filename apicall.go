@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -11,6 +13,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"holdfast/internal/config"
 )
 
 // apiFlags adds the flags of a command that calls the API, and returns a function that posts to a target there and returns
@@ -54,3 +58,36 @@ type apiError struct {
 }
 
 func (e *apiError) Error() string { return fmt.Sprintf("%s: %s", e.status, e.body) }
+
+// reasonOf returns what the API says in its response, which may have several lines; without that, err.
+func reasonOf(err error) error {
+	var refused *apiError
+	var answer struct{ Error string }
+	if errors.As(err, &refused) && json.Unmarshal(refused.body, &answer) == nil && answer.Error != "" {
+		return errors.New(answer.Error)
+	}
+	return err
+}
+
+// setAPI sets the flags of apiFlags that the command line does not have, as a configuration says.
+func setAPI(f *flag.FlagSet, c *config.Config) error {
+	set := map[string]string{"hooks": apiURL(c), "token": c.Hooks.Token}
+	if os.Getenv("HOLDFAST_TOKEN") != "" {
+		delete(set, "token")
+	}
+	f.Visit(func(given *flag.Flag) { delete(set, given.Name) })
+	for name, value := range set {
+		if err := f.Set(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apiURL returns where the API of a configuration is.
+func apiURL(c *config.Config) string {
+	if c.Hooks.Listen.Network == "unix" {
+		return "unix:" + c.Hooks.Listen.Address
+	}
+	return "http://" + reachable(c.Hooks.Listen.Address)
+}

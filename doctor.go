@@ -95,10 +95,7 @@ func doctorConfig(path string) (*config.Config, error) {
 // fillOptions takes from the configuration what the command line does not say.
 func fillOptions(o *doctor.Options, c *config.Config) error {
 	if o.API == "" {
-		o.API = "http://" + reachable(c.Hooks.Listen.Address)
-		if c.Hooks.Listen.Network == "unix" {
-			o.API = "unix:" + c.Hooks.Listen.Address
-		}
+		o.API = apiURL(c)
 	}
 	if o.Token == "" {
 		o.Token = c.Hooks.Token

@@ -16,7 +16,7 @@ import (
 // imports is who may import whom inside the module. Rooms do not know each other; the poller
 // imports no other package of the module, and the hub none but leaves.
 const imports = `
-.                 hooks internal/config internal/demo internal/doctor internal/explain internal/notify internal/server internal/service internal/warnings
+.                 hooks internal/apigate internal/config internal/demo internal/doctor internal/explain internal/notify internal/server internal/service internal/takeover internal/warnings
 hooks             internal/apigate internal/channel internal/connection internal/hub internal/inspect internal/metric internal/page internal/plainval internal/presence internal/strictjson internal/throttle
 internal/access   internal/http1 internal/rate internal/throttle
 internal/accesslog internal/asyncwriter internal/http1 internal/tracecontext
@@ -94,7 +94,7 @@ internal/request  internal/http1 internal/tracecontext
 internal/route    internal/access internal/balance internal/cache/rules internal/compress internal/deny internal/errorpage internal/expand internal/fcgi internal/fieldset internal/hosts internal/http1 internal/inject internal/rate internal/request internal/site internal/tracecontext
 internal/sendbuf  internal/park
 internal/sendqueue internal/channel internal/heldrecord internal/hub internal/linger internal/park internal/plainval
-internal/server   hooks internal/accesslog internal/acmeclient internal/answering internal/appcall internal/asyncwriter internal/auth internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/collector internal/compress internal/config internal/config/changes internal/connection internal/deny internal/heldpoll internal/histfile internal/http1 internal/hub internal/inject internal/inspect internal/listening internal/metric internal/page internal/park internal/presence internal/proxyheader internal/pushfields internal/route internal/serving internal/site internal/subscribe internal/throttle internal/tlsconn internal/token internal/warnings internal/watch proxy upgrade upgrade/client
+internal/server   hooks internal/accesslog internal/acmeclient internal/answering internal/appcall internal/asyncwriter internal/auth internal/balance internal/cache internal/cache/fetch internal/cache/rules internal/certs internal/channel internal/channelurl internal/collector internal/compress internal/config internal/config/changes internal/connection internal/deny internal/headread internal/heldpoll internal/http1 internal/hub internal/inject internal/inspect internal/listening internal/metric internal/page internal/park internal/presence internal/proxyheader internal/pushfields internal/route internal/serving internal/site internal/subscribe internal/succession internal/takeover internal/throttle internal/tlsconn internal/token internal/warnings internal/watch proxy upgrade upgrade/client
 internal/service
 internal/serving  internal/accesslog internal/admit internal/balance internal/cache/fetch internal/heldpoll internal/park internal/pushfields internal/request internal/route internal/site
 internal/session  internal/auth internal/channel internal/heldrecord
@@ -102,6 +102,7 @@ internal/site     internal/expand internal/http1
 internal/slab
 internal/strictjson
 internal/subscribe internal/accesslog internal/auth internal/channel internal/http1 internal/hub internal/inspect internal/linger internal/park internal/render internal/request internal/throttle internal/wsframe
+internal/succession hooks internal/apigate internal/appcall internal/auth internal/cookie internal/headread internal/histfile internal/hub internal/hubimage internal/metric internal/notify internal/park internal/plainval internal/presence internal/request internal/takeover
 internal/takeover internal/park internal/plainval
 internal/tempfile internal/park
 internal/throttle

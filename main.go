@@ -17,6 +17,7 @@ const usage = `Holdfast adds push to an app that you need not change.
 
   holdfast [run] [-config FILE]     serve; FILE is config.yaml if there is one
   holdfast reload                   have a running Holdfast read its configuration again
+  holdfast takeover                 have a new process take over from a running Holdfast
   holdfast check [FILE]             validate the configuration, or explain a request
   holdfast demo                     start a parcel-tracking app with polling and push
   holdfast publish CHANNEL [DATA]   publish DATA, or standard input
@@ -65,6 +66,8 @@ func command(args []string, in io.Reader, out, errs io.Writer) error {
 		return check(args, out, errs)
 	case "reload":
 		return reload(args, out, errs)
+	case "takeover":
+		return takeOver(args, out, errs)
 	case "demo":
 		return runDemo(args, out, errs)
 	case "publish":

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -26,12 +25,7 @@ func reload(args []string, out, errs io.Writer) error {
 	}
 	body, err := post("/reload", nil, reloadTimeout)
 	if err != nil {
-		var refused *apiError
-		var answer struct{ Error string }
-		if errors.As(err, &refused) && json.Unmarshal(refused.body, &answer) == nil && answer.Error != "" {
-			err = errors.New(answer.Error) // which may have several lines
-		}
-		return fmt.Errorf("reload: %w", err)
+		return fmt.Errorf("reload: %w", reasonOf(err))
 	}
 	var done hooks.Reloaded
 	if err := json.Unmarshal(body, &done); err != nil {

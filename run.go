@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"io"
+	"os"
+	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -11,6 +13,7 @@ import (
 	"holdfast/internal/notify"
 	"holdfast/internal/server"
 	"holdfast/internal/service"
+	"holdfast/internal/takeover"
 )
 
 // run serves until SIGINT, SIGTERM, SIGQUIT or the service manager of Windows ends it, each of which drains.
@@ -26,18 +29,28 @@ func runUntil(ctx context.Context, args []string, errs io.Writer, ready func()) 
 	if err := parseFlags(f, args); err != nil {
 		return err
 	}
-	c, _, err := loadConfig(f, *path)
+	taker, err := takeover.Inherit()
 	if err != nil {
+		return err
+	}
+	c, _, err := loadConfig(f, *path)
+	if err == nil {
+		err = taker.Begin(server.Version())
+	}
+	if err != nil {
+		taker.Refuse(err)
 		return err
 	}
 	signal.Ignore(syscall.SIGPIPE) // the reader of the logs may end; then only the write fails
 	lines := server.NewLogWriter(errs)
 	defer lines.Close()
 	log, level := server.NewLog(c, lines)
-	s, err := server.New(c, log)
+	s, err := server.Take(c, log, taker)
 	if err != nil {
+		taker.Refuse(err)
 		return err
 	}
+	s.StartWith(successor)
 	s.ReloadFrom(func() (*config.Config, error) {
 		c, _, err := loadConfig(f, *path)
 		return c, err
@@ -52,8 +65,24 @@ func runUntil(ctx context.Context, args []string, errs io.Writer, ready func()) 
 			log.Warn("systemd can't be told", "error", err, "hint", "with Type=notify it would wait, and end the service; NOTIFY_SOCKET names its socket")
 		}
 	}
-	tell(notify.Ready)
+	if taker == nil { // otherwise the old process says which one goes on
+		tell(notify.Ready)
+	}
 	ready()
-	defer context.AfterFunc(ctx, func() { tell(notify.Stopping) })()
+	defer context.AfterFunc(ctx, func() {
+		if !s.Gone() {
+			tell(notify.Stopping)
+		}
+	})()
 	return s.Serve(ctx)
+}
+
+// successor returns the command of a new process that takes over from this one: the same again, by whatever binary has its
+// name now.
+func successor() (*exec.Cmd, error) {
+	path, err := exec.LookPath(os.Args[0])
+	if err != nil {
+		return nil, err
+	}
+	return &exec.Cmd{Path: path, Args: os.Args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}, nil
 }

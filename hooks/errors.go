@@ -92,6 +92,7 @@ func statusOf(err error) int {
 		{hub.ErrUnsaved, fasthttp.StatusServiceUnavailable},
 		{errNotReady, fasthttp.StatusServiceUnavailable},
 		{ErrNotReloaded, fasthttp.StatusUnprocessableEntity},
+		{apigate.ErrNotTakenOver, fasthttp.StatusUnprocessableEntity},
 		{apigate.ErrHeld, fasthttp.StatusServiceUnavailable},
 		{errMoved, fasthttp.StatusServiceUnavailable},
 		{hub.ErrMoved, fasthttp.StatusServiceUnavailable},

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/valyala/fasthttp"
+
 	"holdfast/internal/apigate"
 	"holdfast/internal/page"
 )
@@ -15,16 +17,21 @@ func Gate(s *Server) *apigate.Gate { return &s.gate }
 
 // pass runs an admitted request, or passes it on.
 func pass(s *Server, c *call, do func(*Server, *call) error) error {
+	var relay *fasthttp.HostClient
+	var err error
 	switch c.path {
-	case "/healthz", "/readyz", "/metrics", page.Prefix + "live": // of this process
-		return do(s, c)
+	case page.Prefix + "live": // of this process
+	case "/healthz", "/readyz", "/metrics", "/takeover": // these don't change what moves
+		relay = s.gate.Relay()
+	default:
+		if relay, err = s.gate.Enter(); err != nil {
+			return err
+		}
+		if relay == nil {
+			defer s.gate.Leave()
+		}
 	}
-	relay, err := s.gate.Enter()
-	switch {
-	case err != nil:
-		return err
-	case relay == nil:
-		defer s.gate.Leave()
+	if relay == nil {
 		return do(s, c)
 	}
 	c.ctx.Request.SetConnectionClose() // no connection to the other process stays

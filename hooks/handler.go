@@ -65,6 +65,10 @@ func (s *Server) route(path []byte) (methods string, do func(*Server, *call) err
 		if s.options.Reload != nil {
 			return fasthttp.MethodPost, reload
 		}
+	case "/takeover":
+		if s.options.TakeOver != nil {
+			return fasthttp.MethodPost, takeOver
+		}
 	case "/healthz":
 		return getMethods, healthz
 	case "/readyz":

@@ -52,14 +52,16 @@ type Reloaded struct {
 }
 
 // reload responds to POST /reload, when the new configuration is in use.
-func reload(s *Server, c *call) error {
+func reload(s *Server, c *call) error { return act(s, c, s.options.Reload) }
+
+// act responds with what do has done, to a request without parameters.
+func act[T any](s *Server, c *call, do func() (T, error)) error {
 	if _, err := parseQuery(c.query); err != nil {
 		return err
 	}
-	done, err := s.options.Reload()
-	if err != nil {
-		return err
+	done, err := do()
+	if err == nil {
+		s.answerJSON(c.ctx, done)
 	}
-	s.answerJSON(c.ctx, done)
-	return nil
+	return err
 }

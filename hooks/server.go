@@ -62,7 +62,9 @@ type Options struct {
 	Timings func() page.Timings      // for the page for people; nil: none
 	Lines   *page.Recorder           // of the log, for the page for people; nil: none
 	Reload  func() (Reloaded, error) // reads the configuration again; nil: the API has no endpoint for it
-	Ready   func() error             // returns why clients can't be served now, or nil; a nil Ready means that they can
+
+	TakeOver func() (apigate.TakenOver, error) // has a new process take over, and returns when it has; nil: as Reload
+	Ready    func() error                      // returns why clients can't be served now, or nil; a nil Ready means that they can
 }
 
 // Server serves the API.

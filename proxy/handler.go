@@ -108,6 +108,9 @@ func (x *Proxy) Accept(l *park.Loop) park.Handler {
 	return &f.reader
 }
 
+// HeadReader returns what has the connections of a loop that wait for a request.
+func (x *Proxy) HeadReader(l *park.Loop) *headread.Reader { return &x.fronts[l.Index].reader }
+
 // Upstreams returns the upstreams. The caller runs Set.Resolve and Set.Check.
 func (x *Proxy) Upstreams() *balance.Set { return x.present.Load().Servers }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// gateTime is how long a request waits while the API is held, before it is refused.
-const gateTime = 10 * time.Second
+// MaxHold is how long a request waits while the API is held, before it is refused.
+const MaxHold = 10 * time.Second
 
 var (
 	ErrHeld = errors.New("another process is taking over; nothing was done, so send the request again")
@@ -80,7 +80,7 @@ func (g *Gate) Enter() (relay *fasthttp.HostClient, err error) {
 		heldc := g.heldc
 		g.mu.Unlock()
 		if late == nil {
-			timer := time.NewTimer(gateTime)
+			timer := time.NewTimer(MaxHold)
 			defer timer.Stop()
 			late = timer.C
 		}
@@ -105,6 +105,13 @@ func (g *Gate) Moved() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.relay != nil
+}
+
+// Relay returns what passes requests on; nil: they are this process's. It does not wait.
+func (g *Gate) Relay() *fasthttp.HostClient {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.relay
 }
 
 // Leave ends a request that has passed the gate.

@@ -65,6 +65,7 @@ type Timeouts struct {
 	HalfClose Duration `yaml:"half_close"` // 0: a client that ends its side counts as disconnected
 	Tunnel    Duration `yaml:"tunnel"`
 	Drain     Duration `yaml:"drain" level:"top"` // 0: requests in progress are cut
+	TakeOver  Duration `yaml:"takeover" level:"top"`
 }
 
 // Limits limit what a client may send.
@@ -116,6 +117,7 @@ func defaultBlock() Block {
 			HalfClose: Duration(200 * time.Millisecond),
 			Tunnel:    Duration(time.Hour),
 			Drain:     seconds(10),
+			TakeOver:  Duration(time.Hour),
 		},
 		Limits:  Limits{Header: 16 * KB, Fields: 100, Handshakes: 2048, BodyRate: 500, SendRate: 500},
 		Buffers: Buffers{Request: 64 * KB, Response: 64 * KB, Total: 16 * MB, File: 1 * GB, Files: 8 * GB, Compressors: 64},

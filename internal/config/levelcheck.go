@@ -122,6 +122,7 @@ func (l *levelCheck) ranges() {
 	rangeOf(l, "timeouts.half_close", t.HalfClose, Duration(time.Millisecond), Duration(24*time.Hour), "off")
 	rangeOf(l, "timeouts.tunnel", t.Tunnel, shortest, Duration(7*24*time.Hour), "")
 	rangeOf(l, "timeouts.drain", t.Drain, shortest, Duration(time.Hour), "off")
+	rangeOf(l, "timeouts.takeover", t.TakeOver, shortest, Duration(7*24*time.Hour), "")
 
 	rangeOf(l, "limits.header", limits.Header, 1*KB, 1*MB, "")
 	rangeOf(l, "limits.fields", limits.Fields, 1, 10_000, "")

@@ -9,6 +9,7 @@
 //   - something that the client sends, or half-closes soon: the same
 //   - the client going away: its owner ends it
 //   - the shutdown: the request is made anew, and not held
+//   - a take-over: the request is made anew, by the other process
 //
 // A request that is made anew is looked up as if it had just come, so whatever has happened meanwhile, such as a logout, counts.
 package heldpoll
@@ -42,10 +43,11 @@ const (
 	Spoke               // the client has sent something
 	Gone                // the client has gone away
 	Drained             // by the shutdown
+	Moved               // another process has it
 	ends
 )
 
-var endTexts = [ends]string{"changed", "timeout", "client_sent", "client_gone", "drain"}
+var endTexts = [ends]string{"changed", "timeout", "client_sent", "client_gone", "drain", "taken_over"}
 
 // String returns the label of an end in metrics.
 func (e End) String() string { return endTexts[e] }
@@ -186,6 +188,9 @@ func (p *Poll) Drain(c *park.Conn) {
 	p.Until = p.loop.Now()
 	p.end(c, Drained, false)
 }
+
+// Forget ends the poll because another process has the connection, and makes its request anew.
+func (p *Poll) Forget() { p.stop(Moved) }
 
 // end has the request made anew.
 func (p *Poll) end(c *park.Conn, why End, more bool) {

@@ -12,9 +12,19 @@ import (
 	"holdfast/internal/warnings"
 )
 
-// Listen opens the listener of a key of the configuration. It replaces a socket left by a process that is gone, and no
-// other file.
-func Listen(key, network, address string) (net.Listener, error) {
+// Name returns the name of a listener, for Set.Inherit.
+func Name(network, address string) string { return network + " " + address }
+
+// Listen opens the listener of a key of the configuration, or takes that of another process. It replaces a socket left by
+// a process that is gone, and no other file.
+func (x *Set) Listen(key, network, address string) (net.Listener, error) {
+	if x.Inherit != nil {
+		if ln, err := x.Inherit(Name(network, address)); err != nil {
+			return nil, fmt.Errorf("%s: %w", key, err)
+		} else if ln != nil {
+			return ln, nil
+		}
+	}
 	if network == "unix" {
 		if err := removeStale(address); err != nil {
 			return nil, fmt.Errorf("%s: %w", key, err)

@@ -16,6 +16,10 @@ import (
 
 // Set is the listeners that are open. The zero value has none.
 type Set struct {
+	// Inherit returns a listener of the process before, by its Name; nil: it has none. Set it before the first Prepare; nil:
+	// there is no such process.
+	Inherit func(name string) (net.Listener, error)
+
 	mu      sync.Mutex // guards what follows
 	clients []*listener
 	own     *listener // for requests of Holdfast to itself; nil: none
@@ -106,7 +110,7 @@ func (x *Set) Prepare(c *config.Config) (*Plan, error) {
 }
 
 func (p *Plan) open(key string, at bind) (*listener, error) {
-	ln, err := Listen(key, at.network, at.address)
+	ln, err := p.set.Listen(key, at.network, at.address)
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +234,7 @@ func (x *Set) Names() (own int, list []string) {
 		own = 1
 	}
 	for _, l := range x.clients {
-		list = append(list, l.network+" "+l.address)
+		list = append(list, Name(l.network, l.address))
 	}
 	return own, list
 }

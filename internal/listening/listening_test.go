@@ -183,7 +183,7 @@ func TestListenKeepsFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{file, link} {
-		if _, err := Listen("listen", "unix", path); err == nil || !strings.Contains(err.Error(), "listen: "+path+" is not a socket") {
+		if _, err := new(Set).Listen("listen", "unix", path); err == nil || !strings.Contains(err.Error(), "listen: "+path+" is not a socket") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -196,12 +196,45 @@ func TestListenKeepsFiles(t *testing.T) {
 	}
 	gone.(*net.UnixListener).SetUnlinkOnClose(false)
 	_ = gone.Close()
-	ln, err := Listen("listen", "unix", socket)
+	ln, err := new(Set).Listen("listen", "unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close() //nolint:errcheck // it has accepted nothing
-	if _, err := Listen("hooks.listen", "unix", socket); err == nil || !strings.HasPrefix(err.Error(), "hooks.listen: ") {
+	if _, err := new(Set).Listen("hooks.listen", "unix", socket); err == nil || !strings.HasPrefix(err.Error(), "hooks.listen: ") {
 		t.Errorf("a socket in use: %v", err)
+	}
+}
+
+// TestInherit: a listener of the process before is taken instead of opened, and its error is one of the key.
+func TestInherit(t *testing.T) {
+	before, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer before.Close() //nolint:errcheck // it has accepted nothing
+	address := before.Addr().String()
+	x := Set{Inherit: func(name string) (net.Listener, error) {
+		switch name {
+		case Name("tcp", address):
+			return before, nil
+		case Name("tcp", "bad"):
+			return nil, os.ErrPermission
+		}
+		return nil, nil
+	}}
+	if ln, err := x.Listen("listen", "tcp", address); ln != before || err != nil {
+		t.Errorf("%v, %v", ln, err)
+	}
+	if _, err := x.Listen("listen", "tcp", "bad"); err == nil || !strings.HasPrefix(err.Error(), "listen: ") {
+		t.Error(err)
+	}
+	other, err := x.Listen("listen", "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close() //nolint:errcheck // the same
+	if other == before {
+		t.Error("another address has the same listener")
 	}
 }

@@ -57,7 +57,9 @@ func (s *Server) newEvents() {
 			}, Batch: e.Batch, Delay: time.Duration(e.Delay),
 			Queue: e.Queue, QueueBytes: int64(e.QueueSize), Log: s.log,
 		})
-		s.events.Enqueue(appcall.Event{Type: appcall.EventStart, At: time.Now()})
+		if s.succession.First() {
+			s.events.Enqueue(appcall.Event{Type: appcall.EventStart, At: time.Now()})
+		}
 	}
 	users := e.Enabled(config.Online, config.Offline)
 	kept := s.channels().Any((*channel.Rule).Present)
@@ -98,8 +100,9 @@ func (s *Server) publishPresence(e presence.Event) bool {
 	if err != nil {
 		panic(err) // strings can't fail
 	}
-	_, err = s.hub.Publish([]hub.Draft{{Channels: []string{e.Channel}, Event: e.Type, Data: data, JSON: true}})
-	return err == nil
+	return s.succession.TryChange(func() {
+		_, err = s.hub.Publish([]hub.Draft{{Channels: []string{e.Channel}, Event: e.Type, Data: data, JSON: true}})
+	}) && err == nil
 }
 
 // startEvents starts the event sender and the presence tracker. Stopping them sends the remaining events within the

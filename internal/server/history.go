@@ -1,16 +1,15 @@
 package server
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"time"
 
 	"holdfast/internal/channel"
 	"holdfast/internal/config"
-	"holdfast/internal/histfile"
 	"holdfast/internal/hub"
 	"holdfast/internal/inspect"
+	"holdfast/internal/succession"
 )
 
 // newHub returns a hub that continues with the history in push.history_file, if it is set.
@@ -21,45 +20,25 @@ func (s *Server) newHub() (*hub.Hub, error) {
 		OnPublish: s.cache.onPublish(),
 		Wildcards: s.channels().Any(func(r *channel.Rule) bool { return r.Wildcards }),
 	}
-	if c.Push.HistoryFile == "" {
+	if s.succession.History = succession.NewHistory(c.Push.HistoryFile, s.log); s.succession.History == nil {
 		return hub.New(o), nil
 	}
-	var err error
-	if s.file, err = histfile.Open(c.Push.HistoryFile); err != nil {
-		return nil, fmt.Errorf("push.history_file: %w", err)
+	var h *hub.Hub
+	if s.succession.First() {
+		var err error
+		if h, err = s.succession.History.Open(o); err != nil {
+			return nil, err
+		}
+		s.succession.History.Begin(h)
+	} else {
+		h = hub.New(o) // another process has the file until it gives it up
 	}
 	s.owned.onStop(func(time.Time) {
-		if err := s.file.Close(); err != nil {
-			s.log.Error("history file not closed", "error", err)
+		if err := s.succession.History.End(h); err != nil {
+			s.log.Error("unsaved history lost", "error", err)
 		}
 	})
-	h, err := hub.Open(o, s.file)
-	if err != nil {
-		return nil, fmt.Errorf("push.history_file: %w", err)
-	}
-	if s.file.Foreign() {
-		s.log.Warn("history file was copied, restored or moved; clients that reconnect receive a gap", "file", c.Push.HistoryFile)
-	}
-	s.owned.onStop(func(time.Time) {
-		if n := h.Stats().Unsaved; n > 0 {
-			s.log.Error("unsaved history lost", "bytes", n)
-		}
-	})
-	s.owned.run(func(ctx context.Context) { s.saveHistory(ctx, h) })
-	stats := h.Stats()
-	s.log.Info("history loaded", "file", c.Push.HistoryFile, "messages", stats.HistoryMessages, "bytes", stats.HistoryBytes)
 	return h, nil
-}
-
-// saveHistory writes history to its file until ctx ends, which is after the last publish.
-func (s *Server) saveHistory(ctx context.Context, h *hub.Hub) {
-	h.Save(ctx, func(err error) {
-		if err != nil {
-			s.log.Error("history file not written; publishes that must be stored are refused until it is", "error", err)
-			return
-		}
-		s.log.Info("history file is written again")
-	})
 }
 
 func (s *Server) history(channel string) (hub.History, bool) {

@@ -7,6 +7,7 @@ import (
 
 	"holdfast/internal/config"
 	"holdfast/internal/listening"
+	"holdfast/internal/succession"
 )
 
 // openListeners opens what listen and hooks.listen name. The listeners of clients accept once the plan is used.
@@ -17,9 +18,11 @@ func openListeners(s *Server, c *config.Config) (*listening.Plan, error) {
 	}
 	s.owned.onStop(func(time.Time) { plan.Cancel(); s.listeners.Clean() })
 	l := c.Hooks.Listen
-	if s.hooksListener, err = listening.Listen("hooks.listen", l.Network, l.Address); err != nil {
+	ln, err := s.listeners.Listen("hooks.listen", l.Network, l.Address)
+	if err != nil {
 		return nil, err
 	}
+	s.hooksListener = succession.NewListener(listening.Name(l.Network, l.Address), ln)
 	s.owned.onStop(func(time.Time) { s.hooksListener.Close() }) // who serves it may have closed it before
 	return plan, nil
 }

@@ -30,6 +30,7 @@ func (s *Server) writeMetrics(w *metric.Writer) {
 	writePushed(w, s.pushed)
 	s.writeTLS(w)
 	s.reloads.write(w, s.conf().Digest())
+	s.succession.Write(w)
 }
 
 // timings returns what the page for people shows of how long things take.
@@ -57,8 +58,8 @@ func (s *Server) writeHub(w *metric.Writer) {
 	w.Int("holdfast_history_evicted_total", int64(h.Evicted))
 	w.Int("holdfast_publish_refused_total", int64(h.Refused))
 	w.Int("holdfast_publish_backlog_bytes", int64(h.Backlog))
-	if s.file != nil {
-		w.Int("holdfast_history_file_bytes", s.file.Size())
+	if s.succession.History != nil {
+		w.Int("holdfast_history_file_bytes", s.succession.History.Size())
 		w.Int("holdfast_history_file_writes_total", int64(h.Saves))
 		w.Int("holdfast_history_file_errors_total", int64(h.SaveErrors))
 		w.Int("holdfast_history_file_waiting_bytes", h.Unsaved)

@@ -9,17 +9,20 @@ import (
 	"syscall"
 )
 
-// onSignal calls reload at every SIGHUP, and reopen at every SIGUSR1, until ctx ends.
-func onSignal(ctx context.Context, reload, reopen func()) {
+// onSignal calls takeOver at every SIGUSR2, reload at every SIGHUP, and reopen at every SIGUSR1, until ctx ends.
+func onSignal(ctx context.Context, takeOver, reload, reopen func()) {
 	signalc := make(chan os.Signal, 4)
-	signal.Notify(signalc, syscall.SIGUSR1, syscall.SIGHUP)
+	signal.Notify(signalc, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGHUP)
 	defer signal.Stop(signalc)
 	for {
 		select {
 		case s := <-signalc:
-			if s == syscall.SIGHUP {
+			switch s {
+			case syscall.SIGUSR2:
+				takeOver()
+			case syscall.SIGHUP:
 				reload()
-			} else {
+			default:
 				reopen()
 			}
 		case <-ctx.Done():

@@ -11,10 +11,15 @@ func newPushed(s *Server) {
 	c := s.conf()
 	if c.Push.Headers {
 		s.pushed = pushfields.New(pushfields.Options{
-			Publisher:  &hooks.Publisher{Hub: s.hub, Channels: s.channels, Cache: s.cache.changes(), OnChanged: s.watcher.changed()},
+			Publisher:  s.succession.Publishing(newPublisher(s)),
 			MaxMessage: int(c.Push.MaxMessage), MaxTotal: int64(c.Push.ReceiveTotal), Log: s.log,
 		})
 	}
+}
+
+// newPublisher returns what publishes what a response of the app says.
+func newPublisher(s *Server) *hooks.Publisher {
+	return &hooks.Publisher{Hub: s.hub, Channels: s.channels, Cache: s.cache.changes(), OnChanged: s.watcher.changed()}
 }
 
 // writePushed writes the counts of messages in responses of the app, if there can be any.

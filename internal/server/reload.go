@@ -30,7 +30,7 @@ var liveKeys = []string{
 	"basic_auth", "basic_auth_realm", "satisfy", "headers", "expires", "fastcgi_params", "error_pages", "intercept_errors",
 	"push_headers", "inject", "compress", "request_headers", "redirect_status", "trace", "trace_sample",
 	"timeouts.header", "timeouts.idle", "timeouts.body", "timeouts.send", "timeouts.connect", "timeouts.upstream",
-	"timeouts.half_close", "timeouts.tunnel", "timeouts.drain",
+	"timeouts.half_close", "timeouts.tunnel", "timeouts.drain", "timeouts.takeover",
 	"limits.header", "limits.fields", "limits.body", "limits.ascii_targets", "limits.min_body_rate", "limits.min_send_rate",
 	"limits.max_requests_in_flight", "limits.requests_per_second", "limits.burst",
 	"buffers.request", "buffers.stream_uploads", "buffers.response", "buffers.total", "routes", "sites",
@@ -100,7 +100,7 @@ func (s *Server) Reload() (hooks.Reloaded, error) {
 // apply is Reload for one caller at a time.
 func (x *reloads) apply(s *Server) (done hooks.Reloaded, result reloadResult, err error) {
 	switch {
-	case s.draining.Load():
+	case s.draining.Load(), s.succession.Gone():
 		return done, reloadRefused, errDraining
 	case x.load == nil:
 		return done, reloadRefused, errNoSource

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -21,7 +20,6 @@ import (
 	"holdfast/internal/appcall"
 	"holdfast/internal/collector"
 	"holdfast/internal/config"
-	"holdfast/internal/histfile"
 	"holdfast/internal/hub"
 	"holdfast/internal/inspect"
 	"holdfast/internal/listening"
@@ -29,6 +27,8 @@ import (
 	"holdfast/internal/park"
 	"holdfast/internal/presence"
 	"holdfast/internal/pushfields"
+	"holdfast/internal/succession"
+	"holdfast/internal/takeover"
 	"holdfast/internal/warnings"
 	"holdfast/proxy"
 	"holdfast/upgrade"
@@ -61,7 +61,6 @@ type Server struct {
 	owned     lifecycle // what New opened and Serve started
 	poller    *park.Poller
 	hub       *hub.Hub
-	file      *histfile.File // nil: history is in memory only
 	proxy     *proxy.Proxy
 	keeper    *upgrade.Keeper
 	hooks     *hooks.Server
@@ -79,12 +78,17 @@ type Server struct {
 	firstTLS  chan *tlsState // holds one: a listener has TLS now
 
 	listeners     listening.Set
-	hooksListener net.Listener
+	hooksListener *succession.Listener
+	succession    *succession.Succession
 }
 
 // New opens the listeners and the files that c names and returns a server that is ready for Serve. If it
 // returns an error, it has closed everything again.
-func New(c *config.Config, log *slog.Logger) (*Server, error) {
+func New(c *config.Config, log *slog.Logger) (*Server, error) { return Take(c, log, nil) }
+
+// Take is New for a process that takes over from the one that has started it. If it returns an error, that one goes on, and
+// this one has to end. taker may be nil: then it is New.
+func Take(c *config.Config, log *slog.Logger, taker *takeover.Taker) (*Server, error) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collector.Percent)
 	}
@@ -92,8 +96,13 @@ func New(c *config.Config, log *slog.Logger) (*Server, error) {
 	s := &Server{upstreams: make(chan struct{}, 1), firstTLS: make(chan *tlsState, 1)}
 	s.lines, s.log = page.RecorderOf(log)
 	s.reloads.last.Store(time.Now().Unix())
+	s.succession, s.listeners.Inherit = succession.New(s.log, taker), taker.Listener
 	if err := s.open(c); err != nil {
-		s.owned.stop(time.Now())
+		if taker == nil {
+			s.owned.stop(time.Now())
+		} else { // what is open is the other process's, too
+			s.listeners.Clean()
+		}
 		return nil, err
 	}
 	return s, nil
@@ -158,7 +167,7 @@ func (s *Server) open(c *config.Config) (err error) {
 		return err
 	}
 	plan.Use(s.proxy.Accept, first.tls.accept(s.proxy.Accept))
-	return nil
+	return join(s)
 }
 
 // warn logs what is likely not meant.
@@ -199,9 +208,10 @@ func (s *Server) openAccessLog() (err error) {
 	return nil
 }
 
-// handleSignals reloads at SIGHUP, and reopens the access log at SIGUSR1. Without it either would end the process.
+// handleSignals reloads at SIGHUP, reopens the access log at SIGUSR1, and has a new process take over at SIGUSR2. Without
+// it any of them would end the process.
 func (s *Server) handleSignals(ctx context.Context) {
-	onSignal(ctx, func() { _, _ = s.Reload() }, func() { // Reload logs its result
+	onSignal(ctx, s.succession.Begin, func() { _, _ = s.Reload() }, func() { // Reload logs its result
 		if err := s.accessLog.Reopen(); err != nil {
 			s.log.Error("access log not reopened; still writing the old file", "error", err)
 		}
@@ -241,7 +251,7 @@ func (s *Server) newHooks() *hooks.Server {
 		KeyAge: time.Duration(c.Hooks.IdempotencyAge), KeySize: int64(c.Hooks.IdempotencySize),
 		Presence: s.presence, Connections: s.keeper, Cache: s.cache.changes(),
 		OnChanged: s.watcher.changed(), Inspect: &s.doctor, Settings: func() any { return settingsOf(s) },
-		Hub: s.hub, Log: s.log, Version: Version(), Metrics: s.writeMetrics, Timings: s.timings, Lines: s.lines, Ready: s.ready, Reload: s.Reload,
+		Hub: s.hub, Log: s.log, Version: Version(), Metrics: s.writeMetrics, Timings: s.timings, Lines: s.lines, Ready: s.ready, Reload: s.Reload, TakeOver: s.succession.TakeOver,
 	})
 }
 
@@ -274,7 +284,9 @@ func (s *Server) Serve(ctx context.Context) error {
 		})
 		s.owned.onStop(func(time.Time) { stop(); group.Wait() })
 	}
+	s.owned.onStop(func(time.Time) { s.succession.Close() })
 	start("listen", s.poller.Serve, s.poller.Shutdown)
+	s.owned.run(s.succession.Late)
 	s.owned.run(func(ctx context.Context) { serveTLS(ctx, s) })
 	if x := secureOf(s); x.client != nil {
 		s.owned.run(x.files.Serve)
@@ -284,9 +296,18 @@ func (s *Server) Serve(ctx context.Context) error {
 	start("hooks.listen", func() error { return s.hooks.Serve(s.hooksListener) }, s.shutdownHooks)
 	s.startEvents()
 	stopWatcher := s.startWatcher()
-	<-ctx.Done()
+	s.succession.Serving()
+	select {
+	case <-ctx.Done():
+	case <-s.succession.Moved():
+	}
+	left := s.succession.End()
 	stopWatcher() // nobody is left to be told
-	s.owned.stop(s.drain())
+	if left {
+		s.owned.stop(leave(ctx, s))
+	} else {
+		s.owned.stop(s.drain())
+	}
 	return failed
 }
 
@@ -333,7 +354,7 @@ func (s *Server) sweep(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
-			s.hub.Sweep(now)
+			s.succession.Change(func() { s.hub.Sweep(now) })
 			s.cache.sweep(now, s.log)
 			if s.tls() != nil {
 				gc.Adapt()

@@ -43,7 +43,10 @@ func (s *Server) newWatcher() error {
 	s.watcher.Watcher = watch.New(watch.Options{
 		Rules: rules, InFlight: c.Push.WatchInFlight, MaxChannels: c.Push.WatchChannels, Log: s.log,
 		Last: s.lastMessage, Renew: func(channel string, id hub.ID) bool { return s.hub.Renew(channel, id) },
-		Publish: func(d hub.Draft) (hub.Receipt, error) { return s.hub.PublishOne(d) },
+		Publish: func(d hub.Draft) (r hub.Receipt, err error) {
+			s.succession.Change(func() { r, err = s.hub.PublishOne(d) })
+			return r, err
+		},
 	})
 	return nil
 }

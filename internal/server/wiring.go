@@ -58,7 +58,7 @@ func (s *Server) sessions() proxy.Sessions {
 	if len(s.conf().Push.Logout.Cookies) == 0 {
 		return nil
 	}
-	return s.keeper
+	return s.succession.Sessions(s.keeper)
 }
 
 // addrPort is the zero AddrPort for a unix socket.

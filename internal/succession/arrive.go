@@ -1,0 +1,41 @@
+package succession
+
+import (
+	"context"
+	"time"
+)
+
+// Arrive takes everything over from the process that has started this one. After an error, this process must end, and the
+// old one goes on. Without one, all is this process's, which then has to serve. The first process has nothing to take.
+func (s *Succession) Arrive() error {
+	if s.First() {
+		return nil
+	}
+	s.o.Poller.KeepSocketFiles(true) // they are the old one's, if this fails
+	layers, kinds := s.o.Kinds()
+	if err := s.taker.Take(s.o.Poller, s.parts(), layers, kinds); err != nil {
+		return err
+	}
+	s.o.Poller.KeepSocketFiles(false)
+	s.o.API.unlinkOnClose(true)
+	s.importer.Adopted()
+	if s.o.Presence != nil {
+		s.o.Presence.Adopted()
+	}
+	s.History.Begin(s.o.Hub)
+	s.stats.arrived(s.taker.Conns())
+	s.log.Info("this process has taken over", "from", s.taker.Old, "connections", s.taker.Conns(), "pause", s.stats.lastPause().Round(100*time.Microsecond))
+	return nil
+}
+
+// Late takes what the old process still has to give, until that has ended or ctx ends. The loops must run.
+func (s *Succession) Late(ctx context.Context) {
+	if s.First() {
+		return
+	}
+	defer context.AfterFunc(ctx, s.taker.Close)()
+	s.taker.Note = s.note
+	if err := s.taker.Late(); err != nil {
+		s.log.Warn("connections that the old process still has can't be taken; they end there", "error", err)
+	}
+}
