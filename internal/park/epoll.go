@@ -110,10 +110,10 @@ func (l *Loop) sysRun() {
 	}
 }
 
-// yieldTime is the longest that a busy loop runs without a call of Go's scheduler. The descriptors of every other
-// goroutine, and of the loops that sleep, wait in Go's netpoller. If all processors run loops that find an event at each
-// epoll_wait, only the runtime's monitor polls it, every 10 ms at best (docs/decisions/0007-loops-yield.md).
-const yieldTime = 2 * time.Millisecond
+// The longest that a busy loop runs without a call of Go's scheduler: if all processors run loops that find an event at each
+// epoll_wait, only the runtime's monitor polls Go's netpoller, every 10 ms at best. With a processor to spare, that one polls,
+// and each call may continue the loop on another thread, a time slice later (docs/decisions/0007-loops-yield.md).
+const yieldTime, yieldSpareTime = 2 * time.Millisecond, 20 * time.Millisecond
 
 // blockTime is how long a loop that has run out of events waits in the kernel, in milliseconds, before it leaves the
 // waiting to Go's netpoller. A loop that is busy with pauses is woken by the kernel alone, in less time and with less
@@ -129,7 +129,10 @@ func (l *Loop) turn() bool {
 	l.gate(false)
 	yielded := time.Now()
 	blocks := false // nothing is left to do but what the kernel has
-	alone := l.sys.waits
+	alone, limit := l.sys.waits, yieldTime
+	if alone {
+		limit = yieldSpareTime
+	}
 	for {
 		n, errno := epollWait(l.sys.epfd, l.sys.events, blocks && l.sys.waits)
 		if errno != 0 && errno != unix.EINTR {
@@ -144,7 +147,7 @@ func (l *Loop) turn() bool {
 		if l.stopped {
 			return true
 		}
-		if l.now.Sub(yielded) >= yieldTime {
+		if l.now.Sub(yielded) >= limit {
 			yield()
 			yielded = l.now
 		}
