@@ -138,8 +138,13 @@ func (c *clientLeg) frame(head, data []byte, last bool, trailers []byte) bool {
 	return len(head)+len(data) == 0 || c.pass(head, data)
 }
 
-// pass sends a and b to the client, or queues them. It reports whether the exchange continues.
-func (c *clientLeg) pass(a, b []byte) bool {
+// pass sends a and b to the client, or queues copies of them. It reports whether the exchange continues.
+func (c *clientLeg) pass(a, b []byte) bool { return c.passBy(sendbuf.Send, a, b) }
+
+// passStored is pass for a b that is never changed.
+func (c *clientLeg) passStored(a, b []byte) bool { return c.passBy(sendbuf.SendShared, a, b) }
+
+func (c *clientLeg) passBy(send func(c *park.Conn, p **sendbuf.Buffer, a, b []byte) error, a, b []byte) bool {
 	c.begun = true
 	c.passed += int64(len(a) + len(b))
 	if c.file != nil {
@@ -147,7 +152,7 @@ func (c *clientLeg) pass(a, b []byte) bool {
 		return true
 	}
 	if !c.gone {
-		if err := sendbuf.Send(c.conn, &c.out, a, b); err == nil {
+		if err := send(c.conn, &c.out, a, b); err == nil {
 			return c.out == nil || c.await()
 		}
 	}

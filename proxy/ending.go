@@ -186,7 +186,7 @@ func (x *exchange) abandonUnless(whole *bool, serial uint64) {
 
 // count updates Proxy.buffered.
 func (x *exchange) count() {
-	if n := x.client.out.Len() + len(x.upload.gathered) + len(x.upload.tail) + len(x.client.fileTail) + x.coder.Pending(); n != x.ahead {
+	if n := x.client.out.Copied() + len(x.upload.gathered) + len(x.upload.tail) + len(x.client.fileTail) + x.coder.Pending(); n != x.ahead {
 		x.p.buffered.Add(int64(n - x.ahead))
 		x.ahead = n
 	}

@@ -64,7 +64,7 @@ func (s *cacheSource) send(b, body []byte) {
 	x.client.heads += int64(len(b))
 	first := body[:min(len(body), maxServed)]
 	x.stored = body[len(first):]
-	if x.client.pass(b, first) {
+	if x.client.passStored(b, first) {
 		s.clientReady()
 	}
 }
@@ -104,7 +104,7 @@ func (f *Front) PollEnded(c *park.Conn, p *heldpoll.Poll, more bool) {
 	f.forward(of.p, c, &of.Verdict, h, f.readRequest(of.p, c, h), p.Body, more, p)
 }
 
-const maxServed = 32 << 10 // bytes of a stored body that are passed at once: what the client does not take is copied
+const maxServed = 128 << 10 // bytes of a stored body that are passed at once
 
 // Await implements fetch.Exchange.
 func (s *cacheSource) Await(d time.Duration) {
@@ -169,7 +169,7 @@ func (s *cacheSource) clientReady() {
 			return
 		default:
 			piece := x.stored[:n]
-			if x.stored = x.stored[n:]; !x.client.pass(nil, piece) {
+			if x.stored = x.stored[n:]; !x.client.passStored(nil, piece) {
 				return
 			}
 		}

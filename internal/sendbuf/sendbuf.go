@@ -18,11 +18,15 @@ var (
 
 // piece has a part of the pending bytes.
 type piece struct {
-	b    []byte
-	next *piece
+	b      []byte
+	next   *piece
+	shared bool // b is not of a pool: others have it too, and nobody changes it
 }
 
 func (p *piece) free() {
+	if p.shared {
+		return
+	}
 	pool := &firstPieces
 	if cap(p.b) > firstPiece {
 		pool = &nextPieces
@@ -36,6 +40,7 @@ type Buffer struct {
 	first, last *piece
 	off         int // bytes of the first piece that are sent
 	n           int // bytes
+	shared      int // of the pieces that are shared, sent ones of the first piece included
 }
 
 // Len may be called on nil.
@@ -44,6 +49,33 @@ func (p *Buffer) Len() int {
 		return 0
 	}
 	return p.n
+}
+
+// Copied returns how many of the bytes are copies of this buffer's own. It may be called on nil.
+func (p *Buffer) Copied() int {
+	switch {
+	case p == nil:
+		return 0
+	case p.first != nil && p.first.shared:
+		return p.n - p.shared + p.off
+	}
+	return p.n - p.shared
+}
+
+// share keeps b itself.
+func (p *Buffer) share(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	p.n += len(b)
+	p.shared += len(b)
+	l := &piece{b: b[:len(b):len(b)], shared: true} // full: nothing is appended to it
+	if p.last == nil {
+		p.first = l
+	} else {
+		p.last.next = l
+	}
+	p.last = l
 }
 
 // add keeps a copy of b.
@@ -73,13 +105,23 @@ func (p *Buffer) took(n int) {
 		if p.first = gone.next; p.first == nil {
 			p.last = nil
 		}
+		if gone.shared {
+			p.shared -= len(gone.b)
+		}
 		gone.free()
 	}
 	p.off = n
 }
 
-// Send writes a and b to c, in order, as far as the kernel accepts them, and stores the rest in *p.
-func Send(c *park.Conn, p **Buffer, a, b []byte) error {
+// Send writes a and b to c, in order, as far as the kernel accepts them, and stores a copy of the rest in *p.
+func Send(c *park.Conn, p **Buffer, a, b []byte) error { return send(c, p, a, b, (*Buffer).add) }
+
+// SendShared is Send for a b that is never changed, so that its rest need not be copied.
+func SendShared(c *park.Conn, p **Buffer, a, b []byte) error {
+	return send(c, p, a, b, (*Buffer).share)
+}
+
+func send(c *park.Conn, p **Buffer, a, b []byte, keep func(*Buffer, []byte)) error {
 	n := 0
 	if *p == nil {
 		var err error
@@ -96,7 +138,7 @@ func Send(c *park.Conn, p **Buffer, a, b []byte) error {
 	} else {
 		n -= len(a)
 	}
-	(*p).add(b[n:])
+	keep(*p, b[n:])
 	return nil
 }
 
