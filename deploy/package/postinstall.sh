@@ -19,5 +19,14 @@ case "$1:${2:-}" in
 configure: | 1:*) # new: it starts when there is a configuration
 	echo "holdfast: write /etc/holdfast/config.yaml, then: systemctl enable --now holdfast"
 	;;
-*) systemctl try-restart holdfast.service ;;
+*) # the new version takes over from the running process, without closing connections
+	systemctl is-active --quiet holdfast.service || exit 0
+	if [ -r /etc/default/holdfast ]; then # HOLDFAST_TOKEN
+		set -a
+		. /etc/default/holdfast
+		set +a
+	fi
+	holdfast takeover -config /etc/holdfast/config.yaml ||
+		echo "holdfast: the old version still runs; when its clients may reconnect: systemctl restart holdfast" >&2
+	;;
 esac

@@ -6,12 +6,15 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"gopkg.in/yaml.v3"
@@ -61,15 +64,8 @@ func TestPackage(t *testing.T) {
 		}
 	})
 
-	listen, hooks := freeAddr(t), freeAddr(t)
-	config := fmt.Sprintf("listen: %s\nhooks: {listen: %q}\n", listen, hooks)
-	writeFile(t, in("etc/holdfast/config.yaml"), config)
 	again, _ := makePackages(t, "1.0.1")
-	dpkg("-i", again)
-	if data, err := os.ReadFile(in("etc/holdfast/config.yaml")); err != nil || string(data) != config {
-		t.Errorf("the upgrade has left %q, %v of the configuration", data, err)
-	}
-	startHoldfastCommand(t, exec.Command(in("usr/bin/holdfast"), "run", "-config", in("etc/holdfast/config.yaml")), listen, hooks)
+	upgradeUnderLoad(t, in, func() { dpkg("-i", again) })
 
 	dpkg("-r", "holdfast")
 	if exists(in("usr/bin/holdfast")) || !exists(in("etc/holdfast/config.yaml")) {
@@ -79,6 +75,40 @@ func TestPackage(t *testing.T) {
 	if exists(in("etc/holdfast/config.yaml")) {
 		t.Error("purging leaves the configuration")
 	}
+}
+
+// upgradeUnderLoad: an upgrade keeps the configuration, and the new version takes over from the running one by the command of
+// the package's script. No client notices.
+func upgradeUnderLoad(t *testing.T, in func(path string) string, upgrade func()) {
+	listen, hooks := freeAddr(t), freeAddr(t)
+	config := fmt.Sprintf("listen: %s\nupstream: %s\nhooks: {listen: %q}\n"+
+		"channels: [{match: \"public.**\", access: public, history: {messages: 2000, age: 1h}}]\n", listen, startApp(t, http.HandlerFunc(audienceApp)), hooks)
+	file := in("etc/holdfast/config.yaml")
+	writeFile(t, file, config)
+	h := start(t, "holdfast", exec.Command(in("usr/bin/holdfast"), "run", "-config", file))
+	pid := h.cmd.Process.Pid
+	t.Cleanup(func() { syscall.Kill(pid, syscall.SIGTERM) })
+	h.waitListening(t, listen)
+	x := &audience{listen: listen, hooks: hooks, stopc: make(chan struct{}), fail: t.Errorf}
+	x.subscribe(t, 100)
+	tunnel := x.begin(t, 4, 20)
+
+	upgrade()
+	if data, err := os.ReadFile(file); err != nil || string(data) != config {
+		t.Errorf("the upgrade has left %q, %v of the configuration", data, err)
+	}
+	script, err := os.ReadFile(filepath.Join(repository, "deploy/package/postinstall.sh"))
+	if err != nil || !strings.Contains(string(script), "\tholdfast takeover -config /etc/holdfast/config.yaml ||") {
+		t.Errorf("the package's script has another command: %v\n%s", err, script)
+	}
+	out, err := exec.Command(in("usr/bin/holdfast"), "takeover", "-config", file).CombinedOutput()
+	m := regexp.MustCompile(`^taken over: process (\d+), 1\.0\.1 commit `).FindStringSubmatch(string(out))
+	if m == nil {
+		t.Fatalf("%s, %v", out, err)
+	}
+	pid, _ = strconv.Atoi(m[1])
+	x.end(t, tunnel)
+	t.Log(x.figures())
 }
 
 // checkPackageFiles: the configuration is valid and not for everybody, the manual names each command, the version is that
@@ -97,7 +127,7 @@ func checkPackageFiles(t *testing.T, root, rpm string) {
 		t.Errorf("--version: %s, %v", out, err)
 	}
 	manual, err := exec.Command("zcat", filepath.Join(root, "usr/share/man/man1/holdfast.1.gz")).CombinedOutput()
-	for _, name := range []string{"run", "check", "demo", "publish", "tail", "version"} {
+	for _, name := range []string{"run", "takeover", "check", "demo", "publish", "tail", "version"} {
 		if !strings.Contains(string(manual), "\n.SS "+name) {
 			t.Errorf("the manual has no section on %s: %v", name, err)
 		}
