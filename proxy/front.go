@@ -6,6 +6,7 @@ import (
 	"holdfast/internal/balance"
 	"holdfast/internal/compress"
 	"holdfast/internal/headread"
+	"holdfast/internal/heldpoll"
 	"holdfast/internal/http1"
 	"holdfast/internal/metric"
 	"holdfast/internal/park"
@@ -33,10 +34,13 @@ type Front struct {
 }
 
 // HeadRead implements headread.Owner: the request is refused, passed to the PushHandler, or becomes an exchange.
-func (f *Front) HeadRead(c *park.Conn, b, rest []byte, more bool) { f.enter(c, b, rest, more, nil) }
+func (f *Front) HeadRead(c *park.Conn, b, rest []byte, more bool) {
+	f.enter(c, b, rest, more, nil, nil)
+}
 
-// enter is HeadRead. done is the result of a login that had to be verified; nil: there was none.
-func (f *Front) enter(c *park.Conn, b, rest []byte, more bool, done *access.Result) {
+// enter is HeadRead. done is the result of a login that had to be verified; nil: there was none. held is the poll that the
+// request was, which is all that rest has; nil: none.
+func (f *Front) enter(c *park.Conn, b, rest []byte, more bool, done *access.Result, held *heldpoll.Poll) {
 	h := &f.head
 	if r := h.Parse(b, http1.Limits{Bytes: f.p.o.HeaderBytes, Fields: f.p.o.HeaderFields, Ascii: f.p.o.ASCIITargets}); r != nil {
 		f.HeadRefused(c, r, b)
@@ -59,9 +63,9 @@ func (f *Front) enter(c *park.Conn, b, rest []byte, more bool, done *access.Resu
 		p := f.p
 		p.Gate.Wait(c, v.Attempt, b, rest, more, func(c *park.Conn, w *admit.Pending) {
 			if done := &w.Result; p == f.p {
-				f.enter(c, w.Head, w.Rest, w.More, done)
+				f.enter(c, w.Head, w.Rest, w.More, done, held)
 			} else { // by the rules from before a reload
-				f.enter(c, w.Head, w.Rest, w.More, nil)
+				f.enter(c, w.Head, w.Rest, w.More, nil, held)
 			}
 		})
 	case v.Own && v.Answer == nil:
@@ -69,7 +73,7 @@ func (f *Front) enter(c *park.Conn, b, rest []byte, more bool, done *access.Resu
 		f.p.o.Local.Serve(c, q)
 	default:
 		f.p.stats.Requests.Add(1)
-		f.forward(f.p, c, &v, h, q, rest, more, nil)
+		f.forward(f.p, c, &v, h, q, rest, more, held)
 	}
 }
 

@@ -97,6 +97,10 @@ type heldRequest struct {
 // PollEnded implements heldpoll.Owner.
 func (f *Front) PollEnded(c *park.Conn, p *heldpoll.Poll, more bool) {
 	h, of := &f.head, p.Of.(*heldRequest)
+	if of.p != f.p { // a reload: what was decided, and by which app, may be over
+		f.enter(c, p.Head, p.Body, more, nil, p)
+		return
+	}
 	if h.Parse(p.Head, http1.Limits{Bytes: len(p.Head), Fields: of.p.o.HeaderFields}) != nil { // it was let in before
 		c.Close()
 		return

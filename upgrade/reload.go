@@ -13,8 +13,8 @@ import (
 // the new rules do not allow them are closed; when Use returns, that is done. Don't call it on a loop, nor twice at once.
 func (k *Keeper) Use(set *subscribe.Settings) {
 	old := k.live()
+	k.auth.Cache.EvictMatching("", "") // the app may be another one; before a request with the new settings finds any of it
 	k.server.Store(k.requests().With(set))
-	k.auth.Cache.EvictMatching("", "") // the app may be another one
 	k.onEach(connection.Selection{}, func(x *held) {
 		if old.Heartbeat <= 0 {
 			beginHeartbeat(x)

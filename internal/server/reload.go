@@ -121,7 +121,7 @@ func (x *reloads) apply(s *Server) (done hooks.Reloaded, result reloadResult, er
 		next.cancel(s)
 		return done, reloadInvalid, fmt.Errorf("log.access_log: %w", err)
 	}
-	use(s, next)
+	use(s, next, done.Changed)
 	return done, reloadApplied, nil
 }
 
@@ -186,8 +186,16 @@ func prepareRest(s *Server, next *prepared) (err error) {
 	return next.plan.Open(s.poller)
 }
 
-// use puts a configuration to use.
-func use(s *Server, next prepared) {
+// sameResponses are the keys of which no response of the app depends. After a change of any other, what is stored may be
+// another app's.
+var sameResponses = []string{
+	"limits", "timeouts", "buffers", "listen", "tls", "log", "push", "channels", "events", "hooks", "upstream_pool",
+	"proxy_protocol", "upstream_tls", "deny", "allow", "deny_addresses", "deny_status", "basic_auth", "basic_auth_realm", "satisfy",
+	"headers", "expires", "error_pages", "intercept_errors", "compress",
+}
+
+// use puts a configuration to use, which has changed some keys.
+func use(s *Server, next prepared, changed []string) {
 	c := next.config
 	s.reloads.level.Set(levelOf(c))
 	if s.tls() == nil {
@@ -199,6 +207,9 @@ func use(s *Server, next prepared) {
 	old := s.state.Load()
 	s.state.Store(next.state)
 	s.proxy.Use(next.front)
+	if s.cache != nil && len(changes.Without(changed, sameResponses...)) > 0 {
+		s.cache.Store.Clear()
+	}
 	select {
 	case s.upstreams <- struct{}{}:
 	default:
