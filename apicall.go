@@ -21,9 +21,14 @@ import (
 // the body of a good response.
 func apiFlags(f *flag.FlagSet) (post func(target string, body []byte, timeout time.Duration) ([]byte, error)) {
 	hooksURL := f.String("hooks", "http://127.0.0.1:9090", "`URL` of the API listener, or unix:/path")
-	token := f.String("token", os.Getenv("HOLDFAST_TOKEN"), "hooks.token of the configuration; default $HOLDFAST_TOKEN")
+	token := f.String("token", "", "hooks.token of the configuration; default $HOLDFAST_TOKEN")
 	return func(target string, body []byte, timeout time.Duration) ([]byte, error) {
-		client := &http.Client{Timeout: timeout}
+		if *token == "" { // not as default of the flag, which -h prints
+			*token = os.Getenv("HOLDFAST_TOKEN")
+		}
+		client := &http.Client{Timeout: timeout, CheckRedirect: func(*http.Request, []*http.Request) error { // would get the token elsewhere
+			return http.ErrUseLastResponse
+		}}
 		base := strings.TrimSuffix(*hooksURL, "/")
 		if path, ok := strings.CutPrefix(base, "unix:"); ok {
 			client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"holdfast/internal/inspect"
 )
@@ -29,7 +30,10 @@ type api struct {
 
 // newAPI returns the API at a URL, or unix:/path.
 func newAPI(where, token string) *api {
-	a := &api{base: strings.TrimSuffix(where, "/"), shown: where, token: token, client: http.Client{Timeout: apiTimeout}}
+	a := &api{base: strings.TrimSuffix(where, "/"), shown: where, token: token, client: http.Client{Timeout: apiTimeout, CheckRedirect: noRedirect}}
+	if u, err := url.Parse(where); err == nil && u.User != nil {
+		a.shown = u.Redacted()
+	}
 	if path, ok := strings.CutPrefix(where, "unix:"); ok {
 		a.base = "http://localhost"
 		a.client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -37,6 +41,17 @@ func newAPI(where, token string) *api {
 		}}
 	}
 	return a
+}
+
+// noRedirect has redirects be responses like others: whoever sends one must not get the token, or a cookie, elsewhere.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// cause returns an error without the URL of its request, which has the secret of a session.
+func cause(err error) error {
+	if e := (*url.Error)(nil); errors.As(err, &e) {
+		return e.Err
+	}
+	return err
 }
 
 // statusError is a response with a status other than 200.
@@ -58,10 +73,7 @@ func (a *api) call(ctx context.Context, method, path string, body []byte, v any)
 	}
 	resp, err := a.client.Do(req)
 	if err != nil {
-		if e := (*url.Error)(nil); errors.As(err, &e) {
-			return e.Err // the URL has the secret
-		}
-		return err
+		return cause(err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
@@ -129,7 +141,7 @@ func (s *session) end(ctx context.Context) error {
 func clip(text string) string {
 	const most = 160
 	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) { // also what a terminal takes for a command, or that turns a line around
 			return ' '
 		}
 		return r

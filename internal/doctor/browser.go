@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net"
@@ -38,7 +39,7 @@ func newBrowser(origin *url.URL, insecure bool) *browser {
 	b := &browser{origin: origin, tls: &tls.Config{InsecureSkipVerify: insecure}}
 	b.client = http.Client{
 		Transport:     &http.Transport{TLSClientConfig: b.tls, ForceAttemptHTTP2: true, DisableCompression: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		CheckRedirect: noRedirect,
 	}
 	b.dialer = websocket.Dialer{TLSClientConfig: &tls.Config{InsecureSkipVerify: insecure}, HandshakeTimeout: requestTimeout}
 	return b
@@ -70,7 +71,16 @@ func (b *browser) request(ctx context.Context, target, accept, cookie string) (*
 	if cookie != "" {
 		req.Header.Set("Cookie", cookie)
 	}
+	b.logIn(req.Header)
 	return req, nil
+}
+
+// logIn adds the login of the URL, if it has one.
+func (b *browser) logIn(h http.Header) {
+	if u := b.origin.User; u != nil {
+		password, _ := u.Password()
+		h.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(u.Username()+":"+password)))
+	}
 }
 
 // answer is a response that was read whole.
@@ -92,7 +102,7 @@ func (b *browser) get(ctx context.Context, target, cookie string, more http.Head
 	}
 	resp, err := b.client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, cause(err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(unzipped(resp), 64<<10))
@@ -132,6 +142,9 @@ func (l *lazyGzip) Read(p []byte) (n int, err error) {
 	return l.z.Read(p)
 }
 
+// maxGot is about how much of a connection's data is kept: whatever answers may send without end.
+const maxGot = 256 << 10
+
 // conn is a connection that is held, or tries to be.
 type conn struct {
 	name   string
@@ -168,7 +181,11 @@ func (c *conn) begin(status int, h http.Header) {
 }
 
 func (c *conn) receive(p []byte) {
-	c.update(func() { c.got, c.last = append(c.got, p...), time.Now() })
+	c.update(func() {
+		if c.last = time.Now(); len(c.got) < maxGot {
+			c.got = append(c.got, p...)
+		}
+	})
 }
 
 func (c *conn) end(err error) {
@@ -229,7 +246,7 @@ func (b *browser) runFetch(ctx context.Context, c *conn, target, accept string) 
 	}
 	resp, err := b.client.Do(req)
 	if err != nil {
-		c.end(err)
+		c.end(cause(err))
 		return
 	}
 	defer resp.Body.Close()
@@ -257,6 +274,7 @@ func (b *browser) webSocket(ctx context.Context, name, target string) *conn {
 
 func (b *browser) runWebSocket(ctx context.Context, c *conn, target string) {
 	header := http.Header{"Origin": {b.origin.Scheme + "://" + b.origin.Host}, "User-Agent": {userAgent}}
+	b.logIn(header)
 	ws, resp, err := b.dialer.DialContext(ctx, "ws"+strings.TrimPrefix(target, "http"), header)
 	if resp != nil {
 		c.begin(resp.StatusCode, resp.Header)
@@ -270,6 +288,7 @@ func (b *browser) runWebSocket(ctx context.Context, c *conn, target string) {
 		return
 	}
 	defer ws.Close()
+	ws.SetReadLimit(maxGot)
 	go func() { // ReadMessage knows no context
 		<-ctx.Done()
 		ws.Close()

@@ -53,13 +53,14 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Wait < time.Second || o.Wait > MaxWait {
 		return nil, fmt.Errorf("a wait of %v; want 1s to %v", o.Wait, MaxWait)
 	}
-	if page.Path == "" {
+	shown, login := page.Redacted(), page.User
+	if page.User = nil; page.Path == "" {
 		page.Path = "/"
 	}
 	v := &visit{
 		Options: o, page: page, seen: map[string]inspect.Request{},
-		front:  newBrowser(&url.URL{Scheme: page.Scheme, Host: page.Host}, o.Insecure),
-		report: &Report{URL: o.URL, Front: "nothing recognized in front", Findings: []Finding{}, NotTested: []string{}},
+		front:  newBrowser(&url.URL{Scheme: page.Scheme, Host: page.Host, User: login}, o.Insecure),
+		report: &Report{URL: shown, Front: "nothing recognized in front", Findings: []Finding{}, NotTested: []string{}},
 	}
 	defer v.front.close()
 	if v.examine(ctx); ctx.Err() != nil {

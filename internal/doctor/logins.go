@@ -72,12 +72,13 @@ func (v *visit) authorize(ctx context.Context, probe, channel, cookie string) *i
 		return nil
 	}
 	if sent, _ := field(r, "Cookie"); cookie != "" && sent != inspect.Hidden(cookie) {
+		length, _, _ := strings.Cut(sent, ",") // the rest is for comparison, and not for a report that goes elsewhere
 		if sent == "" {
-			sent = "none"
+			length = "none"
 		}
 		v.report.add(Finding{
 			Kind: Broken, Check: checkCookie, Title: "The proxy removes or changes cookies on the way to the push path: logins count for nothing there.",
-			Sent: "a Cookie header: " + inspect.Hidden(cookie), Seen: "arrived: " + clip(sent),
+			Sent: fmt.Sprintf("a Cookie header of %d bytes", len(cookie)), Seen: "arrived: " + clip(length),
 			Change: v.changes([]string{"no proxy_set_header Cookie in the location of " + v.server.Settings.PushPaths[0]},
 				[]string{"no http-request del-header Cookie"}, []string{"no RequestHeader unset Cookie"}),
 		})

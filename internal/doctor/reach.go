@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"sort"
 	"strings"
+
+	"holdfast/internal/inspect"
 )
 
 // beginSessions begins the sessions at the API, or reports why it can't.
@@ -86,13 +89,18 @@ func (v *visit) unreachable(err error) Finding {
 func (v *visit) checkReach(ctx context.Context) bool {
 	a, r, err := v.ask(ctx, "plain", "", nil)
 	path := v.server.Settings.PushPaths[0]
+	if below := dirOf(v.page); err == nil && r == nil && below != "" {
+		if other, found := v.tryBelow(ctx, below); found != nil {
+			a, r = other, found
+		}
+	}
 	switch {
 	case err != nil:
 		v.report.add(v.unreachable(err))
 		return false
 	case r == nil:
 		v.report.Front = "reached something else than this Holdfast"
-		v.report.add(Finding{
+		f := Finding{
 			Kind: Broken, Check: checkReach, Title: "Requests for " + path + " do not reach this Holdfast.",
 			Sent: "GET " + path, Seen: fmt.Sprintf("status %d, Server %q, and Holdfast has seen no request", a.status, clip(a.header.Get("Server"))),
 			Change: []Change{
@@ -100,13 +108,49 @@ func (v *visit) checkReach(ctx context.Context) bool {
 				{In: haproxyName, Lines: []string{"use_backend holdfast if { path_beg " + path + " }"}},
 				{In: apacheName, Lines: []string{"ProxyPass " + path + " http://127.0.0.1:8080" + path + " flushpackets=on"}},
 			},
-		})
+		}
+		if below := dirOf(v.page); below != "" {
+			f.Sent += ", and " + below + path
+			f.Change = append(f.Change, inConfig("push: {extra_paths: ["+below+path+"]}    # if Holdfast gets only what is below "+below))
+		}
+		v.report.add(f)
 		return false
 	}
 	v.local = v.front.localAddr()
 	v.recognize(a.header, r)
 	v.report.add(Finding{Kind: Fine, Check: checkReach, Title: "Requests reach Holdfast."})
 	return true
+}
+
+// dirOf returns the directory of a page; empty: the root.
+func dirOf(page *url.URL) string {
+	return strings.TrimRight(page.Path[:strings.LastIndex(page.Path, "/")+1], "/")
+}
+
+// tryBelow sends the first request to the push path below a directory, which a proxy may remove. If Holdfast gets it there,
+// the push paths of the examination are those.
+func (v *visit) tryBelow(ctx context.Context, dir string) (*answer, *inspect.Request) {
+	before := v.server.Settings.PushPaths
+	var paths []string
+	for _, path := range before {
+		paths = append(paths, dir+path)
+	}
+	v.server.Settings.PushPaths = paths
+	a, r, err := v.ask(ctx, "plain", "", nil)
+	if err != nil || r == nil {
+		v.server.Settings.PushPaths = before
+		return nil, nil
+	}
+	v.quiet.Settings.PushPaths = paths
+	v.report.add(Finding{
+		Kind: WillBite, Check: checkReach, Title: "The proxy removes " + dir + " from paths: for visitors the push path is " + paths[0] + ". Tags of inject, and pages that use " + before[0] + ", do not get there.",
+		Sent: "GET " + before[0] + ", and " + paths[0], Seen: "only the second has reached Holdfast",
+		Change: append([]Change{{In: "your pages", Lines: []string{"<script src=\"" + paths[0] + "/client.js\"></script>    <!-- it subscribes where it comes from -->"}}},
+			v.changes([]string{"location " + before[0] + " { proxy_pass http://127.0.0.1:8080; }"},
+				[]string{"use_backend holdfast if { path_beg " + before[0] + " }"},
+				[]string{"ProxyPass " + before[0] + " http://127.0.0.1:8080" + before[0] + " flushpackets=on"})...),
+	})
+	return a, r
 }
 
 // checkAPI looks at the API as the app uses it.

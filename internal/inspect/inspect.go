@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,6 +34,17 @@ var ErrBusy = errors.New("too many sessions of holdfast doctor: wait until they 
 // Owns reports whether a channel is that of a session.
 func Owns(channel string) bool { return strings.HasPrefix(channel, prefix) }
 
+// shown are the fields that doctor looks at.
+var shown = []string{
+	"accept", "accept-encoding", "connection", "forwarded", "host", "origin", "upgrade", "user-agent", "via", "x-real-ip",
+	"x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-forwarded-server",
+}
+
+// Shown reports whether doctor learns the value of a field. Others may have secrets, such as those of the proxy in front.
+func Shown(name string) bool {
+	return slices.Contains(shown, strings.ToLower(name))
+}
+
 // Hidden returns what stands for a value that is a secret: its length, and a hash by which to compare it.
 func Hidden(value string) string {
 	return fmt.Sprintf("%d bytes, SHA-256 %x", len(value), sha256.Sum256([]byte(value)))
@@ -48,7 +60,7 @@ type Request struct {
 	Host      string      `json:"host"` // that counts: Host, or what a trusted proxy forwards
 	Port      int         `json:"port"`
 	Protocol  string      `json:"protocol"` // HTTP/1.1, or HTTP/1.0
-	Fields    [][2]string `json:"fields"`   // as they came; Authorization and Cookie are Hidden
+	Fields    [][2]string `json:"fields"`   // as they came; the values of those that are not Shown are Hidden
 	OriginOK  bool        `json:"origin_ok"`
 	Authorize *Answer     `json:"authorize,omitempty"` // nil: the request wanted none
 }

@@ -53,7 +53,7 @@ channels: [{match: "**", access: authorize, wildcards: true, occupancy_events: t
 		}
 	}
 	held := wiretest.Dial(t, s.Addr().String())
-	held.Send("GET /_push?doctor=" + secret + "&probe=one&authorize=orders.1 HTTP/1.1\r\nHost: x\r\nCookie: user=ann\r\nAccept: text/event-stream\r\n\r\n")
+	held.Send("GET /_push?doctor=" + secret + "&probe=one&authorize=orders.1 HTTP/1.1\r\nHost: x\r\nCookie: user=ann\r\nX-Forwarded-Access-Token: of-the-proxy\r\nX-Forwarded-Proto: http\r\nAccept: text/event-stream\r\n\r\n")
 	held.Expect("HTTP/1.1 200 OK\r\n")
 	all := hold(t, s, "bob", "**")
 	wiretest.Eventually(t, "the publish has a subscriber", func() bool {
@@ -80,8 +80,8 @@ channels: [{match: "**", access: authorize, wildcards: true, occupancy_events: t
 	if r.Name != "one" || r.Authorize == nil || !r.Authorize.Allowed || r.Authorize.User != "ann" || r.Protocol != "HTTP/1.1" || r.Host != "x" || r.Scheme != "http" {
 		t.Errorf("seen: %+v", r)
 	}
-	if strings.Contains(text, "user=ann") {
-		t.Errorf("the cookie is shown: %s", text)
+	if strings.Contains(text, "user=ann") || strings.Contains(text, "of-the-proxy") || !strings.Contains(text, `["X-Forwarded-Proto","http"]`) {
+		t.Errorf("a cookie or a token is shown, or not what is needed: %s", text)
 	}
 	if status, text := doctorCall(t, s, "POST", "/doctor/"+secret+"/end", ""); status != 200 || !strings.Contains(text, `"disconnected":1`) {
 		t.Errorf("the end: %d %s", status, text)

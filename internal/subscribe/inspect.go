@@ -65,7 +65,7 @@ func fieldsOf(head []byte) (list [][2]string) {
 	for line := range strings.SplitSeq(lines, "\r\n") {
 		if name, value, ok := strings.Cut(line, ":"); ok {
 			value = strings.TrimSpace(value)
-			if strings.EqualFold(name, "Authorization") || strings.EqualFold(name, "Cookie") {
+			if !inspect.Shown(name) {
 				value = inspect.Hidden(value)
 			}
 			list = append(list, [2]string{name, value})
