@@ -22,30 +22,6 @@ import (
 	"holdfast/internal/serving"
 )
 
-// liveKeys are the keys that a reload applies, at the top and in every site and route. A change of any other key is
-// refused, by its name.
-var liveKeys = []string{
-	"upstream", "upstreams", "upstream_host", "upstream_tls", "redirect", "root", "script_root", "index", "no_scripts",
-	"try_files", "follow_links", "hide_files", "serve_files", "types", "deny", "allow", "deny_addresses", "deny_status",
-	"basic_auth", "basic_auth_realm", "satisfy", "headers", "expires", "fastcgi_params", "error_pages", "intercept_errors",
-	"push_headers", "inject", "compress", "request_headers", "redirect_status", "trace", "trace_sample",
-	"timeouts.header", "timeouts.idle", "timeouts.body", "timeouts.send", "timeouts.connect", "timeouts.upstream",
-	"timeouts.half_close", "timeouts.tunnel", "timeouts.drain", "timeouts.takeover",
-	"limits.header", "limits.fields", "limits.body", "limits.ascii_targets", "limits.min_body_rate", "limits.min_send_rate",
-	"limits.max_requests_in_flight", "limits.requests_per_second", "limits.burst",
-	"buffers.request", "buffers.stream_uploads", "buffers.response", "buffers.total", "routes", "sites",
-	"listen", "trusted_proxies", "proxy_protocol", "tls.certificates", "tls.folder", "tls.hsts", "external", "redirect_https",
-	"hooks.token", "hooks.hosts", "hooks.page",
-	"push.authorize_timeout", "push.authorize_grace", "push.jwt", "push.origins", "push.heartbeat", "push.poll_wait",
-	"push.poll_max_wait", "push.max_channels", "push.max_message", "push.message_timeout", "push.max_reply",
-	"push.message_rate", "push.send_queue", "push.send_queue_total", "push.receive_timeout", "push.watch_timeout",
-	"push.watch_max_reply", "push.max_connections", "events.key", "events.timeout", "channels", "upstream_pool",
-	"log.level", "log.access_log",
-}
-
-// firstTLSKeys are those that a reload applies besides, if no listener has had TLS.
-var firstTLSKeys = []string{"tls", "timeouts.handshake", "limits.handshakes"}
-
 // reloads is what the reloads of a Server share.
 type reloads struct {
 	mu    sync.Mutex // held during a reload: there is one at a time
@@ -186,14 +162,6 @@ func prepareRest(s *Server, next *prepared) (err error) {
 	return next.plan.Open(s.poller)
 }
 
-// sameResponses are the keys of which no response of the app depends. After a change of any other, what is stored may be
-// another app's.
-var sameResponses = []string{
-	"limits", "timeouts", "buffers", "listen", "tls", "log", "push", "channels", "events", "hooks", "upstream_pool",
-	"proxy_protocol", "upstream_tls", "deny", "allow", "deny_addresses", "deny_status", "basic_auth", "basic_auth_realm", "satisfy",
-	"headers", "expires", "error_pages", "intercept_errors", "compress",
-}
-
 // use puts a configuration to use, which has changed some keys.
 func use(s *Server, next prepared, changed []string) {
 	c := next.config
@@ -207,7 +175,7 @@ func use(s *Server, next prepared, changed []string) {
 	old := s.state.Load()
 	s.state.Store(next.state)
 	s.proxy.Use(next.front)
-	if s.cache != nil && len(changes.Without(changed, sameResponses...)) > 0 {
+	if s.cache != nil && len(changes.Without(changed, changes.SameResponses...)) > 0 {
 		s.cache.Store.Clear()
 	}
 	select {
@@ -225,9 +193,9 @@ func use(s *Server, next prepared, changed []string) {
 // frozen returns which of the changed keys can't be applied while Holdfast runs, each with a reason if it is not the key
 // as such.
 func frozen(s *Server, c *config.Config, changed []string) []string {
-	old, live := s.conf(), liveKeys
+	old, live := s.conf(), changes.Live
 	if s.tls() == nil {
-		live = slices.Concat(liveKeys, firstTLSKeys)
+		live = slices.Concat(changes.Live, changes.FirstTLS)
 	}
 	list := changes.Without(changed, live...)
 	add := func(differs bool, text string) {

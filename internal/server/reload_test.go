@@ -14,6 +14,7 @@ import (
 
 	"holdfast/hooks"
 	"holdfast/internal/config"
+	"holdfast/internal/config/changes"
 	"holdfast/internal/wiretest"
 )
 
@@ -278,14 +279,14 @@ func TestReloadPage(t *testing.T) {
 	list, _, _ = strings.Cut(list, "All other keys")
 	var keys []string
 	for i, key := range strings.Split(list, "`") {
-		if i%2 == 1 && strings.Contains("\x00"+strings.Join(liveKeys, "\x00")+"\x00", "\x00"+key+"\x00") {
+		if i%2 == 1 && strings.Contains("\x00"+strings.Join(changes.Live, "\x00")+"\x00", "\x00"+key+"\x00") {
 			keys = append(keys, key)
 		} else if i%2 == 1 && strings.Contains(key, ".") {
 			t.Errorf("%s is not applied", key)
 		}
 	}
 	slices.Sort(keys)
-	want := slices.Sorted(slices.Values(liveKeys))
+	want := slices.Sorted(slices.Values(changes.Live))
 	if keys = slices.Compact(keys); !slices.Equal(keys, want) {
 		t.Errorf("the page has\n%v, want\n%v", keys, want)
 	}
