@@ -149,6 +149,30 @@ func TestAlertRules(t *testing.T) {
 	}
 }
 
+// TestMonitorPage: promtool takes the configurations of the page, with the rules next to them.
+func TestMonitorPage(t *testing.T) {
+	promtool, dir := program(t, "promtool", "prometheus"), t.TempDir()
+	writeFile(t, filepath.Join(dir, "holdfast.rules.yml"), string(readFile(t, filepath.Join(repository, rulesFile))))
+	token := filepath.Join(dir, "holdfast.token")
+	writeFile(t, token, "secret\n")
+	n := 0
+	for _, b := range pageBlocks(t, "docs/how-to/monitor.md") {
+		if !strings.Contains(b.code, "scrape_configs:") {
+			continue
+		}
+		n++
+		file := filepath.Join(dir, "prometheus.yml")
+		writeFile(t, file, strings.Replace(b.code, "/etc/prometheus/holdfast.token", token, 1))
+		out := run(t, exec.Command(promtool, "check", "config", file))
+		if want := "1 rule files found"; strings.Contains(b.code, "rule_files:") && !strings.Contains(out, want) {
+			t.Errorf("%s\nwant %s for\n%s", out, want, b.code)
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d configurations", n)
+	}
+}
+
 // dashboardQueries returns the queries of all panels, with values for Grafana's variables.
 func dashboardQueries(t *testing.T) (list []string) {
 	t.Helper()
