@@ -72,6 +72,10 @@ log: {level: warn}
       curl -N -H 'Accept: text/event-stream' 'http://%[1]s/_push?channel=public.hello'
       curl -d 'hello' 'http://%[2]s/publish?channel=public.hello'
 
+  See what is held, and what it costs:
+
+      http://%[2]s/
+
   Ctrl-C ends it.
 
 `, s.Addr(), s.HooksAddr())

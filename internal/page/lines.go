@@ -211,7 +211,7 @@ func (k *kept) appendField(list []Field, group string, a slog.Attr) []Field {
 	switch {
 	case a.Key == "stderr" || a.Key == "stack": // what an app's script writes is for nobody but who may read the log
 		text = fmt.Sprintf("%d bytes; see the log", len(text))
-	case pair.MatchString(a.Key + "=x"):
+	case isSecret(a.Key):
 		text = hidden
 	case v.Kind() == slog.KindTime:
 		text = v.Time().Format(time.RFC3339)
@@ -231,6 +231,16 @@ var (
 )
 
 const hidden = "***"
+
+// isSecret reports whether a field of this name has a secret.
+func isSecret(key string) bool {
+	for _, word := range [...]string{"cookie", "authorization", "token", "passw", "secret", "session", "api_key"} {
+		if len(key) >= len(word) && strings.Contains(strings.ToLower(key), word) {
+			return true
+		}
+	}
+	return false
+}
 
 // raw returns a text as it is kept: without what Hide has, and not too long.
 func (k *kept) raw(text string) string {

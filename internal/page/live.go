@@ -11,6 +11,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/valyala/fasthttp"
 
+	"holdfast/internal/metric"
 	"holdfast/internal/render"
 )
 
@@ -243,10 +244,12 @@ func (p *Page) stop() {
 	}
 }
 
-// processMetrics returns the metrics of the process, which are slow to get with many descriptors.
+// processMetrics returns the metrics of the process, which may be slow to get with many descriptors.
 func processMetrics() []byte {
 	var b bytes.Buffer
 	metrics.WriteProcMetrics(&b)
-	metrics.WriteFDMetrics(&b)
+	if open, limit, ok := metric.Descriptors(); ok {
+		fmt.Fprintf(&b, "process_open_fds %d\nprocess_max_fds %d\n", open, limit)
+	}
 	return b.Bytes()
 }

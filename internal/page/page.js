@@ -39,11 +39,11 @@ function bytes(n) {
 }
 
 function duration(ms) {
-  if (ms >= 1000) return `${(ms / 1000).toFixed(ms < 10000 ? 1 : 0)} s`;
-  return ms < 10 ? `${ms.toFixed(ms < 1 ? 2 : 1)} ms` : `${whole.format(ms)} ms`;
+  if (ms >= 1000) return `${(ms / 1000).toFixed(ms < 10000 ? 1 : 0)}\u00a0s`;
+  return ms < 10 ? `${ms.toFixed(ms < 1 ? 2 : 1)}\u00a0ms` : `${whole.format(ms)}\u00a0ms`;
 }
 
-const times = (t, none) => (t ? `p50 ${duration(t.p50)}, p99 ${duration(t.p99)}` : none);
+const times = (t, none) => (t ? `p50\u00a0${duration(t.p50)}, p99\u00a0${duration(t.p99)}` : none);
 
 function ago(ms) {
   const s = Math.round(ms / 1000);
@@ -94,7 +94,7 @@ const pairs = (list) => (parent) =>
 
 // withKeys appends text in which keys of the configuration and paths stand out.
 function withKeys(part, text) {
-  for (const [i, piece] of text.split(/([\w/]+[./][\w./]*\w)/).entries()) part.append(i % 2 ? make("code", "", piece) : piece);
+  for (const [i, piece] of text.split(/((?:\w+[./_])+\w+)/).entries()) part.append(i % 2 ? make("code", "", piece) : piece);
 }
 
 function light(state, text) {
@@ -158,7 +158,8 @@ function showNow(state) {
     set(byId("requests"), rate(f.requests_rate));
     set(byId("published"), rate(f.published_rate));
     set(byId("requests-time"), times(state.requests, "none ended lately"));
-    set(byId("delivered"), `${rate(f.delivered_rate)} deliveries a second${state.delivery ? `; ${times(state.delivery)}` : ""}`);
+    set(byId("delivered"), `${rate(f.delivered_rate)} deliveries a second`);
+    set(byId("delivery-time"), times(state.delivery, ""));
   }
   set(byId("memory"), f.memory === undefined ? "–" : bytes(f.memory));
   const fds = byId("fds");
