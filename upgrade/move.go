@@ -75,10 +75,10 @@ func (*Mover) Name() string { return "held" }
 func (*Mover) Version() uint16 { return heldrecord.Version }
 
 // Export appends the record of a connection. It reports false for one that is not held, or whose client has sent what is
-// still being worked at.
+// still being worked at, and for all after Leave: what is published since then they would miss.
 func (v *Mover) Export(c *park.Conn, b []byte) ([]byte, bool) {
 	x, ok := c.Handler().(*held)
-	if !ok {
+	if !ok || v.k.moved.Load() {
 		return b, false
 	}
 	r := heldrecord.Record{

@@ -425,7 +425,7 @@ func TestMoveOfDeadlines(t *testing.T) {
 	c := wiretest.Dial(t, w.addr)
 	c.Send(request("longpoll", "/_push?channel=public.a&wait=1"))
 	w.waitHeld(t, 1)
-	w = w.moveAll(t)
+	w.moveAll(t)
 	if resp, body := c.Response(http.MethodGet); resp.StatusCode != 200 || !strings.Contains(body, `"messages":[]`) {
 		t.Errorf("answered %d %s; want an empty list", resp.StatusCode, body)
 	}
@@ -475,4 +475,30 @@ func TestMoveWithoutChannels(t *testing.T) {
 	c.told(`"subscribed","channels":["public.b"]`)
 	w.publish(t, "x", "public.b")
 	c.expect("x")
+}
+
+// TestHeldIsNotPassedLater: a connection that has not moved with the others would miss what was published since, so it does
+// not move later, but ends with its process, and its client resumes.
+func TestHeldIsNotPassedLater(t *testing.T) {
+	run(t, func(t *testing.T, kind string) {
+		w := start(t)
+		c := w.hold(t, kind, "channel=public.a")
+		w.waitHeld(t, 1)
+		v, frozen, _ := w.freeze(t)
+		v.Leave()
+		frozen.Thaw()
+		v.Queues().Thaw(true)
+		for _, l := range w.poller.Loops() {
+			l.Do(func(done func()) {
+				l.Each(func(c *park.Conn) {
+					if _, ok := v.Export(c, nil); ok {
+						t.Error("it would move")
+					}
+				})
+				done()
+			})()
+		}
+		w.keeper.Drain()
+		wires[kind].drained(c)
+	})
 }
