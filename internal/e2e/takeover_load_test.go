@@ -43,7 +43,6 @@ type audience struct {
 	publishes []time.Duration // how long each took
 	requests  atomic.Int64
 	idle      []*keepAlive
-	tunnel    *websocket.Conn
 }
 
 // audienceChannels is how many channels the held connections are on.
@@ -207,8 +206,8 @@ func (x *audience) publish() {
 		select {
 		case <-x.stopc:
 			return
-		case begun := <-tick.C:
-			begun = time.Now()
+		case <-tick.C:
+			begun := time.Now()
 			channel := i % audienceChannels
 			data := fmt.Sprintf("[%d:%d:%d]", channel, x.published[channel].Load()+1, begun.UnixNano())
 			resp, err := client.Post("http://"+x.hooks+"/publish?channel="+channelName(channel), "text/plain", strings.NewReader(data))

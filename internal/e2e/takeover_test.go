@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,7 +71,13 @@ channels:
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+socket)
 	d.process = start(t, "holdfast", cmd)
 	d.pid = cmd.Process.Pid
-	t.Cleanup(func() { syscall.Kill(d.pid, syscall.SIGTERM) }) // the first one may have ended long ago
+	t.Cleanup(func() {
+		syscall.Kill(d.pid, syscall.SIGTERM) // the first one may have ended long ago
+		<-d.done                             // nobody writes to the log any more
+		if at := calamity.FindStringIndex(d.log.String()); at != nil {
+			t.Errorf("the log has %q", d.log.String()[at[0]:at[1]])
+		}
+	})
 	d.waitListening(t, d.listen)
 	if got := d.said(t); got != "READY=1" {
 		t.Errorf("systemd was told %q first", got)
@@ -167,9 +174,6 @@ func TestTakeOver(t *testing.T) {
 		if strings.Contains(line, "another process has taken over") {
 			t.Log(line)
 		}
-	}
-	if at := calamity.FindStringIndex(d.log.String()); at != nil {
-		t.Errorf("the log has %q", d.log.String()[at[0]:at[1]])
 	}
 }
 
@@ -381,5 +385,62 @@ func (l *eventLog) await(t *testing.T, want ...string) {
 	})
 	if !slices.Equal(got, want) {
 		t.Errorf("the app was told of %q, want %q", got, want)
+	}
+}
+
+// TestTakeOverSockets: sockets in the file system go over, too. Their files stay after a failure and after a take-over, and
+// go with the last process.
+func TestTakeOverSockets(t *testing.T) {
+	dir := t.TempDir()
+	config, listen, hooks := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "listen"), filepath.Join(dir, "hooks")
+	text := fmt.Sprintf("listen: %q\nupstream: %s\nhooks: {listen: %q}\n", "unix:"+listen, startApp(t, http.HandlerFunc(audienceApp)), "unix:"+hooks)
+	writeFile(t, config, text)
+	p := start(t, "holdfast", exec.Command(executable, "run", "-config", config))
+	pid := p.cmd.Process.Pid
+	t.Cleanup(func() { syscall.Kill(pid, syscall.SIGTERM) })
+	dial := func(path string) *keepAlive {
+		t.Helper()
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		c.SetDeadline(time.Now().Add(patience))
+		return &keepAlive{c, bufio.NewReader(c)}
+	}
+	takeOver := func() (string, error) {
+		out, err := exec.Command(executable, "takeover", "-hooks", "unix:"+hooks).CombinedOutput()
+		return string(out), err
+	}
+	p.waitUntil(t, func() error {
+		c, err := net.Dial("unix", hooks)
+		if err == nil {
+			c.Close()
+		}
+		return err
+	})
+	kept := dial(listen)
+	for i, fails := range []bool{true, false, true, false} {
+		writeFile(t, config, text)
+		if fails {
+			writeFile(t, config, text+"push_path: x\n")
+		}
+		out, err := takeOver()
+		if (err != nil) != fails {
+			t.Fatalf("take-over %d: %s, %v", i, out, err)
+		}
+		if m := regexp.MustCompile(`process (\d+),`).FindStringSubmatch(out); !fails {
+			pid, _ = strconv.Atoi(m[1])
+		}
+		for _, c := range []*keepAlive{kept, dial(listen)} {
+			if err := c.request(fmt.Sprint("/", i), nil); err != nil {
+				t.Fatalf("after take-over %d: %v", i, err)
+			}
+		}
+	}
+	syscall.Kill(pid, syscall.SIGTERM)
+	<-p.done
+	if exists(listen) || exists(hooks) {
+		t.Error("the last process has left its sockets")
 	}
 }

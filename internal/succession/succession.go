@@ -112,7 +112,7 @@ func (s *Succession) Gone() bool { return s.passer.Load() != nil }
 
 // Why no take-over begins.
 var (
-	errFirst    = errors.New("Holdfast is process 1, and its container ends with it: start a new container instead")
+	errFirst    = errors.New("this is process 1, and its container ends with it: start a new container instead")
 	errCommand  = errors.New("this command can't be replaced while it runs: restart it instead")
 	errStarting = errors.New("this process has not begun to serve")
 	errRunning  = errors.New("another take-over is in progress")
