@@ -28,7 +28,7 @@ func (s *Server) authorize(ctx *fasthttp.RequestCtx, v *Request, channels []stri
 	}
 	credentials := s.o.Auth.Credentials.Of(ctx.Request.Header.PeekAll("Cookie"), nil)
 	if len(credentials) > auth.MaxCredentials {
-		s.LogRejected(slog.LevelInfo, "too many session cookies; see push.logout.cookies", request.AddrText(v.req.Client), "limit", auth.MaxCredentials)
+		s.logRejected(&v.req, slog.LevelInfo, "too many session cookies; see push.logout.cookies", "limit", auth.MaxCredentials)
 		return 400, fmt.Sprintf("more than %d session cookies", auth.MaxCredentials)
 	}
 	q := auth.Query{
@@ -48,7 +48,7 @@ func (s *Server) authorize(ctx *fasthttp.RequestCtx, v *Request, channels []stri
 		s.challenge(ctx, &q)
 		fallthrough
 	case d.Outcome != auth.Granted:
-		return d.Status, s.LogRefused(&d, request.AddrText(v.req.Client))
+		return d.Status, s.LogRefused(&d, request.AddrText(v.req.Client), v.req.Trace.With(nil)...)
 	}
 	v.Spec.Channels, v.Spec.User = d.Channels, d.User
 	if q.Result == nil && v.Spec.Token == nil {
@@ -103,17 +103,19 @@ func (s *Server) challenge(ctx *fasthttp.RequestCtx, q *auth.Query) {
 	}
 }
 
-// LogRefused logs and counts a refusal, if it matters to the operator, and returns the reason for the client.
-func (s *Server) LogRefused(d *auth.Decision, client string) string {
+// LogRefused logs and counts a refusal, if it matters to the operator, and returns the reason for the client. fields are more for
+// the log.
+func (s *Server) LogRefused(d *auth.Decision, client string, fields ...any) string {
+	with := func(more ...any) []any { return append(more, fields...) }
 	switch {
 	case errors.Is(d.Err, auth.ErrNoRule), errors.Is(d.Err, auth.ErrNoPattern):
-		s.LogRejected(slog.LevelInfo, "no rule in channels matches, or it does not allow patterns (wildcards)", client, "channel", d.Channel)
+		s.LogRejected(slog.LevelInfo, "no rule in channels matches, or it does not allow patterns (wildcards)", client, with("channel", d.Channel)...)
 	case errors.Is(d.Err, auth.ErrOwner):
-		s.LogRejected(slog.LevelInfo, "the channel belongs to another user", client, "channel", d.Channel, "user", d.User)
+		s.LogRejected(slog.LevelInfo, "the channel belongs to another user", client, with("channel", d.Channel, "user", d.User)...)
 	case errors.Is(d.Err, auth.ErrUserLimit):
-		s.LogRejected(slog.LevelInfo, "push.max_connections_per_user reached", client, "limit", s.o.MaxPerUser, "user", d.User)
+		s.LogRejected(slog.LevelInfo, "push.max_connections_per_user reached", client, with("limit", s.o.MaxPerUser, "user", d.User)...)
 	case errors.Is(d.Err, auth.ErrMaxChannels):
-		s.LogRejected(slog.LevelInfo, "push.max_channels reached", client, "limit", s.o.MaxChannels)
+		s.LogRejected(slog.LevelInfo, "push.max_channels reached", client, with("limit", s.o.MaxChannels)...)
 	case errors.Is(d.Err, auth.ErrTokenExpired):
 		s.TokenRefused()
 	}

@@ -153,7 +153,7 @@ func (s *Server) checkRoom(v *Request) (status int, why string) {
 		return 503, "shutting down"
 	}
 	if max := s.o.MaxConnections; max > 0 && s.o.Open() >= int64(max) {
-		s.LogRejected(slog.LevelWarn, "push.max_connections reached", request.AddrText(v.req.Client), "limit", max)
+		s.logRejected(&v.req, slog.LevelWarn, "push.max_connections reached", "limit", max)
 		v.reject = limitReached
 		return 503, "too many connections are held"
 	}
@@ -181,7 +181,8 @@ func (s *Server) channels(ctx *fasthttp.RequestCtx) (list []string, status int, 
 		}
 		name := string(c)
 		if status, err := auth.Check(s.o.Rules, name); err != nil {
-			return nil, status, s.LogRefused(&auth.Decision{Status: status, Err: err, Channel: name}, request.AddrText(ctx.Conn().(*Request).req.Client))
+			r := &ctx.Conn().(*Request).req
+			return nil, status, s.LogRefused(&auth.Decision{Status: status, Err: err, Channel: name}, request.AddrText(r.Client), r.Trace.With(nil)...)
 		}
 		list = append(list, name)
 	}

@@ -52,9 +52,8 @@ func (s *Server) originAllowed(ctx *fasthttp.RequestCtx, r *request.Request) boo
 // configuration: then a line with a hint is logged once a minute, so that it stands out.
 func (s *Server) logForeign(h *fasthttp.RequestHeader, r *request.Request) {
 	origin := string(h.Peek("Origin"))
-	client := request.AddrText(r.Client)
 	if len(h.PeekAll("Origin")) > 1 {
-		s.LogRejected(slog.LevelInfo, "more than one Origin", client)
+		s.logRejected(r, slog.LevelInfo, "more than one Origin")
 		return
 	}
 	_, authority, _ := strings.Cut(strings.ToLower(origin), "://")
@@ -69,18 +68,18 @@ func (s *Server) logForeign(h *fasthttp.RequestHeader, r *request.Request) {
 		reason = "the page has the host that an untrusted proxy forwards"
 	}
 	if reason == "" {
-		s.LogRejected(slog.LevelInfo, "foreign origin; see push.origins", client, "origin", origin, "host", string(r.Host))
+		s.logRejected(r, slog.LevelInfo, "foreign origin; see push.origins", "origin", origin, "host", string(r.Host))
 		return
 	}
 	if _, due := s.originHints.Due(time.Now()); !due {
-		s.LogRejected(slog.LevelInfo, reason, client, "origin", origin, "host", string(r.Host))
+		s.logRejected(r, slog.LevelInfo, reason, "origin", origin, "host", string(r.Host))
 		return
 	}
 	hint := "trusted_proxies does not list the proxy that ends TLS, or external does not say how clients come"
 	if r.Trusted {
 		hint = "the proxy in front does not send X-Forwarded-Proto and the Host with its port; see external"
 	}
-	s.LogRejected(slog.LevelWarn, reason, client, "origin", origin, "host", string(r.Host),
+	s.logRejected(r, slog.LevelWarn, reason, "origin", origin, "host", string(r.Host),
 		"read_as", fmt.Sprintf("%s, port %d", r.Scheme(), r.Port), "peer", r.Peer.Addr(), "hint", hint)
 }
 

@@ -104,7 +104,7 @@ func (v *Request) recheck() error {
 func (v *Request) turnAway(c *park.Conn) bool {
 	s := v.s
 	if err := v.recheck(); err != nil {
-		s.LogRejected(slog.LevelInfo, "the rules in channels have changed while it was decided", request.AddrText(v.req.Client), "error", err)
+		s.logRejected(&v.req, slog.LevelInfo, "the rules in channels have changed while it was decided", "error", err)
 		s.turnAway(c, &v.req, 503, auth.ErrUnavailable.Error(), v.fields) // the client comes again, and gets a new decision
 		return true
 	}
@@ -117,7 +117,7 @@ func (v *Request) turnAway(c *park.Conn) bool {
 	case !s.o.Auth.Revocations.ChangedSince(v.revocationSeq, v.subject):
 		return false
 	}
-	s.LogRejected(slog.LevelInfo, "revoked while it was authorized", request.AddrText(v.req.Client), "user", v.Spec.User)
+	s.logRejected(&v.req, slog.LevelInfo, "revoked while it was authorized", "user", v.Spec.User)
 	if mediaType, _ := v.dialect.Postponed("", "", ""); v.Spec.Ask == nil && mediaType == "" {
 		s.turnAway(c, &v.req, 403, "disconnected", v.fields)
 	} else { // the client reconnects, and gets a new decision

@@ -155,7 +155,7 @@ func (s *Server) Serve(c *park.Conn, r *request.Request) {
 	if !run(v.serve) {
 		v.Stream.Cancel()
 		if !needsApp { // otherwise auth.Service has logged it
-			s.LogRejected(slog.LevelWarn, "all workers are busy and their queue is full", request.AddrText(r.Client))
+			s.logRejected(r, slog.LevelWarn, "all workers are busy and their queue is full")
 		}
 		s.turnAway(c, r, 503, "too busy", "")
 	}
@@ -187,4 +187,9 @@ func (s *Server) needsApp(head []byte) bool {
 // LogRejected logs a subscribe request that is rejected: the reason names the key to look at, if there is one.
 func (s *Server) LogRejected(level slog.Level, reason, client string, fields ...any) {
 	s.o.Log.Log(context.Background(), level, "subscribe rejected", append([]any{"reason", reason, "client", client}, fields...)...)
+}
+
+// logRejected is LogRejected for a request, with its trace.
+func (s *Server) logRejected(r *request.Request, level slog.Level, reason string, fields ...any) {
+	s.LogRejected(level, reason, request.AddrText(r.Client), r.Trace.With(fields)...)
 }

@@ -10,7 +10,6 @@ import (
 
 	"holdfast/internal/auth"
 	"holdfast/internal/http1"
-	"holdfast/internal/request"
 )
 
 // tokenParameter is for browsers, whose WebSocket and EventSource can't set headers.
@@ -57,7 +56,7 @@ func (s *Server) readToken(ctx *fasthttp.RequestCtx, wanted bool) (grant *auth.T
 	if good > 1 {
 		return nil, 400, errManyTokens.Error()
 	}
-	s.LogRejected(slog.LevelInfo, "no valid token", request.AddrText(ctx.Conn().(*Request).req.Client), "error", err)
+	s.logRejected(&ctx.Conn().(*Request).req, slog.LevelInfo, "no valid token", "error", err)
 	ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, "Bearer")
 	return nil, 401, err.Error()
 }
