@@ -137,25 +137,29 @@ func (v *visit) checkHTTP(r *inspect.Request) {
 	v.report.add(Finding{
 		Kind: WillBite, Check: checkHTTP, Title: "The proxy uses HTTP/1.0: no WebSocket can work, and each request needs a new connection.",
 		Sent: "a request by HTTP/1.1 or 2", Seen: "it arrived by " + r.Protocol,
-		Change: v.changes([]string{"proxy_http_version 1.1;", `proxy_set_header Connection "";`}, []string{"no option httpclose, no http/1.0"},
+		Change: v.changes([]string{"proxy_http_version 1.1;", `proxy_set_header Connection "";    # not in the location of ` + v.server.Settings.PushPaths[0] + `, where WebSockets need it`}, []string{"no option httpclose, no http/1.0"},
 			[]string{"no SetEnv force-proxy-request-1.0"}),
 	})
 }
 
-// forgedHost is a name that nobody has (RFC 6761).
-const forgedHost = "forged.invalid"
+// What nobody has: a name (RFC 6761), and an address (RFC 5737).
+const (
+	forgedHost    = "forged.invalid"
+	forgedAddress = "203.0.113.9"
+)
 
 // checkForged looks whether a visitor can say of itself what only the proxy may say.
 func (v *visit) checkForged(ctx context.Context) {
 	if r := v.seen["plain"]; v.kind == noFront || !r.Trusted {
 		return // Holdfast removes it
 	}
-	h := http.Header{"X-Forwarded-Host": {forgedHost}, "Forwarded": {"for=203.0.113.9;host=" + forgedHost}}
+	h := http.Header{"X-Forwarded-Host": {forgedHost}, "X-Forwarded-For": {forgedAddress}, "Forwarded": {"for=" + forgedAddress + ";host=" + forgedHost}}
 	_, r, err := v.ask(ctx, "forged", "", h)
 	if err != nil || r == nil {
 		v.report.skip("whether a visitor can forge the host: the proxy refuses such requests.")
 		return
 	}
+	checkForgedAddress(v, r)
 	if !strings.Contains(r.Host, forgedHost) {
 		v.report.add(Finding{Kind: Fine, Check: checkForged, Title: "A visitor can't forge the host."})
 		return
@@ -166,5 +170,20 @@ func (v *visit) checkForged(ctx context.Context) {
 		Change: v.changes([]string{"proxy_set_header X-Forwarded-Host $http_host;", `proxy_set_header Forwarded "";`},
 			[]string{"http-request del-header X-Forwarded- -m beg", "http-request del-header Forwarded    # before all set-header"},
 			[]string{"RequestHeader unset X-Forwarded-Host", "RequestHeader unset Forwarded"}),
+	})
+}
+
+// checkForgedAddress looks whether the proxy passes on what a visitor says of its address, in place of what it knows. Where it
+// adds what it knows, that counts.
+func checkForgedAddress(v *visit, r *inspect.Request) {
+	sent, _ := field(r, "X-Forwarded-For")
+	if sent != forgedAddress || !strings.Contains(r.Client, forgedAddress) {
+		return
+	}
+	v.report.add(Finding{
+		Kind: WillBite, Check: checkForged, Title: "A visitor can forge its address: the proxy passes X-Forwarded-For on, which Holdfast and the app believe. Limits and rules by address do not hold.",
+		Sent: "X-Forwarded-For: " + forgedAddress, Seen: "the client of the request was " + clip(r.Client),
+		Change: v.changes([]string{"proxy_set_header X-Forwarded-For $remote_addr;"},
+			[]string{"http-request set-header X-Forwarded-For %[src]"}, []string{"ProxyAddHeaders On    # its default"}),
 	})
 }

@@ -116,7 +116,11 @@ func (v *visit) checkUpgrade(held *heldConns) {
 		})
 		return
 	}
-	if arrived && !r.OriginOK { // another check has the cause
+	upgrade, hasUpgrade := "", false
+	if arrived {
+		upgrade, hasUpgrade = field(&r, "Upgrade")
+	}
+	if hasUpgrade && !r.OriginOK { // another check has the cause
 		return
 	}
 	f := Finding{
@@ -125,11 +129,7 @@ func (v *visit) checkUpgrade(held *heldConns) {
 		Change: v.changes(
 			[]string{"proxy_http_version 1.1;", "proxy_set_header Upgrade $http_upgrade;", `proxy_set_header Connection "upgrade";`},
 			[]string{"mode http, and no del-header Upgrade or Connection"},
-			[]string{"RewriteEngine On", "RewriteCond %{HTTP:Upgrade} =websocket [NC]", "RewriteRule ^/(.*) ws://127.0.0.1:8080/$1 [P,L]"}),
-	}
-	upgrade, hasUpgrade := "", false
-	if arrived {
-		upgrade, hasUpgrade = field(&r, "Upgrade")
+			[]string{"ProxyPass / http://127.0.0.1:8080/ upgrade=websocket    # before 2.4.47: mod_proxy_wstunnel, and a RewriteRule to ws://"}),
 	}
 	switch {
 	case !arrived:
