@@ -3,7 +3,6 @@ package doctor
 import (
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -68,44 +67,6 @@ func TestDirOf(t *testing.T) {
 	for path, want := range map[string]string{"/": "", "/index.php": "", "/shop/": "/shop", "/shop/page": "/shop", "/a/b/": "/a/b", "/a/b": "/a", "//": ""} {
 		if got := dirOf(&url.URL{Path: path}); got != want {
 			t.Errorf("%s: %q, want %q", path, got, want)
-		}
-	}
-}
-
-// TestBelow: where a proxy removes the directory of the page from paths, doctor goes on below it; where it removes nothing, the
-// key for that is named.
-func TestBelow(t *testing.T) {
-	for path, want := range map[string]string{
-		"/shop/_push": "will bite: The proxy removes /shop from paths: for visitors the push path is /shop/_push.",
-		"/_push":      "",
-		"":            "broken: Requests for /_push do not reach this Holdfast.",
-	} {
-		seen := ""
-		front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path != path {
-				w.WriteHeader(404)
-				return
-			}
-			seen = `{"name": "plain", "protocol": "HTTP/1.1", "scheme": "http"}`
-		}))
-		t.Cleanup(front.Close)
-		v := visitOf(t, front.URL+"/shop/", inspect.Settings{})
-		v.front = newBrowser(v.page, false)
-		defer v.front.close()
-		var err error
-		if v.server, err = newAPI(fakeAPI(t, func() string { return seen }).URL, "").begin(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		v.quiet = &session{}
-		reached := v.checkReach(t.Context())
-		if got := titles(v.report); reached != (path != "") || !strings.HasPrefix(got, want) || reached && !strings.Contains(got, "fine: Requests reach Holdfast.") {
-			t.Errorf("%s: %q, want %q", path, got, want)
-		}
-		if reached && (v.server.Settings.PushPaths[0] != path || path != "/_push" && v.quiet.Settings.PushPaths[0] != path) {
-			t.Errorf("%s: goes on with %v and %v", path, v.server.Settings.PushPaths, v.quiet.Settings.PushPaths)
-		}
-		if text := written(t, v.report); !reached && !strings.Contains(text, "extra_paths: [/shop/_push]") {
-			t.Error(text)
 		}
 	}
 }

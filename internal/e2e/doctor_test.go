@@ -89,10 +89,6 @@ var doctorSetUps = []doctorSetUp{
 		want: map[string]string{"forged": "will bite"},
 	},
 	{
-		name: "forged address", nginx: []string{"proxy_set_header X-Forwarded-For $remote_addr;", ""},
-		want: map[string]string{"address": "broken", "forged": "will bite"},
-	},
-	{
 		name: "channel not looked at", app: map[string]string{"authorize.php": `<?php session_start(['read_and_close' => true]); http_response_code(isset($_SESSION['user']) ? 204 : 401);`},
 		want: map[string]string{"authorize": "will bite"},
 	},

@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -443,4 +444,59 @@ func TestTakeOverSockets(t *testing.T) {
 	if exists(listen) || exists(hooks) {
 		t.Error("the last process has left its sockets")
 	}
+}
+
+// TestTakeOverChange: a request that ends in the old process, and changes what the new one has stored meanwhile, drops it.
+func TestTakeOverChange(t *testing.T) {
+	var value atomic.Int64
+	askedc, release := make(chan bool), make(chan struct{})
+	d := startDynasty(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			askedc <- true
+			<-release
+			value.Add(1)
+		}
+		fmt.Fprint(w, value.Load())
+	}, authorized, "cache: [{match: /state, fresh: 10m}]\n")
+	x := &audience{listen: d.listen, secure: d.secure, hooks: d.hooks}
+	open := func(secure bool) *keepAlive {
+		t.Helper()
+		c, err := x.keepAlive(secure)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		c.SetDeadline(time.Now().Add(patience))
+		return c
+	}
+	send := func(c *keepAlive, head string) (string, error) {
+		resp, err := ask(c, c.r, head+" HTTP/1.1\r\nHost: app.test\r\nContent-Length: 0\r\n\r\n")
+		if err != nil {
+			return "", err
+		}
+		body, err := io.ReadAll(resp.Body)
+		return string(body), err
+	}
+	get := func(c *keepAlive, want string) {
+		t.Helper()
+		if got, err := send(c, "GET /state"); err != nil || got != want {
+			t.Fatalf("got %q, %v; want %q", got, err, want)
+		}
+	}
+	writer, reader := open(true), open(false)
+	get(reader, "0")
+	writtenc := make(chan error)
+	go func() {
+		_, err := send(writer, "POST /state")
+		writtenc <- err
+	}()
+	<-askedc
+	d.takeOver(t)
+	get(reader, "0") // the new process stores it
+	close(release)
+	if err := <-writtenc; err != nil {
+		t.Fatal(err)
+	}
+	get(writer, "1")
+	get(reader, "1")
 }

@@ -146,6 +146,7 @@ func (s *Server) open(c *config.Config) (err error) {
 		return err
 	}
 	if s.cache != nil {
+		s.cache.Changed = s.succession.Clear
 		s.owned.run(s.cache.serve)
 	}
 	if s.hub, err = s.newHub(); err != nil {

@@ -24,7 +24,12 @@ func (s *Server) Gone() bool { return s.succession.Gone() }
 // join says what moves to another process, and takes over what the one before has.
 func join(s *Server) error {
 	held := upgrade.NewMover(s.keeper)
+	var forget func()
+	if s.cache != nil {
+		forget = func() { s.cache.Store.Clear() }
+	}
 	s.succession.Use(succession.Options{
+		Clear:  forget,
 		Poller: s.poller, API: s.hooksListener, Listeners: s.listeners.Names, Hooks: s.hooks, Hub: s.hub,
 		Presence: s.presence, Events: s.events, Auth: s.keeper.AuthCache(),
 		Held: held.Queues(), Left: held.Leave, Reader: s.proxy.HeadReader, Publish: newPublisher(s), Sessions: s.keeper, Version: Version(),

@@ -19,9 +19,21 @@ const (
 	publishNote  = "publish"
 	changedNote  = "changed"
 	responseNote = "response"
+	clearNote    = "clear"
 )
 
 var errUntold = errors.New("another process has taken over, and is not reached")
+
+// Clear has the process that has taken over, if one has, drop the app's responses that it stores: a request that is not its
+// own may have changed them.
+func (s *Succession) Clear() {
+	if !s.Gone() {
+		return
+	}
+	if err := s.tell(clearNote, nil); err != nil {
+		s.log.Error("a stored response may be old, as a change came after the take-over", "error", err)
+	}
+}
 
 // tell sends a note to the process that has taken over.
 func (s *Succession) tell(name string, data []byte) error {
@@ -131,6 +143,10 @@ func (s *Succession) note(name string, data []byte) {
 		}
 		if err = d.End(); err == nil {
 			s.o.Sessions.OnResponse(credentials, path, cookies)
+		}
+	case clearNote:
+		if s.o.Clear != nil {
+			s.o.Clear()
 		}
 	default:
 		err = errors.New("this version does not know it")

@@ -47,6 +47,7 @@ type Options struct {
 
 	Publish  Publisher        // takes what the old process publishes later
 	Sessions request.Sessions // takes what responses there say of sessions
+	Clear    func()           // drops the app's responses that are stored; nil: none are
 
 	Version string
 	Limits  takeover.Limits // zero: their defaults, but no longer than an API request waits

@@ -224,11 +224,16 @@ func (x *told) OnResponse(credentials []uint64, path []byte, cookies [][]byte) {
 func TestNotes(t *testing.T) {
 	log, lines := logged()
 	s, x := New(log, nil), new(told)
-	s.Use(Options{Publish: x, Sessions: x})
+	cleared := 0
+	s.Use(Options{Publish: x, Sessions: x, Clear: func() { cleared++ }})
 	d := hub.Draft{Channels: []string{"a", "b"}, Event: "e", Data: []byte{0, 0xff}, JSON: true}
 	s.note(publishNote, encodeDraft(d))
 	s.note(changedNote, encodeChange([]string{"c"}, "f"))
 	s.note(responseNote, encodeResponse([]uint64{1, 1 << 63}, []byte("/logout"), [][]byte{[]byte("sid="), []byte("x=1")}))
+	s.note(clearNote, nil)
+	if cleared != 1 {
+		t.Errorf("%d times cleared", cleared)
+	}
 	want := []any{d, []string{"c"}, "f", []uint64{1, 1 << 63}, "/logout", "[sid= x=1]"}
 	if !reflect.DeepEqual(x.list, want) {
 		t.Errorf("%v; want %v", x.list, want)
@@ -245,6 +250,7 @@ func TestNotes(t *testing.T) {
 	// Before the move, it is this process's.
 	_, _ = s.Publishing(x).Publish(d)
 	s.Sessions(x).OnResponse(nil, nil, nil)
+	s.Clear()
 	if len(x.list) != 4 {
 		t.Errorf("%v", x.list)
 	}

@@ -61,6 +61,14 @@ func (x *Change) Apply(a *http1.Answer) {
 	if x.fetch != nil {
 		cache.ChangedGroups(x.c.Store, &x.fetch.req, cache.Response{Status: a.Status, Fields: a.Fields})
 	}
+	x.tell()
+}
+
+// tell says that the request may have changed something.
+func (x *Change) tell() {
+	if x.c.Changed != nil {
+		x.c.Changed()
+	}
 }
 
 // endSessions drops what is stored of the sessions, but for what a flight brings.
@@ -80,6 +88,7 @@ func (x *Change) Close(asked bool) {
 	if x.req.Method != nil {
 		x.c.Store.Changed(&x.req, cache.Response{Status: 200})
 	}
+	x.tell()
 }
 
 // seenTime is how long a session's POST is known to be a question: the same one again is no change.

@@ -34,6 +34,9 @@ type Cache struct {
 	// Pending bounds the bytes of requests that wait and of responses that come, until they are stored: what does not fit is
 	// not waited for, and not stored. 0: 16 MB.
 	Pending int64
+	// Changed is called when a request may have changed what another process stores, too, before its client has a response;
+	// nil: there is none. Set it before use.
+	Changed func()
 	// Settle is how long after an answer is new to a client polls are held shortly only. 0: 5 seconds.
 	Settle time.Duration
 
