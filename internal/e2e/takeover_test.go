@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bufio"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -499,4 +500,54 @@ func TestTakeOverChange(t *testing.T) {
 	}
 	get(writer, "1")
 	get(reader, "1")
+}
+
+// TestTakeOverTLS12: connections with TLS 1.2 can't move. A stream ends as at a shutdown, an idle connection closes, one with
+// a request in progress closes after the response, and then the old process ends.
+func TestTakeOverTLS12(t *testing.T) {
+	askedc, release := make(chan bool), make(chan struct{})
+	d := startDynasty(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			askedc <- true
+			<-release
+		}
+		fmt.Fprintf(w, "%s 0", r.URL.Path)
+	}, authorized, "")
+	_, pool := wiretest.Certificate()
+	open := func() *keepAlive {
+		t.Helper()
+		c, err := tls.Dial("tcp", d.secure, &tls.Config{RootCAs: pool, ServerName: "app.test", MaxVersion: tls.VersionTLS12})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		c.SetDeadline(time.Now().Add(patience))
+		return &keepAlive{c, bufio.NewReader(c)}
+	}
+	held, idle, slow := open(), open(), open()
+	stream, err := ask(held, held.r, "GET /_push?channel=public.a HTTP/1.1\r\nHost: app.test\r\nAccept: text/event-stream\r\n\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := idle.request("/idle", nil); err != nil {
+		t.Fatal(err)
+	}
+	answeredc := make(chan error)
+	go func() { answeredc <- slow.request("/slow", nil) }()
+	<-askedc
+	d.takeOver(t)
+	if rest, err := io.ReadAll(stream.Body); err != nil || !strings.Contains(string(rest), "retry:") {
+		t.Errorf("the stream ends with %q, %v; want a retry", rest, err)
+	}
+	if b, err := io.ReadAll(idle.r); err != nil || len(b) > 0 {
+		t.Errorf("the idle connection ends with %q, %v", b, err)
+	}
+	close(release)
+	if err := <-answeredc; err != nil {
+		t.Errorf("the request in progress: %v", err)
+	}
+	if b, err := io.ReadAll(slow.r); err != nil || len(b) > 0 {
+		t.Errorf("its connection ends with %q, %v", b, err)
+	}
+	d.waitFor(t, regexp.MustCompile("nothing is left for this process"))
 }
