@@ -212,25 +212,12 @@ func frozen(s *Server, c *config.Config, changed []string) []string {
 	add(c.Push.Headers && old.Push.MaxMessage != c.Push.MaxMessage, "push.max_message (with push.headers)")
 	add(s.cache.polls() != nil && old.Timeouts.HalfClose != c.Timeouts.HalfClose, "timeouts.half_close (with hold of polls)")
 	add(secureOf(s).client != nil && old.Timeouts.Connect != c.Timeouts.Connect, "timeouts.connect (with an upstream that has https)")
-	add(secureOf(s).client == nil && secureIn(c), "upstream (the first with https)")
 	for i := range min(len(old.Watch), len(c.Watch)) {
 		_, before := s.state.Load().appEndpoint(old.Watch[i].URL)
 		_, after := (&state{config: c, at: s.state.Load().at}).appEndpoint(c.Watch[i].URL)
 		add(before != after, fmt.Sprintf("watch[%d] (the path that its route makes of url)", i))
 	}
 	return list
-}
-
-// secureIn reports whether an upstream of c has TLS.
-func secureIn(c *config.Config) (secure bool) {
-	look := func(list []config.Server) {
-		secure = secure || slices.ContainsFunc(list, func(s config.Server) bool { return s.URL.TLS })
-	}
-	if c.UsesTop() {
-		look(c.Servers())
-	}
-	c.EachLevel(func(b *config.Block, _ ...string) { look(b.OwnServers(c.UpstreamPool)) })
-	return secure
 }
 
 // write writes the counts of reloads, and which configuration is in use.

@@ -86,3 +86,23 @@ func TestReloadForgetsUpstreams(t *testing.T) {
 		t.Errorf("%d upstreams", n)
 	}
 }
+
+// TestReloadFirstSecureUpstream: the first upstream with https may come by a reload, and its files are looked at from then on.
+func TestReloadFirstSecureUpstream(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "own.pem")
+	writeCert(t, file, "app.test")
+	app := secureApp(t, file)
+	secure := "upstream: '" + app.URL + "'\nupstream_tls: {server_name: app.test, ca_file: " + file + "}\ntimeouts: {connect: %s}"
+	x := serveReloaded(t, "upstream: "+newApp(t))
+	x.must(fmt.Sprintf(secure, "4s")) // with another limit, as no connection has had it yet
+	if got := x.get("/"); got != "200 secure" {
+		t.Error(got)
+	}
+	if _, err := x.with(fmt.Sprintf(secure, "5s")); err == nil || !strings.Contains(err.Error(), "needs a restart: timeouts.connect") {
+		t.Errorf("another limit: %v", err)
+	}
+	x.must("upstream: " + newApp(t) + "\ntimeouts: {connect: 4s}")
+	if got := x.get("/"); got != "200 the app" {
+		t.Error(got)
+	}
+}

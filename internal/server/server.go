@@ -289,9 +289,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	start("listen", s.poller.Serve, s.poller.Shutdown)
 	s.owned.run(s.succession.Late)
 	s.owned.run(func(ctx context.Context) { serveTLS(ctx, s) })
-	if x := secureOf(s); x.client != nil {
-		s.owned.run(x.files.Serve)
-	}
+	s.owned.run(secureOf(s).files.Serve)
 	s.owned.run(s.watchUpstreams)
 	start("history", func() error { return s.sweep(ctx) }, cancel)
 	start("hooks.listen", func() error { return s.hooks.Serve(s.hooksListener) }, s.shutdownHooks)

@@ -17,15 +17,10 @@ import (
 
 // secureUpstreams is how the upstreams with https of a configuration are reached. It is not changed once it is made.
 type secureUpstreams struct {
-	*sharedTLS
-	made  map[secureUpstream]*madeUpstream
-	first map[config.Upstream]*tlsconn.Upstream // of the levels with the same upstream, the first
-}
-
-// sharedTLS is what those of all configurations have together.
-type sharedTLS struct {
-	client *tlsconn.Client // nil: no upstream has TLS
+	client *tlsconn.Client // nil: no upstream has had TLS
 	files  *certs.Upstreams
+	made   map[secureUpstream]*madeUpstream
+	first  map[config.Upstream]*tlsconn.Upstream // of the levels with the same upstream, the first
 }
 
 // madeUpstream is how one is reached, and what ends its look at its files.
@@ -42,25 +37,25 @@ type secureUpstream struct {
 
 // newSecureUpstreams returns one without upstreams.
 func newSecureUpstreams(log *slog.Logger) *secureUpstreams {
-	return &secureUpstreams{sharedTLS: &sharedTLS{files: certs.NewUpstreams(log)}}
+	return &secureUpstreams{files: certs.NewUpstreams(log)}
 }
 
 // next returns those of a configuration, and reads the files that upstream_tls names at all levels. Upstreams that x has with
 // the same settings are the same. Either x.without or next.without follows, when one of the two is out of use.
 func (x *secureUpstreams) next(c *config.Config, p *park.Poller, log *slog.Logger) (next *secureUpstreams, err error) {
-	next = &secureUpstreams{x.sharedTLS, map[secureUpstream]*madeUpstream{}, map[config.Upstream]*tlsconn.Upstream{}}
+	next = &secureUpstreams{x.client, x.files, map[secureUpstream]*madeUpstream{}, map[config.Upstream]*tlsconn.Upstream{}}
 	add := func(b *config.Block, at string, list []config.Server) {
 		for _, s := range list {
 			k := secureUpstream{s.URL, b.Secure}
 			if !s.URL.TLS || err != nil || next.made[k] != nil {
 				continue
 			}
-			if x.client == nil {
-				x.client = tlsconn.NewClient(p, time.Duration(c.Timeouts.Connect), log)
+			if next.client == nil {
+				next.client = tlsconn.NewClient(p, time.Duration(c.Timeouts.Connect), log)
 			}
 			made := x.made[k]
 			if made == nil {
-				if made, err = x.make(k); err != nil {
+				if made, err = next.make(k); err != nil {
 					key := "upstream_tls"
 					if at != "" {
 						key = at + "." + key
