@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -46,6 +48,9 @@ func runUntil(ctx context.Context, args []string, errs io.Writer, ready func()) 
 	defer lines.Close()
 	log, level := server.NewLog(c, lines)
 	s, err := server.Take(c, log, taker)
+	if errors.Is(err, syscall.EROFS) {
+		err = fmt.Errorf("%w: this user may not write there; with ProtectSystem= in a systemd unit, only below StateDirectory=, LogsDirectory= and ReadWritePaths=", err)
+	}
 	if err != nil {
 		taker.Refuse(err)
 		return err
