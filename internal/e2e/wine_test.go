@@ -55,7 +55,8 @@ func startWindows(t *testing.T) *windows {
 	if err != nil {
 		t.Fatal(err)
 	}
-	start(t, "cmd.exe", idle)
+	p := start(t, "cmd.exe", idle)
+	p.waitFor(t, regexp.MustCompile(`Windows`)) // the services are its children, and not of a command whose output is waited for
 	t.Cleanup(func() { in.Close() })
 	return w
 }
@@ -121,7 +122,7 @@ func TestWine(t *testing.T) {
 		return fmt.Sprintf("listen: %s\nupstream: %s\nhooks: {listen: %s}\nchannels: [{match: 'public.**', access: public}]\n", listen, app, hooks)
 	}
 	t.Run("commands", func(t *testing.T) { testWineCommands(t, w, config) })
-	t.Run("proxy", func(t *testing.T) { testWineProxy(t, w.serve(t, config)) })
+	t.Run("proxy", func(t *testing.T) { testWineProxy(t, w, w.serve(t, config)) })
 	t.Run("push", func(t *testing.T) { testWinePush(t, w.serve(t, config)) })
 	t.Run("reload", func(t *testing.T) { testWineReload(t, w, w.serve(t, config)) })
 	t.Run("stop", func(t *testing.T) { testWineStop(t, w.serve(t, config)) })
@@ -182,17 +183,21 @@ func testWineCommands(t *testing.T, w *windows, config func(listen, hooks string
 }
 
 // testWineProxy: requests reach the app whole, also one whose body goes through a temporary file.
-func testWineProxy(t *testing.T, h *holdfast) {
+func testWineProxy(t *testing.T, w *windows, h *holdfast) {
 	v := newVisitor(t, h.url)
 	v.get("/a?b=c").wantText(t, "GET /a?b=c 0 127.0.0.1")
 	const large = 5 << 20
 	a := v.do(http.MethodPost, "/upload", nil, bytes.NewReader(make([]byte, large)))
 	a.want(t, http.StatusOK)
 	a.wantText(t, fmt.Sprintf("POST /upload %d 127.0.0.1", large))
-	left, err := filepath.Glob(filepath.Join(os.TempDir(), "holdfast-[0-9]*"))
-	if err != nil || len(left) > 0 {
-		t.Errorf("temporary files are left: %q, %v", left, err)
+	temp := filepath.Join(filepath.Dir(w.executable), "prefix", "drive_c", "users", "*", "Temp")
+	if found, err := filepath.Glob(temp); err != nil || len(found) == 0 {
+		t.Fatalf("there is no %s: %v", temp, err)
 	}
+	eventually(t, "no temporary file is left", func() bool {
+		left, err := filepath.Glob(filepath.Join(temp, "holdfast-*"))
+		return err == nil && len(left) == 0
+	})
 }
 
 // testWinePush: a WebSocket, an event stream and a long poll have what is published, by HTTP and by the command.
