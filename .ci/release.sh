@@ -15,6 +15,9 @@ rm -rf "$out"
 mkdir -p "$out"
 
 .ci/package.sh "$out"
+.ci/build.sh "$build/native/holdfast"
+mkdir "$build/manual"
+go run .ci/manual.go "$build/native/holdfast" "$build/manual"
 GOBIN=$build go install "$cyclonedx"
 for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64; do
 	os=${target%/*} arch=${target#*/}
@@ -25,6 +28,10 @@ for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 wi
 	[ "$os" != windows ] || program=$dir/holdfast.exe suffix=.zip
 	GOOS=$os GOARCH=$arch .ci/build.sh "$program"
 	cp LICENSE README.md CHANGELOG.md config.yaml docs/reference/configuration.md "$dir"
+	case $os in
+	linux) cp "$build"/manual/* deploy/systemd/holdfast.service deploy/logrotate deploy/sysctl.conf "$dir" ;;
+	darwin) cp "$build"/manual/* deploy/launchd/holdfast.plist "$dir" ;;
+	esac
 	"$build/cyclonedx-gomod" bin -json -noserial -output "$out/$name.cdx.json" "$program"
 	go run .ci/archive.go "$out/$name$suffix" "$dir"
 done
