@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # release.sh [FOLDER] builds everything that is published into FOLDER, by default dist: archives for Linux, macOS and
-# Windows, packages, for each archive a bill of materials in CycloneDX, and SHA256SUMS.
+# Windows, packages, for each archive a bill of materials in CycloneDX, and SHA256SUMS. The same commit gives the same bytes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,7 +32,7 @@ for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 wi
 	linux) cp "$build"/manual/* deploy/systemd/holdfast.service deploy/logrotate deploy/sysctl.conf "$dir" ;;
 	darwin) cp "$build"/manual/* deploy/launchd/holdfast.plist "$dir" ;;
 	esac
-	"$build/cyclonedx-gomod" bin -json -noserial -output "$out/$name.cdx.json" "$program"
+	"$build/cyclonedx-gomod" bin -json -noserial -notimestamp -std -version "$version" -output "$out/$name.cdx.json" "$program"
 	go run .ci/archive.go "$out/$name$suffix" "$dir"
 done
 cd "$out"
