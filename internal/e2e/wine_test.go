@@ -39,13 +39,20 @@ func startWindows(t *testing.T) *windows {
 		for _, arg := range []string{"-k", "-w"} { // what is left of this Windows, and only of this; then wait
 			stop := exec.Command(server, arg)
 			stop.Env = w.env
-			out, err := stop.CombinedOutput() // -k fails if nothing is left
+			out, err := wineOutput(t, stop) // -k fails if nothing is left
 			if arg == "-w" && err != nil {
 				t.Errorf("wineserver -w: %v\n%s", err, out)
 			}
 		}
 	})
-	run(t, w.command(t, "wineboot", "--init"))
+	if out, err := wineOutput(t, w.command(t, "wineboot", "--init")); err != nil {
+		t.Fatalf("wineboot: %v\n%s", err, out)
+	}
+	booted := exec.Command(server, "-w") // until the services of wineboot have ended: with those, sc start fails later
+	booted.Env = w.env
+	if out, err := wineOutput(t, booted); err != nil {
+		t.Fatalf("wineserver -w: %v\n%s", err, out)
+	}
 	system := filepath.Join(dir, "prefix", "drive_c", "windows", "system32")
 	if library := filepath.Join(system, "bcryptprimitives.dll"); !exists(library) {
 		writeFile(t, library, string(forwardingDLL(t, "bcryptprimitives.dll", "ProcessPrng", "ADVAPI32.SystemFunction036")))
@@ -56,7 +63,7 @@ func startWindows(t *testing.T) *windows {
 		t.Fatal(err)
 	}
 	p := start(t, "cmd.exe", idle)
-	p.waitFor(t, regexp.MustCompile(`Windows`)) // the services are its children, and not of a command whose output is waited for
+	p.waitFor(t, regexp.MustCompile(`Windows`)) // the services are its children, and inherit its output and no other
 	t.Cleanup(func() { in.Close() })
 	return w
 }
@@ -66,7 +73,31 @@ func (w *windows) command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(program(t, "/usr/lib/wine/wine64", "wine64"), args...)
 	cmd.Env, cmd.Dir = w.env, filepath.Dir(w.executable)
+	cmd.WaitDelay = wineDelay
 	return cmd
+}
+
+// wineDelay is how long Wait lets others, such as wine's services, keep the output of a program open that has ended.
+const wineDelay = 5 * time.Second
+
+// wineOutput runs a command and returns what it has written. That goes to a file: nobody who inherits a file keeps Wait from
+// ending, as with a pipe. A command that hangs is killed, which is an error.
+func wineOutput(t *testing.T, cmd *exec.Cmd) (string, error) {
+	t.Helper()
+	file, err := os.CreateTemp("", "wine-output-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	cmd.Stdout, cmd.Stderr = file, file
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(2*patience, func() { cmd.Process.Kill() })
+	defer timer.Stop()
+	err = cmd.Wait()
+	return string(readFile(t, file.Name())), err
 }
 
 // windowsPath is how a program there names a file here.
@@ -100,8 +131,8 @@ func (h *holdfast) interrupt(t *testing.T) {
 		t.Errorf("holdfast.exe runs on %v after Ctrl-C", patience)
 		return
 	}
-	if h.err != nil || !strings.Contains(h.log.String(), "holdfast is shutting down") {
-		t.Errorf("holdfast.exe after Ctrl-C: %v, want exit code 0 and a shutdown", h.err)
+	if h.cmd.ProcessState.ExitCode() != 0 || !strings.Contains(h.log.String(), "holdfast is shutting down") { // whoever has its output
+		t.Errorf("holdfast.exe after Ctrl-C: %v, want exit code 0 and a shutdown", h.cmd.ProcessState)
 	}
 	if at := calamity.FindStringIndex(h.log.String()); at != nil {
 		t.Errorf("the log of holdfast.exe has %q", h.log.String()[at[0]:at[1]])
@@ -142,8 +173,8 @@ func testWinePackages(t *testing.T, w *windows, packages ...string) {
 			run(t, build)
 			cmd := w.command(t, file, "-test.v")
 			cmd.Dir = folder
-			if out := run(t, cmd); !strings.Contains(out, "--- PASS") || strings.Contains(out, "--- SKIP") {
-				t.Errorf("a test was skipped, or none was run:\n%s", out)
+			if out, err := wineOutput(t, cmd); err != nil || !strings.Contains(out, "--- PASS") || strings.Contains(out, "--- SKIP") {
+				t.Errorf("%v; or a test was skipped, or none was run:\n%s", err, out)
 			}
 		})
 	}
@@ -174,8 +205,8 @@ func testWineCommands(t *testing.T, w *windows, config func(listen, hooks string
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd := w.command(t, append([]string{w.executable}, c.args...)...)
-			out, _ := cmd.CombinedOutput()
-			if code := cmd.ProcessState.ExitCode(); code != c.code || !strings.Contains(string(out), c.want) {
+			out, _ := wineOutput(t, cmd)
+			if code := cmd.ProcessState.ExitCode(); code != c.code || !strings.Contains(out, c.want) {
 				t.Errorf("exit code %d, want %d and %q:\n%s", code, c.code, c.want, out)
 			}
 		})
@@ -226,8 +257,8 @@ func testWineReload(t *testing.T, w *windows, h *holdfast) {
 	reload := func(code int, want string) {
 		t.Helper()
 		cmd := w.command(t, w.executable, "reload", "-hooks", h.hooks)
-		out, _ := cmd.CombinedOutput()
-		if cmd.ProcessState.ExitCode() != code || !strings.Contains(string(out), want) {
+		out, _ := wineOutput(t, cmd)
+		if cmd.ProcessState.ExitCode() != code || !strings.Contains(out, want) {
 			t.Errorf("%v, want exit code %d and %q:\n%s", cmd.ProcessState, code, want, out)
 		}
 	}
@@ -305,8 +336,7 @@ var serviceState = regexp.MustCompile(`STATE\s*: \d+\s+(\w+)`)
 // to have failed.
 func testWineService(t *testing.T, w *windows, config func(listen, hooks string) string) {
 	sc := func(args ...string) (string, error) {
-		out, err := w.command(t, append([]string{"sc"}, args...)...).CombinedOutput()
-		return string(out), err
+		return wineOutput(t, w.command(t, append([]string{"sc"}, args...)...))
 	}
 	state := func(name string) string {
 		out, _ := sc("query", name)
