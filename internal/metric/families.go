@@ -115,6 +115,7 @@ var families = map[string]family{
 	"holdfast_subscribe_rejected_total":                          {counter, "Rejected subscribe requests, by reason."},
 	"holdfast_subscribers":                                       {gauge, "Subscribers."},
 	"holdfast_takeover_connections":                              {gauge, "Connections that have come with the take-over by which this process began; 0: it began without."},
+	"holdfast_takeover_lost_total":                               {counter, "What the process before has handed over after the take-over and this one could not take, by what: connection, link (all that was to come), the notes publish, changed, response and clear, or unknown."},
 	"holdfast_takeover_pause_seconds":                            {gauge, "How long everything waited in the last take-over, or the last attempt."},
 	"holdfast_takeovers_total":                                   {counter, "Take-overs by a new process since the first process, by result: moved, failed or refused."},
 	"holdfast_tls_certificate_errors_total":                      {counter, "Looks at a certificate that found files that are not fit; the one before stays in use."},

@@ -35,7 +35,12 @@ func (s *Succession) Late(ctx context.Context) {
 	}
 	defer context.AfterFunc(ctx, s.taker.Close)()
 	s.taker.Note = s.note
+	s.taker.Lost = func(err error) {
+		s.stats.lose(lostConnection)
+		s.log.Error("a connection of the old process can't be taken; it is closed", "error", err)
+	}
 	if err := s.taker.Late(); err != nil {
-		s.log.Warn("connections that the old process still has can't be taken; they end there", "error", err)
+		s.stats.lose(lostLink)
+		s.log.Error("what the old process still has can't be taken; its connections end there, and what it has to say is lost", "error", err)
 	}
 }

@@ -22,7 +22,10 @@ const (
 	clearNote    = "clear"
 )
 
-var errUntold = errors.New("another process has taken over, and is not reached")
+var (
+	errUntold      = errors.New("another process has taken over, and is not reached")
+	errUnknownNote = errors.New("this version does not know it: the old process has a newer one")
+)
 
 // Clear has the process that has taken over, if one has, drop the app's responses that it stores: a request that is not its
 // own may have changed them.
@@ -38,6 +41,7 @@ func (s *Succession) Clear() {
 // tell sends a note to the process that has taken over.
 func (s *Succession) tell(name string, data []byte) error {
 	if !s.passer.Load().Tell(name, data) {
+		s.stats.lose(name)
 		return errUntold
 	}
 	return nil
@@ -149,9 +153,12 @@ func (s *Succession) note(name string, data []byte) {
 			s.o.Clear()
 		}
 	default:
-		err = errors.New("this version does not know it")
+		s.stats.lose(lostUnknown)
+		s.log.Error("what a response says that came after the take-over is lost", "what", name, "error", errUnknownNote)
+		return
 	}
 	if err != nil {
+		s.stats.lose(name)
 		s.log.Error("what a response says that came after the take-over is lost", "what", name, "error", err)
 	}
 }

@@ -2,6 +2,7 @@ package succession
 
 import (
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,13 @@ const (
 	results
 )
 
+// What can be lost beside notes.
+const (
+	lostConnection = "connection"
+	lostLink       = "link"    // all that was to come
+	lostUnknown    = "unknown" // a note of a name that this version does not know
+)
+
 var resultTexts = [results]string{"moved", "failed", "refused"}
 
 // stats are the counts of a succession. They move along.
@@ -28,12 +36,37 @@ type stats struct {
 	counts [results]atomic.Int64
 	conns  atomic.Int64 // that have come by the last one
 
+	lostMu sync.Mutex // guards lost
+	lost   map[string]int64
+
 	mu    sync.Mutex
 	begun time.Time     // when everything began to wait
 	pause time.Duration // how long it did in the last take-over
 }
 
 func (x *stats) count(r result) { x.counts[r].Add(1) }
+
+// lose counts what one of the processes has not taken from the other, by what it was: the name of a note, or a word.
+func (x *stats) lose(what string) {
+	x.lostMu.Lock()
+	defer x.lostMu.Unlock()
+	if x.lost == nil {
+		x.lost = map[string]int64{}
+	}
+	x.lost[what]++
+}
+
+// losses returns the counts of lose, with a zero for each of whats that is not among them.
+func (x *stats) losses(whats ...string) map[string]int64 {
+	x.lostMu.Lock()
+	defer x.lostMu.Unlock()
+	all := map[string]int64{}
+	for _, what := range whats {
+		all[what] = 0
+	}
+	maps.Copy(all, x.lost)
+	return all
+}
 
 func (x *stats) lastPause() time.Duration {
 	x.mu.Lock()
@@ -99,4 +132,5 @@ func (s *Succession) Write(w *metric.Writer) {
 	w.Ints("holdfast_takeovers_total", "result", counts)
 	fmt.Fprintf(w, "holdfast_takeover_pause_seconds %g\n", x.lastPause().Seconds())
 	w.Int("holdfast_takeover_connections", x.conns.Load())
+	w.Ints("holdfast_takeover_lost_total", "what", x.losses(lostConnection, lostLink, lostUnknown, publishNote, changedNote, responseNote, clearNote))
 }

@@ -302,9 +302,15 @@ func (s *Succession) pass(c *park.Conn) {
 	}
 }
 
-// Close ends the connection between the two processes, after the loops have ended.
+// Close ends the connection between the two processes, after the loops have ended, and writes to the log what could not be
+// sent by it.
 func (s *Succession) Close() {
-	if p := s.passer.Load(); p != nil {
-		p.Close()
+	p := s.passer.Load()
+	if p == nil {
+		return
+	}
+	p.Close()
+	for what, n := range s.stats.losses() {
+		s.log.Error("the process that has taken over was not told; that is lost", "what", what, "count", n)
 	}
 }

@@ -202,16 +202,19 @@ func TestListenerLeaves(t *testing.T) {
 }
 
 // told records what a new process is told.
-type told struct{ list []any }
+type told struct {
+	list []any
+	err  error // of what it is told from now on
+}
 
 func (x *told) Publish(d hub.Draft) (r hub.Receipt, err error) {
 	x.list = append(x.list, d)
-	return r, nil
+	return r, x.err
 }
 
 func (x *told) Changed(channels []string, event string) (int, hub.Receipt, error) {
 	x.list = append(x.list, channels, event)
-	return 0, hub.Receipt{}, nil
+	return 0, hub.Receipt{}, x.err
 }
 
 func (*told) Credentials([][]byte, []byte) []uint64 { return nil }
@@ -247,6 +250,20 @@ func TestNotes(t *testing.T) {
 	if n := strings.Count(lines.String(), "is lost"); n != 2 || x.list != nil {
 		t.Errorf("%d lines, %v; the log has %s", n, x.list, lines)
 	}
+	x.err = errors.New("no room")
+	s.note(publishNote, encodeDraft(d))
+	s.note(changedNote, encodeChange([]string{"c"}, "f"))
+	if n := strings.Count(lines.String(), x.err.Error()); n != 2 {
+		t.Errorf("%d lines have the reason; the log has %s", n, lines)
+	}
+	var metrics bytes.Buffer
+	s.Write(metric.NewWriter(&metrics, metric.Text))
+	for what, n := range map[string]int{publishNote: 2, changedNote: 1, lostUnknown: 1, clearNote: 0} {
+		if want := fmt.Sprintf("holdfast_takeover_lost_total{what=%q} %d\n", what, n); !strings.Contains(metrics.String(), want) {
+			t.Errorf("%s lacks %s", &metrics, want)
+		}
+	}
+	x.list, x.err = nil, nil
 	// Before the move, it is this process's.
 	_, _ = s.Publishing(x).Publish(d)
 	s.Sessions(x).OnResponse(nil, nil, nil)

@@ -123,8 +123,9 @@ type Passer struct {
 	b  batch
 }
 
-// passTime is how long a loop may wait for the new process to take a connection.
-const passTime = 10 * time.Millisecond
+// passTime is how long a connection or a note may wait for the new process to read, which may be busy. The new process is
+// given up after it, so all together wait no longer.
+const passTime = 5 * time.Second
 
 // Passer returns what passes later connections. It is closed when the old process ends.
 func (h *Handover) Passer() *Passer { return &Passer{h: h, b: batch{h: h}} }
@@ -163,12 +164,14 @@ func (p *Passer) Tell(name string, data []byte) bool {
 
 // sendLocked sends data, and then a message about it.
 func (p *Passer) sendLocked(data []byte, kind byte, body []byte, descriptors ...int) bool {
+	by := time.Now().Add(passTime)
 	err := p.h.child.sendData(data, passTime)
 	if err == nil {
-		err = p.h.child.send(kind, body, descriptors, passTime)
+		err = p.h.child.send(kind, body, descriptors, max(time.Until(by), time.Millisecond))
 	}
 	if err != nil { // a part may have been sent, so nothing else can follow
-		p.h.g.Log.Warn("the new process takes nothing more; the connections that are left end here", "error", err)
+		p.h.g.Log.Error("the new process takes nothing more; what is left of this one ends without it", "error", err, "limit", passTime,
+			"hint", "it has ended or hangs: its own log lines say why")
 		p.closeLocked()
 	}
 	return err == nil

@@ -1,6 +1,7 @@
 package takeover
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,7 @@ type Handover struct {
 	Conns  int           // connections that have moved
 	Stayed int           // connections that have not
 	Pause  time.Duration // how long everything was held back
+	Reply  []byte        // Taker.Reply; empty: the new process has said nothing
 
 	g     *Giver
 	child *child
@@ -287,7 +289,8 @@ func (h *Handover) finalWord(conns int) error {
 	if err := h.child.send(msgFinal, nil, nil, h.g.Limits.Step); err != nil {
 		return h.heard(err)
 	}
-	_, err := h.child.expect(msgMine, h.g.Limits.Step)
+	m, err := h.child.expect(msgMine, h.g.Limits.Step)
+	h.Reply = bytes.Clone(m.body)
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}

@@ -17,6 +17,10 @@ type link struct {
 	out []byte
 }
 
+// sendBuffer is how much a process may send, in bytes, that the other has not read; the kernel may allow less. After the
+// take-over, the old process rarely has to wait.
+const sendBuffer = 1 << 20
+
 // newPair returns this process's end of a new socket pair, and the other one for a child.
 func newPair() (*link, *os.File, error) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
@@ -29,6 +33,7 @@ func newPair() (*link, *os.File, error) {
 		other.Close()
 		return nil, nil, err
 	}
+	_ = l.c.SetWriteBuffer(sendBuffer) // with less, it waits
 	return l, other, nil
 }
 
@@ -64,11 +69,12 @@ func (l *link) send(kind byte, body []byte, descriptors []int, within time.Durat
 	return err
 }
 
-// sendData sends b in as many messages as it needs.
+// sendData sends b in as many messages as it needs, all of them within a time.
 func (l *link) sendData(b []byte, within time.Duration) error {
+	by := time.Now().Add(within)
 	for len(b) > 0 {
 		n := min(len(b), maxData)
-		if err := l.send(msgData, b[:n], nil, within); err != nil {
+		if err := l.send(msgData, b[:n], nil, time.Until(by)); err != nil {
 			return err
 		}
 		b = b[n:]

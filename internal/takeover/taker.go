@@ -21,6 +21,12 @@ type Taker struct {
 	// keep the data.
 	Note func(name string, data []byte)
 
+	// Lost is called for each connection of the old process that comes later and can't be taken. Set it as Note.
+	Lost func(err error)
+
+	// Reply is what the old process gets with the confirmation, as Handover.Reply. Set it before Take.
+	Reply []byte
+
 	limits    Limits
 	listeners map[string]int // descriptors by name; those that were not taken
 
@@ -159,7 +165,7 @@ func (t *Taker) Take(p *park.Poller, parts []Part, layers, kinds []Kind) (err er
 			return err
 		}
 	}
-	if err := t.send(msgMine, nil, nil, t.limits.Step); err != nil {
+	if err := t.send(msgMine, t.Reply, nil, t.limits.Step); err != nil {
 		return gone(err)
 	}
 	return nil
@@ -307,8 +313,10 @@ func (t *Taker) adoptEarly(l *park.Loop, fd int, r *record) error {
 	return err
 }
 
-// adoptLate is adopt after it: the connection is this process's alone.
-func (t *Taker) adoptLate(l *park.Loop, fd int, r *record) (err error) {
+// adoptLate is adopt after it: the connection is this process's alone. One that can't be taken is closed, and others
+// follow.
+func (t *Taker) adoptLate(l *park.Loop, fd int, r *record) error {
+	var err error
 	l.Do(func(done func()) {
 		defer done()
 		var c *park.Conn
@@ -316,7 +324,10 @@ func (t *Taker) adoptLate(l *park.Loop, fd int, r *record) (err error) {
 			c.Abort()
 		}
 	})()
-	return err
+	if err != nil && t.Lost != nil {
+		t.Lost(err)
+	}
+	return nil
 }
 
 // adopt opens a connection on its loop. It returns the connection also with an error, if it is open.
