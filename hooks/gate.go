@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/valyala/fasthttp"
-
 	"holdfast/internal/apigate"
 	"holdfast/internal/page"
 )
@@ -17,7 +15,7 @@ func Gate(s *Server) *apigate.Gate { return &s.gate }
 
 // pass runs an admitted request, or passes it on.
 func pass(s *Server, c *call, do func(*Server, *call) error) error {
-	var relay *fasthttp.HostClient
+	var relay *apigate.Relay
 	var err error
 	switch c.path {
 	case page.Prefix + "live": // of this process

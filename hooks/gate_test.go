@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/apigate"
 	"holdfast/internal/hub"
+	"holdfast/internal/wiretest"
 )
 
 // TestHeldRequestsGoOn checks that requests wait while the API is held, are made once when the hold ends, and that those
@@ -62,7 +64,7 @@ func TestMovedRequestsArePassedOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	publish()
-	Gate(first.Server).Release(func() (net.Conn, error) { return second.dial(), nil })
+	Gate(first.Server).Release(&apigate.Successor{Dial: func() (net.Conn, error) { return second.dial(), nil }})
 	if got := first.read(br, false); got.status != 200 || !got.closes || !strings.Contains(got.body, `"id"`) {
 		t.Errorf("%+v", got)
 	}
@@ -75,10 +77,34 @@ func TestMovedRequestsArePassedOn(t *testing.T) {
 	if first.published() != 1 || second.published() != 1 {
 		t.Errorf("%d and %d were published", first.published(), second.published())
 	}
-	Gate(first.Server).Release(func() (net.Conn, error) { return nil, errors.New("gone") })
+	Gate(first.Server).Release(&apigate.Successor{Dial: func() (net.Conn, error) { return nil, errors.New("gone") }})
 	got := first.raw(request("POST /publish?channel=a", token, "x"))
 	if got.status != 503 || got.header.Get("Retry-After") != "1" || !strings.Contains(got.body, "taken over, and does not respond") {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestWaitingRequestsAreVouchedFor: a request that has waited is accepted by an API with another token and other hosts, and
+// a later one, whose token was wrong when it came, is not.
+func TestWaitingRequestsAreVouchedFor(t *testing.T) {
+	for _, next := range []string{"", "fedcba9876543210"} {
+		first := start(t, "tcp", Options{Live: Live{Token: "0123456789abcdef", Hosts: []string{"api.test"}}})
+		second := start(t, "tcp", Options{Live: Live{Token: next}})
+		const token = "Authorization: Bearer 0123456789abcdef\r\n"
+		if err := Gate(first.Server).Hold(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		answers := make(chan answer, 1)
+		published := strings.Replace(request("POST /publish?channel=a", token, "x"), "Host: ", "Host: api.test\r\nX-Was: ", 1)
+		go func() { answers <- first.raw(published) }()
+		wiretest.Eventually(t, "the request waits", func() bool { return Gate(first.Server).Waiting() == 1 })
+		Gate(first.Server).Release(&apigate.Successor{Dial: func() (net.Conn, error) { return second.dial(), nil }, Vouch: apigate.Voucher(next)})
+		if got := <-answers; got.status != 200 || second.published() != 1 {
+			t.Errorf("%+v", got)
+		}
+		if got := first.raw(published); got.status/100 != 4 || second.published() != 1 {
+			t.Errorf("a later request: %+v", got)
+		}
 	}
 }
 

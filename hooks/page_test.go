@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/apigate"
 	"holdfast/internal/metric"
 	"holdfast/internal/page"
 	"holdfast/internal/wiretest"
@@ -382,7 +383,7 @@ func TestPageLiveAfterTakeOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := start(t, "tcp", Options{})
-	Gate(a.Server).Release(func() (c net.Conn, err error) { return other.dial(), nil })
+	Gate(a.Server).Release(&apigate.Successor{Dial: func() (net.Conn, error) { return other.dial(), nil }})
 	if _, err := io.ReadAll(r); err != nil {
 		t.Errorf("the stream does not end: %v", err)
 	}

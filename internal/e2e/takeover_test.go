@@ -447,6 +447,61 @@ func TestTakeOverSockets(t *testing.T) {
 	}
 }
 
+// TestTakeOverMovesAPI: when the API moves to another address with another token, what waits for the moment is published,
+// and later requests are refused for their token: no response says that the new process is not reached.
+func TestTakeOverMovesAPI(t *testing.T) {
+	d := startDynasty(t, audienceApp, authorized, "")
+	was, next := d.hooks, freeAddr(t)
+	text, err := os.ReadFile(d.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.waitListening(t, was)
+	writeFile(t, d.config, strings.Replace(string(text), fmt.Sprintf("hooks: {listen: %q}", was), fmt.Sprintf("hooks: {listen: %q, token: fedcba9876543210}", next), 1))
+	var group sync.WaitGroup
+	var published, refused, begun atomic.Int64
+	for range 20 {
+		group.Go(func() {
+			client := http.Client{Transport: &http.Transport{}, Timeout: patience}
+			defer client.CloseIdleConnections()
+			for first := true; ; first = false {
+				resp, err := client.Post("http://"+was+"/publish?channel=public.api", "text/plain", strings.NewReader("x"))
+				if err != nil {
+					return // nobody listens there any more
+				}
+				body, _ := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				switch resp.StatusCode {
+				case http.StatusOK:
+					published.Add(1)
+				case http.StatusUnauthorized:
+					refused.Add(1)
+				default:
+					t.Errorf("%d %s", resp.StatusCode, body)
+					return
+				}
+				if first {
+					begun.Add(1)
+				}
+			}
+		})
+	}
+	wiretest.Eventually(t, "all publish", func() bool { return begun.Load() == 20 })
+	d.takeOver(t)
+	group.Wait()
+	req, _ := http.NewRequest("GET", "http://"+next+"/channels/public.api", nil)
+	req.Header.Set("Authorization", "Bearer fedcba9876543210")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	t.Logf("%d published, %d refused", published.Load(), refused.Load())
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("the new API responds %d", resp.StatusCode)
+	}
+}
+
 // TestTakeOverChange: a request that ends in the old process, and changes what the new one has stored meanwhile, drops it.
 func TestTakeOverChange(t *testing.T) {
 	var value atomic.Int64

@@ -30,7 +30,7 @@ func join(s *Server) error {
 	}
 	s.succession.Use(succession.Options{
 		Clear:  forget,
-		Poller: s.poller, API: s.hooksListener, Listeners: s.listeners.Names, Hooks: s.hooks, Hub: s.hub,
+		Poller: s.poller, API: s.hooksListener, Listeners: s.listeners.Names, Hooks: s.hooks, Token: s.conf().Hooks.Token, Hub: s.hub,
 		Presence: s.presence, Events: s.events, Auth: s.keeper.AuthCache(),
 		Held: held.Queues(), Left: held.Leave, Reader: s.proxy.HeadReader, Publish: newPublisher(s), Sessions: s.keeper, Version: Version(),
 		Kinds: func() (layers, kinds []takeover.Kind) { return kindsOf(s, held) },

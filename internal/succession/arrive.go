@@ -13,6 +13,7 @@ func (s *Succession) Arrive() error {
 	}
 	s.o.Poller.KeepSocketFiles(true) // they are the old one's, if this fails
 	layers, kinds := s.o.Kinds()
+	s.taker.Reply = s.encodeAPI()
 	if err := s.taker.Take(s.o.Poller, s.parts(), layers, kinds); err != nil {
 		return err
 	}

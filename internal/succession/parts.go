@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"holdfast/hooks"
+	"holdfast/internal/apigate"
 	"holdfast/internal/appcall"
 	"holdfast/internal/auth"
 	"holdfast/internal/cookie"
@@ -93,10 +94,42 @@ func (s *Succession) apiPart() takeover.Part {
 				gate.Release(nil)
 				return
 			}
-			at := s.o.API.Addr()
-			gate.Release(func() (net.Conn, error) { return net.DialTimeout(at.Network(), at.String(), requestTime) })
+			gate.Release(s.successor())
 		},
 	}
+}
+
+// apiReply is the version of what encodeAPI writes.
+const apiReply = 1
+
+// encodeAPI returns where the API of this process is, and its token, for the old one.
+func (s *Succession) encodeAPI() []byte {
+	var e plainval.Encoder
+	at := s.o.API.Addr()
+	e.Uint(apiReply)
+	e.String(at.Network())
+	e.String(at.String())
+	e.String(s.o.Token)
+	return e.B
+}
+
+// successor returns the API of the process that has taken over. One that does not say where it is has the address of this
+// one, and the same token.
+func (s *Succession) successor() *apigate.Successor {
+	own := s.o.API.Addr()
+	network, address := own.Network(), own.String()
+	to := new(apigate.Successor)
+	d := plainval.NewDecoder(s.reply)
+	if len(s.reply) > 0 && d.Uint() == apiReply {
+		n, a, token := d.String(), d.String(), d.String()
+		if err := d.End(); err != nil {
+			s.log.Error("the new process does not say where its API is; requests that have waited go to the old address", "error", err)
+		} else {
+			network, address, to.Vouch = n, a, apigate.Voucher(token)
+		}
+	}
+	to.Dial = func() (net.Conn, error) { return net.DialTimeout(network, address, requestTime) }
+	return to
 }
 
 // authPart has what the app has allowed, and the key by which its sessions are told apart.

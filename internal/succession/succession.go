@@ -33,6 +33,7 @@ type Options struct {
 	// others, in their order.
 	Listeners func() (own int, names []string)
 
+	Token    string // of the API; empty: none
 	Hooks    *hooks.Server
 	Hub      *hub.Hub
 	Presence *presence.Tracker    // nil: none
@@ -67,6 +68,7 @@ type Succession struct {
 	importer *hub.Importer             // the same
 
 	image *hub.Image // set while the loops are frozen
+	reply []byte     // of the new process, set then
 
 	mu      sync.Mutex // guards what follows
 	serving bool
@@ -243,6 +245,7 @@ func (s *Succession) giver() (g *takeover.Giver, release func(), err error) {
 // leave gives everything up, while no loop runs: from here on, it is the other process's.
 func (s *Succession) leave(h *takeover.Handover) {
 	p := h.Passer()
+	s.reply = h.Reply
 	s.image.Moved()
 	s.o.Left()
 	for _, l := range s.o.Poller.Loops() {

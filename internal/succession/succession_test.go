@@ -273,6 +273,40 @@ func TestNotes(t *testing.T) {
 	}
 }
 
+// TestSuccessor: the API of the new process is where that says, and where this one has it if that says nothing.
+func TestSuccessor(t *testing.T) {
+	listen := func() *Listener {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := NewListener("", ln)
+		t.Cleanup(func() { l.Close() })
+		return l
+	}
+	log, lines := logged()
+	old, next := New(log, nil), New(log, nil)
+	old.Use(Options{API: listen()})
+	next.Use(Options{API: listen(), Token: "fedcba9876543210"})
+	for _, tt := range []struct {
+		reply []byte
+		at    *Listener
+		token bool
+		logs  string
+	}{{next.encodeAPI(), next.o.API, true, ""}, {nil, old.o.API, false, ""}, {next.encodeAPI()[:5], old.o.API, false, "does not say where its API is"}} {
+		old.reply = tt.reply
+		to := old.successor()
+		c, err := to.Dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.RemoteAddr().String(); got != tt.at.Addr().String() || (to.Vouch != nil) != tt.token || !strings.Contains(lines.String(), tt.logs) {
+			t.Errorf("%q: %s, %t; the log has %s", tt.reply, got, to.Vouch != nil, lines)
+		}
+		c.Close()
+	}
+}
+
 // TestOptional: what only one of the processes has does not stop the other.
 func TestOptional(t *testing.T) {
 	var got string
