@@ -16,7 +16,7 @@ import (
 // imports is who may import whom inside the module. Rooms do not know each other; the poller
 // imports no other package of the module, and the hub none but leaves.
 const imports = `
-.                 hooks internal/apigate internal/config internal/demo internal/doctor internal/explain internal/notify internal/server internal/service internal/takeover internal/warnings
+.                 hooks internal/apigate internal/config internal/demo internal/doctor internal/explain internal/notify internal/quiet internal/server internal/service internal/takeover internal/warnings
 hooks             internal/apigate internal/channel internal/connection internal/hub internal/inspect internal/metric internal/page internal/plainval internal/presence internal/strictjson internal/throttle
 internal/access   internal/http1 internal/rate internal/throttle
 internal/accesslog internal/asyncwriter internal/http1 internal/tracecontext
@@ -86,6 +86,7 @@ internal/plainval
 internal/presence internal/hub internal/plainval internal/throttle
 internal/proxyheader internal/park internal/plainval
 internal/proxystats internal/balance internal/metric
+internal/quiet
 internal/rate
 internal/receive  internal/throttle internal/wsframe
 internal/render   internal/deflate internal/http1 internal/hub internal/jsontext

@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"holdfast/internal/config"
+	"holdfast/internal/quiet"
 	"holdfast/internal/server"
 )
 
@@ -35,6 +36,7 @@ var errUsage = errors.New("usage")
 var errFound = errors.New("something is broken")
 
 func main() {
+	quiet.End()
 	err := command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	switch {
 	case err == nil:

@@ -74,11 +74,18 @@ func runUntil(ctx context.Context, args []string, errs io.Writer, ready func()) 
 		tell(notify.Ready)
 	}
 	ready()
-	defer context.AfterFunc(ctx, func() {
+	toldc := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(toldc)
 		if !s.Gone() {
 			tell(notify.Stopping)
 		}
-	})()
+	})
+	defer func() {
+		if !stop() { // it has begun; without connections, Serve may return first
+			<-toldc
+		}
+	}()
 	return s.Serve(ctx)
 }
 

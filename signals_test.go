@@ -105,7 +105,13 @@ func TestSystemd(t *testing.T) {
 	}
 	defer conn.Close()
 	path := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(path, []byte("listen: 127.0.0.1:0\nhooks: {listen: \"127.0.0.1:0\"}\n"), 0o600); err != nil {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hooks := l.Addr().String()
+	l.Close()
+	if err := os.WriteFile(path, fmt.Appendf(nil, "listen: 127.0.0.1:0\nhooks: {listen: %q}\n", hooks), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0], "run", "-config", path)
@@ -116,16 +122,56 @@ func TestSystemd(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill() })
-	for _, want := range []string{"READY=1", "STOPPING=1"} {
+	hear := func(want string) {
+		t.Helper()
 		b := make([]byte, 100)
-		conn.SetReadDeadline(time.Now().Add(wiretest.Timeout))
+		conn.SetReadDeadline(time.Now().Add(3 * wiretest.Timeout))
 		n, err := conn.Read(b)
 		if err != nil || string(b[:n]) != want {
-			t.Fatalf("systemd hears %q, %v; want %s\n%s", b[:n], err, want, said.String())
+			t.Fatalf("systemd hears %q, %v; want %s", b[:n], err, want)
 		}
-		cmd.Process.Signal(syscall.SIGTERM)
 	}
-	if err := cmd.Wait(); err != nil {
+	hear("READY=1")
+	// A systemd that is slow to read: the process waits with its end until it has been heard.
+	others, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer others.Close()
+	waiting := 0
+	raw, err := others.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = raw.Write(func(fd uintptr) bool {
+		for syscall.Sendto(int(fd), []byte("STATUS=x"), syscall.MSG_DONTWAIT, nil) == nil {
+			waiting++
+		}
+		return true
+	})
+	if err != nil || waiting == 0 {
+		t.Fatalf("%d messages wait, %v", waiting, err)
+	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	wiretest.Eventually(t, "it no longer listens", func() bool {
+		c, err := net.Dial("tcp", hooks)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	donec := make(chan error, 1)
+	go func() { donec <- cmd.Wait() }()
+	select {
+	case err := <-donec:
+		t.Fatalf("it has ended before systemd has heard of it: %v\n%s", err, said.String())
+	case <-time.After(500 * time.Millisecond): // it would have ended
+	}
+	for range waiting {
+		hear("STATUS=x")
+	}
+	hear("STOPPING=1")
+	if err := <-donec; err != nil {
 		t.Errorf("%v\n%s", err, said.String())
 	}
 }

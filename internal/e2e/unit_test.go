@@ -188,6 +188,15 @@ channels: [{match: "public.**", access: public, history: {messages: 10, age: 1h}
 	s.checkSockets(t)
 }
 
+// TestCommandsWithoutPressureFigures: where the kernel has no figures of pressure, commands print what they are for and nothing
+// else.
+func TestCommandsWithoutPressureFigures(t *testing.T) {
+	out := run(t, exec.Command("unshare", "-m", "sh", "-c", `mount -t tmpfs tmpfs /sys && exec "$0" version`, executable))
+	if !strings.HasPrefix(out, "holdfast ") || strings.Count(out, "\n") != 1 {
+		t.Errorf("version prints %q", out)
+	}
+}
+
 // checkRotation has logrotate rotate the access log by the file of the package, while systemctl is one that sends the signal.
 func (s *sandbox) checkRotation(t *testing.T, h *holdfast) {
 	bin, logs := t.TempDir(), filepath.Join(s.dir, "log")

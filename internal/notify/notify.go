@@ -6,7 +6,11 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 )
+
+// timeout is how long Send waits for a systemd that does not read its socket.
+const timeout = 10 * time.Second
 
 // Ready says that clients are served.
 func Ready() error { return Send("READY=1") }
@@ -29,6 +33,9 @@ func Send(assignments ...string) error {
 		return fmt.Errorf("tell systemd: %w", err)
 	}
 	defer conn.Close()
+	if err := conn.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
+		return fmt.Errorf("tell systemd: %w", err)
+	}
 	if _, err := conn.Write([]byte(strings.Join(assignments, "\n"))); err != nil {
 		return fmt.Errorf("tell systemd: %w", err)
 	}
