@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -135,6 +136,9 @@ func checkPackageFiles(t *testing.T, root, rpm string) {
 	listed := strings.Fields(string(out))
 	if len(listed) < 10 {
 		t.Errorf("the rpm has %d files", len(listed))
+	}
+	if !slices.Contains(listed, "/etc/holdfast") {
+		t.Error("the rpm leaves /etc/holdfast when it is removed")
 	}
 	for _, name := range listed {
 		if !exists(filepath.Join(root, name)) {
