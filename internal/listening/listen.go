@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"syscall"
 
 	"holdfast/internal/config/value"
 	"holdfast/internal/warnings"
@@ -31,7 +30,7 @@ func (x *Set) Listen(key, network, address string) (net.Listener, error) {
 		}
 	}
 	ln, err := net.Listen(network, address)
-	if errors.Is(err, syscall.EACCES) && network != "unix" {
+	if errors.Is(err, errDenied) && network != "unix" {
 		return nil, fmt.Errorf("%s: %w: %s", key, err, warnings.PortHint)
 	}
 	if err != nil {
@@ -53,7 +52,7 @@ func removeStale(path string) error {
 	if err == nil {
 		return c.Close()
 	}
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	if errors.Is(err, errConnRefused) {
 		return os.Remove(path)
 	}
 	return nil
@@ -63,7 +62,7 @@ func errOwn(err error) error { return fmt.Errorf("a socket for requests to the a
 
 // explainLocked says that an address can't be opened because of one that is open until then.
 func (x *Set) explainLocked(err error, address value.Listen) error {
-	if !errors.Is(err, syscall.EADDRINUSE) {
+	if !errors.Is(err, errAddrInUse) {
 		return err
 	}
 	for _, l := range x.clients {

@@ -1,6 +1,7 @@
 package listening
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -203,6 +204,22 @@ func TestListenKeepsFiles(t *testing.T) {
 	defer ln.Close() //nolint:errcheck // it has accepted nothing
 	if _, err := new(Set).Listen("hooks.listen", "unix", socket); err == nil || !strings.HasPrefix(err.Error(), "hooks.listen: ") {
 		t.Errorf("a socket in use: %v", err)
+	}
+}
+
+// TestErrors: the errors that are told apart are those of this system's sockets.
+func TestErrors(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := ln.Addr().String()
+	if _, err := net.Listen("tcp", address); !errors.Is(err, errAddrInUse) {
+		t.Errorf("an address in use: %v", err)
+	}
+	_ = ln.Close()
+	if _, err := net.Dial("tcp", address); !errors.Is(err, errConnRefused) {
+		t.Errorf("an address without a listener: %v", err)
 	}
 }
 
