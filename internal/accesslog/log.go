@@ -31,6 +31,7 @@ type Log struct {
 	mu     sync.Mutex // guards what follows
 	path   string     // as in Open
 	isFile bool       // otherwise it is a standard stream, which is neither opened again nor closed
+	out    io.Writer  // what lines are written to
 }
 
 // Open opens the log at path, and creates the file if needed; "stdout" and "stderr" are the standard streams.
@@ -40,7 +41,7 @@ func Open(path string, json bool) (*Log, error) {
 		return nil, err
 	}
 	l := newLog(out, json)
-	l.path, l.isFile = path, isFile
+	l.path, l.isFile, l.out = path, isFile, out
 	return l, nil
 }
 
@@ -85,6 +86,28 @@ func (l *Log) Reopen() error {
 	return l.moveLocked(l.path)
 }
 
+// Follow is Reopen if the file was moved away or removed since it was opened. It is for a process that gets no signal when
+// that happens.
+func (l *Log) Follow() error {
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f, ok := l.out.(*os.File)
+	if !ok || !l.isFile {
+		return nil
+	}
+	own, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("access log: %w", err)
+	}
+	if named, err := os.Stat(l.path); err == nil && os.SameFile(own, named) {
+		return nil
+	}
+	return l.moveLocked(l.path)
+}
+
 // Move has later lines written to another path, as in Open. If it is the same, Move is Reopen.
 func (l *Log) Move(path string) error {
 	if l == nil {
@@ -101,7 +124,7 @@ func (l *Log) moveLocked(path string) error {
 		return err
 	}
 	wasFile := l.isFile
-	l.path, l.isFile = path, isFile
+	l.path, l.isFile, l.out = path, isFile, out
 	return l.use(out, wasFile)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -82,7 +83,32 @@ func FuzzEscape(f *testing.F) {
 	})
 }
 
-func TestReopen(t *testing.T) {
+func TestReopen(t *testing.T) { testReopen(t, (*Log).Reopen) }
+
+// TestFollow: a file that was moved away is followed by a new one, and one that was not stays open.
+func TestFollow(t *testing.T) {
+	testReopen(t, (*Log).Follow)
+	l, err := Open(filepath.Join(t.TempDir(), "access.log"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := l.out
+	if err := l.Follow(); err != nil || l.out != was {
+		t.Errorf("the same file is opened again: %v", err)
+	}
+	was.(*os.File).Close()
+	if err := l.Follow(); err == nil {
+		t.Error("a file that is closed is followed")
+	}
+	for _, l := range []*Log{nil, newLog(io.Discard, false)} {
+		if err := l.Follow(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func testReopen(t *testing.T, reopen func(*Log) error) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "access.log")
 	l, err := Open(path, false)
 	if err != nil {
@@ -98,7 +124,7 @@ func TestReopen(t *testing.T) {
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Reopen(); err != nil {
+	if err := reopen(l); err != nil {
 		t.Fatal(err)
 	}
 	write("/after")

@@ -502,6 +502,47 @@ func TestTakeOverMovesAPI(t *testing.T) {
 	}
 }
 
+// TestTakeOverLog: the old process, which gets no signal of logrotate's, writes to the new file as well.
+func TestTakeOverLog(t *testing.T) {
+	askedc, release := make(chan bool), make(chan struct{})
+	log := filepath.Join(t.TempDir(), "access.log")
+	d := startDynasty(t, func(w http.ResponseWriter, r *http.Request) {
+		askedc <- true
+		<-release
+		fmt.Fprint(w, "ok")
+	}, authorized, fmt.Sprintf("log: {access_log: %q}\n", log))
+	donec := make(chan error, 1)
+	go func() {
+		resp, err := http.Get("http://" + d.listen + "/late")
+		if err == nil {
+			resp.Body.Close()
+		}
+		donec <- err
+	}()
+	<-askedc
+	old := d.pid
+	d.takeOver(t)
+	if err := os.Rename(log, log+".1"); err != nil {
+		t.Fatal(err)
+	}
+	syscall.Kill(d.pid, syscall.SIGUSR1)
+	wiretest.Eventually(t, "the old process has the new file open", func() bool {
+		fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", old))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(fds, func(fd string) bool { to, _ := os.Readlink(fd); return to == log })
+	})
+	close(release)
+	if err := <-donec; err != nil {
+		t.Fatal(err)
+	}
+	wiretest.Eventually(t, "the new file has the line", func() bool {
+		b, err := os.ReadFile(log)
+		return err == nil && strings.Contains(string(b), "/late")
+	})
+}
+
 // TestTakeOverChange: a request that ends in the old process, and changes what the new one has stored meanwhile, drops it.
 func TestTakeOverChange(t *testing.T) {
 	var value atomic.Int64

@@ -84,10 +84,33 @@ func leave(ctx context.Context, s *Server) (by time.Time) {
 	s.draining.Store(true)
 	t := &s.conf().Timeouts
 	s.keeper.Drain() // what can't move
+	s.owned.run(func(ctx context.Context) { followLog(ctx, s) })
 	s.succession.Leave(time.Duration(t.TakeOver), time.Duration(t.Drain), ctx.Done())
 	s.proxy.Drain()
 	s.tls().drain(s.poller)
 	s.proxy.Cut()
 	s.log.Info("nothing is left for this process; it ends")
 	return time.Now()
+}
+
+// followTime is between two looks at where the access log is.
+const followTime = time.Second
+
+// followLog has the access log of a process that was replaced follow its name: signals go to the one that has taken over.
+func followLog(ctx context.Context, s *Server) {
+	tick := time.NewTicker(followTime)
+	defer tick.Stop()
+	failed := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			err := s.accessLog.Follow()
+			if err != nil && !failed {
+				s.log.Error("access log not reopened; still writing the old file", "error", err)
+			}
+			failed = err != nil
+		}
+	}
 }
