@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # release.sh [FOLDER] builds everything that is published into FOLDER, by default dist: archives for Linux, macOS and
 # Windows, packages, for each archive a bill of materials in CycloneDX, and SHA256SUMS. The same commit gives the same bytes.
+# TARGETS has other systems than all six, for a test.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,7 +20,7 @@ mkdir -p "$out"
 mkdir "$build/manual"
 go run .ci/manual.go "$build/native/holdfast" "$build/manual"
 GOBIN=$build go install "$cyclonedx"
-for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64; do
+for target in ${TARGETS:-linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64}; do
 	os=${target%/*} arch=${target#*/}
 	name=holdfast-${version//\~/-}-$os-$arch
 	dir=$build/$name
