@@ -137,10 +137,13 @@ func checkPackageFiles(t *testing.T, root, rpm string) {
 	if len(listed) < 10 {
 		t.Errorf("the rpm has %d files", len(listed))
 	}
-	if !slices.Contains(listed, "/etc/holdfast") {
-		t.Error("the rpm leaves /etc/holdfast when it is removed")
+	for _, name := range []string{"/etc/holdfast", "/usr/share/zsh/site-functions/_holdfast"} { // the first, to go with the rest
+		if !slices.Contains(listed, name) {
+			t.Errorf("the rpm has no %s", name)
+		}
 	}
 	for _, name := range listed {
+		name = strings.Replace(name, "/zsh/site-functions/", "/zsh/vendor-completions/", 1) // where zsh looks, there and here
 		if !exists(filepath.Join(root, name)) {
 			t.Errorf("%s is in the rpm only", name)
 		}
