@@ -440,9 +440,30 @@ func TestTakeOverSockets(t *testing.T) {
 			}
 		}
 	}
+	// One more listener comes and goes, each by a reload or by a take-over; its file goes with it.
+	more := filepath.Join(dir, "more")
+	both := strings.Replace(text, fmt.Sprintf("%q", "unix:"+listen), fmt.Sprintf("[%q, %q]", "unix:"+listen, "unix:"+more), 1)
+	for _, by := range [][2]string{{"reload", "reload"}, {"reload", "takeover"}, {"takeover", "reload"}, {"takeover", "takeover"}} {
+		for i, config2 := range []string{both, text} {
+			writeFile(t, config, config2)
+			out, err := exec.Command(executable, by[i], "-hooks", "unix:"+hooks).CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v, %d: %s, %v", by, i, out, err)
+			}
+			if m := regexp.MustCompile(`process (\d+),`).FindStringSubmatch(string(out)); m != nil {
+				pid, _ = strconv.Atoi(m[1])
+			}
+			if exists(more) != (i == 0) {
+				t.Errorf("%v, %d: the file is there: %t", by, i, exists(more))
+			}
+		}
+		if err := dial(listen).request("/still", nil); err != nil {
+			t.Errorf("%v: %v", by, err)
+		}
+	}
 	syscall.Kill(pid, syscall.SIGTERM)
 	<-p.done
-	if exists(listen) || exists(hooks) {
+	if exists(listen) || exists(hooks) || exists(more) {
 		t.Error("the last process has left its sockets")
 	}
 }

@@ -21,8 +21,9 @@ type Listener struct {
 	loop   *Loop
 	ref    Ref
 	accept func(*Loop) (h Handler, marked bool)
-	begun  bool   // owned by the loop
-	unlink string // path of a unix socket, removed on close
+	begun  bool        // owned by the loop
+	unlink string      // path of a unix socket; empty: it is none
+	named  os.FileInfo // of its file, which is removed on close unless another process has bound it anew; nil: none is
 }
 
 func (p *Poller) newListener(ln net.Listener, accept func(*Loop) (Handler, bool)) (*Listener, error) {
@@ -34,6 +35,7 @@ func (p *Poller) newListener(ln net.Listener, accept func(*Loop) (Handler, bool)
 		file, err = ln.File()
 	case *net.UnixListener:
 		x.unlink = ln.Addr().String()
+		x.named, _ = os.Lstat(x.unlink) // without it, none is removed
 		ln.SetUnlinkOnClose(false)
 		file, err = ln.File()
 	default:
@@ -78,7 +80,7 @@ func (x *Listener) close() {
 		x.Ready(c, Readable) // the system would reset those that wait
 		c.Close()
 	})
-	if x.unlink != "" && !x.p.keepFiles {
+	if now, err := os.Lstat(x.unlink); err == nil && x.named != nil && os.SameFile(x.named, now) && !x.p.keepFiles.Load() {
 		os.Remove(x.unlink)
 	}
 }

@@ -77,8 +77,4 @@ func MovingOf(c *Conn) Moving {
 }
 
 // KeepSocketFiles says whether the files of unix sockets stay when their listeners close: another process listens on them.
-func (p *Poller) KeepSocketFiles(keep bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.keepFiles = keep
-}
+func (p *Poller) KeepSocketFiles(keep bool) { p.keepFiles.Store(keep) }

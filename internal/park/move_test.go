@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -290,5 +291,34 @@ func TestReleaseListeners(t *testing.T) {
 	expect(t, late, "b2")
 	if n := len(first.ListenerDescriptors()); n != 0 {
 		t.Errorf("%d listeners left", n)
+	}
+}
+
+// TestSocketFile: the file of a unix socket goes with its listener, unless another one has bound it anew.
+func TestSocketFile(t *testing.T) {
+	for name, anew := range map[string]bool{"its own": false, "bound anew": true} {
+		path := filepath.Join(t.TempDir(), "socket")
+		ln, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := start(t, park.Options{Loops: 1})
+		if err := p.Listen(ln, func(*park.Loop) park.Handler { return &echoer{} }); err != nil {
+			t.Fatal(err)
+		}
+		if anew {
+			if err := os.Rename(path, path+".was"); err != nil { // so that its inode stays in use
+				t.Fatal(err)
+			}
+			other, err := net.Listen("unix", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer other.Close()
+		}
+		p.StopListening()
+		if _, err := os.Lstat(path); (err == nil) != anew {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

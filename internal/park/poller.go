@@ -47,7 +47,7 @@ type Poller struct {
 	listeners []*Listener
 	pools     []*Pool // besides workers
 	closed    bool
-	keepFiles bool // see KeepSocketFiles
+	keepFiles atomic.Bool // see KeepSocketFiles
 
 	sys sysPoller
 }

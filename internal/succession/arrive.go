@@ -2,6 +2,9 @@ package succession
 
 import (
 	"context"
+	"io/fs"
+	"os"
+	"strings"
 	"time"
 )
 
@@ -13,12 +16,14 @@ func (s *Succession) Arrive() error {
 	}
 	s.o.Poller.KeepSocketFiles(true) // they are the old one's, if this fails
 	layers, kinds := s.o.Kinds()
+	remove := socketFiles(s.taker.Untaken())
 	s.taker.Reply = s.encodeAPI()
 	if err := s.taker.Take(s.o.Poller, s.parts(), layers, kinds); err != nil {
 		return err
 	}
 	s.o.Poller.KeepSocketFiles(false)
 	s.o.API.unlinkOnClose(true)
+	remove()
 	s.importer.Adopted()
 	if s.o.Presence != nil {
 		s.o.Presence.Adopted()
@@ -27,6 +32,25 @@ func (s *Succession) Arrive() error {
 	s.stats.arrived(s.taker.Conns())
 	s.log.Info("this process has taken over", "from", s.taker.Old, "connections", s.taker.Conns(), "pause", s.stats.lastPause().Round(100*time.Microsecond))
 	return nil
+}
+
+// socketFiles returns what removes the files of those listeners that are unix sockets, if they are the same then as now.
+func socketFiles(listeners []string) (remove func()) {
+	now := map[string]fs.FileInfo{}
+	for _, name := range listeners {
+		if path, ok := strings.CutPrefix(name, "unix "); ok {
+			if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
+				now[path] = info
+			}
+		}
+	}
+	return func() {
+		for path, was := range now {
+			if info, err := os.Lstat(path); err == nil && os.SameFile(was, info) {
+				_ = os.Remove(path) // the next process that listens there replaces it
+			}
+		}
+	}
 }
 
 // Late takes what the old process still has to give, until that has ended or ctx ends. The loops must run.

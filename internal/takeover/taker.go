@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 
 	"holdfast/internal/park"
@@ -117,6 +119,9 @@ func (t *Taker) Listener(name string) (net.Listener, error) {
 	defer f.Close()
 	return net.FileListener(f)
 }
+
+// Untaken returns the names of the old process's listeners that were not taken. Take closes them.
+func (t *Taker) Untaken() []string { return slices.Sorted(maps.Keys(t.listeners)) }
 
 // Refuse tells the old process why this one ends. A nil Taker has nobody to tell.
 func (t *Taker) Refuse(err error) {
