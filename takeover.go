@@ -42,7 +42,7 @@ func takeOver(args []string, out, errs io.Writer) error {
 		return fmt.Errorf("takeover: response of the API: %w", err)
 	}
 	pause := time.Duration(done.Pause * float64(time.Second)).Round(100 * time.Microsecond)
-	fmt.Fprintf(out, "taken over: process %d, %s, has %d connections; %d end in the old one; pause %v\n",
+	fmt.Fprintf(out, "taken over: process %d, %s; connections moved: %d, left in the old one: %d; pause %v\n",
 		done.PID, done.Version, done.Connections, done.Stayed, pause)
 	return nil
 }

@@ -42,12 +42,12 @@ type Poller struct {
 	addresses      *addresses   // nil without PerAddr
 	acceptErr      atomic.Int64 // failed accepts, mostly for lack of descriptors
 	panics         atomic.Int64
+	keepFiles      atomic.Bool // see KeepSocketFiles
 
 	mu        sync.Mutex // guards what follows
 	listeners []*Listener
 	pools     []*Pool // besides workers
 	closed    bool
-	keepFiles atomic.Bool // see KeepSocketFiles
 
 	sys sysPoller
 }

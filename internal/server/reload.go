@@ -87,7 +87,7 @@ func (x *reloads) apply(s *Server) (done hooks.Reloaded, result reloadResult, er
 	}
 	done.Changed = append([]string{}, changes.Keys(s.conf(), c)...)
 	if frozen := frozen(s, c, done.Changed); len(frozen) > 0 {
-		return done, reloadRefused, fmt.Errorf("needs a restart: %s", strings.Join(frozen, ", "))
+		return done, reloadRefused, fmt.Errorf("needs a take-over (holdfast takeover) or a restart: %s", strings.Join(frozen, ", "))
 	}
 	next, err := prepare(s, c)
 	if err != nil {

@@ -98,8 +98,8 @@ func TestReloadListenersRefused(t *testing.T) {
 	refusals := map[string]string{
 		"listen: ['127.0.0.1:0', '127.0.0.2:0', '" + taken.Addr().String() + "']\nupstream: " + app:              "listen[2]: listen tcp4 " + taken.Addr().String() + ": bind: address already in use",
 		"listen: ['127.0.0.2:0', 'unix:" + file + "']\nupstream: " + app:                                         "listen[1]: " + file + " is not a socket",
-		"listen: ['127.0.0.1:0', '127.0.0.2:0']\nupstream: " + app + "\nlog: {access_log: " + dir + "/none/log}": "needs a restart: log.access_log",
-		"listen: '127.0.0.2:0'\nupstream: " + app + "\npush: {path: /other}":                                     "needs a restart: push.path",
+		"listen: ['127.0.0.1:0', '127.0.0.2:0']\nupstream: " + app + "\nlog: {access_log: " + dir + "/none/log}": "needs a take-over (holdfast takeover) or a restart: log.access_log",
+		"listen: '127.0.0.2:0'\nupstream: " + app + "\npush: {path: /other}":                                     "needs a take-over (holdfast takeover) or a restart: push.path",
 		"listen: '127.0.0.2:0'\nupstream: " + app + "\nbasic_auth: " + dir + "/none":                             "none",
 	}
 	for range 5 { // what each leaves open would add up
@@ -169,7 +169,7 @@ func TestReloadListenerSettings(t *testing.T) {
 	held.Send("GET /_push?channel=a HTTP/1.1\r\nHost: a.test\r\n" + sseFields + "\r\n")
 	wiretest.Eventually(t, "it is held", func() bool { return x.held() == 1 })
 	still("when others have TLS")
-	if _, err := x.with(secure + "timeouts: {handshake: 6s}\n"); err == nil || !strings.Contains(err.Error(), "needs a restart: timeouts.handshake") {
+	if _, err := x.with(secure + "timeouts: {handshake: 6s}\n"); err == nil || !strings.Contains(err.Error(), "needs a take-over (holdfast takeover) or a restart: timeouts.handshake") {
 		t.Errorf("a key of TLS, once there is TLS: %v", err)
 	}
 	x.must("listen: 127.0.0.1:0" + rest + "timeouts: {handshake: 5s}\n")

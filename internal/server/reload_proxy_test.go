@@ -249,9 +249,9 @@ func TestReloadOfApp(t *testing.T) {
 func TestReloadRefusesPolls(t *testing.T) {
 	x := serveReloaded(t, withPolls)
 	for text, want := range map[string]string{
-		strings.Replace(withPolls, "1h", "2h", 1): "needs a restart: polls[0].fresh",
-		"": "needs a restart: polls",
-		withPolls + "routes: [{match: /x, polls: [{match: /x/y, shared: true}]}]": "needs a restart: polls and cache",
+		strings.Replace(withPolls, "1h", "2h", 1): "needs a take-over (holdfast takeover) or a restart: polls[0].fresh",
+		"": "needs a take-over (holdfast takeover) or a restart: polls",
+		withPolls + "routes: [{match: /x, polls: [{match: /x/y, shared: true}]}]": "needs a take-over (holdfast takeover) or a restart: polls and cache",
 	} {
 		if _, err := x.with(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v; want %q", text, err, want)

@@ -162,11 +162,11 @@ func TestReloadRefused(t *testing.T) {
 		{"channels: [{match: b, access: public, presence: api}]\nlisten: 127.0.0.1:1\nnonsense: 1", "nonsense"},
 		{before + "push: {jwt: {key_file: " + key + "}}", "push.jwt.key_file"},
 		{before + "hooks: {listen: 127.0.0.1:0}", "hooks"}, // twice
-		{before + "push: {path: /other, origins: [https://b.test]}", "needs a restart: push.path"},
-		{before + "push: {history_total: 1MB, receive_total: 1MB}", "needs a restart: push.receive_total, push.history_total"},
-		{before + "log: {access_log: stdout, format: json}", "needs a restart: log.format, log.access_log (whether"},
-		{"channels: [{match: a, access: public}]", "needs a restart: channels (rules with presence"},
-		{"channels: [{match: \"*\", access: public}]", "needs a restart: channels (rules with presence"},
+		{before + "push: {path: /other, origins: [https://b.test]}", "needs a take-over (holdfast takeover) or a restart: push.path"},
+		{before + "push: {history_total: 1MB, receive_total: 1MB}", "needs a take-over (holdfast takeover) or a restart: push.receive_total, push.history_total"},
+		{before + "log: {access_log: stdout, format: json}", "needs a take-over (holdfast takeover) or a restart: log.format, log.access_log (whether"},
+		{"channels: [{match: a, access: public}]", "needs a take-over (holdfast takeover) or a restart: channels (rules with presence"},
+		{"channels: [{match: \"*\", access: public}]", "needs a take-over (holdfast takeover) or a restart: channels (rules with presence"},
 		{before + "channels: []", "channels"},
 		{"channels: [{match: a, access: public, presence: api}, {match: \"b.*\", access: public, wildcards: true}]", "the first rule with wildcards"},
 	} {

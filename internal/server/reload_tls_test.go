@@ -98,7 +98,7 @@ func TestReloadFirstSecureUpstream(t *testing.T) {
 	if got := x.get("/"); got != "200 secure" {
 		t.Error(got)
 	}
-	if _, err := x.with(fmt.Sprintf(secure, "5s")); err == nil || !strings.Contains(err.Error(), "needs a restart: timeouts.connect") {
+	if _, err := x.with(fmt.Sprintf(secure, "5s")); err == nil || !strings.Contains(err.Error(), "needs a take-over (holdfast takeover) or a restart: timeouts.connect") {
 		t.Errorf("another limit: %v", err)
 	}
 	x.must("upstream: " + newApp(t) + "\ntimeouts: {connect: 4s}")
