@@ -74,11 +74,15 @@ func echo(r *http.Request, body []byte) []byte {
 
 // forwardedTo is what the proxy adds to a request for host from a client on loopback.
 func forwardedTo(host string) string {
-	port := request.PortOf([]byte(host))
-	if port == 0 {
-		port = 80
+	scheme, port := "http", 80
+	if wiretest.Secure() {
+		scheme, port = "https", 443
 	}
-	return fmt.Sprintf("X-Forwarded-For: 127.0.0.1\r\nX-Real-IP: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: %s\r\nX-Forwarded-Port: %d\r\n", host, port)
+	if named := request.PortOf([]byte(host)); named != 0 {
+		port = int(named)
+	}
+	return fmt.Sprintf("X-Forwarded-For: 127.0.0.1\r\nX-Real-IP: 127.0.0.1\r\nX-Forwarded-Proto: %s\r\nX-Forwarded-Host: %s\r\nX-Forwarded-Port: %d\r\n",
+		scheme, host, port)
 }
 
 func lines(s ...string) string { return strings.Join(s, "\r\n") + "\r\n\r\n" }

@@ -66,7 +66,9 @@ func (p *process) settledMemory(t *testing.T, pass func(time.Duration)) int {
 // goroutines asks the API listener for the number of goroutines.
 func (h *holdfast) goroutines(t *testing.T) int {
 	t.Helper()
-	a := newVisitor(t, h.hooks).get("/metrics")
+	v := newVisitor(t, h.hooks)
+	defer v.http.CloseIdleConnections() // a connection to the API has a goroutine
+	a := v.get("/metrics")
 	m := regexp.MustCompile(`(?m)^go_goroutines (\d+)$`).FindStringSubmatch(a.body)
 	if m == nil {
 		t.Fatalf("no go_goroutines in the metrics\n%s", a.body)
