@@ -47,7 +47,7 @@ func runUntil(ctx context.Context, args []string, errs io.Writer, ready func()) 
 	lines := server.NewLogWriter(errs)
 	defer lines.Close()
 	log, level := server.NewLog(c, lines)
-	s, err := server.Take(c, log, taker)
+	s, err := server.Take(ctx, c, log, taker)
 	if errors.Is(err, syscall.EROFS) {
 		err = fmt.Errorf("%w: this user may not write there; with ProtectSystem= in a systemd unit, only below StateDirectory=, LogsDirectory= and ReadWritePaths=", err)
 	}
@@ -73,19 +73,8 @@ func runUntil(ctx context.Context, args []string, errs io.Writer, ready func()) 
 	if taker == nil { // otherwise the old process says which one goes on
 		tell(notify.Ready)
 	}
+	s.OnStopping(func() { tell(notify.Stopping) })
 	ready()
-	toldc := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(toldc)
-		if !s.Gone() {
-			tell(notify.Stopping)
-		}
-	})
-	defer func() {
-		if !stop() { // it has begun; without connections, Serve may return first
-			<-toldc
-		}
-	}()
 	return s.Serve(ctx)
 }
 

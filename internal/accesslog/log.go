@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -106,6 +107,29 @@ func (l *Log) Follow() error {
 		return nil
 	}
 	return l.moveLocked(l.path)
+}
+
+// watchTime is between two calls of Follow.
+const watchTime = time.Second
+
+// Watch calls Follow again and again until ctx ends, and writes failures to log. It is for a process that was replaced:
+// signals go to the one that has taken over.
+func (l *Log) Watch(ctx context.Context, log *slog.Logger) {
+	tick := time.NewTicker(watchTime)
+	defer tick.Stop()
+	failed := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			err := l.Follow()
+			if err != nil && !failed {
+				log.Error("access log not reopened; still writing the old file", "error", err)
+			}
+			failed = err != nil
+		}
+	}
 }
 
 // Move has later lines written to another path, as in Open. If it is the same, Move is Reopen.

@@ -10,6 +10,17 @@ import (
 type lifecycle struct {
 	stops  []func(by time.Time)
 	served bool // Serve has begun
+
+	stopping func() // tells others that a shutdown begins; nil: nobody is told
+}
+
+// tellStopping runs stopping, which may take its time, and returns what waits for it.
+func (l *lifecycle) tellStopping() (wait func()) {
+	var group sync.WaitGroup
+	if l.stopping != nil {
+		group.Go(l.stopping)
+	}
+	return group.Wait
 }
 
 // onStop records a stop for what has just been started. by is when the drain time ends; a stop that has

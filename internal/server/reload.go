@@ -24,7 +24,9 @@ import (
 
 // reloads is what the reloads of a Server share.
 type reloads struct {
-	mu    sync.Mutex // held during a reload: there is one at a time
+	mu     sync.Mutex  // held during a reload, of which there is one at a time, and during a take-over
+	giving atomic.Bool // a take-over has mu, or waits for it: no reload may wait for that, as it waits for API requests
+
 	load  func() (*config.Config, error)
 	level *slog.LevelVar
 
@@ -60,9 +62,7 @@ func (s *Server) ReloadFrom(load func() (*config.Config, error), level *slog.Lev
 // channel that the rules do not allow any more. It writes the result to the log.
 func (s *Server) Reload() (hooks.Reloaded, error) {
 	x := &s.reloads
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	done, result, err := x.apply(s)
+	done, result, err := x.turn(s)
 	x.counts[result].Add(1)
 	if err != nil {
 		s.log.Error("configuration not reloaded; the old one stays in use", "error", err)
@@ -71,6 +71,32 @@ func (s *Server) Reload() (hooks.Reloaded, error) {
 	x.last.Store(time.Now().Unix())
 	s.log.Info("configuration reloaded", "changed", strings.Join(done.Changed, " "), "config", s.conf().Digest())
 	return done, nil
+}
+
+var errGiving = errors.New("a take-over is in progress, and its new process reads the configuration: reload when it has ended, if that is still needed")
+
+// nextTurn is how often a reload looks whether another one has ended.
+const nextTurn = 5 * time.Millisecond
+
+// turn waits for other reloads, and applies the configuration.
+func (x *reloads) turn(s *Server) (done hooks.Reloaded, result reloadResult, err error) {
+	for !x.mu.TryLock() {
+		if x.giving.Load() {
+			return done, reloadRefused, errGiving
+		}
+		time.Sleep(nextTurn)
+	}
+	defer x.mu.Unlock()
+	return x.apply(s)
+}
+
+// alone runs f while there is no reload.
+func (x *reloads) alone(f func()) {
+	x.giving.Store(true)
+	defer x.giving.Store(false)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	f()
 }
 
 // apply is Reload for one caller at a time.

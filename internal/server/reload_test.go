@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"holdfast/hooks"
 	"holdfast/internal/config"
@@ -289,5 +290,28 @@ func TestReloadPage(t *testing.T) {
 	want := slices.Sorted(slices.Values(changes.Live))
 	if keys = slices.Compact(keys); !slices.Equal(keys, want) {
 		t.Errorf("the page has\n%v, want\n%v", keys, want)
+	}
+}
+
+// TestReloadDuringTakeOver: a reload waits for no take-over, which waits for API requests, and changes nothing.
+func TestReloadDuringTakeOver(t *testing.T) {
+	x := serveReloaded(t, `channels: [{match: "**", access: public}]`)
+	x.reloads.alone(func() {
+		errc := make(chan error, 1)
+		go func() {
+			_, err := x.with(`channels: [{match: "a", access: public}]`)
+			errc <- err
+		}()
+		select {
+		case err := <-errc:
+			if !errors.Is(err, hooks.ErrNotReloaded) || !strings.Contains(err.Error(), "a take-over is in progress") {
+				t.Errorf("error %v", err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("the reload waits")
+		}
+	})
+	if changed := x.must(`channels: [{match: "a", access: public}]`); !slices.Equal(changed, []string{"channels[0].match"}) {
+		t.Errorf("afterwards %q have changed", changed)
 	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,11 +85,13 @@ type Server struct {
 
 // New opens the listeners and the files that c names and returns a server that is ready for Serve. If it
 // returns an error, it has closed everything again.
-func New(c *config.Config, log *slog.Logger) (*Server, error) { return Take(c, log, nil) }
+func New(c *config.Config, log *slog.Logger) (*Server, error) {
+	return Take(context.Background(), c, log, nil)
+}
 
 // Take is New for a process that takes over from the one that has started it. If it returns an error, that one goes on, and
-// this one has to end. taker may be nil: then it is New.
-func Take(c *config.Config, log *slog.Logger, taker *takeover.Taker) (*Server, error) {
+// this one has to end, as if ctx ends before everything has moved. taker may be nil: then it is New.
+func Take(ctx context.Context, c *config.Config, log *slog.Logger, taker *takeover.Taker) (*Server, error) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collector.Percent)
 	}
@@ -97,7 +100,7 @@ func Take(c *config.Config, log *slog.Logger, taker *takeover.Taker) (*Server, e
 	s.lines, s.log = page.RecorderOf(log)
 	s.reloads.last.Store(time.Now().Unix())
 	s.succession, s.listeners.Inherit = succession.New(s.log, taker), taker.Listener
-	if err := s.open(c); err != nil {
+	if err := s.open(ctx, c); err != nil {
 		if taker == nil {
 			s.owned.stop(time.Now())
 		} else { // what is open is the other process's, too
@@ -109,7 +112,7 @@ func Take(c *config.Config, log *slog.Logger, taker *takeover.Taker) (*Server, e
 }
 
 // open builds everything. Its caller stops what was opened before an error.
-func (s *Server) open(c *config.Config) (err error) {
+func (s *Server) open(ctx context.Context, c *config.Config) (err error) {
 	first, err := newState(c)
 	if err != nil {
 		return err
@@ -168,7 +171,7 @@ func (s *Server) open(c *config.Config) (err error) {
 		return err
 	}
 	plan.Use(s.proxy.Accept, first.tls.accept(s.proxy.Accept))
-	return join(s)
+	return join(ctx, s)
 }
 
 // warn logs what is likely not meant.
@@ -302,12 +305,14 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	left := s.succession.End()
 	stopWatcher() // nobody is left to be told
-	if left {
-		s.owned.stop(leave(ctx, s))
-	} else {
+	if !left {
+		defer s.owned.tellStopping()()
 		s.owned.stop(s.drain())
+		return failed
 	}
-	return failed
+	by, err := leave(ctx, s)
+	s.owned.stop(by)
+	return cmp.Or(err, failed)
 }
 
 // watchUpstreams looks up the names of the upstreams, and checks their health, until ctx ends.

@@ -18,11 +18,11 @@ import (
 // StartWith says how the process is started that takes over. Without it, none does. Call it before Serve.
 func (s *Server) StartWith(command func() (*exec.Cmd, error)) { s.succession.StartWith(command) }
 
-// Gone reports whether another process has taken over.
-func (s *Server) Gone() bool { return s.succession.Gone() }
+// OnStopping has f called when a shutdown begins, unless another process has taken over. Call it before Serve.
+func (s *Server) OnStopping(f func()) { s.owned.stopping = f }
 
 // join says what moves to another process, and takes over what the one before has.
-func join(s *Server) error {
+func join(ctx context.Context, s *Server) error {
 	held := upgrade.NewMover(s.keeper)
 	var forget func()
 	if s.cache != nil {
@@ -34,13 +34,9 @@ func join(s *Server) error {
 		Presence: s.presence, Events: s.events, Auth: s.keeper.AuthCache(),
 		Held: held.Queues(), Left: held.Leave, Reader: s.proxy.HeadReader, Publish: newPublisher(s), Sessions: s.keeper, Version: Version(),
 		Kinds: func() (layers, kinds []takeover.Kind) { return kindsOf(s, held) },
-		Alone: func(f func()) {
-			s.reloads.mu.Lock()
-			defer s.reloads.mu.Unlock()
-			f()
-		},
+		Alone: s.reloads.alone,
 	})
-	return s.succession.Arrive()
+	return s.succession.Arrive(ctx)
 }
 
 // kindsOf returns the kinds of connections that move, and of their layers.
@@ -79,38 +75,20 @@ func isAfterHeader(o proxyheader.Owner) bool {
 	return ok
 }
 
-// leave is drain after another process has taken over: it waits for the requests in progress and the tunnels.
-func leave(ctx context.Context, s *Server) (by time.Time) {
+// leave is drain after another process has taken over: it waits for the requests in progress and the tunnels. It does not
+// if that process has failed, which is the error: what has started this one has to start another.
+func leave(ctx context.Context, s *Server) (by time.Time, err error) {
 	s.draining.Store(true)
 	t := &s.conf().Timeouts
 	s.keeper.Drain() // what can't move
-	s.owned.run(func(ctx context.Context) { followLog(ctx, s) })
-	s.succession.Leave(time.Duration(t.TakeOver), time.Duration(t.Drain), ctx.Done())
+	s.owned.run(func(ctx context.Context) { s.accessLog.Watch(ctx, s.log) })
+	if err = s.succession.Leave(time.Duration(t.TakeOver), time.Duration(t.Drain), ctx.Done()); err != nil {
+		s.log.Error("nobody serves any more; this process ends, and what is in progress with it", "error", err, "hint", "start Holdfast again")
+		return time.Now(), err
+	}
 	s.proxy.Drain()
 	s.tls().drain(s.poller)
 	s.proxy.Cut()
 	s.log.Info("nothing is left for this process; it ends")
-	return time.Now()
-}
-
-// followTime is between two looks at where the access log is.
-const followTime = time.Second
-
-// followLog has the access log of a process that was replaced follow its name: signals go to the one that has taken over.
-func followLog(ctx context.Context, s *Server) {
-	tick := time.NewTicker(followTime)
-	defer tick.Stop()
-	failed := false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			err := s.accessLog.Follow()
-			if err != nil && !failed {
-				s.log.Error("access log not reopened; still writing the old file", "error", err)
-			}
-			failed = err != nil
-		}
-	}
+	return time.Now(), nil
 }

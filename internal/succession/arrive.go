@@ -10,7 +10,8 @@ import (
 
 // Arrive takes everything over from the process that has started this one. After an error, this process must end, and the
 // old one goes on. Without one, all is this process's, which then has to serve. The first process has nothing to take.
-func (s *Succession) Arrive() error {
+// If ctx ends before everything has moved, that is an error.
+func (s *Succession) Arrive(ctx context.Context) error {
 	if s.First() {
 		return nil
 	}
@@ -18,7 +19,7 @@ func (s *Succession) Arrive() error {
 	layers, kinds := s.o.Kinds()
 	remove := socketFiles(s.taker.Untaken())
 	s.taker.Reply = s.encodeAPI()
-	if err := s.taker.Take(s.o.Poller, s.parts(), layers, kinds); err != nil {
+	if err := s.taker.Take(ctx, s.o.Poller, s.parts(), layers, kinds); err != nil {
 		return err
 	}
 	s.o.Poller.KeepSocketFiles(false)

@@ -78,6 +78,7 @@ type Succession struct {
 
 	movedc chan struct{}                   // closed when another process has everything
 	passer atomic.Pointer[takeover.Passer] // nil: there is no other process
+	other  *takeover.Handover              // to that process; set before movedc is closed
 	stats  stats
 }
 
@@ -159,6 +160,10 @@ func (s *Succession) end() {
 func (s *Succession) TakeOver() (done apigate.TakenOver, err error) {
 	h, result, err := s.takeOver()
 	s.stats.count(result)
+	if err != nil && s.Gone() {
+		s.log.Error("take-over failed when everything had moved; this process ends too", "error", err, "hint", "held connections are closed: start Holdfast again; lines of the new process are in this log")
+		return done, fmt.Errorf("%w: %w", apigate.ErrNotTakenOver, err)
+	}
 	if err != nil {
 		s.log.Error("take-over failed; this process continues", "error", err, "hint", hintOf(err))
 		return done, fmt.Errorf("%w: %w", apigate.ErrNotTakenOver, err)
@@ -202,10 +207,14 @@ func (s *Succession) takeOver() (h *takeover.Handover, result result, err error)
 	if err != nil {
 		return nil, failed, err
 	}
+	s.other = h
+	defer close(s.movedc)
+	if err := h.Err(); err != nil {
+		return nil, failed, err
+	}
 	if err := notify.MainPID(h.PID); err != nil {
 		s.log.Warn("systemd can't be told", "error", err, "pid", h.PID, "hint", "it takes the old process for the service, and the service for ended when that ends; NOTIFY_SOCKET names its socket")
 	}
-	close(s.movedc)
 	return h, moved, nil
 }
 
@@ -277,16 +286,23 @@ const (
 )
 
 // Leave waits until no client and no connection of the API is left, or until limit is over, or drain after stopc is
-// closed. Connections that come to rest are passed on meanwhile; those that can't move are closed then.
-func (s *Succession) Leave(limit, drain time.Duration, stopc <-chan struct{}) {
+// closed. Connections that come to rest are passed on meanwhile; those that can't move are closed then. The error is that
+// the other process has failed: nobody accepts connections any more.
+func (s *Succession) Leave(limit, drain time.Duration, stopc <-chan struct{}) error {
 	by, wait := time.Now().Add(limit), minLeaveWait
+	endedc := s.other.Ended()
 	for {
 		s.o.Poller.VisitAll(nil, s.pass)()
 		left := time.Until(by)
 		if s.o.Poller.Stats().Clients == 0 && hooks.Open(s.o.Hooks) == 0 || left <= 0 {
-			return
+			return s.other.Err()
 		}
 		select {
+		case <-endedc:
+			if err := s.other.Err(); err != nil {
+				return err
+			}
+			endedc = nil // a third process may have everything
 		case <-stopc:
 			stopc = nil
 			if last := time.Now().Add(drain); last.Before(by) {

@@ -116,7 +116,7 @@ func serve() error {
 	idle := &headread.Idle{Reader: func(l *park.Loop) *headread.Reader { return s.readers[l.Index] }}
 	layers, kinds := []takeover.Kind{secure.Layer()}, []takeover.Kind{idle, secure.Hellos(accept)}
 	if t != nil {
-		if err := t.Take(p, nil, layers, kinds); err != nil {
+		if err := t.Take(context.Background(), p, nil, layers, kinds); err != nil {
 			t.Refuse(err)
 			return err
 		}

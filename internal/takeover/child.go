@@ -18,6 +18,8 @@ type child struct {
 	*link
 	cmd       *exec.Cmd
 	ended     chan struct{} // closed when it has ended
+	killed    bool
+	itself    bool // end has found that it had ended by itself
 	abandoned bool
 }
 
@@ -74,6 +76,18 @@ func (c *child) abandon(err error) error {
 	}
 	c.abandoned = true
 	defer c.close()
+	c.end(err)
+	if c.itself && errors.Is(err, io.EOF) {
+		return fmt.Errorf("the new process has ended (%v): its own log lines say why", c.cmd.ProcessState)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("the new process did not respond in time, and was killed: %w", err)
+	}
+	return err
+}
+
+// end ends the child after err, which says whether it may be about to end by itself. A second call does nothing.
+func (c *child) end(err error) {
 	var refused *errRefused
 	if errors.Is(err, io.EOF) || errors.As(err, &refused) {
 		timer := time.NewTimer(endTime)
@@ -83,13 +97,10 @@ func (c *child) abandon(err error) error {
 		case <-timer.C:
 		}
 	}
-	ended := c.hasEnded()
+	if c.hasEnded() {
+		c.itself = c.itself || !c.killed
+		return
+	}
+	c.killed = true
 	c.kill()
-	if ended && errors.Is(err, io.EOF) {
-		return fmt.Errorf("the new process has ended (%v): its own log lines say why", c.cmd.ProcessState)
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("the new process did not respond in time, and was killed: %w", err)
-	}
-	return err
 }

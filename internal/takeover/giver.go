@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"time"
@@ -47,7 +48,20 @@ type Handover struct {
 
 	g     *Giver
 	child *child
+	keep  func() bool // has the end of Run's context change nothing any more; false: it has ended
 	index layout
+}
+
+// Ended returns a channel that is closed when the new process has ended.
+func (h *Handover) Ended() <-chan struct{} { return h.child.ended }
+
+// Err returns how the new process has failed; nil if it runs, or has ended as it should: another one may have taken over
+// from it.
+func (h *Handover) Err() error {
+	if !h.child.hasEnded() || h.child.cmd.ProcessState.Success() {
+		return nil
+	}
+	return fmt.Errorf("the process that has taken over has ended (%v)", h.child.cmd.ProcessState)
 }
 
 // layout is where the new process has the layers and kinds.
@@ -72,9 +86,9 @@ func (g *Giver) Run(ctx context.Context, cmd *exec.Cmd) (h *Handover, err error)
 			err = c.abandon(err)
 		}
 	}()
-	stop := context.AfterFunc(ctx, c.close)
-	defer stop()
-	h = &Handover{PID: cmd.Process.Pid, g: g, child: c}
+	keep := context.AfterFunc(ctx, c.close)
+	defer keep()
+	h = &Handover{PID: cmd.Process.Pid, g: g, child: c, keep: keep}
 	if err := h.prepare(); err != nil {
 		return nil, cause(ctx, err)
 	}
@@ -277,8 +291,9 @@ func (h *Handover) movePart(p Part, by time.Time) error {
 	return h.call(msgPartEnd, nil, nil, by)
 }
 
-// finalWord makes everything the new process's. If that does not say so in time, it is killed, so that it cannot do so
-// later: it begins with nothing before it has.
+// finalWord makes everything the new process's. Once it is sent, only the new process's confirmation, or its end without
+// one, decides whose everything is: after any error it is killed, and what it has said before that counts. It begins with
+// nothing before it has said so. If it has, and was killed, the Handover's process has ended: nobody serves any more.
 func (h *Handover) finalWord(conns int) error {
 	var e plainval.Encoder
 	e.Uint(uint64(conns))
@@ -286,17 +301,27 @@ func (h *Handover) finalWord(conns int) error {
 	if err := h.call(msgEnd, e.B, nil, by); err != nil {
 		return err
 	}
-	if err := h.child.send(msgFinal, nil, nil, h.g.Limits.Step); err != nil {
-		return h.heard(err)
+	if !h.keep() {
+		return net.ErrClosed // the cause is the context's
 	}
+	err := h.child.send(msgFinal, nil, nil, h.g.Limits.Step)
+	if err != nil {
+		err = h.heard(err)
+	} else if err = h.mine(); err == nil {
+		return nil
+	}
+	h.child.end(err)
+	if h.mine() == nil {
+		return nil
+	}
+	return err
+}
+
+// mine waits until the new process says that it has everything.
+func (h *Handover) mine() error {
 	m, err := h.child.expect(msgMine, h.g.Limits.Step)
-	h.Reply = bytes.Clone(m.body)
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		return err
+	if err == nil {
+		h.Reply = bytes.Clone(m.body)
 	}
-	h.child.kill()
-	if _, late := h.child.expect(msgMine, h.g.Limits.Step); late != nil {
-		return err
-	}
-	return nil // it has begun: what was moved has ended with it
+	return err
 }

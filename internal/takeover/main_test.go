@@ -3,6 +3,7 @@
 package takeover
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -103,6 +104,7 @@ type text struct {
 	thawing func() // nil: nothing
 	want    string // in the new process
 	deaf    bool   // the same: it reads nothing
+	reading func() // the same: called before it reads; nil: nothing
 }
 
 func (p *text) Name() string    { return p.name }
@@ -130,6 +132,9 @@ func (p *text) Import(_ uint16, r io.Reader) error {
 	if p.deaf {
 		return errors.New("the state is not read")
 	}
+	if p.reading != nil {
+		p.reading()
+	}
 	b, err := io.ReadAll(r)
 	if err == nil && string(b) != p.want {
 		err = fmt.Errorf("the state is not what it should be: %d bytes", len(b))
@@ -147,6 +152,9 @@ var Serve func() error
 func newProcess(how string) error {
 	if how == "serves" {
 		return Serve()
+	}
+	if how == "confirms when orphaned" {
+		return confirmOrphaned()
 	}
 	if how == "exits at start" {
 		return errors.New("the configuration is broken")
@@ -206,7 +214,12 @@ func newProcess(how string) error {
 			slog.Error("note", "error", err)
 		}
 	}
-	if err := t.Take(p, parts, nil, []Kind{kind}); err != nil {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	if how == "is told to end" {
+		parts[1].(*text).reading = func() { cancel(errors.New("terminated")) }
+	}
+	if err := t.Take(ctx, p, parts, nil, []Kind{kind}); err != nil {
 		t.Refuse(err)
 		return err
 	}
@@ -222,6 +235,7 @@ func newProcess(how string) error {
 var misbehaves = map[string]byte{
 	"ends at a part": msgPartEnd, "ends at a connection": msgConns, "ends at the end": msgEnd, "ends at the final word": msgFinal,
 	"hangs at a part": msgPartEnd, "hangs at a connection": msgConns, "hangs at the end": msgEnd, "hangs at the final word": msgFinal,
+	"confirms when told": msgFinal, "confirms, and ends": msgFinal, "confirms by another": msgFinal,
 }
 
 // misbehave is Take up to a message.
@@ -240,8 +254,11 @@ func (t *Taker) misbehave(how string, p *park.Poller, parts []Part, kind Kind) e
 			return err
 		}
 		if m.kind == misbehaves[how] || m.kind == msgPart && misbehaves[how] == msgPartEnd {
-			if strings.HasPrefix(how, "ends") {
+			switch {
+			case strings.HasPrefix(how, "ends"):
 				return errors.New("crashed")
+			case strings.HasPrefix(how, "confirms"):
+				return t.confirm(how)
 			}
 			select {}
 		}
@@ -249,6 +266,58 @@ func (t *Taker) misbehave(how string, p *park.Poller, parts []Part, kind Kind) e
 			return err
 		}
 	}
+}
+
+// signs names a file; with .at, the new process has the final word, and with .go it may confirm.
+const signs = "HOLDFAST_TEST_SIGNS"
+
+// confirm is the end of Take, in a way that how says.
+func (t *Taker) confirm(how string) error {
+	at := os.Getenv(signs)
+	switch how {
+	case "confirms, and ends":
+		if err := t.send(msgMine, nil, nil, time.Second); err != nil {
+			return err
+		}
+		return errors.New("crashed")
+	case "confirms by another": // which the old process does not kill, so that it is surely late
+		f, err := t.c.File()
+		if err != nil {
+			return err
+		}
+		cmd := exec.Command(os.Args[0], "-test.run=^$")
+		cmd.Env = append(os.Environ(), behavior+"=confirms when orphaned")
+		cmd.ExtraFiles = []*os.File{f}
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		select {}
+	}
+	if err := os.WriteFile(at+".at", nil, 0o600); err != nil {
+		return err
+	}
+	for {
+		if _, err := os.Stat(at + ".go"); err == nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if err := t.send(msgMine, nil, nil, time.Second); err != nil {
+		return err
+	}
+	select {}
+}
+
+// confirmOrphaned confirms in place of its parent once that has ended.
+func confirmOrphaned() error {
+	for parent := os.Getppid(); os.Getppid() == parent; {
+		time.Sleep(time.Millisecond)
+	}
+	l, err := newLink(os.NewFile(3, "take-over"))
+	if err != nil {
+		return err
+	}
+	return l.send(msgMine, nil, nil, time.Second)
 }
 
 // newCommand starts this binary as a new process that behaves as how says.

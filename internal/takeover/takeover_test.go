@@ -183,6 +183,7 @@ func TestFailures(t *testing.T) {
 		"hangs at a connection":   "did not respond in time",
 		"hangs at the end":        "did not respond in time",
 		"hangs at the final word": "did not respond in time",
+		"is told to end":          "the new process has ended (exit status 1)",
 	} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
@@ -260,6 +261,35 @@ func TestOldProcessGivesUp(t *testing.T) {
 			t.Errorf("error %v, want %v", err, down)
 		}
 	})
+	t.Run("it shuts down after the final word", func(t *testing.T) {
+		x := startOld(t)
+		cmd := newCommand(t, "confirms when told")
+		at := filepath.Join(t.TempDir(), "sign")
+		cmd.Env = append(cmd.Env, signs+"="+at)
+		ctx, cancel := context.WithCancelCause(context.Background())
+		go func() {
+			for {
+				if _, err := os.Stat(at + ".at"); err == nil {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+			cancel(errors.New("shutting down"))
+			time.Sleep(20 * time.Millisecond) // what it ends, it ends by now
+			_ = os.WriteFile(at+".go", nil, 0o600)
+		}()
+		h, err := x.Run(ctx, cmd)
+		if err != nil {
+			t.Fatalf("error %v: both may serve", err)
+		}
+		if h.Err() != nil {
+			t.Error(h.Err())
+		}
+		h.child.kill()
+		if err := h.Err(); err == nil || !strings.Contains(err.Error(), "killed") {
+			t.Errorf("error %v", err)
+		}
+	})
 	t.Run("there is no such program", func(t *testing.T) {
 		x := startOld(t)
 		cmd := newCommand(t, "")
@@ -275,6 +305,29 @@ func TestOldProcessGivesUp(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
+}
+
+// TestNobodyServes: a process that has confirmed and ended has taken everything with it, and that is no success.
+func TestNobodyServes(t *testing.T) {
+	for how, want := range map[string]string{"confirms, and ends": "exit status 1", "confirms by another": "killed"} {
+		t.Run(how, func(t *testing.T) {
+			x := startOld(t)
+			if how == "confirms by another" {
+				x.Limits.Step = 2 * time.Second // also for the one that confirms in its place
+			}
+			h, err := x.Run(context.Background(), newCommand(t, how))
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-h.Ended()
+			if err := h.Err(); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("error %v, want %s", err, want)
+			}
+			if n := len(x.parts[0].log); x.parts[0].log[n-1] != "thaw true" {
+				t.Errorf("the state goes on here: %v", x.parts[0].log)
+			}
+		})
+	}
 }
 
 func TestInherit(t *testing.T) {

@@ -1,6 +1,7 @@
 package takeover
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -136,21 +137,24 @@ func (t *Taker) Refuse(err error) {
 }
 
 // Take takes everything over. It returns nil after the final word: all is this process's, and its loops may run. Until
-// then nothing has happened, and it must close nothing that both processes share but by close(2).
-func (t *Taker) Take(p *park.Poller, parts []Part, layers, kinds []Kind) (err error) {
+// then nothing has happened, and it must close nothing that both processes share but by close(2). If ctx ends before the
+// final word, the old process goes on.
+func (t *Taker) Take(ctx context.Context, p *park.Poller, parts []Part, layers, kinds []Kind) (err error) {
 	for name, fd := range t.listeners { // what the configuration no longer has
 		closeAll([]int{fd})
 		delete(t.listeners, name)
 	}
+	keep := context.AfterFunc(ctx, t.close)
+	defer keep()
 	t.parts, t.layers, t.kinds, t.loops = parts, layers, kinds, p.Loops()
 	r := ready{layers: entries(layers), kinds: entries(kinds)}
 	for _, x := range parts {
 		r.parts = append(r.parts, entry{x.Name(), uint64(x.Version())})
 	}
-	if err := t.send(msgReady, r.append(nil), nil, t.limits.Step); err != nil {
-		return gone(err)
-	}
 	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = fmt.Errorf("take-over: %w before everything had moved: the old process continues", context.Cause(ctx))
+		}
 		if err != nil { // they are the old process's
 			for _, c := range t.open {
 				park.Release(c)
@@ -158,6 +162,9 @@ func (t *Taker) Take(p *park.Poller, parts []Part, layers, kinds []Kind) (err er
 		}
 		t.open = nil
 	}()
+	if err := t.send(msgReady, r.append(nil), nil, t.limits.Step); err != nil {
+		return gone(err)
+	}
 	for {
 		m, err := t.receive(t.limits.Start)
 		if err != nil {
@@ -169,6 +176,9 @@ func (t *Taker) Take(p *park.Poller, parts []Part, layers, kinds []Kind) (err er
 		if err := t.handle(&m); err != nil {
 			return err
 		}
+	}
+	if !keep() {
+		return net.ErrClosed // ctx has ended
 	}
 	if err := t.send(msgMine, t.Reply, nil, t.limits.Step); err != nil {
 		return gone(err)
