@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"math/bits"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -205,15 +206,26 @@ type Stats struct {
 	FirstByte metric.Histogram // from passing a request on to the head of its response
 }
 
-// Stats returns the counts of all upstreams.
+// Stats returns the counts of all upstreams. An address that several groups have, by whatever scheme, is one of them, and
+// down if it is for any group.
 func (s *Set) Stats(now time.Time) []Stats {
 	list := make([]Stats, 0, len(s.servers))
 	for _, u := range s.servers {
-		x := Stats{Name: u.String(), Active: u.Active(), Down: u.Down(now) || s.Failing(u), Notices: u.notices.counts()}
+		name := u.String()
+		i := slices.IndexFunc(list, func(x Stats) bool { return x.Name == name })
+		if i < 0 {
+			i = len(list)
+			list = append(list, Stats{Name: name, Notices: map[string]int64{}})
+		}
+		x := &list[i]
+		x.Active += u.Active()
+		x.Down = x.Down || u.Down(now) || s.Failing(u)
+		for kind, n := range u.notices.counts() {
+			x.Notices[kind] += n
+		}
 		for _, w := range u.waits {
 			w.AddTo(&x.FirstByte)
 		}
-		list = append(list, x)
 	}
 	return list
 }

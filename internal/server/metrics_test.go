@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 
 	"holdfast/hooks"
 	"holdfast/internal/config"
+	"holdfast/internal/metric"
 )
 
 // TestMetricsAreDescribed: each metric has one HELP and one TYPE, before its lines, which are together.
@@ -83,5 +85,31 @@ func TestMetricsAreDescribed(t *testing.T) {
 	}
 	if len(names) < 60 {
 		t.Errorf("only %d metrics are in the table", len(names))
+	}
+}
+
+// TestSeriesAreUnique: no metric is written twice with the same labels, whatever shares an upstream.
+func TestSeriesAreUnique(t *testing.T) {
+	x := serveReloaded(t, `
+upstreams: [{url: "http://127.0.0.1:1"}, {url: "http://127.0.0.1:2"}]
+routes: [{match: /a, upstream: "http://127.0.0.1:1"}, {match: /b, upstreams: [{url: "http://127.0.0.1:2"}, {url: "http://127.0.0.1:3"}]}]
+sites:
+- {hosts: [a.test], upstream: "http://127.0.0.1:1"}
+- {hosts: [b.test], upstream: "https://127.0.0.1:1", routes: [{match: /a, upstream: "http://127.0.0.1:3"}]}
+`)
+	for _, format := range []metric.Format{metric.Text, metric.OpenMetrics} {
+		var b bytes.Buffer
+		x.writeMetrics(metric.NewWriter(&b, format))
+		seen := map[string]bool{}
+		for line := range strings.Lines(b.String()) {
+			series := line[:strings.LastIndexByte(line, ' ')]
+			if seen[series] && !strings.HasPrefix(series, "#") {
+				t.Errorf("%s twice", series)
+			}
+			seen[series] = true
+		}
+		if !seen[`holdfast_upstream_active{upstream="127.0.0.1:3"}`] {
+			t.Error("an upstream lacks")
+		}
 	}
 }
