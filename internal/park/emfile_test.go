@@ -126,3 +126,31 @@ func serveWithFewFiles(t *testing.T) {
 		fmt.Println(s.AcceptErrors, s.Clients)
 	}
 }
+
+// TestStopListeningWithBacklog: those that wait when a listener closes are accepted, and not reset by the system, however
+// many they are.
+func TestStopListeningWithBacklog(t *testing.T) {
+	p := start(t, park.Options{Loops: 1})
+	addr := listen(t, p, func(*park.Loop) park.Handler { return handlerFunc(echo) })
+	entered, release := make(chan bool), make(chan bool)
+	wait := p.Loops()[0].Do(func(done func()) {
+		defer done()
+		close(entered)
+		<-release
+	})
+	<-entered
+	var clients []*wiretest.Client
+	for range 400 {
+		c := wiretest.Dial(t, addr)
+		c.Send("x")
+		clients = append(clients, c)
+	}
+	p.StopListening()
+	close(release)
+	wait()
+	for i, c := range clients {
+		if n, err := c.Read(make([]byte, 1)); n != 1 {
+			t.Fatalf("client %d had no answer: %v", i, err)
+		}
+	}
+}

@@ -77,7 +77,8 @@ func (x *Listener) Begin() {
 // close closes the listener. The caller has the poller's mu.
 func (x *Listener) close() {
 	x.ref.Post(x.loop, func(c *Conn) {
-		x.Ready(c, Readable) // the system would reset those that wait
+		for n := 0; n < acceptBatch && x.batch(c); n++ { // the system would reset those that wait
+		}
 		c.Close()
 	})
 	if now, err := os.Lstat(x.unlink); err == nil && x.named != nil && os.SameFile(x.named, now) && !x.p.keepFiles.Load() {
@@ -87,34 +88,33 @@ func (x *Listener) close() {
 
 // Ready accepts a batch. An error such as EMFILE waits and tries again; it never ends the listener.
 func (x *Listener) Ready(c *Conn, _ Event) {
+	if x.batch(c) {
+		x.ref.Post(x.loop, func(c *Conn) { x.Ready(c, Readable) })
+	}
+}
+
+// batch accepts some connections, and reports whether more may wait.
+func (x *Listener) batch(c *Conn) bool {
 	for range acceptBatch {
 		if !x.begun {
-			return
+			return false
 		}
 		if x.p.full() {
 			x.p.refused.Add(1)
 			c.SetDeadline(acceptPause)
-			return
+			return false
 		}
-		fd, sa, err := unix.Accept4(int(c.fd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-		switch {
-		case err == nil:
+		if fd, sa, err := unix.Accept4(int(c.fd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC); err == nil {
 			x.take(fd, sa)
-		case errors.Is(err, unix.EAGAIN):
-			return
-		case errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EINTR):
-		default:
+		} else if errors.Is(err, unix.EAGAIN) {
+			return false
+		} else if !errors.Is(err, unix.ECONNABORTED) && !errors.Is(err, unix.EINTR) {
 			x.p.acceptFailed(err)
 			c.SetDeadline(acceptPause)
-			return
+			return false
 		}
 	}
-	ref := c.Ref()
-	c.Loop().Later(func() {
-		if c, ok := ref.Conn(); ok {
-			x.Ready(c, Readable)
-		}
-	})
+	return true
 }
 
 func (x *Listener) take(fd int, sa unix.Sockaddr) {
