@@ -15,8 +15,6 @@ import (
 // ErrOpenBind is why a listener does not start: other machines can reach it, and it has no token.
 var ErrOpenBind = errors.New("hooks: other machines can reach this listener: set hooks.token, or listen on loopback or a unix socket")
 
-func openBindError(listen string) error { return fmt.Errorf("listen on %s: %w", listen, ErrOpenBind) }
-
 // CheckBind reports whether listen (host:port or unix:/path) may be listened on with this token: without
 // one only loopback and unix sockets. A name other than localhost counts as one that others can reach.
 func CheckBind(listen, token string) error {
@@ -28,7 +26,7 @@ func CheckBind(listen, token string) error {
 		return fmt.Errorf("hooks: listen: %w", err)
 	}
 	if !isLoopback(host) {
-		return openBindError(listen)
+		return fmt.Errorf("listen on %s: %w", listen, ErrOpenBind)
 	}
 	return nil
 }
@@ -52,7 +50,7 @@ func canonicalHost(host string) string {
 
 // checkHost refuses a Host that is not listed. If evil.test makes its name resolve to this machine (DNS rebinding),
 // requests of its pages are same-origin here, and only their Host reveals them.
-func (s *Server) checkHost(h *fasthttp.RequestHeader) error {
+func checkHost(h *fasthttp.RequestHeader, a *access) error {
 	host := string(h.Host())
 	name := host
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
@@ -64,7 +62,7 @@ func (s *Server) checkHost(h *fasthttp.RequestHeader) error {
 	if strings.IndexByte(bare, ':') >= 0 && bare == strings.ToLower(name) {
 		return fmt.Errorf("%w: %.100q; an IPv6 address stands in brackets", errHost, host)
 	}
-	if isLoopback(bare) || s.access.Load().hosts[bare] {
+	if isLoopback(bare) || a.hosts[bare] {
 		return nil
 	}
 	return fmt.Errorf("%w: %.100q; see hooks.hosts", errHost, host)
@@ -114,8 +112,7 @@ func isVisit(h *fasthttp.RequestHeader) bool {
 }
 
 // checkToken checks the token. It compares in constant time, for any lengths.
-func (s *Server) checkToken(h *fasthttp.RequestHeader) error {
-	a := s.access.Load()
+func checkToken(h *fasthttp.RequestHeader, a *access) error {
 	if !a.secret {
 		return nil
 	}

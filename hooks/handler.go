@@ -16,6 +16,7 @@ import (
 // call is one request whose head has passed the checks. Each connection has one, for all its requests.
 type call struct {
 	ctx    *fasthttp.RequestCtx
+	access *access
 	target string // as sent; stored for the next request, which mostly has the same
 	path   string // of the target
 	query  string // of the target
@@ -29,7 +30,7 @@ const (
 )
 
 // route returns the handler of a path, nil if there is none, and the value of Allow.
-func (s *Server) route(path []byte) (methods string, do func(*Server, *call) error) {
+func (s *Server) route(path []byte, a *access) (methods string, do func(*Server, *call) error) {
 	switch string(path) {
 	case "/":
 		return getMethods, visit
@@ -92,7 +93,7 @@ func (s *Server) route(path []byte) (methods string, do func(*Server, *call) err
 		return getMethods, (*Server).connection
 	}
 	if bytes.HasPrefix(path, []byte(page.Prefix)) {
-		return pageRoute(s, path)
+		return pageRoute(s, path, a)
 	}
 	if s.options.Inspect != nil {
 		return doctorRoute(path)
@@ -102,12 +103,11 @@ func (s *Server) route(path []byte) (methods string, do func(*Server, *call) err
 
 // check makes all checks of the head, except that of the Host. Targets are compared as sent: each path has one spelling
 // here.
-func (s *Server) check(h *fasthttp.RequestHeader) (do func(*Server, *call) error, err error) {
+func (s *Server) check(h *fasthttp.RequestHeader, a *access) (do func(*Server, *call) error, err error) {
 	path, _, _ := bytes.Cut(h.RequestURI(), []byte{'?'})
-	access := s.access.Load()
-	kind := page.KindOf(access.page, h, path)
+	kind := page.KindOf(a.page, h, path)
 	if kind != page.Other {
-		err = checkPage(s, h, kind, access)
+		err = checkPage(h, kind, a)
 	} else {
 		err = checkBrowser(h)
 	}
@@ -115,11 +115,11 @@ func (s *Server) check(h *fasthttp.RequestHeader) (do func(*Server, *call) error
 		return nil, err
 	}
 	if kind != page.Shell && string(path) != "/healthz" {
-		if err := s.checkToken(h); err != nil {
+		if err := checkToken(h, a); err != nil {
 			return nil, err
 		}
 	}
-	methods, do := s.route(path)
+	methods, do := s.route(path, a)
 	if do == nil {
 		return nil, fmt.Errorf("%w: %.100q", errPath, path)
 	}
@@ -142,14 +142,15 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx) (c *call, do func(*Server, *cal
 		c.path, c.query, _ = strings.Cut(c.target, "?")
 	}
 	c.ctx = ctx
-	present := s.access.Load()
-	if !nc.local && !(nc.access == present && nc.knows(h.Host())) && !isProbe(h, c.path) {
-		if err := s.checkHost(h); err != nil {
+	a := s.access.Load() // once: a reload may come between two checks
+	c.access = a
+	if !nc.local && !(nc.access == a && nc.knows(h.Host())) && !isProbe(h, c.path) {
+		if err := checkHost(h, a); err != nil {
 			return nil, nil, err
 		}
-		nc.host, nc.access = string(h.Host()), present
+		nc.host, nc.access = string(h.Host()), a
 	}
-	do, err = s.check(h)
+	do, err = s.check(h, a)
 	return c, do, err
 }
 
@@ -157,7 +158,7 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx) (c *call, do func(*Server, *cal
 // fasthttp does not read a body of known length; handleError then gives the real reason. With a chunked body, fasthttp
 // discards the head, so such a body is read first.
 func (s *Server) limitBody(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	if _, err := s.check(h); err != nil && h.ContentLength() >= 0 {
+	if _, err := s.check(h, s.access.Load()); err != nil && h.ContentLength() >= 0 {
 		return fasthttp.RequestConfig{MaxRequestBodySize: 1}
 	}
 	return fasthttp.RequestConfig{}

@@ -29,9 +29,9 @@ func (a *access) mayPublish() bool { return a.page == page.Publish || a.page == 
 
 // checkPage checks what a browser sends for the page. Host is checked on unix sockets, too: whoever makes one reachable for
 // browsers may pass any name on.
-func checkPage(s *Server, h *fasthttp.RequestHeader, kind page.Kind, a *access) error {
+func checkPage(h *fasthttp.RequestHeader, kind page.Kind, a *access) error {
 	if kind != page.Shell {
-		if err := s.checkHost(h); err != nil {
+		if err := checkHost(h, a); err != nil {
 			return err
 		}
 	}
@@ -49,7 +49,7 @@ func visit(s *Server, c *call) error {
 	if _, err := parseQuery(c.query); err != nil {
 		return err
 	}
-	if page.KindOf(s.access.Load().page, &c.ctx.Request.Header, []byte(c.path)) == page.Shell {
+	if page.KindOf(c.access.page, &c.ctx.Request.Header, []byte(c.path)) == page.Shell {
 		s.page.ServeFile(c.ctx, c.path)
 		return nil
 	}
@@ -60,9 +60,9 @@ func visit(s *Server, c *call) error {
 }
 
 // pageRoute is route for the paths of the page.
-func pageRoute(s *Server, path []byte) (methods string, do func(*Server, *call) error) {
+func pageRoute(s *Server, path []byte, a *access) (methods string, do func(*Server, *call) error) {
 	switch name := string(path); {
-	case s.access.Load().page == page.Off:
+	case a.page == page.Off:
 		return getMethods, func(*Server, *call) error { return fmt.Errorf("%w: %w", errPath, errNoPage) }
 	case page.IsFile(name):
 		return getMethods, func(s *Server, c *call) error {
@@ -70,11 +70,13 @@ func pageRoute(s *Server, path []byte) (methods string, do func(*Server, *call) 
 			return nil
 		}
 	case name == page.Prefix+"live":
-		return fasthttp.MethodGet, func(s *Server, c *call) error { return s.page.Live(c.ctx) }
+		return fasthttp.MethodGet, func(s *Server, c *call) error {
+			return s.page.Live(c.ctx, func() bool { return s.access.Load().admits(a) })
+		}
 	case name == page.Prefix+"publish":
 		return fasthttp.MethodPost, (*Server).publish
 	case name == pageChannels || strings.HasPrefix(name, pageChannels+"/"):
-		_, do := s.route(path[len("/page"):])
+		_, do := s.route(path[len("/page"):], a)
 		if do == nil {
 			return "", nil
 		}

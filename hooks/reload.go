@@ -37,9 +37,14 @@ func (s *Server) Use(set Live) {
 	for _, host := range set.Hosts {
 		a.hosts[canonicalHost(host)] = true
 	}
-	if old := s.access.Swap(a); old != nil && (old.secret != a.secret || old.tokenSum != a.tokenSum || old.page != a.page || !maps.Equal(old.hosts, a.hosts)) {
+	if old := s.access.Swap(a); old != nil && !a.admits(old) {
 		s.page.Disconnect()
 	}
+}
+
+// admits reports whether who had access to the page before has it now.
+func (a *access) admits(old *access) bool {
+	return a == old || old.secret == a.secret && old.tokenSum == a.tokenSum && old.page == a.page && maps.Equal(old.hosts, a.hosts)
 }
 
 // ErrNotReloaded is why the configuration is the one from before: that which was read is not valid, or can't be applied

@@ -138,7 +138,7 @@ func New(o Options) *Server {
 func (s *Server) Serve(ln net.Listener) error {
 	defer ln.Close() //nolint:errcheck // closed already after Shutdown
 	if a, ok := ln.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() && !s.access.Load().secret {
-		return openBindError(ln.Addr().String())
+		return CheckBind(ln.Addr().String(), "")
 	}
 	s.mu.Lock()
 	if s.closing {

@@ -68,11 +68,14 @@ func (h *Histogram) Add(other *Histogram) {
 	h.sum += other.sum
 }
 
-// Since returns what was counted after before, an earlier histogram of the same durations.
+// Since returns what was counted after before, an earlier histogram of the same durations. If counting has begun anew since,
+// as of an upstream that a reload has replaced, that is all of h.
 func (h *Histogram) Since(before *Histogram) Histogram {
 	d := *h
 	for i, n := range before.buckets {
-		d.buckets[i] -= n
+		if d.buckets[i] -= n; d.buckets[i] < 0 {
+			return *h
+		}
 	}
 	d.sum -= before.sum
 	return d

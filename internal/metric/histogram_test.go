@@ -134,3 +134,17 @@ func TestCountingCost(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestSinceOfNewCounts: where counting has begun anew, nothing is negative.
+func TestSinceOfNewCounts(t *testing.T) {
+	var old, anew Durations
+	var before, now Histogram
+	old.Add(time.Second)
+	old.Add(time.Millisecond)
+	anew.Add(time.Millisecond)
+	old.AddTo(&before)
+	anew.AddTo(&now)
+	if d := now.Since(&before); d.Count() != 1 || d.Sum() != time.Millisecond {
+		t.Errorf("%d durations, %v", d.Count(), d.Sum())
+	}
+}

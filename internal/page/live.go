@@ -31,8 +31,8 @@ type viewer struct {
 }
 
 // Live responds with a stream of events. One has a state, or lines of the log, as JSON. The connection ends with the
-// stream.
-func (p *Page) Live(ctx *fasthttp.RequestCtx) error {
+// stream. admitted reports whether who has asked may still see the page, as it may be about to change; see Disconnect.
+func (p *Page) Live(ctx *fasthttp.RequestCtx, admitted func() bool) error {
 	p.mu.Lock()
 	closed, full := p.closed, len(p.viewers) >= maxViewers
 	p.mu.Unlock()
@@ -44,7 +44,7 @@ func (p *Page) Live(ctx *fasthttp.RequestCtx) error {
 		return ErrFull
 	}
 	ctx.HijackSetNoResponse(true)
-	ctx.Hijack(p.serve)
+	ctx.Hijack(func(c net.Conn) { p.serve(c, admitted) })
 	return nil
 }
 
@@ -87,10 +87,10 @@ func (p *Page) Close() {
 }
 
 // serve sends states on c until the viewer leaves.
-func (p *Page) serve(c net.Conn) {
+func (p *Page) serve(c net.Conn, admitted func() bool) {
 	v := &viewer{wakec: make(chan struct{}, 1), endc: make(chan struct{})}
-	if !p.join(v, c) {
-		head, body := render.Refusal(fasthttp.StatusServiceUnavailable, ErrFull.Error(), "Connection: close\r\n")
+	if err := p.join(v, c, admitted); err != nil {
+		head, body := render.Refusal(fasthttp.StatusServiceUnavailable, err.Error(), "Connection: close\r\n")
 		_ = c.SetWriteDeadline(time.Now().Add(slowViewer))
 		_, _ = c.Write(append(head, body...))
 		return
@@ -144,12 +144,17 @@ func (p *Page) appendLines(b []byte, v *viewer) []byte {
 	return render.AppendEvent(b, text)
 }
 
-// join reports whether a viewer has joined. The first one starts collect.
-func (p *Page) join(v *viewer, c net.Conn) bool {
+// join adds a viewer. The first one starts collect.
+func (p *Page) join(v *viewer, c net.Conn, admitted func() bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || len(p.viewers) >= maxViewers {
-		return false
+	switch {
+	case p.closed:
+		return ErrClosed
+	case !admitted():
+		return errChanged
+	case len(p.viewers) >= maxViewers:
+		return ErrFull
 	}
 	p.viewers[v] = c
 	p.group.Add(1)
@@ -160,7 +165,7 @@ func (p *Page) join(v *viewer, c net.Conn) bool {
 		p.running = true
 		p.group.Go(p.collect)
 	}
-	return true
+	return nil
 }
 
 func (p *Page) leave(v *viewer) {

@@ -23,7 +23,7 @@ func open(t *testing.T, p *Page) (c net.Conn, r *bufio.Reader) {
 	c, server := net.Pipe()
 	go func() {
 		defer server.Close()
-		p.serve(server)
+		p.serve(server, func() bool { return true })
 	}()
 	t.Cleanup(func() { c.Close() })
 	return c, bufio.NewReader(c)
@@ -202,10 +202,26 @@ func TestSlowViewerIsDropped(t *testing.T) {
 		if p.Viewers() != 1 {
 			t.Error("it was dropped early")
 		}
-		time.Sleep(2 * time.Second)
+		time.Sleep(2500 * time.Millisecond) // not when the collector, which ends with its last viewer, looks
 		if p.Viewers() != 0 || p.running {
 			t.Error("it is still there")
 		}
 		p.Close()
 	})
+}
+
+// TestRightsChangeMeanwhile: a viewer who was let in before the rights changed, and joins after, gets nothing.
+func TestRightsChangeMeanwhile(t *testing.T) {
+	p := New(Options{Every: time.Hour})
+	t.Cleanup(p.Close)
+	c, server := net.Pipe()
+	defer c.Close()
+	go func() {
+		defer server.Close()
+		p.serve(server, func() bool { return false })
+	}()
+	next(t, bufio.NewReader(c), errChanged.Error())
+	if n := p.Viewers(); n != 0 {
+		t.Errorf("%d viewers", n)
+	}
 }

@@ -42,8 +42,9 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 	"form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 var (
-	ErrClosed = errors.New("the page is not served any more: another process has taken over, or this one shuts down")
-	ErrFull   = fmt.Errorf("too many pages are open: %d are shown at once", maxViewers)
+	errChanged = errors.New("who may see the page has just changed: open it again")
+	ErrClosed  = errors.New("the page is not served any more: another process has taken over, or this one shuts down")
+	ErrFull    = fmt.Errorf("too many pages are open: %d are shown at once", maxViewers)
 )
 
 // Options of a Page.

@@ -111,6 +111,7 @@ func (x *reloads) apply(s *Server) (done hooks.Reloaded, result reloadResult, er
 	if err != nil {
 		return done, reloadInvalid, err
 	}
+	s.lines.Hide(secrets(c)...) // before anything of it may be logged
 	done.Changed = append([]string{}, changes.Keys(s.conf(), c)...)
 	if frozen := frozen(s, c, done.Changed); len(frozen) > 0 {
 		return done, reloadRefused, fmt.Errorf("needs a take-over (holdfast takeover) or a restart: %s", strings.Join(frozen, ", "))
@@ -197,7 +198,6 @@ func use(s *Server, next prepared, changed []string) {
 	}
 	next.tls.use(certPairs(c), c.TLS.Folder)
 	next.secure.files.Reload()
-	s.lines.Hide(secrets(c)...)
 	old := s.state.Load()
 	s.state.Store(next.state)
 	s.proxy.Use(next.front)
