@@ -25,6 +25,14 @@ if [ ${#missing[@]} -gt 0 ]; then
 	apt-get install -q -y --no-install-recommends "${missing[@]}"
 fi
 
+# A current nginx beside Debian's, where Debian's testing suite can be had.
+current=$PWD/.ci/peers/nginx
+if .ci/nginx-current.sh "$current"; then
+	export PATH="$PATH:$current/bin"
+else
+	echo "no current nginx: the peer \"nginx current\" is left out" >&2
+fi
+
 ulimit -n "$(ulimit -Hn)" # 19,000 connections, in the server and in the load generator
 cd bench
 go run . "$@"

@@ -43,12 +43,17 @@ func nginxApp(backend netip.AddrPort) string {
 	return fmt.Sprintf("server %s; keepalive 512; keepalive_requests 100000000; keepalive_timeout 1h;", backend)
 }
 
-func nginx() *Peer {
+func nginx() *Peer { return nginxProxy("nginx", "nginx") }
+
+// currentNginx is a newer build than Debian stable's, from .ci/nginx-current.sh.
+func currentNginx() *Peer { return nginxProxy("nginx current", "nginx-current") }
+
+func nginxProxy(name, command string) *Peer {
 	return &Peer{
-		Name:  "nginx",
+		Name:  name,
 		Kinds: []string{Proxied, KeepAlive},
 		start: func(s *Server, o Options, backend netip.AddrPort) error {
-			return s.nginx(o, "", fmt.Sprintf(`
+			return s.runNginx(command, o, "", fmt.Sprintf(`
 	client_max_body_size 0;
 	upstream app { %s }
 	server {
@@ -56,7 +61,7 @@ func nginx() *Peer {
 		%s
 	}`, nginxApp(backend), s.Addr, nginxLocation))
 		},
-		version: func(Options) string { return output("nginx", "-v") },
+		version: func(Options) string { return output(command, "-v") },
 	}
 }
 
@@ -102,9 +107,13 @@ func nchan() *Peer {
 }
 
 func (s *Server) nginx(o Options, modules, http string) error {
+	return s.runNginx("nginx", o, modules, http)
+}
+
+func (s *Server) runNginx(command string, o Options, modules, http string) error {
 	config, err := s.write("nginx.conf", fmt.Sprintf(nginxConfig, modules, s.dir, min(o.Conns+600, 19900), http))
 	if err != nil {
 		return err
 	}
-	return s.run("nginx", "-e", "stderr", "-p", s.dir, "-c", config)
+	return s.run(command, "-e", "stderr", "-p", s.dir, "-c", config)
 }

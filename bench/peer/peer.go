@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -64,10 +65,14 @@ type Peer struct {
 	version func(o Options) string
 }
 
-// All peers, in the order of the tables.
+// All peers, in the order of the tables. A current nginx is one of them where it has been unpacked.
 func All() []*Peer {
-	return []*Peer{holdfast(), nginx(), haproxy(), caddy(), nchan(), centrifuge(), mercure(), bare(), none(), holdfastCache(), nginxCache(), varnish(),
-		holdfastTLS(), nginxTLS(), haproxyTLS(), nchanTLS()}
+	peers := []*Peer{holdfast(), nginx()}
+	if _, err := exec.LookPath("nginx-current"); err == nil {
+		peers = append(peers, currentNginx())
+	}
+	return append(peers, haproxy(), caddy(), nchan(), centrifuge(), mercure(), bare(), none(), holdfastCache(), nginxCache(), varnish(),
+		holdfastTLS(), nginxTLS(), haproxyTLS(), nchanTLS())
 }
 
 // ByName returns one of All; nil if there is none of that name.
