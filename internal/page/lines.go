@@ -30,7 +30,7 @@ type Line struct {
 	Text   string  `json:"text"`
 	Fields []Field `json:"fields,omitempty"`
 
-	cleaned sync.Once // when somebody looks
+	cleaned func() *Line // shown, made when somebody looks
 }
 
 // Field is a field of a line.
@@ -120,6 +120,7 @@ func (r *Recorder) Handle(ctx context.Context, record slog.Record) error {
 		l.Fields = r.kept.appendField(l.Fields, r.group, a)
 		return len(l.Fields) < maxFields
 	})
+	l.cleaned = sync.OnceValue(l.clean)
 	r.kept.add(l)
 	return r.next.Handle(ctx, record)
 }
@@ -164,30 +165,39 @@ func (r *Recorder) since(seq uint64) ([]*Line, uint64) {
 	if r == nil {
 		return nil, 0
 	}
-	r.kept.mu.Lock()
-	defer r.kept.mu.Unlock()
-	n := min(r.kept.seq-min(seq, r.kept.seq), uint64(len(r.kept.lines)))
-	list := slices.Clone(r.kept.lines[uint64(len(r.kept.lines))-n:])
-	for _, l := range list {
-		l.clean()
+	list, newest := r.kept.since(seq)
+	for i, l := range list { // loggers do not wait for it
+		list[i] = l.cleaned()
 	}
-	return list, r.kept.seq
+	return list, newest
+}
+
+func (k *kept) since(seq uint64) ([]*Line, uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n := min(k.seq-min(seq, k.seq), uint64(len(k.lines)))
+	return slices.Clone(k.lines[uint64(len(k.lines))-n:]), k.seq
 }
 
 // newest returns the newest line that fits; nil: none does.
-func (r *Recorder) newest(fits func(*Line) bool) (found *Line) {
+func (r *Recorder) newest(fits func(*Line) bool) *Line {
 	if r == nil {
 		return nil
 	}
-	r.kept.mu.Lock()
-	defer r.kept.mu.Unlock()
-	for _, l := range r.kept.examples {
+	found := r.kept.newest(fits)
+	if found == nil {
+		return nil
+	}
+	return found.cleaned()
+}
+
+func (k *kept) newest(fits func(*Line) bool) (found *Line) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, l := range k.examples {
 		if (found == nil || l.Seq > found.Seq) && fits(l) {
 			found = l
 		}
-	}
-	if found != nil {
-		found.clean()
 	}
 	return found
 }
@@ -223,9 +233,9 @@ func (k *kept) appendField(list []Field, group string, a slog.Attr) []Field {
 
 var (
 	// What may be a secret of a client or of the app: the query of a URL, a header, a token.
-	query  = regexp.MustCompile(`(/[^\s"'?]*\?)[^\s"']+`)
+	query  = regexp.MustCompile(`(/[^\s"'?]*\?)[^\s"]+`)
 	bearer = regexp.MustCompile(`(?i)\b(bearer|basic|digest|negotiate) +[a-z0-9._~+/=-]{4,}`)
-	pair   = regexp.MustCompile(`(?i)(cookie2?|authorization|token|passw(?:or)?d|secret|session_?id|sessid|api[_-]?key)("?\s*[=:]\s*"?)([^\s"'&;,]+)`)
+	pair   = regexp.MustCompile(`(?i)(cookie2?|authorization|token|passw(?:or)?d|secret|session_?id|sessid|api[_-]?key)("?\s*[=:]\s*["']?)([^\s"&;,]+)`)
 	scheme = regexp.MustCompile(`(?i)^(?:bearer|basic|digest|negotiate)$`)
 	jwt    = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
 )
@@ -252,14 +262,13 @@ func (k *kept) raw(text string) string {
 	return strings.Clone(text[:min(len(text), maxRaw)])
 }
 
-// clean makes a line what the page may show. It takes a while, so that lines nobody looks at stay as they are.
-func (l *Line) clean() {
-	l.cleaned.Do(func() {
-		l.Text = clean(l.Text)
-		for i := range l.Fields {
-			l.Fields[i].Value = clean(l.Fields[i].Value)
-		}
-	})
+// clean returns a line that the page may show. It takes a while, so that lines nobody looks at stay as they are.
+func (l *Line) clean() *Line {
+	c := &Line{Seq: l.Seq, Time: l.Time, Level: l.Level, Text: clean(l.Text)}
+	for _, f := range l.Fields {
+		c.Fields = append(c.Fields, Field{f.Key, clean(f.Value)})
+	}
+	return c
 }
 
 // clean returns a text without secrets, in one line, and not too long.

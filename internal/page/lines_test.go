@@ -38,6 +38,7 @@ func TestRecorderHidesSecrets(t *testing.T) {
 		"GET /a?token=" + secret, "http://app/x?a=1&access_token=" + secret, `"/reset?` + secret + `": no route`,
 		"https://user.example.com/cb?code=" + secret, "password: " + secret, `{"password":"` + secret + `"}`, "api_key=" + secret,
 		"x-api-key: " + secret, "refresh_token=" + secret, "eyJhbGciOiJIUzI1NiJ9." + secret + ".sig", "hooks-token-of-config",
+		"GET /find?q=it's&x=" + secret, "password='" + secret + "'", "token=it's" + secret,
 		strings.Repeat("x", 280) + " Bearer " + secret,
 	} {
 		l.Info("event", "error", errors.New(text), "path", text)
