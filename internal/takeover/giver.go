@@ -112,7 +112,7 @@ func cause(ctx context.Context, err error) error {
 func (h *Handover) prepare() error {
 	c, start := h.child, h.g.Limits.Start
 	if err := c.send(msgHello, hello{protocol, h.g.Binary}.append(nil), nil, start); err != nil {
-		return err
+		return h.heard(err)
 	}
 	m, err := c.expect(msgHello, start)
 	if err != nil {
@@ -130,7 +130,7 @@ func (h *Handover) prepare() error {
 		descriptors = append(descriptors, x.Descriptor)
 	}
 	if err := c.send(msgListeners, e.B, descriptors, start); err != nil {
-		return err
+		return h.heard(err)
 	}
 	if m, err = c.expect(msgReady, start); err != nil {
 		return err

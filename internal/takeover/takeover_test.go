@@ -307,6 +307,19 @@ func TestOldProcessGivesUp(t *testing.T) {
 	})
 }
 
+// TestEndedBeforeHello: a process that has ended before the first message is sent is said to have ended, and how.
+func TestEndedBeforeHello(t *testing.T) {
+	c, err := start(newCommand(t, "exits at start"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-c.ended
+	h := &Handover{g: &Giver{Limits: Limits{Start: time.Minute}}, child: c}
+	if err := c.abandon(h.prepare()); err == nil || !strings.Contains(err.Error(), "has ended (exit status 1)") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestNobodyServes: a process that has confirmed and ended has taken everything with it, and that is no success.
 func TestNobodyServes(t *testing.T) {
 	for how, want := range map[string]string{"confirms, and ends": "exit status 1", "confirms by another": "killed"} {
